@@ -1,0 +1,8 @@
+//! wasmend: an incremental, in-place WebAssembly output patcher.
+
+pub mod error;
+pub mod output;
+pub mod patch;
+
+pub use error::{Error, ErrorKind, Result};
+pub use patch::{Range, RangeList, Reason};
