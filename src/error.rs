@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Io,
     /// Another writer holds the output.
     Locked,
+    /// The output file was deleted, replaced or modified by somebody else; it has to be written whole again.
+    OutputChanged,
     /// An output does not say what it should.
     Verification,
     /// A limit of WebAssembly engines would be exceeded.

@@ -1,53 +1,131 @@
 //! The output file: the only place that reads or writes it, and the home of nearly all `unsafe`.
-use crate::error::Result;
-use crate::patch::RangeList;
+//!
+//! [`Output`] is one type with two forms: a buffer in memory and a file on disk. A whole file is written once
+//! and put in place by a rename; after that, patches are applied to it ([`Publish`] says how). The invariant
+//! kept here: at every instant, and after a kill or a full disk at any instant, the visible file is one complete
+//! published version (for [`Publish::InPlace`]: after the next open, which rolls a torn write back).
+//!
+//! Beside the output stands a state folder, `.wasmend/`, with these files for an output called `NAME`:
+//!
+//! | file | what it is | outlives the writer |
+//! |---|---|---|
+//! | `NAME.lock` | locked by the one writer, holds its process id | yes (unlocked) |
+//! | `NAME.shadow` | the other copy of the output, one generation behind | no |
+//! | `NAME.new` | a file being written whole | no |
+//! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
+//!
+//! Nothing here knows what the bytes mean.
+
+mod atomic;
+mod file;
+mod home;
+mod identity;
+mod in_place;
+mod journal;
+mod options;
+mod published;
+mod sys;
+
 use std::path::Path;
 use std::sync::Arc;
-/// x
-#[derive(Debug, Clone, Default)]
-pub struct OutputOptions {}
-/// x
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::patch::RangeList;
+
+pub use file::FileOutput;
+pub use identity::Identity;
+pub use options::{Durability, NoticeHook, OutputOptions, Publish};
+pub use published::{How, Published, Times};
+
+/// Where a module is published: in memory, or in a file.
+#[derive(Debug)]
 pub enum Output {
-    /// x
+    /// The contents as they stand.
     Memory(Vec<u8>),
+    /// A file, of which this process is the only writer.
+    File(Box<FileOutput>),
 }
-/// x
-pub enum Publication {
-    /// x
-    Done,
-    /// x
-    OutputChanged,
-}
+
 impl Output {
-    /// x
+    /// An empty output in memory.
     pub fn memory() -> Output {
         Output::Memory(Vec::new())
     }
-    /// x
-    pub fn file(_path: impl AsRef<Path>, _options: OutputOptions) -> Result<Output> {
-        Ok(Output::memory())
+
+    /// An output at `path`. Takes the writer's lock and clears up after a writer that was killed; a file that
+    /// stands there already is left alone (but for the roll-back of a torn in-place write), and may be patched.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if there is another writer, and
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the folder cannot be written or `path` is not a regular file.
+    pub fn file(path: impl AsRef<Path>, options: OutputOptions) -> Result<Output> {
+        FileOutput::open(path.as_ref(), options).map(|file| Output::File(Box::new(file)))
     }
-    /// x
-    pub fn publish_whole<R>(
-        &mut self,
-        len: u64,
-        fill: impl FnOnce(&mut [u8]) -> Result<R>,
-    ) -> Result<R> {
-        let Output::Memory(bytes) = self;
-        let mut new = vec![0; len as usize];
-        let r = fill(&mut new)?;
-        *bytes = new;
-        Ok(r)
+
+    /// Publishes a whole new version of `len` bytes. `fill` gets a buffer of that length, all zero, and may
+    /// write it from several threads; what it returns is passed on. If it fails, nothing changes.
+    ///
+    /// # Errors
+    /// What `fill` returns, and [`ErrorKind::Io`](crate::ErrorKind::Io); the previous version is intact then.
+    /// The one exception: with [`Durability::Power`], a failure to flush the rename is reported although the
+    /// new version is visible; the next patch then answers
+    /// [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged).
+    pub fn publish_whole<R>(&mut self, len: u64, fill: impl FnOnce(&mut [u8]) -> Result<R>) -> Result<R> {
+        match self {
+            Output::Memory(contents) => {
+                let len = usize::try_from(len)
+                    .map_err(|_| Error::limit(format!("an output of {len} bytes does not fit in memory")))?;
+                let mut fresh = vec![0; len];
+                let result = fill(&mut fresh)?;
+                *contents = fresh;
+                Ok(result)
+            }
+            Output::File(file) => file.publish_whole(len, fill),
+        }
     }
-    /// x
-    pub fn publish_patch(&mut self, patch: &Arc<RangeList>) -> Result<Publication> {
-        let Output::Memory(bytes) = self;
-        patch.apply(bytes);
-        Ok(Publication::Done)
+
+    /// Publishes the version that `patch` makes of the current one. The patch is kept until the shadow has
+    /// caught up with it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) if the visible file is not the one that was
+    /// published, so that [`Output::publish_whole`] is called for; [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// as with [`Output::publish_whole`].
+    ///
+    /// # Panics
+    /// If the patch is not for a file of the current length.
+    pub fn publish_patch(&mut self, patch: impl Into<Arc<RangeList>>) -> Result<Published> {
+        let patch = patch.into();
+        match self {
+            Output::Memory(contents) => {
+                let start = Instant::now();
+                assert_eq!(patch.old_len(), contents.len() as u64, "a patch for another length of file");
+                patch.apply(contents);
+                let mut published = Published::new(How::Memory, patch.bytes());
+                published.times.write = start.elapsed();
+                Ok(published)
+            }
+            Output::File(file) => file.publish_patch(patch),
+        }
     }
-    /// x
+
+    /// The whole current contents.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no file yet, or it cannot be read.
     pub fn read(&self) -> Result<Vec<u8>> {
-        let Output::Memory(bytes) = self;
-        Ok(bytes.clone())
+        match self {
+            Output::Memory(contents) => Ok(contents.clone()),
+            Output::File(file) => file.read(),
+        }
+    }
+
+    /// The path of the file, as it was given; `None` in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Output::Memory(_) => None,
+            Output::File(file) => Some(file.path()),
+        }
     }
 }

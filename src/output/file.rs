@@ -1,0 +1,205 @@
+//! A file as an output: opening it, writing it whole, and what both ways of patching share.
+//!
+//! Kept here: which file, by [`Identity`], this process last made visible. Nothing is ever exchanged with or
+//! patched into any other.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, Stat};
+
+use super::atomic::Shadow;
+use super::home::Home;
+use super::identity::{Identity, permissions};
+use super::journal::Journal;
+use super::options::{Durability, OutputOptions, Publish};
+use super::published::{Clock, How, Published};
+use super::sys;
+use crate::error::{Error, ErrorKind, Result};
+use crate::patch::RangeList;
+
+/// An output file and the right to write it.
+#[derive(Debug)]
+pub struct FileOutput {
+    pub(super) home: Home,
+    pub(super) options: OutputOptions,
+    /// The visible file as it was last published or, at first, found. `None` if there is none, or if what is
+    /// visible may not be what was last asked for.
+    pub(super) published: Option<Identity>,
+    /// The other copy, if there is one. Atomic publishing only.
+    pub(super) shadow: Option<Shadow>,
+    /// False once the file system or the platform turned out to lack what a shadow needs.
+    pub(super) shadowing: bool,
+    /// Undoes a torn write. In-place publishing only.
+    pub(super) journal: Journal,
+}
+
+impl FileOutput {
+    pub(super) fn open(path: &Path, options: OutputOptions) -> Result<FileOutput> {
+        let home = Home::open(path, &options)?;
+        let mut output = FileOutput {
+            home,
+            options,
+            published: None,
+            shadow: None,
+            shadowing: true,
+            journal: Journal::default(),
+        };
+        output.clear_up()?;
+        Ok(output)
+    }
+
+    /// Undoes what a killed writer left half done, removes what it left lying about, and sees what is there.
+    fn clear_up(&mut self) -> Result<()> {
+        let home = &self.home;
+        if self.journal.recover(home).map_err(|error| self.io("cannot roll back a torn write", &error))? {
+            self.options.tell("a write that was cut short was rolled back");
+        }
+        for name in [&home.names.shadow, &home.names.fresh, &home.names.journal] {
+            home.remove(name).map_err(|error| self.io("cannot remove what a killed writer left", &error))?;
+        }
+        let visible = home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+        self.published = visible.as_ref().map(Identity::of_stat);
+        Ok(())
+    }
+
+    /// See [`Output::publish_whole`](super::Output::publish_whole).
+    pub(super) fn publish_whole<R>(&mut self, len: u64, fill: impl FnOnce(&mut [u8]) -> Result<R>) -> Result<R> {
+        if self.home.refresh(&self.options)? {
+            self.shadow = None;
+            self.journal = Journal::default();
+        }
+        let in_memory = usize::try_from(len)
+            .map_err(|_| Error::limit(format!("an output of {len} bytes does not fit in memory")))?;
+        let visible = self.home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+        let failed = |error: std::io::Error| self.io("cannot write a new output", &error);
+
+        // Space first: a full disk is known before any work is done. It also spares the rename from flushing
+        // the file, which ext4 does when blocks are not allocated yet.
+        let fresh = self.home.create(&self.home.names.fresh, visible.as_ref().map(permissions)).map_err(failed)?;
+        sys::grow(fresh.file(), 0, len).map_err(failed)?;
+        let result = if in_memory == 0 {
+            fill(&mut [])?
+        } else {
+            let mut buffer = sys::zeroed(in_memory).map_err(failed)?;
+            let result = fill(&mut buffer)?;
+            sys::write_pieces(fresh.file(), &buffer, 0).map_err(failed)?;
+            result
+        };
+        let power = self.options.durability == Durability::Power;
+        if power {
+            fresh.file().sync_data().map_err(failed)?;
+        }
+        let identity = Identity::of_file(fresh.file()).map_err(failed)?;
+        let published = fresh.publish().map_err(failed)?;
+        drop(published);
+        self.published = Some(identity);
+
+        // The shadow is now more than one version behind, and a torn write is of no interest any more. What
+        // cannot be removed is removed on the next open, and never trusted.
+        self.shadow = None;
+        let _ = self.home.remove(&self.home.names.shadow);
+        self.journal.discard(&self.home);
+        if power {
+            self.sync_names()?;
+        }
+        Ok(result)
+    }
+
+    /// See [`Output::publish_patch`](super::Output::publish_patch).
+    pub(super) fn publish_patch(&mut self, patch: Arc<RangeList>) -> Result<Published> {
+        if self.journal.is_torn() {
+            // An earlier commit could not be undone; nothing may be built on it.
+            let undone = self.journal.recover(&self.home);
+            let undone = undone.map_err(|error| self.io("cannot roll back a torn write", &error))?;
+            let visible = self.home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+            self.published = visible.as_ref().map(Identity::of_stat).filter(|_| undone);
+        }
+        if patch.is_empty() && patch.new_len() == patch.old_len() {
+            let mut clock = Clock::start();
+            let mut published = Published::new(How::Unchanged, 0);
+            self.check(&patch)?;
+            published.times.check = clock.lap();
+            return Ok(published);
+        }
+        match self.options.publish {
+            Publish::Atomic => self.commit_atomic(patch),
+            Publish::InPlace => self.commit_in_place(&patch),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<Vec<u8>> {
+        let failed = |error: std::io::Error| self.io("cannot read the output", &error);
+        let mut file = self.home.open_visible(OFlags::RDONLY).map_err(|error| failed(error.into()))?;
+        let mut contents = Vec::new();
+        file.read_to_end(&mut contents).map_err(failed)?;
+        Ok(contents)
+    }
+
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Which file is the current version, if there is one.
+    pub fn identity(&self) -> Option<Identity> {
+        self.published
+    }
+
+    /// The visible file's metadata, if it still is the published one, which `patch` is for.
+    pub(super) fn check(&self, patch: &RangeList) -> Result<Stat> {
+        match self.home.visible() {
+            Ok(Some(stat)) => self.check_identity(patch, &Identity::of_stat(&stat)).map(|()| stat),
+            Ok(None) => Err(self.changed()),
+            Err(error) => Err(self.io("cannot look at the output", &error)),
+        }
+    }
+
+    pub(super) fn check_identity(&self, patch: &RangeList, found: &Identity) -> Result<()> {
+        if self.published != Some(*found) {
+            return Err(self.changed());
+        }
+        assert_eq!(patch.old_len(), found.len, "a patch for another length of file");
+        Ok(())
+    }
+
+    /// Flushes the names, once a new version is visible.
+    pub(super) fn sync_names(&mut self) -> Result<()> {
+        self.home.sync().map_err(|error| {
+            // The caller is told that the commit failed, yet its file is visible: patch neither of the two.
+            self.published = None;
+            self.io("cannot flush the output's folder", &error)
+        })
+    }
+
+    #[cold]
+    pub(super) fn io(&self, doing: &str, error: &std::io::Error) -> Error {
+        let described = Error::io(doing, self.home.path(), error);
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                described.with_hint("make room on the disk; the previous output is intact")
+            }
+            _ => described,
+        }
+    }
+
+    #[cold]
+    pub(super) fn changed(&self) -> Error {
+        Error::new(ErrorKind::OutputChanged, "the output was deleted, replaced or modified by somebody else")
+            .with_path(self.home.path())
+            .with_hint("it has to be written whole again")
+    }
+}
+
+impl Drop for FileOutput {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed on the next open.
+        if self.options.publish == Publish::Atomic {
+            let _ = self.home.remove(&self.home.names.shadow);
+        }
+        if !self.journal.is_torn() {
+            self.journal.discard(&self.home);
+        }
+    }
+}

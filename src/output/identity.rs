@@ -1,0 +1,50 @@
+//! Telling whether a file is still the one that was published, without reading it.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{FileType, Stat};
+
+/// Which file stands under a name and, as far as its metadata tell, whether it was written since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The file system.
+    pub device: u64,
+    /// The file in it.
+    pub inode: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Time of the last change of contents: seconds and nanoseconds since 1970.
+    pub modified: (i64, u64),
+}
+
+impl Identity {
+    // The widths of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    pub(super) fn of_stat(stat: &Stat) -> Identity {
+        Identity {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            len: stat.st_size as u64,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+        }
+    }
+
+    pub(super) fn of_file(file: &File) -> io::Result<Identity> {
+        Ok(Identity::of_stat(&rustix::fs::fstat(file)?))
+    }
+
+    pub(super) fn same_file(&self, other: &Identity) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// The permission bits of a file.
+pub(super) fn permissions(stat: &Stat) -> rustix::fs::Mode {
+    rustix::fs::Mode::from_raw_mode(stat.st_mode)
+}
+
+/// Whether it is a regular file, rather than a folder, a device or a pipe.
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}

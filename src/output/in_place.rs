@@ -1,0 +1,102 @@
+//! In-place publishing: the visible file itself is written, under an undo journal.
+//!
+//! Kept here: the order of steps. Journal, then file, then end of journal; with
+//! [`Durability::Power`] each is flushed before the next begins.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::file::FileOutput;
+use super::identity::Identity;
+use super::options::Durability;
+use super::published::{Clock, How, Published};
+use super::sys;
+use crate::error::{Error, Result};
+use crate::patch::RangeList;
+
+impl FileOutput {
+    pub(super) fn commit_in_place(&mut self, patch: &RangeList) -> Result<Published> {
+        let mut clock = Clock::start();
+        let mut published = Published::new(How::InPlace, patch.bytes());
+        let power = self.options.durability == Durability::Power;
+        let visible = match self.home.open_visible(OFlags::RDWR) {
+            Ok(file) => file,
+            // A link that took the file's place is refused as a loop.
+            Err(Errno::NOENT | Errno::LOOP) => return Err(self.changed()),
+            Err(error) => return Err(self.io("cannot open the output", &error.into())),
+        };
+        let identity = Identity::of_file(&visible).map_err(|error| self.io("cannot look at the output", &error))?;
+        self.check_identity(patch, &identity)?;
+        published.times.check = clock.lap();
+
+        self.begin_journal(&visible, &identity, patch, power)?;
+        published.times.prepare = clock.lap();
+
+        let done = write_patch(&visible, patch).and_then(|()| {
+            published.times.write = clock.lap();
+            if power {
+                visible.sync_data()?;
+            }
+            published.times.sync = clock.lap();
+            self.journal.end()?;
+            if power {
+                self.journal.sync()?;
+            }
+            Identity::of_file(&visible)
+        });
+        match done {
+            Ok(identity) => {
+                self.published = Some(identity);
+                published.times.publish = clock.lap();
+                Ok(published)
+            }
+            Err(error) => Err(self.undo(&visible, &error)),
+        }
+    }
+
+    /// Whatever fails here leaves the visible file as it was.
+    fn begin_journal(&mut self, visible: &File, identity: &Identity, patch: &RangeList, power: bool) -> Result<()> {
+        let failed = |error: io::Error| Error::io("cannot write the undo journal", self.home.path(), &error);
+        if self.journal.is_missing().map_err(failed)? {
+            self.home.refresh(&self.options)?;
+        }
+        let begun = self.journal.begin(&self.home, visible, identity, patch).and_then(|is_new| {
+            if power {
+                self.journal.sync()?;
+                if is_new {
+                    self.home.sync_state()?;
+                }
+            }
+            Ok(())
+        });
+        begun.map_err(|error| {
+            // If it goes on to count, it puts back what is there already.
+            let _ = self.journal.end();
+            self.io("cannot write the undo journal", &error)
+        })
+    }
+
+    #[cold]
+    fn undo(&mut self, visible: &File, error: &io::Error) -> Error {
+        match self.journal.undo(visible).and_then(|()| Identity::of_file(visible)) {
+            Ok(identity) => {
+                self.published = Some(identity);
+                self.io("cannot write the output", error)
+            }
+            Err(_) => Error::io("cannot write the output, nor put its old contents back", self.home.path(), error)
+                .with_hint("opening it again puts them back"),
+        }
+    }
+}
+
+/// Grows first and shrinks last, so that every write is inside the file.
+fn write_patch(visible: &File, patch: &RangeList) -> io::Result<()> {
+    sys::grow(visible, patch.old_len(), patch.new_len())?;
+    for (range, bytes) in patch.iter() {
+        sys::write_pieces(visible, bytes, range.offset)?;
+    }
+    if patch.new_len() < patch.old_len() { visible.set_len(patch.new_len()) } else { Ok(()) }
+}

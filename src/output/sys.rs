@@ -1,0 +1,153 @@
+//! The few things that neither the standard library nor rustix offers as needed: leases, and writing so that
+//! later small writes stay cheap. Every `unsafe` of the output is in this file.
+
+use std::fs::File;
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
+
+use memmap2::MmapMut;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::{Errno, retry_on_intr};
+
+/// Bytes per write of a whole file. The kernel keeps a file's pages in blocks as large as the writes that made
+/// them, up to 2 MiB, and ext4 walks a whole block for every later write into it, however small: 25 us against
+/// 1 us each. Pieces of this size keep the blocks small and cost a fifth of the throughput of one write.
+const PIECE: usize = 16 << 10;
+
+/// From this length on, the buffer for a whole file asks for huge pages; below, clearing one costs more.
+const HUGE: usize = 4 << 20;
+
+/// What asking for a lease came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lease {
+    /// Nobody else has the file open or mapped, and whoever opens it now waits until the lease ends.
+    Granted,
+    /// Somebody has it open or mapped, or it could not be found out.
+    Busy,
+    /// This file system, platform or user cannot have leases.
+    Unsupported,
+}
+
+/// Asks for a write lease on `file`, which must be the only descriptor of it in this process.
+pub(super) fn take_lease(file: &File) -> Lease {
+    match lease::take(file) {
+        Ok(()) => Lease::Granted,
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => Lease::Unsupported,
+        Err(_) => Lease::Busy,
+    }
+}
+
+/// Ends the lease; whoever waits to open the file goes on.
+pub(super) fn end_lease(file: &File) {
+    lease::end(file);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod lease {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsRawFd;
+
+    use rustix::io::Errno;
+
+    // Not bound by the libc crate; linux/include/uapi/asm-generic/fcntl.h.
+    const F_SETSIG: libc::c_int = 10;
+
+    pub(super) fn take(file: &File) -> Result<(), Errno> {
+        // A process that opens the file breaks the lease, and the holder is told by a signal. The default
+        // signal, SIGIO, ends a process that does not expect it; SIGURG is ignored by default.
+        control(file, F_SETSIG, libc::SIGURG)?;
+        control(file, libc::F_SETLEASE, libc::F_WRLCK)
+    }
+
+    pub(super) fn end(file: &File) {
+        // If it fails there was no lease, or it was broken already.
+        let _ = control(file, libc::F_SETLEASE, libc::F_UNLCK);
+    }
+
+    fn control(file: &File, command: libc::c_int, argument: libc::c_int) -> Result<(), Errno> {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and the two commands used here
+        // take an int and no pointer, so that no memory of this process is read or written.
+        let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+        if result == -1 {
+            return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod lease {
+    use std::fs::File;
+
+    use rustix::io::Errno;
+
+    pub(super) fn take(_: &File) -> Result<(), Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(super) fn end(_: &File) {}
+}
+
+/// Whether `renameat2` says that it cannot exchange, rather than that it failed.
+pub(super) fn exchange_unsupported(error: Errno) -> bool {
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
+}
+
+/// Makes `file` longer, from `old` to `new` bytes, with the space for them allocated where the file system can.
+pub(super) fn grow(file: &File, old: u64, new: u64) -> io::Result<()> {
+    if new <= old {
+        return Ok(());
+    }
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), old, new - old)) {
+        Ok(()) => Ok(()),
+        // Without preallocation a full disk is found out by the writes: later, but as cleanly.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(new),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes `file`, of `old` bytes, `new` bytes long; new bytes are zero.
+pub(super) fn resize(file: &File, old: u64, new: u64) -> io::Result<()> {
+    if new < old { file.set_len(new) } else { grow(file, old, new) }
+}
+
+/// Writes `bytes` at `offset` such that later small writes into them are cheap.
+pub(super) fn write_pieces(file: &File, bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    for piece in bytes.chunks(PIECE) {
+        file.write_all_at(piece, offset)?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// Copies the first `len` bytes of `from` into `to`, an empty file; shares the blocks where the file system can.
+pub(super) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(to, from).is_ok() {
+        return to.set_len(len);
+    }
+    grow(to, 0, len)?;
+    let mut buffer = vec![0; 4 * PIECE];
+    let mut offset = 0;
+    while offset < len {
+        let wanted = buffer.len().min(usize::try_from(len - offset).unwrap_or(usize::MAX));
+        from.read_exact_at(&mut buffer[..wanted], offset)?;
+        write_pieces(to, &buffer[..wanted], offset)?;
+        offset += wanted as u64;
+    }
+    Ok(())
+}
+
+/// A buffer of zeros for a whole file. It is not a mapping of the file: filling memory and then writing it
+/// was measured faster than faulting in a mapped file page by page, and nobody can truncate it.
+pub(super) fn zeroed(len: usize) -> io::Result<MmapMut> {
+    let buffer = MmapMut::map_anon(len)?;
+    #[cfg(target_os = "linux")]
+    if len >= HUGE {
+        // Only a wish: without huge pages it is slower, not wrong.
+        let _ = buffer.advise(memmap2::Advice::HugePage);
+    }
+    Ok(buffer)
+}
