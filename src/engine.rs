@@ -23,8 +23,9 @@ pub use value::{Trap, Value};
 
 use imports::typed;
 
-/// The fuel of one run or call unless said otherwise; about one unit an instruction.
-pub const DEFAULT_FUEL: u64 = 2_000_000_000;
+/// The fuel of one run or call unless said otherwise. A unit is one instruction of a function or loop body that is
+/// entered, whether or not its branch is taken: one large loop around a `switch` takes far more than it executes.
+pub const DEFAULT_FUEL: u64 = 8_000_000_000;
 /// The most bytes that one memory may have; a larger one cannot be made or grown into.
 pub const MEMORY_LIMIT: usize = 512 << 20;
 /// The most elements that one table may have.
@@ -67,7 +68,7 @@ impl Engine {
         Self::with_fuel(DEFAULT_FUEL)
     }
 
-    /// An engine that gives each run and each call `fuel`, about one unit an instruction.
+    /// An engine that gives each run and each call `fuel`; see [`DEFAULT_FUEL`] for its unit.
     pub fn with_fuel(fuel: u64) -> Self {
         let mut config = wasmi::Config::default();
         config.consume_fuel(true);
