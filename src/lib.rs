@@ -1,5 +1,7 @@
 //! wasmend: an incremental, in-place WebAssembly output patcher.
 
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod error;
 mod layout;
 pub mod module;
