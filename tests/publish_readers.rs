@@ -9,7 +9,11 @@ use std::time::Duration;
 use wasmend::output::{How, Output, OutputOptions};
 use wasmend::{RangeList, Reason};
 
-const COMMITS: u64 = if cfg!(feature = "crash-tests") { 10_000 } else { 500 };
+const COMMITS: u64 = if cfg!(feature = "crash-tests") {
+    10_000
+} else {
+    500
+};
 const LEN: usize = 40_000;
 /// Generation and checksum, at the end of the file.
 const TRAILER: usize = 8 + 32;
@@ -20,7 +24,9 @@ fn generation(contents: &[u8]) -> Option<u64> {
     if blake3::hash(body).as_bytes() != sum {
         return None;
     }
-    Some(u64::from_le_bytes(body[body.len() - 8..].try_into().unwrap()))
+    Some(u64::from_le_bytes(
+        body[body.len() - 8..].try_into().unwrap(),
+    ))
 }
 
 fn seal(contents: &mut [u8], generation: u64) {
@@ -33,12 +39,17 @@ fn seal(contents: &mut [u8], generation: u64) {
 /// The ranges of one commit: three places all over the file, and the trailer. Some versions grow or shrink it.
 fn next(contents: &mut Vec<u8>, generation: u64) -> RangeList {
     let mut patch = RangeList::new(contents.len() as u64);
-    let new_len = if generation % 50 == 0 { LEN + (generation as usize * 37) % 9000 } else { contents.len() };
+    let new_len = if generation % 50 == 0 {
+        LEN + (generation as usize * 37) % 9000
+    } else {
+        contents.len()
+    };
     let whole_tail = new_len.min(contents.len()) - TRAILER;
     contents.resize(new_len, 0);
     let third = whole_tail / 3;
     for (part, len) in [300, 16, 8].into_iter().enumerate() {
-        let offset = part * third + (generation as usize).wrapping_mul(2_654_435_761) % (third - len);
+        let offset =
+            part * third + (generation as usize).wrapping_mul(2_654_435_761) % (third - len);
         contents[offset..offset + len].fill(generation as u8);
         patch.push(offset as u64, &contents[offset..offset + len], Reason::Data);
     }
@@ -83,11 +94,12 @@ fn no_reader_sees_a_torn_version() {
     let mut output = Output::file(&path, OutputOptions::default()).unwrap();
     let mut contents = vec![7; LEN];
     seal(&mut contents, 0);
-    output.publish_whole(LEN as u64, |bytes| {
-        bytes.copy_from_slice(&contents);
-        Ok(())
-    })
-    .unwrap();
+    output
+        .publish_whole(LEN as u64, |bytes| {
+            bytes.copy_from_slice(&contents);
+            Ok(())
+        })
+        .unwrap();
 
     let stop = AtomicBool::new(false);
     let mut ways = [0u64; 2];
@@ -117,14 +129,25 @@ fn no_reader_sees_a_torn_version() {
             if readers.iter().any(|reader| reader.is_finished()) {
                 break;
             }
-            let published = output.publish_patch(next(&mut contents, generation)).unwrap();
+            let published = output
+                .publish_patch(next(&mut contents, generation))
+                .unwrap();
             ways[usize::from(published.how == How::FreshCopy)] += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        let seen: Vec<u64> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        let seen: Vec<u64> = readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap())
+            .collect();
         assert!(seen.iter().all(|seen| *seen > 3), "{seen:?}");
-        println!("{COMMITS} commits: {} exchanged, {} copied; versions read {seen:?}", ways[0], ways[1]);
+        println!(
+            "{COMMITS} commits: {} exchanged, {} copied; versions read {seen:?}",
+            ways[0], ways[1]
+        );
     });
-    assert!(ways[0] > 0 && ways[1] > 0, "both ways must have been taken: {ways:?}");
+    assert!(
+        ways[0] > 0 && ways[1] > 0,
+        "both ways must have been taken: {ways:?}"
+    );
     assert!(output.read().unwrap() == contents);
 }
