@@ -12,7 +12,7 @@ use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Pending};
+use crate::program::{Checked, DeclId, DeclKind, Export, Pending, References};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -283,7 +283,7 @@ impl Module {
     /// Lays everything out anew and publishes the whole file.
     fn rebuild(&mut self, checked: &Checked, watch: &mut Watch, phases: &mut Phases) -> Result<()> {
         let exports = checked.exports.as_deref().unwrap_or(&self.program.exports);
-        let layout = lay_out(&Request {
+        let request = Request {
             program: &self.program,
             options: self.layout_options(),
             dead_type: self.dead_type,
@@ -292,7 +292,10 @@ impl Module {
             start: checked.start,
             customs: &self.customs,
             areas: &self.areas,
-        })?;
+        };
+        let (layout, references) =
+            rayon::join(|| lay_out(&request), || References::of_next(&self.program));
+        let layout = layout?;
         phases.plan += watch.lap();
         let data = all_data(&self.program);
         let names_tail = names_tail(&self.program, &layout);
@@ -322,6 +325,7 @@ impl Module {
         phases.publish = watch.lap();
         self.identity = next;
         self.layout = Some(layout);
+        self.references = references;
         Ok(())
     }
 
@@ -383,9 +387,7 @@ impl Module {
         let defined = self
             .program
             .finish_commit(checked.exports, |removed| references.forget(removed));
-        if rebuilt {
-            self.references.rebuild(&self.program);
-        } else {
+        if !rebuilt {
             for source in defined {
                 let Some(definition) = &self.program.decl(source).current else {
                     continue;

@@ -2,6 +2,7 @@
 //! Nothing is changed here.
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
@@ -9,6 +10,9 @@ use crate::program::declaration::{DeclKind, Definition, Pending, Shape};
 use crate::program::ids::DeclId;
 use crate::program::references::References;
 use crate::program::store::{Export, ExportEdit, Program};
+
+/// More dirty declarations than this are checked in bulk.
+const BULK: usize = 4096;
 
 /// What a check found out, for the planner.
 #[derive(Debug)]
@@ -53,12 +57,19 @@ impl Program {
 
     /// Checks all pending edits together.
     pub(crate) fn check(&self, references: &References) -> Result<Checked> {
-        for &id in &self.dirty {
+        // In bulk a table of what lives is smaller than what would have to be looked at instead.
+        let bulk = self.dirty.len() > BULK;
+        let table: Vec<bool> = if bulk { self.liveness() } else { Vec::new() };
+        let lives = |id: DeclId| match table.get(id.index()) {
+            Some(lives) => *lives,
+            None => self.get(id).and_then(|decl| decl.next()).is_some(),
+        };
+        let check = |&id: &DeclId| -> Result<()> {
             let decl = self.decl(id);
             match &decl.pending {
                 Pending::None => {}
                 Pending::Define(definition) => {
-                    self.check_live(id, definition)?;
+                    self.check_live(id, definition, lives)?;
                     if let (Some(old), Some(new)) = (
                         decl.current.as_ref().and_then(Definition::ty),
                         definition.ty(),
@@ -69,6 +80,13 @@ impl Program {
                 }
                 Pending::Remove => self.check_unreferenced(references, id)?,
             }
+            Ok(())
+        };
+        if bulk {
+            let first = self.dirty.par_iter().find_map_first(|id| check(id).err());
+            first.map_or(Ok(()), Err)?;
+        } else {
+            self.dirty.iter().try_for_each(check)?;
         }
         let start = self.pending_start.unwrap_or(self.start);
         if let Some(start) = start {
@@ -81,15 +99,29 @@ impl Program {
         })
     }
 
+    /// Whether each declaration is defined once the commit is done, by id.
+    fn liveness(&self) -> Vec<bool> {
+        let mut lives = vec![false; self.capacity()];
+        for (id, decl) in self.iter() {
+            lives[id.index()] = decl.next().is_some();
+        }
+        lives
+    }
+
     /// Every target of a new definition must be defined once the commit is done.
-    fn check_live(&self, id: DeclId, definition: &Definition) -> Result<()> {
+    fn check_live(
+        &self,
+        id: DeclId,
+        definition: &Definition,
+        lives: impl Fn(DeclId) -> bool,
+    ) -> Result<()> {
         let mut last = None;
         for reloc in definition.content.relocs() {
             let Some(target) = reloc.decl().filter(|target| last != Some(*target)) else {
                 continue;
             };
             last = Some(target);
-            if self.get(target).and_then(|decl| decl.next()).is_none() {
+            if !lives(target) {
                 return Err(self.dangling(id, reloc, target));
             }
         }

@@ -27,8 +27,8 @@ struct Added {
 }
 
 impl References {
-    /// Rebuilds the index from all current definitions.
-    pub(crate) fn rebuild(&mut self, program: &Program) {
+    /// The index of what holds after the next commit.
+    pub(crate) fn of_next(program: &Program) -> Self {
         let targets = program.capacity();
         let mut starts = vec![0u32; targets + 1];
         each_pair(program, |_, target| starts[target.index()] += 1);
@@ -43,11 +43,11 @@ impl References {
             *at -= 1;
             sources[*at as usize] = source;
         });
-        *self = References {
+        References {
             starts,
             sources,
             added: HashMap::default(),
-        };
+        }
     }
 
     /// Notes that `source` refers to `target` now.
@@ -108,7 +108,7 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 /// Calls `f` for each source and target, once for neighbouring relocations with the same target.
 fn each_pair(program: &Program, mut f: impl FnMut(DeclId, DeclId)) {
     for (source, decl) in program.iter() {
-        let Some(definition) = &decl.current else {
+        let Some(definition) = decl.next() else {
             continue;
         };
         let mut last = None;
