@@ -31,6 +31,7 @@ pub(crate) fn write(
     };
     out.sections(before, extra);
     out.code();
+    out.types();
     out.entries();
     out.globals();
     out.slots();
@@ -210,12 +211,12 @@ impl Writer<'_> {
                 Reason::FunctionEntry,
             );
         }
-        if !self.is_whole(SectionKind::Type) {
-            self.types();
-        }
     }
 
     fn types(&mut self) {
+        if self.is_whole(SectionKind::Type) {
+            return;
+        }
         let types = &self.layout.types;
         let mut touched = types.touched.clone();
         touched.sort_unstable();
