@@ -88,7 +88,9 @@ impl Error {
     /// Adds the file that the error is about.
     #[must_use]
     pub fn with_path(mut self, path: impl AsRef<Path>) -> Self {
-        self.0.path.get_or_insert_with(|| path.as_ref().to_path_buf());
+        self.0
+            .path
+            .get_or_insert_with(|| path.as_ref().to_path_buf());
         self
     }
 

@@ -1,5 +1,21 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
+mod cold;
+mod encode;
+mod lengths;
+mod plan;
 mod ranges;
+mod relink;
+mod tail;
+mod write;
 
 pub use ranges::{Range, RangeList, Reason};
+pub use relink::RelinkReason;
+pub use tail::Identity;
+
+pub(crate) use cold::{Request, lay_out, write as write_whole};
+pub(crate) use encode::{Encoder, ExportList, ExportSites, Extra};
+pub(crate) use lengths::MOST_BODY;
+pub(crate) use plan::{Sources, Stop, plan};
+pub(crate) use tail::{Customs, names_tail};
+pub(crate) use write::{export_sites, write as write_patch};

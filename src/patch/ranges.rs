@@ -123,7 +123,12 @@ pub struct RangeList {
 impl RangeList {
     /// An empty list for a file of `old_len` bytes.
     pub fn new(old_len: u64) -> Self {
-        RangeList { ranges: Vec::new(), arena: Vec::new(), old_len, new_len: old_len }
+        RangeList {
+            ranges: Vec::new(),
+            arena: Vec::new(),
+            old_len,
+            new_len: old_len,
+        }
     }
 
     /// Adds `bytes` at `offset`. Ranges may be added in any order; see [`RangeList::finish`].
@@ -133,7 +138,12 @@ impl RangeList {
         }
         let source = self.arena.len() as u32;
         self.arena.extend_from_slice(bytes);
-        self.ranges.push(Range { offset, len: bytes.len() as u32, source, reason });
+        self.ranges.push(Range {
+            offset,
+            len: bytes.len() as u32,
+            source,
+            reason,
+        });
     }
 
     /// Sorts the ranges and sets the file's new length.
@@ -145,7 +155,12 @@ impl RangeList {
         self.ranges.sort_unstable_by_key(|range| range.offset);
         let mut end = 0;
         for range in &self.ranges {
-            assert!(range.offset >= end, "patch ranges overlap at {:#x} ({})", range.offset, range.reason);
+            assert!(
+                range.offset >= end,
+                "patch ranges overlap at {:#x} ({})",
+                range.offset,
+                range.reason
+            );
             end = range.offset + u64::from(range.len);
         }
         assert!(end <= new_len, "a patch range ends behind the file");

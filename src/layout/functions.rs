@@ -1,0 +1,320 @@
+//! Function entries and code slots: one ordinal names both. The order of code entries is the function index order,
+//! so a body that outgrows its slot goes to the end, or into a dead slot that fits.
+//!
+//! Imports come before all defined functions. A new import takes the index of the first ordinal, which is given
+//! up: every other function keeps its index. A few ordinals at the front are reserved for that.
+
+use crate::layout::undo::{Log, Saved, Transaction};
+use crate::program::DeclId;
+
+/// The position of a defined function among all that were ever laid out; never reused for another place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ordinal(pub(crate) u32);
+
+impl Ordinal {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Who stands in a code slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Occupant {
+    /// Nobody; at the front, to be given up for imports.
+    Reserve,
+    /// Nobody; on a free list.
+    Dead,
+    /// The function that every unused slot of the table points at.
+    Trap,
+    /// The function's own code.
+    Body(DeclId),
+    /// Code that calls the function through its slot.
+    Thunk(DeclId),
+    /// Code that calls the function at its new place.
+    Forwarder(DeclId),
+}
+
+/// A place in the code section.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CodeSlot {
+    /// Offset of the entry (its size field) from the section's anchor.
+    pub(crate) offset: u32,
+    /// Bytes of the entry, the five of the size field included.
+    pub(crate) cap: u32,
+    pub(crate) occupant: Occupant,
+}
+
+/// How many size classes the free lists distinguish.
+const CLASSES: usize = 4 * 24;
+/// How many slots of a class are looked at.
+const SCAN: usize = 16;
+
+/// All function entries and code slots.
+#[derive(Debug)]
+pub(crate) struct FunctionSpace {
+    slots: Log<CodeSlot>,
+    counts: Saved<Counts>,
+    /// Dead slots of bodies by size class.
+    free: Vec<Log<Ordinal>>,
+    /// Dead slots of thunks, which have no name entry.
+    free_thunks: Log<Ordinal>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    /// Imported functions.
+    imported: u32,
+    /// The first ordinal that has not been given up.
+    first: u32,
+    /// Bytes from the anchor to the end of the last slot.
+    end: u32,
+    /// Bytes in dead slots.
+    dead_bytes: u64,
+}
+
+impl FunctionSpace {
+    pub(crate) fn new() -> Self {
+        FunctionSpace {
+            slots: Log::default(),
+            counts: Saved::default(),
+            free: (0..CLASSES).map(|_| Log::default()).collect(),
+            free_thunks: Log::default(),
+        }
+    }
+
+    /// Sets how many functions are imported, in a fresh layout.
+    pub(crate) fn set_imported(&mut self, imported: u32) {
+        self.counts.imported = imported;
+    }
+
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.slots.reserve(additional);
+    }
+
+    pub(crate) fn slot(&self, ordinal: Ordinal) -> CodeSlot {
+        self.slots[ordinal.index()]
+    }
+
+    /// The function index of an ordinal.
+    pub(crate) fn index(&self, ordinal: Ordinal) -> u32 {
+        self.indices().of(ordinal)
+    }
+
+    /// The rule from ordinals to function indices, which outlives changes of slots.
+    pub(crate) fn indices(&self) -> Indices {
+        Indices {
+            imported: self.counts.imported,
+            first: self.counts.first,
+        }
+    }
+
+    /// The ordinal of a function index, if it is not an import.
+    pub(crate) fn ordinal(&self, index: u32) -> Option<Ordinal> {
+        let ordinal = Ordinal(index.checked_sub(self.counts.imported)? + self.counts.first);
+        (ordinal.index() < self.slots.len()).then_some(ordinal)
+    }
+
+    pub(crate) fn imported(&self) -> u32 {
+        self.counts.imported
+    }
+
+    pub(crate) fn first(&self) -> Ordinal {
+        Ordinal(self.counts.first)
+    }
+
+    /// One more than the last ordinal.
+    pub(crate) fn end(&self) -> Ordinal {
+        Ordinal(self.slots.len() as u32)
+    }
+
+    /// How many functions are defined in the output, dead ones included.
+    pub(crate) fn count(&self) -> u32 {
+        self.end().0 - self.counts.first
+    }
+
+    /// Offset behind the last code slot, from the anchor.
+    pub(crate) fn end_offset(&self) -> u32 {
+        self.counts.end
+    }
+
+    /// Bytes in slots that nobody uses.
+    pub(crate) fn dead_bytes(&self) -> u64 {
+        self.counts.dead_bytes
+    }
+
+    pub(crate) fn ordinals(&self) -> impl Iterator<Item = Ordinal> + use<> {
+        (self.counts.first..self.slots.len() as u32).map(Ordinal)
+    }
+
+    /// All slots from `start` on.
+    pub(crate) fn slots_from(&self, start: Ordinal) -> &[CodeSlot] {
+        &self.slots[start.index()..]
+    }
+
+    /// A new slot of `cap` bytes at the end.
+    pub(crate) fn append(&mut self, cap: u32, occupant: Occupant) -> Option<Ordinal> {
+        let ordinal = self.end();
+        let offset = self.counts.end;
+        self.counts.end = offset.checked_add(cap)?;
+        if matches!(occupant, Occupant::Reserve | Occupant::Dead) {
+            self.counts.dead_bytes += u64::from(cap);
+        }
+        self.slots.push(CodeSlot {
+            offset,
+            cap,
+            occupant,
+        });
+        Some(ordinal)
+    }
+
+    /// A dead slot of at least `len` bytes that does not waste too much and that `fits` the name.
+    pub(crate) fn reuse(
+        &mut self,
+        len: u32,
+        occupant: Occupant,
+        fits: impl Fn(Ordinal) -> bool,
+    ) -> Option<Ordinal> {
+        let limit = len + len / 4 + 32;
+        for class in class_of(len)..=class_of(limit) {
+            let list = &self.free[class];
+            let found = list
+                .iter()
+                .enumerate()
+                .rev()
+                .take(SCAN)
+                .find(|(_, ordinal)| {
+                    let cap = self.slots[ordinal.index()].cap;
+                    cap >= len && cap <= limit && fits(**ordinal)
+                });
+            if let Some((at, &ordinal)) = found {
+                self.free[class].swap_remove(at);
+                self.occupy(ordinal, occupant);
+                return Some(ordinal);
+            }
+        }
+        None
+    }
+
+    /// A dead thunk's slot of at least `len` bytes.
+    pub(crate) fn reuse_thunk(&mut self, len: u32, occupant: Occupant) -> Option<Ordinal> {
+        let found = self.free_thunks.iter().enumerate().rev().take(SCAN);
+        let (at, ordinal) = found
+            .map(|(at, ordinal)| (at, *ordinal))
+            .find(|(_, ordinal)| self.slots[ordinal.index()].cap >= len)?;
+        self.free_thunks.swap_remove(at);
+        self.occupy(ordinal, occupant);
+        Some(ordinal)
+    }
+
+    fn occupy(&mut self, ordinal: Ordinal, occupant: Occupant) {
+        let slot = self.slots[ordinal.index()];
+        self.counts.dead_bytes -= u64::from(slot.cap);
+        self.slots
+            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+    }
+
+    /// Changes who stands in a slot that stays in use.
+    pub(crate) fn replace(&mut self, ordinal: Ordinal, occupant: Occupant) {
+        let slot = self.slots[ordinal.index()];
+        self.slots
+            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+    }
+
+    /// Gives a slot up; it can be reused.
+    pub(crate) fn free(&mut self, ordinal: Ordinal) {
+        let slot = self.slots[ordinal.index()];
+        debug_assert!(!matches!(slot.occupant, Occupant::Dead | Occupant::Reserve));
+        self.counts.dead_bytes += u64::from(slot.cap);
+        self.slots.set(
+            ordinal.index(),
+            CodeSlot {
+                occupant: Occupant::Dead,
+                ..slot
+            },
+        );
+        if matches!(slot.occupant, Occupant::Thunk(_)) {
+            self.free_thunks.push(ordinal);
+        } else {
+            self.free[class_of(slot.cap)].push(ordinal);
+        }
+    }
+
+    /// Gives up the first ordinal for a new import. It must be vacant.
+    pub(crate) fn give_up_first(&mut self) {
+        let first = self.first();
+        let slot = self.slots[first.index()];
+        debug_assert!(matches!(slot.occupant, Occupant::Dead | Occupant::Reserve));
+        self.unlist(first);
+        self.counts.dead_bytes -= u64::from(slot.cap);
+        self.slots.set(
+            first.index(),
+            CodeSlot {
+                occupant: Occupant::Reserve,
+                ..slot
+            },
+        );
+        self.counts.first += 1;
+        self.counts.imported += 1;
+    }
+
+    /// Takes back the ordinal before the first, because an import went away. `None` if there never was one.
+    pub(crate) fn take_back_first(&mut self) -> Option<Ordinal> {
+        self.counts.first = self.counts.first.checked_sub(1)?;
+        self.counts.imported -= 1;
+        let first = self.first();
+        self.counts.dead_bytes += u64::from(self.slots[first.index()].cap);
+        Some(first)
+    }
+
+    fn unlist(&mut self, ordinal: Ordinal) {
+        let class = class_of(self.slots[ordinal.index()].cap);
+        for list in [&mut self.free[class], &mut self.free_thunks] {
+            if let Some(at) = list.iter().position(|other| *other == ordinal) {
+                list.swap_remove(at);
+                return;
+            }
+        }
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {
+        f(&mut self.slots);
+        f(&mut self.counts);
+        self.free.iter_mut().for_each(|list| f(list));
+        f(&mut self.free_thunks);
+    }
+}
+
+impl Transaction for FunctionSpace {
+    fn begin(&mut self) {
+        self.each(|part| part.begin());
+    }
+
+    fn commit(&mut self) {
+        self.each(|part| part.commit());
+    }
+
+    fn rollback(&mut self) {
+        self.each(|part| part.rollback());
+    }
+}
+
+/// The rule from ordinals to function indices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Indices {
+    imported: u32,
+    first: u32,
+}
+
+impl Indices {
+    pub(crate) fn of(self, ordinal: Ordinal) -> u32 {
+        self.imported + ordinal.0 - self.first
+    }
+}
+
+/// Four classes for each doubling of the size.
+fn class_of(len: u32) -> usize {
+    let len = len.max(8);
+    let log = 31 - len.leading_zeros();
+    let quarter = (len >> (log - 2)) & 3;
+    (((log - 3) * 4 + quarter) as usize).min(CLASSES - 1)
+}

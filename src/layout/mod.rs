@@ -1,0 +1,27 @@
+//! The section allocator: where everything stands. Pure arithmetic over regions; no files, no wasm parsing.
+//!
+//! Offsets within a section are relative to its anchor, so that moving a section changes one number. All state is
+//! kept in logged containers: a commit that fails rolls back to what was published.
+
+mod data;
+mod functions;
+mod globals;
+mod names;
+mod sections;
+mod slots;
+mod state;
+mod types;
+mod undo;
+
+pub(crate) use data::{Image, ReserveFull};
+pub(crate) use functions::{Occupant, Ordinal};
+pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
+pub(crate) use names::encode_name;
+pub(crate) use sections::{
+    CodeMustMove, IDENTITY_LEN, MAGIC_LEN, NAME_SECTION_HEADER, NAME_SUBSECTION_HEADER, Places,
+    SectionKind, SectionPlace, Span,
+};
+pub(crate) use slots::Slot;
+pub(crate) use state::{Layout, LayoutOptions, Lens, Place, RawItem, SLOT_SEGMENT_HEADER};
+pub(crate) use types::{ExtentId, UseDeltas};
+pub(crate) use undo::{Log, Transaction};

@@ -1,0 +1,100 @@
+//! Slots of the function table. A slot belongs to one function for as long as anything refers to it; free slots point
+//! at the trap.
+
+use crate::layout::undo::{Log, Transaction};
+use crate::program::DeclId;
+
+/// An index into the function table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Slot(pub(crate) u32);
+
+/// The first slot: 0 stays empty, so that a null function pointer traps.
+const BASE: u32 = 1;
+
+/// All slots that the element segment fills.
+#[derive(Debug, Default)]
+pub(crate) struct SlotSpace {
+    owners: Log<Option<DeclId>>,
+    free: Log<Slot>,
+}
+
+impl SlotSpace {
+    /// The first slot of the element segment.
+    pub(crate) fn base(&self) -> u32 {
+        BASE
+    }
+
+    /// How many entries the element segment has.
+    pub(crate) fn len(&self) -> u32 {
+        self.owners.len() as u32
+    }
+
+    /// Entries the table needs.
+    pub(crate) fn table_len(&self) -> u32 {
+        BASE + self.len()
+    }
+
+    /// Position of a slot's entry in the element segment.
+    pub(crate) fn entry(&self, slot: Slot) -> u32 {
+        slot.0 - BASE
+    }
+
+    /// Whom the entry at a position belongs to.
+    pub(crate) fn owner(&self, entry: u32) -> Option<DeclId> {
+        self.owners[entry as usize]
+    }
+
+    /// Whom each entry belongs to.
+    pub(crate) fn owners(&self) -> &[Option<DeclId>] {
+        &self.owners
+    }
+
+    /// Adds unused entries.
+    pub(crate) fn grow(&mut self, by: u32) {
+        let start = self.table_len();
+        (0..by).for_each(|_| self.owners.push(None));
+        (start..start + by)
+            .rev()
+            .for_each(|slot| self.free.push(Slot(slot)));
+    }
+
+    /// Adds an entry that is in use, without looking for a free one: for bulk layout.
+    pub(crate) fn append(&mut self, owner: DeclId) -> Slot {
+        let slot = Slot(self.table_len());
+        self.owners.push(Some(owner));
+        slot
+    }
+
+    /// A slot for `owner`; grows geometrically if there is none.
+    pub(crate) fn take(&mut self, owner: DeclId) -> Slot {
+        if self.free.is_empty() {
+            self.grow((self.len() / 8).max(8));
+        }
+        let slot = self.free.pop().expect("grown just now");
+        self.owners.set((slot.0 - BASE) as usize, Some(owner));
+        slot
+    }
+
+    /// Gives a slot back.
+    pub(crate) fn free(&mut self, slot: Slot) {
+        self.owners.set((slot.0 - BASE) as usize, None);
+        self.free.push(slot);
+    }
+}
+
+impl Transaction for SlotSpace {
+    fn begin(&mut self) {
+        self.owners.begin();
+        self.free.begin();
+    }
+
+    fn commit(&mut self) {
+        self.owners.commit();
+        self.free.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.owners.rollback();
+        self.free.rollback();
+    }
+}

@@ -1,0 +1,295 @@
+//! All of the layout together, and the place of each declaration in it.
+
+use crate::layout::data::DataSpace;
+use crate::layout::functions::{FunctionSpace, Ordinal};
+use crate::layout::globals::GlobalSpace;
+use crate::layout::names::NameSpace;
+use crate::layout::sections::{IDENTITY_LEN, SectionKind, Sections, Span};
+use crate::layout::slots::{Slot, SlotSpace};
+use crate::layout::types::TypeSpace;
+use crate::layout::undo::{Log, Saved, Transaction};
+use crate::program::DeclId;
+
+/// What decides how things are laid out; the same for the life of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LayoutOptions {
+    /// Functions are called through a thunk at a fixed index.
+    pub(crate) thunks: bool,
+    /// One pool of types for all declarations.
+    pub(crate) interned_types: bool,
+    /// Function names are written.
+    pub(crate) names: bool,
+    /// Thunks and forwarders use tail calls, because the program does.
+    pub(crate) tail_calls: bool,
+    /// Above this many call sites a moved function leaves a forwarder instead of having its callers rewritten.
+    pub(crate) fan_in: usize,
+    /// Without pads, reserves, slack, spare slots and identity: an output that is not to be patched.
+    pub(crate) dense: bool,
+}
+
+/// Where a declaration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere yet, or no more.
+    None,
+    /// A function: the ordinal that its references name, the one where its code stands, and its slot.
+    Function {
+        entry: Ordinal,
+        body: Ordinal,
+        slot: Option<Slot>,
+    },
+    /// An imported function.
+    ImportedFunction { index: u32, slot: Option<Slot> },
+    /// A defined global.
+    Global(Ordinal),
+    /// An imported global, or a table, memory, tag, element or data segment.
+    Index(u32),
+    /// Data: its address and the bytes it may take there.
+    Data { address: u64, cap: u64 },
+}
+
+impl Place {
+    /// The function's slot, if it has one.
+    pub(crate) fn slot(self) -> Option<Slot> {
+        match self {
+            Place::Function { slot, .. } | Place::ImportedFunction { slot, .. } => slot,
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of the slots' element segment before its entries: flags, table, offset expression, kind, count.
+pub(crate) const SLOT_SEGMENT_HEADER: u64 = 1 + 5 + 7 + 1 + 5;
+
+/// A segment or entry that the program wrote itself, within a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawItem {
+    pub(crate) decl: DeclId,
+    /// Offset from the first raw item.
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+/// Bytes of what is written whole, without headers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lens {
+    pub(crate) custom_front: u64,
+    pub(crate) imports: u64,
+    pub(crate) tables: u64,
+    pub(crate) memories: u64,
+    pub(crate) tags: u64,
+    pub(crate) exports: u64,
+    pub(crate) export_count: u32,
+    pub(crate) names_tail: u64,
+    pub(crate) custom_tail: u64,
+}
+
+/// Where everything stands.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) options: LayoutOptions,
+    pub(crate) types: TypeSpace,
+    pub(crate) functions: FunctionSpace,
+    pub(crate) globals: GlobalSpace,
+    pub(crate) slots: SlotSpace,
+    pub(crate) data: DataSpace,
+    pub(crate) names: NameSpace,
+    /// In the order of the import section.
+    pub(crate) imports: Log<DeclId>,
+    /// Defined tables, memories and tags in order.
+    pub(crate) tables: Log<DeclId>,
+    pub(crate) memories: Log<DeclId>,
+    pub(crate) tags: Log<DeclId>,
+    /// The program's own segments in order.
+    pub(crate) elements: Log<RawItem>,
+    pub(crate) data_segments: Log<RawItem>,
+    /// The table whose slots are handed out here.
+    pub(crate) slot_table: Option<DeclId>,
+    /// The function that unused slots point at.
+    pub(crate) trap: Saved<Option<Ordinal>>,
+    pub(crate) module_name: Option<Box<str>>,
+    pub(crate) start: Saved<Option<DeclId>>,
+    /// Lengths of what is written whole.
+    pub(crate) lens: Saved<Lens>,
+    pub(crate) sections: Sections,
+    places: Log<Place>,
+}
+
+impl Layout {
+    pub(crate) fn new(options: LayoutOptions) -> Self {
+        Layout {
+            options,
+            types: TypeSpace::new(options.interned_types, options.dense),
+            functions: FunctionSpace::new(),
+            globals: GlobalSpace::default(),
+            slots: SlotSpace::default(),
+            data: DataSpace::default(),
+            names: NameSpace::default(),
+            imports: Log::default(),
+            tables: Log::default(),
+            memories: Log::default(),
+            tags: Log::default(),
+            elements: Log::default(),
+            data_segments: Log::default(),
+            slot_table: None,
+            trap: Saved::default(),
+            module_name: None,
+            start: Saved::default(),
+            lens: Saved::default(),
+            sections: Sections::default(),
+            places: Log::default(),
+        }
+    }
+
+    /// Where a declaration stands.
+    pub(crate) fn place(&self, id: DeclId) -> Place {
+        self.places.get(id.index()).copied().unwrap_or(Place::None)
+    }
+
+    pub(crate) fn set_place(&mut self, id: DeclId, place: Place) {
+        while self.places.len() <= id.index() {
+            self.places.push(Place::None);
+        }
+        self.places.set(id.index(), place);
+    }
+
+    /// Bytes of the slots' element segment, its header included.
+    pub(crate) fn slot_segment_len(&self) -> u64 {
+        if self.slot_table.is_some() {
+            SLOT_SEGMENT_HEADER + 5 * u64::from(self.slots.len())
+        } else {
+            0
+        }
+    }
+
+    /// Index of a function, as references name it.
+    pub(crate) fn function_index(&self, id: DeclId) -> Option<u32> {
+        match self.place(id) {
+            Place::Function { entry, .. } => Some(self.functions.index(entry)),
+            Place::ImportedFunction { index, .. } => Some(index),
+            _ => None,
+        }
+    }
+
+    /// What a section needs now, or `None` if it is not there.
+    pub(crate) fn span(&self, kind: SectionKind) -> Option<Span> {
+        let whole = |len: u64, value: usize| {
+            (len > 0).then_some(Span {
+                front: 0,
+                end: len,
+                value: value as u32,
+            })
+        };
+        let lens = *self.lens;
+        match kind {
+            SectionKind::CustomFront => whole(lens.custom_front, 0),
+            SectionKind::Type => Some(Span {
+                front: 0,
+                end: self.types.end_offset().into(),
+                value: self.types.count(),
+            }),
+            SectionKind::Import => whole(lens.imports, self.imports.len()),
+            SectionKind::Function => {
+                let (first, end) = (self.functions.first().0, self.functions.end().0);
+                Some(Span {
+                    front: 5 * u64::from(first),
+                    end: 5 * u64::from(end),
+                    value: self.functions.count(),
+                })
+            }
+            SectionKind::Table => whole(lens.tables, self.tables.len()),
+            SectionKind::Memory => whole(lens.memories, self.memories.len()),
+            SectionKind::Tag => whole(lens.tags, self.tags.len()),
+            SectionKind::Global => (self.globals.count() > 0).then(|| Span {
+                front: self.globals.slot(self.globals.first()).offset.into(),
+                end: self.globals.end_offset().into(),
+                value: self.globals.count(),
+            }),
+            SectionKind::Export => whole(lens.exports, lens.export_count as usize),
+            SectionKind::Start => {
+                let value = (*self.start).and_then(|start| self.function_index(start))?;
+                Some(Span {
+                    front: 0,
+                    end: 0,
+                    value,
+                })
+            }
+            SectionKind::Element => {
+                let len = self.slot_segment_len() + Self::raw_len(&self.elements);
+                whole(
+                    len,
+                    self.elements.len() + usize::from(self.slot_table.is_some()),
+                )
+            }
+            SectionKind::DataCount => {
+                let value = (self.data.images().len() + self.data_segments.len()) as u32;
+                (!self.data_segments.is_empty()).then_some(Span {
+                    front: 0,
+                    end: 0,
+                    value,
+                })
+            }
+            SectionKind::Code => Some(Span {
+                front: self.functions.slot(self.functions.first()).offset.into(),
+                end: self.functions.end_offset().into(),
+                value: self.functions.count(),
+            }),
+            SectionKind::Data => whole(
+                self.data.len() + Self::raw_len(&self.data_segments),
+                self.data.images().len() + self.data_segments.len(),
+            ),
+            SectionKind::Name => self.options.names.then(|| Span {
+                front: self.names.first_offset().into(),
+                end: u64::from(self.names.end_offset()) + lens.names_tail,
+                value: self.names.named(),
+            }),
+            SectionKind::CustomTail => whole(lens.custom_tail, 0),
+            SectionKind::Identity => (!self.options.dense).then_some(Span {
+                front: 0,
+                end: IDENTITY_LEN,
+                value: 0,
+            }),
+        }
+    }
+
+    /// Bytes that the program's own segments take in a section.
+    pub(crate) fn raw_len(items: &[RawItem]) -> u64 {
+        items
+            .last()
+            .map_or(0, |item| u64::from(item.offset) + u64::from(item.len))
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {
+        f(&mut self.types);
+        f(&mut self.functions);
+        f(&mut self.globals);
+        f(&mut self.slots);
+        f(&mut self.data);
+        f(&mut self.names);
+        f(&mut self.imports);
+        f(&mut self.tables);
+        f(&mut self.memories);
+        f(&mut self.tags);
+        f(&mut self.elements);
+        f(&mut self.data_segments);
+        f(&mut self.start);
+        f(&mut self.trap);
+        f(&mut self.lens);
+        f(&mut self.sections);
+        f(&mut self.places);
+    }
+}
+
+impl Transaction for Layout {
+    fn begin(&mut self) {
+        self.each(|part| part.begin());
+    }
+
+    fn commit(&mut self) {
+        self.each(|part| part.commit());
+    }
+
+    fn rollback(&mut self) {
+        self.each(|part| part.rollback());
+    }
+}

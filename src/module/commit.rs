@@ -1,0 +1,411 @@
+//! A commit: check, plan, encode, publish, and only then make the edits current. Where a patch is not possible the
+//! output is laid out anew, by the same writers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::layout::{LayoutOptions, SectionKind, Transaction};
+use crate::module::{Module, Redirect, RelinkReason, Types};
+use crate::output::Publication;
+use crate::patch::{
+    Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
+    names_tail, plan, write_patch, write_whole,
+};
+use crate::program::{Checked, DeclId, DeclKind, Export, Pending};
+
+/// What a commit did.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    /// The version that was published.
+    pub identity: Identity,
+    /// Patched, relinked, or nothing to do.
+    pub outcome: Outcome,
+    /// Declarations that were defined, redefined or removed.
+    pub changed: u32,
+    /// What went to another place.
+    pub moved: Moved,
+    /// Length of the file, in bytes.
+    pub file_len: u64,
+    /// How long each phase took.
+    pub phases: Phases,
+}
+
+/// How a commit was published.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Nothing was pending.
+    Unchanged,
+    /// These ranges of the file were written.
+    Patched(Arc<RangeList>),
+    /// The whole file was written, for this reason.
+    Relinked(RelinkReason),
+}
+
+/// What went to another place in a patch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Functions whose code was replaced in its place.
+    pub bodies_in_place: u32,
+    /// Functions whose code went to another place.
+    pub bodies_moved: u32,
+    /// References rewritten in declarations that did not change.
+    pub references: u32,
+}
+
+/// How long the phases of a commit took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Phases {
+    /// Checking that the edits make sense together.
+    pub check: Duration,
+    /// Placing what is dirty and following references to what moved.
+    pub plan: Duration,
+    /// Encoding the bytes to be written.
+    pub encode: Duration,
+    /// Writing and publishing the file.
+    pub publish: Duration,
+    /// Making the edits current.
+    pub finish: Duration,
+}
+
+impl Phases {
+    /// All phases together.
+    pub fn total(&self) -> Duration {
+        self.check + self.plan + self.encode + self.publish + self.finish
+    }
+}
+
+impl Patch {
+    /// The ranges that were written, if the commit was a patch.
+    pub fn ranges(&self) -> Option<&RangeList> {
+        match &self.outcome {
+            Outcome::Patched(ranges) => Some(ranges),
+            _ => None,
+        }
+    }
+
+    /// How many bytes were written: those of the ranges, or the whole file.
+    pub fn bytes_written(&self) -> u64 {
+        match &self.outcome {
+            Outcome::Unchanged => 0,
+            Outcome::Patched(ranges) => ranges.bytes(),
+            Outcome::Relinked(_) => self.file_len,
+        }
+    }
+
+    /// Why the output was rebuilt, if it was.
+    pub fn relink_reason(&self) -> Option<RelinkReason> {
+        match self.outcome {
+            Outcome::Relinked(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// Measures consecutive phases.
+struct Watch(Instant);
+
+impl Watch {
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.0, now)
+    }
+}
+
+impl Module {
+    /// Publishes all edits since the last commit.
+    ///
+    /// # Errors
+    /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
+    /// the edits stay pending.
+    pub fn commit(&mut self) -> Result<Patch> {
+        let mut watch = Watch(Instant::now());
+        if self.layout.is_some()
+            && self.relink.is_none()
+            && !self.customs_changed
+            && !self.program.has_pending()
+        {
+            self.program.discard();
+            return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
+        }
+        let checked = self.program.check(&self.references)?;
+        let mut phases = Phases {
+            check: watch.lap(),
+            ..Phases::default()
+        };
+        let reason = match (self.relink, &self.layout) {
+            (_, None) => RelinkReason::First,
+            (Some(reason), _) => reason,
+            (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
+                Ok((ranges, moved, identity)) => {
+                    self.identity = identity;
+                    let changed = self.make_current(checked, false);
+                    phases.finish = watch.lap();
+                    return Ok(self.report(Outcome::Patched(ranges), changed, moved, phases));
+                }
+                Err(reason) => reason,
+            },
+        };
+        self.rebuild(&checked, &mut watch, &mut phases)?;
+        let changed = self.make_current(checked, true);
+        phases.finish = watch.lap();
+        Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
+    }
+
+    fn report(&self, outcome: Outcome, changed: u32, moved: Moved, phases: Phases) -> Patch {
+        let file_len = self
+            .layout
+            .as_ref()
+            .map_or(0, |layout| layout.sections.file_len());
+        Patch {
+            identity: self.identity,
+            outcome,
+            changed,
+            moved,
+            file_len,
+            phases,
+        }
+    }
+
+    fn layout_options(&self) -> LayoutOptions {
+        LayoutOptions {
+            thunks: self.options.redirect == Redirect::TableThunks,
+            interned_types: self.options.types == Types::Interned,
+            names: self.options.names,
+            tail_calls: self.options.tail_calls,
+            fan_in: self.options.fan_in,
+            dense: false,
+        }
+    }
+
+    /// Plans, encodes and publishes a patch. The inner result says why there is none.
+    #[allow(clippy::type_complexity)]
+    fn patch(
+        &mut self,
+        checked: &Checked,
+        watch: &mut Watch,
+        phases: &mut Phases,
+    ) -> Result<Result<(Arc<RangeList>, Moved, Identity), RelinkReason>> {
+        let Some(layout) = &mut self.layout else {
+            return Ok(Err(RelinkReason::First));
+        };
+        let from = Sources {
+            program: &self.program,
+            references: &self.references,
+            checked,
+            customs: &self.customs,
+            customs_changed: self.customs_changed,
+            areas: &self.areas,
+        };
+        let before = *layout.sections.places();
+        let old_len = layout.sections.file_len();
+        layout.begin();
+        let writes = match plan(from, layout) {
+            Ok(writes) => writes,
+            Err(stop) => {
+                layout.rollback();
+                return match stop {
+                    Stop::Relink(reason) => Ok(Err(reason)),
+                    Stop::Error(error) => Err(error),
+                };
+            }
+        };
+        phases.plan = watch.lap();
+        let data = if writes.whole.contains(&SectionKind::Data) {
+            all_data(&self.program)
+        } else {
+            Vec::new()
+        };
+        let names: Vec<u8>;
+        let names_tail = match &writes.names_tail {
+            Some(names) => names,
+            None if writes.whole.contains(&SectionKind::Name) => {
+                names = names_tail(&self.program, layout);
+                &names
+            }
+            None => &Vec::new(),
+        };
+        let extra = Extra {
+            custom_front: &self.customs.front,
+            custom_tail: &self.customs.tail,
+            names_tail,
+            exports: ExportList(checked.exports.as_deref().unwrap_or(&self.program.exports)),
+            export_sites: &self.export_sites,
+            data: &data,
+        };
+        let encoder = Encoder {
+            program: &self.program,
+            layout,
+        };
+        let (ranges, identity) =
+            write_patch(encoder, &before, &writes, &extra, old_len, self.identity);
+        let moved = Moved {
+            bodies_in_place: writes.in_place,
+            bodies_moved: writes.moved_bodies,
+            references: writes.sites.len() as u32,
+        };
+        phases.encode = watch.lap();
+        let ranges = Arc::new(ranges);
+        match self.output.publish_patch(&ranges) {
+            Ok(Publication::Done) => {
+                layout.commit();
+                phases.publish = watch.lap();
+                Ok(Ok((ranges, moved, identity)))
+            }
+            Ok(Publication::OutputChanged) => {
+                layout.rollback();
+                Ok(Err(RelinkReason::OutputChanged))
+            }
+            Err(error) => {
+                layout.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    /// Lays everything out anew and publishes the whole file.
+    fn rebuild(&mut self, checked: &Checked, watch: &mut Watch, phases: &mut Phases) -> Result<()> {
+        let exports = checked.exports.as_deref().unwrap_or(&self.program.exports);
+        let layout = lay_out(&Request {
+            program: &self.program,
+            options: self.layout_options(),
+            dead_type: self.dead_type,
+            slot_table: self.slot_table,
+            exports,
+            start: checked.start,
+            customs: &self.customs,
+            areas: &self.areas,
+        })?;
+        phases.plan += watch.lap();
+        let data = all_data(&self.program);
+        let names_tail = names_tail(&self.program, &layout);
+        let sites = Default::default();
+        let extra = Extra {
+            custom_front: &self.customs.front,
+            custom_tail: &self.customs.tail,
+            names_tail: &names_tail,
+            exports: ExportList(exports),
+            export_sites: &sites,
+            data: &data,
+        };
+        let encoder = Encoder {
+            program: &self.program,
+            layout: &layout,
+        };
+        let place = layout.sections.get(SectionKind::Identity);
+        let identity = self.identity;
+        let next = self
+            .output
+            .publish_whole(layout.sections.file_len(), |out| {
+                write_whole(encoder, &extra, out);
+                let next = identity.next([(0, &out[..place.begin as usize])]);
+                next.write(&mut out[place.begin as usize..place.end as usize]);
+                Ok(next)
+            })?;
+        phases.publish = watch.lap();
+        self.identity = next;
+        self.layout = Some(layout);
+        Ok(())
+    }
+
+    /// The program as of the last commit without slack, pads, thunks, forwarders and dead code: for release, not to be
+    /// patched. It depends on the declarations and their order only, not on the history of edits.
+    ///
+    /// # Errors
+    /// If edits are pending, or a limit of engines would be exceeded.
+    pub fn finish(&self) -> Result<Vec<u8>> {
+        if self.program.has_pending() {
+            return Err(crate::Error::bad_edit("edits are pending")
+                .with_hint("commit or discard them first"));
+        }
+        // With thunks, slots exist only for redirection; otherwise functions' addresses are slots.
+        let thunks = self.options.redirect == Redirect::TableThunks;
+        let layout = lay_out(&Request {
+            program: &self.program,
+            options: LayoutOptions {
+                thunks: false,
+                dense: true,
+                interned_types: true,
+                ..self.layout_options()
+            },
+            dead_type: self.dead_type,
+            slot_table: self.slot_table.filter(|_| !thunks),
+            exports: &self.program.exports,
+            start: self.program.start,
+            customs: &self.customs,
+            areas: &self.areas,
+        })?;
+        let data = all_data(&self.program);
+        let names_tail = names_tail(&self.program, &layout);
+        let sites = Default::default();
+        let extra = Extra {
+            custom_front: &self.customs.front,
+            custom_tail: &self.customs.tail,
+            names_tail: &names_tail,
+            exports: ExportList(&self.program.exports),
+            export_sites: &sites,
+            data: &data,
+        };
+        let mut out = vec![0; layout.sections.file_len() as usize];
+        write_whole(
+            Encoder {
+                program: &self.program,
+                layout: &layout,
+            },
+            &extra,
+            &mut out,
+        );
+        Ok(out)
+    }
+
+    /// Makes pending edits current after they were published; returns how many declarations changed.
+    fn make_current(&mut self, checked: Checked, rebuilt: bool) -> u32 {
+        let new_exports = checked.exports.is_some();
+        let changed = self.program.dirty.len() as u32;
+        let references = &mut self.references;
+        let defined = self
+            .program
+            .finish_commit(checked.exports, |removed| references.forget(removed));
+        if rebuilt {
+            self.references.rebuild(&self.program);
+        } else {
+            for source in defined {
+                let Some(definition) = &self.program.decl(source).current else {
+                    continue;
+                };
+                let mut last = None;
+                for target in definition
+                    .content
+                    .relocs()
+                    .iter()
+                    .filter_map(|reloc| reloc.decl())
+                {
+                    if last != Some(target) {
+                        self.references.add(&self.program, source, target);
+                        last = Some(target);
+                    }
+                }
+            }
+        }
+        if new_exports || rebuilt {
+            self.export_sites = export_sites(&self.program.exports);
+        }
+        self.relink = None;
+        self.customs_changed = false;
+        changed
+    }
+
+    /// The exports as they are published.
+    pub(crate) fn exports(&self) -> &[Export] {
+        &self.program.exports
+    }
+}
+
+fn all_data(program: &crate::program::Program) -> Vec<DeclId> {
+    let data = program
+        .iter()
+        .filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());
+    data.filter(|(_, decl)| !matches!(decl.pending, Pending::Remove))
+        .map(|(id, _)| id)
+        .collect()
+}

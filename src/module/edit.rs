@@ -1,0 +1,329 @@
+//! Edits: they change what is pending and nothing else, so each is cheap and can be taken back.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::module::body::Function;
+use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableType};
+use crate::module::{Module, RelinkReason};
+use crate::patch::MOST_BODY;
+use crate::program::{
+    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, Relocation, Shape, TypeId,
+    ValType,
+};
+use crate::wire::leb;
+
+/// Bytes of a page of memory.
+const PAGE: u64 = 65536;
+
+impl Module {
+    /// Declares something under a stable key, such as a mangled name. It can be referred to before it is defined.
+    ///
+    /// # Errors
+    /// If the key is taken.
+    pub fn declare(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
+        self.program.declare(kind, Some(key), None)
+    }
+
+    /// Declares a part of another declaration: a closure, an instantiation, a constant. It shares its owner's types and is
+    /// removed with it.
+    ///
+    /// # Errors
+    /// If the key is taken, or the owner is itself a part.
+    pub fn declare_part(
+        &mut self,
+        owner: DeclId,
+        kind: DeclKind,
+        key: Option<&str>,
+    ) -> Result<DeclId> {
+        self.program.declare(kind, key, Some(owner))
+    }
+
+    /// Sets what the name section calls a declaration, if not its key.
+    ///
+    /// # Errors
+    /// If there is no such declaration.
+    pub fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
+        self.program.set_name(id, name)
+    }
+
+    /// Defines or redefines a function.
+    ///
+    /// # Errors
+    /// If `id` is not a function, the body is larger than engines take, or a reference is of the wrong kind.
+    pub fn define_function(&mut self, id: DeclId, function: Function) -> Result<()> {
+        if function.bytes.len() > MOST_BODY {
+            return Err(Error::limit(format!(
+                "the body has {} bytes; engines take {MOST_BODY}",
+                function.bytes.len()
+            ))
+            .with_symbol(self.label(id)));
+        }
+        let types = function.signatures.iter().map(|signature| {
+            self.program
+                .types
+                .function(&signature.params, &signature.results)
+        });
+        let types = types.collect::<Result<Vec<TypeId>>>()?;
+        let mut relocs = function.relocs;
+        for reloc in &mut relocs {
+            if let Some(local) = reloc.ty() {
+                *reloc = Relocation::to_type(reloc.kind, reloc.offset, types[local.index()]);
+            }
+        }
+        let content = Content::new(function.bytes, relocs)?;
+        self.program.define(
+            id,
+            DeclKind::Function,
+            Definition {
+                content,
+                shape: Shape::Function { ty: types[0] },
+            },
+        )
+    }
+
+    /// Defines or redefines data of a memory.
+    ///
+    /// # Errors
+    /// If `id` is not data, a relocation lies outside, or a reference is of the wrong kind.
+    pub fn define_data(&mut self, id: DeclId, memory: DeclId, mut data: Data) -> Result<()> {
+        if data.align_log2 > 16 {
+            return Err(
+                Error::bad_edit("is aligned to more than 64 KiB").with_symbol(self.label(id))
+            );
+        }
+        let kind = self.program.expect(memory)?.kind;
+        if kind != DeclKind::Memory {
+            return Err(
+                Error::bad_edit(format!("data stands in a memory, not in a {kind}"))
+                    .with_symbol(self.label(id)),
+            );
+        }
+        data.relocs.sort_unstable();
+        let content = Content::new(data.bytes, data.relocs)
+            .map_err(|error| error.with_symbol(self.label(id)))?;
+        let shape = Shape::Data {
+            align_log2: data.align_log2,
+            size: data.size,
+            memory,
+        };
+        self.program
+            .define(id, DeclKind::Data, Definition { content, shape })
+    }
+
+    /// Defines or redefines a global.
+    ///
+    /// # Errors
+    /// If `id` is not a global, or a reference is of the wrong kind.
+    pub fn define_global(
+        &mut self,
+        id: DeclId,
+        ty: ValType,
+        mutable: bool,
+        init: ConstExpr,
+    ) -> Result<()> {
+        let content = items::global(ty, mutable, init)?;
+        self.program.define(
+            id,
+            DeclKind::Global,
+            Definition {
+                content,
+                shape: Shape::Global,
+            },
+        )
+    }
+
+    /// Defines or redefines a table.
+    ///
+    /// # Errors
+    /// If `id` is not a table.
+    pub fn define_table(&mut self, id: DeclId, ty: TableType) -> Result<()> {
+        let mut bytes = Vec::new();
+        ty.push(&mut bytes);
+        let content = Content::new(bytes, Vec::new())?;
+        self.program.define(
+            id,
+            DeclKind::Table,
+            Definition {
+                content,
+                shape: Shape::Table,
+            },
+        )
+    }
+
+    /// Defines or redefines a memory. Unless [`Module::reserve_data`] says otherwise, data may take its addresses from
+    /// 1024 to the end of its minimum.
+    ///
+    /// # Errors
+    /// If `id` is not a memory.
+    pub fn define_memory(&mut self, id: DeclId, ty: MemoryType) -> Result<()> {
+        let mut bytes = Vec::new();
+        ty.push(&mut bytes);
+        let content = Content::new(bytes, Vec::new())?;
+        let shape = Shape::Memory {
+            minimum_bytes: ty.minimum.saturating_mul(PAGE),
+            is_64: ty.is_64,
+        };
+        self.program
+            .define(id, DeclKind::Memory, Definition { content, shape })
+    }
+
+    /// Says which addresses of a memory data may take; the rest is the program's own. Changing this after data was placed
+    /// is a relink.
+    ///
+    /// # Errors
+    /// If `memory` is not a memory, or the range is empty.
+    pub fn reserve_data(&mut self, memory: DeclId, addresses: Range<u64>) -> Result<()> {
+        let decl = self.program.expect(memory)?;
+        if decl.kind != DeclKind::Memory || addresses.is_empty() {
+            return Err(
+                Error::bad_edit("data needs a range of a memory's addresses")
+                    .with_symbol(decl.label()),
+            );
+        }
+        let placed = self
+            .layout
+            .as_ref()
+            .is_some_and(|layout| layout.data.image_of(memory).is_some());
+        self.areas.retain(|(id, _)| *id != memory);
+        self.areas.push((memory, addresses));
+        if placed {
+            self.relink.get_or_insert(RelinkReason::DataArea);
+        }
+        Ok(())
+    }
+
+    /// Defines or redefines a tag of exceptions with these values.
+    ///
+    /// # Errors
+    /// If `id` is not a tag.
+    pub fn define_tag(&mut self, id: DeclId, values: &[ValType]) -> Result<()> {
+        let ty = self.program.types.function(values, &[])?;
+        let relocs = vec![Relocation::to_type(
+            crate::program::RelocKind::TypeIndex,
+            1,
+            ty,
+        )];
+        let content = Content::new(vec![0; 1 + leb::WIDE32], relocs)?;
+        self.program.define(
+            id,
+            DeclKind::Tag,
+            Definition {
+                content,
+                shape: Shape::Tag { ty },
+            },
+        )
+    }
+
+    /// Makes a declaration an import.
+    ///
+    /// # Errors
+    /// If `id` is of another kind than `ty`.
+    pub fn define_import(
+        &mut self,
+        id: DeclId,
+        module: &str,
+        field: &str,
+        ty: &ImportType,
+    ) -> Result<()> {
+        let (kind, type_id) = match ty {
+            ImportType::Function(params, results) => (
+                DeclKind::Function,
+                Some(self.program.types.function(params, results)?),
+            ),
+            ImportType::Tag(values) => (
+                DeclKind::Tag,
+                Some(self.program.types.function(values, &[])?),
+            ),
+            ImportType::Global(..) => (DeclKind::Global, None),
+            ImportType::Table(_) => (DeclKind::Table, None),
+            ImportType::Memory(_) => (DeclKind::Memory, None),
+        };
+        let content = items::import(module, field, ty, type_id)?;
+        self.program.define(
+            id,
+            kind,
+            Definition {
+                content,
+                shape: Shape::Import { ty: type_id },
+            },
+        )
+    }
+
+    /// Exports a declaration. It must be defined, and stay so, by the next commit.
+    ///
+    /// # Errors
+    /// If there is no such declaration, or it is of a kind that cannot be exported. Two exports of one name are found at the
+    /// commit.
+    pub fn export(&mut self, name: &str, id: DeclId) -> Result<()> {
+        let decl = self.program.expect(id)?;
+        if matches!(
+            decl.kind,
+            DeclKind::Data | DeclKind::ElementSegment | DeclKind::DataSegment
+        ) {
+            return Err(
+                Error::bad_edit(format!("is a {} and cannot be exported", decl.kind))
+                    .with_symbol(decl.label()),
+            );
+        }
+        self.program.export_edits.push(ExportEdit::Add(Export {
+            name: name.into(),
+            decl: id,
+        }));
+        Ok(())
+    }
+
+    /// Takes an export away.
+    pub fn unexport(&mut self, name: &str) {
+        self.program
+            .export_edits
+            .push(ExportEdit::Remove(name.into()));
+    }
+
+    /// Sets the function that runs at instantiation, or none.
+    ///
+    /// # Errors
+    /// If `id` is not a function.
+    pub fn set_start(&mut self, id: Option<DeclId>) -> Result<()> {
+        if let Some(id) = id {
+            let decl = self.program.expect(id)?;
+            if decl.kind != DeclKind::Function {
+                return Err(
+                    Error::bad_edit(format!("is a {}, not a function", decl.kind))
+                        .with_symbol(decl.label()),
+                );
+            }
+        }
+        self.program.pending_start = (id != self.program.start).then_some(id);
+        Ok(())
+    }
+
+    /// Takes a declaration and its parts away. By the next commit nothing may refer to them.
+    ///
+    /// # Errors
+    /// If there is no such declaration.
+    pub fn remove(&mut self, id: DeclId) -> Result<()> {
+        self.program.remove(id)
+    }
+
+    /// Forgets all edits since the last commit. What was declared since then stays declared, without a definition.
+    pub fn discard(&mut self) {
+        self.program.discard();
+    }
+
+    /// Makes the next commit rebuild the output, without dead space.
+    pub fn request_relink(&mut self) {
+        self.relink.get_or_insert(RelinkReason::Requested);
+    }
+
+    /// The program, for front ends that bring definitions of their own.
+    pub(crate) fn program_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    fn label(&self, id: DeclId) -> String {
+        self.program
+            .get(id)
+            .map_or_else(|| id.to_string(), |decl| decl.label().to_owned())
+    }
+}

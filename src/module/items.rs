@@ -1,0 +1,249 @@
+//! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
+
+use crate::error::Result;
+use crate::program::{Content, DeclId, RelocKind, Relocation, TypeId, ValType};
+use crate::wire::filler::END;
+use crate::wire::leb;
+
+/// A global's initial value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ConstExpr {
+    /// `i32.const`.
+    I32(i32),
+    /// `i64.const`.
+    I64(i64),
+    /// `f32.const`, given by its bits.
+    F32(u32),
+    /// `f64.const`, given by its bits.
+    F64(u64),
+    /// A function's address: its slot, as an `i32`.
+    FunctionAddress(DeclId),
+    /// The address of data plus a constant, as an `i32`.
+    DataAddress(DeclId, i32),
+    /// The value of an imported constant global.
+    Global(DeclId),
+    /// A null reference.
+    Null(ValType),
+}
+
+impl ConstExpr {
+    fn push(self, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) {
+        let wide = |out: &mut Vec<u8>, len: usize, value: i64| {
+            let at = out.len();
+            out.resize(at + len, 0);
+            leb::write_signed(&mut out[at..], value);
+        };
+        let mut reloc = |out: &mut Vec<u8>, kind: RelocKind, target, addend| {
+            relocs.push(Relocation::new(kind, out.len() as u32, target, addend));
+            out.resize(out.len() + kind.width(), 0);
+        };
+        match self {
+            ConstExpr::I32(value) => {
+                out.push(0x41);
+                wide(out, leb::WIDE32, value.into());
+            }
+            ConstExpr::I64(value) => {
+                out.push(0x42);
+                wide(out, leb::WIDE64, value);
+            }
+            ConstExpr::F32(bits) => {
+                out.push(0x43);
+                out.extend_from_slice(&bits.to_le_bytes());
+            }
+            ConstExpr::F64(bits) => {
+                out.push(0x44);
+                out.extend_from_slice(&bits.to_le_bytes());
+            }
+            ConstExpr::FunctionAddress(function) => {
+                out.push(0x41);
+                reloc(out, RelocKind::SlotSleb, function, 0);
+            }
+            ConstExpr::DataAddress(data, addend) => {
+                out.push(0x41);
+                reloc(out, RelocKind::AddressSleb, data, addend);
+            }
+            ConstExpr::Global(global) => {
+                out.push(0x23);
+                reloc(out, RelocKind::GlobalIndex, global, 0);
+            }
+            ConstExpr::Null(ty) => out.extend_from_slice(&[0xd0, ty as u8]),
+        }
+        out.push(END);
+    }
+}
+
+/// A global's entry.
+pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<Content> {
+    let mut bytes = vec![ty as u8, u8::from(mutable)];
+    let mut relocs = Vec::new();
+    init.push(&mut bytes, &mut relocs);
+    Content::new(bytes, relocs)
+}
+
+/// A table's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableType {
+    /// [`ValType::FuncRef`] or [`ValType::ExternRef`].
+    pub element: ValType,
+    /// Entries to begin with.
+    pub minimum: u32,
+    /// Entries at most.
+    pub maximum: Option<u32>,
+}
+
+impl TableType {
+    pub(crate) fn push(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.element as u8, u8::from(self.maximum.is_some())]);
+        leb::push_wide32(out, self.minimum);
+        if let Some(maximum) = self.maximum {
+            leb::push_wide32(out, maximum);
+        }
+    }
+}
+
+/// A memory's type, in pages of 64 KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryType {
+    /// Pages to begin with.
+    pub minimum: u64,
+    /// Pages at most.
+    pub maximum: Option<u64>,
+    /// Shared between threads; needs a maximum.
+    pub shared: bool,
+    /// Addresses are 64 bits wide.
+    pub is_64: bool,
+}
+
+impl MemoryType {
+    pub(crate) fn push(self, out: &mut Vec<u8>) {
+        out.push(
+            u8::from(self.maximum.is_some())
+                | u8::from(self.shared) << 1
+                | u8::from(self.is_64) << 2,
+        );
+        let width = if self.is_64 { leb::WIDE64 } else { leb::WIDE32 };
+        for limit in [Some(self.minimum), self.maximum].into_iter().flatten() {
+            let at = out.len();
+            out.resize(at + width, 0);
+            leb::write_unsigned(&mut out[at..], limit);
+        }
+    }
+}
+
+/// Data to be placed in a memory's address space.
+#[derive(Debug, Clone)]
+pub struct Data {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) relocs: Vec<Relocation>,
+    pub(crate) size: u64,
+    pub(crate) align_log2: u8,
+}
+
+impl Data {
+    /// Bytes with an alignment of `1 << align_log2`.
+    pub fn new(bytes: impl Into<Vec<u8>>, align_log2: u8) -> Self {
+        let bytes = bytes.into();
+        Data {
+            size: bytes.len() as u64,
+            bytes,
+            relocs: Vec::new(),
+            align_log2,
+        }
+    }
+
+    /// Zero bytes, which take no space in the file.
+    pub fn zero(size: u64, align_log2: u8) -> Self {
+        Data {
+            bytes: Vec::new(),
+            relocs: Vec::new(),
+            size,
+            align_log2,
+        }
+    }
+
+    /// Puts a function's address (its slot, four bytes) at `offset`.
+    #[must_use]
+    pub fn with_function(mut self, offset: u32, function: DeclId) -> Self {
+        self.relocs
+            .push(Relocation::new(RelocKind::SlotI32, offset, function, 0));
+        self
+    }
+
+    /// Puts the address of other data plus `addend` (four bytes) at `offset`.
+    #[must_use]
+    pub fn with_address(mut self, offset: u32, data: DeclId, addend: i32) -> Self {
+        self.relocs
+            .push(Relocation::new(RelocKind::AddressI32, offset, data, addend));
+        self
+    }
+
+    /// Puts the address of other data plus `addend` (eight bytes, for a 64-bit memory) at `offset`.
+    #[must_use]
+    pub fn with_address64(mut self, offset: u32, data: DeclId, addend: i32) -> Self {
+        self.relocs
+            .push(Relocation::new(RelocKind::AddressI64, offset, data, addend));
+        self
+    }
+}
+
+/// What is imported.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImportType {
+    /// A function with these parameters and results.
+    Function(Vec<ValType>, Vec<ValType>),
+    /// A global of this type; mutable or not.
+    Global(ValType, bool),
+    /// A table.
+    Table(TableType),
+    /// A memory.
+    Memory(MemoryType),
+    /// A tag of exceptions with these values.
+    Tag(Vec<ValType>),
+}
+
+/// An import's entry, of which the type, if it has one, is given.
+pub(crate) fn import(
+    module: &str,
+    field: &str,
+    ty: &ImportType,
+    id: Option<TypeId>,
+) -> Result<Content> {
+    let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
+    for name in [module, field] {
+        leb::push_unsigned(&mut bytes, name.len() as u64);
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    let mut relocs = Vec::new();
+    let mut type_index = |bytes: &mut Vec<u8>| {
+        if let Some(id) = id {
+            relocs.push(Relocation::to_type(
+                RelocKind::TypeIndex,
+                bytes.len() as u32,
+                id,
+            ));
+            bytes.resize(bytes.len() + leb::WIDE32, 0);
+        }
+    };
+    match ty {
+        ImportType::Function(..) => {
+            bytes.push(0);
+            type_index(&mut bytes);
+        }
+        ImportType::Table(table) => {
+            bytes.push(1);
+            table.push(&mut bytes);
+        }
+        ImportType::Memory(memory) => {
+            bytes.push(2);
+            memory.push(&mut bytes);
+        }
+        ImportType::Global(ty, mutable) => {
+            bytes.extend_from_slice(&[3, *ty as u8, u8::from(*mutable)])
+        }
+        ImportType::Tag(_) => {
+            bytes.extend_from_slice(&[4, 0]);
+            type_index(&mut bytes);
+        }
+    }
+    Content::new(bytes, relocs)
+}

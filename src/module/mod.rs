@@ -1,0 +1,131 @@
+//! The compiler API: what a user of the library touches first. It turns edits into pending definitions of the program
+//! and, at a commit, drives plan, encoding and publishing. It decides nothing about layout.
+
+mod body;
+mod commit;
+mod edit;
+mod items;
+mod options;
+
+pub use body::{BodyStyle, Function, FunctionBuilder};
+pub use commit::{Moved, Outcome, Patch, Phases};
+pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
+pub use options::{ModuleOptions, Redirect, Types};
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::output::Output;
+use crate::patch::{Customs, ExportSites, Identity, RelinkReason};
+use crate::program::{DeclId, DeclKind, Definition, Program, References, Shape, TypeId};
+
+/// A module bound to an output file: edits are collected, a commit publishes them.
+pub struct Module {
+    options: ModuleOptions,
+    program: Program,
+    references: References,
+    /// `None` until the first commit.
+    layout: Option<Layout>,
+    export_sites: ExportSites,
+    identity: Identity,
+    output: Output,
+    /// The type of functions that nobody calls.
+    dead_type: TypeId,
+    slot_table: Option<DeclId>,
+    customs: Customs,
+    customs_changed: bool,
+    areas: Vec<(DeclId, Range<u64>)>,
+    /// Set when the next commit must rebuild the output.
+    relink: Option<RelinkReason>,
+}
+
+impl Module {
+    /// A module whose commits are published at `path`. Nothing is written before the first commit.
+    ///
+    /// # Errors
+    /// If another writer holds the output, or its folder cannot be written.
+    pub fn create(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Module> {
+        let output = Output::file(path, options.output.clone())?;
+        Module::with_output(output, options)
+    }
+
+    /// A module that is kept in memory only; see [`Module::bytes`].
+    pub fn in_memory(options: ModuleOptions) -> Result<Module> {
+        Module::with_output(Output::memory(), options)
+    }
+
+    fn with_output(output: Output, options: ModuleOptions) -> Result<Module> {
+        let mut program = Program::default();
+        let dead_type = program.types.function(&[], &[])?;
+        let mut slot_table = None;
+        if options.slot_table {
+            let id = program.declare(DeclKind::Table, None, None)?;
+            let content = crate::program::Content::new(Vec::new(), Vec::new())?;
+            program.define(
+                id,
+                DeclKind::Table,
+                Definition {
+                    content,
+                    shape: Shape::SlotTable,
+                },
+            )?;
+            slot_table = Some(id);
+        }
+        Ok(Module {
+            options,
+            program,
+            references: References::default(),
+            layout: None,
+            export_sites: ExportSites::default(),
+            identity: Identity::default(),
+            output,
+            dead_type,
+            slot_table,
+            customs: Customs::default(),
+            customs_changed: false,
+            areas: Vec::new(),
+            relink: None,
+        })
+    }
+
+    /// What body builders need to know of the module. It can be copied to other threads: building a body needs no
+    /// access to the module.
+    pub fn body_style(&self) -> BodyStyle {
+        BodyStyle::new(self.options.redirect, self.slot_table)
+    }
+
+    /// The table whose slots functions are called through and whose slots are function addresses.
+    pub fn slot_table(&self) -> Option<DeclId> {
+        self.slot_table
+    }
+
+    /// The generation and build id of the last published version; generation 0 before the first.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The options that the module was created with.
+    pub fn options(&self) -> &ModuleOptions {
+        &self.options
+    }
+
+    /// The whole published file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.output.read()
+    }
+
+    /// The living declaration with this key.
+    pub fn lookup(&self, key: &str) -> Option<DeclId> {
+        self.program.lookup(key)
+    }
+
+    /// How many declarations live.
+    pub fn declarations(&self) -> usize {
+        self.program.len()
+    }
+}

@@ -1,0 +1,60 @@
+//! What a module is created with.
+
+use crate::output::OutputOptions;
+
+/// How a call reaches a function whose code has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Redirect {
+    /// Calls go through the function's slot in the table: `call_indirect` at the call site. Only the slot changes.
+    #[default]
+    Table,
+    /// Calls go to a thunk at a fixed index, which calls through the slot: for ready-made code.
+    TableThunks,
+    /// Calls name the function's index, which is rewritten when the code moves; a function with many callers leaves a
+    /// forwarder behind.
+    Direct,
+}
+
+/// Who owns the types of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Types {
+    /// Each declaration has a block of types of its own.
+    #[default]
+    PerDeclaration,
+    /// Equal types are shared, with reference counts.
+    Interned,
+}
+
+/// Options of a [`Module`](crate::Module).
+#[derive(Debug, Clone)]
+pub struct ModuleOptions {
+    /// How calls are redirected. Default: [`Redirect::Table`].
+    pub redirect: Redirect,
+    /// Who owns types. Default: [`Types::PerDeclaration`].
+    pub types: Types,
+    /// Whether a name section with the functions' keys is written. Default: yes.
+    pub names: bool,
+    /// Whether the code uses tail calls, so that thunks and forwarders must too. Default: no.
+    pub tail_calls: bool,
+    /// With direct calls: above how many call sites a moved function leaves a forwarder instead of having its callers
+    /// rewritten. Default: 24, at five bytes each less than half of what a patch may cost beyond the body.
+    pub fan_in: usize,
+    /// Whether there is a table for slots even with direct calls, for functions whose address is taken. Default: yes.
+    pub slot_table: bool,
+    /// How the file is published.
+    pub output: OutputOptions,
+}
+
+impl Default for ModuleOptions {
+    fn default() -> Self {
+        ModuleOptions {
+            redirect: Redirect::default(),
+            types: Types::default(),
+            names: true,
+            tail_calls: false,
+            fan_in: 24,
+            slot_table: true,
+            output: OutputOptions::default(),
+        }
+    }
+}

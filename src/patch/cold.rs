@@ -1,0 +1,502 @@
+//! A layout from nothing: every declaration is placed in bulk, in the order of declaration. The first write of an
+//! output and every relink come this way; the bytes are then made by the same writers as a patch's.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    Image, Layout, LayoutOptions, MAGIC_LEN, Occupant, Ordinal, Place, RawItem, SectionKind, Slot,
+    UseDeltas,
+};
+use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
+use crate::patch::lengths::{
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
+    type_spare,
+};
+use crate::patch::tail::{self, Customs};
+use crate::program::{DeclId, DeclKind, Definition, Export, Program, Shape, TypeId};
+use crate::wire::section;
+
+/// What a fresh layout is made for.
+pub(crate) struct Request<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) options: LayoutOptions,
+    pub(crate) dead_type: TypeId,
+    pub(crate) slot_table: Option<DeclId>,
+    pub(crate) exports: &'a [Export],
+    pub(crate) start: Option<DeclId>,
+    pub(crate) customs: &'a Customs,
+    /// First address and the address behind the last one, where the user has set them.
+    pub(crate) areas: &'a [(DeclId, std::ops::Range<u64>)],
+}
+
+/// Places everything that is or becomes defined.
+pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
+    let program = request.program;
+    let mut layout = Layout::new(request.options);
+    layout.slot_table = request.slot_table;
+    *layout.start = request.start;
+    layout.module_name = request.customs.module_name.clone();
+    layout.sections.name_prefix = layout
+        .module_name
+        .as_ref()
+        .map_or(0, |name| 11 + name.len() as u64);
+    layout.types.add_dead_type(request.dead_type);
+    let defined = || {
+        program
+            .iter()
+            .filter_map(|(id, decl)| decl.next().map(|definition| (id, decl, definition)))
+    };
+
+    let address_taken = count_types(program, &mut layout)?;
+    let kinds = [
+        DeclKind::Function,
+        DeclKind::Global,
+        DeclKind::Table,
+        DeclKind::Memory,
+        DeclKind::Tag,
+    ];
+    let mut imported = [0u32; 5];
+    for (id, decl, _) in defined().filter(|(_, _, definition)| definition.is_import()) {
+        let kind = kinds
+            .iter()
+            .position(|kind| *kind == decl.kind)
+            .expect("data is not imported");
+        let index = imported[kind];
+        imported[kind] += 1;
+        layout.imports.push(id);
+        let place = match decl.kind {
+            DeclKind::Function => Place::ImportedFunction { index, slot: None },
+            _ => Place::Index(index),
+        };
+        layout.set_place(id, place);
+    }
+    layout.functions.set_imported(imported[0]);
+    let mut next_index = [imported[2], imported[3], imported[4]];
+    let [mut raw_elements, mut raw_data] = [0u32; 2];
+    let first_segment = u32::from(layout.slot_table.is_some());
+    let reserve = if layout.options.dense {
+        0
+    } else {
+        2 * GLOBAL_RESERVE
+    };
+    for at in 0..reserve {
+        layout.globals.append(9, None);
+        if at >= GLOBAL_RESERVE {
+            layout.globals.give_up_first();
+        }
+    }
+    layout.globals.set_imported(imported[1]);
+    let mut data = Vec::new();
+    let mut functions = 0;
+    let wanted = |definition: &Definition| {
+        !definition.is_import()
+            && (definition.shape != Shape::SlotTable || request.slot_table.is_some())
+    };
+    for (id, decl, definition) in defined().filter(|(_, _, definition)| wanted(definition)) {
+        let mut index = |at: usize| {
+            next_index[at] += 1;
+            Place::Index(next_index[at] - 1)
+        };
+        let len = definition.content.len() as u32;
+        let place = match decl.kind {
+            DeclKind::Function => {
+                functions += 1;
+                continue;
+            }
+            DeclKind::Data => {
+                data.push(id);
+                continue;
+            }
+            DeclKind::Global => Place::Global(layout.globals.append(len, Some(id))),
+            DeclKind::Table => {
+                layout.tables.push(id);
+                index(0)
+            }
+            DeclKind::Memory => {
+                layout.memories.push(id);
+                index(1)
+            }
+            DeclKind::Tag => {
+                layout.tags.push(id);
+                index(2)
+            }
+            DeclKind::ElementSegment => {
+                layout.elements.push(RawItem {
+                    decl: id,
+                    offset: raw_elements,
+                    len,
+                });
+                raw_elements += len;
+                Place::Index(first_segment + layout.elements.len() as u32 - 1)
+            }
+            DeclKind::DataSegment => {
+                layout.data_segments.push(RawItem {
+                    decl: id,
+                    offset: raw_data,
+                    len,
+                });
+                raw_data += len;
+                Place::Index(layout.data_segments.len() as u32 - 1)
+            }
+        };
+        layout.set_place(id, place);
+    }
+    place_functions(request, &mut layout, functions, &address_taken)?;
+    place_data(request, &mut layout, &data)?;
+    let images = layout.data.images().len() as u32;
+    for at in 0..layout.data_segments.len() {
+        layout.set_place(
+            layout.data_segments[at].decl,
+            Place::Index(images + at as u32),
+        );
+    }
+
+    let definition = |id: &DeclId| {
+        program
+            .decl(*id)
+            .next()
+            .expect("placed because it is defined")
+    };
+    let entities = |ids: &[DeclId]| ids.iter().map(|id| entity_len(definition(id)) as u64).sum();
+    layout.lens.imports = layout
+        .imports
+        .iter()
+        .map(|id| definition(id).content.len() as u64)
+        .sum();
+    layout.lens.tables = entities(&layout.tables);
+    layout.lens.memories = entities(&layout.memories);
+    layout.lens.tags = entities(&layout.tags);
+    layout.lens.exports = ExportList(request.exports).len();
+    layout.lens.export_count = request.exports.len() as u32;
+    layout.lens.custom_front = request.customs.front.len() as u64;
+    layout.lens.custom_tail = request.customs.tail.len() as u64;
+    layout.lens.names_tail = tail::names_tail(program, &layout).len() as u64;
+    check_limits(&layout)?;
+    let mut sections = std::mem::take(&mut layout.sections);
+    sections.lay_out(layout.options.dense, |kind| layout.span(kind));
+    layout.sections = sections;
+    Ok(layout)
+}
+
+/// Counts all uses of types, by the declaration that owns them; returns which functions have their address taken.
+fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
+    let mut address_taken = vec![false; program.capacity()];
+    let mut uses = UseDeltas::new();
+    for (root, decl) in program.iter() {
+        if decl.owner.is_some() {
+            continue;
+        }
+        uses.clear();
+        let mut edits = decl.edits;
+        let mut add = |definition: Option<&Definition>| {
+            let Some(definition) = definition else { return };
+            add_uses(&mut uses, definition, 1);
+            for reloc in definition.content.relocs() {
+                if reloc.kind.is_slot() {
+                    address_taken[reloc.target as usize] = true;
+                }
+            }
+        };
+        add(decl.next());
+        for member in &decl.members {
+            let member = program.decl(*member);
+            edits = edits.max(member.edits);
+            add(member.next());
+        }
+        let spare = if layout.options.dense {
+            0
+        } else {
+            type_spare(edits, uses.len())
+        };
+        layout
+            .types
+            .count_uses(&program.types, root, &uses, spare)
+            .ok_or_else(types_full)?;
+    }
+    Ok(address_taken)
+}
+
+/// Adds `by` for each type that a definition uses.
+pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
+    let relocated = definition
+        .content
+        .relocs()
+        .iter()
+        .filter_map(|reloc| reloc.ty());
+    for ty in definition.ty().into_iter().chain(relocated) {
+        match uses.iter_mut().find(|(other, _)| *other == ty) {
+            Some((_, count)) => *count += by,
+            None => uses.push((ty, by)),
+        }
+    }
+}
+
+fn place_functions(
+    request: &Request<'_>,
+    layout: &mut Layout,
+    count: usize,
+    address_taken: &[bool],
+) -> Result<()> {
+    let program = request.program;
+    let thunks = layout.options.thunks;
+    layout
+        .functions
+        .reserve(count * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
+    // Ordinals that are given up from the start are taken back when an import goes away.
+    let imported = layout.functions.imported();
+    let reserve = if layout.options.dense {
+        0
+    } else {
+        2 * FUNCTION_RESERVE
+    };
+    for at in 0..reserve {
+        layout.functions.append(DEAD_LEN, Occupant::Reserve);
+        layout.names.append(0, None);
+        if at >= FUNCTION_RESERVE {
+            layout.functions.give_up_first();
+        }
+    }
+    layout.functions.set_imported(imported);
+    if layout.slot_table.is_some() && !layout.options.dense {
+        *layout.trap = layout.functions.append(DEAD_LEN, Occupant::Trap);
+        layout.names.append(0, None);
+    }
+    let functions = || {
+        program.iter().filter_map(|(id, decl)| {
+            let definition = decl.next().filter(|definition| definition.is_body())?;
+            Some((id, decl, definition))
+        })
+    };
+    if thunks {
+        for (id, _, definition) in functions() {
+            let ty = definition.ty().expect("a function has a type");
+            let entry = layout
+                .functions
+                .append(thunk_len(program, ty), Occupant::Thunk(id))
+                .ok_or_else(code_full)?;
+            layout.names.append(0, None);
+            let slot = Some(layout.slots.append(id));
+            layout.set_place(
+                id,
+                Place::Function {
+                    entry,
+                    body: entry,
+                    slot,
+                },
+            );
+        }
+    }
+    for (id, decl, definition) in functions() {
+        let len = entry_len(definition.content.len());
+        let cap = if layout.options.dense {
+            len
+        } else {
+            len + body_slack(decl, len, false)
+        };
+        let body = layout
+            .functions
+            .append(cap, Occupant::Body(id))
+            .ok_or_else(code_full)?;
+        let name = decl.given_name().filter(|_| layout.options.names);
+        layout
+            .names
+            .append(layout.functions.index(body), name)
+            .ok_or_else(code_full)?;
+        let place = match layout.place(id) {
+            Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
+            _ => Place::Function {
+                entry: body,
+                body,
+                slot: take_slot(layout, address_taken, id),
+            },
+        };
+        layout.set_place(id, place);
+    }
+    for at in 0..layout.imports.len() {
+        let id = layout.imports[at];
+        if let Place::ImportedFunction { index, .. } = layout.place(id) {
+            let slot = take_slot(layout, address_taken, id);
+            layout.set_place(id, Place::ImportedFunction { index, slot });
+        }
+    }
+    if layout.slot_table.is_some() && !layout.options.dense {
+        layout.slots.grow((layout.slots.len() / 16).max(8));
+    }
+    Ok(())
+}
+
+fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<Slot> {
+    address_taken[id.index()].then(|| layout.slots.append(id))
+}
+
+fn place_data(request: &Request<'_>, layout: &mut Layout, data: &[DeclId]) -> Result<()> {
+    for &id in data {
+        let decl = request.program.decl(id);
+        let Some(Definition {
+            content,
+            shape:
+                Shape::Data {
+                    align_log2,
+                    size,
+                    memory,
+                },
+        }) = decl.next()
+        else {
+            continue;
+        };
+        let image = match layout.data.image_of(*memory) {
+            Some(image) => image,
+            None => layout
+                .data
+                .add_image(new_image(request.program, request.areas, *memory)?),
+        };
+        let zero = content.is_empty();
+        let address = layout
+            .data
+            .place(image, *size, *align_log2, zero)
+            .map_err(|_| {
+                let image = &layout.data.images()[image];
+                Error::bad_edit(format!(
+                    "does not fit the addresses {:#x}..{:#x} that data may take",
+                    image.base, image.limit
+                ))
+                .with_symbol(decl.label())
+                .with_hint("reserve more of the memory for data")
+            })?;
+        layout.set_place(
+            id,
+            Place::Data {
+                address,
+                cap: *size,
+            },
+        );
+    }
+    for image in 0..layout.data.images().len() {
+        let cap = layout.data.images()[image].top - layout.data.images()[image].base;
+        layout.data.set_cap(image, cap);
+    }
+    Ok(())
+}
+
+/// The image of a memory: where the user said, or from address 1024 to the end of what the memory begins with.
+pub(crate) fn new_image(
+    program: &Program,
+    areas: &[(DeclId, std::ops::Range<u64>)],
+    memory: DeclId,
+) -> Result<Image> {
+    let decl = program.decl(memory);
+    let area = areas
+        .iter()
+        .find(|(id, _)| *id == memory)
+        .map(|(_, area)| area.clone());
+    let (bytes, is_64) = match decl.next().map(|definition| definition.shape) {
+        Some(Shape::Memory {
+            minimum_bytes,
+            is_64,
+        }) => (Some(minimum_bytes), is_64),
+        _ => (None, false),
+    };
+    let area = area
+        .or(bytes.map(|bytes| 1024.min(bytes)..bytes))
+        .ok_or_else(|| {
+            Error::bad_edit("is imported: say which of its addresses data may take")
+                .with_symbol(decl.label())
+        })?;
+    if let Some(bytes) = bytes.filter(|bytes| area.end > *bytes) {
+        return Err(Error::bad_edit(format!(
+            "data may take addresses up to {:#x}, but the memory begins with {bytes:#x} bytes",
+            area.end
+        ))
+        .with_symbol(decl.label()));
+    }
+    Ok(Image {
+        memory,
+        is_64,
+        base: area.start,
+        top: area.start,
+        zero: area.end,
+        limit: area.end,
+        cap: 0,
+    })
+}
+
+fn check_limits(layout: &Layout) -> Result<()> {
+    let functions = u64::from(layout.functions.imported()) + u64::from(layout.functions.count());
+    let globals = u64::from(layout.globals.imported()) + u64::from(layout.globals.count());
+    let checks = [
+        ("functions", functions),
+        ("globals", globals),
+        ("types", layout.types.count().into()),
+    ];
+    for (what, count) in checks {
+        if count > u64::from(MOST_INDICES) {
+            let error = Error::limit(format!(
+                "the output would have {count} {what}; engines take 1,000,000"
+            ));
+            return Err(if what == "types" {
+                error.with_hint("use interned types")
+            } else {
+                error
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn code_full() -> Error {
+    Error::limit("the code section would exceed 4 GiB")
+}
+
+#[cold]
+fn types_full() -> Error {
+    Error::limit("the type section would exceed 4 GiB")
+}
+
+/// Writes a whole file to `out`, which is all zero and as long as the file.
+pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>, out: &mut [u8]) {
+    let places = encoder.layout.sections.places();
+    out[..MAGIC_LEN as usize].copy_from_slice(b"\0asm\x01\0\0\0");
+    for (begin, end) in places.pads() {
+        section::write_pad_header(&mut out[begin as usize..end as usize], end - begin);
+    }
+    let mut rest = out;
+    let mut at = 0;
+    rayon::scope(|scope| {
+        for (kind, place) in places.present() {
+            let (_, tail) = std::mem::take(&mut rest).split_at_mut((place.begin - at) as usize);
+            let (out, tail) = tail.split_at_mut((place.end - place.begin) as usize);
+            (rest, at) = (tail, place.end);
+            if kind == SectionKind::Code {
+                let header = encoder.layout.sections.header_len(kind) as usize;
+                let (head, out) = out.split_at_mut(header);
+                encoder.header(kind, place, head);
+                scope.spawn(move |_| write_code(encoder, out));
+            } else {
+                scope.spawn(move |_| encoder.section(kind, place, extra, out));
+            }
+        }
+    });
+}
+
+/// Functions whose code one thread writes at a time.
+const CHUNK: u32 = 2048;
+
+fn write_code(encoder: Encoder<'_>, mut out: &mut [u8]) {
+    let functions = &encoder.layout.functions;
+    let (first, end) = (functions.first().0, functions.end().0);
+    let mut chunks = Vec::new();
+    let mut start = first;
+    while start < end {
+        let stop = (start + CHUNK).min(end);
+        let last = functions.slot(Ordinal(stop - 1));
+        let len = last.offset + last.cap - functions.slot(Ordinal(start)).offset;
+        let (chunk, rest) = std::mem::take(&mut out).split_at_mut(len as usize);
+        chunks.push((start, stop, chunk));
+        (out, start) = (rest, stop);
+    }
+    chunks
+        .into_par_iter()
+        .for_each(|(start, stop, out)| encoder.code_range(Ordinal(start), Ordinal(stop), out));
+}

@@ -1,0 +1,63 @@
+//! How long things made by wasmend are, and how much slack a place gets.
+
+use crate::patch::encode::SIZE;
+use crate::program::{Declaration, Program, TypeId};
+use crate::wire::filler::END;
+use crate::wire::leb;
+
+/// The greatest body that engines take, in bytes.
+pub(crate) const MOST_BODY: usize = 7_654_321;
+/// The most functions, types or globals that engines take.
+pub(crate) const MOST_INDICES: u32 = 1_000_000;
+/// Dead functions at the front of a fresh layout, to be given up for imports.
+pub(crate) const FUNCTION_RESERVE: u32 = 8;
+/// Unused globals at the front of a fresh layout, to be given up for imports.
+pub(crate) const GLOBAL_RESERVE: u32 = 4;
+/// Bytes of a dead function's code entry: size, marker, `unreachable`, `end`.
+pub(crate) const DEAD_LEN: u32 = SIZE as u32 + 3 + 1 + 1;
+
+fn pass_on_len(program: &Program, ty: TypeId) -> u32 {
+    let (params, _) = program.types.arity(ty).unwrap_or((0, 0));
+    let arguments: usize = (0..params)
+        .map(|param| 1 + leb::unsigned_len(param.into()))
+        .sum();
+    (SIZE + 3 + arguments + std::mem::size_of_val(&END)) as u32
+}
+
+/// Bytes of a thunk's code entry.
+pub(crate) fn thunk_len(program: &Program, ty: TypeId) -> u32 {
+    pass_on_len(program, ty) + 1 + 5 + 1 + 5 + 5
+}
+
+/// Bytes of a forwarder's code entry.
+pub(crate) fn forwarder_len(program: &Program, ty: TypeId) -> u32 {
+    pass_on_len(program, ty) + 1 + 5
+}
+
+/// Where in a forwarder's code entry the index of the called function stands.
+pub(crate) fn forwarder_target(program: &Program, ty: TypeId) -> u32 {
+    pass_on_len(program, ty)
+}
+
+/// Bytes of a body's code entry without slack.
+pub(crate) fn entry_len(content_len: usize) -> u32 {
+    (SIZE + content_len) as u32
+}
+
+/// Slack of a declaration's code: none until it has changed, then in proportion, within what a patch may cost.
+pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
+    if decl.edits > 0 || changing {
+        (len / 4).clamp(16, 64)
+    } else {
+        0
+    }
+}
+
+/// Unused types that a new extent of a declaration gets.
+pub(crate) fn type_spare(edits: u32, types: usize) -> u32 {
+    if edits > 0 {
+        (types as u32).div_ceil(2)
+    } else {
+        0
+    }
+}

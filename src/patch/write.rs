@@ -1,0 +1,577 @@
+//! From a plan to bytes: each thing to be written becomes a range at its file offset.
+
+use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
+use crate::patch::encode::{Encoder, Extra, SIZE, entry_len};
+use crate::patch::lengths::forwarder_target;
+use crate::patch::plan::Writes;
+use crate::patch::ranges::{RangeList, Reason};
+use crate::patch::tail::Identity;
+use crate::program::{DeclId, DeclKind, Shape};
+use crate::wire::{filler, leb, section};
+
+/// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
+const DENSE_FILLER: usize = 80;
+
+/// Makes the ranges of a plan. `before` are the places of the sections in the published file.
+pub(crate) fn write(
+    encoder: Encoder<'_>,
+    before: &Places,
+    writes: &Writes,
+    extra: &Extra<'_>,
+    old_len: u64,
+    identity: Identity,
+) -> (RangeList, Identity) {
+    let layout = encoder.layout;
+    let mut out = Writer {
+        encoder,
+        layout,
+        writes,
+        ranges: RangeList::new(old_len),
+        scratch: Vec::new(),
+    };
+    out.sections(before, extra);
+    out.code();
+    out.entries();
+    out.globals();
+    out.slots();
+    out.raw();
+    out.data();
+    out.names(extra);
+    out.sites();
+    out.exports(extra);
+    let kind = SectionKind::Identity;
+    let place = layout.sections.get(kind);
+    let mut ranges = out.ranges;
+    let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
+    let mut bytes = vec![0; (place.end - place.begin) as usize];
+    next.write(&mut bytes);
+    // A section that moved is written whole; otherwise only what varies.
+    let skip = if before.get(kind).begin == place.begin {
+        Identity::VARIES_AT as usize
+    } else {
+        0
+    };
+    ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
+    ranges.finish(layout.sections.file_len());
+    (ranges, next)
+}
+
+struct Writer<'a> {
+    encoder: Encoder<'a>,
+    layout: &'a Layout,
+    writes: &'a Writes,
+    ranges: RangeList,
+    scratch: Vec<u8>,
+}
+
+impl Writer<'_> {
+    fn is_whole(&self, kind: SectionKind) -> bool {
+        self.writes.whole.contains(&kind)
+    }
+
+    fn anchor(&self, kind: SectionKind) -> u64 {
+        self.layout.sections.get(kind).anchor
+    }
+
+    /// Whole sections, headers that changed, and pads.
+    fn sections(&mut self, before: &Places, extra: &Extra<'_>) {
+        for (kind, place) in self.layout.sections.places().present() {
+            let old = before.get(kind);
+            if self.is_whole(kind) {
+                let mut bytes = vec![0; (place.end - place.begin) as usize];
+                self.encoder.section(kind, place, extra, &mut bytes);
+                let moved = old.present
+                    && old.begin != place.begin
+                    && !matches!(kind, SectionKind::Identity);
+                let reason = if moved {
+                    Reason::MakeRoom
+                } else {
+                    whole_reason(kind)
+                };
+                if kind != SectionKind::Identity {
+                    self.ranges.push(place.begin, &bytes, reason);
+                }
+            } else if old != place {
+                let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
+                self.encoder.header(kind, place, &mut bytes);
+                self.ranges.push(place.begin, &bytes, Reason::Header);
+            }
+        }
+        let old: Vec<(u64, u64)> = before.pads().collect();
+        for (begin, end) in self.layout.sections.places().pads() {
+            if old.binary_search(&(begin, end)).is_err() {
+                let mut bytes = vec![0; section::pad_header_len(end - begin)];
+                section::write_pad_header(&mut bytes, end - begin);
+                self.ranges.push(begin, &bytes, Reason::Pad);
+            }
+        }
+    }
+
+    fn code(&mut self) {
+        let writes = self.writes;
+        let anchor = self.anchor(SectionKind::Code);
+        let first = self.layout.functions.first();
+        for (&ordinal, &prior) in writes.code.iter().filter(|(ordinal, _)| **ordinal >= first) {
+            self.code_entry(anchor, ordinal, prior);
+        }
+        for &ordinal in writes
+            .forwarders
+            .iter()
+            .filter(|ordinal| !writes.code.contains_key(*ordinal))
+        {
+            let slot = self.layout.functions.slot(ordinal);
+            let Occupant::Forwarder(id) = slot.occupant else {
+                continue;
+            };
+            let Place::Function { body, .. } = self.layout.place(id) else {
+                continue;
+            };
+            let ty = self
+                .encoder
+                .program
+                .decl(id)
+                .next()
+                .and_then(|definition| definition.ty());
+            let at = forwarder_target(self.encoder.program, ty.expect("a function has a type"));
+            let mut field = [0; leb::WIDE32];
+            leb::write_unsigned(&mut field, self.layout.functions.index(body).into());
+            self.ranges.push(
+                anchor + u64::from(slot.offset + at),
+                &field,
+                Reason::Forwarder,
+            );
+        }
+    }
+
+    fn code_entry(&mut self, anchor: u64, ordinal: Ordinal, prior: Option<Occupant>) {
+        let slot = self.layout.functions.slot(ordinal);
+        let (reason, terminated) = match slot.occupant {
+            Occupant::Body(_) if prior.is_none() => (Reason::BodyAppended, false),
+            Occupant::Body(_) if prior == Some(slot.occupant) => (Reason::BodyInPlace, false),
+            Occupant::Body(_) => (Reason::BodyReused, false),
+            Occupant::Thunk(_) => (Reason::Thunk, false),
+            Occupant::Forwarder(_) => (Reason::Forwarder, false),
+            Occupant::Reserve | Occupant::Dead | Occupant::Trap => (Reason::Dead, true),
+        };
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        let mut offset = anchor + u64::from(slot.offset);
+        let room = slot.cap as usize - SIZE;
+        let mut code = Vec::new();
+        self.encoder.made_code(ordinal, &mut code);
+        if prior.is_none() {
+            leb::push_wide32(&mut bytes, room as u32);
+        } else {
+            offset += SIZE as u64;
+        }
+        let filled = room - code.len();
+        bytes.extend_from_slice(&code);
+        let start = bytes.len();
+        if filled <= DENSE_FILLER {
+            bytes.resize(start + filled, 0);
+            filler::fill(filled, terminated, |run| {
+                bytes[start + run.offset..][..run.bytes.len()].copy_from_slice(run.bytes);
+            });
+            self.ranges.push(offset, &bytes, reason);
+        } else {
+            let behind = offset + start as u64;
+            let ranges = &mut self.ranges;
+            let mut next = start;
+            filler::fill(filled, terminated, |run| {
+                if start + run.offset == next {
+                    bytes.extend_from_slice(run.bytes);
+                    next += run.bytes.len();
+                } else {
+                    ranges.push(behind + run.offset as u64, run.bytes, Reason::Dead);
+                }
+            });
+            ranges.push(offset, &bytes, reason);
+        }
+        self.scratch = bytes;
+    }
+
+    fn entries(&mut self) {
+        if self.is_whole(SectionKind::Function) {
+            return;
+        }
+        let anchor = self.anchor(SectionKind::Function);
+        let first = self.layout.functions.first();
+        for &ordinal in self
+            .writes
+            .entries
+            .iter()
+            .filter(|ordinal| **ordinal >= first)
+        {
+            let mut field = [0; leb::WIDE32];
+            leb::write_unsigned(&mut field, self.encoder.entry_type(ordinal).into());
+            self.ranges.push(
+                anchor + 5 * u64::from(ordinal.0),
+                &field,
+                Reason::FunctionEntry,
+            );
+        }
+        if !self.is_whole(SectionKind::Type) {
+            self.types();
+        }
+    }
+
+    fn types(&mut self) {
+        let types = &self.layout.types;
+        let mut touched = types.touched.clone();
+        touched.sort_unstable();
+        touched.dedup();
+        for id in touched {
+            let extent = types.extent(id);
+            let mut bytes = vec![0; extent.len as usize];
+            types.encode(&self.encoder.program.types, extent, &mut bytes);
+            self.ranges.push(
+                self.anchor(SectionKind::Type) + u64::from(extent.offset),
+                &bytes,
+                Reason::Types,
+            );
+        }
+    }
+
+    fn globals(&mut self) {
+        if self.is_whole(SectionKind::Global) {
+            return;
+        }
+        let first = self.layout.globals.first();
+        for &ordinal in self
+            .writes
+            .globals
+            .iter()
+            .filter(|ordinal| **ordinal >= first)
+        {
+            let slot = self.layout.globals.slot(ordinal);
+            let mut bytes = vec![0; slot.len as usize];
+            self.encoder.global(ordinal, &mut bytes);
+            self.ranges.push(
+                self.anchor(SectionKind::Global) + u64::from(slot.offset),
+                &bytes,
+                Reason::Global,
+            );
+        }
+    }
+
+    fn slots(&mut self) {
+        if self.is_whole(SectionKind::Element) {
+            return;
+        }
+        let start = self.anchor(SectionKind::Element) + SLOT_SEGMENT_HEADER;
+        let mut run: Option<(u64, Vec<u8>)> = None;
+        for &entry in &self.writes.slots {
+            let mut field = [0; leb::WIDE32];
+            leb::write_unsigned(
+                &mut field,
+                self.encoder
+                    .slot_value(self.layout.slots.owner(entry))
+                    .into(),
+            );
+            let offset = start + 5 * u64::from(entry);
+            match &mut run {
+                Some((begin, bytes)) if *begin + bytes.len() as u64 == offset => {
+                    bytes.extend_from_slice(&field)
+                }
+                _ => {
+                    if let Some((begin, bytes)) = run.replace((offset, field.to_vec())) {
+                        self.ranges.push(begin, &bytes, Reason::Slot);
+                    }
+                }
+            }
+        }
+        if let Some((begin, bytes)) = run {
+            self.ranges.push(begin, &bytes, Reason::Slot);
+        }
+        if self.writes.slots_grew {
+            let mut header = [0; SLOT_SEGMENT_HEADER as usize];
+            self.encoder.slot_segment_header(&mut header);
+            self.ranges.push(
+                start - 5,
+                &header[SLOT_SEGMENT_HEADER as usize - 5..],
+                Reason::Slot,
+            );
+        }
+    }
+
+    /// The program's own segments.
+    fn raw(&mut self) {
+        let layout = self.layout;
+        let lists = [
+            (
+                SectionKind::Element,
+                &layout.elements,
+                &self.writes.elements,
+                layout.slot_segment_len(),
+                Reason::Elements,
+            ),
+            (
+                SectionKind::Data,
+                &layout.data_segments,
+                &self.writes.data_segments,
+                layout.data.len(),
+                Reason::Data,
+            ),
+        ];
+        for (kind, items, writes, base, reason) in lists {
+            if self.is_whole(kind) {
+                continue;
+            }
+            let start = self.anchor(kind) + base;
+            for item in items
+                .iter()
+                .filter(|item| writes.all || writes.items.contains(&item.decl))
+            {
+                let mut bytes = vec![0; item.len as usize];
+                self.encoder.decl(item.decl, &mut bytes);
+                let offset = start + u64::from(item.offset);
+                let old = self.encoder.program.decl(item.decl).current.as_ref();
+                match old.filter(|_| !writes.all) {
+                    Some(old) => {
+                        self.push_difference(offset, old.content.bytes(), item.decl, &bytes, reason)
+                    }
+                    None => self.ranges.push(offset, &bytes, reason),
+                }
+            }
+        }
+    }
+
+    /// Adds only what differs from bytes of the same length that stand there now. Fields of relocations differ always.
+    fn push_difference(&mut self, offset: u64, old: &[u8], id: DeclId, new: &[u8], reason: Reason) {
+        /// A gap that costs less to write again than to make another range.
+        const GAP: usize = 16;
+        if old.len() != new.len() {
+            self.ranges.push(offset, new, reason);
+            return;
+        }
+        let program = self.encoder.program;
+        let mut field = vec![false; new.len()];
+        for definition in [program.decl(id).current.as_ref(), program.decl(id).next()]
+            .into_iter()
+            .flatten()
+        {
+            for reloc in definition.content.relocs() {
+                field[reloc.offset as usize..][..reloc.kind.width()].fill(true);
+            }
+        }
+        let mut run: Option<(usize, usize)> = None;
+        for at in 0..new.len() {
+            if old[at] == new[at] && !field[at] {
+                continue;
+            }
+            run = match run {
+                Some((start, end)) if at <= end + GAP => Some((start, at + 1)),
+                Some((start, end)) => {
+                    self.ranges
+                        .push(offset + start as u64, &new[start..end], reason);
+                    Some((at, at + 1))
+                }
+                None => Some((at, at + 1)),
+            };
+        }
+        if let Some((start, end)) = run {
+            self.ranges
+                .push(offset + start as u64, &new[start..end], reason);
+        }
+    }
+
+    fn data(&mut self) {
+        if self.is_whole(SectionKind::Data) {
+            return;
+        }
+        for &image in &self.writes.images {
+            let header = self.layout.data.images()[image].header_len() as usize;
+            let mut bytes = vec![0; header];
+            self.encoder.image_header(image, &mut bytes);
+            let offset = self.anchor(SectionKind::Data) + self.layout.data.offset(image);
+            // Only the size can have changed.
+            self.ranges.push(
+                offset + header as u64 - 5,
+                &bytes[header - 5..],
+                Reason::Data,
+            );
+        }
+        for (image, gap) in &self.writes.data_gaps {
+            let zeros = vec![0; (gap.end - gap.start) as usize];
+            self.ranges
+                .push(self.data_offset(*image, gap.start), &zeros, Reason::Data);
+        }
+        for &id in &self.writes.data {
+            let definition = self
+                .encoder
+                .program
+                .decl(id)
+                .next()
+                .expect("what is placed is defined");
+            let Shape::Data { size, memory, .. } = definition.shape else {
+                continue;
+            };
+            let (Place::Data { address, .. }, Some(image)) =
+                (self.layout.place(id), self.layout.data.image_of(memory))
+            else {
+                continue;
+            };
+            let mut bytes = vec![0; size as usize];
+            self.encoder.data(id, &mut bytes);
+            self.ranges
+                .push(self.data_offset(image, address), &bytes, Reason::Data);
+        }
+    }
+
+    fn data_offset(&self, image: usize, address: u64) -> u64 {
+        let at = &self.layout.data.images()[image];
+        self.anchor(SectionKind::Data)
+            + self.layout.data.offset(image)
+            + at.header_len()
+            + (address - at.base)
+    }
+
+    fn names(&mut self, extra: &Extra<'_>) {
+        if self.is_whole(SectionKind::Name) || !self.layout.options.names {
+            return;
+        }
+        let anchor = self.anchor(SectionKind::Name);
+        let first = self.layout.functions.first();
+        for &ordinal in self
+            .writes
+            .names
+            .iter()
+            .filter(|ordinal| **ordinal >= first)
+        {
+            // A place that was taken and given up again within the commit keeps what it held.
+            let is_body = matches!(
+                self.layout.functions.slot(ordinal).occupant,
+                Occupant::Body(_)
+            );
+            if let Some(entry) = self.layout.names.entry(ordinal).filter(|_| is_body) {
+                let mut bytes = vec![0; entry.len as usize];
+                self.encoder.name(ordinal, &mut bytes);
+                self.ranges
+                    .push(anchor + u64::from(entry.offset), &bytes, Reason::Name);
+            }
+        }
+        if self.writes.names_tail.is_some() {
+            self.ranges.push(
+                anchor + u64::from(self.layout.names.end_offset()),
+                extra.names_tail,
+                Reason::Name,
+            );
+        }
+    }
+
+    /// References in declarations that did not change.
+    fn sites(&mut self) {
+        let writes = self.writes;
+        for &(id, at) in &writes.sites {
+            let decl = self.encoder.program.decl(id);
+            let definition = decl.next().expect("what is placed is defined");
+            let reloc = &definition.content.relocs()[at as usize];
+            let Some(start) = self.start_of(id, decl.kind) else {
+                continue;
+            };
+            let mut field = [0; leb::WIDE64];
+            let field = &mut field[..reloc.kind.width()];
+            self.encoder
+                .relocate(self.encoder.program.root(id), reloc, field);
+            self.ranges
+                .push(start + u64::from(reloc.offset), field, Reason::Reference);
+        }
+    }
+
+    /// File offset of a declaration's bytes, unless its section or the declaration itself is written anyway.
+    fn start_of(&self, id: DeclId, kind: DeclKind) -> Option<u64> {
+        let raw = |section, items: &[crate::layout::RawItem], all: bool, base: u64| {
+            let item = items.iter().find(|item| item.decl == id)?;
+            (!all && !self.is_whole(section))
+                .then(|| self.anchor(section) + base + u64::from(item.offset))
+        };
+        match self.layout.place(id) {
+            Place::Function { body, .. } => {
+                let offset = u64::from(self.layout.functions.slot(body).offset) + SIZE as u64;
+                (!self.writes.code.contains_key(&body))
+                    .then(|| self.anchor(SectionKind::Code) + offset)
+            }
+            Place::Global(ordinal) => {
+                let written =
+                    self.is_whole(SectionKind::Global) || self.writes.globals.contains(&ordinal);
+                let offset = u64::from(self.layout.globals.slot(ordinal).offset);
+                (!written).then(|| self.anchor(SectionKind::Global) + offset)
+            }
+            Place::Data { address, .. } => {
+                let written = self.is_whole(SectionKind::Data) || self.writes.data.contains(&id);
+                let Some(Shape::Data { memory, .. }) =
+                    self.encoder.program.decl(id).next().map(|next| next.shape)
+                else {
+                    return None;
+                };
+                let image = self.layout.data.image_of(memory)?;
+                (!written).then(|| self.data_offset(image, address))
+            }
+            Place::Index(_) if kind == DeclKind::ElementSegment => {
+                let base = self.layout.slot_segment_len();
+                raw(
+                    SectionKind::Element,
+                    &self.layout.elements,
+                    self.writes.elements.all,
+                    base,
+                )
+            }
+            Place::Index(_) if kind == DeclKind::DataSegment => {
+                let base = self.layout.data.len();
+                raw(
+                    SectionKind::Data,
+                    &self.layout.data_segments,
+                    self.writes.data_segments.all,
+                    base,
+                )
+            }
+            _ => None,
+        }
+    }
+
+    fn exports(&mut self, extra: &Extra<'_>) {
+        if self.is_whole(SectionKind::Export) || self.writes.exports.is_empty() {
+            return;
+        }
+        let anchor = self.anchor(SectionKind::Export);
+        for &id in &self.writes.exports {
+            for &at in extra
+                .export_sites
+                .get(&id)
+                .map_or(&[][..], |sites| &sites[..])
+            {
+                let mut field = [0; leb::WIDE32];
+                leb::write_unsigned(&mut field, self.encoder.export_index(id).into());
+                self.ranges
+                    .push(anchor + u64::from(at), &field, Reason::Exports);
+            }
+        }
+    }
+}
+
+fn whole_reason(kind: SectionKind) -> Reason {
+    match kind {
+        SectionKind::Import => Reason::Imports,
+        SectionKind::Table | SectionKind::Memory | SectionKind::Tag => Reason::Entities,
+        SectionKind::Export => Reason::Exports,
+        SectionKind::Start => Reason::Start,
+        SectionKind::Element => Reason::Elements,
+        SectionKind::DataCount => Reason::DataCount,
+        SectionKind::Data => Reason::Data,
+        _ => Reason::Section,
+    }
+}
+
+/// Where the index of each exported declaration stands, from the export section's anchor.
+pub(crate) fn export_sites(
+    exports: &[crate::program::Export],
+) -> crate::patch::encode::ExportSites {
+    let mut sites = crate::patch::encode::ExportSites::default();
+    let mut at = 0;
+    for export in exports {
+        let len = entry_len(&export.name) as u32;
+        sites.entry(export.decl).or_default().push(at + len - 5);
+        at += len;
+    }
+    sites
+}

@@ -1,0 +1,254 @@
+//! Whether the pending edits make sense together: every reference has a living, defined target of the right kind.
+//! Nothing is changed here.
+
+use hashbrown::HashMap;
+
+use crate::error::{Error, Result};
+use crate::program::content::{RelocKind, Relocation};
+use crate::program::declaration::{DeclKind, Definition, Pending, Shape};
+use crate::program::ids::DeclId;
+use crate::program::references::References;
+use crate::program::store::{Export, ExportEdit, Program};
+
+/// What a check found out, for the planner.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The exports after the commit, if they change.
+    pub(crate) exports: Option<Vec<Export>>,
+    /// The start function after the commit.
+    pub(crate) start: Option<DeclId>,
+}
+
+impl Program {
+    /// Whether a definition's relocations have targets of the right kinds.
+    pub(crate) fn check_relocs(&self, definition: &Definition) -> Result<()> {
+        for reloc in definition.content.relocs() {
+            let fail = |message: String| {
+                Err(Error::bad_edit(message).with_offset(u64::from(reloc.offset)))
+            };
+            if let Some(ty) = reloc.ty() {
+                if !self.types.contains(ty) {
+                    return fail("refers to a type that is not one of this module".into());
+                }
+                continue;
+            }
+            let target = DeclId(reloc.target);
+            let Some(decl) = self.get(target) else {
+                return fail(format!("refers to {target}, which is not declared"));
+            };
+            let expected = target_kind(reloc.kind);
+            if decl.kind != expected {
+                return fail(format!(
+                    "refers to `{}`, a {}, as a {expected}",
+                    decl.label(),
+                    decl.kind
+                ));
+            }
+        }
+        if let Some(ty) = definition.ty() {
+            self.expect_type(ty)?;
+        }
+        Ok(())
+    }
+
+    /// Checks all pending edits together.
+    pub(crate) fn check(&self, references: &References) -> Result<Checked> {
+        for &id in &self.dirty {
+            let decl = self.decl(id);
+            match &decl.pending {
+                Pending::None => {}
+                Pending::Define(definition) => {
+                    self.check_live(id, definition)?;
+                    if let (Some(old), Some(new)) = (
+                        decl.current.as_ref().and_then(Definition::ty),
+                        definition.ty(),
+                    ) && old != new
+                    {
+                        self.check_callers(references, id)?;
+                    }
+                }
+                Pending::Remove => self.check_unreferenced(references, id)?,
+            }
+        }
+        let start = self.pending_start.unwrap_or(self.start);
+        if let Some(start) = start {
+            self.live(start)
+                .map_err(|error| error.with_hint("the start function must be defined"))?;
+        }
+        Ok(Checked {
+            exports: self.next_exports()?,
+            start,
+        })
+    }
+
+    /// Every target of a new definition must be defined once the commit is done.
+    fn check_live(&self, id: DeclId, definition: &Definition) -> Result<()> {
+        let mut last = None;
+        for reloc in definition.content.relocs() {
+            let Some(target) = reloc.decl().filter(|target| last != Some(*target)) else {
+                continue;
+            };
+            last = Some(target);
+            if self.get(target).and_then(|decl| decl.next()).is_none() {
+                return Err(self.dangling(id, reloc, target));
+            }
+        }
+        if let Shape::Data { memory, .. } = definition.shape {
+            self.live(memory)
+                .map_err(|error| error.with_hint("data needs a memory to stand in"))?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn dangling(&self, id: DeclId, reloc: &Relocation, target: DeclId) -> Error {
+        let message = match self.get(target) {
+            Some(decl) if matches!(decl.pending, Pending::Remove) => {
+                format!("refers to `{}`, which is removed", decl.label())
+            }
+            Some(decl) => format!(
+                "refers to `{}`, which is declared but not defined",
+                decl.label()
+            ),
+            None => format!("refers to {target}, which does not exist"),
+        };
+        Error::bad_edit(message)
+            .with_symbol(self.decl(id).label())
+            .with_offset(u64::from(reloc.offset))
+    }
+
+    fn live(&self, id: DeclId) -> Result<()> {
+        match self.get(id) {
+            Some(decl) if decl.next().is_some() => Ok(()),
+            Some(decl) => Err(Error::bad_edit("is not defined").with_symbol(decl.label())),
+            None => Err(Error::bad_edit(format!("{id} is not declared"))),
+        }
+    }
+
+    /// Nothing may refer to a declaration that goes away. Sources that change in this commit are checked with their
+    /// new definitions.
+    fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
+        for source in references.of(self, id) {
+            let decl = self.decl(source);
+            if matches!(decl.pending, Pending::None) {
+                return Err(Error::bad_edit(format!(
+                    "cannot be removed: `{}` still refers to it",
+                    decl.label()
+                ))
+                .with_symbol(self.decl(id).label())
+                .with_hint("redefine or remove what refers to it in the same commit"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A function that changes its signature must not keep callers compiled for the old one.
+    fn check_callers(&self, references: &References, id: DeclId) -> Result<()> {
+        for source in references.of(self, id) {
+            let decl = self.decl(source);
+            let Some(definition) = decl
+                .current
+                .as_ref()
+                .filter(|_| matches!(decl.pending, Pending::None))
+            else {
+                continue;
+            };
+            let calls =
+                |reloc: &Relocation| reloc.kind == RelocKind::Call && reloc.decl() == Some(id);
+            if definition.content.relocs().iter().any(calls) {
+                return Err(Error::bad_edit(format!(
+                    "changes its signature, but `{}` still calls it with the old one",
+                    decl.label()
+                ))
+                .with_symbol(self.decl(id).label())
+                .with_hint("redefine the callers in the same commit"));
+            }
+        }
+        Ok(())
+    }
+
+    fn next_exports(&self) -> Result<Option<Vec<Export>>> {
+        let removed = |id: DeclId| {
+            self.get(id)
+                .is_none_or(|decl| matches!(decl.pending, Pending::Remove))
+        };
+        let removes = self
+            .dirty
+            .iter()
+            .any(|id| matches!(self.decl(*id).pending, Pending::Remove));
+        if self.export_edits.is_empty() {
+            if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
+            {
+                return Err(self.exported(export));
+            }
+            return Ok(None);
+        }
+        let mut exports: Vec<Option<Export>> = self.exports.iter().cloned().map(Some).collect();
+        let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(exports.len());
+        for (index, export) in self.exports.iter().enumerate() {
+            by_name.insert(export.name.clone(), index);
+        }
+        for edit in &self.export_edits {
+            match edit {
+                ExportEdit::Add(export) => {
+                    if by_name.insert(export.name.clone(), exports.len()).is_some() {
+                        return Err(Error::bad_edit(format!(
+                            "the name \"{}\" is exported twice",
+                            export.name
+                        )));
+                    }
+                    exports.push(Some(export.clone()));
+                }
+                ExportEdit::Remove(name) => {
+                    let Some(index) = by_name.remove(name) else {
+                        return Err(Error::bad_edit(format!(
+                            "nothing is exported as \"{name}\""
+                        )));
+                    };
+                    exports[index] = None;
+                }
+            }
+        }
+        let exports: Vec<Export> = exports.into_iter().flatten().collect();
+        for export in &exports {
+            if removed(export.decl) {
+                return Err(self.exported(export));
+            }
+            self.live(export.decl)
+                .map_err(|error| error.with_hint("only what is defined can be exported"))?;
+        }
+        Ok(Some(exports))
+    }
+
+    #[cold]
+    fn exported(&self, export: &Export) -> Error {
+        let label = self
+            .get(export.decl)
+            .map_or("(gone)", |decl| decl.label())
+            .to_owned();
+        Error::bad_edit(format!(
+            "cannot be removed: it is exported as \"{}\"",
+            export.name
+        ))
+        .with_symbol(label)
+        .with_hint("remove the export in the same commit")
+    }
+}
+
+/// The kind of declaration that a relocation refers to.
+fn target_kind(kind: RelocKind) -> DeclKind {
+    use RelocKind::*;
+    match kind {
+        Call | FunctionIndex | SlotSleb | SlotI32 | SlotSleb64 | SlotI64 => DeclKind::Function,
+        GlobalIndex => DeclKind::Global,
+        TableIndex => DeclKind::Table,
+        MemoryIndex => DeclKind::Memory,
+        TagIndex => DeclKind::Tag,
+        ElementIndex => DeclKind::ElementSegment,
+        DataIndex => DeclKind::DataSegment,
+        AddressLeb | AddressSleb | AddressI32 | AddressLeb64 | AddressSleb64 | AddressI64 => {
+            DeclKind::Data
+        }
+        TypeIndex | HeapType => unreachable!("types are not declarations"),
+    }
+}

@@ -1,0 +1,254 @@
+//! A declaration's bytes and the relocations in them. The bytes stay where they came from and are copied once, into
+//! the output. Nothing here knows where anything stands in the output.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::program::ids::{DeclId, TypeId};
+
+/// What a relocation's field holds and how it is encoded. All fields are of fixed width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum RelocKind {
+    /// Function index in a `call` or `return_call`; five bytes, unsigned.
+    Call,
+    /// Function index elsewhere (`ref.func`, element entries); five bytes, unsigned.
+    FunctionIndex,
+    /// Type index; five bytes, unsigned.
+    TypeIndex,
+    /// Type index as a heap or block type; five bytes, signed.
+    HeapType,
+    /// Global index; five bytes, unsigned.
+    GlobalIndex,
+    /// Table index; five bytes, unsigned.
+    TableIndex,
+    /// Tag index; five bytes, unsigned.
+    TagIndex,
+    /// Element segment index; five bytes, unsigned.
+    ElementIndex,
+    /// Data segment index; five bytes, unsigned.
+    DataIndex,
+    /// Memory index; one byte, because not every engine takes a padded one.
+    MemoryIndex,
+    /// A function's table slot in an `i32.const`; five bytes, signed.
+    SlotSleb,
+    /// A function's table slot in data; four bytes, little-endian.
+    SlotI32,
+    /// A function's table slot in an `i64.const`; ten bytes, signed.
+    SlotSleb64,
+    /// A function's table slot in data; eight bytes, little-endian.
+    SlotI64,
+    /// Address of data plus addend in a memory argument; five bytes, unsigned.
+    AddressLeb,
+    /// Address of data plus addend in an `i32.const`; five bytes, signed.
+    AddressSleb,
+    /// Address of data plus addend in data; four bytes, little-endian.
+    AddressI32,
+    /// Address of data plus addend in a memory argument; ten bytes, unsigned.
+    AddressLeb64,
+    /// Address of data plus addend in an `i64.const`; ten bytes, signed.
+    AddressSleb64,
+    /// Address of data plus addend in data; eight bytes, little-endian.
+    AddressI64,
+}
+
+impl RelocKind {
+    /// Width of the field in bytes.
+    pub fn width(self) -> usize {
+        use RelocKind::*;
+        match self {
+            MemoryIndex => 1,
+            SlotI32 | AddressI32 => 4,
+            SlotI64 | AddressI64 => 8,
+            SlotSleb64 | AddressLeb64 | AddressSleb64 => 10,
+            _ => 5,
+        }
+    }
+
+    /// Whether the target is a [`TypeId`]; otherwise it is a [`DeclId`].
+    pub fn targets_type(self) -> bool {
+        matches!(self, RelocKind::TypeIndex | RelocKind::HeapType)
+    }
+
+    /// Whether the field holds a table slot.
+    pub fn is_slot(self) -> bool {
+        use RelocKind::*;
+        matches!(self, SlotSleb | SlotI32 | SlotSleb64 | SlotI64)
+    }
+
+    /// Whether the field holds a function's index.
+    pub fn is_function_index(self) -> bool {
+        matches!(self, RelocKind::Call | RelocKind::FunctionIndex)
+    }
+
+    /// Whether the field holds an address of data.
+    pub fn is_address(self) -> bool {
+        use RelocKind::*;
+        matches!(
+            self,
+            AddressLeb | AddressSleb | AddressI32 | AddressLeb64 | AddressSleb64 | AddressI64
+        )
+    }
+}
+
+/// A place in a declaration's bytes that holds another declaration's index, slot or address, or a type's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Relocation {
+    /// Offset of the field from the start of the declaration's bytes.
+    pub offset: u32,
+    /// Added to an address.
+    pub addend: i32,
+    pub(crate) target: u32,
+    /// What the field holds.
+    pub kind: RelocKind,
+}
+
+impl Relocation {
+    /// A relocation against a declaration.
+    pub fn new(kind: RelocKind, offset: u32, target: DeclId, addend: i32) -> Self {
+        debug_assert!(!kind.targets_type());
+        Relocation {
+            offset,
+            addend,
+            target: target.0,
+            kind,
+        }
+    }
+
+    /// A relocation against a type.
+    pub fn to_type(kind: RelocKind, offset: u32, target: TypeId) -> Self {
+        debug_assert!(kind.targets_type());
+        Relocation {
+            offset,
+            addend: 0,
+            target: target.0,
+            kind,
+        }
+    }
+
+    /// The declaration that the field refers to, unless it is a type.
+    pub fn decl(&self) -> Option<DeclId> {
+        (!self.kind.targets_type()).then_some(DeclId(self.target))
+    }
+
+    /// The type that the field refers to, if it is one.
+    pub fn ty(&self) -> Option<TypeId> {
+        self.kind.targets_type().then_some(TypeId(self.target))
+    }
+}
+
+/// Bytes that are owned, or that stay in an input which several declarations share.
+#[derive(Clone)]
+pub enum Bytes {
+    /// Bytes made for this declaration.
+    Owned(Box<[u8]>),
+    /// A range of a shared input, such as a mapped object file.
+    Shared {
+        /// The input.
+        input: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        /// Offset of the first byte in the input.
+        start: u32,
+        /// Number of bytes.
+        len: u32,
+    },
+}
+
+impl Bytes {
+    /// The bytes themselves.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Shared { input, start, len } => {
+                &(**input).as_ref()[*start as usize..][..*len as usize]
+            }
+        }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::Owned(bytes.into())
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({})", self.as_slice().len())
+    }
+}
+
+/// Bytes with their relocations, sorted by offset. The bytes under a relocation carry no meaning.
+#[derive(Debug, Clone)]
+pub struct Content {
+    bytes: Bytes,
+    relocs: Box<[Relocation]>,
+}
+
+impl Content {
+    /// Bytes with relocations.
+    ///
+    /// # Errors
+    /// If a relocation lies outside the bytes, two overlap, or they are not sorted by offset.
+    pub fn new(bytes: impl Into<Bytes>, relocs: impl Into<Box<[Relocation]>>) -> Result<Self> {
+        let content = Content {
+            bytes: bytes.into(),
+            relocs: relocs.into(),
+        };
+        let len = content.bytes.as_slice().len();
+        let mut end = 0;
+        for reloc in &content.relocs {
+            let start = reloc.offset as usize;
+            if start < end {
+                return Err(Error::bad_edit("relocations overlap or are not sorted")
+                    .with_offset(start as u64));
+            }
+            end = start + reloc.kind.width();
+            if end > len {
+                return Err(Error::bad_edit(format!(
+                    "a relocation ends behind the {len} bytes of the definition"
+                ))
+                .with_offset(start as u64));
+            }
+        }
+        Ok(content)
+    }
+
+    /// The bytes, with unspecified values under the relocations.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// The relocations in order of their offsets.
+    pub fn relocs(&self) -> &[Relocation] {
+        &self.relocs
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether both have the same relocations and, outside of them, the same bytes.
+    pub fn same_as(&self, other: &Content) -> bool {
+        let (mine, theirs) = (self.bytes(), other.bytes());
+        if mine.len() != theirs.len() || self.relocs != other.relocs {
+            return false;
+        }
+        let mut at = 0;
+        for reloc in &self.relocs {
+            let start = reloc.offset as usize;
+            if mine[at..start] != theirs[at..start] {
+                return false;
+            }
+            at = start + reloc.kind.width();
+        }
+        mine[at..] == theirs[at..]
+    }
+}

@@ -1,0 +1,167 @@
+//! A declaration: its kind, who owns it, what was committed of it and what is pending.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::program::content::Content;
+use crate::program::ids::{DeclId, TypeId};
+
+/// What a declaration declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DeclKind {
+    /// A function, defined or imported.
+    Function,
+    /// A global, defined or imported.
+    Global,
+    /// A table, defined or imported.
+    Table,
+    /// A memory, defined or imported.
+    Memory,
+    /// A tag, defined or imported.
+    Tag,
+    /// Data that wasmend places in a memory's address space.
+    Data,
+    /// An element segment that the program itself describes.
+    ElementSegment,
+    /// A data segment that the program itself describes.
+    DataSegment,
+}
+
+impl DeclKind {
+    /// The word used in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            DeclKind::Function => "function",
+            DeclKind::Global => "global",
+            DeclKind::Table => "table",
+            DeclKind::Memory => "memory",
+            DeclKind::Tag => "tag",
+            DeclKind::Data => "data",
+            DeclKind::ElementSegment => "element segment",
+            DeclKind::DataSegment => "data segment",
+        }
+    }
+}
+
+impl fmt::Display for DeclKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What a definition's bytes mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Local declarations and code of a function, without the size.
+    Function { ty: TypeId },
+    /// A whole entry of the import section; functions and tags have a type.
+    Import { ty: Option<TypeId> },
+    /// A global's type and initialiser.
+    Global,
+    /// A table's type, with its initialiser if it has one.
+    Table,
+    /// The table whose slots wasmend hands out; it has no bytes of its own.
+    SlotTable,
+    /// A memory's type.
+    Memory { minimum_bytes: u64, is_64: bool },
+    /// A tag's attribute and type.
+    Tag { ty: TypeId },
+    /// Bytes to be placed; `size` can exceed them, the rest is zero.
+    Data {
+        align_log2: u8,
+        size: u64,
+        memory: DeclId,
+    },
+    /// A whole entry of the element section.
+    ElementSegment,
+    /// A whole entry of the data section.
+    DataSegment,
+}
+
+/// A definition: the bytes and what they mean.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) content: Content,
+    pub(crate) shape: Shape,
+}
+
+impl Definition {
+    /// The function's or tag's type.
+    pub(crate) fn ty(&self) -> Option<TypeId> {
+        match self.shape {
+            Shape::Function { ty } | Shape::Tag { ty } => Some(ty),
+            Shape::Import { ty } => ty,
+            _ => None,
+        }
+    }
+
+    /// Whether this is an import.
+    pub(crate) fn is_import(&self) -> bool {
+        matches!(self.shape, Shape::Import { .. })
+    }
+
+    /// Whether this is a function with a body.
+    pub(crate) fn is_body(&self) -> bool {
+        matches!(self.shape, Shape::Function { .. })
+    }
+
+    /// Whether both mean the same.
+    pub(crate) fn same_as(&self, other: &Definition) -> bool {
+        self.shape == other.shape && self.content.same_as(&other.content)
+    }
+}
+
+/// What the next commit does to a declaration.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Nothing.
+    None,
+    /// Gives it a first or another definition.
+    Define(Definition),
+    /// Takes it away.
+    Remove,
+}
+
+/// All that the program knows of one declaration.
+#[derive(Debug)]
+pub(crate) struct Declaration {
+    /// What the compiler calls it; unique among living declarations.
+    pub(crate) key: Option<Box<str>>,
+    /// What the name section calls it, if that is not the key.
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) kind: DeclKind,
+    /// The declaration that this one is part of; it shares that one's types and goes with it.
+    pub(crate) owner: Option<DeclId>,
+    pub(crate) members: SmallVec<[DeclId; 2]>,
+    /// As of the last commit; `None` before the first one.
+    pub(crate) current: Option<Definition>,
+    /// Empty but for declarations in the program's dirty list.
+    pub(crate) pending: Pending,
+    /// Commits that changed it after its first.
+    pub(crate) edits: u32,
+    /// Whether it is in the dirty list.
+    pub(crate) dirty: bool,
+}
+
+impl Declaration {
+    /// The definition that holds once the next commit is done.
+    pub(crate) fn next(&self) -> Option<&Definition> {
+        match &self.pending {
+            Pending::None => self.current.as_ref(),
+            Pending::Define(definition) => Some(definition),
+            Pending::Remove => None,
+        }
+    }
+
+    /// What the name section calls it, if it has a name.
+    pub(crate) fn given_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.key.as_deref())
+    }
+
+    /// What messages call it.
+    pub(crate) fn label(&self) -> &str {
+        self.given_name().unwrap_or("(unnamed)")
+    }
+}

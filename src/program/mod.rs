@@ -1,0 +1,21 @@
+//! What exists and what refers to what: declarations, types, relocations, references, exports. No offsets of the
+//! output, no indices, no files.
+
+mod check;
+mod content;
+mod declaration;
+mod ids;
+mod references;
+mod store;
+mod types;
+
+pub use content::{Bytes, Content, RelocKind, Relocation};
+pub use declaration::DeclKind;
+pub use ids::{DeclId, TypeId};
+pub use types::ValType;
+
+pub(crate) use check::Checked;
+pub(crate) use declaration::{Declaration, Definition, Pending, Shape};
+pub(crate) use references::References;
+pub(crate) use store::{Export, ExportEdit, Program};
+pub(crate) use types::{TypeGroup, TypeTable};

@@ -1,0 +1,306 @@
+//! The program: all declarations, their keys, the exports and the start function; what is committed and what is
+//! pending. Edits change only what is pending.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
+use crate::program::ids::{DeclId, TypeId};
+use crate::program::types::TypeTable;
+
+/// An export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Export {
+    pub(crate) name: Box<str>,
+    pub(crate) decl: DeclId,
+}
+
+/// A pending change of the exports.
+#[derive(Debug, Clone)]
+pub(crate) enum ExportEdit {
+    Add(Export),
+    Remove(Box<str>),
+}
+
+/// What exists.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    decls: Slab<Declaration>,
+    keys: HashTable<DeclId>,
+    hasher: foldhash::fast::FixedState,
+    pub(crate) types: TypeTable,
+    /// Declarations with something pending, each once, in the order of their first edit.
+    pub(crate) dirty: Vec<DeclId>,
+    /// As of the last commit, in the order they were added.
+    pub(crate) exports: Vec<Export>,
+    pub(crate) export_edits: Vec<ExportEdit>,
+    pub(crate) start: Option<DeclId>,
+    /// `Some` if the next commit sets or clears the start function.
+    pub(crate) pending_start: Option<Option<DeclId>>,
+}
+
+impl Program {
+    /// Declares something; it has no definition yet.
+    pub(crate) fn declare(
+        &mut self,
+        kind: DeclKind,
+        key: Option<&str>,
+        owner: Option<DeclId>,
+    ) -> Result<DeclId> {
+        if let Some(key) = key
+            && let Some(other) = self.lookup(key)
+        {
+            return Err(Error::bad_edit(format!(
+                "is declared already, as a {}",
+                self.decls[other.index()].kind
+            ))
+            .with_symbol(key));
+        }
+        if let Some(owner) = owner {
+            let decl = self.expect(owner)?;
+            if decl.owner.is_some() {
+                return Err(
+                    Error::bad_edit("is part of another declaration and can own none")
+                        .with_symbol(decl.label()),
+                );
+            }
+        }
+        let id = DeclId(self.decls.vacant_key() as u32);
+        self.decls.insert(Declaration {
+            key: key.map(Into::into),
+            name: None,
+            kind,
+            owner,
+            members: SmallVec::new(),
+            current: None,
+            pending: Pending::None,
+            edits: 0,
+            dirty: false,
+        });
+        if let Some(owner) = owner {
+            self.decls[owner.index()].members.push(id);
+        }
+        if let Some(key) = key {
+            self.insert_key(key, id);
+        }
+        Ok(id)
+    }
+
+    fn insert_key(&mut self, key: &str, id: DeclId) {
+        let hash = self.hasher.hash_one(key);
+        let (decls, hasher) = (&self.decls, self.hasher.clone());
+        self.keys.insert_unique(hash, id, |id| {
+            hasher.hash_one(
+                decls
+                    .get(id.index())
+                    .and_then(|decl| decl.key.as_deref())
+                    .unwrap_or_default(),
+            )
+        });
+    }
+
+    fn remove_key(&mut self, id: DeclId) {
+        if let Some(key) = self.decls[id.index()].key.as_deref() {
+            let hash = self.hasher.hash_one(key);
+            if let Ok(entry) = self.keys.find_entry(hash, |other| *other == id) {
+                entry.remove();
+            }
+        }
+    }
+
+    /// The living declaration with this key.
+    pub(crate) fn lookup(&self, key: &str) -> Option<DeclId> {
+        let hash = self.hasher.hash_one(key);
+        self.keys
+            .find(hash, |id| {
+                self.decls
+                    .get(id.index())
+                    .and_then(|decl| decl.key.as_deref())
+                    == Some(key)
+            })
+            .copied()
+    }
+
+    /// A declaration that may be gone.
+    pub(crate) fn get(&self, id: DeclId) -> Option<&Declaration> {
+        self.decls.get(id.index())
+    }
+
+    /// A declaration that the engine knows to exist.
+    pub(crate) fn decl(&self, id: DeclId) -> &Declaration {
+        &self.decls[id.index()]
+    }
+
+    /// A declaration named by the user.
+    pub(crate) fn expect(&self, id: DeclId) -> Result<&Declaration> {
+        self.get(id)
+            .filter(|decl| !matches!(decl.pending, Pending::Remove))
+            .ok_or_else(|| Error::bad_edit(format!("{id} is not declared, or has been removed")))
+    }
+
+    /// The declaration whose types `id` shares.
+    pub(crate) fn root(&self, id: DeclId) -> DeclId {
+        self.decls[id.index()].owner.unwrap_or(id)
+    }
+
+    /// All declarations, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeclId, &Declaration)> {
+        self.decls
+            .iter()
+            .map(|(index, decl)| (DeclId(index as u32), decl))
+    }
+
+    /// One more than the greatest id.
+    pub(crate) fn capacity(&self) -> usize {
+        self.decls
+            .iter()
+            .next_back()
+            .map_or(0, |(index, _)| index + 1)
+    }
+
+    /// How many declarations there are.
+    pub(crate) fn len(&self) -> usize {
+        self.decls.len()
+    }
+
+    /// Sets the name for the name section.
+    pub(crate) fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
+        self.expect(id)?;
+        self.decls[id.index()].name = Some(name.into());
+        Ok(())
+    }
+
+    /// Gives a declaration a definition, to be committed.
+    pub(crate) fn define(
+        &mut self,
+        id: DeclId,
+        kind: DeclKind,
+        definition: Definition,
+    ) -> Result<()> {
+        let decl = self.expect(id)?;
+        if decl.kind != kind {
+            return Err(Error::bad_edit(format!("is a {}, not a {kind}", decl.kind))
+                .with_symbol(decl.label()));
+        }
+        self.check_relocs(&definition)
+            .map_err(|error| error.with_symbol(self.decl(id).label()))?;
+        let unchanged = self
+            .decl(id)
+            .current
+            .as_ref()
+            .is_some_and(|current| current.same_as(&definition));
+        let decl = &mut self.decls[id.index()];
+        if unchanged {
+            decl.pending = Pending::None;
+            return Ok(());
+        }
+        decl.pending = Pending::Define(definition);
+        self.mark_dirty(id);
+        Ok(())
+    }
+
+    /// Takes a declaration away, with all that it owns, at the next commit.
+    pub(crate) fn remove(&mut self, id: DeclId) -> Result<()> {
+        self.expect(id)?;
+        for member in self.decls[id.index()].members.clone() {
+            if self.expect(member).is_ok() {
+                self.remove(member)?;
+            }
+        }
+        self.remove_key(id);
+        self.decls[id.index()].pending = Pending::Remove;
+        self.mark_dirty(id);
+        Ok(())
+    }
+
+    fn mark_dirty(&mut self, id: DeclId) {
+        let decl = &mut self.decls[id.index()];
+        if !std::mem::replace(&mut decl.dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Whether the next commit has something to do.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.export_edits.is_empty()
+            || self.pending_start.is_some()
+            || self
+                .dirty
+                .iter()
+                .any(|id| !matches!(self.decl(*id).pending, Pending::None))
+    }
+
+    /// Forgets all edits since the last commit. Declarations made since then and not yet committed stay declared.
+    pub(crate) fn discard(&mut self) {
+        for id in std::mem::take(&mut self.dirty) {
+            let decl = &mut self.decls[id.index()];
+            decl.dirty = false;
+            let was_removed = matches!(
+                std::mem::replace(&mut decl.pending, Pending::None),
+                Pending::Remove
+            );
+            if was_removed && let Some(key) = decl.key.clone() {
+                if self.lookup(&key).is_some() {
+                    // Declared anew in the meantime: the old one lives on without a key.
+                    self.decls[id.index()].key = None;
+                } else {
+                    self.insert_key(&key, id);
+                }
+            }
+        }
+        self.export_edits.clear();
+        self.pending_start = None;
+    }
+
+    /// Makes pending definitions current, after they have been published. `referred` is told of each declaration and
+    /// type-free relocation target of a new definition.
+    pub(crate) fn finish_commit(
+        &mut self,
+        exports: Option<Vec<Export>>,
+        mut removed: impl FnMut(DeclId),
+    ) -> Vec<DeclId> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut defined = Vec::with_capacity(dirty.len());
+        for &id in &dirty {
+            let decl = &mut self.decls[id.index()];
+            decl.dirty = false;
+            match std::mem::replace(&mut decl.pending, Pending::None) {
+                Pending::None => {}
+                Pending::Define(definition) => {
+                    decl.edits += u32::from(decl.current.is_some());
+                    decl.current = Some(definition);
+                    defined.push(id);
+                }
+                Pending::Remove => {
+                    let owner = decl.owner;
+                    self.decls.remove(id.index());
+                    if let Some(owner) = owner.and_then(|owner| self.decls.get_mut(owner.index())) {
+                        owner.members.retain(|member| *member != id);
+                    }
+                    removed(id);
+                }
+            }
+        }
+        if let Some(exports) = exports {
+            self.exports = exports;
+        }
+        self.export_edits.clear();
+        if let Some(start) = self.pending_start.take() {
+            self.start = start;
+        }
+        defined
+    }
+
+    /// Whether a type is known.
+    pub(crate) fn expect_type(&self, ty: TypeId) -> Result<()> {
+        if self.types.contains(ty) {
+            Ok(())
+        } else {
+            Err(Error::bad_edit("the type is not one of this module"))
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Types, interned: each distinct recursion group of types once. Knows no indices of the output.
+
+use hashbrown::HashMap;
+
+use crate::error::{Error, Result};
+use crate::program::content::{Content, RelocKind, Relocation};
+use crate::program::ids::TypeId;
+use crate::wire::leb;
+
+/// A value type. Reference types to concrete types are written by whole-module input only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ValType {
+    /// `i32`.
+    I32 = 0x7f,
+    /// `i64`.
+    I64 = 0x7e,
+    /// `f32`.
+    F32 = 0x7d,
+    /// `f64`.
+    F64 = 0x7c,
+    /// `v128`.
+    V128 = 0x7b,
+    /// `funcref`.
+    FuncRef = 0x70,
+    /// `externref`.
+    ExternRef = 0x6f,
+}
+
+/// A recursion group: one type on its own, or several that may refer to one another.
+#[derive(Debug)]
+pub(crate) struct TypeGroup {
+    /// The first of its types.
+    pub(crate) first: TypeId,
+    /// How many types it has.
+    pub(crate) len: u32,
+    /// The entry of the type section. References to other groups are relocations; references within the group are
+    /// listed in `own`.
+    pub(crate) content: Content,
+    /// References within the group: offset, kind, and which of the group's types.
+    pub(crate) own: Box<[(u32, RelocKind, u32)]>,
+}
+
+impl TypeGroup {
+    /// A single function type with no reference to another type: it can stand anywhere and be padded.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.len == 1
+            && self.own.is_empty()
+            && self.content.relocs().is_empty()
+            && self.content.bytes()[0] == 0x60
+    }
+}
+
+type GroupKey = (Box<[u8]>, Box<[Relocation]>, Box<[(u32, RelocKind, u32)]>);
+
+/// All types of the program.
+#[derive(Debug, Default)]
+pub(crate) struct TypeTable {
+    groups: Vec<TypeGroup>,
+    /// The group that each type belongs to.
+    group_of: Vec<u32>,
+    /// How many parameters and results a function type has.
+    arity: Vec<Option<(u32, u32)>>,
+    simple: HashMap<Box<[u8]>, TypeId, foldhash::fast::FixedState>,
+    complex: HashMap<GroupKey, TypeId, foldhash::fast::FixedState>,
+}
+
+impl TypeTable {
+    /// The function type with these parameters and results.
+    pub(crate) fn function(&mut self, params: &[ValType], results: &[ValType]) -> Result<TypeId> {
+        if params.len() > 1000 || results.len() > 1000 {
+            return Err(Error::limit(
+                "engines allow at most 1,000 parameters and 1,000 results",
+            ));
+        }
+        let mut bytes = Vec::with_capacity(4 + params.len() + results.len());
+        bytes.push(0x60);
+        for side in [params, results] {
+            leb::push_unsigned(&mut bytes, side.len() as u64);
+            bytes.extend(side.iter().map(|ty| *ty as u8));
+        }
+        self.simple(&bytes, Some((params.len() as u32, results.len() as u32)))
+    }
+
+    /// A type given by its bytes, which refer to no other type.
+    pub(crate) fn simple(&mut self, bytes: &[u8], arity: Option<(u32, u32)>) -> Result<TypeId> {
+        if let Some(&id) = self.simple.get(bytes) {
+            return Ok(id);
+        }
+        let content = Content::new(bytes.to_vec(), Vec::new())?;
+        let id = self.add(content, Box::default(), vec![arity]);
+        self.simple.insert(bytes.into(), id);
+        Ok(id)
+    }
+
+    /// A recursion group of any kind; `arity` has one entry for each of its types. Returns its first type; the
+    /// others follow.
+    pub(crate) fn group(
+        &mut self,
+        content: Content,
+        own: Box<[(u32, RelocKind, u32)]>,
+        arity: Vec<Option<(u32, u32)>>,
+    ) -> Result<TypeId> {
+        if arity.len() == 1 && own.is_empty() && content.relocs().is_empty() {
+            return self.simple(content.bytes(), arity[0]);
+        }
+        let mut masked = content.bytes().to_vec();
+        let fields = content
+            .relocs()
+            .iter()
+            .map(|reloc| (reloc.offset, reloc.kind));
+        for (offset, kind) in fields.chain(own.iter().map(|&(offset, kind, _)| (offset, kind))) {
+            masked[offset as usize..][..kind.width()].fill(0);
+        }
+        let key = (
+            masked.into_boxed_slice(),
+            content.relocs().into(),
+            own.clone(),
+        );
+        if let Some(&id) = self.complex.get(&key) {
+            return Ok(id);
+        }
+        let id = self.add(content, own, arity);
+        self.complex.insert(key, id);
+        Ok(id)
+    }
+
+    fn add(
+        &mut self,
+        content: Content,
+        own: Box<[(u32, RelocKind, u32)]>,
+        arity: Vec<Option<(u32, u32)>>,
+    ) -> TypeId {
+        let first = TypeId(self.group_of.len() as u32);
+        let group = self.groups.len() as u32;
+        self.group_of.extend(arity.iter().map(|_| group));
+        let len = arity.len() as u32;
+        self.arity.extend(arity);
+        self.groups.push(TypeGroup {
+            first,
+            len,
+            content,
+            own,
+        });
+        first
+    }
+
+    /// The group of a type.
+    pub(crate) fn group_of(&self, ty: TypeId) -> &TypeGroup {
+        &self.groups[self.group_of[ty.index()] as usize]
+    }
+
+    /// Number of parameters and results, if `ty` is a function type.
+    pub(crate) fn arity(&self, ty: TypeId) -> Option<(u32, u32)> {
+        self.arity.get(ty.index()).copied().flatten()
+    }
+
+    /// Whether `ty` names a type.
+    pub(crate) fn contains(&self, ty: TypeId) -> bool {
+        ty.index() < self.group_of.len()
+    }
+
+    /// How many types there are.
+    pub(crate) fn len(&self) -> usize {
+        self.group_of.len()
+    }
+}

@@ -1,0 +1,5 @@
+//! Bytes only: LEB128 of fixed and minimal width, section headers, pads. Knows no declarations and no files.
+
+pub(crate) mod filler;
+pub(crate) mod leb;
+pub(crate) mod section;

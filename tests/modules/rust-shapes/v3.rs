@@ -1,0 +1,146 @@
+//! Shapes behind a trait: dynamic dispatch, vectors of boxes, formatting.
+
+use std::fmt;
+
+trait Shape {
+    fn area(&self) -> f64;
+    fn name(&self) -> String;
+    fn scale(&mut self, by: f64);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+impl Point {
+    fn distance(self, other: Point) -> f64 {
+        ((self.x - other.x).powi(2) + (self.y - other.y).powi(2)).sqrt()
+    }
+}
+
+struct Circle {
+    centre: Point,
+    radius: f64,
+}
+
+struct Polygon {
+    corners: Vec<Point>,
+}
+
+static UNIT: &str = "m2";
+static mut SCALED: u64 = 1_000_000_000_000;
+const PI: f64 = 3.14159;
+
+fn count_scaling() {
+    // The program has one thread.
+    unsafe { SCALED += 1 }
+}
+
+impl Shape for Circle {
+    fn area(&self) -> f64 {
+        PI * self.radius * self.radius
+    }
+
+    fn name(&self) -> String {
+        format!("circle at {}", self.centre)
+    }
+
+    fn scale(&mut self, by: f64) {
+        count_scaling();
+        self.radius *= by;
+    }
+}
+
+impl Polygon {
+    #[inline(never)]
+    fn is_square(&self) -> bool {
+        let next = self.corners.iter().cycle().skip(1);
+        let sides: Vec<f64> = self.corners.iter().zip(next).map(|(a, b)| a.distance(*b)).collect();
+        sides.iter().all(|side| (side - sides[0]).abs() < 1e-9)
+            && (self.corners[0].distance(self.corners[2]) - self.corners[1].distance(self.corners[3])).abs() < 1e-9
+    }
+}
+
+impl Shape for Polygon {
+    fn area(&self) -> f64 {
+        let next = self.corners.iter().cycle().skip(1);
+        let doubled: f64 = self.corners.iter().zip(next).map(|(a, b)| a.x * b.y - b.x * a.y).sum();
+        doubled.abs() / 2.0
+    }
+
+    fn name(&self) -> String {
+        match self.corners.len() {
+            3 => "triangle".to_string(),
+            4 if self.is_square() => "square".to_string(),
+            4 => "quadrilateral".to_string(),
+            n => format!("{n}-gon"),
+        }
+    }
+
+    fn scale(&mut self, by: f64) {
+        count_scaling();
+        for corner in &mut self.corners {
+            *corner = Point { x: corner.x * by, y: corner.y * by };
+        }
+    }
+}
+
+struct Group(Vec<Box<dyn Shape>>);
+
+impl Shape for Group {
+    fn area(&self) -> f64 {
+        self.0.iter().map(|shape| shape.area()).sum()
+    }
+
+    fn name(&self) -> String {
+        let names: Vec<String> = self.0.iter().map(|shape| shape.name()).collect();
+        format!("[{}]", names.join(" + "))
+    }
+
+    fn scale(&mut self, by: f64) {
+        self.0.iter_mut().for_each(|shape| shape.scale(by));
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:.1}, {:.1})", self.x, self.y)
+    }
+}
+
+fn polygon(corners: &[(f64, f64)]) -> Box<dyn Shape> {
+    Box::new(Polygon { corners: corners.iter().map(|&(x, y)| Point { x, y }).collect() })
+}
+
+fn circle(x: f64, y: f64, radius: f64) -> Box<dyn Shape> {
+    Box::new(Circle { centre: Point { x, y }, radius })
+}
+
+#[inline(never)]
+fn report(title: &str, shapes: &[Box<dyn Shape>], unit: Option<&str>) {
+    let unit = unit.unwrap_or(UNIT);
+    println!("{title}");
+    for (i, shape) in shapes.iter().enumerate() {
+        println!("{i}: {:<24} {:>12.4} {unit}", shape.name(), shape.area());
+        if shape.area() > 50.0 {
+            println!("   (a large one: {:e})", shape.area());
+        }
+    }
+}
+
+fn main() {
+    let mut shapes = vec![
+        circle(0.0, 0.0, 1.0),
+        polygon(&[(0.0, 0.0), (4.0, 0.0), (0.0, 3.0)]),
+        polygon(&[(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)]),
+        Box::new(Group(vec![circle(1.0, 1.0, 0.5), polygon(&[(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])])),
+        polygon(&[(0.0, 0.0), (3.0, 0.0), (4.0, 2.0), (2.0, 4.0), (0.0, 3.0)]),
+    ];
+    report("before", &shapes, None);
+    shapes.iter_mut().for_each(|shape| shape.scale(2.0));
+    shapes.sort_by(|a, b| a.area().total_cmp(&b.area()));
+    report("after", &shapes, std::env::args().nth(1).as_deref());
+    println!("scaled {} times", unsafe { SCALED });
+}
