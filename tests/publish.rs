@@ -34,7 +34,9 @@ impl Folder {
 }
 
 fn write_whole(output: &mut Output, contents: &[u8]) {
-    output.publish_whole(contents.len() as u64, |bytes| fill(bytes, contents)).unwrap();
+    output
+        .publish_whole(contents.len() as u64, |bytes| fill(bytes, contents))
+        .unwrap();
 }
 
 fn fill(bytes: &mut [u8], contents: &[u8]) -> wasmend::Result<()> {
@@ -63,7 +65,9 @@ fn poke(output: &mut Output, offset: usize, byte: u8) -> Published {
 }
 
 fn changed(output: &mut Output, len: usize) -> Error {
-    let error = output.publish_patch(patch_of(len, len, &[(0, b"!")])).unwrap_err();
+    let error = output
+        .publish_patch(patch_of(len, len, &[(0, b"!")]))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutputChanged, "{error}");
     error
 }
@@ -81,11 +85,19 @@ fn step() -> impl Strategy<Value = Step> {
     let lengths = prop_oneof![4 => 1usize..60, 2 => 1usize..3000, 1 => 10_000usize..40_000];
     let ranges = prop::collection::vec((0usize..60_000, lengths), 0..6);
     let new_len = prop_oneof![3 => Just(usize::MAX), 1 => 0usize..60_000];
-    (new_len, ranges, prop::bool::weighted(0.1)).prop_map(|(new_len, ranges, reader)| Step { new_len, ranges, reader })
+    (new_len, ranges, prop::bool::weighted(0.1)).prop_map(|(new_len, ranges, reader)| Step {
+        new_len,
+        ranges,
+        reader,
+    })
 }
 
 fn patch_from(step: &Step, old_len: usize, seed: usize) -> RangeList {
-    let new_len = if step.new_len == usize::MAX { old_len } else { step.new_len };
+    let new_len = if step.new_len == usize::MAX {
+        old_len
+    } else {
+        step.new_len
+    };
     let mut wanted = step.ranges.clone();
     wanted.sort_unstable();
     let mut patch = RangeList::new(old_len as u64);
@@ -94,7 +106,9 @@ fn patch_from(step: &Step, old_len: usize, seed: usize) -> RangeList {
         let start = offset.max(end);
         let stop = (start + len).min(new_len);
         if start < stop {
-            let bytes: Vec<u8> = (start..stop).map(|place| (place * 7 + seed * 31 + at) as u8).collect();
+            let bytes: Vec<u8> = (start..stop)
+                .map(|place| (place * 7 + seed * 31 + at) as u8)
+                .collect();
             patch.push(start as u64, &bytes, Reason::Data);
             end = stop;
         }
@@ -204,8 +218,14 @@ fn in_place_keeps_the_file() {
     assert_eq!(output.publish_patch(patch).unwrap().how, How::InPlace);
     let mut found = [0; 20];
     held.read_exact_at(&mut found, 4985).unwrap();
-    assert_eq!(found, [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
-    assert_eq!(held.metadata().unwrap().ino(), fs::metadata(folder.path()).unwrap().ino());
+    assert_eq!(
+        found,
+        [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    );
+    assert_eq!(
+        held.metadata().unwrap().ino(),
+        fs::metadata(folder.path()).unwrap().ino()
+    );
     assert_eq!(held.metadata().unwrap().len(), 6000);
 }
 
@@ -224,9 +244,21 @@ fn a_file_of_somebody_else_is_never_patched() {
         |path| {
             // The clock of file times ticks every few milliseconds.
             std::thread::sleep(std::time::Duration::from_millis(20));
-            fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(b"mine", 7).unwrap();
+            fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .write_all_at(b"mine", 7)
+                .unwrap();
         },
-        |path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(17).unwrap(),
+        |path| {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(17)
+                .unwrap()
+        },
     ];
     for publish in [Publish::Atomic, Publish::InPlace] {
         for meddle in meddle {
@@ -270,7 +302,12 @@ fn the_second_writer_is_told_who_the_first_is() {
     let first = folder.open(Publish::Atomic);
     let error = Output::file(folder.path(), OutputOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
     // Another output of the same folder is free.
     Output::file(folder.0.path().join("other.wasm"), OutputOptions::default()).unwrap();
     drop(first);
@@ -284,7 +321,11 @@ fn permissions_are_kept() {
     let mut output = folder.open(Publish::Atomic);
     write_whole(&mut output, &[1; 50]);
     fs::write(folder.0.path().join("plain"), []).unwrap();
-    let usual = fs::metadata(folder.0.path().join("plain")).unwrap().permissions().mode() & 0o7777;
+    let usual = fs::metadata(folder.0.path().join("plain"))
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o7777;
     assert_eq!(permissions(), usual);
     for mode in [0o755, 0o600] {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
@@ -338,17 +379,28 @@ fn a_failed_or_panicking_fill_changes_nothing() {
             bytes.fill(9);
             Err::<(), _>(Error::bad_input("no"))
         };
-        assert_eq!(output.publish_whole(10_000, fail).unwrap_err().message(), "no");
+        assert_eq!(
+            output.publish_whole(10_000, fail).unwrap_err().message(),
+            "no"
+        );
         assert!(!folder.path().exists());
         write_whole(&mut output, &[1; 100]);
         poke(&mut output, 0, 2);
         let before = output.read().unwrap();
         let leftovers = folder.leftovers();
-        assert_eq!(output.publish_whole(10_000, fail).unwrap_err().message(), "no");
+        assert_eq!(
+            output.publish_whole(10_000, fail).unwrap_err().message(),
+            "no"
+        );
         let panics = |_: &mut [u8]| -> wasmend::Result<()> { panic!("in fill") };
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| output.publish_whole(10, panics)));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            output.publish_whole(10, panics)
+        }));
         assert!(caught.is_err());
-        assert_eq!((output.read().unwrap(), folder.leftovers()), (before, leftovers));
+        assert_eq!(
+            (output.read().unwrap(), folder.leftovers()),
+            (before, leftovers)
+        );
         poke(&mut output, 0, 3);
     }
 }
@@ -363,7 +415,10 @@ fn fill_may_use_threads() {
         Ok("passed on")
     };
     assert_eq!(output.publish_whole(6_000_000, fill).unwrap(), "passed on");
-    assert_eq!(output.read().unwrap(), [[1; 3_000_000], [2; 3_000_000]].concat());
+    assert_eq!(
+        output.read().unwrap(),
+        [[1; 3_000_000], [2; 3_000_000]].concat()
+    );
 }
 
 #[test]
@@ -396,7 +451,12 @@ fn removed_folders_come_back() {
         poke(&mut output, 1, 4);
         poke(&mut output, 1, 5);
         assert!(base.join(".wasmend/out.wasm.lock").exists());
-        assert_eq!(Output::file(&path, OutputOptions::default()).unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(
+            Output::file(&path, OutputOptions::default())
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Locked
+        );
 
         fs::rename(&base, folder.0.path().join("moved")).unwrap();
         changed(&mut output, 100);
@@ -420,7 +480,10 @@ fn a_file_indexer_that_opens_everything_does_no_harm() {
     write_whole(&mut output, &[1; 200_000]);
     let stop = Arc::new(AtomicBool::new(false));
     let indexer = std::thread::spawn({
-        let (stop, shadow) = (stop.clone(), folder.0.path().join(".wasmend/out.wasm.shadow"));
+        let (stop, shadow) = (
+            stop.clone(),
+            folder.0.path().join(".wasmend/out.wasm.shadow"),
+        );
         move || {
             let mut seen = 0u32;
             while !stop.load(Ordering::Relaxed) {
@@ -442,7 +505,10 @@ fn an_empty_patch_publishes_nothing() {
     let mut output = folder.open(Publish::Atomic);
     write_whole(&mut output, &[1; 100]);
     let before = fs::metadata(folder.path()).unwrap().ino();
-    assert_eq!(output.publish_patch(patch_of(100, 100, &[])).unwrap().how, How::Unchanged);
+    assert_eq!(
+        output.publish_patch(patch_of(100, 100, &[])).unwrap().how,
+        How::Unchanged
+    );
     assert_eq!(fs::metadata(folder.path()).unwrap().ino(), before);
     fs::remove_file(folder.path()).unwrap();
     let error = output.publish_patch(patch_of(100, 100, &[])).unwrap_err();
@@ -470,8 +536,12 @@ fn notices_are_given_through_the_hook() {
     let folder = Folder::new();
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = told.clone();
-    let notice: wasmend::output::NoticeHook = Arc::new(move |text: &str| hook.lock().unwrap().push(text.to_string()));
-    let options = OutputOptions { notice: Some(notice), ..OutputOptions::default() };
+    let notice: wasmend::output::NoticeHook =
+        Arc::new(move |text: &str| hook.lock().unwrap().push(text.to_string()));
+    let options = OutputOptions {
+        notice: Some(notice),
+        ..OutputOptions::default()
+    };
     let mut output = Output::file(folder.path(), options).unwrap();
     write_whole(&mut output, &[1; 100]);
     for byte in 0..5 {

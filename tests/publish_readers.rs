@@ -13,7 +13,11 @@ use versions::generation;
 #[path = "crash/versions.rs"]
 mod versions;
 
-const COMMITS: u64 = if cfg!(feature = "crash-tests") { 10_000 } else { 500 };
+const COMMITS: u64 = if cfg!(feature = "crash-tests") {
+    10_000
+} else {
+    500
+};
 const LEN: usize = 40_000;
 fn by_read(path: &Path, pause: Duration) -> Option<u64> {
     let mut file = File::open(path).unwrap();
@@ -78,15 +82,30 @@ fn no_reader_sees_a_torn_version() {
                 break;
             }
             // Some versions grow or shrink the file.
-            let len = if generation % 50 == 0 { LEN + (generation as usize * 37) % 9000 } else { contents.len() };
-            let published = output.publish_patch(versions::patch(&mut contents, generation, len)).unwrap();
+            let len = if generation % 50 == 0 {
+                LEN + (generation as usize * 37) % 9000
+            } else {
+                contents.len()
+            };
+            let published = output
+                .publish_patch(versions::patch(&mut contents, generation, len))
+                .unwrap();
             ways[usize::from(published.how == How::FreshCopy)] += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        let seen: Vec<u64> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        let seen: Vec<u64> = readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap())
+            .collect();
         assert!(seen.iter().all(|seen| *seen > 3), "{seen:?}");
-        println!("{COMMITS} commits: {} exchanged, {} copied; versions read {seen:?}", ways[0], ways[1]);
+        println!(
+            "{COMMITS} commits: {} exchanged, {} copied; versions read {seen:?}",
+            ways[0], ways[1]
+        );
     });
-    assert!(ways[0] > 0 && ways[1] > 0, "both ways must have been taken: {ways:?}");
+    assert!(
+        ways[0] > 0 && ways[1] > 0,
+        "both ways must have been taken: {ways:?}"
+    );
     assert!(output.read().unwrap() == contents);
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::layout::{LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::Publication;
+use crate::output::Published;
 use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
@@ -29,6 +29,8 @@ pub struct Patch {
     pub file_len: u64,
     /// How long each phase took.
     pub phases: Phases,
+    /// By which way a patch was published.
+    pub published: Option<Published>,
 }
 
 /// How a commit was published.
@@ -102,6 +104,14 @@ impl Patch {
     }
 }
 
+/// A patch that has been published.
+struct Done {
+    ranges: Arc<RangeList>,
+    moved: Moved,
+    identity: Identity,
+    published: Published,
+}
+
 /// Measures consecutive phases.
 struct Watch(Instant);
 
@@ -137,11 +147,14 @@ impl Module {
             (_, None) => RelinkReason::First,
             (Some(reason), _) => reason,
             (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
-                Ok((ranges, moved, identity)) => {
-                    self.identity = identity;
+                Ok(done) => {
+                    self.identity = done.identity;
                     let changed = self.make_current(checked, false);
                     phases.finish = watch.lap();
-                    return Ok(self.report(Outcome::Patched(ranges), changed, moved, phases));
+                    let mut patch =
+                        self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
+                    patch.published = Some(done.published);
+                    return Ok(patch);
                 }
                 Err(reason) => reason,
             },
@@ -164,6 +177,7 @@ impl Module {
             moved,
             file_len,
             phases,
+            published: None,
         }
     }
 
@@ -179,13 +193,12 @@ impl Module {
     }
 
     /// Plans, encodes and publishes a patch. The inner result says why there is none.
-    #[allow(clippy::type_complexity)]
     fn patch(
         &mut self,
         checked: &Checked,
         watch: &mut Watch,
         phases: &mut Phases,
-    ) -> Result<Result<(Arc<RangeList>, Moved, Identity), RelinkReason>> {
+    ) -> Result<Result<Done, RelinkReason>> {
         let Some(layout) = &mut self.layout else {
             return Ok(Err(RelinkReason::First));
         };
@@ -246,19 +259,23 @@ impl Module {
         };
         phases.encode = watch.lap();
         let ranges = Arc::new(ranges);
-        match self.output.publish_patch(&ranges) {
-            Ok(Publication::Done) => {
+        match self.output.publish_patch(Arc::clone(&ranges)) {
+            Ok(published) => {
                 layout.commit();
                 phases.publish = watch.lap();
-                Ok(Ok((ranges, moved, identity)))
-            }
-            Ok(Publication::OutputChanged) => {
-                layout.rollback();
-                Ok(Err(RelinkReason::OutputChanged))
+                Ok(Ok(Done {
+                    ranges,
+                    moved,
+                    identity,
+                    published,
+                }))
             }
             Err(error) => {
                 layout.rollback();
-                Err(error)
+                match error.kind() {
+                    ErrorKind::OutputChanged => Ok(Err(RelinkReason::OutputChanged)),
+                    _ => Err(error),
+                }
             }
         }
     }

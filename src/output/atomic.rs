@@ -71,17 +71,32 @@ impl FileOutput {
     }
 
     /// Copies the current version, patches the copy and makes it visible.
-    fn commit_copy(&mut self, patch: Arc<RangeList>, mut published: Published, mut clock: Clock) -> Result<Published> {
+    fn commit_copy(
+        &mut self,
+        patch: Arc<RangeList>,
+        mut published: Published,
+        mut clock: Clock,
+    ) -> Result<Published> {
         published.how = How::FreshCopy;
         // This is the slow way already: see also whether somebody removed the state folder.
         self.home.refresh(&self.options)?;
         let failed = |error: io::Error| self.io("cannot copy the output", &error);
         let names = &self.home.names;
-        let name = if self.shadowing { &names.shadow } else { &names.fresh };
+        let name = if self.shadowing {
+            &names.shadow
+        } else {
+            &names.fresh
+        };
 
         let visible = self.check(&patch)?;
-        let current = self.home.open_visible(OFlags::RDONLY).map_err(|error| failed(error.into()))?;
-        let copy = self.home.create(name, Some(permissions(&visible))).map_err(failed)?;
+        let current = self
+            .home
+            .open_visible(OFlags::RDONLY)
+            .map_err(|error| failed(error.into()))?;
+        let copy = self
+            .home
+            .create(name, Some(permissions(&visible)))
+            .map_err(failed)?;
         sys::copy(&current, copy.file(), patch.old_len()).map_err(failed)?;
         published.bytes_caught_up = patch.old_len();
         drop(current);
@@ -111,7 +126,10 @@ impl FileOutput {
 
     /// The shadow, ready to be written, if it is what it should be and nobody reads it.
     fn open_shadow(&mut self, shadow: &Shadow, visible: &Stat) -> Option<Leased> {
-        let file = self.home.open_state_file(&self.home.names.shadow, OFlags::RDWR).ok()?;
+        let file = self
+            .home
+            .open_state_file(&self.home.names.shadow, OFlags::RDWR)
+            .ok()?;
         let start = Instant::now();
         loop {
             match sys::take_lease(&file) {
@@ -138,12 +156,20 @@ impl FileOutput {
     }
 
     /// Exchanges the names. The file that was visible becomes the shadow.
-    fn make_visible(&mut self, patch: Arc<RangeList>, visible: &Stat, identity: Identity) -> Result<()> {
+    fn make_visible(
+        &mut self,
+        patch: Arc<RangeList>,
+        visible: &Stat,
+        identity: Identity,
+    ) -> Result<()> {
         match self.home.exchange() {
             Ok(()) => {
                 self.published = Some(identity);
                 if visible.st_nlink == 1 {
-                    self.shadow = Some(Shadow { identity: Identity::of_stat(visible), behind: patch });
+                    self.shadow = Some(Shadow {
+                        identity: Identity::of_stat(visible),
+                        behind: patch,
+                    });
                 } else {
                     // Somebody sees this file under another name: it must not be written again.
                     let _ = self.home.remove(&self.home.names.shadow);
@@ -151,10 +177,14 @@ impl FileOutput {
             }
             Err(error) if sys::exchange_unsupported(error) => {
                 self.stop_shadowing("two names cannot be exchanged here");
-                self.home.replace_visible().map_err(|error| self.abandon("cannot rename the new output", error))?;
+                self.home
+                    .replace_visible()
+                    .map_err(|error| self.abandon("cannot rename the new output", error))?;
                 self.published = Some(identity);
             }
-            Err(error) => return Err(self.abandon("cannot exchange the output with its shadow", error)),
+            Err(error) => {
+                return Err(self.abandon("cannot exchange the output with its shadow", error));
+            }
         }
         if self.options.durability == Durability::Power {
             self.sync_names()?;
@@ -165,13 +195,19 @@ impl FileOutput {
     #[cold]
     fn abandon(&self, doing: &str, error: Errno) -> crate::Error {
         let _ = self.home.remove(&self.home.names.shadow);
-        if error == Errno::NOENT { self.changed() } else { self.io(doing, &error.into()) }
+        if error == Errno::NOENT {
+            self.changed()
+        } else {
+            self.io(doing, &error.into())
+        }
     }
 
     #[cold]
     fn stop_shadowing(&mut self, why: &str) {
         self.shadowing = false;
-        self.options.tell(&format!("{why}: every patch copies the output and renames the copy"));
+        self.options.tell(&format!(
+            "{why}: every patch copies the output and renames the copy"
+        ));
     }
 
     fn flush(&self, file: &File) -> io::Result<()> {
@@ -197,12 +233,21 @@ impl Drop for Leased {
 fn write_shadow(file: &File, behind: &RangeList, patch: &RangeList) -> io::Result<u64> {
     sys::resize(file, behind.old_len(), behind.new_len())?;
     let mut caught_up = 0;
-    let mut newer = patch.iter().map(|(range, _)| (range.offset, range.offset + u64::from(range.len))).peekable();
+    let mut newer = patch
+        .iter()
+        .map(|(range, _)| (range.offset, range.offset + u64::from(range.len)))
+        .peekable();
     for (range, bytes) in behind.iter() {
         let end = range.offset + bytes.len() as u64;
-        while newer.next_if(|&(_, newer_end)| newer_end <= range.offset).is_some() {}
+        while newer
+            .next_if(|&(_, newer_end)| newer_end <= range.offset)
+            .is_some()
+        {}
         // A declaration that is edited again and again is written once for each commit, not twice.
-        if newer.peek().is_some_and(|&(start, newer_end)| start <= range.offset && end <= newer_end) {
+        if newer
+            .peek()
+            .is_some_and(|&(start, newer_end)| start <= range.offset && end <= newer_end)
+        {
             continue;
         }
         sys::write_pieces(file, bytes, range.offset)?;
@@ -230,13 +275,16 @@ mod tests {
     #[test]
     fn without_a_shadow_a_patch_is_a_copy_and_a_rename() {
         let folder = tempfile::tempdir().unwrap();
-        let mut output = Output::file(folder.path().join("out.wasm"), OutputOptions::default()).unwrap();
+        let mut output =
+            Output::file(folder.path().join("out.wasm"), OutputOptions::default()).unwrap();
         let hello = |bytes: &mut [u8]| {
             bytes.copy_from_slice(b"hello");
             Ok(())
         };
         output.publish_whole(5, hello).unwrap();
-        let Output::File(file) = &mut output else { unreachable!() };
+        let Output::File(file) = &mut output else {
+            unreachable!()
+        };
         file.shadowing = false;
         for round in 0..3u8 {
             let mut patch = RangeList::new(5);
@@ -246,6 +294,11 @@ mod tests {
             assert_eq!(output.read().unwrap(), [b'h', b'e', b'l', b'l', round]);
         }
         drop(output);
-        assert_eq!(std::fs::read_dir(folder.path().join(".wasmend")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join(".wasmend"))
+                .unwrap()
+                .count(),
+            1
+        );
     }
 }

@@ -53,31 +53,50 @@ impl FileOutput {
     /// Undoes what a killed writer left half done, removes what it left lying about, and sees what is there.
     fn clear_up(&mut self) -> Result<()> {
         let home = &self.home;
-        if self.journal.recover(home).map_err(|error| self.io("cannot roll back a torn write", &error))? {
-            self.options.tell("a write that was cut short was rolled back");
+        if self
+            .journal
+            .recover(home)
+            .map_err(|error| self.io("cannot roll back a torn write", &error))?
+        {
+            self.options
+                .tell("a write that was cut short was rolled back");
         }
         for name in [&home.names.shadow, &home.names.fresh, &home.names.journal] {
-            home.remove(name).map_err(|error| self.io("cannot remove what a killed writer left", &error))?;
+            home.remove(name)
+                .map_err(|error| self.io("cannot remove what a killed writer left", &error))?;
         }
-        let visible = home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+        let visible = home
+            .visible()
+            .map_err(|error| self.io("cannot look at the output", &error))?;
         self.published = visible.as_ref().map(Identity::of_stat);
         Ok(())
     }
 
     /// See [`Output::publish_whole`](super::Output::publish_whole).
-    pub(super) fn publish_whole<R>(&mut self, len: u64, fill: impl FnOnce(&mut [u8]) -> Result<R>) -> Result<R> {
+    pub(super) fn publish_whole<R>(
+        &mut self,
+        len: u64,
+        fill: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
         if self.home.refresh(&self.options)? {
             self.shadow = None;
             self.journal = Journal::default();
         }
-        let in_memory = usize::try_from(len)
-            .map_err(|_| Error::limit(format!("an output of {len} bytes does not fit in memory")))?;
-        let visible = self.home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+        let in_memory = usize::try_from(len).map_err(|_| {
+            Error::limit(format!("an output of {len} bytes does not fit in memory"))
+        })?;
+        let visible = self
+            .home
+            .visible()
+            .map_err(|error| self.io("cannot look at the output", &error))?;
         let failed = |error: std::io::Error| self.io("cannot write a new output", &error);
 
         // Space first: a full disk is known before any work is done. It also spares the rename from flushing
         // the file, which ext4 does when blocks are not allocated yet.
-        let fresh = self.home.create(&self.home.names.fresh, visible.as_ref().map(permissions)).map_err(failed)?;
+        let fresh = self
+            .home
+            .create(&self.home.names.fresh, visible.as_ref().map(permissions))
+            .map_err(failed)?;
         sys::grow(fresh.file(), 0, len).map_err(failed)?;
         let result = if in_memory == 0 {
             fill(&mut [])?
@@ -112,8 +131,12 @@ impl FileOutput {
         if self.journal.is_torn() {
             // An earlier commit could not be undone; nothing may be built on it.
             let undone = self.journal.recover(&self.home);
-            let undone = undone.map_err(|error| self.io("cannot roll back a torn write", &error))?;
-            let visible = self.home.visible().map_err(|error| self.io("cannot look at the output", &error))?;
+            let undone =
+                undone.map_err(|error| self.io("cannot roll back a torn write", &error))?;
+            let visible = self
+                .home
+                .visible()
+                .map_err(|error| self.io("cannot look at the output", &error))?;
             self.published = visible.as_ref().map(Identity::of_stat).filter(|_| undone);
         }
         if patch.is_empty() && patch.new_len() == patch.old_len() {
@@ -131,7 +154,10 @@ impl FileOutput {
 
     pub(super) fn read(&self) -> Result<Vec<u8>> {
         let failed = |error: std::io::Error| self.io("cannot read the output", &error);
-        let mut file = self.home.open_visible(OFlags::RDONLY).map_err(|error| failed(error.into()))?;
+        let mut file = self
+            .home
+            .open_visible(OFlags::RDONLY)
+            .map_err(|error| failed(error.into()))?;
         let mut contents = Vec::new();
         file.read_to_end(&mut contents).map_err(failed)?;
         Ok(contents)
@@ -150,7 +176,9 @@ impl FileOutput {
     /// The visible file's metadata, if it still is the published one, which `patch` is for.
     pub(super) fn check(&self, patch: &RangeList) -> Result<Stat> {
         match self.home.visible() {
-            Ok(Some(stat)) => self.check_identity(patch, &Identity::of_stat(&stat)).map(|()| stat),
+            Ok(Some(stat)) => self
+                .check_identity(patch, &Identity::of_stat(&stat))
+                .map(|()| stat),
             Ok(None) => Err(self.changed()),
             Err(error) => Err(self.io("cannot look at the output", &error)),
         }
@@ -160,7 +188,11 @@ impl FileOutput {
         if self.published != Some(*found) {
             return Err(self.changed());
         }
-        assert_eq!(patch.old_len(), found.len, "a patch for another length of file");
+        assert_eq!(
+            patch.old_len(),
+            found.len,
+            "a patch for another length of file"
+        );
         Ok(())
     }
 
@@ -186,9 +218,12 @@ impl FileOutput {
 
     #[cold]
     pub(super) fn changed(&self) -> Error {
-        Error::new(ErrorKind::OutputChanged, "the output was deleted, replaced or modified by somebody else")
-            .with_path(self.home.path())
-            .with_hint("it has to be written whole again")
+        Error::new(
+            ErrorKind::OutputChanged,
+            "the output was deleted, replaced or modified by somebody else",
+        )
+        .with_path(self.home.path())
+        .with_hint("it has to be written whole again")
     }
 }
 

@@ -53,9 +53,14 @@ impl Home {
         let resolved = resolve(path).map_err(io_error)?;
         let name = match resolved.file_name() {
             Some(name) => name,
-            None => return Err(Error::new(ErrorKind::Io, "the output's path has no file name").with_path(path)),
+            None => {
+                return Err(
+                    Error::new(ErrorKind::Io, "the output's path has no file name").with_path(path),
+                );
+            }
         };
-        let suffixed = |suffix: &str| text(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(io_error);
+        let suffixed =
+            |suffix: &str| text(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(io_error);
         let names = Names {
             visible: suffixed("")?,
             shadow: suffixed(".shadow")?,
@@ -66,18 +71,32 @@ impl Home {
         let visible_path = text(resolved.as_os_str().as_bytes()).map_err(io_error)?;
         let folder_path = resolved.parent().map(Path::to_path_buf).unwrap_or_default();
         let folder = open_folder(rustix::fs::CWD, &folder_path).map_err(|error| {
-            Error::io("cannot open the folder", &folder_path, &error.into()).with_hint("it has to exist already")
+            Error::io("cannot open the folder", &folder_path, &error.into())
+                .with_hint("it has to exist already")
         })?;
         let visible = stat_at(&folder, &names.visible).map_err(|error| io_error(error.into()))?;
-        if visible.is_some_and(|stat| !is_regular(&stat))
-        {
-            return Err(Error::new(ErrorKind::Io, "the output is not a regular file").with_path(path));
+        if visible.is_some_and(|stat| !is_regular(&stat)) {
+            return Err(
+                Error::new(ErrorKind::Io, "the output is not a regular file").with_path(path),
+            );
         }
         let state = open_state(&folder).map_err(|error| {
-            Error::io("cannot create the state folder `.wasmend` beside the output", path, &error.into())
+            Error::io(
+                "cannot create the state folder `.wasmend` beside the output",
+                path,
+                &error.into(),
+            )
         })?;
         let lock = lock(&state, &names.lock, path, options)?;
-        Ok(Home { path: path.to_path_buf(), folder_path, visible_path, names, folder, state, lock })
+        Ok(Home {
+            path: path.to_path_buf(),
+            folder_path,
+            visible_path,
+            names,
+            folder,
+            state,
+            lock,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -86,12 +105,17 @@ impl Home {
 
     /// Reopens the folders and the lock if somebody removed or replaced them. True if it had to.
     pub(super) fn refresh(&mut self, options: &OutputOptions) -> Result<bool> {
-        let stands = self.stands().map_err(|error| Error::io("cannot look at the output's folder", &self.path, &error))?;
+        let stands = self
+            .stands()
+            .map_err(|error| Error::io("cannot look at the output's folder", &self.path, &error))?;
         if stands {
             return Ok(false);
         }
         let path = self.path.clone();
-        *self = Home::open(Path::new(OsStr::from_bytes(self.visible_path.to_bytes())), options)?;
+        *self = Home::open(
+            Path::new(OsStr::from_bytes(self.visible_path.to_bytes())),
+            options,
+        )?;
         self.path = path;
         Ok(true)
     }
@@ -121,16 +145,28 @@ impl Home {
     }
 
     /// Opens a file in the state folder.
-    pub(super) fn open_state_file(&self, name: &CStr, flags: OFlags) -> std::result::Result<File, Errno> {
+    pub(super) fn open_state_file(
+        &self,
+        name: &CStr,
+        flags: OFlags,
+    ) -> std::result::Result<File, Errno> {
         open_at(&self.state, name, flags)
     }
 
     /// Creates a file in the state folder, in place of any that has the name, with the given permissions or
     /// those that any new file gets. It goes away when dropped, unless it was published or kept.
-    pub(super) fn create<'a>(&'a self, name: &'a CStr, wanted: Option<Mode>) -> io::Result<NewFile<'a>> {
+    pub(super) fn create<'a>(
+        &'a self,
+        name: &'a CStr,
+        wanted: Option<Mode>,
+    ) -> io::Result<NewFile<'a>> {
         self.remove(name)?;
         let file = self.open_state_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
-        let created = NewFile { home: self, name, file: Some(file) };
+        let created = NewFile {
+            home: self,
+            name,
+            file: Some(file),
+        };
         if let Some(wanted) = wanted
             && permissions(&rustix::fs::fstat(created.file())?) != wanted
         {
@@ -150,12 +186,23 @@ impl Home {
     /// Makes the shadow visible and the visible file the shadow.
     pub(super) fn exchange(&self) -> std::result::Result<(), Errno> {
         let names = &self.names;
-        rustix::fs::renameat_with(&self.state, &names.shadow, &self.folder, &names.visible, RenameFlags::EXCHANGE)
+        rustix::fs::renameat_with(
+            &self.state,
+            &names.shadow,
+            &self.folder,
+            &names.visible,
+            RenameFlags::EXCHANGE,
+        )
     }
 
     /// Gives the shadow the visible name, in place of the visible file.
     pub(super) fn replace_visible(&self) -> std::result::Result<(), Errno> {
-        rustix::fs::renameat(&self.state, &self.names.shadow, &self.folder, &self.names.visible)
+        rustix::fs::renameat(
+            &self.state,
+            &self.names.shadow,
+            &self.folder,
+            &self.names.visible,
+        )
     }
 
     /// Flushes the names in both folders.
@@ -180,7 +227,9 @@ pub(super) struct NewFile<'a> {
 
 impl NewFile<'_> {
     pub(super) fn file(&self) -> &File {
-        self.file.as_ref().expect("a new file is given away by value")
+        self.file
+            .as_ref()
+            .expect("a new file is given away by value")
     }
 
     /// Gives it the visible name, in place of whatever has it.
@@ -214,7 +263,8 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn text(bytes: &[u8]) -> io::Result<CString> {
-    CString::new(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
+    CString::new(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
 }
 
 fn open_folder(at: impl AsFd, path: impl rustix::path::Arg) -> std::result::Result<File, Errno> {
@@ -238,7 +288,9 @@ fn stat_at(folder: impl AsFd, name: &CStr) -> std::result::Result<Option<Stat>, 
     missing_is_none(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
 }
 
-fn missing_is_none(found: std::result::Result<Stat, Errno>) -> std::result::Result<Option<Stat>, Errno> {
+fn missing_is_none(
+    found: std::result::Result<Stat, Errno>,
+) -> std::result::Result<Option<Stat>, Errno> {
     match found {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
@@ -250,17 +302,20 @@ fn missing_is_none(found: std::result::Result<Stat, Errno>) -> std::result::Resu
 fn lock(state: &File, name: &CStr, path: &Path, options: &OutputOptions) -> Result<Option<File>> {
     let io_error = |error: io::Error| Error::io("cannot lock the output", path, &error);
     loop {
-        let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE).map_err(|error| io_error(error.into()))?;
+        let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE)
+            .map_err(|error| io_error(error.into()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(&file, path)),
-            Err(TryLockError::Error(error)) => match Errno::from_io_error(&error) {
-                Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => {
-                    options.tell("this file system has no file locks: a second writer would not be noticed");
-                    return Ok(None);
+            Err(TryLockError::Error(error)) => {
+                match Errno::from_io_error(&error) {
+                    Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => {
+                        options.tell("this file system has no file locks: a second writer would not be noticed");
+                        return Ok(None);
+                    }
+                    _ => return Err(io_error(error)),
                 }
-                _ => return Err(io_error(error)),
-            },
+            }
         }
         // Somebody may have removed the file between opening and locking: then it guards nothing.
         let held = Identity::of_file(&file).map_err(io_error)?;
@@ -281,10 +336,15 @@ fn lock(state: &File, name: &CStr, path: &Path, options: &OutputOptions) -> Resu
 fn locked(lock: &File, path: &Path) -> Error {
     let mut id = [0; 16];
     let read = lock.read_at(&mut id, 0).unwrap_or(0);
-    let id = std::str::from_utf8(&id[..read]).ok().and_then(|id| id.trim_end().parse::<u32>().ok());
+    let id = std::str::from_utf8(&id[..read])
+        .ok()
+        .and_then(|id| id.trim_end().parse::<u32>().ok());
     // The holder writes its id right after locking, so there can be none for a moment.
     let holder = id.map_or("another process".to_string(), |id| format!("process {id}"));
-    Error::new(ErrorKind::Locked, format!("{holder} is writing this output"))
-        .with_path(path)
-        .with_hint("wait for it to end, or stop it")
+    Error::new(
+        ErrorKind::Locked,
+        format!("{holder} is writing this output"),
+    )
+    .with_path(path)
+    .with_hint("wait for it to end, or stop it")
 }

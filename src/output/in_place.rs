@@ -28,7 +28,8 @@ impl FileOutput {
             Err(Errno::NOENT | Errno::LOOP) => return Err(self.changed()),
             Err(error) => return Err(self.io("cannot open the output", &error.into())),
         };
-        let identity = Identity::of_file(&visible).map_err(|error| self.io("cannot look at the output", &error))?;
+        let identity = Identity::of_file(&visible)
+            .map_err(|error| self.io("cannot look at the output", &error))?;
         self.check_identity(patch, &identity)?;
         published.times.check = clock.lap();
 
@@ -58,20 +59,30 @@ impl FileOutput {
     }
 
     /// Whatever fails here leaves the visible file as it was.
-    fn begin_journal(&mut self, visible: &File, identity: &Identity, patch: &RangeList, power: bool) -> Result<()> {
-        let failed = |error: io::Error| Error::io("cannot write the undo journal", self.home.path(), &error);
+    fn begin_journal(
+        &mut self,
+        visible: &File,
+        identity: &Identity,
+        patch: &RangeList,
+        power: bool,
+    ) -> Result<()> {
+        let failed =
+            |error: io::Error| Error::io("cannot write the undo journal", self.home.path(), &error);
         if self.journal.is_missing().map_err(failed)? {
             self.home.refresh(&self.options)?;
         }
-        let begun = self.journal.begin(&self.home, visible, identity, patch).and_then(|is_new| {
-            if power {
-                self.journal.sync()?;
-                if is_new {
-                    self.home.sync_state()?;
+        let begun = self
+            .journal
+            .begin(&self.home, visible, identity, patch)
+            .and_then(|is_new| {
+                if power {
+                    self.journal.sync()?;
+                    if is_new {
+                        self.home.sync_state()?;
+                    }
                 }
-            }
-            Ok(())
-        });
+                Ok(())
+            });
         begun.map_err(|error| {
             // If it goes on to count, it puts back what is there already.
             let _ = self.journal.end();
@@ -81,13 +92,21 @@ impl FileOutput {
 
     #[cold]
     fn undo(&mut self, visible: &File, error: &io::Error) -> Error {
-        match self.journal.undo(visible).and_then(|()| Identity::of_file(visible)) {
+        match self
+            .journal
+            .undo(visible)
+            .and_then(|()| Identity::of_file(visible))
+        {
             Ok(identity) => {
                 self.published = Some(identity);
                 self.io("cannot write the output", error)
             }
-            Err(_) => Error::io("cannot write the output, nor put its old contents back", self.home.path(), error)
-                .with_hint("opening it again puts them back"),
+            Err(_) => Error::io(
+                "cannot write the output, nor put its old contents back",
+                self.home.path(),
+                error,
+            )
+            .with_hint("opening it again puts them back"),
         }
     }
 }
@@ -98,5 +117,9 @@ fn write_patch(visible: &File, patch: &RangeList) -> io::Result<()> {
     for (range, bytes) in patch.iter() {
         sys::write_pieces(visible, bytes, range.offset)?;
     }
-    if patch.new_len() < patch.old_len() { visible.set_len(patch.new_len()) } else { Ok(()) }
+    if patch.new_len() < patch.old_len() {
+        visible.set_len(patch.new_len())
+    } else {
+        Ok(())
+    }
 }

@@ -81,7 +81,10 @@ impl Journal {
         let file = match &mut self.file {
             Some(file) => file,
             // It holds contents of the output, which may not be for everybody to read.
-            none => none.insert(home.create(&home.names.journal, Some(Mode::RUSR | Mode::WUSR))?.keep()),
+            none => none.insert(
+                home.create(&home.names.journal, Some(Mode::RUSR | Mode::WUSR))?
+                    .keep(),
+            ),
         };
         file.write_all_at(&self.scratch, 0)?;
         Ok(is_new)
@@ -93,7 +96,9 @@ impl Journal {
 
     /// The commit is done: the journal no longer counts.
     pub(super) fn end(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.write_all_at(&[0; MAGIC.len()], 0))
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| file.write_all_at(&[0; MAGIC.len()], 0))
     }
 
     /// Puts back what the commit that was begun last has overwritten in `visible`.
@@ -138,7 +143,9 @@ impl Journal {
 fn roll_back_from(journal: &File, home: &Home) -> io::Result<bool> {
     let mut bytes = vec![0; usize::try_from(journal.metadata()?.len()).unwrap_or(usize::MAX)];
     journal.read_exact_at(&mut bytes, 0)?;
-    let Some(record) = decode(&bytes) else { return Ok(false) };
+    let Some(record) = decode(&bytes) else {
+        return Ok(false);
+    };
     let visible = match home.open_visible(OFlags::RDWR) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(false),
@@ -162,7 +169,13 @@ fn encode(
     out.clear();
     out.extend_from_slice(&MAGIC);
     out.resize(BODY, 0);
-    for number in [identity.device, identity.inode, sequence, patch.old_len(), patch.new_len()] {
+    for number in [
+        identity.device,
+        identity.inode,
+        sequence,
+        patch.old_len(),
+        patch.new_len(),
+    ] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     let mut record = |offset: u64, before: u32, after: &[u8]| {
@@ -176,7 +189,10 @@ fn encode(
         io::Result::Ok(())
     };
     for (range, bytes) in patch.iter() {
-        let before = patch.old_len().saturating_sub(range.offset).min(u64::from(range.len));
+        let before = patch
+            .old_len()
+            .saturating_sub(range.offset)
+            .min(u64::from(range.len));
         record(range.offset, before as u32, bytes)?;
     }
     let mut lost = patch.new_len();
@@ -239,7 +255,11 @@ impl<'a> Decoded<'a> {
             let (before, tail) = tail.split_at_checked(before as usize)?;
             let (after, tail) = tail.split_at_checked(after as usize)?;
             rest = tail;
-            Some(Record { offset, before, after })
+            Some(Record {
+                offset,
+                before,
+                after,
+            })
         })
     }
 
@@ -250,14 +270,20 @@ impl<'a> Decoded<'a> {
         if (identity.device, identity.inode) != (self.device, self.inode) {
             return Ok(false);
         }
-        let (shortest, longest) = (self.old_len.min(self.new_len), self.old_len.max(self.new_len));
+        let (shortest, longest) = (
+            self.old_len.min(self.new_len),
+            self.old_len.max(self.new_len),
+        );
         if !(shortest..=longest).contains(&identity.len) {
             return Ok(false);
         }
         let mut found = Vec::new();
         for record in self.records() {
             let wanted = record.before.len().max(record.after.len()) as u64;
-            found.resize(identity.len.saturating_sub(record.offset).min(wanted) as usize, 0);
+            found.resize(
+                identity.len.saturating_sub(record.offset).min(wanted) as usize,
+                0,
+            );
             visible.read_exact_at(&mut found, record.offset)?;
             // Bytes behind the old end were zero until they were written.
             let expected = found.iter().enumerate().all(|(at, byte)| {
@@ -298,7 +324,14 @@ mod tests {
 
     fn journal_of(visible: &File, patch: &RangeList) -> Vec<u8> {
         let mut journal = Vec::new();
-        encode(&mut journal, visible, &Identity::of_file(visible).unwrap(), 1, patch).unwrap();
+        encode(
+            &mut journal,
+            visible,
+            &Identity::of_file(visible).unwrap(),
+            1,
+            patch,
+        )
+        .unwrap();
         journal
     }
 

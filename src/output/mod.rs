@@ -71,11 +71,16 @@ impl Output {
     /// The one exception: with [`Durability::Power`], a failure to flush the rename is reported although the
     /// new version is visible; the next patch then answers
     /// [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged).
-    pub fn publish_whole<R>(&mut self, len: u64, fill: impl FnOnce(&mut [u8]) -> Result<R>) -> Result<R> {
+    pub fn publish_whole<R>(
+        &mut self,
+        len: u64,
+        fill: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
         match self {
             Output::Memory(contents) => {
-                let len = usize::try_from(len)
-                    .map_err(|_| Error::limit(format!("an output of {len} bytes does not fit in memory")))?;
+                let len = usize::try_from(len).map_err(|_| {
+                    Error::limit(format!("an output of {len} bytes does not fit in memory"))
+                })?;
                 let mut fresh = vec![0; len];
                 let result = fill(&mut fresh)?;
                 *contents = fresh;
@@ -100,7 +105,11 @@ impl Output {
         match self {
             Output::Memory(contents) => {
                 let start = Instant::now();
-                assert_eq!(patch.old_len(), contents.len() as u64, "a patch for another length of file");
+                assert_eq!(
+                    patch.old_len(),
+                    contents.len() as u64,
+                    "a patch for another length of file"
+                );
                 patch.apply(contents);
                 let mut published = Published::new(How::Memory, patch.bytes());
                 published.times.write = start.elapsed();

@@ -44,7 +44,10 @@ pub struct OutputOptions {
 impl OutputOptions {
     /// The defaults, but for `publish`.
     pub fn new(publish: Publish) -> Self {
-        OutputOptions { publish, ..Default::default() }
+        OutputOptions {
+            publish,
+            ..Default::default()
+        }
     }
 
     pub(super) fn tell(&self, message: &str) {

@@ -55,7 +55,12 @@ impl Times {
 
 impl Published {
     pub(super) fn new(how: How, bytes_written: u64) -> Self {
-        Published { bytes_written, bytes_caught_up: 0, how, times: Times::default() }
+        Published {
+            bytes_written,
+            bytes_caught_up: 0,
+            how,
+            times: Times::default(),
+        }
     }
 }
 

@@ -34,7 +34,9 @@ pub(super) enum Lease {
 pub(super) fn take_lease(file: &File) -> Lease {
     match lease::take(file) {
         Ok(()) => Lease::Granted,
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => Lease::Unsupported,
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => {
+            Lease::Unsupported
+        }
         Err(_) => Lease::Busy,
     }
 }
@@ -93,7 +95,10 @@ mod lease {
 
 /// Whether `renameat2` says that it cannot exchange, rather than that it failed.
 pub(super) fn exchange_unsupported(error: Errno) -> bool {
-    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
+    matches!(
+        error,
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM
+    )
 }
 
 /// Makes `file` longer, from `old` to `new` bytes, with the space for them allocated where the file system can.
@@ -111,7 +116,11 @@ pub(super) fn grow(file: &File, old: u64, new: u64) -> io::Result<()> {
 
 /// Makes `file`, of `old` bytes, `new` bytes long; new bytes are zero.
 pub(super) fn resize(file: &File, old: u64, new: u64) -> io::Result<()> {
-    if new < old { file.set_len(new) } else { grow(file, old, new) }
+    if new < old {
+        file.set_len(new)
+    } else {
+        grow(file, old, new)
+    }
 }
 
 /// Writes `bytes` at `offset` such that later small writes into them are cheap.
@@ -133,7 +142,9 @@ pub(super) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
     let mut buffer = vec![0; 4 * PIECE];
     let mut offset = 0;
     while offset < len {
-        let wanted = buffer.len().min(usize::try_from(len - offset).unwrap_or(usize::MAX));
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(len - offset).unwrap_or(usize::MAX));
         from.read_exact_at(&mut buffer[..wanted], offset)?;
         write_pieces(to, &buffer[..wanted], offset)?;
         offset += wanted as u64;

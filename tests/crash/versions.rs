@@ -17,7 +17,9 @@ pub fn generation(contents: &[u8]) -> Option<u64> {
     if blake3::hash(body).as_bytes() != sum {
         return None;
     }
-    Some(u64::from_le_bytes(body[body.len() - 8..].try_into().unwrap()))
+    Some(u64::from_le_bytes(
+        body[body.len() - 8..].try_into().unwrap(),
+    ))
 }
 
 fn seal(contents: &mut [u8], generation: u64) {
@@ -29,7 +31,9 @@ fn seal(contents: &mut [u8], generation: u64) {
 
 /// A whole version.
 pub fn whole(len: usize, generation: u64) -> Vec<u8> {
-    let mut contents: Vec<u8> = (0..len).map(|place| (place % 251) as u8 ^ generation as u8).collect();
+    let mut contents: Vec<u8> = (0..len)
+        .map(|place| (place % 251) as u8 ^ generation as u8)
+        .collect();
     seal(&mut contents, generation);
     contents
 }
@@ -41,7 +45,8 @@ pub fn patch(contents: &mut Vec<u8>, generation: u64, new_len: usize) -> RangeLi
     contents.resize(new_len, 0);
     let third = tail / 3;
     for (part, len) in [300, 16, 8].into_iter().enumerate() {
-        let offset = part * third + (generation as usize).wrapping_mul(2_654_435_761) % (third - len);
+        let offset =
+            part * third + (generation as usize).wrapping_mul(2_654_435_761) % (third - len);
         contents[offset..offset + len].fill(generation as u8);
         patch.push(offset as u64, &contents[offset..offset + len], Reason::Data);
     }
@@ -51,8 +56,16 @@ pub fn patch(contents: &mut Vec<u8>, generation: u64, new_len: usize) -> RangeLi
     let old_trailer = tail..(tail + TRAILER).min(new_len);
     let new_trailer = new_len - TRAILER..new_len;
     if old_trailer.end <= new_trailer.start {
-        patch.push(old_trailer.start as u64, &contents[old_trailer], Reason::Identity);
-        patch.push(new_trailer.start as u64, &contents[new_trailer], Reason::Identity);
+        patch.push(
+            old_trailer.start as u64,
+            &contents[old_trailer],
+            Reason::Identity,
+        );
+        patch.push(
+            new_trailer.start as u64,
+            &contents[new_trailer],
+            Reason::Identity,
+        );
     } else {
         patch.push(tail as u64, &contents[tail..], Reason::Identity);
     }
@@ -110,15 +123,27 @@ impl Script {
 }
 
 const fn atomic(name: &'static str, ops: &'static [Op]) -> Script {
-    Script { name, publish: Publish::Atomic, durability: Durability::ProcessKill, ops, reader: false }
+    Script {
+        name,
+        publish: Publish::Atomic,
+        durability: Durability::ProcessKill,
+        ops,
+        reader: false,
+    }
 }
 
 const fn in_place(name: &'static str, ops: &'static [Op]) -> Script {
-    Script { publish: Publish::InPlace, ..atomic(name, ops) }
+    Script {
+        publish: Publish::InPlace,
+        ..atomic(name, ops)
+    }
 }
 
 const fn power(script: Script) -> Script {
-    Script { durability: Durability::Power, ..script }
+    Script {
+        durability: Durability::Power,
+        ..script
+    }
 }
 
 use Op::{Patch, Whole};
@@ -126,20 +151,65 @@ use Op::{Patch, Whole};
 pub const SCRIPTS: &[Script] = &[
     atomic("atomic-create", &[Whole(40_000)]),
     atomic("atomic-relink", &[Whole(40_000), Whole(50_000)]),
-    atomic("atomic-relink-with-shadow", &[Whole(40_000), Patch(40_000), Whole(50_000)]),
+    atomic(
+        "atomic-relink-with-shadow",
+        &[Whole(40_000), Patch(40_000), Whole(50_000)],
+    ),
     atomic("atomic-first-patch", &[Whole(40_000), Patch(40_000)]),
-    atomic("atomic-exchange", &[Whole(40_000), Patch(40_000), Patch(40_000)]),
-    atomic("atomic-grow", &[Whole(40_000), Patch(41_000), Patch(60_000)]),
-    atomic("atomic-shrink", &[Whole(40_000), Patch(39_000), Patch(30_000)]),
-    Script { reader: true, ..atomic("atomic-reader", &[Whole(40_000), Patch(40_000), Patch(40_000), Patch(40_000)]) },
+    atomic(
+        "atomic-exchange",
+        &[Whole(40_000), Patch(40_000), Patch(40_000)],
+    ),
+    atomic(
+        "atomic-grow",
+        &[Whole(40_000), Patch(41_000), Patch(60_000)],
+    ),
+    atomic(
+        "atomic-shrink",
+        &[Whole(40_000), Patch(39_000), Patch(30_000)],
+    ),
+    Script {
+        reader: true,
+        ..atomic(
+            "atomic-reader",
+            &[Whole(40_000), Patch(40_000), Patch(40_000), Patch(40_000)],
+        )
+    },
     in_place("in-place-first-patch", &[Whole(40_000), Patch(40_000)]),
-    in_place("in-place-patch", &[Whole(40_000), Patch(40_000), Patch(40_000)]),
-    in_place("in-place-grow", &[Whole(40_000), Patch(41_000), Patch(60_000)]),
-    in_place("in-place-shrink", &[Whole(40_000), Patch(39_000), Patch(30_000)]),
-    in_place("in-place-relink", &[Whole(40_000), Patch(40_000), Whole(50_000)]),
-    power(atomic("atomic-relink-power", &[Whole(40_000), Whole(50_000)])),
-    power(atomic("atomic-first-patch-power", &[Whole(40_000), Patch(40_000)])),
-    power(atomic("atomic-exchange-power", &[Whole(40_000), Patch(40_000), Patch(40_000)])),
-    power(in_place("in-place-first-patch-power", &[Whole(40_000), Patch(40_000)])),
-    power(in_place("in-place-grow-power", &[Whole(40_000), Patch(41_000), Patch(60_000)])),
+    in_place(
+        "in-place-patch",
+        &[Whole(40_000), Patch(40_000), Patch(40_000)],
+    ),
+    in_place(
+        "in-place-grow",
+        &[Whole(40_000), Patch(41_000), Patch(60_000)],
+    ),
+    in_place(
+        "in-place-shrink",
+        &[Whole(40_000), Patch(39_000), Patch(30_000)],
+    ),
+    in_place(
+        "in-place-relink",
+        &[Whole(40_000), Patch(40_000), Whole(50_000)],
+    ),
+    power(atomic(
+        "atomic-relink-power",
+        &[Whole(40_000), Whole(50_000)],
+    )),
+    power(atomic(
+        "atomic-first-patch-power",
+        &[Whole(40_000), Patch(40_000)],
+    )),
+    power(atomic(
+        "atomic-exchange-power",
+        &[Whole(40_000), Patch(40_000), Patch(40_000)],
+    )),
+    power(in_place(
+        "in-place-first-patch-power",
+        &[Whole(40_000), Patch(40_000)],
+    )),
+    power(in_place(
+        "in-place-grow-power",
+        &[Whole(40_000), Patch(41_000), Patch(60_000)],
+    )),
 ];

@@ -28,7 +28,13 @@ fn main() -> ExitCode {
             mark("end");
             ExitCode::SUCCESS
         }
-        name => follow(path, versions::SCRIPTS.iter().find(|script| script.name == name).expect("a script's name")),
+        name => follow(
+            path,
+            versions::SCRIPTS
+                .iter()
+                .find(|script| script.name == name)
+                .expect("a script's name"),
+        ),
     }
 }
 
@@ -46,8 +52,11 @@ fn publish(output: &mut Output, op: Op, contents: &mut Vec<u8>, generation: u64)
 
 fn follow(path: &Path, script: &Script) -> ExitCode {
     let notice: wasmend::output::NoticeHook = std::sync::Arc::new(|text: &str| eprintln!("{text}"));
-    let options =
-        OutputOptions { publish: script.publish, durability: script.durability, notice: Some(notice) };
+    let options = OutputOptions {
+        publish: script.publish,
+        durability: script.durability,
+        notice: Some(notice),
+    };
     let mut output = Output::file(path, options).unwrap();
     let mut contents = Vec::new();
     let mut reader = None;
@@ -74,15 +83,23 @@ fn follow(path: &Path, script: &Script) -> ExitCode {
         let old = (last > 0).then_some(&before);
         // A folder that cannot be flushed is the one failure that comes after the new version is visible.
         let late = script.durability == Durability::Power && visible.as_ref() == Some(&contents);
-        assert!(visible.as_ref() == old || late, "neither the old version nor the new after: {error}");
+        assert!(
+            visible.as_ref() == old || late,
+            "neither the old version nor the new after: {error}"
+        );
         contents = before;
         let again = publish(&mut output, script.ops[last], &mut contents, last as u64);
         match again {
-            Err(error) if error.kind() == ErrorKind::OutputChanged => publish_whole(&mut output, &contents).unwrap(),
+            Err(error) if error.kind() == ErrorKind::OutputChanged => {
+                publish_whole(&mut output, &contents).unwrap()
+            }
             again => again.unwrap(),
         }
     }
-    assert!(output.read().unwrap() == contents, "the version published is not the one visible");
+    assert!(
+        output.read().unwrap() == contents,
+        "the version published is not the one visible"
+    );
     for more in 0..2 {
         let patch = patch(&mut contents, (last + 1 + more) as u64, 45_000);
         match output.publish_patch(patch) {
@@ -91,7 +108,10 @@ fn follow(path: &Path, script: &Script) -> ExitCode {
             }
             other => drop(other.unwrap()),
         }
-        assert!(fs::read(path).unwrap() == contents, "the next version is not the one visible");
+        assert!(
+            fs::read(path).unwrap() == contents,
+            "the next version is not the one visible"
+        );
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,18 +123,28 @@ fn follow(path: &Path, script: &Script) -> ExitCode {
 }
 
 fn endless(path: &Path, how: &str) -> ExitCode {
-    let publish = if how == "atomic" { Publish::Atomic } else { Publish::InPlace };
+    let publish = if how == "atomic" {
+        Publish::Atomic
+    } else {
+        Publish::InPlace
+    };
     let mut output = Output::file(path, OutputOptions::new(publish)).unwrap();
     let mut contents = output.read().unwrap();
     let mut next = generation(&contents).expect("a whole version to start from");
     loop {
         next += 1;
-        let len = if next.is_multiple_of(7) { 30_000 + next as usize * 997 % 40_000 } else { contents.len() };
+        let len = if next.is_multiple_of(7) {
+            30_000 + next as usize * 997 % 40_000
+        } else {
+            contents.len()
+        };
         if next.is_multiple_of(31) {
             contents = versions::whole(len, next);
             publish_whole(&mut output, &contents).unwrap();
         } else {
-            output.publish_patch(patch(&mut contents, next, len)).unwrap();
+            output
+                .publish_patch(patch(&mut contents, next, len))
+                .unwrap();
         }
     }
 }
@@ -129,7 +159,9 @@ fn full_disk(path: &Path) -> ExitCode {
             let mut output = Output::file(path, OutputOptions::new(publish)).unwrap();
             let mut contents = versions::whole(100_000, 0);
             publish_whole(&mut output, &contents).unwrap();
-            output.publish_patch(patch(&mut contents, 1, 100_000)).unwrap();
+            output
+                .publish_patch(patch(&mut contents, 1, 100_000))
+                .unwrap();
             fill_up(&ballast, free_pages);
             for (generation, len) in [(2, 100_000), (3, 140_000), (4, 150_000)] {
                 let before = contents.clone();
@@ -137,16 +169,30 @@ fn full_disk(path: &Path) -> ExitCode {
                     contents = versions::whole(len, generation);
                     (publish_whole(&mut output, &contents), true)
                 } else {
-                    (output.publish_patch(patch(&mut contents, generation, len)).map(drop), false)
+                    (
+                        output
+                            .publish_patch(patch(&mut contents, generation, len))
+                            .map(drop),
+                        false,
+                    )
                 };
                 if let Err(error) = result {
                     assert_eq!(error.raw_os_error(), Some(28), "{error}");
-                    assert!(error.hint().is_some_and(|hint| hint.contains("make room")), "{error}");
-                    assert!(fs::read(path).unwrap() == before, "whole: {is_whole}, pages: {free_pages}");
+                    assert!(
+                        error.hint().is_some_and(|hint| hint.contains("make room")),
+                        "{error}"
+                    );
+                    assert!(
+                        fs::read(path).unwrap() == before,
+                        "whole: {is_whole}, pages: {free_pages}"
+                    );
                     contents = before;
                     failures += 1;
                 }
-                assert!(fs::read(path).unwrap() == contents, "whole: {is_whole}, pages: {free_pages}");
+                assert!(
+                    fs::read(path).unwrap() == contents,
+                    "whole: {is_whole}, pages: {free_pages}"
+                );
             }
             fs::remove_file(&ballast).unwrap();
             let len = contents.len();
@@ -166,5 +212,6 @@ fn fill_up(ballast: &Path, free_pages: usize) {
     while file.write_all(&[1; 4096]).is_ok() {
         written += 4096;
     }
-    file.set_len(written.saturating_sub(free_pages as u64 * 4096)).unwrap();
+    file.set_len(written.saturating_sub(free_pages as u64 * 4096))
+        .unwrap();
 }
