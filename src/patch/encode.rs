@@ -17,14 +17,24 @@ pub(crate) const SIZE: usize = leb::WIDE32;
 pub(crate) struct Encoder<'a> {
     pub(crate) program: &'a Program,
     pub(crate) layout: &'a Layout,
+    /// Functions that leave their code behind in this commit, and what stands for that code.
+    pub(crate) left: &'a [(DeclId, DeclId)],
 }
 
 impl<'a> Encoder<'a> {
     fn next(&self, id: DeclId) -> &'a Definition {
-        self.program
-            .decl(id)
-            .next()
-            .expect("what is placed is defined")
+        let next = || self.program.decl(id).next();
+        let left = || {
+            let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
+            self.program.decl(*origin).current.as_ref()
+        };
+        next().or_else(left).expect("what is placed is defined")
+    }
+
+    /// The declaration whose types `id` shares.
+    fn root(&self, id: DeclId) -> DeclId {
+        let origin = self.left.iter().find(|(_, remains)| *remains == id);
+        self.program.root(origin.map_or(id, |(origin, _)| *origin))
     }
 
     /// The value of a relocation's field; negative values only for addends.
@@ -85,7 +95,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes a declaration's bytes with their relocations resolved.
     pub(crate) fn decl(&self, id: DeclId, out: &mut [u8]) {
-        self.content(self.program.root(id), &self.next(id).content, out);
+        self.content(self.root(id), &self.next(id).content, out);
     }
 
     /// The type index in an ordinal's entry of the function section.
@@ -96,7 +106,7 @@ impl<'a> Encoder<'a> {
                 let ty = self.next(id).ty().expect("a function has a type");
                 self.layout
                     .types
-                    .index(self.program.root(id), ty)
+                    .index(self.root(id), ty)
                     .expect("the type was counted")
             }
         }
@@ -113,7 +123,7 @@ impl<'a> Encoder<'a> {
             Occupant::Body(id) => {
                 let content = &self.next(id).content;
                 out.resize(content.len(), 0);
-                self.content(self.program.root(id), content, out);
+                self.content(self.root(id), content, out);
                 out.pop();
                 return;
             }
@@ -164,7 +174,7 @@ impl<'a> Encoder<'a> {
             Occupant::Body(id) => {
                 let definition = self.next(id);
                 let len = definition.content.len();
-                self.content(self.program.root(id), &definition.content, &mut out[..len]);
+                self.content(self.root(id), &definition.content, &mut out[..len]);
                 if len == out.len() {
                     return;
                 }
@@ -302,7 +312,7 @@ impl<'a> Encoder<'a> {
     pub(crate) fn data(&self, id: DeclId, out: &mut [u8]) {
         let definition = self.next(id);
         let len = definition.content.len();
-        self.content(self.program.root(id), &definition.content, &mut out[..len]);
+        self.content(self.root(id), &definition.content, &mut out[..len]);
         out[len..].fill(0);
     }
 

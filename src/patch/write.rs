@@ -38,6 +38,7 @@ pub(crate) fn write(
     out.data();
     out.names(extra);
     out.sites();
+    out.left_sites();
     out.exports(extra);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
@@ -475,6 +476,24 @@ impl Writer<'_> {
                 .relocate(self.encoder.program.root(id), reloc, field);
             self.ranges
                 .push(start + u64::from(reloc.offset), field, Reason::Reference);
+        }
+    }
+
+    /// References in code that was left behind just now.
+    fn left_sites(&mut self) {
+        let anchor = self.anchor(SectionKind::Code);
+        for &(ordinal, origin, at) in &self.writes.left_sites {
+            let Some(old) = &self.encoder.program.decl(origin).current else {
+                continue;
+            };
+            let reloc = &old.content.relocs()[at as usize];
+            let mut field = [0; leb::WIDE64];
+            let field = &mut field[..reloc.kind.width()];
+            self.encoder
+                .relocate(self.encoder.program.root(origin), reloc, field);
+            let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
+            self.ranges
+                .push(anchor + u64::from(offset), field, Reason::Reference);
         }
     }
 
