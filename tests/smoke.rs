@@ -130,7 +130,10 @@ fn overhead() {
             };
             let body = s as i64 / 3 * 3 + 20;
             let o = rs.bytes() as i64 - body;
-            if o > 256 && rs.iter().all(|(r, _)| r.reason != Reason::MakeRoom) && over.len() < 100000 {
+            if o > 256
+                && rs.iter().all(|(r, _)| r.reason != Reason::MakeRoom)
+                && over.len() < 100000
+            {
                 print!("{o} over {body}:");
                 for (r, _) in rs.iter().take(14) {
                     print!(" {}+{}", r.reason, r.len);
@@ -138,10 +141,12 @@ fn overhead() {
                 println!(" ..{}", rs.len());
             }
             over.push(o);
-            if over.len() % 50 == 0 { let b = m.bytes().unwrap();
-            wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
-                .validate_all(&b)
-                .unwrap(); }
+            if over.len() % 50 == 0 {
+                let b = m.bytes().unwrap();
+                wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+                    .validate_all(&b)
+                    .unwrap();
+            }
         }
         over.sort();
         println!(

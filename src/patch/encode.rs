@@ -256,6 +256,14 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// Writes the entry of the table of slots: `funcref`, minimum and maximum; equal, which engines make the best of.
+    pub(crate) fn slot_table(&self, out: &mut [u8]) {
+        let entries = u64::from(self.layout.slots.table_len());
+        out[..2].copy_from_slice(&[0x70, 0x01]);
+        leb::write_unsigned(&mut out[2..7], entries);
+        leb::write_unsigned(&mut out[7..12], entries);
+    }
+
     /// Writes the tables, memories or tags.
     fn entities(&self, ids: &[DeclId], out: &mut [u8]) {
         let mut at = 0;
@@ -264,11 +272,7 @@ impl<'a> Encoder<'a> {
             let len = entity_len(definition);
             let out = &mut out[at..at + len];
             if definition.shape == Shape::SlotTable {
-                // `funcref`, minimum and maximum; equal, which engines make the best of.
-                let entries = u64::from(self.layout.slots.table_len());
-                out[..2].copy_from_slice(&[0x70, 0x01]);
-                leb::write_unsigned(&mut out[2..7], entries);
-                leb::write_unsigned(&mut out[7..12], entries);
+                self.slot_table(out);
             } else {
                 self.decl(id, out);
             }
@@ -527,10 +531,13 @@ pub(crate) fn entry_len(name: &str) -> u64 {
     5 + name.len() as u64 + 1 + 5
 }
 
+/// Bytes of the entry of the table of slots.
+pub(crate) const SLOT_TABLE_LEN: usize = 12;
+
 /// Bytes of a table's, memory's or tag's entry.
 pub(crate) fn entity_len(definition: &Definition) -> usize {
     if definition.shape == Shape::SlotTable {
-        12
+        SLOT_TABLE_LEN
     } else {
         definition.content.len()
     }

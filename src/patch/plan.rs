@@ -1145,7 +1145,6 @@ impl<'a> Planner<'a> {
         if now > before {
             self.writes.slots.extend(before..now);
             self.writes.slots_grew = true;
-            self.writes.whole.insert(SectionKind::Table);
             self.writes.elements.all = true;
         }
     }
