@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::Published;
+use crate::output::{Pieces, Published};
 use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
@@ -322,16 +322,13 @@ impl Module {
             layout: &layout,
             left: &[],
         };
-        let place = layout.sections.get(SectionKind::Identity);
         let identity = self.identity;
-        let next = self
-            .output
-            .publish_whole(layout.sections.file_len(), |out| {
-                write_whole(encoder, &extra, out);
-                let next = identity.next([(0, &out[..place.begin as usize])]);
-                next.write(&mut out[place.begin as usize..place.end as usize]);
-                Ok(next)
-            })?;
+        let len = layout.sections.file_len();
+        let next = self.output.publish_pieces(len, |pieces| {
+            write_whole(encoder, &extra, identity, |at, bytes| {
+                pieces.write_at(at, bytes)
+            })
+        })?;
         phases.publish = watch.lap();
         self.identity = next;
         self.layout = Some(layout);
@@ -378,15 +375,16 @@ impl Module {
             data: &data,
         };
         let mut out = vec![0; layout.sections.file_len() as usize];
-        write_whole(
-            Encoder {
-                program: &self.program,
-                layout: &layout,
-                left: &[],
-            },
-            &extra,
-            &mut out,
-        );
+        let encoder = Encoder {
+            program: &self.program,
+            layout: &layout,
+            left: &[],
+        };
+        let pieces = Pieces::of_buffer(&mut out);
+        write_whole(encoder, &extra, Identity::default(), |at, bytes| {
+            pieces.write_at(at, bytes)
+        })?;
+        drop(pieces);
         Ok(out)
     }
 
