@@ -12,7 +12,7 @@ use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Pending, Program, References};
+use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -348,6 +348,8 @@ impl Module {
         }
         // With thunks, slots exist only for redirection; otherwise functions' addresses are slots.
         let thunks = self.options.redirect == Redirect::TableThunks;
+        let mut exports = self.program.exports.clone();
+        exports.sort_by(|a, b| a.name.cmp(&b.name));
         let layout = lay_out(&Request {
             program: &self.program,
             options: LayoutOptions {
@@ -358,7 +360,7 @@ impl Module {
             },
             dead_type: self.dead_type,
             slot_table: self.slot_table.filter(|_| !thunks),
-            exports: &self.program.exports,
+            exports: &exports,
             start: self.program.start,
             customs: &self.customs,
             areas: &self.areas,
@@ -370,7 +372,7 @@ impl Module {
             custom_front: &self.customs.front,
             custom_tail: &self.customs.tail,
             names_tail: &names_tail,
-            exports: ExportList(&self.program.exports),
+            exports: ExportList(&exports),
             export_sites: &sites,
             data: &data,
         };
@@ -414,11 +416,6 @@ impl Module {
         self.relink = None;
         self.customs_changed = false;
         changed
-    }
-
-    /// The exports as they are published.
-    pub(crate) fn exports(&self) -> &[Export] {
-        &self.program.exports
     }
 }
 

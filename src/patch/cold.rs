@@ -5,14 +5,14 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    Image, Layout, LayoutOptions, MAGIC_LEN, Occupant, Ordinal, Place, RawItem, SectionKind, Slot,
-    UseDeltas,
+    Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind, Slot, UseDeltas,
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
     DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
     type_spare,
 };
+use crate::patch::order;
 use crate::patch::tail::{self, Customs, Identity};
 use crate::program::{DeclId, DeclKind, Definition, Export, Program, Shape, TypeId};
 use crate::wire::section;
@@ -42,14 +42,23 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         .as_ref()
         .map_or(0, |name| 11 + name.len() as u64);
     layout.types.add_dead_type(request.dead_type);
+    let order = if layout.options.dense {
+        order::canonical(program, request.exports, request.start)
+    } else {
+        order::by_declaration(program)
+    };
     let defined = || {
-        program
-            .iter()
-            .filter(|(_, decl)| !decl.remains)
-            .filter_map(|(id, decl)| decl.next().map(|definition| (id, decl, definition)))
+        order.iter().map(|&id| {
+            let decl = program.decl(id);
+            (
+                id,
+                decl,
+                decl.next().expect("only what is defined is laid out"),
+            )
+        })
     };
 
-    let address_taken = count_types(program, &mut layout)?;
+    let address_taken = count_types(program, &order, &mut layout)?;
     let kinds = [
         DeclKind::Function,
         DeclKind::Global,
@@ -143,7 +152,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         };
         layout.set_place(id, place);
     }
-    place_functions(request, &mut layout, functions, &address_taken)?;
+    place_functions(request, &order, &mut layout, functions, &address_taken)?;
     place_data(request, &mut layout, &data)?;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
@@ -181,13 +190,30 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
 }
 
 /// Counts all uses of types, by the declaration that owns them; returns which functions have their address taken.
-fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
+fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Vec<bool>> {
     let mut address_taken = vec![false; program.capacity()];
+    let mut counted = vec![
+        false;
+        if layout.options.interned_types {
+            0
+        } else {
+            program.capacity()
+        }
+    ];
     let mut uses = UseDeltas::new();
-    for (root, decl) in program.iter() {
-        if decl.owner.is_some() || decl.remains {
+    let interned = layout.options.interned_types;
+    for &root in order {
+        let decl = program.decl(root);
+        // An owner counts for its parts too, even where it has no definition of its own.
+        let root = if interned {
+            root
+        } else {
+            decl.owner.unwrap_or(root)
+        };
+        if !interned && std::mem::replace(&mut counted[root.index()], true) {
             continue;
         }
+        let decl = program.decl(root);
         uses.clear();
         let mut edits = decl.edits;
         let mut add = |definition: Option<&Definition>| {
@@ -200,7 +226,8 @@ fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
             }
         };
         add(decl.next());
-        for member in &decl.members {
+        let members: &[DeclId] = if interned { &[] } else { &decl.members };
+        for member in members {
             let member = program.decl(*member);
             if member.remains {
                 continue;
@@ -238,6 +265,7 @@ pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
 
 fn place_functions(
     request: &Request<'_>,
+    order: &[DeclId],
     layout: &mut Layout,
     count: usize,
     address_taken: &[bool],
@@ -267,8 +295,9 @@ fn place_functions(
         layout.names.append(0, None);
     }
     let functions = || {
-        program.iter().filter_map(|(id, decl)| {
-            let definition = decl.next().filter(|next| next.is_body() && !decl.remains)?;
+        order.iter().filter_map(|&id| {
+            let decl = program.decl(id);
+            let definition = decl.next().filter(|next| next.is_body())?;
             Some((id, decl, definition))
         })
     };
