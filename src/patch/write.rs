@@ -1,16 +1,16 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
-use crate::patch::encode::{Encoder, Extra, SIZE, entry_len};
+use crate::patch::encode::{Encoder, Extra, SIZE, SLOT_TABLE_LEN, entity_len, entry_len};
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::Writes;
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::Identity;
-use crate::program::{DeclId, DeclKind, Shape};
+use crate::program::{DeclId, DeclKind, Relocation, Shape};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
-const DENSE_FILLER: usize = 80;
+const DENSE_FILLER: usize = 34;
 
 /// Makes the ranges of a plan. `before` are the places of the sections in the published file.
 pub(crate) fn write(
@@ -35,10 +35,12 @@ pub(crate) fn write(
     out.entries();
     out.globals();
     out.slots();
+    out.slot_table();
     out.raw();
     out.data();
     out.names(extra);
     out.sites();
+    out.left_sites();
     out.exports(extra);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
@@ -165,9 +167,24 @@ impl Writer<'_> {
         } else {
             offset += SIZE as u64;
         }
-        let filled = room - code.len();
-        bytes.extend_from_slice(&code);
+        let mut filled = room - code.len();
+        let mut known = 0;
+        if let (Reason::BodyInPlace, Occupant::Body(id)) = (reason, slot.occupant) {
+            known = self.push_difference(offset, id, &code, reason);
+            let old = self.encoder.program.decl(id).current.as_ref();
+            if old.is_some_and(|old| old.content.len() == code.len() + 1) {
+                // The filler behind is as it should be.
+                filled = 0;
+            }
+        }
+        offset += known as u64;
+        bytes.extend_from_slice(&code[known..]);
         let start = bytes.len();
+        if filled == 0 {
+            self.ranges.push(offset, &bytes, reason);
+            self.scratch = bytes;
+            return;
+        }
         if filled <= DENSE_FILLER {
             bytes.resize(start + filled, 0);
             filler::fill(filled, terminated, |run| {
@@ -287,12 +304,31 @@ impl Writer<'_> {
         if self.writes.slots_grew {
             let mut header = [0; SLOT_SEGMENT_HEADER as usize];
             self.encoder.slot_segment_header(&mut header);
-            self.ranges.push(
-                start - 5,
-                &header[SLOT_SEGMENT_HEADER as usize - 5..],
-                Reason::Slot,
-            );
+            let count = SLOT_SEGMENT_HEADER as usize - leb::WIDE32;
+            self.ranges
+                .push(start - leb::WIDE32 as u64, &header[count..], Reason::Slot);
         }
+    }
+
+    /// The limits of the table of slots, when there are more of them.
+    fn slot_table(&mut self) {
+        let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
+            return;
+        };
+        if self.is_whole(SectionKind::Table) {
+            return;
+        }
+        let before = self.layout.tables.iter().take_while(|id| **id != table);
+        let len = |id: &DeclId| self.encoder.program.decl(*id).next().map_or(0, entity_len);
+        let offset = before.map(len).sum::<usize>() as u64;
+        let mut entry = [0; SLOT_TABLE_LEN];
+        self.encoder.slot_table(&mut entry);
+        // Behind the element type and the flags.
+        self.ranges.push(
+            self.anchor(SectionKind::Table) + offset + 2,
+            &entry[2..],
+            Reason::Slot,
+        );
     }
 
     /// The program's own segments.
@@ -326,40 +362,48 @@ impl Writer<'_> {
                 let mut bytes = vec![0; item.len as usize];
                 self.encoder.decl(item.decl, &mut bytes);
                 let offset = start + u64::from(item.offset);
-                let old = self.encoder.program.decl(item.decl).current.as_ref();
-                match old.filter(|_| !writes.all) {
-                    Some(old) => {
-                        self.push_difference(offset, old.content.bytes(), item.decl, &bytes, reason)
-                    }
-                    None => self.ranges.push(offset, &bytes, reason),
-                }
+                let known = if writes.all {
+                    0
+                } else {
+                    self.push_difference(offset, item.decl, &bytes, reason)
+                };
+                self.ranges
+                    .push(offset + known as u64, &bytes[known..], reason);
             }
         }
     }
 
-    /// Adds only what differs from bytes of the same length that stand there now. Fields of relocations differ always.
-    fn push_difference(&mut self, offset: u64, old: &[u8], id: DeclId, new: &[u8], reason: Reason) {
+    /// Adds what differs between the current definition's bytes, which stand at `offset` now, and the new ones, as far
+    /// as both go; returns how far that is.
+    fn push_difference(&mut self, offset: u64, id: DeclId, new: &[u8], reason: Reason) -> usize {
         /// A gap that costs less to write again than to make another range.
-        const GAP: usize = 16;
-        if old.len() != new.len() {
-            self.ranges.push(offset, new, reason);
-            return;
+        const GAP: usize = 8;
+        let decl = self.encoder.program.decl(id);
+        let (Some(old), Some(next)) = (&decl.current, decl.next()) else {
+            return 0;
+        };
+        let bytes = old.content.bytes();
+        let common = bytes.len().min(new.len());
+        let mut differs: Vec<bool> = (0..common).map(|at| bytes[at] != new[at]).collect();
+        // Under a relocation only the relocation counts. One that stayed the same still differs if its target moved.
+        let mut field = |reloc: &Relocation, value: bool| {
+            let start = reloc.offset as usize;
+            let end = (start + reloc.kind.width()).min(common);
+            differs[start.min(common)..end].fill(value);
+        };
+        for reloc in old.content.relocs() {
+            field(reloc, true);
         }
-        let program = self.encoder.program;
-        let mut field = vec![false; new.len()];
-        for definition in [program.decl(id).current.as_ref(), program.decl(id).next()]
-            .into_iter()
-            .flatten()
-        {
-            for reloc in definition.content.relocs() {
-                field[reloc.offset as usize..][..reloc.kind.width()].fill(true);
-            }
+        let before = old.content.relocs();
+        for reloc in next.content.relocs() {
+            let same = before.binary_search(reloc).is_ok();
+            let moved = reloc
+                .decl()
+                .is_some_and(|id| self.writes.moved.contains(&id));
+            field(reloc, !same || moved);
         }
         let mut run: Option<(usize, usize)> = None;
-        for at in 0..new.len() {
-            if old[at] == new[at] && !field[at] {
-                continue;
-            }
+        for at in (0..common).filter(|at| differs[*at]) {
             run = match run {
                 Some((start, end)) if at <= end + GAP => Some((start, at + 1)),
                 Some((start, end)) => {
@@ -374,6 +418,7 @@ impl Writer<'_> {
             self.ranges
                 .push(offset + start as u64, &new[start..end], reason);
         }
+        common
     }
 
     fn data(&mut self) {
@@ -476,6 +521,24 @@ impl Writer<'_> {
                 .relocate(self.encoder.program.root(id), reloc, field);
             self.ranges
                 .push(start + u64::from(reloc.offset), field, Reason::Reference);
+        }
+    }
+
+    /// References in code that was left behind just now.
+    fn left_sites(&mut self) {
+        let anchor = self.anchor(SectionKind::Code);
+        for &(ordinal, origin, at) in &self.writes.left_sites {
+            let Some(old) = &self.encoder.program.decl(origin).current else {
+                continue;
+            };
+            let reloc = &old.content.relocs()[at as usize];
+            let mut field = [0; leb::WIDE64];
+            let field = &mut field[..reloc.kind.width()];
+            self.encoder
+                .relocate(self.encoder.program.root(origin), reloc, field);
+            let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
+            self.ranges
+                .push(anchor + u64::from(offset), field, Reason::Reference);
         }
     }
 
