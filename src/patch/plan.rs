@@ -57,7 +57,7 @@ const SMALL_REMAINS: u32 = 160;
 const MOST_FILLER: u32 = 480;
 
 /// The largest code left behind that is buried in a commit which moves nothing: a ninth of it is written.
-const BURIED_QUIETLY: u32 = 1200;
+const BURIED_QUIETLY: u32 = 600;
 /// The same in a commit that moves code.
 const BURIED_WITH_MOVES: u32 = 240;
 /// How many of the oldest remains are looked at.
@@ -539,8 +539,8 @@ impl<'a> Planner<'a> {
         Ok(ordinal)
     }
 
-    /// A place for a body of `len` bytes: a dead one that fits, or a new one.
-    fn place_body(&mut self, id: DeclId, len: u32) -> Planned<Ordinal> {
+    /// A dead place that fits a body of `len` bytes, if there is one.
+    fn reuse_body(&mut self, id: DeclId, len: u32) -> Planned<Option<Ordinal>> {
         let decl = self.from.program.decl(id);
         let name = decl.given_name().filter(|_| self.layout.options.names);
         let (names, functions) = (&self.layout.names, &self.layout.functions);
@@ -556,8 +556,18 @@ impl<'a> Planner<'a> {
             if let Occupant::Body(remains) = prior {
                 self.forget_remains(remains)?;
             }
+            return Ok(Some(ordinal));
+        }
+        Ok(None)
+    }
+
+    /// A place for a body of `len` bytes: a dead one that fits, or a new one.
+    fn place_body(&mut self, id: DeclId, len: u32) -> Planned<Ordinal> {
+        if let Some(ordinal) = self.reuse_body(id, len)? {
             return Ok(ordinal);
         }
+        let decl = self.from.program.decl(id);
+        let name = decl.given_name().filter(|_| self.layout.options.names);
         self.append_code(len + body_slack(decl, len, true), Occupant::Body(id), name)
     }
 
@@ -689,12 +699,22 @@ impl<'a> Planner<'a> {
             }
         }
         let len = entry_len(new.content.len());
-        if len <= self.layout.functions.slot(body).cap && !self.leaving.contains(&id) {
-            self.touch_code(body);
-            self.writes.in_place += 1;
+        let cap = self.layout.functions.slot(body).cap;
+        if len > cap || self.leaving.contains(&id) {
+            return self.move_body(id, false);
+        }
+        // A body that has become much smaller makes way for a larger one, if there is a place for it.
+        if cap - len > len / 4 + 64
+            && cap <= BURIED_QUIETLY
+            && (entry != body || !self.has_many_callers(id))
+            && let Some(to) = self.reuse_body(id, len)?
+        {
+            self.move_to(id, to, false);
             return Ok(());
         }
-        self.move_body(id, false)
+        self.touch_code(body);
+        self.writes.in_place += 1;
+        Ok(())
     }
 
     /// A thunk or forwarder of a function that has another signature now.
@@ -748,11 +768,16 @@ impl<'a> Planner<'a> {
 
     /// Moves a function's code to a place that fits it; with `vacate`, nothing may stay at the old place.
     fn move_body(&mut self, id: DeclId, vacate: bool) -> Planned {
+        let to = self.place_body(id, entry_len(self.next(id).content.len()))?;
+        self.move_to(id, to, vacate);
+        Ok(())
+    }
+
+    fn move_to(&mut self, id: DeclId, to: Ordinal, vacate: bool) {
         let Place::Function { entry, body, slot } = self.layout.place(id) else {
             unreachable!("a function's place")
         };
         let new = self.next(id);
-        let to = self.place_body(id, entry_len(new.content.len()))?;
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
         let ty = new.ty().expect("a function has a type");
@@ -786,7 +811,6 @@ impl<'a> Planner<'a> {
             },
         );
         self.write_slot(slot);
-        Ok(())
     }
 
     /// Whether rewriting all references to a function costs more than a forwarder.
