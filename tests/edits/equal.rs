@@ -73,7 +73,9 @@ pub fn compare(program: &Program, dense: &File<'_>, at: &Indices, other: &File<'
                 .map_err(|error| format!("{space:?} {a} and {b}: {error}"))?;
         } else if let Some(ent) = pairing.data_work.pop() {
             let name = program.things[&ent].name;
-            pairing.visit_data(ent).map_err(|error| format!("{name}: {error}"))?;
+            pairing
+                .visit_data(ent)
+                .map_err(|error| format!("{name}: {error}"))?;
         } else {
             break;
         }
@@ -132,7 +134,8 @@ impl Pairing<'_> {
                 wasmparser::ExternalKind::Tag => Space::Tag,
                 _ => continue,
             };
-            self.pair(space, a, b).map_err(|error| format!("export {name}: {error}"))?;
+            self.pair(space, a, b)
+                .map_err(|error| format!("export {name}: {error}"))?;
         }
         match (dense.start, other.start) {
             (None, None) => {}
@@ -144,7 +147,11 @@ impl Pairing<'_> {
             Some(Code::Body(body)) => role(body.as_bytes()).is_none(),
             _ => false,
         };
-        let other_functions = other.function_names.iter().filter(|(at, _)| live(*at)).copied();
+        let other_functions = other
+            .function_names
+            .iter()
+            .filter(|(at, _)| live(*at))
+            .copied();
         let other_functions: Vec<_> = other_functions.collect();
         self.named(Space::Function, &dense.function_names, &other_functions)?;
         self.named(Space::Global, &dense.global_names, &other.global_names)?;
@@ -158,7 +165,10 @@ impl Pairing<'_> {
         let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
         for (index, name) in other {
             // What a shorter name leaves of an entry is taken up by blanks.
-            by_name.entry(name.trim_end_matches(' ')).or_default().push(*index);
+            by_name
+                .entry(name.trim_end_matches(' '))
+                .or_default()
+                .push(*index);
         }
         for (index, name) in dense {
             // A thing whose name was taken from it may keep it in the output.
@@ -182,13 +192,22 @@ impl Pairing<'_> {
                 }
             }
             for (at, thing) in file.globals.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Global, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Global, at, m, n));
             }
             for (at, thing) in file.tables.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Table, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Table, at, m, n));
             }
             for (at, thing) in file.tags.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Tag, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Tag, at, m, n));
             }
             all.sort_unstable_by(|a, b| a.1.cmp(&b.1));
             all
@@ -252,12 +271,18 @@ impl Pairing<'_> {
             return Err("an import is no thunk".into());
         };
         let params = self.other.signature(function)?.params().len();
-        let reader = body.get_operators_reader().map_err(|error| error.to_string())?;
+        let reader = body
+            .get_operators_reader()
+            .map_err(|error| error.to_string())?;
         let ops: Result<Vec<_>, _> = reader.into_iter().collect();
         let ops = ops.map_err(|error| error.to_string())?;
         for (at, op) in ops.iter().take(params).enumerate() {
             let local_index = at as u32;
-            equal("parameter passed on", op, &Operator::LocalGet { local_index })?;
+            equal(
+                "parameter passed on",
+                op,
+                &Operator::LocalGet { local_index },
+            )?;
         }
         Ok(ops.into_iter().skip(params).collect())
     }
@@ -277,9 +302,15 @@ impl Pairing<'_> {
         };
         filler(rest)?;
         let ty = self.other.ty(*type_index)?;
-        equal("type of a thunk's call", self.other.signature(function)?, ty)?;
+        equal(
+            "type of a thunk's call",
+            self.other.signature(function)?,
+            ty,
+        )?;
         let entry = self.other.entries.get(&(*table_index, *value as u32));
-        entry.copied().ok_or(format!("a thunk through the empty slot {value}"))
+        entry
+            .copied()
+            .ok_or(format!("a thunk through the empty slot {value}"))
     }
 
     fn forwarder_target(&self, function: u32) -> Same<u32> {
@@ -331,14 +362,20 @@ impl Pairing<'_> {
                 };
                 // The tables of slots need not be of one size.
                 if a == self.at.slot_table {
-                    let element = other.tables.get(b as usize).map(|table| table.ty.element_type);
+                    let element = other
+                        .tables
+                        .get(b as usize)
+                        .map(|table| table.ty.element_type);
                     return equal("slots", Some(wasmparser::RefType::FUNCREF), element);
                 }
                 equal("table", get(dense, a), get(other, b))
             }
             Space::Tag => {
                 let get = |file: &File<'_>, at: u32| -> Same<(FuncType, bool)> {
-                    let tag = file.tags.get(at as usize).ok_or("a tag that is out of range")?;
+                    let tag = file
+                        .tags
+                        .get(at as usize)
+                        .ok_or("a tag that is out of range")?;
                     Ok((file.ty(tag.ty)?.clone(), tag.import.is_some()))
                 };
                 equal("tag", get(dense, a)?, get(other, b)?)
@@ -367,9 +404,10 @@ impl Pairing<'_> {
 
     fn addresses(&mut self, a: u32, b: u32) -> Same {
         let at = self.by_address.partition_point(|(begin, ..)| *begin <= a);
-        let (begin, _, ent) = *at.checked_sub(1).and_then(|at| self.by_address.get(at)).ok_or(
-            format!("address {a:#x} of the dense module is no data's"),
-        )?;
+        let (begin, _, ent) = *at
+            .checked_sub(1)
+            .and_then(|at| self.by_address.get(at))
+            .ok_or(format!("address {a:#x} of the dense module is no data's"))?;
         let other = b.checked_sub(a - begin).ok_or(format!("address {b:#x}"))?;
         match self.data.insert(ent, (begin, other)) {
             None => self.data_work.push(ent),
@@ -384,7 +422,10 @@ impl Pairing<'_> {
             return Err("is no data".into());
         };
         if b % (1 << blob.align_log2) != 0 {
-            return Err(format!("{b:#x} is not aligned to {}", 1u32 << blob.align_log2));
+            return Err(format!(
+                "{b:#x} is not aligned to {}",
+                1u32 << blob.align_log2
+            ));
         }
         let ours = self.dense.memory(a.into(), blob.size());
         let theirs = self.other.memory(b.into(), blob.size());
@@ -410,7 +451,10 @@ impl Pairing<'_> {
         let text = |error: wasmparser::Error| error.to_string();
         let locals = |body: &wasmparser::FunctionBody<'_>| -> Same<Vec<_>> {
             let reader = body.get_locals_reader().map_err(text)?;
-            reader.into_iter().map(|group| group.map_err(text)).collect()
+            reader
+                .into_iter()
+                .map(|group| group.map_err(text))
+                .collect()
         };
         equal("locals", locals(a)?, locals(b)?)?;
         let mut ours = a.get_operators_reader().map_err(text)?;
@@ -466,7 +510,11 @@ impl Pairing<'_> {
             },
             (I32Const { value: a }, I32Const { value: b }) => self.constants(*a, *b),
             (I64Load8U { memarg: a }, I64Load8U { memarg: b }) if a.offset >= 1024 => {
-                equal("memory and alignment", (a.target, a.align), (b.target, b.align))?;
+                equal(
+                    "memory and alignment",
+                    (a.target, a.align),
+                    (b.target, b.align),
+                )?;
                 self.addresses(a.offset as u32, b.offset as u32)
             }
             (a, b) => equal("instruction", a, b),
@@ -505,9 +553,17 @@ impl Pairing<'_> {
                 return Err(format!("number of tables: {tables} against {others}"));
             }
         } else {
-            equal("number of tables", self.dense.tables.len(), self.other.tables.len())?;
+            equal(
+                "number of tables",
+                self.dense.tables.len(),
+                self.other.tables.len(),
+            )?;
         }
-        equal("number of tags", self.dense.tags.len(), self.other.tags.len())
+        equal(
+            "number of tags",
+            self.dense.tags.len(),
+            self.other.tags.len(),
+        )
     }
 }
 
