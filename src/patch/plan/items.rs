@@ -75,6 +75,16 @@ impl Planner<'_> {
         cap: u64,
     ) -> Planned {
         let new = self.next(id);
+        if matches!(old.shape, Shape::Address(_)) || matches!(new.shape, Shape::Address(_)) {
+            if let Shape::Data { memory, .. } = old.shape
+                && let Some(image) = self.layout.data.image_of(memory)
+            {
+                self.layout.data.free(image, address, cap);
+            }
+            self.place_new(id, None)?;
+            self.moved.insert(id);
+            return Ok(());
+        }
         let (
             Shape::Data { memory: before, .. },
             Shape::Data {

@@ -348,6 +348,7 @@ impl<'a> Planner<'a> {
             }
             Shape::Global => Place::Global(self.place_global(id, len)),
             Shape::Data { .. } => self.place_data(id)?,
+            Shape::Address(address) => Place::Data { address, cap: 0 },
             Shape::Table | Shape::SlotTable => {
                 self.layout.tables.push(id);
                 self.writes.whole.insert(SectionKind::Table);
