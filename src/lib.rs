@@ -8,6 +8,7 @@ pub mod module;
 pub mod output;
 pub mod patch;
 pub mod program;
+pub mod whole;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};
@@ -17,3 +18,5 @@ pub use module::{
 };
 pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
 pub use program::{DeclId, DeclKind, TypeId, ValType};
+#[cfg(test)]
+pub(crate) use program::RelocKind;
