@@ -70,7 +70,8 @@ impl Program {
                 Pending::None => {}
                 Pending::Define(definition) => {
                     self.check_live(id, definition, lives)?;
-                    if let (Some(old), Some(new)) = (
+                    if !self.validated
+                        && let (Some(old), Some(new)) = (
                         decl.current.as_ref().and_then(Definition::ty),
                         definition.ty(),
                     ) && old != new

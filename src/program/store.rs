@@ -39,6 +39,13 @@ pub(crate) struct Program {
     pub(crate) exports: Vec<Export>,
     pub(crate) export_edits: Vec<ExportEdit>,
     pub(crate) start: Option<DeclId>,
+    /// Set if definitions come from a module that has been validated as a whole: who still calls a function that changes
+    /// its signature is known to be right.
+    pub(crate) validated: bool,
+    /// Declarations that were given another name since the last commit.
+    pub(crate) renamed: Vec<DeclId>,
+    /// How many declarations there have been.
+    declared: u32,
     /// `Some` if the next commit sets or clears the start function.
     pub(crate) pending_start: Option<Option<DeclId>>,
 }
@@ -70,10 +77,12 @@ impl Program {
             }
         }
         let id = DeclId(self.decls.vacant_key() as u32);
+        self.declared += 1;
         self.decls.insert(Declaration {
             key: key.map(Into::into),
             name: None,
             kind,
+            serial: self.declared,
             owner,
             members: SmallVec::new(),
             current: None,
@@ -169,7 +178,13 @@ impl Program {
 
     /// Sets the name for the name section.
     pub(crate) fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
-        self.expect(id)?;
+        let decl = self.expect(id)?;
+        if decl.given_name() == Some(name) {
+            return Ok(());
+        }
+        if decl.current.is_some() {
+            self.renamed.push(id);
+        }
         self.decls[id.index()].name = Some(name.into());
         Ok(())
     }
@@ -227,6 +242,7 @@ impl Program {
     /// Whether the next commit has something to do.
     pub(crate) fn has_pending(&self) -> bool {
         !self.export_edits.is_empty()
+            || !self.renamed.is_empty()
             || self.pending_start.is_some()
             || self
                 .dirty
@@ -289,6 +305,7 @@ impl Program {
             self.exports = exports;
         }
         self.export_edits.clear();
+        self.renamed.clear();
         if let Some(start) = self.pending_start.take() {
             self.start = start;
         }
