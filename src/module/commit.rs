@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::Published;
+use crate::output::{Pieces, Published};
 use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Pending, References};
+use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -110,6 +110,8 @@ struct Done {
     moved: Moved,
     identity: Identity,
     published: Published,
+    left: Vec<(DeclId, DeclId)>,
+    gone: Vec<DeclId>,
 }
 
 /// Measures consecutive phases.
@@ -149,7 +151,9 @@ impl Module {
             (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
+                    self.program.keep_remains(&done.left, &done.gone);
                     let changed = self.make_current(checked, false);
+                    self.index_remains(&done.left);
                     phases.finish = watch.lap();
                     let mut patch =
                         self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
@@ -160,6 +164,7 @@ impl Module {
             },
         };
         self.rebuild(&checked, &mut watch, &mut phases)?;
+        self.program.forget_all_remains();
         let changed = self.make_current(checked, true);
         phases.finish = watch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
@@ -199,6 +204,7 @@ impl Module {
         watch: &mut Watch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
+        self.program.reserve_remains(self.program.dirty.len())?;
         let Some(layout) = &mut self.layout else {
             return Ok(Err(RelinkReason::First));
         };
@@ -249,6 +255,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout,
+            left: &writes.left,
         };
         let (ranges, identity) =
             write_patch(encoder, &before, &writes, &extra, old_len, self.identity);
@@ -268,6 +275,8 @@ impl Module {
                     moved,
                     identity,
                     published,
+                    left: writes.left,
+                    gone: writes.gone,
                 }))
             }
             Err(error) => {
@@ -311,17 +320,15 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
+            left: &[],
         };
-        let place = layout.sections.get(SectionKind::Identity);
         let identity = self.identity;
-        let next = self
-            .output
-            .publish_whole(layout.sections.file_len(), |out| {
-                write_whole(encoder, &extra, out);
-                let next = identity.next([(0, &out[..place.begin as usize])]);
-                next.write(&mut out[place.begin as usize..place.end as usize]);
-                Ok(next)
-            })?;
+        let len = layout.sections.file_len();
+        let next = self.output.publish_pieces(len, |pieces| {
+            write_whole(encoder, &extra, identity, |at, bytes| {
+                pieces.write_at(at, bytes)
+            })
+        })?;
         phases.publish = watch.lap();
         self.identity = next;
         self.layout = Some(layout);
@@ -341,6 +348,8 @@ impl Module {
         }
         // With thunks, slots exist only for redirection; otherwise functions' addresses are slots.
         let thunks = self.options.redirect == Redirect::TableThunks;
+        let mut exports = self.program.exports.clone();
+        exports.sort_by(|a, b| a.name.cmp(&b.name));
         let layout = lay_out(&Request {
             program: &self.program,
             options: LayoutOptions {
@@ -351,7 +360,7 @@ impl Module {
             },
             dead_type: self.dead_type,
             slot_table: self.slot_table.filter(|_| !thunks),
-            exports: &self.program.exports,
+            exports: &exports,
             start: self.program.start,
             customs: &self.customs,
             areas: &self.areas,
@@ -363,20 +372,29 @@ impl Module {
             custom_front: &self.customs.front,
             custom_tail: &self.customs.tail,
             names_tail: &names_tail,
-            exports: ExportList(&self.program.exports),
+            exports: ExportList(&exports),
             export_sites: &sites,
             data: &data,
         };
         let mut out = vec![0; layout.sections.file_len() as usize];
-        write_whole(
-            Encoder {
-                program: &self.program,
-                layout: &layout,
-            },
-            &extra,
-            &mut out,
-        );
+        let encoder = Encoder {
+            program: &self.program,
+            layout: &layout,
+            left: &[],
+        };
+        let pieces = Pieces::of_buffer(&mut out);
+        write_whole(encoder, &extra, Identity::default(), |at, bytes| {
+            pieces.write_at(at, bytes)
+        })?;
+        drop(pieces);
         Ok(out)
+    }
+
+    /// Notes what the code refers to that functions left behind.
+    fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
+        for &(_, remains) in left {
+            index_targets(&self.program, &mut self.references, remains);
+        }
     }
 
     /// Makes pending edits current after they were published; returns how many declarations changed.
@@ -389,21 +407,7 @@ impl Module {
             .finish_commit(checked.exports, |removed| references.forget(removed));
         if !rebuilt {
             for source in defined {
-                let Some(definition) = &self.program.decl(source).current else {
-                    continue;
-                };
-                let mut last = None;
-                for target in definition
-                    .content
-                    .relocs()
-                    .iter()
-                    .filter_map(|reloc| reloc.decl())
-                {
-                    if last != Some(target) {
-                        self.references.add(&self.program, source, target);
-                        last = Some(target);
-                    }
-                }
+                index_targets(&self.program, &mut self.references, source);
             }
         }
         if new_exports || rebuilt {
@@ -413,14 +417,28 @@ impl Module {
         self.customs_changed = false;
         changed
     }
+}
 
-    /// The exports as they are published.
-    pub(crate) fn exports(&self) -> &[Export] {
-        &self.program.exports
+/// Adds what a declaration refers to now to the reference index.
+fn index_targets(program: &Program, references: &mut References, source: DeclId) {
+    let Some(definition) = &program.decl(source).current else {
+        return;
+    };
+    let mut last = None;
+    for target in definition
+        .content
+        .relocs()
+        .iter()
+        .filter_map(|reloc| reloc.decl())
+    {
+        if last != Some(target) {
+            references.add(program, source, target);
+            last = Some(target);
+        }
     }
 }
 
-fn all_data(program: &crate::program::Program) -> Vec<DeclId> {
+fn all_data(program: &Program) -> Vec<DeclId> {
     let data = program
         .iter()
         .filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());

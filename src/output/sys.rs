@@ -11,9 +11,10 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 
 /// Bytes per write of a whole file. The kernel keeps a file's pages in blocks as large as the writes that made
-/// them, up to 2 MiB, and ext4 walks a whole block for every later write into it, however small: 25 us against
-/// 1 us each. Pieces of this size keep the blocks small and cost a fifth of the throughput of one write.
-const PIECE: usize = 16 << 10;
+/// them, up to 2 MiB, and ext4 walks a whole block for every later write into it, however small: 12 us each in
+/// a file of 250 MB that was written at once, 1.4 us if it was written in pieces of this size. Smaller pieces
+/// make whole files slower by a third, larger ones make small writes dearer the longer the file is.
+const PIECE: usize = 8 << 10;
 
 /// From this length on, the buffer for a whole file asks for huge pages; below, clearing one costs more.
 const HUGE: usize = 4 << 20;
@@ -124,7 +125,10 @@ pub(super) fn resize(file: &File, old: u64, new: u64) -> io::Result<()> {
 
 /// Writes `bytes` at `offset` such that later small writes into them are cheap.
 pub(super) fn write_pieces(file: &File, bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    for piece in bytes.chunks(PIECE) {
+    // Pieces end where the file's own do, wherever `bytes` begins.
+    let first = PIECE - (offset % PIECE as u64) as usize;
+    let (head, rest) = bytes.split_at(first.min(bytes.len()));
+    for piece in std::iter::once(head).chain(rest.chunks(PIECE)) {
         file.write_all_at(piece, offset)?;
         offset += piece.len() as u64;
     }
