@@ -87,6 +87,8 @@ pub(crate) struct Writes {
     /// Images whose size changed.
     pub(crate) images: BTreeSet<usize>,
     pub(crate) names: BTreeSet<Ordinal>,
+    /// Declarations whose index or address is another one now.
+    pub(crate) moved: BTreeSet<DeclId>,
     /// References in declarations that did not change: the declaration and which of its relocations.
     pub(crate) sites: BTreeSet<(DeclId, u32)>,
     /// Exports of declarations that moved.
@@ -1094,7 +1096,7 @@ impl<'a> Planner<'a> {
         let program = self.from.program;
         let moved = std::mem::take(&mut self.moved);
         self.follow_left(&moved);
-        for id in moved {
+        for &id in &moved {
             let decl = program.decl(id);
             self.writes.exports.insert(id);
             if decl.name.is_some() && decl.kind != DeclKind::Function {
@@ -1119,6 +1121,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        self.writes.moved = moved;
     }
 
     /// References to what moved in the code that is left behind in this commit.
