@@ -17,6 +17,7 @@ pub use module::{
     ModuleOptions, Moved, Outcome, Patch, Phases, Redirect, TableType, Types,
 };
 pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
-pub use program::{DeclId, DeclKind, TypeId, ValType};
 #[cfg(test)]
 pub(crate) use program::RelocKind;
+pub use program::{DeclId, DeclKind, TypeId, ValType};
+pub use whole::{Update, WholeModule, WholeOptions};

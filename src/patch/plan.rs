@@ -16,7 +16,8 @@ use crate::layout::{
 use crate::patch::cold::{add_uses, new_image};
 use crate::patch::encode::{ExportList, entity_len, unused_global};
 use crate::patch::lengths::{
-    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len, type_spare,
+    DEAD_LEN, MOST_INDICES, body_slack, can_pass_on, entry_len, forwarder_len, thunk_len,
+    type_spare,
 };
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
@@ -163,6 +164,8 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     for &id in dirty {
         planner.place_slots(id);
     }
+    planner.rename()?;
+    planner.check_global_order()?;
     planner.release_unused_leaving()?;
     planner.follow_moved();
     planner.grow_slots(slots);
@@ -535,9 +538,10 @@ impl<'a> Planner<'a> {
         let new = self.next(id);
         let len = new.content.len() as u32;
         let place = match new.shape {
-            Shape::Function { .. } => {
+            Shape::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
-                let (entry, slot) = if self.layout.options.thunks {
+                let thunk = self.layout.options.thunks && can_pass_on(self.from.program, ty);
+                let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
                     let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
                     self.write_slot(Some(slot));
@@ -712,7 +716,8 @@ impl<'a> Planner<'a> {
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
         let ty = new.ty().expect("a function has a type");
-        let fits = forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
+        let fits = can_pass_on(self.from.program, ty)
+            && forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
             self.leave_code(id, body);
             if matches!(
@@ -858,6 +863,63 @@ impl<'a> Planner<'a> {
         let place = self.place_data(id)?;
         self.layout.set_place(id, place);
         self.moved.insert(id);
+        Ok(())
+    }
+
+    /// Globals may name earlier ones only: those that are new here or went to another place must still stand in order.
+    fn check_global_order(&self) -> Planned {
+        let program = self.from.program;
+        let in_order = |id: DeclId| {
+            let Place::Global(ordinal) = self.layout.place(id) else {
+                return true;
+            };
+            let relocs = program.decl(id).next().map(|next| next.content.relocs());
+            relocs
+                .into_iter()
+                .flatten()
+                .filter_map(|reloc| reloc.decl())
+                .all(|target| match self.layout.place(target) {
+                    Place::Global(target) => target < ordinal,
+                    _ => true,
+                })
+        };
+        let touched = program.dirty.iter().chain(&self.moved).copied();
+        for id in touched.filter(|id| program.decl(*id).kind == DeclKind::Global) {
+            let sources = self.from.references.of(program, id);
+            let globals = sources
+                .into_iter()
+                .filter(|source| program.decl(*source).kind == DeclKind::Global);
+            if !std::iter::once(id).chain(globals).all(in_order) {
+                return Err(RelinkReason::GlobalOrder.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Names that changed without anything else.
+    fn rename(&mut self) -> Planned {
+        let program = self.from.program;
+        for &id in &program.renamed {
+            let Some(decl) = program.get(id).filter(|decl| decl.next().is_some()) else {
+                continue;
+            };
+            if decl.kind != DeclKind::Function {
+                self.writes.names_tail = Some(Vec::new());
+                continue;
+            }
+            let Place::Function { body, .. } = self.layout.place(id) else {
+                continue;
+            };
+            if !self.layout.options.names {
+                continue;
+            }
+            let (names, index) = (&self.layout.names, self.layout.functions.index(body));
+            if names.fits(body, index, decl.given_name()) {
+                self.writes.names.insert(body);
+            } else {
+                self.move_body(id, false)?;
+            }
+        }
         Ok(())
     }
 

@@ -72,9 +72,10 @@ impl Program {
                     self.check_live(id, definition, lives)?;
                     if !self.validated
                         && let (Some(old), Some(new)) = (
-                        decl.current.as_ref().and_then(Definition::ty),
-                        definition.ty(),
-                    ) && old != new
+                            decl.current.as_ref().and_then(Definition::ty),
+                            definition.ty(),
+                        )
+                        && old != new
                     {
                         self.check_callers(references, id)?;
                     }

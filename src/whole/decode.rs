@@ -425,7 +425,9 @@ fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<(Content, bool)
     let mut emitter = Emitter::new(context);
     emitter.out.reserve(body.as_bytes().len() * 5 / 4);
     let start = body.range().start;
-    emitter.body(body).map_err(|error| error.with_offset(start))?;
+    emitter
+        .body(body)
+        .map_err(|error| error.with_offset(start))?;
     if emitter.out.len() > MOST_BODY {
         return Err(Error::limit(format!(
             "with indices of fixed width the body has {} bytes; engines take {MOST_BODY}",
@@ -452,9 +454,8 @@ fn limits(
     initial: u64,
     maximum: Option<u64>,
 ) {
-    emitter.byte(
-        flags | u8::from(maximum.is_some()) | u8::from(shared) << 1 | u8::from(is_64) << 2,
-    );
+    emitter
+        .byte(flags | u8::from(maximum.is_some()) | u8::from(shared) << 1 | u8::from(is_64) << 2);
     emitter.wide(initial, is_64);
     if let Some(maximum) = maximum {
         emitter.wide(maximum, is_64);

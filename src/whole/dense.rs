@@ -254,7 +254,11 @@ impl<'a> Writer<'a> {
                 reloc.offset == 1 && reloc.kind == RelocKind::TableIndex && reloc.target == 0
             });
             let short = of_first_table && matches!(bytes[0], 2 | 6);
-            let offset_end = if short { expression_end(bytes, 6) } else { None };
+            let offset_end = if short {
+                expression_end(bytes, 6)
+            } else {
+                None
+            };
             match offset_end {
                 Some(end) if bytes.get(end) == Some(&if bytes[0] == 2 { 0 } else { 0x70 }) => {
                     out.push(bytes[0] - 2);
@@ -279,7 +283,9 @@ impl<'a> Writer<'a> {
         for reloc in content.relocs() {
             if (start..end).contains(&(reloc.offset as usize)) {
                 let mut index = Vec::new();
-                let value = reloc.ty().map_or(Ok(reloc.target), |ty| self.types.index(ty))?;
+                let value = reloc
+                    .ty()
+                    .map_or(Ok(reloc.target), |ty| self.types.index(ty))?;
                 push_index(&mut index, reloc.kind, value);
                 len = len + index.len() - reloc.kind.width();
             }
@@ -294,8 +300,8 @@ impl<'a> Writer<'a> {
         for item in items {
             let content = &item.definition.content;
             let first = content.relocs().first();
-            let of_first_memory =
-                first.is_some_and(|reloc| reloc.kind == RelocKind::MemoryIndex && reloc.target == 0);
+            let of_first_memory = first
+                .is_some_and(|reloc| reloc.kind == RelocKind::MemoryIndex && reloc.target == 0);
             if content.bytes()[0] == 2 && of_first_memory {
                 out.push(0);
                 self.content_from(content, 2, &mut out)?;

@@ -110,19 +110,25 @@ impl<'a> Emitter<'a> {
         at
     }
 
+    /// Room for an index. It holds a zero of full width, so that what was encoded can be read as code.
+    fn field(&mut self, kind: RelocKind) -> u32 {
+        let at = self.grow(kind.width());
+        leb::write_unsigned(&mut self.out[at..], 0);
+        at as u32
+    }
+
     /// A field for an index of a declaration.
     pub(crate) fn index(&mut self, kind: RelocKind, index: u32) {
-        let at = self.grow(kind.width());
+        let at = self.field(kind);
         self.relocs
-            .push(Relocation::new(kind, at as u32, DeclId(index), 0));
+            .push(Relocation::new(kind, at, DeclId(index), 0));
     }
 
     /// A field for an index of a type.
     pub(crate) fn type_index(&mut self, kind: RelocKind, index: u32) -> Result<()> {
-        let at = self.grow(kind.width()) as u32;
+        let at = self.field(kind);
         if self.own.contains(&index) {
-            self.own_references
-                .push((at, kind, index - self.own.start));
+            self.own_references.push((at, kind, index - self.own.start));
         } else {
             let ty = self.context.types.get(index as usize);
             let ty = ty.ok_or_else(|| Error::bad_input(format!("unknown type {index}")))?;
@@ -162,9 +168,7 @@ impl<'a> Emitter<'a> {
                 self.byte(abstract_code(ty));
                 Ok(())
             }
-            HeapType::Concrete(index) => {
-                self.type_index(RelocKind::HeapType, module_index(index)?)
-            }
+            HeapType::Concrete(index) => self.type_index(RelocKind::HeapType, module_index(index)?),
             HeapType::Exact(index) => {
                 self.byte(0x62);
                 self.type_index(RelocKind::TypeIndex, module_index(index)?)
@@ -412,7 +416,11 @@ impl Fields<'_, '_, '_> {
     }
 
     fn same(&self, from: u64, same: bool) -> Result<()> {
-        if same { Ok(()) } else { Err(self.differs(from)) }
+        if same {
+            Ok(())
+        } else {
+            Err(self.differs(from))
+        }
     }
 
     fn copy_to(&mut self, to: u64) {
@@ -626,7 +634,11 @@ impl Fields<'_, '_, '_> {
         match expected.target {
             MemArgTarget::Memory(memory) => {
                 let named = flags & NAMES_MEMORY != 0;
-                let read = if named { self.cursor.read_var_u32()? } else { 0 };
+                let read = if named {
+                    self.cursor.read_var_u32()?
+                } else {
+                    0
+                };
                 self.same(from, read == memory)?;
                 let plain = flags & !NAMES_MEMORY;
                 if self.emitter.context.many_memories {

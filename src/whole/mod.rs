@@ -1,10 +1,15 @@
 //! Whole modules: any valid module becomes declarations, successive builds of it become edits. Knows nothing of other
 //! front ends.
 
-pub(crate) mod customs;
+mod customs;
 pub(crate) mod decode;
 pub(crate) mod dense;
 pub(crate) mod emit;
-pub(crate) mod types;
+mod identity;
+mod session;
+mod types;
+
+pub use session::{Update, WholeModule, WholeOptions};
+
 #[cfg(test)]
 mod tests;

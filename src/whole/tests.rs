@@ -161,7 +161,9 @@ fn every_operator_comes_back() {
             let body = FunctionBody::new(reader);
             let expected = listing(&body);
             let large = expected.1.iter().any(|text| {
-                let immediates = text.split_once(' ').map_or("", |(_, immediates)| immediates);
+                let immediates = text
+                    .split_once(' ')
+                    .map_or("", |(_, immediates)| immediates);
                 immediates
                     .split(|c: char| !c.is_ascii_digit())
                     .any(|number| number.parse::<u64>().is_ok_and(|number| number > 120))
@@ -175,7 +177,11 @@ fn every_operator_comes_back() {
                 (Style::Patchable, true),
                 (Style::Canonical, true),
             ] {
-                if !many && expected.1.iter().any(|text| text.contains("target: Memory(") && !text.contains("target: Memory(0)")) {
+                if !many
+                    && expected.1.iter().any(|text| {
+                        text.contains("target: Memory(") && !text.contains("target: Memory(0)")
+                    })
+                {
                     continue;
                 }
                 let again = identity(&body, style, many);
@@ -184,7 +190,9 @@ fn every_operator_comes_back() {
                 let mut expected = expected.clone();
                 if style == Style::Canonical {
                     let trim = |list: &mut Vec<String>| {
-                        list.retain(|name| !["End", "Nop", "Unreachable", "Return"].contains(&name.as_str()));
+                        list.retain(|name| {
+                            !["End", "Nop", "Unreachable", "Return"].contains(&name.as_str())
+                        });
                     };
                     trim(&mut got.1);
                     trim(&mut expected.1);
@@ -212,7 +220,12 @@ fn a_module_comes_back_as_an_equal_module() {
         let twice = decode(&again, Style::Canonical, &mut table).expect("still valid");
         assert_eq!(format!("{twice:?}"), format!("{decoded:?}"));
         assert_eq!(dense::write(&twice, &table).expect("complete"), again);
-        for (old, new) in decoded.spaces.iter().flatten().zip(twice.spaces.iter().flatten()) {
+        for (old, new) in decoded
+            .spaces
+            .iter()
+            .flatten()
+            .zip(twice.spaces.iter().flatten())
+        {
             assert!(old.definition.same_as(&new.definition));
         }
     }

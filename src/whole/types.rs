@@ -18,8 +18,8 @@ pub(crate) fn intern(
 ) -> Result<()> {
     for group in section.into_iter_with_offsets() {
         let (offset, group) = group?;
-        let first = intern_group(&group, style, table, types)
-            .map_err(|error| error.with_offset(offset))?;
+        let first =
+            intern_group(&group, style, table, types).map_err(|error| error.with_offset(offset))?;
         let count = group.types().len() as u32;
         types.extend((0..count).map(|member| TypeId(first.0 + member)));
     }
@@ -51,9 +51,11 @@ fn intern_group(
     for ty in group.types() {
         sub_type(&mut emitter, ty)?;
         arity.push(match &ty.composite_type.inner {
-            CompositeInnerType::Func(ty) => {
-                Some((ty.params().len() as u32, ty.results().len() as u32))
-            }
+            // Calls of shared functions cannot be passed on through a table that is not shared.
+            CompositeInnerType::Func(function) if !ty.composite_type.shared => Some((
+                function.params().len() as u32,
+                function.results().len() as u32,
+            )),
             _ => None,
         });
     }
