@@ -8,6 +8,7 @@ pub mod module;
 pub mod output;
 pub mod patch;
 pub mod program;
+pub mod whole;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};
@@ -16,4 +17,7 @@ pub use module::{
     ModuleOptions, Moved, Outcome, Patch, Phases, Redirect, TableType, Types,
 };
 pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
+#[cfg(test)]
+pub(crate) use program::RelocKind;
 pub use program::{DeclId, DeclKind, TypeId, ValType};
+pub use whole::{Update, WholeModule, WholeOptions};

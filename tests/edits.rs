@@ -18,7 +18,9 @@ const PER_PROGRAM: usize = 400;
 
 fn number(variable: &str, default: u64) -> u64 {
     let given = std::env::var(variable).ok();
-    given.and_then(|text| text.replace('_', "").parse().ok()).unwrap_or(default)
+    given
+        .and_then(|text| text.replace('_', "").parse().ok())
+        .unwrap_or(default)
 }
 
 fn shapes() -> Vec<Shape> {
@@ -115,13 +117,18 @@ fn random_edits() {
         for _ in 0..std::thread::available_parallelism().map_or(1, |cores| cores.get()) {
             scope.spawn(|| {
                 loop {
-                    let next = work.lock().unwrap_or_else(|broken| broken.into_inner()).next();
+                    let next = work
+                        .lock()
+                        .unwrap_or_else(|broken| broken.into_inner())
+                        .next();
                     let Some((config, shape, seed, edits)) = next else {
                         return;
                     };
                     match random(&config, shape, &mut Choices::Seed(seed), edits) {
                         Ok(one) => {
-                            seen.lock().unwrap_or_else(|broken| broken.into_inner()).add(one);
+                            seen.lock()
+                                .unwrap_or_else(|broken| broken.into_inner())
+                                .add(one);
                         }
                         Err((error, script)) => {
                             let long = script.len();
@@ -139,7 +146,9 @@ fn random_edits() {
             });
         }
     });
-    let seen = seen.into_inner().unwrap_or_else(|broken| broken.into_inner());
+    let seen = seen
+        .into_inner()
+        .unwrap_or_else(|broken| broken.into_inner());
     println!(
         "{} edits in {} commits: {} patches, {} refused, relinks {:?}\n\
          bytes beyond a body: p50 {}, p99 {}, most {} of {}; where a section moved: most {:?} of {}",

@@ -92,6 +92,8 @@ pub(crate) struct TypeSpace {
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     indices: u32,
+    /// Entries of the section's vector: a group of several types is one.
+    entries: u32,
     end: u32,
 }
 
@@ -120,6 +122,11 @@ impl TypeSpace {
     /// How many type indices there are.
     pub(crate) fn count(&self) -> u32 {
         self.counts.indices
+    }
+
+    /// How many entries the section's vector has.
+    pub(crate) fn entries(&self) -> u32 {
+        self.counts.entries
     }
 
     /// Offset behind the last extent, from the anchor.
@@ -391,6 +398,7 @@ impl TypeSpace {
         let id = ExtentId(self.extents.len() as u32);
         let (first, offset) = (self.counts.indices, self.counts.end);
         self.counts.indices = first.checked_add(entries.len() as u32)?;
+        self.counts.entries += entries.iter().filter(|entry| **entry != CONTINUED).count() as u32;
         self.counts.end = offset.checked_add(len)?;
         self.extents.push(Extent {
             first,

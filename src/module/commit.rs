@@ -403,13 +403,16 @@ impl Module {
         let current = self
             .program
             .iter()
+            .filter(|(_, decl)| !decl.remains)
             .filter_map(|(_, decl)| decl.current.as_ref());
-        current
+        let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
+        let named = current
             .flat_map(|definition| definition.content.relocs())
             .any(|reloc| {
                 reloc.kind.is_slot()
                     || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
-            })
+            });
+        named || self.program.exports.iter().any(exported)
     }
 
     /// Makes pending edits current after they were published; returns how many declarations changed.

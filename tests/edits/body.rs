@@ -252,11 +252,7 @@ impl<E: Emit> Body<'_, E> {
             }
             Op::Follow(_) => {
                 self.header(refs[0], 8);
-                self.ops(&[
-                    I::LocalTee(tmp),
-                    I::If(BlockType::Empty),
-                    I::LocalGet(tmp),
-                ]);
+                self.ops(&[I::LocalTee(tmp), I::If(BlockType::Empty), I::LocalGet(tmp)]);
                 self.header(refs[0], 12);
                 self.ops(&[I::I32Sub, I::I64Load8U(at(0, 0))]);
                 self.fold(Ty::I64);

@@ -241,7 +241,9 @@ impl Session {
             }
             Edit::Start(name) => {
                 self.seen.edits += 1;
-                let ent = name.map(|name| self.declare(name, None, true)).transpose()?;
+                let ent = name
+                    .map(|name| self.declare(name, None, true))
+                    .transpose()?;
                 self.start(ent)?;
             }
             Edit::Relink => {
@@ -309,7 +311,10 @@ impl Session {
         match self.driver.module.commit() {
             Ok(_) => return Err(format!("a commit succeeded although {reason}")),
             Err(error) if error.kind() != ErrorKind::BadEdit => {
-                return Err(format!("{reason} is reported as {:?}: {error}", error.kind()));
+                return Err(format!(
+                    "{reason} is reported as {:?}: {error}",
+                    error.kind()
+                ));
             }
             Err(_) => {}
         }
@@ -336,7 +341,10 @@ impl Session {
         let same = !model.has_export_edits()
             && model.committed.start == model.pending.start
             && things(&model.committed) == things(&model.pending);
-        let ent = *model.dirty.first().filter(|_| same && model.dirty.len() == 1)?;
+        let ent = *model
+            .dirty
+            .first()
+            .filter(|_| same && model.dirty.len() == 1)?;
         match (model.committed.def(ent), model.pending.def(ent)) {
             (Some(Def::Function(old, _)), Some(Def::Function(new, _))) if old == new => Some(ent),
             _ => None,
@@ -398,10 +406,15 @@ impl Session {
                 }
             }
         }
-        let generation = before.generation + u64::from(!matches!(patch.outcome, Outcome::Unchanged));
-        if patch.identity.generation != generation || self.driver.module.identity() != patch.identity
+        let generation =
+            before.generation + u64::from(!matches!(patch.outcome, Outcome::Unchanged));
+        if patch.identity.generation != generation
+            || self.driver.module.identity() != patch.identity
         {
-            return Err(format!("generation {} after {}", patch.identity.generation, generation));
+            return Err(format!(
+                "generation {} after {}",
+                patch.identity.generation, generation
+            ));
         }
         self.relink_asked = false;
         self.driver.body_bytes.clear();
@@ -473,9 +486,13 @@ pub fn check(config: &Config, script: &[Edit]) -> Checked<Seen> {
 /// Applies all edits and commits.
 pub fn run_all(session: &mut Session, script: &[Edit]) -> Checked {
     for (at, edit) in script.iter().enumerate() {
-        session.apply(edit).map_err(|error| format!("edit {at}: {error}"))?;
+        session
+            .apply(edit)
+            .map_err(|error| format!("edit {at}: {error}"))?;
     }
-    session.apply(&Edit::Commit).map_err(|error| format!("at the end: {error}"))
+    session
+        .apply(&Edit::Commit)
+        .map_err(|error| format!("at the end: {error}"))
 }
 
 /// Runs random edits; on failure returns the script that led there.
@@ -580,5 +597,7 @@ fn kind_of(error: &str) -> String {
 
 /// How many functions a program has under the numbers below `limit`.
 pub fn functions(session: &Session, limit: u16) -> usize {
-    (0..limit).filter(|number| session.model.lookup(f(*number)).is_some()).count()
+    (0..limit)
+        .filter(|number| session.model.lookup(f(*number)).is_some())
+        .count()
 }

@@ -115,15 +115,9 @@ impl Driver {
                 let (ty, init) = match *init {
                     Init::Value(Ty::I32, v) => (Ty::I32, w::ConstExpr::I32(v as i32)),
                     Init::Value(Ty::I64, v) => (Ty::I64, w::ConstExpr::I64(v)),
-                    Init::Value(Ty::F32, v) => {
-                        (Ty::F32, w::ConstExpr::F32((v as f32).to_bits()))
-                    }
-                    Init::Value(Ty::F64, v) => {
-                        (Ty::F64, w::ConstExpr::F64((v as f64).to_bits()))
-                    }
-                    Init::FunctionAddress(_) => {
-                        (Ty::I32, w::ConstExpr::FunctionAddress(target()))
-                    }
+                    Init::Value(Ty::F32, v) => (Ty::F32, w::ConstExpr::F32((v as f32).to_bits())),
+                    Init::Value(Ty::F64, v) => (Ty::F64, w::ConstExpr::F64((v as f64).to_bits())),
+                    Init::FunctionAddress(_) => (Ty::I32, w::ConstExpr::FunctionAddress(target())),
                     Init::DataAddress(_, addend) => {
                         (Ty::I32, w::ConstExpr::DataAddress(target(), addend.into()))
                     }
@@ -145,9 +139,7 @@ impl Driver {
                 import(module, w::ImportType::Table(table_type(*minimum, None)))
             }
             Def::Tag(sig) => module.define_tag(id, &val_types(signature(*sig).0)),
-            Def::ImportTag(sig) => {
-                import(module, w::ImportType::Tag(val_types(signature(*sig).0)))
-            }
+            Def::ImportTag(sig) => import(module, w::ImportType::Tag(val_types(signature(*sig).0))),
             Def::Memory { pages } => module.define_memory(
                 id,
                 w::MemoryType {
@@ -198,14 +190,16 @@ impl Emit for Builder<'_> {
     }
     fn call(&mut self, function: Ent, sig: Sig) {
         let (params, results) = signature(sig);
-        self.out.call(self.ids[&function], &val_types(params), &val_types(results));
+        self.out
+            .call(self.ids[&function], &val_types(params), &val_types(results));
     }
     fn call_direct(&mut self, function: Ent) {
         self.out.call_direct(self.ids[&function]);
     }
     fn call_indirect(&mut self, sig: Sig) {
         let (params, results) = signature(sig);
-        self.out.call_indirect(&val_types(params), &val_types(results));
+        self.out
+            .call_indirect(&val_types(params), &val_types(results));
     }
     fn address_of_function(&mut self, function: Ent) {
         self.out.address_of_function(self.ids[&function]);

@@ -109,7 +109,8 @@ impl Pairing<'_> {
                     .map_err(|error| format!("{space:?} {a} and {b}: {error}"))?;
             } else if let Some(ent) = self.data_work.pop() {
                 let name = self.program.things[&ent].name;
-                self.visit_data(ent).map_err(|error| format!("{name}: {error}"))?;
+                self.visit_data(ent)
+                    .map_err(|error| format!("{name}: {error}"))?;
             } else {
                 return Ok(());
             }
@@ -125,17 +126,19 @@ impl Pairing<'_> {
             let mut why = String::from("nothing has the name");
             let candidates = self.other.function_names.iter();
             let candidates = candidates.filter(|(_, other)| other.trim_end_matches(' ') == *name);
-            let fits = candidates.filter(|(b, _)| self.lives(*b)).find_map(|(b, _)| {
-                let mut attempt = self.clone();
-                let result = attempt.pair(Space::Function, *a, *b);
-                match result.and_then(|()| attempt.follow()) {
-                    Ok(()) => Some(attempt),
-                    Err(error) => {
-                        why = error;
-                        None
+            let fits = candidates
+                .filter(|(b, _)| self.lives(*b))
+                .find_map(|(b, _)| {
+                    let mut attempt = self.clone();
+                    let result = attempt.pair(Space::Function, *a, *b);
+                    match result.and_then(|()| attempt.follow()) {
+                        Ok(()) => Some(attempt),
+                        Err(error) => {
+                            why = error;
+                            None
+                        }
                     }
-                }
-            });
+                });
             if self.has_names() {
                 *self = fits.ok_or(format!("{name}: {why}"))?;
             }
@@ -177,7 +180,8 @@ impl Pairing<'_> {
                 wasmparser::ExternalKind::Tag => Space::Tag,
                 _ => continue,
             };
-            self.pair(space, a, b).map_err(|error| format!("export {name}: {error}"))?;
+            self.pair(space, a, b)
+                .map_err(|error| format!("export {name}: {error}"))?;
         }
         match (dense.start, other.start) {
             (None, None) => {}
@@ -199,7 +203,10 @@ impl Pairing<'_> {
         let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
         for (index, name) in other {
             // What a shorter name leaves of an entry is taken up by blanks.
-            by_name.entry(name.trim_end_matches(' ')).or_default().push(*index);
+            by_name
+                .entry(name.trim_end_matches(' '))
+                .or_default()
+                .push(*index);
         }
         for (index, name) in dense {
             // A thing whose name was taken from it may keep it in the output.
@@ -223,13 +230,22 @@ impl Pairing<'_> {
                 }
             }
             for (at, thing) in file.globals.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Global, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Global, at, m, n));
             }
             for (at, thing) in file.tables.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Table, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Table, at, m, n));
             }
             for (at, thing) in file.tags.iter().enumerate() {
-                thing.import.iter().for_each(|(m, n)| add(Space::Tag, at, m, n));
+                thing
+                    .import
+                    .iter()
+                    .for_each(|(m, n)| add(Space::Tag, at, m, n));
             }
             all.sort_unstable_by(|a, b| a.1.cmp(&b.1));
             all
@@ -293,12 +309,18 @@ impl Pairing<'_> {
             return Err("an import is no thunk".into());
         };
         let params = self.other.signature(function)?.params().len();
-        let reader = body.get_operators_reader().map_err(|error| error.to_string())?;
+        let reader = body
+            .get_operators_reader()
+            .map_err(|error| error.to_string())?;
         let ops: Result<Vec<_>, _> = reader.into_iter().collect();
         let ops = ops.map_err(|error| error.to_string())?;
         for (at, op) in ops.iter().take(params).enumerate() {
             let local_index = at as u32;
-            equal("parameter passed on", op, &Operator::LocalGet { local_index })?;
+            equal(
+                "parameter passed on",
+                op,
+                &Operator::LocalGet { local_index },
+            )?;
         }
         Ok(ops.into_iter().skip(params).collect())
     }
@@ -318,9 +340,15 @@ impl Pairing<'_> {
         };
         filler(rest)?;
         let ty = self.other.ty(*type_index)?;
-        equal("type of a thunk's call", self.other.signature(function)?, ty)?;
+        equal(
+            "type of a thunk's call",
+            self.other.signature(function)?,
+            ty,
+        )?;
         let entry = self.other.entries.get(&(*table_index, *value as u32));
-        entry.copied().ok_or(format!("a thunk through the empty slot {value}"))
+        entry
+            .copied()
+            .ok_or(format!("a thunk through the empty slot {value}"))
     }
 
     fn forwarder_target(&self, function: u32) -> Same<u32> {
@@ -372,14 +400,20 @@ impl Pairing<'_> {
                 };
                 // The tables of slots need not be of one size.
                 if a == self.at.slot_table {
-                    let element = other.tables.get(b as usize).map(|table| table.ty.element_type);
+                    let element = other
+                        .tables
+                        .get(b as usize)
+                        .map(|table| table.ty.element_type);
                     return equal("slots", Some(wasmparser::RefType::FUNCREF), element);
                 }
                 equal("table", get(dense, a), get(other, b))
             }
             Space::Tag => {
                 let get = |file: &File<'_>, at: u32| -> Same<(FuncType, bool)> {
-                    let tag = file.tags.get(at as usize).ok_or("a tag that is out of range")?;
+                    let tag = file
+                        .tags
+                        .get(at as usize)
+                        .ok_or("a tag that is out of range")?;
                     Ok((file.ty(tag.ty)?.clone(), tag.import.is_some()))
                 };
                 equal("tag", get(dense, a)?, get(other, b)?)
@@ -408,9 +442,10 @@ impl Pairing<'_> {
 
     fn addresses(&mut self, a: u32, b: u32) -> Same {
         let at = self.by_address.partition_point(|(begin, ..)| *begin <= a);
-        let (begin, _, ent) = *at.checked_sub(1).and_then(|at| self.by_address.get(at)).ok_or(
-            format!("address {a:#x} of the dense module is no data's"),
-        )?;
+        let (begin, _, ent) = *at
+            .checked_sub(1)
+            .and_then(|at| self.by_address.get(at))
+            .ok_or(format!("address {a:#x} of the dense module is no data's"))?;
         let other = b.checked_sub(a - begin).ok_or(format!("address {b:#x}"))?;
         match self.data.insert(ent, (begin, other)) {
             None => self.data_work.push(ent),
@@ -425,7 +460,10 @@ impl Pairing<'_> {
             return Err("is no data".into());
         };
         if b % (1 << blob.align_log2) != 0 {
-            return Err(format!("{b:#x} is not aligned to {}", 1u32 << blob.align_log2));
+            return Err(format!(
+                "{b:#x} is not aligned to {}",
+                1u32 << blob.align_log2
+            ));
         }
         let ours = self.dense.memory(a.into(), blob.size());
         let theirs = self.other.memory(b.into(), blob.size());
@@ -451,7 +489,10 @@ impl Pairing<'_> {
         let text = |error: wasmparser::Error| error.to_string();
         let locals = |body: &wasmparser::FunctionBody<'_>| -> Same<Vec<_>> {
             let reader = body.get_locals_reader().map_err(text)?;
-            reader.into_iter().map(|group| group.map_err(text)).collect()
+            reader
+                .into_iter()
+                .map(|group| group.map_err(text))
+                .collect()
         };
         equal("locals", locals(a)?, locals(b)?)?;
         let mut ours = a.get_operators_reader().map_err(text)?;
@@ -507,7 +548,11 @@ impl Pairing<'_> {
             },
             (I32Const { value: a }, I32Const { value: b }) => self.constants(*a, *b),
             (I64Load8U { memarg: a }, I64Load8U { memarg: b }) if a.offset >= 1024 => {
-                equal("memory and alignment", (a.target, a.align), (b.target, b.align))?;
+                equal(
+                    "memory and alignment",
+                    (a.target, a.align),
+                    (b.target, b.align),
+                )?;
                 self.addresses(a.offset as u32, b.offset as u32)
             }
             (a, b) => equal("instruction", a, b),
@@ -548,9 +593,17 @@ impl Pairing<'_> {
                 return Err(format!("number of tables: {tables} against {others}"));
             }
         } else {
-            equal("number of tables", self.dense.tables.len(), self.other.tables.len())?;
+            equal(
+                "number of tables",
+                self.dense.tables.len(),
+                self.other.tables.len(),
+            )?;
         }
-        equal("number of tags", self.dense.tags.len(), self.other.tags.len())
+        equal(
+            "number of tags",
+            self.dense.tags.len(),
+            self.other.tags.len(),
+        )
     }
 }
 

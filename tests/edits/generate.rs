@@ -451,7 +451,10 @@ impl Generator<'_> {
             2 => {
                 let mut imported = self.defined(Kind::Global);
                 imported.retain(|name| {
-                    matches!(self.def(*name), Some(Def::ImportGlobal { mutable: false, .. }))
+                    matches!(
+                        self.def(*name),
+                        Some(Def::ImportGlobal { mutable: false, .. })
+                    )
                 });
                 let of = self.choices.pick(&imported)?;
                 match self.def(of) {
@@ -511,7 +514,10 @@ impl Generator<'_> {
         let taken = self.model.next_exports().unwrap_or_default();
         let taken = taken.iter().any(|(other, _)| *other == field);
         if taken && !(self.shape.failures && self.choices.once_in(8)) {
-            return Some(vec![Edit::Unexport(field.clone()), Edit::Export(field, name)]);
+            return Some(vec![
+                Edit::Unexport(field.clone()),
+                Edit::Export(field, name),
+            ]);
         }
         Some(vec![Edit::Export(field, name)])
     }
@@ -522,7 +528,10 @@ impl Generator<'_> {
         }
         let exports = self.model.next_exports().unwrap_or_default();
         let exports: Vec<String> = exports.into_iter().map(|(field, _)| field).collect();
-        let exports: Vec<&String> = exports.iter().filter(|field| field.starts_with('e')).collect();
+        let exports: Vec<&String> = exports
+            .iter()
+            .filter(|field| field.starts_with('e'))
+            .collect();
         let field = self.choices.pick(&exports)?;
         Some(vec![Edit::Unexport(field.clone())])
     }

@@ -21,7 +21,10 @@ pub fn check(file: &File<'_>, list: &RangeList) -> Result<(), String> {
         if !fits(file, range.reason, range.offset, end, pieces) {
             let owners: Vec<Owner> = pieces.iter().map(|piece| piece.owner).collect();
             let shown = &owners[..owners.len().min(4)];
-            return Err(format!("{place} lies in {shown:?} ({} pieces)", owners.len()));
+            return Err(format!(
+                "{place} lies in {shown:?} ({} pieces)",
+                owners.len()
+            ));
         }
     }
     Ok(())
@@ -46,7 +49,11 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
     let one = pieces.len() == 1;
     let section = first.section;
     let same_section = pieces.iter().all(|piece| piece.section == section);
-    let all: Vec<&Piece> = file.pieces.iter().filter(|piece| piece.section == section).collect();
+    let all: Vec<&Piece> = file
+        .pieces
+        .iter()
+        .filter(|piece| piece.section == section)
+        .collect();
     let whole = same_section && exact && all.len() == pieces.len();
     let within_section = |ids: &[u8]| {
         same_section
@@ -64,9 +71,9 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
             header && same_section && ((one && end == first.end) || names)
         }
         Reason::Pad => {
-            let in_pad = all.iter().all(|piece| {
-                matches!(piece.owner, Owner::Header(0) | Owner::Custom(Custom::Pad))
-            });
+            let in_pad = all
+                .iter()
+                .all(|piece| matches!(piece.owner, Owner::Header(0) | Owner::Custom(Custom::Pad)));
             same_section && in_pad && first.begin == begin
         }
         Reason::Types => same_section && exact && items_of(&[1]),
@@ -109,7 +116,11 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
 pub fn mirror(old: &[u8], list: &RangeList, new: &[u8]) -> Result<(), String> {
     if list.old_len() != old.len() as u64 || list.new_len() != new.len() as u64 {
         let lens = (list.old_len(), list.new_len());
-        return Err(format!("lengths {lens:?} for {} and {}", old.len(), new.len()));
+        return Err(format!(
+            "lengths {lens:?} for {} and {}",
+            old.len(),
+            new.len()
+        ));
     }
     let mut made = old.to_vec();
     made.resize(new.len(), 0);

@@ -92,7 +92,10 @@ fn initial(next: &Program, init: Init, refs: &[Ent]) -> Init {
         return init;
     };
     match next.def(refs[0]) {
-        Some(Def::ImportGlobal { ty: of, mutable: false }) if *of == ty => init,
+        Some(Def::ImportGlobal {
+            ty: of,
+            mutable: false,
+        }) if *of == ty => init,
         None => init,
         _ => Init::Value(ty, -9),
     }
@@ -100,7 +103,10 @@ fn initial(next: &Program, init: Init, refs: &[Ent]) -> Init {
 
 /// Whether the start function must be given up.
 pub fn start_is_wrong(model: &Model) -> bool {
-    let start = model.pending.start.and_then(|start| model.pending.def(start));
+    let start = model
+        .pending
+        .start
+        .and_then(|start| model.pending.def(start));
     start.is_some_and(|def| def.sig() != Some(0))
 }
 

@@ -179,8 +179,12 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
 fn place(program: &Program) -> Indices {
     let mut at = Indices::default();
     // Imports come first in each index space; the table of slots is the first defined one.
-    let imported = program.defined().filter(|(.., bound)| bound.def.is_import());
-    let defined = program.defined().filter(|(.., bound)| !bound.def.is_import());
+    let imported = program
+        .defined()
+        .filter(|(.., bound)| bound.def.is_import());
+    let defined = program
+        .defined()
+        .filter(|(.., bound)| !bound.def.is_import());
     let mut address = FIRST_ADDRESS;
     let mut number = |ent: Ent, kind: Kind, def: &Def, at: &mut Indices| {
         let next = |map: &mut HashMap<Ent, u32>, more: u32| {
@@ -324,7 +328,8 @@ impl Names {
         let map = |mut list: Vec<(u32, String)>| {
             list.sort_unstable();
             let mut map = we::NameMap::new();
-            list.iter().for_each(|(index, name)| map.append(*index, name));
+            list.iter()
+                .for_each(|(index, name)| map.append(*index, name));
             map
         };
         let mut names = we::NameSection::new();
@@ -376,7 +381,9 @@ impl Emit for Dense<'_> {
         self.op(we::Instruction::TableGet(self.at.slot_table));
     }
     fn address_of_data(&mut self, data: Ent, addend: i32) {
-        self.op(we::Instruction::I32Const(self.at.data[&data] as i32 + addend));
+        self.op(we::Instruction::I32Const(
+            self.at.data[&data] as i32 + addend,
+        ));
     }
     fn load_offset(&mut self, data: Ent) {
         self.op(we::Instruction::I64Load8U(we::MemArg {

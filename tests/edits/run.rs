@@ -66,7 +66,9 @@ impl Runner {
 pub fn compare(program: &Program, a: &Ran, b: &Ran, pairs: &Pairs) -> Result<(), String> {
     for ((name, a), (_, b)) in a.calls.iter().zip(&b.calls) {
         if a != b {
-            return Err(format!("{name} gave {a:?} in the dense module, {b:?} in the other"));
+            return Err(format!(
+                "{name} gave {a:?} in the dense module, {b:?} in the other"
+            ));
         }
     }
     if a.globals != b.globals {

@@ -139,7 +139,9 @@ pub fn walk(bytes: &[u8]) -> Walked<File<'_>> {
         walker.section(reader)?;
         let reached = walker.at;
         if reached != end as u64 {
-            return Err(format!("section {id} at {at:#x} owns nothing from {reached:#x} on"));
+            return Err(format!(
+                "section {id} at {at:#x} owns nothing from {reached:#x} on"
+            ));
         }
         at = end;
     }
@@ -234,7 +236,9 @@ impl<'a> Walker<'_, 'a> {
             }
             6 => {
                 let globals = self.items(GlobalSectionReader::new(reader).map_err(text)?)?;
-                globals.into_iter().try_for_each(|global| self.global(global))?;
+                globals
+                    .into_iter()
+                    .try_for_each(|global| self.global(global))?;
             }
             7 => self.file.exports = self.items(ExportSectionReader::new(reader).map_err(text)?)?,
             8 => {
@@ -294,7 +298,9 @@ impl<'a> Walker<'_, 'a> {
             let mut indices = Vec::new();
             let mut map = |names: wasmparser::NameMap<'a>| -> Walked<_> {
                 let names = names.map(|naming| {
-                    naming.map(|naming| (naming.index, naming.name)).map_err(text)
+                    naming
+                        .map(|naming| (naming.index, naming.name))
+                        .map_err(text)
                 });
                 let names = names.collect::<Walked<Vec<_>>>()?;
                 if !names.is_sorted_by(|a, b| a.0 < b.0) {
