@@ -401,8 +401,8 @@ impl Session {
             Outcome::Relinked(reason) => {
                 let count = self.seen.relinks.entry(reason.word()).or_default();
                 *count += 1;
-                if *reason == RelinkReason::Fragmented && bytes.len() < 1 << 16 {
-                    return Err("rebuilt as fragmented, but it is small".into());
+                if *reason == RelinkReason::Fragmented && self.mirror.len() < 1 << 16 {
+                    return Err("rebuilt as fragmented, but it was small".into());
                 }
             }
         }
