@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::error::Result;
-use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, position};
+use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, colours, position};
 use crate::program::{DeclId, DeclKind, TypeTable};
 use crate::whole::decode::{Decoded, ExportItem, Item, SPACES};
 use crate::whole::dense;
@@ -19,7 +19,7 @@ use crate::whole::dense;
 pub fn finish(out: &[u8]) -> Result<Vec<u8>> {
     let mut types = TypeTable::default();
     let side = Side::of(out, true, &mut types)?;
-    let order = Order::of(&side);
+    let order = Order::of(&side, &types);
     let module = select(side, order);
     dense::write(&module, &types)
 }
@@ -32,20 +32,25 @@ struct Order {
 }
 
 impl Order {
-    fn of(side: &Side) -> Order {
+    fn of(side: &Side, types: &TypeTable) -> Order {
         let mut reach = Reach {
             side,
             seen: std::array::from_fn(|space| vec![false; side.module.spaces[space].len()]),
             queue: VecDeque::new(),
             kept: Default::default(),
         };
-        for space in 0..SPACES.len() {
+        let unknown = std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
+        let colours = colours(side, &unknown, types);
+        for (space, colours) in colours.iter().enumerate() {
             let imports = side.seen(space);
-            let mut imports: Vec<(_, u32)> = imports
-                .filter_map(|at| Some((side.item((space, at)).import.as_ref()?, at)))
+            let mut imports: Vec<(_, u64, u32)> = imports
+                .filter_map(|at| {
+                    let import = side.item((space, at)).import.as_ref()?;
+                    Some((import, colours[at as usize], at))
+                })
                 .collect();
             imports.sort();
-            for (_, at) in imports {
+            for (.., at) in imports {
                 reach.reach((space, at));
             }
         }
@@ -65,23 +70,23 @@ impl Order {
             }
             reach.kept[space].sort_unstable();
         }
-        // Tables, memories and tags are kept in any case.
-        for kind in [
-            DeclKind::Table,
-            DeclKind::Memory,
-            DeclKind::Tag,
-            DeclKind::Global,
-        ] {
-            let space = position(kind);
-            for at in side.seen(space) {
-                if space != GLOBALS || !side.is_filler_global(at) {
-                    reach.reach((space, at));
-                }
+        // What nothing leads to is kept but for code and unused globals, in the order of what it says.
+        for space in 0..SPACES.len() {
+            if space == FUNCTIONS && side.is_output {
+                continue;
             }
-        }
-        if !side.is_output {
-            for at in side.seen(FUNCTIONS) {
-                reach.reach((FUNCTIONS, at));
+            let rest = side
+                .seen(space)
+                .filter(|at| !reach.seen[space][*at as usize]);
+            let mut rest: Vec<u32> = rest
+                .filter(|at| space != GLOBALS || !side.is_filler_global(*at))
+                .collect();
+            rest.sort_by_key(|at| {
+                let name = side.item((space, *at)).name.as_deref();
+                (name, colours[space][*at as usize])
+            });
+            for at in rest {
+                reach.reach((space, at));
             }
         }
         let mut kept = reach.kept;

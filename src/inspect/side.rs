@@ -1,11 +1,13 @@
 //! A module as it means, not as it is laid out: in an output of wasmend, thunks and forwarders are seen through, and the
 //! table of slots, dead functions and unused globals are not seen.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+
 use hashbrown::HashMap;
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
-use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeTable};
+use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeId, TypeTable};
 use crate::whole::decode::{Decoded, Item, SPACES, decode, space, target_space};
 use crate::whole::emit::Style;
 use crate::wire::filler::Role;
@@ -267,6 +269,97 @@ pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterat
         wasmparser::BinaryReader::new_features(content.bytes(), 0, wasmparser::WasmFeatures::all());
     let body = wasmparser::FunctionBody::new(reader);
     Some(body.get_operators_reader().ok()?.into_iter())
+}
+
+/// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
+pub(super) fn masked(content: &Content) -> Vec<(&[u8], Option<(RelocKind, Option<TypeId>)>)> {
+    let (bytes, relocs) = (content.bytes(), content.relocs());
+    let mut parts = Vec::with_capacity(relocs.len() + 1);
+    let mut at = 0;
+    for reloc in relocs {
+        let field = Some((reloc.kind, reloc.ty()));
+        parts.push((&bytes[at..reloc.offset as usize], field));
+        at = reloc.offset as usize + reloc.kind.width();
+    }
+    parts.push((&bytes[at..], None));
+    parts
+}
+
+/// How many times what a declaration refers to goes into what it is known by.
+const ROUNDS: usize = 12;
+
+/// A number for each declaration that is the same for declarations that say the same and refer to the same, in whatever
+/// file and order. Those that are known already are known by their `index`.
+pub(super) fn colours(
+    side: &Side,
+    index: &[Vec<Option<u32>>; 7],
+    types: &TypeTable,
+) -> [Vec<u64>; 7] {
+    let hasher = foldhash::fast::FixedState::default();
+    let types = type_colours(types, &hasher);
+    let mut colours: [Vec<u64>; 7] = std::array::from_fn(|space| {
+        let nodes = index[space].iter().enumerate();
+        nodes
+            .map(|(at, index)| match index {
+                Some(index) => hasher.hash_one((space, index)),
+                None => said(side.item((space, at as u32)), &types, &hasher),
+            })
+            .collect()
+    });
+    let nodes = (0..SPACES.len())
+        .flat_map(|space| (0..index[space].len()).map(move |at| (space, at as u32)));
+    let open: Vec<Node> = nodes
+        .filter(|(space, at)| index[*space][*at as usize].is_none())
+        .collect();
+    let rounds = if open.is_empty() { 0 } else { ROUNDS };
+    for _ in 0..rounds {
+        let next: Vec<u64> = open
+            .iter()
+            .map(|node| {
+                let mut state = hasher.build_hasher();
+                colours[node.0][node.1 as usize].hash(&mut state);
+                for reloc in side.item(*node).definition.content.relocs() {
+                    if let Some((space, at)) = side.target(reloc) {
+                        colours[space][at as usize].hash(&mut state);
+                    }
+                }
+                state.finish()
+            })
+            .collect();
+        for (node, colour) in open.iter().zip(next) {
+            colours[node.0][node.1 as usize] = colour;
+        }
+    }
+    colours
+}
+
+/// A number for what a declaration says, but for what it refers to.
+fn said(item: &Item, types: &[u64], hasher: &foldhash::fast::FixedState) -> u64 {
+    let mut state = hasher.build_hasher();
+    let colour = |ty: TypeId| types[ty.index()];
+    (item.definition.ty().map(colour), &item.import).hash(&mut state);
+    for (bytes, field) in masked(&item.definition.content) {
+        let field = field.map(|(kind, ty)| (kind, ty.map(colour)));
+        (bytes, field).hash(&mut state);
+    }
+    state.finish()
+}
+
+/// A number for each type that depends on its structure alone. A group refers to earlier ones only.
+fn type_colours(table: &TypeTable, hasher: &foldhash::fast::FixedState) -> Vec<u64> {
+    let mut colours: Vec<u64> = Vec::with_capacity(table.len());
+    for at in 0..table.len() as u32 {
+        let ty = TypeId(at);
+        let group = table.group_of(ty);
+        let mut state = hasher.build_hasher();
+        (at - group.first.0, &group.own).hash(&mut state);
+        for (bytes, field) in masked(&group.content) {
+            let field = field.map(|(kind, ty)| (kind, ty.map(|ty| colours[ty.index()])));
+            (bytes, field).hash(&mut state);
+        }
+        colours.push(state.finish());
+    }
+    colours
 }
 
 /// The word for a declaration of an index space.

@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashMap;
 
 use crate::error::Result;
-use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, operators, position, word};
-use crate::program::{Content, DeclKind, Relocation, Shape, TypeTable};
+use crate::inspect::side::{
+    FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, word,
+};
+use crate::program::{Content, DeclKind, Shape, TypeTable};
 use crate::whole::decode::SPACES;
 
 /// Something in which an output differs from a build.
@@ -59,24 +60,23 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
     let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
     let seen_through = b.module.identity.is_some();
-    let report = Compare::new(&a, &b).run();
+    let report = Compare::new(&a, &b, &types).run();
     if report.is_clean() || !seen_through {
         return Ok(report);
     }
     // The build can itself be an output that was the input, or one that should mean the same.
     let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
-    let other = Compare::new(&a, &b).run();
+    let other = Compare::new(&a, &b, &types).run();
     Ok(if other.is_clean() { other } else { report })
 }
 
-/// How many times what a declaration refers to goes into what it is known by.
-const ROUNDS: usize = 12;
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
 
 struct Compare<'a> {
     a: &'a Side,
     b: &'a Side,
+    types: &'a TypeTable,
     /// Which declaration of the build each one of the output is, and the reverse.
     of_a: [Vec<Option<u32>>; 7],
     of_b: [Vec<Option<u32>>; 7],
@@ -85,12 +85,13 @@ struct Compare<'a> {
 }
 
 impl<'a> Compare<'a> {
-    fn new(a: &'a Side, b: &'a Side) -> Self {
+    fn new(a: &'a Side, b: &'a Side, types: &'a TypeTable) -> Self {
         let none =
             |side: &Side| std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
         Compare {
             a,
             b,
+            types,
             of_a: none(a),
             of_b: none(b),
             queue: VecDeque::new(),
@@ -182,13 +183,7 @@ impl<'a> Compare<'a> {
     }
 
     fn looks_same(&self, a: Node, b: Node) -> bool {
-        masked(
-            self.a.item(a).definition.content.bytes(),
-            self.a.item(a).definition.content.relocs(),
-        ) == masked(
-            self.b.item(b).definition.content.bytes(),
-            self.b.item(b).definition.content.relocs(),
-        )
+        masked(&self.a.item(a).definition.content) == masked(&self.b.item(b).definition.content)
     }
 
     fn exports(&mut self) {
@@ -274,9 +269,7 @@ impl<'a> Compare<'a> {
         if types_differ {
             return self.differ(label(self.b, node_b), "has another type");
         }
-        if masked(a.content.bytes(), a.content.relocs())
-            != masked(b.content.bytes(), b.content.relocs())
-        {
+        if masked(&a.content) != masked(&b.content) {
             let how = if node_b.0 == FUNCTIONS && item_b.import.is_none() {
                 differing_code(&a.content, &b.content)
             } else {
@@ -300,8 +293,8 @@ impl<'a> Compare<'a> {
             let pairs = self.of_b[space].iter().enumerate();
             pairs.map(|(at, other)| other.map(|_| at as u32)).collect()
         });
-        let colours_a = colours(self.a, &self.of_a);
-        let colours_b = colours(self.b, &of_build);
+        let colours_a = colours(self.a, &self.of_a, self.types);
+        let colours_b = colours(self.b, &of_build, self.types);
         for space in 0..SPACES.len() {
             let mut candidates: HashMap<u64, Vec<u32>> = HashMap::new();
             let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
@@ -395,72 +388,6 @@ impl<'a> Compare<'a> {
             self.differ("custom sections", "are not those of the build");
         }
     }
-}
-
-/// A number for each declaration that is the same for declarations that say the same and refer to the same. Those that
-/// are paired already are known by the build's `index`.
-fn colours(side: &Side, index: &[Vec<Option<u32>>; 7]) -> [Vec<u64>; 7] {
-    let hasher = foldhash::fast::FixedState::default();
-    let mut colours: [Vec<u64>; 7] = std::array::from_fn(|space| {
-        let nodes = index[space].iter().enumerate();
-        nodes
-            .map(|(at, index)| match index {
-                Some(index) => hasher.hash_one((space, index)),
-                None => {
-                    let item = side.item((space, at as u32));
-                    let content = &item.definition.content;
-                    let said = masked(content.bytes(), content.relocs());
-                    hasher.hash_one((item.definition.ty(), &item.import, said))
-                }
-            })
-            .collect()
-    });
-    let nodes = (0..SPACES.len())
-        .flat_map(|space| (0..index[space].len()).map(move |at| (space, at as u32)));
-    let open: Vec<Node> = nodes
-        .filter(|(space, at)| index[*space][*at as usize].is_none())
-        .collect();
-    let rounds = if open.is_empty() { 0 } else { ROUNDS };
-    for _ in 0..rounds {
-        let next: Vec<u64> = open
-            .iter()
-            .map(|node| {
-                let mut state = hasher.build_hasher();
-                colours[node.0][node.1 as usize].hash(&mut state);
-                for reloc in side.item(*node).definition.content.relocs() {
-                    if let Some((space, at)) = side.target(reloc) {
-                        colours[space][at as usize].hash(&mut state);
-                    }
-                }
-                state.finish()
-            })
-            .collect();
-        for (node, colour) in open.iter().zip(next) {
-            colours[node.0][node.1 as usize] = colour;
-        }
-    }
-    colours
-}
-
-/// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
-fn masked<'c>(
-    bytes: &'c [u8],
-    relocs: &'c [Relocation],
-) -> Vec<(
-    &'c [u8],
-    Option<(crate::program::RelocKind, Option<crate::program::TypeId>)>,
-)> {
-    let mut parts = Vec::with_capacity(relocs.len() + 1);
-    let mut at = 0;
-    for reloc in relocs {
-        parts.push((
-            &bytes[at..reloc.offset as usize],
-            Some((reloc.kind, reloc.ty())),
-        ));
-        at = reloc.offset as usize + reloc.kind.width();
-    }
-    parts.push((&bytes[at..], None));
-    parts
 }
 
 /// What messages call a declaration.
