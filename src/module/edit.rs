@@ -111,6 +111,17 @@ impl Module {
             .define(id, DeclKind::Data, Definition { content, shape })
     }
 
+    /// Gives a declaration of data a fixed address, such as the end of a stack: it takes no space.
+    ///
+    /// # Errors
+    /// If `id` is not data.
+    pub fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
+        let content = Content::new(Vec::new(), Vec::new())?;
+        let shape = Shape::Address(address);
+        self.program
+            .define(id, DeclKind::Data, Definition { content, shape })
+    }
+
     /// Defines or redefines a global.
     ///
     /// # Errors

@@ -115,7 +115,11 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
                 continue;
             }
             DeclKind::Data => {
-                data.push(id);
+                if let Shape::Address(address) = definition.shape {
+                    layout.set_place(id, Place::Data { address, cap: 0 });
+                } else {
+                    data.push(id);
+                }
                 continue;
             }
             DeclKind::Global => Place::Global(layout.globals.append(len, Some(id))),

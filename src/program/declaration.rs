@@ -74,6 +74,8 @@ pub(crate) enum Shape {
         size: u64,
         memory: DeclId,
     },
+    /// Data at an address that is given: it takes no space.
+    Address(u64),
     /// A whole entry of the element section.
     ElementSegment,
     /// A whole entry of the data section.
