@@ -71,7 +71,10 @@ impl Order {
             reach.kept[space].sort_unstable();
         }
         // What nothing leads to is kept but for code and unused globals, in the order of what it says.
-        for space in 0..SPACES.len() {
+        for space in (0..SPACES.len())
+            .filter(|space| *space != FUNCTIONS)
+            .chain([FUNCTIONS])
+        {
             if space == FUNCTIONS && side.is_output {
                 continue;
             }
