@@ -21,6 +21,8 @@ impl Planner<'_> {
         occupant: Occupant,
         name: Option<&str>,
     ) -> Planned<Ordinal> {
+        // Whatever stands there must leave room for a dead function.
+        let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
         if functions.dead_bytes() > 1 << 16
