@@ -3,6 +3,7 @@
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod error;
+pub mod inspect;
 mod layout;
 pub mod module;
 pub mod output;
