@@ -18,6 +18,36 @@ fn main() {
     std::fs::create_dir_all(&dir).unwrap();
     let mut all = vec![];
     let mut w = vec![];
+    if std::env::var("RELINK").is_ok() {
+        let path = dir.join("o.wasm");
+        let mut m = Module::create(
+            &path,
+            ModuleOptions {
+                redirect: Redirect::Table,
+                ..Default::default()
+            },
+        )
+        .unwrap();
+        let style = m.body_style();
+        let ids: Vec<_> = (0..n)
+            .map(|i| {
+                m.declare(DeclKind::Function, &format!("function_{i}"))
+                    .unwrap()
+            })
+            .collect();
+        for (i, id) in ids.iter().enumerate() {
+            let f = body(style, i as i32, 36, (i > 0).then(|| ids[i * 7919 % n]));
+            m.define_function(*id, f).unwrap();
+        }
+        m.commit().unwrap();
+        for _ in 0..60 {
+            m.request_relink();
+            let p = m.commit().unwrap();
+            all.push(p.phases.total());
+            println!("{:?}", p.phases);
+        }
+        return;
+    }
     for r in 0..11 {
         let path = dir.join("o.wasm");
         let mut m = Module::create(

@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wasmend::output::{How, Output, OutputOptions};
-use wasmend::{RangeList, Reason};
+
+use versions::generation;
+
+#[path = "crash/versions.rs"]
+mod versions;
 
 const COMMITS: u64 = if cfg!(feature = "crash-tests") {
     10_000
@@ -15,52 +19,6 @@ const COMMITS: u64 = if cfg!(feature = "crash-tests") {
     500
 };
 const LEN: usize = 40_000;
-/// Generation and checksum, at the end of the file.
-const TRAILER: usize = 8 + 32;
-
-/// The generation of a version, if it is one: its last bytes are a checksum of all others.
-fn generation(contents: &[u8]) -> Option<u64> {
-    let (body, sum) = contents.split_at_checked(contents.len().checked_sub(32)?)?;
-    if blake3::hash(body).as_bytes() != sum {
-        return None;
-    }
-    Some(u64::from_le_bytes(
-        body[body.len() - 8..].try_into().unwrap(),
-    ))
-}
-
-fn seal(contents: &mut [u8], generation: u64) {
-    let sum_at = contents.len() - 32;
-    contents[sum_at - 8..sum_at].copy_from_slice(&generation.to_le_bytes());
-    let sum = blake3::hash(&contents[..sum_at]);
-    contents[sum_at..].copy_from_slice(sum.as_bytes());
-}
-
-/// The ranges of one commit: three places all over the file, and the trailer. Some versions grow or shrink it.
-fn next(contents: &mut Vec<u8>, generation: u64) -> RangeList {
-    let mut patch = RangeList::new(contents.len() as u64);
-    let new_len = if generation % 50 == 0 {
-        LEN + (generation as usize * 37) % 9000
-    } else {
-        contents.len()
-    };
-    let whole_tail = new_len.min(contents.len()) - TRAILER;
-    contents.resize(new_len, 0);
-    let third = whole_tail / 3;
-    for (part, len) in [300, 16, 8].into_iter().enumerate() {
-        let offset =
-            part * third + (generation as usize).wrapping_mul(2_654_435_761) % (third - len);
-        contents[offset..offset + len].fill(generation as u8);
-        patch.push(offset as u64, &contents[offset..offset + len], Reason::Data);
-    }
-    // Where the old trailer stood, and up to the new one.
-    contents[whole_tail..].fill(0);
-    seal(contents, generation);
-    patch.push(whole_tail as u64, &contents[whole_tail..], Reason::Identity);
-    patch.finish(new_len as u64);
-    patch
-}
-
 fn by_read(path: &Path, pause: Duration) -> Option<u64> {
     let mut file = File::open(path).unwrap();
     let mut contents = Vec::new();
@@ -82,7 +40,7 @@ fn by_mapping(path: &Path, pause: Duration) -> Option<u64> {
     let map = unsafe { memmap2::Mmap::map(&File::open(path).unwrap()).unwrap() };
     let first = generation(&map);
     std::thread::sleep(pause);
-    let second = generation(&map.to_vec());
+    let second = generation(&map);
     assert_eq!(first, second, "a version changed under its reader");
     second
 }
@@ -92,14 +50,8 @@ fn no_reader_sees_a_torn_version() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.wasm");
     let mut output = Output::file(&path, OutputOptions::default()).unwrap();
-    let mut contents = vec![7; LEN];
-    seal(&mut contents, 0);
-    output
-        .publish_whole(LEN as u64, |bytes| {
-            bytes.copy_from_slice(&contents);
-            Ok(())
-        })
-        .unwrap();
+    let mut contents = versions::whole(LEN, 0);
+    versions::publish_whole(&mut output, &contents).unwrap();
 
     let stop = AtomicBool::new(false);
     let mut ways = [0u64; 2];
@@ -129,8 +81,14 @@ fn no_reader_sees_a_torn_version() {
             if readers.iter().any(|reader| reader.is_finished()) {
                 break;
             }
+            // Some versions grow or shrink the file.
+            let len = if generation % 50 == 0 {
+                LEN + (generation as usize * 37) % 9000
+            } else {
+                contents.len()
+            };
             let published = output
-                .publish_patch(next(&mut contents, generation))
+                .publish_patch(versions::patch(&mut contents, generation, len))
                 .unwrap();
             ways[usize::from(published.how == How::FreshCopy)] += 1;
         }

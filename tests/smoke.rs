@@ -63,3 +63,98 @@ fn smoke() {
         }
     }
 }
+
+#[test]
+fn overhead() {
+    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
+        let mut m = Module::in_memory(ModuleOptions {
+            redirect,
+            ..Default::default()
+        })
+        .unwrap();
+        let n = 2000;
+        let ids: Vec<_> = (0..n)
+            .map(|i| {
+                m.declare(DeclKind::Function, &format!("function_number_{i}"))
+                    .unwrap()
+            })
+            .collect();
+        let mut seed = 1u64;
+        let mut rnd = move |k: u64| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) % k
+        };
+        let size = |r: u64| -> usize {
+            (match r % 10 {
+                0 => 1000,
+                1..=3 => 200,
+                _ => 40,
+            }) * (1 + (r as usize / 10) % 3)
+        };
+        let mk = |m: &Module, k: u64, s: usize, i: usize, ids: &[DeclId]| {
+            let mut b = FunctionBuilder::new(m.body_style(), &[ValType::I32], &[ValType::I32]);
+            b.op(&I::LocalGet(0));
+            for i in 0..s / 3 {
+                b.op(&I::I32Const(i as i32 % 50)).op(&I::I32Add);
+            }
+            b.call(
+                ids[if k % 3 == 0 {
+                    0
+                } else {
+                    (i * 31 + k as usize) % ids.len()
+                }],
+                &[ValType::I32],
+                &[ValType::I32],
+            );
+            b.finish().unwrap()
+        };
+        for i in 0..n {
+            let r = rnd(1000);
+            let f = mk(&m, r, size(r), i, &ids);
+            m.define_function(ids[i], f).unwrap();
+        }
+        m.commit().unwrap();
+        let mut over = vec![];
+        for _ in 0..3000 {
+            let i = rnd(n as u64) as usize;
+            let r = rnd(1000);
+            let s = size(r);
+            let f = mk(&m, r, s, i, &ids);
+            m.define_function(ids[i], f).unwrap();
+            let p = m.commit().unwrap();
+            let Some(rs) = p.ranges() else {
+                println!("{:?}", p.relink_reason());
+                continue;
+            };
+            let body = s as i64 / 3 * 3 + 20;
+            let o = rs.bytes() as i64 - body;
+            if o > 256
+                && rs.iter().all(|(r, _)| r.reason != Reason::MakeRoom)
+                && over.len() < 100000
+            {
+                print!("{o} over {body}:");
+                for (r, _) in rs.iter().take(14) {
+                    print!(" {}+{}", r.reason, r.len);
+                }
+                println!(" ..{}", rs.len());
+            }
+            over.push(o);
+            if over.len() % 50 == 0 {
+                let b = m.bytes().unwrap();
+                wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+                    .validate_all(&b)
+                    .unwrap();
+            }
+        }
+        over.sort();
+        println!(
+            "{redirect:?} median {} p90 {} p99 {} max {}",
+            over[over.len() / 2],
+            over[over.len() * 9 / 10],
+            over[over.len() * 99 / 100],
+            over[over.len() - 1]
+        );
+    }
+}

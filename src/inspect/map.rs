@@ -70,14 +70,27 @@ pub enum FunctionRole {
     Thunk,
     /// Calls a function at its new place.
     Forwarder,
-    /// Is called by nobody: room for another function, or where unused slots point.
+    /// Code that nothing in the module reaches: what a function left behind when it moved, or a function that is never
+    /// called.
+    Unreached,
+    /// Filler: room for another function, or where unused slots point.
     Dead,
 }
 
 impl FunctionRole {
     /// All roles.
-    pub const ALL: [FunctionRole; 4] =
-        [FunctionRole::Body, FunctionRole::Thunk, FunctionRole::Forwarder, FunctionRole::Dead];
+    pub const ALL: [FunctionRole; 5] = [
+        FunctionRole::Body,
+        FunctionRole::Thunk,
+        FunctionRole::Forwarder,
+        FunctionRole::Unreached,
+        FunctionRole::Dead,
+    ];
+
+    /// Whether the module does without it.
+    pub fn is_room(self) -> bool {
+        matches!(self, FunctionRole::Unreached | FunctionRole::Dead)
+    }
 
     /// The word used in listings and in JSON.
     pub fn word(self) -> &'static str {
@@ -85,6 +98,7 @@ impl FunctionRole {
             FunctionRole::Body => "body",
             FunctionRole::Thunk => "thunk",
             FunctionRole::Forwarder => "forwarder",
+            FunctionRole::Unreached => "unreached",
             FunctionRole::Dead => "dead",
         }
     }
@@ -99,11 +113,12 @@ pub struct FunctionEntry {
     pub offset: u64,
     /// Length of the entry in bytes, size field included.
     pub len: u64,
-    /// Bytes at its end that only fill the place; for a dead function, the whole entry.
+    /// Bytes that only fill the place, at its end; for a function that the module does without, the whole entry.
     pub filler: u64,
     /// What it is for.
     pub role: FunctionRole,
-    /// What the name section calls it. A dead function has none, whatever the section still holds.
+    /// What the name section calls it. A dead function has none, whatever the section still holds; unreached code still has
+    /// the name that it had.
     pub name: Option<String>,
     /// How many call sites, exports and start functions name the index.
     pub callers: u32,
@@ -199,7 +214,7 @@ impl Map {
     }
 
     /// The functions of each role, those that there are none of included.
-    pub fn roles(&self) -> [RoleTotal; 4] {
+    pub fn roles(&self) -> [RoleTotal; 5] {
         FunctionRole::ALL.map(|role| {
             let mut total = RoleTotal { role, count: 0, bytes: 0, filler: 0 };
             for function in self.functions.iter().filter(|function| function.role == role) {
@@ -334,6 +349,11 @@ struct Reader<'a> {
     globals: Vec<Item>,
     function_entries: Vec<Item>,
     functions: Vec<FunctionEntry>,
+    /// The functions that code names, and for each defined function where those that it names end.
+    callees: Vec<u32>,
+    callees_end: Vec<usize>,
+    /// The functions that are reached from outside the code.
+    roots: Vec<u32>,
     /// Offset of the section that the names are from.
     names_at: Option<u64>,
     names: Vec<NameEntry<'a>>,
@@ -626,6 +646,10 @@ impl<'a> Reader<'a> {
             let function = entry.index.checked_sub(first).and_then(|at| self.functions.get_mut(at as usize));
             match function {
                 Some(function) if function.role == FunctionRole::Dead => name_slack += entry.len,
+                Some(function) if function.role == FunctionRole::Unreached => {
+                    function.name = Some(name.to_owned());
+                    name_slack += entry.len;
+                }
                 Some(function) => {
                     function.name = Some(name.to_owned());
                     name_slack += (entry.name.len() - name.len()) as u64;
@@ -698,7 +722,7 @@ impl<'a> Reader<'a> {
 
     fn dead_entries(&self) -> u64 {
         let functions = self.functions.iter().zip(&self.function_entries);
-        functions.filter(|(function, _)| function.role == FunctionRole::Dead).map(|(_, entry)| entry.len).sum()
+        functions.filter(|(function, _)| function.role.is_room()).map(|(_, entry)| entry.len).sum()
     }
 
     fn unused_globals(&self) -> u64 {

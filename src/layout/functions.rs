@@ -173,7 +173,7 @@ impl FunctionSpace {
         len: u32,
         occupant: Occupant,
         fits: impl Fn(Ordinal) -> bool,
-    ) -> Option<Ordinal> {
+    ) -> Option<(Ordinal, Occupant)> {
         let limit = len + len / 4 + 32;
         for class in class_of(len)..=class_of(limit) {
             let list = &self.free[class];
@@ -188,8 +188,9 @@ impl FunctionSpace {
                 });
             if let Some((at, &ordinal)) = found {
                 self.free[class].swap_remove(at);
+                let prior = self.slots[ordinal.index()].occupant;
                 self.occupy(ordinal, occupant);
-                return Some(ordinal);
+                return Some((ordinal, prior));
             }
         }
         None
@@ -237,6 +238,16 @@ impl FunctionSpace {
         } else {
             self.free[class_of(slot.cap)].push(ordinal);
         }
+    }
+
+    /// Gives a slot up but leaves the code in it, now known as `remains`, until the slot is reused.
+    pub(crate) fn leave(&mut self, ordinal: Ordinal, remains: DeclId) {
+        let slot = self.slots[ordinal.index()];
+        self.counts.dead_bytes += u64::from(slot.cap);
+        let occupant = Occupant::Body(remains);
+        self.slots
+            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+        self.free[class_of(slot.cap)].push(ordinal);
     }
 
     /// Gives up the first ordinal for a new import. It must be vacant.

@@ -113,7 +113,7 @@ impl SectionKind {
             // A pad here is what stands between an edit and a relink: it lasts for dozens of functions at least.
             Type | Function | Element => 256 + len / 8,
             Global | Export | Import => 64 + len / 16,
-            Code => 512 + len / 32,
+            Code => 1024 + len / 24,
             Data => 64 + len / 64,
             Name => 256 + len / 16,
             // One of the last three stands before the code, which grows to the front when an import goes away.
@@ -306,7 +306,8 @@ impl Sections {
     fn wanted(&self, kind: SectionKind) -> u64 {
         let place = self.get(kind);
         let len = place.end - place.begin;
-        kind.pad(len) + len / 8
+        // Geometric, so that the moves cost little per byte that the section grows by.
+        kind.pad(len) + len / 6 + 2048
     }
 
     /// Where the next section that is there begins, if one is.

@@ -65,10 +65,11 @@ impl SlotSpace {
         slot
     }
 
-    /// A slot for `owner`; grows geometrically if there is none.
+    /// A slot for `owner`; grows the segment if there is none.
     pub(crate) fn take(&mut self, owner: DeclId) -> Slot {
         if self.free.is_empty() {
-            self.grow((self.len() / 8).max(8));
+            // A few at a time: each is written, and counts for the patch that needs the first of them.
+            self.grow(4);
         }
         let slot = self.free.pop().expect("grown just now");
         self.owners.set((slot.0 - BASE) as usize, Some(owner));

@@ -12,7 +12,7 @@ use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Pending, References};
+use crate::program::{Checked, DeclId, DeclKind, Export, Pending, Program, References};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -110,6 +110,8 @@ struct Done {
     moved: Moved,
     identity: Identity,
     published: Published,
+    left: Vec<(DeclId, DeclId)>,
+    gone: Vec<DeclId>,
 }
 
 /// Measures consecutive phases.
@@ -149,7 +151,9 @@ impl Module {
             (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
+                    self.program.keep_remains(&done.left, &done.gone);
                     let changed = self.make_current(checked, false);
+                    self.index_remains(&done.left);
                     phases.finish = watch.lap();
                     let mut patch =
                         self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
@@ -160,6 +164,7 @@ impl Module {
             },
         };
         self.rebuild(&checked, &mut watch, &mut phases)?;
+        self.program.forget_all_remains();
         let changed = self.make_current(checked, true);
         phases.finish = watch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
@@ -199,6 +204,7 @@ impl Module {
         watch: &mut Watch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
+        self.program.reserve_remains(self.program.dirty.len())?;
         let Some(layout) = &mut self.layout else {
             return Ok(Err(RelinkReason::First));
         };
@@ -249,6 +255,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout,
+            left: &writes.left,
         };
         let (ranges, identity) =
             write_patch(encoder, &before, &writes, &extra, old_len, self.identity);
@@ -268,6 +275,8 @@ impl Module {
                     moved,
                     identity,
                     published,
+                    left: writes.left,
+                    gone: writes.gone,
                 }))
             }
             Err(error) => {
@@ -311,6 +320,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
+            left: &[],
         };
         let place = layout.sections.get(SectionKind::Identity);
         let identity = self.identity;
@@ -372,11 +382,19 @@ impl Module {
             Encoder {
                 program: &self.program,
                 layout: &layout,
+                left: &[],
             },
             &extra,
             &mut out,
         );
         Ok(out)
+    }
+
+    /// Notes what the code refers to that functions left behind.
+    fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
+        for &(_, remains) in left {
+            index_targets(&self.program, &mut self.references, remains);
+        }
     }
 
     /// Makes pending edits current after they were published; returns how many declarations changed.
@@ -389,21 +407,7 @@ impl Module {
             .finish_commit(checked.exports, |removed| references.forget(removed));
         if !rebuilt {
             for source in defined {
-                let Some(definition) = &self.program.decl(source).current else {
-                    continue;
-                };
-                let mut last = None;
-                for target in definition
-                    .content
-                    .relocs()
-                    .iter()
-                    .filter_map(|reloc| reloc.decl())
-                {
-                    if last != Some(target) {
-                        self.references.add(&self.program, source, target);
-                        last = Some(target);
-                    }
-                }
+                index_targets(&self.program, &mut self.references, source);
             }
         }
         if new_exports || rebuilt {
@@ -420,7 +424,26 @@ impl Module {
     }
 }
 
-fn all_data(program: &crate::program::Program) -> Vec<DeclId> {
+/// Adds what a declaration refers to now to the reference index.
+fn index_targets(program: &Program, references: &mut References, source: DeclId) {
+    let Some(definition) = &program.decl(source).current else {
+        return;
+    };
+    let mut last = None;
+    for target in definition
+        .content
+        .relocs()
+        .iter()
+        .filter_map(|reloc| reloc.decl())
+    {
+        if last != Some(target) {
+            references.add(program, source, target);
+            last = Some(target);
+        }
+    }
+}
+
+fn all_data(program: &Program) -> Vec<DeclId> {
     let data = program
         .iter()
         .filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());

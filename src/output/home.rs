@@ -105,7 +105,10 @@ impl Home {
 
     /// Reopens the folders and the lock if somebody removed or replaced them. True if it had to.
     pub(super) fn refresh(&mut self, options: &OutputOptions) -> Result<bool> {
-        if self.stands() {
+        let stands = self
+            .stands()
+            .map_err(|error| Error::io("cannot look at the output's folder", &self.path, &error))?;
+        if stands {
             return Ok(false);
         }
         let path = self.path.clone();
@@ -118,26 +121,18 @@ impl Home {
     }
 
     /// Whether the paths still lead to the folders and the lock that are held.
-    fn stands(&self) -> bool {
-        let same = |held: &File, found: std::result::Result<Stat, Errno>| match (
-            Identity::of_file(held),
-            found,
-        ) {
-            (Ok(held), Ok(found)) => held.same_file(&Identity::of_stat(&found)),
-            _ => false,
+    fn stands(&self) -> io::Result<bool> {
+        let same = |held: &File, found: Option<Stat>| {
+            let held = Identity::of_file(held)?;
+            io::Result::Ok(found.is_some_and(|found| held.same_file(&Identity::of_stat(&found))))
         };
-        same(&self.folder, rustix::fs::stat(&self.folder_path))
-            && same(
-                &self.state,
-                rustix::fs::statat(&self.folder, STATE_FOLDER, AtFlags::SYMLINK_NOFOLLOW),
-            )
+        let folder = missing_is_none(rustix::fs::stat(&self.folder_path))?;
+        Ok(same(&self.folder, folder)?
+            && same(&self.state, stat_at(&self.folder, STATE_FOLDER)?)?
             && match &self.lock {
-                Some(lock) => same(
-                    lock,
-                    rustix::fs::statat(&self.state, &self.names.lock, AtFlags::SYMLINK_NOFOLLOW),
-                ),
+                Some(lock) => same(lock, stat_at(&self.state, &self.names.lock)?)?,
                 None => true,
-            }
+            })
     }
 
     /// The visible file's metadata, if there is one.
@@ -290,9 +285,15 @@ fn open_at(folder: impl AsFd, name: &CStr, flags: OFlags) -> std::result::Result
 }
 
 fn stat_at(folder: impl AsFd, name: &CStr) -> std::result::Result<Option<Stat>, Errno> {
-    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+    missing_is_none(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+fn missing_is_none(
+    found: std::result::Result<Stat, Errno>,
+) -> std::result::Result<Option<Stat>, Errno> {
+    match found {
         Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let defined = || {
         program
             .iter()
+            .filter(|(_, decl)| !decl.remains)
             .filter_map(|(id, decl)| decl.next().map(|definition| (id, decl, definition)))
     };
 
@@ -184,7 +185,7 @@ fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
     let mut address_taken = vec![false; program.capacity()];
     let mut uses = UseDeltas::new();
     for (root, decl) in program.iter() {
-        if decl.owner.is_some() {
+        if decl.owner.is_some() || decl.remains {
             continue;
         }
         uses.clear();
@@ -201,6 +202,9 @@ fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
         add(decl.next());
         for member in &decl.members {
             let member = program.decl(*member);
+            if member.remains {
+                continue;
+            }
             edits = edits.max(member.edits);
             add(member.next());
         }
@@ -264,7 +268,7 @@ fn place_functions(
     }
     let functions = || {
         program.iter().filter_map(|(id, decl)| {
-            let definition = decl.next().filter(|definition| definition.is_body())?;
+            let definition = decl.next().filter(|next| next.is_body() && !decl.remains)?;
             Some((id, decl, definition))
         })
     };

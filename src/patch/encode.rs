@@ -17,14 +17,24 @@ pub(crate) const SIZE: usize = leb::WIDE32;
 pub(crate) struct Encoder<'a> {
     pub(crate) program: &'a Program,
     pub(crate) layout: &'a Layout,
+    /// Functions that leave their code behind in this commit, and what stands for that code.
+    pub(crate) left: &'a [(DeclId, DeclId)],
 }
 
 impl<'a> Encoder<'a> {
     fn next(&self, id: DeclId) -> &'a Definition {
-        self.program
-            .decl(id)
-            .next()
-            .expect("what is placed is defined")
+        let next = || self.program.decl(id).next();
+        let left = || {
+            let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
+            self.program.decl(*origin).current.as_ref()
+        };
+        next().or_else(left).expect("what is placed is defined")
+    }
+
+    /// The declaration whose types `id` shares.
+    fn root(&self, id: DeclId) -> DeclId {
+        let origin = self.left.iter().find(|(_, remains)| *remains == id);
+        self.program.root(origin.map_or(id, |(origin, _)| *origin))
     }
 
     /// The value of a relocation's field; negative values only for addends.
@@ -85,7 +95,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes a declaration's bytes with their relocations resolved.
     pub(crate) fn decl(&self, id: DeclId, out: &mut [u8]) {
-        self.content(self.program.root(id), &self.next(id).content, out);
+        self.content(self.root(id), &self.next(id).content, out);
     }
 
     /// The type index in an ordinal's entry of the function section.
@@ -96,7 +106,7 @@ impl<'a> Encoder<'a> {
                 let ty = self.next(id).ty().expect("a function has a type");
                 self.layout
                     .types
-                    .index(self.program.root(id), ty)
+                    .index(self.root(id), ty)
                     .expect("the type was counted")
             }
         }
@@ -113,7 +123,7 @@ impl<'a> Encoder<'a> {
             Occupant::Body(id) => {
                 let content = &self.next(id).content;
                 out.resize(content.len(), 0);
-                self.content(self.program.root(id), content, out);
+                self.content(self.root(id), content, out);
                 out.pop();
                 return;
             }
@@ -164,7 +174,7 @@ impl<'a> Encoder<'a> {
             Occupant::Body(id) => {
                 let definition = self.next(id);
                 let len = definition.content.len();
-                self.content(self.program.root(id), &definition.content, &mut out[..len]);
+                self.content(self.root(id), &definition.content, &mut out[..len]);
                 if len == out.len() {
                     return;
                 }
@@ -246,6 +256,14 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// Writes the entry of the table of slots: `funcref`, minimum and maximum; equal, which engines make the best of.
+    pub(crate) fn slot_table(&self, out: &mut [u8]) {
+        let entries = u64::from(self.layout.slots.table_len());
+        out[..2].copy_from_slice(&[0x70, 0x01]);
+        leb::write_unsigned(&mut out[2..7], entries);
+        leb::write_unsigned(&mut out[7..12], entries);
+    }
+
     /// Writes the tables, memories or tags.
     fn entities(&self, ids: &[DeclId], out: &mut [u8]) {
         let mut at = 0;
@@ -254,11 +272,7 @@ impl<'a> Encoder<'a> {
             let len = entity_len(definition);
             let out = &mut out[at..at + len];
             if definition.shape == Shape::SlotTable {
-                // `funcref`, minimum and maximum; equal, which engines make the best of.
-                let entries = u64::from(self.layout.slots.table_len());
-                out[..2].copy_from_slice(&[0x70, 0x01]);
-                leb::write_unsigned(&mut out[2..7], entries);
-                leb::write_unsigned(&mut out[7..12], entries);
+                self.slot_table(out);
             } else {
                 self.decl(id, out);
             }
@@ -302,7 +316,7 @@ impl<'a> Encoder<'a> {
     pub(crate) fn data(&self, id: DeclId, out: &mut [u8]) {
         let definition = self.next(id);
         let len = definition.content.len();
-        self.content(self.program.root(id), &definition.content, &mut out[..len]);
+        self.content(self.root(id), &definition.content, &mut out[..len]);
         out[len..].fill(0);
     }
 
@@ -517,10 +531,13 @@ pub(crate) fn entry_len(name: &str) -> u64 {
     5 + name.len() as u64 + 1 + 5
 }
 
+/// Bytes of the entry of the table of slots.
+pub(crate) const SLOT_TABLE_LEN: usize = 12;
+
 /// Bytes of a table's, memory's or tag's entry.
 pub(crate) fn entity_len(definition: &Definition) -> usize {
     if definition.shape == Shape::SlotTable {
-        12
+        SLOT_TABLE_LEN
     } else {
         definition.content.len()
     }

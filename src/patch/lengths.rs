@@ -47,7 +47,7 @@ pub(crate) fn entry_len(content_len: usize) -> u32 {
 /// Slack of a declaration's code: none until it has changed, then in proportion, within what a patch may cost.
 pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
     if decl.edits > 0 || changing {
-        (len / 4).clamp(16, 64)
+        (len / 4).clamp(8, 32)
     } else {
         0
     }

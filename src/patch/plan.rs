@@ -20,7 +20,9 @@ use crate::patch::lengths::{
 };
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
-use crate::program::{Checked, DeclId, DeclKind, Definition, Pending, Program, References, Shape};
+use crate::program::{
+    Checked, DeclId, DeclKind, Definition, Pending, Program, References, RelocKind, Shape,
+};
 
 /// Why there is no plan.
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl From<ReserveFull> for Stop {
         Stop::Relink(RelinkReason::ReserveFull)
     }
 }
+
+/// Code of up to this many bytes is not left behind but filled.
+const SMALL_REMAINS: u32 = 160;
+/// More unused bytes than this are not filled: the body goes to a place that fits it better.
+const MOST_FILLER: u32 = 480;
 
 type Planned<T = ()> = Result<T, Stop>;
 
@@ -90,6 +97,12 @@ pub(crate) struct Writes {
     pub(crate) whole: BTreeSet<SectionKind>,
     /// Names other than functions', if they changed or moved.
     pub(crate) names_tail: Option<Vec<u8>>,
+    /// Functions that leave their code behind, and what stands for that code from now on.
+    pub(crate) left: Vec<(DeclId, DeclId)>,
+    /// What stood for code that was left behind and is overwritten now.
+    pub(crate) gone: Vec<DeclId>,
+    /// References in code that is left behind in this commit, to what moved: the slot, and which of the relocations.
+    pub(crate) left_sites: Vec<(Ordinal, DeclId, u32)>,
     /// Functions whose code went to another place.
     pub(crate) moved_bodies: u32,
     /// Functions whose code was replaced in its place.
@@ -114,6 +127,10 @@ struct Planner<'a> {
     writes: Writes,
     /// Declarations whose index or address is another one now.
     moved: BTreeSet<DeclId>,
+    /// Functions whose code will move and can stay behind as it is.
+    leaving: BTreeSet<DeclId>,
+    /// How many of the spare declarations for remains are taken.
+    leaves: usize,
 }
 
 /// Plans the pending edits as a patch.
@@ -123,9 +140,13 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
         layout,
         writes: Writes::default(),
         moved: BTreeSet::new(),
+        leaving: BTreeSet::new(),
+        leaves: 0,
     };
     let slots = planner.layout.slots.len();
+    planner.find_leaving();
     planner.count_types()?;
+    planner.bury_dependent_remains()?;
     let dirty = &from.program.dirty;
     for &id in dirty {
         if matches!(from.program.decl(id).pending, Pending::Remove) {
@@ -140,6 +161,7 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     for &id in dirty {
         planner.place_slots(id);
     }
+    planner.release_unused_leaving()?;
     planner.follow_moved();
     planner.grow_slots(slots);
     planner.measure();
@@ -171,7 +193,11 @@ impl<'a> Planner<'a> {
                 roots.push((root, UseDeltas::new()));
                 roots.len() - 1
             });
-            if let Some(old) = &decl.current {
+            if let Some(old) = decl
+                .current
+                .as_ref()
+                .filter(|_| !self.leaving.contains(&id))
+            {
                 add_uses(&mut roots[at].1, old, -1);
             }
             if let Some(new) = decl.next() {
@@ -189,6 +215,145 @@ impl<'a> Planner<'a> {
             Err(RelinkReason::TypesFull.into())
         } else {
             Ok(())
+        }
+    }
+
+    // Code that is left behind
+
+    /// Finds the functions that will move and whose old code can stay as it is. To fill it with something that refers to
+    /// nothing would cost a ninth of its size.
+    fn find_leaving(&mut self) {
+        for &id in &self.from.program.dirty {
+            if self.will_leave(id) {
+                self.leaving.insert(id);
+            }
+        }
+    }
+
+    fn will_leave(&self, id: DeclId) -> bool {
+        let program = self.from.program;
+        let decl = program.decl(id);
+        let Some(old) = &decl.current else {
+            return false;
+        };
+        let Place::Function { entry, body, .. } = self.layout.place(id) else {
+            return false;
+        };
+        let cap = self.layout.functions.slot(body).cap;
+        let moves = match &decl.pending {
+            Pending::None => false,
+            Pending::Remove => true,
+            Pending::Define(new) => {
+                let len = entry_len(new.content.len());
+                // The forwarder will stand there.
+                let stays = entry == body && self.has_many_callers(id);
+                new.is_body() && !stays && (len > cap || cap - len > MOST_FILLER)
+            }
+        };
+        if !moves || cap <= SMALL_REMAINS {
+            return false;
+        }
+        old.content.relocs().iter().all(|reloc| {
+            reloc.kind != RelocKind::FunctionIndex
+                && reloc
+                    .decl()
+                    .is_none_or(|target| !self.changes_interface(target))
+        })
+    }
+
+    /// Whether code that refers to `id` may not be valid any more once the commit is done.
+    fn changes_interface(&self, id: DeclId) -> bool {
+        let decl = self.from.program.decl(id);
+        match (&decl.pending, &decl.current) {
+            (Pending::None, _) => false,
+            (Pending::Remove, _) => true,
+            (Pending::Define(new), Some(old)) => match decl.kind {
+                DeclKind::Function => old.ty() != new.ty(),
+                DeclKind::Data => false,
+                _ => true,
+            },
+            (Pending::Define(_), None) => false,
+        }
+    }
+
+    /// Buries code left behind by earlier commits that refers to something which it could not be valid with.
+    fn bury_dependent_remains(&mut self) -> Planned {
+        let program = self.from.program;
+        for &id in &program.dirty {
+            if !self.changes_interface(id) {
+                continue;
+            }
+            for source in self.from.references.of(program, id) {
+                if program.decl(source).remains
+                    && let Place::Function { body, .. } = self.layout.place(source)
+                {
+                    self.touch_code(body);
+                    self.layout.functions.replace(body, Occupant::Dead);
+                    self.forget_remains(source)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what a declaration stood for whose code is overwritten.
+    fn forget_remains(&mut self, remains: DeclId) -> Planned {
+        self.layout.set_place(remains, Place::None);
+        let program = self.from.program;
+        if let Some(at) = self
+            .writes
+            .left
+            .iter()
+            .position(|(_, other)| *other == remains)
+        {
+            let (origin, _) = self.writes.left.remove(at);
+            return self.release_types(origin, program.root(origin));
+        }
+        self.writes.gone.push(remains);
+        self.release_types(remains, program.root(remains))
+    }
+
+    /// Takes back the uses of types by a declaration's current definition.
+    fn release_types(&mut self, id: DeclId, root: DeclId) -> Planned {
+        let program = self.from.program;
+        let mut uses = UseDeltas::new();
+        if let Some(old) = &program.decl(id).current {
+            add_uses(&mut uses, old, -1);
+        }
+        self.layout
+            .types
+            .count_uses(&program.types, root, &uses, 0)
+            .ok_or(RelinkReason::TypesFull)?;
+        Ok(())
+    }
+
+    /// Functions that did not leave their code behind after all.
+    fn release_unused_leaving(&mut self) -> Planned {
+        for id in std::mem::take(&mut self.leaving) {
+            self.release_types(id, self.from.program.root(id))?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the place of a body: as it is if that can be, otherwise filled.
+    fn leave_code(&mut self, id: DeclId, body: Ordinal) {
+        let spare = self.from.program.spare_remains();
+        if let Some(&remains) = spare.get(self.leaves)
+            && self.leaving.remove(&id)
+        {
+            self.leaves += 1;
+            self.layout.functions.leave(body, remains);
+            self.layout.set_place(
+                remains,
+                Place::Function {
+                    entry: body,
+                    body,
+                    slot: None,
+                },
+            );
+            self.writes.left.push((id, remains));
+        } else {
+            self.free_code(body);
         }
     }
 
@@ -217,7 +382,7 @@ impl<'a> Planner<'a> {
     fn unplace(&mut self, id: DeclId, old: &Definition) -> Planned {
         match self.layout.place(id) {
             Place::Function { entry, body, .. } => {
-                self.free_code(body);
+                self.leave_code(id, body);
                 if entry != body {
                     self.free_code(entry);
                 }
@@ -335,14 +500,15 @@ impl<'a> Planner<'a> {
         let (names, functions) = (&self.layout.names, &self.layout.functions);
         let indices = functions.indices();
         let fits = |ordinal| names.fits(ordinal, indices.of(ordinal), name);
-        if let Some(ordinal) = self.layout.functions.reuse(len, Occupant::Body(id), fits) {
-            self.writes
-                .code
-                .entry(ordinal)
-                .or_insert(Some(Occupant::Dead));
+        let reused = self.layout.functions.reuse(len, Occupant::Body(id), fits);
+        if let Some((ordinal, prior)) = reused {
+            self.writes.code.entry(ordinal).or_insert(Some(prior));
             self.writes.entries.insert(ordinal);
             if name.is_some() {
                 self.writes.names.insert(ordinal);
+            }
+            if let Occupant::Body(remains) = prior {
+                self.forget_remains(remains)?;
             }
             return Ok(ordinal);
         }
@@ -477,7 +643,7 @@ impl<'a> Planner<'a> {
             }
         }
         let len = entry_len(new.content.len());
-        if len <= self.layout.functions.slot(body).cap {
+        if len <= self.layout.functions.slot(body).cap && !self.leaving.contains(&id) {
             self.touch_code(body);
             self.writes.in_place += 1;
             return Ok(());
@@ -534,8 +700,8 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Moves a function's code to a place that fits it; with `leave`, the old place is given up for good.
-    fn move_body(&mut self, id: DeclId, leave: bool) -> Planned {
+    /// Moves a function's code to a place that fits it; with `vacate`, nothing may stay at the old place.
+    fn move_body(&mut self, id: DeclId, vacate: bool) -> Planned {
         let Place::Function { entry, body, slot } = self.layout.place(id) else {
             unreachable!("a function's place")
         };
@@ -543,25 +709,27 @@ impl<'a> Planner<'a> {
         let to = self.place_body(id, entry_len(new.content.len()))?;
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
+        let ty = new.ty().expect("a function has a type");
+        let fits = forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
-            self.free_code(body);
+            self.leave_code(id, body);
             if matches!(
                 self.layout.functions.slot(entry).occupant,
                 Occupant::Forwarder(_)
             ) {
                 self.writes.forwarders.insert(entry);
             }
+        } else if !vacate && fits && self.has_many_callers(id) {
+            self.touch_code(body);
+            self.layout.functions.replace(body, Occupant::Forwarder(id));
         } else {
-            let ty = new.ty().expect("a function has a type");
-            let fits = forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
-            if !leave && fits && self.has_many_callers(id) {
-                self.touch_code(body);
-                self.layout.functions.replace(body, Occupant::Forwarder(id));
-            } else {
+            if vacate {
                 self.free_code(body);
-                next_entry = to;
-                self.moved.insert(id);
+            } else {
+                self.leave_code(id, body);
             }
+            next_entry = to;
+            self.moved.insert(id);
         }
         self.layout.set_place(
             id,
@@ -753,6 +921,10 @@ impl<'a> Planner<'a> {
                     .slots
                     .extend(unused.map(|(entry, _)| entry as u32));
             }
+            Occupant::Body(id) if self.from.program.decl(id).remains => {
+                self.layout.functions.replace(first, Occupant::Dead);
+                self.forget_remains(id)?;
+            }
             Occupant::Body(id) => self.move_body(id, true)?,
             Occupant::Thunk(id) | Occupant::Forwarder(id) => {
                 let Place::Function { entry, body, slot } = self.layout.place(id) else {
@@ -920,7 +1092,9 @@ impl<'a> Planner<'a> {
     /// Collects the references to everything that moved.
     fn follow_moved(&mut self) {
         let program = self.from.program;
-        for id in std::mem::take(&mut self.moved) {
+        let moved = std::mem::take(&mut self.moved);
+        self.follow_left(&moved);
+        for id in moved {
             let decl = program.decl(id);
             self.writes.exports.insert(id);
             if decl.name.is_some() && decl.kind != DeclKind::Function {
@@ -947,13 +1121,30 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// References to what moved in the code that is left behind in this commit.
+    fn follow_left(&mut self, moved: &BTreeSet<DeclId>) {
+        let program = self.from.program;
+        for &(origin, remains) in &self.writes.left {
+            let Place::Function { body, .. } = self.layout.place(remains) else {
+                continue;
+            };
+            let Some(old) = &program.decl(origin).current else {
+                continue;
+            };
+            for (at, reloc) in old.content.relocs().iter().enumerate() {
+                if !reloc.kind.is_slot() && reloc.decl().is_some_and(|id| moved.contains(&id)) {
+                    self.writes.left_sites.push((body, origin, at as u32));
+                }
+            }
+        }
+    }
+
     /// What comes with more slots than the `before` there were: new entries, the table's limits, segments behind.
     fn grow_slots(&mut self, before: u32) {
         let now = self.layout.slots.len();
         if now > before {
             self.writes.slots.extend(before..now);
             self.writes.slots_grew = true;
-            self.writes.whole.insert(SectionKind::Table);
             self.writes.elements.all = true;
         }
     }

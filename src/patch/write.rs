@@ -1,7 +1,7 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
-use crate::patch::encode::{Encoder, Extra, SIZE, entry_len};
+use crate::patch::encode::{Encoder, Extra, SIZE, SLOT_TABLE_LEN, entity_len, entry_len};
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::Writes;
 use crate::patch::ranges::{RangeList, Reason};
@@ -10,7 +10,7 @@ use crate::program::{DeclId, DeclKind, Shape};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
-const DENSE_FILLER: usize = 80;
+const DENSE_FILLER: usize = 34;
 
 /// Makes the ranges of a plan. `before` are the places of the sections in the published file.
 pub(crate) fn write(
@@ -34,10 +34,12 @@ pub(crate) fn write(
     out.entries();
     out.globals();
     out.slots();
+    out.slot_table();
     out.raw();
     out.data();
     out.names(extra);
     out.sites();
+    out.left_sites();
     out.exports(extra);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
@@ -286,12 +288,31 @@ impl Writer<'_> {
         if self.writes.slots_grew {
             let mut header = [0; SLOT_SEGMENT_HEADER as usize];
             self.encoder.slot_segment_header(&mut header);
-            self.ranges.push(
-                start - 5,
-                &header[SLOT_SEGMENT_HEADER as usize - 5..],
-                Reason::Slot,
-            );
+            let count = SLOT_SEGMENT_HEADER as usize - leb::WIDE32;
+            self.ranges
+                .push(start - leb::WIDE32 as u64, &header[count..], Reason::Slot);
         }
+    }
+
+    /// The limits of the table of slots, when there are more of them.
+    fn slot_table(&mut self) {
+        let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
+            return;
+        };
+        if self.is_whole(SectionKind::Table) {
+            return;
+        }
+        let before = self.layout.tables.iter().take_while(|id| **id != table);
+        let len = |id: &DeclId| self.encoder.program.decl(*id).next().map_or(0, entity_len);
+        let offset = before.map(len).sum::<usize>() as u64;
+        let mut entry = [0; SLOT_TABLE_LEN];
+        self.encoder.slot_table(&mut entry);
+        // Behind the element type and the flags.
+        self.ranges.push(
+            self.anchor(SectionKind::Table) + offset + 2,
+            &entry[2..],
+            Reason::Slot,
+        );
     }
 
     /// The program's own segments.
@@ -475,6 +496,24 @@ impl Writer<'_> {
                 .relocate(self.encoder.program.root(id), reloc, field);
             self.ranges
                 .push(start + u64::from(reloc.offset), field, Reason::Reference);
+        }
+    }
+
+    /// References in code that was left behind just now.
+    fn left_sites(&mut self) {
+        let anchor = self.anchor(SectionKind::Code);
+        for &(ordinal, origin, at) in &self.writes.left_sites {
+            let Some(old) = &self.encoder.program.decl(origin).current else {
+                continue;
+            };
+            let reloc = &old.content.relocs()[at as usize];
+            let mut field = [0; leb::WIDE64];
+            let field = &mut field[..reloc.kind.width()];
+            self.encoder
+                .relocate(self.encoder.program.root(origin), reloc, field);
+            let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
+            self.ranges
+                .push(anchor + u64::from(offset), field, Reason::Reference);
         }
     }
 

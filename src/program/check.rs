@@ -162,7 +162,7 @@ impl Program {
     fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            if matches!(decl.pending, Pending::None) {
+            if matches!(decl.pending, Pending::None) && !decl.remains {
                 return Err(Error::bad_edit(format!(
                     "cannot be removed: `{}` still refers to it",
                     decl.label()
@@ -181,7 +181,7 @@ impl Program {
             let Some(definition) = decl
                 .current
                 .as_ref()
-                .filter(|_| matches!(decl.pending, Pending::None))
+                .filter(|_| matches!(decl.pending, Pending::None) && !decl.remains)
             else {
                 continue;
             };

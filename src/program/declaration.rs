@@ -141,6 +141,8 @@ pub(crate) struct Declaration {
     pub(crate) pending: Pending,
     /// Commits that changed it after its first.
     pub(crate) edits: u32,
+    /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
+    pub(crate) remains: bool,
     /// Whether it is in the dirty list.
     pub(crate) dirty: bool,
 }

@@ -108,7 +108,7 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 /// Calls `f` for each source and target, once for neighbouring relocations with the same target.
 fn each_pair(program: &Program, mut f: impl FnMut(DeclId, DeclId)) {
     for (source, decl) in program.iter() {
-        let Some(definition) = decl.next() else {
+        let Some(definition) = decl.next().filter(|_| !decl.remains) else {
             continue;
         };
         let mut last = None;

@@ -38,6 +38,9 @@ pub(crate) struct Program {
     /// As of the last commit, in the order they were added.
     pub(crate) exports: Vec<Export>,
     pub(crate) export_edits: Vec<ExportEdit>,
+    /// Declarations for code that functions leave behind: in use, and not in use.
+    remains: Vec<DeclId>,
+    spare_remains: Vec<DeclId>,
     pub(crate) start: Option<DeclId>,
     /// `Some` if the next commit sets or clears the start function.
     pub(crate) pending_start: Option<Option<DeclId>>,
@@ -79,6 +82,7 @@ impl Program {
             current: None,
             pending: Pending::None,
             edits: 0,
+            remains: false,
             dirty: false,
         });
         if let Some(owner) = owner {
@@ -164,7 +168,7 @@ impl Program {
 
     /// How many declarations there are.
     pub(crate) fn len(&self) -> usize {
-        self.decls.len()
+        self.decls.len() - self.remains.len() - self.spare_remains.len()
     }
 
     /// Sets the name for the name section.
@@ -207,7 +211,7 @@ impl Program {
     pub(crate) fn remove(&mut self, id: DeclId) -> Result<()> {
         self.expect(id)?;
         for member in self.decls[id.index()].members.clone() {
-            if self.expect(member).is_ok() {
+            if self.expect(member).is_ok() && !self.decl(member).remains {
                 self.remove(member)?;
             }
         }
@@ -232,6 +236,59 @@ impl Program {
                 .dirty
                 .iter()
                 .any(|id| !matches!(self.decl(*id).pending, Pending::None))
+    }
+
+    /// Makes sure that there are `count` declarations for code that functions leave behind.
+    pub(crate) fn reserve_remains(&mut self, count: usize) -> Result<()> {
+        while self.spare_remains.len() < count {
+            let id = self.declare(DeclKind::Function, None, None)?;
+            self.decls[id.index()].remains = true;
+            self.spare_remains.push(id);
+        }
+        Ok(())
+    }
+
+    /// Declarations that are free to stand for code that functions leave behind.
+    pub(crate) fn spare_remains(&self) -> &[DeclId] {
+        &self.spare_remains
+    }
+
+    /// Notes which functions left code behind and whose remains are gone; before pending definitions become current.
+    pub(crate) fn keep_remains(&mut self, left: &[(DeclId, DeclId)], gone: &[DeclId]) {
+        for &(id, remains) in left {
+            let root = self.root(id);
+            let current = self.decls[id.index()].current.clone();
+            let decl = &mut self.decls[remains.index()];
+            decl.current = current;
+            decl.owner = Some(root);
+            self.spare_remains.retain(|other| *other != remains);
+            self.remains.push(remains);
+            self.decls[root.index()].members.push(remains);
+        }
+        for &id in gone {
+            self.forget_remains(id);
+            self.remains.retain(|other| *other != id);
+        }
+    }
+
+    /// Forgets all code that was left behind, because the output was laid out anew.
+    pub(crate) fn forget_all_remains(&mut self) {
+        for id in std::mem::take(&mut self.remains) {
+            self.forget_remains(id);
+        }
+    }
+
+    fn forget_remains(&mut self, id: DeclId) {
+        let Some(decl) = self.decls.get_mut(id.index()) else {
+            return;
+        };
+        decl.current = None;
+        if let Some(owner) = decl.owner.take()
+            && let Some(owner) = self.decls.get_mut(owner.index())
+        {
+            owner.members.retain(|member| *member != id);
+        }
+        self.spare_remains.push(id);
     }
 
     /// Forgets all edits since the last commit. Declarations made since then and not yet committed stay declared.
