@@ -34,10 +34,11 @@ fn as_text(map: &Map, args: &Inspect) -> String {
     out += &sections(map);
     out += "\n";
     let totals = map.totals();
-    let values = [totals.used, totals.header, totals.slack, totals.pad];
+    let values = [totals.used, totals.unreached, totals.slack, totals.pad, totals.header];
     let share = shares(values);
     let mut table = Table::new(&["bytes", "", "share"], &[0]);
-    let names = ["used", "headers", "slack inside sections", "pads between sections"];
+    let names =
+        ["used", "code that nothing reaches", "slack inside sections", "pads between sections", "headers"];
     for at in 0..values.len() {
         table.row([names[at].to_owned(), number(values[at]), percent(share[at])]);
     }
@@ -55,7 +56,7 @@ fn as_text(map: &Map, args: &Inspect) -> String {
 /// The sections in file order, each with the pad behind it.
 fn sections(map: &Map) -> String {
     let mut table =
-        Table::new(&["section", "offset", "bytes", "header", "used", "slack", "pad behind", "items"], &[0]);
+        Table::new(&["section", "offset", "bytes", "header", "used", "unreached", "slack", "pad behind", "items"], &[0]);
     let mut at = 0;
     while at < map.parts.len() {
         let part = &map.parts[at];
@@ -67,6 +68,7 @@ fn sections(map: &Map) -> String {
             number(part.len),
             cell(part.header),
             cell(part.used),
+            cell(part.unreached),
             cell(part.slack),
             pad.map_or(String::new(), |pad| number(pad.len)),
             part.count.map_or(String::new(), |count| number(count.into())),
@@ -82,13 +84,14 @@ fn functions(map: &Map) -> String {
         table.row(["imported".to_owned(), number(map.imported_functions.into())]);
     }
     for total in map.roles() {
-        if total.count == 0 && (map.identity.is_none() || total.role == FunctionRole::Body) {
+        if total.count == 0 && total.role != FunctionRole::Body {
             continue;
         }
         let name = match total.role {
             FunctionRole::Body => "bodies",
             FunctionRole::Thunk => "thunks",
             FunctionRole::Forwarder => "forwarders",
+            FunctionRole::Unreached => "unreached",
             FunctionRole::Dead => "dead",
         };
         table.row([
@@ -150,6 +153,7 @@ fn as_json(map: &Map, args: &Inspect) -> Value {
             "bytes": part.len,
             "header": part.header,
             "used": part.used,
+            "unreached": part.unreached,
             "slack": part.slack,
             "items": part.count,
         })
@@ -167,7 +171,11 @@ fn as_json(map: &Map, args: &Inspect) -> Value {
         })),
         "parts": parts.collect::<Vec<_>>(),
         "totals": {
-            "used": totals.used, "header": totals.header, "slack": totals.slack, "pad": totals.pad,
+            "used": totals.used,
+            "unreached": totals.unreached,
+            "slack": totals.slack,
+            "pad": totals.pad,
+            "header": totals.header,
         },
         "imported_functions": map.imported_functions,
         "roles": roles,

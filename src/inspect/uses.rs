@@ -2,11 +2,12 @@
 
 use wasmparser::{BinaryReaderError, BlockType, HeapType, Operator, OperatorsReader, RefType, ValType};
 
-/// How often each index is named. Indices that are out of range are not counted.
+/// How often each type and global is named, and which functions are. Indices that are out of range are not counted.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     pub(super) types: Vec<u32>,
-    pub(super) calls: Vec<u32>,
+    /// Each function index that is named, in the order of the file.
+    pub(super) functions: Vec<u32>,
     pub(super) globals: Vec<u32>,
 }
 
@@ -19,6 +20,10 @@ fn count(counts: &mut [u32], index: u32) {
 impl Uses {
     pub(super) fn ty(&mut self, index: u32) {
         count(&mut self.types, index);
+    }
+
+    pub(super) fn global(&mut self, index: u32) {
+        count(&mut self.globals, index);
     }
 
     fn heap_type(&mut self, ty: HeapType) {
@@ -58,8 +63,8 @@ impl Uses {
 
 /// Counts one immediate of an operator, by what wasmparser calls it.
 macro_rules! immediate {
-    ($uses:ident function_index $value:ident) => { count(&mut $uses.calls, *$value) };
-    ($uses:ident global_index $value:ident) => { count(&mut $uses.globals, *$value) };
+    ($uses:ident function_index $value:ident) => { $uses.functions.push(*$value) };
+    ($uses:ident global_index $value:ident) => { $uses.global(*$value) };
     ($uses:ident type_index $value:ident) => { $uses.ty(*$value) };
     ($uses:ident struct_type_index $value:ident) => { $uses.ty(*$value) };
     ($uses:ident array_type_index $value:ident) => { $uses.ty(*$value) };

@@ -3,9 +3,9 @@
 use wasm_encoder::Instruction;
 use wasmend::{BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Module, Result, ValType};
 
-/// How many functions are exported, to be run.
+/// How many functions are exported, to be run: the first, which calls all others in the end, and some that call few.
 const EXPORTS: usize = 64;
-/// How many of these are edited again and again.
+/// How many functions are edited again and again.
 const HOT: usize = 24;
 const I32: &[ValType] = &[ValType::I32];
 
@@ -43,16 +43,16 @@ enum Op {
     Rotl,
 }
 
-/// What a function does: operations on its parameter, then a call of another function with the result.
+/// What a function does: operations on its parameter, then calls of other functions, each with the result so far.
 #[derive(Debug, Clone)]
 struct Behaviour {
     ops: Vec<(Op, i32)>,
-    callee: Option<usize>,
+    callees: Vec<usize>,
 }
 
 impl Behaviour {
-    fn random(numbers: &mut Numbers, callee: Option<usize>) -> Self {
-        let mut behaviour = Behaviour { ops: Vec::new(), callee };
+    fn random(numbers: &mut Numbers, callees: Vec<usize>) -> Self {
+        let mut behaviour = Behaviour { ops: Vec::new(), callees };
         let count = 4 + numbers.below(28);
         behaviour.grow(numbers, count);
         behaviour
@@ -88,7 +88,7 @@ impl Behaviour {
                 Op::Rotl => &Instruction::I32Rotl,
             });
         }
-        if let Some(callee) = self.callee {
+        for &callee in &self.callees {
             body.call(ids[callee], I32, I32);
         }
         body.finish()
@@ -124,7 +124,7 @@ impl EditKind {
 pub(super) struct Program {
     behaviours: Vec<Behaviour>,
     ids: Vec<DeclId>,
-    /// The exported functions; the first of them are hot.
+    /// The exported functions; those behind the first are hot.
     exports: Vec<usize>,
     /// Functions that were added by an edit, with the one that calls each.
     added: Vec<(usize, usize)>,
@@ -138,14 +138,19 @@ impl Program {
         let mut program = Program {
             behaviours: Vec::with_capacity(count),
             ids: Vec::with_capacity(count),
-            exports: (1..=EXPORTS).map(|at| at * (count - 1) / EXPORTS).collect(),
+            exports: (0..EXPORTS)
+                .map(|at| if at == 0 { 0 } else { count / 8 + at * (count - count / 8 - 1) / EXPORTS })
+                .collect(),
             added: Vec::new(),
             numbers: Numbers::new(seed ^ 1),
         };
         for at in 0..count {
-            // Any function before it: calls do not run in circles, and some functions have many callers.
-            let callee = (at > 0).then(|| numbers.below(at));
-            program.behaviours.push(Behaviour::random(&mut numbers, callee));
+            // A tree, so that each function is reached and no call runs in circles. Some of its leaves have many callers.
+            let mut callees: Vec<usize> = [2 * at + 1, 2 * at + 2].into_iter().filter(|at| *at < count).collect();
+            if at < count / 2 && numbers.below(3) == 0 {
+                callees.push(count - 1 - numbers.below(count / 16));
+            }
+            program.behaviours.push(Behaviour::random(&mut numbers, callees));
             program.ids.push(module.declare(DeclKind::Function, &format!("demo::f{at}"))?);
         }
         let style = module.body_style();
@@ -165,13 +170,9 @@ impl Program {
 
     /// What a function returns.
     pub(super) fn result(&self, function: usize, argument: i32) -> i32 {
-        let mut value = argument;
-        let mut at = Some(function);
-        while let Some(function) = at {
-            value = self.behaviours[function].apply(value);
-            at = self.behaviours[function].callee;
-        }
-        value
+        let behaviour = &self.behaviours[function];
+        let value = behaviour.apply(argument);
+        behaviour.callees.iter().fold(value, |value, callee| self.result(*callee, value))
     }
 
     /// Makes the next edit, in the model and in the module; returns what it was and which function it changed.
@@ -183,31 +184,25 @@ impl Program {
         if kind == EditKind::Remove {
             let at = self.numbers.below(self.added.len());
             let (removed, caller) = self.added.swap_remove(at);
-            self.behaviours[caller].callee = self.behaviours[removed].callee;
+            self.behaviours[caller].callees.retain(|callee| *callee != removed);
             self.define(module, caller)?;
             module.remove(self.ids[removed])?;
             return Ok((kind, caller));
         }
         let function = match self.numbers.below(10) {
             // Cold functions are edited too, but those that are worked on are edited again and again.
-            0..3 => self.exports[self.numbers.below(EXPORTS)],
-            _ => self.exports[self.numbers.below(HOT)],
+            0..3 => self.exports[1 + self.numbers.below(EXPORTS - 1)],
+            _ => self.exports[1 + self.numbers.below(HOT)],
         };
         if kind == EditKind::Add {
-            // One call at most is added to a function, so that each removal finds its caller.
-            if self.added.iter().any(|(_, caller)| *caller == function) {
-                kind = EditKind::Grow;
-            } else {
-                let added = self.ids.len();
-                let behaviour = Behaviour::random(&mut self.numbers, self.behaviours[function].callee);
-                self.behaviours.push(behaviour);
-                self.ids.push(module.declare(DeclKind::Function, &format!("demo::f{added}"))?);
-                self.behaviours[function].callee = Some(added);
-                self.added.push((added, function));
-                self.define(module, added)?;
-                self.define(module, function)?;
-                return Ok((kind, function));
-            }
+            let added = self.ids.len();
+            self.behaviours.push(Behaviour::random(&mut self.numbers, Vec::new()));
+            self.ids.push(module.declare(DeclKind::Function, &format!("demo::f{added}"))?);
+            self.behaviours[function].callees.push(added);
+            self.added.push((added, function));
+            self.define(module, added)?;
+            self.define(module, function)?;
+            return Ok((kind, function));
         }
         let behaviour = &mut self.behaviours[function];
         match kind {
