@@ -85,6 +85,13 @@ impl Error {
         error
     }
 
+    /// Adds the operating system's error number.
+    #[must_use]
+    pub(crate) fn with_os_error(mut self, code: i32) -> Self {
+        self.0.os_error.get_or_insert(code);
+        self
+    }
+
     /// Adds the file that the error is about.
     #[must_use]
     pub fn with_path(mut self, path: impl AsRef<Path>) -> Self {

@@ -108,12 +108,6 @@ impl FunctionSpace {
         }
     }
 
-    /// The ordinal of a function index, if it is not an import.
-    pub(crate) fn ordinal(&self, index: u32) -> Option<Ordinal> {
-        let ordinal = Ordinal(index.checked_sub(self.counts.imported)? + self.counts.first);
-        (ordinal.index() < self.slots.len()).then_some(ordinal)
-    }
-
     pub(crate) fn imported(&self) -> u32 {
         self.counts.imported
     }

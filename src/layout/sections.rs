@@ -155,7 +155,7 @@ pub(crate) struct Places([SectionPlace; SectionKind::COUNT]);
 
 /// The code section would have to move: that is a relink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CodeMustMove(pub(crate) SectionKind);
+pub(crate) struct CodeMustMove;
 
 /// The sections and their places.
 #[derive(Debug, Default)]
@@ -276,7 +276,7 @@ impl Sections {
             };
             if gap.is_none() {
                 if kind == SectionKind::Code {
-                    return Err(CodeMustMove(previous));
+                    return Err(CodeMustMove);
                 }
                 // Take what the section before wants for its growth, but leave the pad behind this one some of its
                 // room, if it has enough.

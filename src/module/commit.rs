@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::Published;
+use crate::output::{Pieces, Published};
 use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Pending, Program, References};
+use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -322,16 +322,13 @@ impl Module {
             layout: &layout,
             left: &[],
         };
-        let place = layout.sections.get(SectionKind::Identity);
         let identity = self.identity;
-        let next = self
-            .output
-            .publish_whole(layout.sections.file_len(), |out| {
-                write_whole(encoder, &extra, out);
-                let next = identity.next([(0, &out[..place.begin as usize])]);
-                next.write(&mut out[place.begin as usize..place.end as usize]);
-                Ok(next)
-            })?;
+        let len = layout.sections.file_len();
+        let next = self.output.publish_pieces(len, |pieces| {
+            write_whole(encoder, &extra, identity, |at, bytes| {
+                pieces.write_at(at, bytes)
+            })
+        })?;
         phases.publish = watch.lap();
         self.identity = next;
         self.layout = Some(layout);
@@ -351,6 +348,8 @@ impl Module {
         }
         // With thunks, slots exist only for redirection; otherwise functions' addresses are slots.
         let thunks = self.options.redirect == Redirect::TableThunks;
+        let mut exports = self.program.exports.clone();
+        exports.sort_by(|a, b| a.name.cmp(&b.name));
         let layout = lay_out(&Request {
             program: &self.program,
             options: LayoutOptions {
@@ -361,7 +360,7 @@ impl Module {
             },
             dead_type: self.dead_type,
             slot_table: self.slot_table.filter(|_| !thunks),
-            exports: &self.program.exports,
+            exports: &exports,
             start: self.program.start,
             customs: &self.customs,
             areas: &self.areas,
@@ -373,20 +372,21 @@ impl Module {
             custom_front: &self.customs.front,
             custom_tail: &self.customs.tail,
             names_tail: &names_tail,
-            exports: ExportList(&self.program.exports),
+            exports: ExportList(&exports),
             export_sites: &sites,
             data: &data,
         };
         let mut out = vec![0; layout.sections.file_len() as usize];
-        write_whole(
-            Encoder {
-                program: &self.program,
-                layout: &layout,
-                left: &[],
-            },
-            &extra,
-            &mut out,
-        );
+        let encoder = Encoder {
+            program: &self.program,
+            layout: &layout,
+            left: &[],
+        };
+        let pieces = Pieces::of_buffer(&mut out);
+        write_whole(encoder, &extra, Identity::default(), |at, bytes| {
+            pieces.write_at(at, bytes)
+        })?;
+        drop(pieces);
         Ok(out)
     }
 
@@ -416,11 +416,6 @@ impl Module {
         self.relink = None;
         self.customs_changed = false;
         changed
-    }
-
-    /// The exports as they are published.
-    pub(crate) fn exports(&self) -> &[Export] {
-        &self.program.exports
     }
 }
 

@@ -14,6 +14,7 @@ use super::home::Home;
 use super::identity::{Identity, permissions};
 use super::journal::Journal;
 use super::options::{Durability, OutputOptions, Publish};
+use super::pieces::Pieces;
 use super::published::{Clock, How, Published};
 use super::sys;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,19 +73,16 @@ impl FileOutput {
         Ok(())
     }
 
-    /// See [`Output::publish_whole`](super::Output::publish_whole).
-    pub(super) fn publish_whole<R>(
+    /// See [`Output::publish_pieces`](super::Output::publish_pieces).
+    pub(super) fn publish_pieces<R>(
         &mut self,
         len: u64,
-        fill: impl FnOnce(&mut [u8]) -> Result<R>,
+        write: impl FnOnce(&Pieces<'_>) -> Result<R>,
     ) -> Result<R> {
         if self.home.refresh(&self.options)? {
             self.shadow = None;
             self.journal = Journal::default();
         }
-        let in_memory = usize::try_from(len).map_err(|_| {
-            Error::limit(format!("an output of {len} bytes does not fit in memory"))
-        })?;
         let visible = self
             .home
             .visible()
@@ -98,14 +96,8 @@ impl FileOutput {
             .create(&self.home.names.fresh, visible.as_ref().map(permissions))
             .map_err(failed)?;
         sys::grow(fresh.file(), 0, len).map_err(failed)?;
-        let result = if in_memory == 0 {
-            fill(&mut [])?
-        } else {
-            let mut buffer = sys::zeroed(in_memory).map_err(failed)?;
-            let result = fill(&mut buffer)?;
-            sys::write_pieces(fresh.file(), &buffer, 0).map_err(failed)?;
-            result
-        };
+        let result = write(&Pieces::of_file(fresh.file(), len))
+            .map_err(|error| error.with_path(self.home.path()))?;
         let power = self.options.durability == Durability::Power;
         if power {
             fresh.file().sync_data().map_err(failed)?;

@@ -23,6 +23,7 @@ mod identity;
 mod in_place;
 mod journal;
 mod options;
+mod pieces;
 mod published;
 mod sys;
 
@@ -36,6 +37,7 @@ use crate::patch::RangeList;
 pub use file::FileOutput;
 pub use identity::Identity;
 pub use options::{Durability, NoticeHook, OutputOptions, Publish};
+pub use pieces::Pieces;
 pub use published::{How, Published, Times};
 
 /// Where a module is published: in memory, or in a file.
@@ -63,18 +65,18 @@ impl Output {
         FileOutput::open(path.as_ref(), options).map(|file| Output::File(Box::new(file)))
     }
 
-    /// Publishes a whole new version of `len` bytes. `fill` gets a buffer of that length, all zero, and may
-    /// write it from several threads; what it returns is passed on. If it fails, nothing changes.
+    /// Publishes a whole new version of `len` bytes, which `write` hands out piece by piece, from several threads if
+    /// it likes. What it returns is passed on. If it fails, nothing changes.
     ///
     /// # Errors
-    /// What `fill` returns, and [`ErrorKind::Io`](crate::ErrorKind::Io); the previous version is intact then.
+    /// What `write` returns, and [`ErrorKind::Io`](crate::ErrorKind::Io); the previous version is intact then.
     /// The one exception: with [`Durability::Power`], a failure to flush the rename is reported although the
     /// new version is visible; the next patch then answers
     /// [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged).
-    pub fn publish_whole<R>(
+    pub fn publish_pieces<R>(
         &mut self,
         len: u64,
-        fill: impl FnOnce(&mut [u8]) -> Result<R>,
+        write: impl FnOnce(&Pieces<'_>) -> Result<R>,
     ) -> Result<R> {
         match self {
             Output::Memory(contents) => {
@@ -82,12 +84,35 @@ impl Output {
                     Error::limit(format!("an output of {len} bytes does not fit in memory"))
                 })?;
                 let mut fresh = vec![0; len];
-                let result = fill(&mut fresh)?;
+                let result = write(&Pieces::of_buffer(&mut fresh))?;
                 *contents = fresh;
                 Ok(result)
             }
-            Output::File(file) => file.publish_whole(len, fill),
+            Output::File(file) => file.publish_pieces(len, write),
         }
+    }
+
+    /// Publishes a whole new version of `len` bytes at once: `fill` gets a buffer of that length, all zero. If it
+    /// fails, nothing changes.
+    ///
+    /// # Errors
+    /// As with [`Output::publish_pieces`].
+    pub fn publish_whole<R>(
+        &mut self,
+        len: u64,
+        fill: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
+        self.publish_pieces(len, |pieces| {
+            let in_memory = usize::try_from(len).map_err(|_| {
+                Error::limit(format!("an output of {len} bytes does not fit in memory"))
+            })?;
+            let mut buffer = sys::zeroed(in_memory.max(1))
+                .map_err(|error| Error::bad_input(format!("no memory for the output: {error}")))?;
+            let buffer = &mut buffer[..in_memory];
+            let result = fill(buffer)?;
+            pieces.write_at(0, buffer)?;
+            Ok(result)
+        })
     }
 
     /// Publishes the version that `patch` makes of the current one. The patch is kept until the shadow has

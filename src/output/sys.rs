@@ -125,7 +125,10 @@ pub(super) fn resize(file: &File, old: u64, new: u64) -> io::Result<()> {
 
 /// Writes `bytes` at `offset` such that later small writes into them are cheap.
 pub(super) fn write_pieces(file: &File, bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    for piece in bytes.chunks(PIECE) {
+    // Pieces end where the file's own do, wherever `bytes` begins.
+    let first = PIECE - (offset % PIECE as u64) as usize;
+    let (head, rest) = bytes.split_at(first.min(bytes.len()));
+    for piece in std::iter::once(head).chain(rest.chunks(PIECE)) {
         file.write_all_at(piece, offset)?;
         offset += piece.len() as u64;
     }

@@ -5,15 +5,15 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    Image, Layout, LayoutOptions, MAGIC_LEN, Occupant, Ordinal, Place, RawItem, SectionKind, Slot,
-    UseDeltas,
+    Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind, Slot, UseDeltas,
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
     DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
     type_spare,
 };
-use crate::patch::tail::{self, Customs};
+use crate::patch::order;
+use crate::patch::tail::{self, Customs, Identity};
 use crate::program::{DeclId, DeclKind, Definition, Export, Program, Shape, TypeId};
 use crate::wire::section;
 
@@ -42,14 +42,23 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         .as_ref()
         .map_or(0, |name| 11 + name.len() as u64);
     layout.types.add_dead_type(request.dead_type);
+    let order = if layout.options.dense {
+        order::canonical(program, request.exports, request.start)
+    } else {
+        order::by_declaration(program)
+    };
     let defined = || {
-        program
-            .iter()
-            .filter(|(_, decl)| !decl.remains)
-            .filter_map(|(id, decl)| decl.next().map(|definition| (id, decl, definition)))
+        order.iter().map(|&id| {
+            let decl = program.decl(id);
+            (
+                id,
+                decl,
+                decl.next().expect("only what is defined is laid out"),
+            )
+        })
     };
 
-    let address_taken = count_types(program, &mut layout)?;
+    let address_taken = count_types(program, &order, &mut layout)?;
     let kinds = [
         DeclKind::Function,
         DeclKind::Global,
@@ -143,7 +152,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         };
         layout.set_place(id, place);
     }
-    place_functions(request, &mut layout, functions, &address_taken)?;
+    place_functions(request, &order, &mut layout, functions, &address_taken)?;
     place_data(request, &mut layout, &data)?;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
@@ -181,13 +190,30 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
 }
 
 /// Counts all uses of types, by the declaration that owns them; returns which functions have their address taken.
-fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
+fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Vec<bool>> {
     let mut address_taken = vec![false; program.capacity()];
+    let mut counted = vec![
+        false;
+        if layout.options.interned_types {
+            0
+        } else {
+            program.capacity()
+        }
+    ];
     let mut uses = UseDeltas::new();
-    for (root, decl) in program.iter() {
-        if decl.owner.is_some() || decl.remains {
+    let interned = layout.options.interned_types;
+    for &root in order {
+        let decl = program.decl(root);
+        // An owner counts for its parts too, even where it has no definition of its own.
+        let root = if interned {
+            root
+        } else {
+            decl.owner.unwrap_or(root)
+        };
+        if !interned && std::mem::replace(&mut counted[root.index()], true) {
             continue;
         }
+        let decl = program.decl(root);
         uses.clear();
         let mut edits = decl.edits;
         let mut add = |definition: Option<&Definition>| {
@@ -200,7 +226,8 @@ fn count_types(program: &Program, layout: &mut Layout) -> Result<Vec<bool>> {
             }
         };
         add(decl.next());
-        for member in &decl.members {
+        let members: &[DeclId] = if interned { &[] } else { &decl.members };
+        for member in members {
             let member = program.decl(*member);
             if member.remains {
                 continue;
@@ -238,6 +265,7 @@ pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
 
 fn place_functions(
     request: &Request<'_>,
+    order: &[DeclId],
     layout: &mut Layout,
     count: usize,
     address_taken: &[bool],
@@ -267,8 +295,9 @@ fn place_functions(
         layout.names.append(0, None);
     }
     let functions = || {
-        program.iter().filter_map(|(id, decl)| {
-            let definition = decl.next().filter(|next| next.is_body() && !decl.remains)?;
+        order.iter().filter_map(|&id| {
+            let decl = program.decl(id);
+            let definition = decl.next().filter(|next| next.is_body())?;
             Some((id, decl, definition))
         })
     };
@@ -458,49 +487,85 @@ fn types_full() -> Error {
     Error::limit("the type section would exceed 4 GiB")
 }
 
-/// Writes a whole file to `out`, which is all zero and as long as the file.
-pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>, out: &mut [u8]) {
-    let places = encoder.layout.sections.places();
-    out[..MAGIC_LEN as usize].copy_from_slice(b"\0asm\x01\0\0\0");
-    for (begin, end) in places.pads() {
-        section::write_pad_header(&mut out[begin as usize..end as usize], end - begin);
-    }
-    let mut rest = out;
-    let mut at = 0;
-    rayon::scope(|scope| {
-        for (kind, place) in places.present() {
-            let (_, tail) = std::mem::take(&mut rest).split_at_mut((place.begin - at) as usize);
-            let (out, tail) = tail.split_at_mut((place.end - place.begin) as usize);
-            (rest, at) = (tail, place.end);
-            if kind == SectionKind::Code {
-                let header = encoder.layout.sections.header_len(kind) as usize;
-                let (head, out) = out.split_at_mut(header);
-                encoder.header(kind, place, head);
-                scope.spawn(move |_| write_code(encoder, out));
-            } else {
-                scope.spawn(move |_| encoder.section(kind, place, extra, out));
-            }
-        }
-    });
+/// A part of the file that one thread writes at a time.
+enum Part {
+    Bytes(Vec<u8>),
+    Section(SectionKind),
+    /// Code entries from the first ordinal to before the second.
+    Code(Ordinal, Ordinal),
 }
 
 /// Functions whose code one thread writes at a time.
-const CHUNK: u32 = 2048;
+const CHUNK: u32 = 1024;
 
-fn write_code(encoder: Encoder<'_>, mut out: &mut [u8]) {
-    let functions = &encoder.layout.functions;
-    let (first, end) = (functions.first().0, functions.end().0);
-    let mut chunks = Vec::new();
-    let mut start = first;
-    while start < end {
-        let stop = (start + CHUNK).min(end);
-        let last = functions.slot(Ordinal(stop - 1));
-        let len = last.offset + last.cap - functions.slot(Ordinal(start)).offset;
-        let (chunk, rest) = std::mem::take(&mut out).split_at_mut(len as usize);
-        chunks.push((start, stop, chunk));
-        (out, start) = (rest, stop);
+/// Hands out a whole file to `put`, in parallel; returns the identity that follows from `identity` and the
+/// contents, whatever the order in which they were written.
+pub(crate) fn write(
+    encoder: Encoder<'_>,
+    extra: &Extra<'_>,
+    identity: Identity,
+    put: impl Fn(u64, &[u8]) -> Result<()> + Sync,
+) -> Result<Identity> {
+    let layout = encoder.layout;
+    let places = layout.sections.places();
+    let mut parts = vec![(0, Part::Bytes(b"\0asm\x01\0\0\0".to_vec()))];
+    for (begin, end) in places.pads() {
+        let mut header = vec![0; section::pad_header_len(end - begin)];
+        section::write_pad_header(&mut header, end - begin);
+        parts.push((begin, Part::Bytes(header)));
     }
-    chunks
-        .into_par_iter()
-        .for_each(|(start, stop, out)| encoder.code_range(Ordinal(start), Ordinal(stop), out));
+    for (kind, place) in places.present() {
+        if kind == SectionKind::Code {
+            let mut header = vec![0; layout.sections.header_len(kind) as usize];
+            encoder.header(kind, place, &mut header);
+            parts.push((place.begin, Part::Bytes(header)));
+            let (first, end) = (layout.functions.first().0, layout.functions.end().0);
+            for start in (first..end).step_by(CHUNK as usize) {
+                let start = Ordinal(start);
+                let offset = place.anchor + u64::from(layout.functions.slot(start).offset);
+                parts.push((
+                    offset,
+                    Part::Code(start, Ordinal((start.0 + CHUNK).min(end))),
+                ));
+            }
+        } else if kind != SectionKind::Identity {
+            parts.push((place.begin, Part::Section(kind)));
+        }
+    }
+    let write_part = |buffer: &mut Vec<u8>, (offset, part): &(u64, Part)| {
+        buffer.clear();
+        match part {
+            Part::Bytes(bytes) => buffer.extend_from_slice(bytes),
+            Part::Section(kind) => {
+                let place = places.get(*kind);
+                buffer.resize((place.end - place.begin) as usize, 0);
+                encoder.section(*kind, place, extra, buffer);
+            }
+            Part::Code(start, end) => {
+                let last = layout.functions.slot(Ordinal(end.0 - 1));
+                let len = last.offset + last.cap - layout.functions.slot(*start).offset;
+                buffer.resize(len as usize, 0);
+                encoder.code_range(*start, *end, buffer);
+            }
+        }
+        put(*offset, buffer)?;
+        Ok((*offset, blake3::hash(buffer)))
+    };
+    let hashes = parts
+        .par_iter()
+        .with_max_len(1)
+        .map_init(Vec::new, write_part)
+        .collect::<Result<Vec<_>>>()?;
+    let next = identity.next(
+        hashes
+            .iter()
+            .map(|(offset, hash)| (*offset, &hash.as_bytes()[..])),
+    );
+    let place = places.get(SectionKind::Identity);
+    if place.present {
+        let mut bytes = vec![0; (place.end - place.begin) as usize];
+        next.write(&mut bytes);
+        put(place.begin, &bytes)?;
+    }
+    Ok(next)
 }

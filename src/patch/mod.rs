@@ -3,6 +3,7 @@
 mod cold;
 mod encode;
 mod lengths;
+mod order;
 mod plan;
 mod ranges;
 mod relink;

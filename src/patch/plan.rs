@@ -56,6 +56,13 @@ const SMALL_REMAINS: u32 = 160;
 /// More unused bytes than this are not filled: the body goes to a place that fits it better.
 const MOST_FILLER: u32 = 480;
 
+/// The largest code left behind that is buried in a commit which moves nothing: a ninth of it is written.
+const BURIED_QUIETLY: u32 = 1200;
+/// The same in a commit that moves code.
+const BURIED_WITH_MOVES: u32 = 240;
+/// How many of the oldest remains are looked at.
+const SCANNED_REMAINS: usize = 16;
+
 type Planned<T = ()> = Result<T, Stop>;
 
 /// What of a section's items must be written.
@@ -87,6 +94,8 @@ pub(crate) struct Writes {
     /// Images whose size changed.
     pub(crate) images: BTreeSet<usize>,
     pub(crate) names: BTreeSet<Ordinal>,
+    /// Declarations whose index or address is another one now.
+    pub(crate) moved: BTreeSet<DeclId>,
     /// References in declarations that did not change: the declaration and which of its relocations.
     pub(crate) sites: BTreeSet<(DeclId, u32)>,
     /// Exports of declarations that moved.
@@ -147,6 +156,7 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     planner.find_leaving();
     planner.count_types()?;
     planner.bury_dependent_remains()?;
+    planner.bury_some_remains()?;
     let dirty = &from.program.dirty;
     for &id in dirty {
         if matches!(from.program.decl(id).pending, Pending::Remove) {
@@ -284,14 +294,50 @@ impl<'a> Planner<'a> {
                 continue;
             }
             for source in self.from.references.of(program, id) {
-                if program.decl(source).remains
-                    && let Place::Function { body, .. } = self.layout.place(source)
-                {
-                    self.touch_code(body);
-                    self.layout.functions.replace(body, Occupant::Dead);
-                    self.forget_remains(source)?;
+                if program.decl(source).remains {
+                    self.bury(source)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Buries some code that was left behind, as far as a patch may cost: engines compile it faster then.
+    fn bury_some_remains(&mut self) -> Planned {
+        let program = self.from.program;
+        let in_place = |id: &DeclId| {
+            let decl = program.decl(*id);
+            let Pending::Define(new) = &decl.pending else {
+                return false;
+            };
+            match self.layout.place(*id) {
+                Place::Function { body, .. } => {
+                    entry_len(new.content.len()) <= self.layout.functions.slot(body).cap
+                }
+                _ => false,
+            }
+        };
+        let quiet = self.leaving.is_empty() && program.dirty.iter().all(in_place);
+        let most = if quiet {
+            BURIED_QUIETLY
+        } else {
+            BURIED_WITH_MOVES
+        };
+        let fits = |id: &&DeclId| match self.layout.place(**id) {
+            Place::Function { body, .. } => self.layout.functions.slot(body).cap <= most,
+            _ => false,
+        };
+        match program.remains().iter().take(SCANNED_REMAINS).find(fits) {
+            Some(&id) => self.bury(id),
+            None => Ok(()),
+        }
+    }
+
+    fn bury(&mut self, remains: DeclId) -> Planned {
+        if let Place::Function { body, .. } = self.layout.place(remains) {
+            self.touch_code(body);
+            self.layout.functions.replace(body, Occupant::Dead);
+            self.forget_remains(remains)?;
         }
         Ok(())
     }
@@ -1094,7 +1140,7 @@ impl<'a> Planner<'a> {
         let program = self.from.program;
         let moved = std::mem::take(&mut self.moved);
         self.follow_left(&moved);
-        for id in moved {
+        for &id in &moved {
             let decl = program.decl(id);
             self.writes.exports.insert(id);
             if decl.name.is_some() && decl.kind != DeclKind::Function {
@@ -1119,6 +1165,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        self.writes.moved = moved;
     }
 
     /// References to what moved in the code that is left behind in this commit.

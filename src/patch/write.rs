@@ -6,7 +6,7 @@ use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::Writes;
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::Identity;
-use crate::program::{DeclId, DeclKind, Shape};
+use crate::program::{DeclId, DeclKind, Relocation, Shape};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
@@ -31,6 +31,7 @@ pub(crate) fn write(
     };
     out.sections(before, extra);
     out.code();
+    out.types();
     out.entries();
     out.globals();
     out.slots();
@@ -166,9 +167,24 @@ impl Writer<'_> {
         } else {
             offset += SIZE as u64;
         }
-        let filled = room - code.len();
-        bytes.extend_from_slice(&code);
+        let mut filled = room - code.len();
+        let mut known = 0;
+        if let (Reason::BodyInPlace, Occupant::Body(id)) = (reason, slot.occupant) {
+            known = self.push_difference(offset, id, &code, reason);
+            let old = self.encoder.program.decl(id).current.as_ref();
+            if old.is_some_and(|old| old.content.len() == code.len() + 1) {
+                // The filler behind is as it should be.
+                filled = 0;
+            }
+        }
+        offset += known as u64;
+        bytes.extend_from_slice(&code[known..]);
         let start = bytes.len();
+        if filled == 0 {
+            self.ranges.push(offset, &bytes, reason);
+            self.scratch = bytes;
+            return;
+        }
         if filled <= DENSE_FILLER {
             bytes.resize(start + filled, 0);
             filler::fill(filled, terminated, |run| {
@@ -212,12 +228,12 @@ impl Writer<'_> {
                 Reason::FunctionEntry,
             );
         }
-        if !self.is_whole(SectionKind::Type) {
-            self.types();
-        }
     }
 
     fn types(&mut self) {
+        if self.is_whole(SectionKind::Type) {
+            return;
+        }
         let types = &self.layout.types;
         let mut touched = types.touched.clone();
         touched.sort_unstable();
@@ -346,40 +362,48 @@ impl Writer<'_> {
                 let mut bytes = vec![0; item.len as usize];
                 self.encoder.decl(item.decl, &mut bytes);
                 let offset = start + u64::from(item.offset);
-                let old = self.encoder.program.decl(item.decl).current.as_ref();
-                match old.filter(|_| !writes.all) {
-                    Some(old) => {
-                        self.push_difference(offset, old.content.bytes(), item.decl, &bytes, reason)
-                    }
-                    None => self.ranges.push(offset, &bytes, reason),
-                }
+                let known = if writes.all {
+                    0
+                } else {
+                    self.push_difference(offset, item.decl, &bytes, reason)
+                };
+                self.ranges
+                    .push(offset + known as u64, &bytes[known..], reason);
             }
         }
     }
 
-    /// Adds only what differs from bytes of the same length that stand there now. Fields of relocations differ always.
-    fn push_difference(&mut self, offset: u64, old: &[u8], id: DeclId, new: &[u8], reason: Reason) {
+    /// Adds what differs between the current definition's bytes, which stand at `offset` now, and the new ones, as far
+    /// as both go; returns how far that is.
+    fn push_difference(&mut self, offset: u64, id: DeclId, new: &[u8], reason: Reason) -> usize {
         /// A gap that costs less to write again than to make another range.
-        const GAP: usize = 16;
-        if old.len() != new.len() {
-            self.ranges.push(offset, new, reason);
-            return;
+        const GAP: usize = 8;
+        let decl = self.encoder.program.decl(id);
+        let (Some(old), Some(next)) = (&decl.current, decl.next()) else {
+            return 0;
+        };
+        let bytes = old.content.bytes();
+        let common = bytes.len().min(new.len());
+        let mut differs: Vec<bool> = (0..common).map(|at| bytes[at] != new[at]).collect();
+        // Under a relocation only the relocation counts. One that stayed the same still differs if its target moved.
+        let mut field = |reloc: &Relocation, value: bool| {
+            let start = reloc.offset as usize;
+            let end = (start + reloc.kind.width()).min(common);
+            differs[start.min(common)..end].fill(value);
+        };
+        for reloc in old.content.relocs() {
+            field(reloc, true);
         }
-        let program = self.encoder.program;
-        let mut field = vec![false; new.len()];
-        for definition in [program.decl(id).current.as_ref(), program.decl(id).next()]
-            .into_iter()
-            .flatten()
-        {
-            for reloc in definition.content.relocs() {
-                field[reloc.offset as usize..][..reloc.kind.width()].fill(true);
-            }
+        let before = old.content.relocs();
+        for reloc in next.content.relocs() {
+            let same = before.binary_search(reloc).is_ok();
+            let moved = reloc
+                .decl()
+                .is_some_and(|id| self.writes.moved.contains(&id));
+            field(reloc, !same || moved);
         }
         let mut run: Option<(usize, usize)> = None;
-        for at in 0..new.len() {
-            if old[at] == new[at] && !field[at] {
-                continue;
-            }
+        for at in (0..common).filter(|at| differs[*at]) {
             run = match run {
                 Some((start, end)) if at <= end + GAP => Some((start, at + 1)),
                 Some((start, end)) => {
@@ -394,6 +418,7 @@ impl Writer<'_> {
             self.ranges
                 .push(offset + start as u64, &new[start..end], reason);
         }
+        common
     }
 
     fn data(&mut self) {

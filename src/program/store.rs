@@ -253,6 +253,11 @@ impl Program {
         &self.spare_remains
     }
 
+    /// What stands for code that was left behind, the oldest first.
+    pub(crate) fn remains(&self) -> &[DeclId] {
+        &self.remains
+    }
+
     /// Notes which functions left code behind and whose remains are gone; before pending definitions become current.
     pub(crate) fn keep_remains(&mut self, left: &[(DeclId, DeclId)], gone: &[DeclId]) {
         for &(id, remains) in left {
