@@ -229,11 +229,15 @@ impl Layout {
                     value,
                 })
             }
-            SectionKind::Code => Some(Span {
-                front: self.functions.slot(self.functions.first()).offset.into(),
-                end: self.functions.end_offset().into(),
-                value: self.functions.count(),
-            }),
+            SectionKind::Code => {
+                let end = self.functions.end_offset().into();
+                let first = self.functions.slots_from(self.functions.first()).first();
+                Some(Span {
+                    front: first.map_or(end, |first| first.offset.into()),
+                    end,
+                    value: self.functions.count(),
+                })
+            }
             SectionKind::Data => whole(
                 self.data.len() + Self::raw_len(&self.data_segments),
                 self.data.images().len() + self.data_segments.len(),

@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::layout::undo::{Log, Saved, Transaction};
-use crate::program::{DeclId, TypeId, TypeTable};
+use crate::program::{DeclId, TypeGroup, TypeId, TypeTable};
 use crate::wire::leb;
 
 /// An extent of the type section.
@@ -408,23 +408,20 @@ impl TypeSpace {
         for (position, &entry) in extent.entries.iter().enumerate() {
             at += match entry {
                 UNUSED => {
-                    let params = slack.min(MOST_PARAMS);
-                    // A second byte of the count takes up space too.
-                    let params = if params > 127 { params - 1 } else { params };
-                    let written = encode_unused(&mut out[at..], params);
-                    slack -= written - SMALLEST;
-                    written as usize
+                    let extra = slack.min(MOST_PARAMS);
+                    encode_unused(&mut out[at..], extra);
+                    slack -= extra;
+                    (SMALLEST + extra) as usize
                 }
                 CONTINUED => 0,
                 ty => {
                     let group = table.group_of(TypeId(ty));
                     if group.is_simple() {
-                        let extra = slack.min(8);
                         // Unused types take up slack with less to decode; they come first if there are any.
-                        let extra = if extent.entries.contains(&UNUSED) {
+                        let extra = if extent.entries.contains(&UNUSED) || !is_paddable(group) {
                             0
                         } else {
-                            extra
+                            slack.min(8)
                         };
                         slack -= extra;
                         encode_padded(group.content.bytes(), extra, &mut out[at..])
@@ -508,27 +505,35 @@ fn slack(table: &TypeTable, entries: &[u32], len: u32) -> Option<u32> {
             ty => {
                 let group = table.group_of(TypeId(ty));
                 used += group.content.len() as u32;
-                paddable += u32::from(group.is_simple() && group.content.bytes()[1] < 0x80);
+                paddable += u32::from(is_paddable(group));
             }
         }
     }
     let slack = len.checked_sub(used)?;
     let takes_up = if unused > 0 {
-        unused * (MOST_PARAMS - 2)
+        unused * MOST_PARAMS
     } else {
         paddable * 8
     };
     (slack <= takes_up).then_some(slack)
 }
 
-/// Writes a function type of `params` parameters without results; returns its length.
-fn encode_unused(out: &mut [u8], params: u32) -> u32 {
-    let count = leb::unsigned_len(u64::from(params));
+/// Writes a function type without results that is `extra` bytes longer than the smallest one.
+fn encode_unused(out: &mut [u8], extra: u32) {
+    // A second byte of the count takes up space too; with 127 parameters it is not needed, but valid.
+    let count = 1 + usize::from(extra > 127);
+    let params = extra as usize + 1 - count;
     out[0] = 0x60;
-    leb::write_unsigned(&mut out[1..1 + count], u64::from(params));
-    out[1 + count..][..params as usize].fill(0x7f);
-    out[1 + count + params as usize] = 0;
-    2 + count as u32 + params
+    leb::write_unsigned(&mut out[1..1 + count], params as u64);
+    out[1 + count..][..params].fill(0x7f);
+    out[1 + count + params] = 0;
+}
+
+/// Whether both counts of a type are of one byte, so that [`encode_padded`] can widen them.
+fn is_paddable(group: &TypeGroup) -> bool {
+    let bytes = group.content.bytes();
+    let params = bytes[1];
+    group.is_simple() && params < 0x80 && bytes[2 + usize::from(params)] < 0x80
 }
 
 /// Writes a function type whose counts are `extra` bytes longer than they need be; returns its length.
@@ -537,7 +542,7 @@ fn encode_padded(bytes: &[u8], extra: u32, out: &mut [u8]) -> usize {
         out[..bytes.len()].copy_from_slice(bytes);
         return bytes.len();
     }
-    // Only types with counts of one byte are padded: see `slack`.
+    // Only types with counts of one byte are padded: see `is_paddable`.
     let params = bytes[1] as usize;
     let results = bytes[2 + params] as usize;
     let first = extra.min(4) as usize;

@@ -43,6 +43,13 @@ pub struct Function {
     pub(crate) relocs: Vec<Relocation>,
 }
 
+impl Function {
+    /// Bytes of the locals and the code: what a patch has to write at least when the function changes.
+    pub fn body_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 /// Writes a function's locals and code, with every index and address in a field of fixed width.
 ///
 /// Instructions that name nothing outside the function are given as

@@ -237,22 +237,25 @@ fn write_shadow(file: &File, behind: &RangeList, patch: &RangeList) -> io::Resul
         .iter()
         .map(|(range, _)| (range.offset, range.offset + u64::from(range.len)))
         .peekable();
-    for (range, bytes) in behind.iter() {
-        let end = range.offset + bytes.len() as u64;
+    // A declaration that is edited again and again is written once for each commit, not twice.
+    let mut is_covered = |start: u64, end: u64| {
         while newer
-            .next_if(|&(_, newer_end)| newer_end <= range.offset)
+            .next_if(|&(_, newer_end)| newer_end <= start)
             .is_some()
         {}
-        // A declaration that is edited again and again is written once for each commit, not twice.
-        if newer
+        newer
             .peek()
-            .is_some_and(|&(start, newer_end)| start <= range.offset && end <= newer_end)
-        {
-            continue;
+            .is_some_and(|&(newer_start, newer_end)| newer_start <= start && end <= newer_end)
+    };
+    let behind = behind.iter().filter_map(|(range, bytes)| {
+        let end = range.offset + bytes.len() as u64;
+        if is_covered(range.offset, end) {
+            return None;
         }
-        sys::write_pieces(file, bytes, range.offset)?;
         caught_up += bytes.len() as u64;
-    }
+        Some((range.offset, bytes))
+    });
+    sys::write_ranges(file, behind)?;
     write_patch(file, patch)?;
     Ok(caught_up)
 }
@@ -260,9 +263,10 @@ fn write_shadow(file: &File, behind: &RangeList, patch: &RangeList) -> io::Resul
 /// Applies a patch to a file that nobody sees.
 fn write_patch(file: &File, patch: &RangeList) -> io::Result<()> {
     sys::resize(file, patch.old_len(), patch.new_len())?;
-    for (range, bytes) in patch.iter() {
-        sys::write_pieces(file, bytes, range.offset)?;
-    }
+    sys::write_ranges(
+        file,
+        patch.iter().map(|(range, bytes)| (range.offset, bytes)),
+    )?;
     Ok(())
 }
 

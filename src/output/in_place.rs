@@ -114,9 +114,10 @@ impl FileOutput {
 /// Grows first and shrinks last, so that every write is inside the file.
 fn write_patch(visible: &File, patch: &RangeList) -> io::Result<()> {
     sys::grow(visible, patch.old_len(), patch.new_len())?;
-    for (range, bytes) in patch.iter() {
-        sys::write_pieces(visible, bytes, range.offset)?;
-    }
+    sys::write_ranges(
+        visible,
+        patch.iter().map(|(range, bytes)| (range.offset, bytes)),
+    )?;
     if patch.new_len() < patch.old_len() {
         visible.set_len(patch.new_len())
     } else {

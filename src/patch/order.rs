@@ -1,0 +1,75 @@
+//! The order in which a fresh layout places declarations.
+
+use std::collections::VecDeque;
+
+use crate::program::{DeclId, Export, Program};
+
+/// All that will be defined, in the order of declaration.
+pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
+    program
+        .iter()
+        .filter(|(_, decl)| !decl.remains && decl.next().is_some())
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// All that will be defined, in an order that depends on the program alone and not on how it came about: what the exports,
+/// the start function and the segments reach, in the order in which it is reached, then the rest by name.
+pub(crate) fn canonical(
+    program: &Program,
+    exports: &[Export],
+    start: Option<DeclId>,
+) -> Vec<DeclId> {
+    let all = by_declaration(program);
+    let mut seen = vec![true; program.capacity()];
+    all.iter().for_each(|id| seen[id.index()] = false);
+    let mut order = Vec::with_capacity(all.len());
+    let mut queue = VecDeque::new();
+    let mut reach = |queue: &mut VecDeque<DeclId>, id: DeclId| {
+        if !std::mem::replace(&mut seen[id.index()], true) {
+            queue.push_back(id);
+        }
+    };
+    for id in exports.iter().map(|export| export.decl).chain(start) {
+        reach(&mut queue, id);
+    }
+    let is_segment = |id: &&DeclId| {
+        use crate::program::DeclKind::{DataSegment, ElementSegment};
+        matches!(program.decl(**id).kind, ElementSegment | DataSegment)
+    };
+    let segments = all.iter().filter(is_segment).copied();
+    let mut rest: Vec<DeclId> = all.iter().filter(|id| !is_segment(id)).copied().collect();
+    rest.sort_by_key(|id| (program.decl(*id).given_name(), *id));
+    // Segments keep their order: it is the order in which they are applied.
+    for seed in [None]
+        .into_iter()
+        .chain(segments.map(Some))
+        .chain(rest.into_iter().map(Some))
+    {
+        if let Some(seed) = seed {
+            reach(&mut queue, seed);
+        }
+        while let Some(id) = queue.pop_front() {
+            order.push(id);
+            let relocs = program.decl(id).next().map(|next| next.content.relocs());
+            for target in relocs
+                .into_iter()
+                .flatten()
+                .filter_map(|reloc| reloc.decl())
+            {
+                reach(&mut queue, target);
+            }
+        }
+    }
+    // What was reached from elsewhere must not come before an earlier segment.
+    let segments: Vec<DeclId> = all.iter().filter(is_segment).copied().collect();
+    let mut next = segments.into_iter();
+    for id in &mut order {
+        if is_segment(&&*id)
+            && let Some(segment) = next.next()
+        {
+            *id = segment;
+        }
+    }
+    order
+}

@@ -1,0 +1,546 @@
+//! The plan of a commit: places what is dirty, follows references to what moved, and collects what must be written.
+//!
+//! The layout is changed inside a transaction that the caller opened; the caller rolls it back if the commit cannot
+//! be a patch. Nothing is encoded here: see `write`.
+
+mod functions;
+mod imports;
+mod items;
+mod references;
+mod remains;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::error::Error;
+use crate::layout::{
+    Layout, Occupant, Ordinal, Place, RawItem, ReserveFull, SectionKind, Slot, UseDeltas,
+};
+use crate::patch::cold::{add_uses, new_image};
+use crate::patch::encode::{ExportList, entity_len, unused_global};
+use crate::patch::lengths::{
+    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len, type_spare,
+};
+use crate::patch::relink::RelinkReason;
+use crate::patch::tail::{self, Customs};
+use crate::program::{
+    Checked, DeclId, DeclKind, Definition, Pending, Program, References, RelocKind, Shape,
+};
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The output must be rebuilt.
+    Relink(RelinkReason),
+    /// The edits make no sense.
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Error(error)
+    }
+}
+
+impl From<RelinkReason> for Stop {
+    fn from(reason: RelinkReason) -> Self {
+        Stop::Relink(reason)
+    }
+}
+
+impl From<ReserveFull> for Stop {
+    fn from(_: ReserveFull) -> Self {
+        Stop::Relink(RelinkReason::ReserveFull)
+    }
+}
+
+/// Code of up to this many bytes is not left behind but filled.
+const SMALL_REMAINS: u32 = 160;
+/// More unused bytes than this are not filled: the body goes to a place that fits it better.
+const MOST_FILLER: u32 = 480;
+
+/// The largest code left behind that is buried in a commit which moves nothing: a ninth of it is written.
+const BURIED_QUIETLY: u32 = 600;
+/// The same in a commit that moves code.
+const BURIED_WITH_MOVES: u32 = 240;
+/// How many of the oldest remains are looked at.
+const SCANNED_REMAINS: usize = 16;
+
+type Planned<T = ()> = Result<T, Stop>;
+
+/// What of a section's items must be written.
+#[derive(Debug, Default)]
+pub(crate) struct RawWrites {
+    /// All of them, because they moved.
+    pub(crate) all: bool,
+    /// Those that changed in their place.
+    pub(crate) items: BTreeSet<DeclId>,
+}
+
+/// Everything that a commit writes, by what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Code slots, with who stood there before; `None` if the slot is new.
+    pub(crate) code: BTreeMap<Ordinal, Option<Occupant>>,
+    /// Entries of the function section.
+    pub(crate) entries: BTreeSet<Ordinal>,
+    /// Forwarders whose target moved.
+    pub(crate) forwarders: BTreeSet<Ordinal>,
+    /// Entries of the slots' element segment.
+    pub(crate) slots: BTreeSet<u32>,
+    /// Whether the slots' element segment has more entries now.
+    pub(crate) slots_grew: bool,
+    pub(crate) globals: BTreeSet<Ordinal>,
+    pub(crate) data: BTreeSet<DeclId>,
+    /// Gaps between data that the image has grown over, by image.
+    pub(crate) data_gaps: Vec<(usize, Range<u64>)>,
+    /// Images whose size changed.
+    pub(crate) images: BTreeSet<usize>,
+    pub(crate) names: BTreeSet<Ordinal>,
+    /// Declarations whose index or address is another one now.
+    pub(crate) moved: BTreeSet<DeclId>,
+    /// References in declarations that did not change: the declaration and which of its relocations.
+    pub(crate) sites: BTreeSet<(DeclId, u32)>,
+    /// Exports of declarations that moved.
+    pub(crate) exports: BTreeSet<DeclId>,
+    pub(crate) elements: RawWrites,
+    pub(crate) data_segments: RawWrites,
+    /// Sections that are written whole.
+    pub(crate) whole: BTreeSet<SectionKind>,
+    /// Names other than functions', if they changed or moved.
+    pub(crate) names_tail: Option<Vec<u8>>,
+    /// Functions that leave their code behind, and what stands for that code from now on.
+    pub(crate) left: Vec<(DeclId, DeclId)>,
+    /// What stood for code that was left behind and is overwritten now.
+    pub(crate) gone: Vec<DeclId>,
+    /// References in code that is left behind in this commit, to what moved: the slot, and which of the relocations.
+    pub(crate) left_sites: Vec<(Ordinal, DeclId, u32)>,
+    /// Functions whose code went to another place.
+    pub(crate) moved_bodies: u32,
+    /// Functions whose code was replaced in its place.
+    pub(crate) in_place: u32,
+}
+
+/// What a plan is made from besides the layout.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) references: &'a References,
+    pub(crate) checked: &'a Checked,
+    pub(crate) customs: &'a Customs,
+    /// Whether the custom sections changed.
+    pub(crate) customs_changed: bool,
+    pub(crate) areas: &'a [(DeclId, Range<u64>)],
+}
+
+struct Planner<'a> {
+    from: Sources<'a>,
+    layout: &'a mut Layout,
+    writes: Writes,
+    /// Declarations whose index or address is another one now.
+    moved: BTreeSet<DeclId>,
+    /// Functions whose code will move and can stay behind as it is.
+    leaving: BTreeSet<DeclId>,
+    /// How many of the spare declarations for remains are taken.
+    leaves: usize,
+}
+
+/// Plans the pending edits as a patch.
+pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
+    let mut planner = Planner {
+        from,
+        layout,
+        writes: Writes::default(),
+        moved: BTreeSet::new(),
+        leaving: BTreeSet::new(),
+        leaves: 0,
+    };
+    let slots = planner.layout.slots.len();
+    planner.find_leaving();
+    planner.count_types()?;
+    planner.bury_dependent_remains()?;
+    planner.bury_some_remains()?;
+    let dirty = &from.program.dirty;
+    for &id in dirty {
+        if matches!(from.program.decl(id).pending, Pending::Remove) {
+            planner.remove(id)?;
+        }
+    }
+    for &id in dirty {
+        if matches!(from.program.decl(id).pending, Pending::Define(_)) {
+            planner.define(id)?;
+        }
+    }
+    for &id in dirty {
+        planner.place_slots(id);
+    }
+    planner.release_unused_leaving()?;
+    planner.follow_moved();
+    planner.grow_slots(slots);
+    planner.measure();
+    planner.settle()?;
+    Ok(planner.writes)
+}
+
+impl<'a> Planner<'a> {
+    fn next(&self, id: DeclId) -> &'a Definition {
+        self.from
+            .program
+            .decl(id)
+            .next()
+            .expect("what is placed is defined")
+    }
+
+    /// Counts the uses of types that come and go.
+    fn count_types(&mut self) -> Planned {
+        let program = self.from.program;
+        let mut roots: Vec<(DeclId, UseDeltas)> = Vec::new();
+        let mut known: HashMap<DeclId, usize> = HashMap::new();
+        for &id in &program.dirty {
+            let decl = program.decl(id);
+            if matches!(decl.pending, Pending::None) {
+                continue;
+            }
+            let root = program.root(id);
+            let at = *known.entry(root).or_insert_with(|| {
+                roots.push((root, UseDeltas::new()));
+                roots.len() - 1
+            });
+            if let Some(old) = decl
+                .current
+                .as_ref()
+                .filter(|_| !self.leaving.contains(&id))
+            {
+                add_uses(&mut roots[at].1, old, -1);
+            }
+            if let Some(new) = decl.next() {
+                add_uses(&mut roots[at].1, new, 1);
+            }
+        }
+        for (root, uses) in &roots {
+            let spare = type_spare(program.decl(*root).edits, uses.len());
+            self.layout
+                .types
+                .count_uses(&program.types, *root, uses, spare)
+                .ok_or(RelinkReason::TypesFull)?;
+        }
+        if self.layout.types.count() > MOST_INDICES {
+            Err(RelinkReason::TypesFull.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn remove(&mut self, id: DeclId) -> Planned {
+        let decl = self.from.program.decl(id);
+        let Some(old) = &decl.current else {
+            return Ok(());
+        };
+        if let Some(slot) = self.layout.place(id).slot() {
+            self.layout.slots.free(slot);
+            self.writes.slots.insert(self.layout.slots.entry(slot));
+        }
+        if decl.name.is_some() && decl.kind != DeclKind::Function {
+            self.writes.names_tail = Some(Vec::new());
+        }
+        if old.is_import() {
+            self.remove_import(id)?
+        } else {
+            self.unplace(id, old)?
+        }
+        self.layout.set_place(id, Place::None);
+        Ok(())
+    }
+
+    /// Gives up the place of something that was defined; its slot stays.
+    fn unplace(&mut self, id: DeclId, old: &Definition) -> Planned {
+        match self.layout.place(id) {
+            Place::Function { entry, body, .. } => {
+                self.leave_code(id, body);
+                if entry != body {
+                    self.free_code(entry);
+                }
+            }
+            Place::Global(ordinal) => self.free_global(ordinal)?,
+            Place::Data { address, cap } => {
+                if let Shape::Data { memory, .. } = old.shape
+                    && let Some(image) = self.layout.data.image_of(memory)
+                {
+                    self.layout.data.free(image, address, cap);
+                }
+            }
+            Place::Index(_) => match self.from.program.decl(id).kind {
+                DeclKind::Table => return Err(RelinkReason::TableIndices.into()),
+                DeclKind::Memory => return Err(RelinkReason::MemoryIndices.into()),
+                DeclKind::Tag => {
+                    let at = self
+                        .layout
+                        .tags
+                        .iter()
+                        .position(|tag| *tag == id)
+                        .expect("placed tags are listed");
+                    self.layout.tags.remove(at);
+                    self.renumber_tags();
+                }
+                DeclKind::ElementSegment => remove_raw(&mut self.layout.elements, id),
+                _ => remove_raw(&mut self.layout.data_segments, id),
+            },
+            Place::None | Place::ImportedFunction { .. } => {}
+        }
+        self.renumber_segments();
+        Ok(())
+    }
+
+    fn define(&mut self, id: DeclId) -> Planned {
+        let decl = self.from.program.decl(id);
+        let new = self.next(id);
+        if decl.name.is_some() && decl.kind != DeclKind::Function && decl.current.is_none() {
+            self.writes.names_tail = Some(Vec::new());
+        }
+        match (&decl.current, new.is_import()) {
+            (None, true) => self.add_import(id, None),
+            (None, false) => self.place_new(id, None),
+            (Some(old), true) if old.is_import() => {
+                self.writes.whole.insert(SectionKind::Import);
+                Ok(())
+            }
+            (Some(old), false) if !old.is_import() => self.redefine(id, old),
+            (Some(old), to_import) => {
+                let slot = self.layout.place(id).slot();
+                self.moved.insert(id);
+                if to_import {
+                    self.unplace(id, old)?;
+                    self.add_import(id, slot)?;
+                } else {
+                    self.remove_import(id)?;
+                    self.place_new(id, slot)?;
+                }
+                self.write_slot(slot);
+                Ok(())
+            }
+        }
+    }
+
+    fn write_slot(&mut self, slot: Option<Slot>) {
+        if let Some(slot) = slot {
+            self.writes.slots.insert(self.layout.slots.entry(slot));
+        }
+    }
+
+    fn place_new(&mut self, id: DeclId, slot: Option<Slot>) -> Planned {
+        let new = self.next(id);
+        let len = new.content.len() as u32;
+        let place = match new.shape {
+            Shape::Function { .. } => {
+                let body = self.place_body(id, entry_len(new.content.len()))?;
+                let (entry, slot) = if self.layout.options.thunks {
+                    let entry = self.place_thunk(id)?;
+                    let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
+                    self.write_slot(Some(slot));
+                    (entry, Some(slot))
+                } else {
+                    (body, slot)
+                };
+                Place::Function { entry, body, slot }
+            }
+            Shape::Global => Place::Global(self.place_global(id, len)),
+            Shape::Data { .. } => self.place_data(id)?,
+            Shape::Table | Shape::SlotTable => {
+                self.layout.tables.push(id);
+                self.writes.whole.insert(SectionKind::Table);
+                Place::Index(self.imported(DeclKind::Table) + self.layout.tables.len() as u32 - 1)
+            }
+            Shape::Memory { .. } => {
+                self.layout.memories.push(id);
+                self.writes.whole.insert(SectionKind::Memory);
+                Place::Index(
+                    self.imported(DeclKind::Memory) + self.layout.memories.len() as u32 - 1,
+                )
+            }
+            Shape::Tag { .. } => {
+                self.layout.tags.push(id);
+                self.writes.whole.insert(SectionKind::Tag);
+                Place::Index(self.imported(DeclKind::Tag) + self.layout.tags.len() as u32 - 1)
+            }
+            Shape::ElementSegment => {
+                push_raw(&mut self.layout.elements, id, len);
+                self.writes.elements.all = true;
+                Place::Index(self.first_element() + self.layout.elements.len() as u32 - 1)
+            }
+            Shape::DataSegment => {
+                push_raw(&mut self.layout.data_segments, id, len);
+                self.writes.data_segments.all = true;
+                Place::Index(
+                    (self.layout.data.images().len() + self.layout.data_segments.len()) as u32 - 1,
+                )
+            }
+            Shape::Import { .. } => unreachable!("imports are placed with the imports"),
+        };
+        self.layout.set_place(id, place);
+        Ok(())
+    }
+
+    fn redefine(&mut self, id: DeclId, old: &Definition) -> Planned {
+        let new = self.next(id);
+        let len = new.content.len() as u32;
+        match self.layout.place(id) {
+            Place::Function { .. } => self.redefine_function(id, old.ty() != new.ty()),
+            Place::Global(ordinal) => {
+                if self.layout.globals.slot(ordinal).len == len {
+                    self.writes.globals.insert(ordinal);
+                } else {
+                    self.free_global(ordinal)?;
+                    let place = Place::Global(self.place_global(id, len));
+                    self.layout.set_place(id, place);
+                    self.moved.insert(id);
+                }
+                Ok(())
+            }
+            Place::Data { address, cap } => self.redefine_data(id, old, address, cap),
+            Place::Index(_) => {
+                let (items, writes) = match self.from.program.decl(id).kind {
+                    DeclKind::ElementSegment => {
+                        (&mut self.layout.elements, &mut self.writes.elements)
+                    }
+                    DeclKind::DataSegment => (
+                        &mut self.layout.data_segments,
+                        &mut self.writes.data_segments,
+                    ),
+                    kind => {
+                        self.writes.whole.insert(entity_section(kind));
+                        return Ok(());
+                    }
+                };
+                let at = items
+                    .iter()
+                    .position(|item| item.decl == id)
+                    .expect("placed segments are listed");
+                if items[at].len == len {
+                    writes.items.insert(id);
+                } else {
+                    let item = items[at];
+                    items.set(at, RawItem { len, ..item });
+                    recompute_raw(items);
+                    writes.all = true;
+                }
+                Ok(())
+            }
+            place => unreachable!("a definition at {place:?}"),
+        }
+    }
+
+    /// Brings the lengths of what is written whole up to date.
+    fn measure(&mut self) {
+        let program = self.from.program;
+        let definition = |id: &DeclId| {
+            program
+                .decl(*id)
+                .next()
+                .expect("placed because it is defined")
+        };
+        let layout = &mut *self.layout;
+        let mut lens = *layout.lens;
+        let entities = |ids: &[DeclId]| {
+            ids.iter()
+                .map(|id| entity_len(definition(id)) as u64)
+                .sum::<u64>()
+        };
+        for kind in &self.writes.whole {
+            match kind {
+                SectionKind::Import => {
+                    lens.imports = layout
+                        .imports
+                        .iter()
+                        .map(|id| definition(id).content.len() as u64)
+                        .sum();
+                }
+                SectionKind::Table => lens.tables = entities(&layout.tables),
+                SectionKind::Memory => lens.memories = entities(&layout.memories),
+                SectionKind::Tag => lens.tags = entities(&layout.tags),
+                _ => {}
+            }
+        }
+        if !layout.tags.is_empty() || lens.tags > 0 {
+            let tags = entities(&layout.tags);
+            if tags != lens.tags {
+                lens.tags = tags;
+                self.writes.whole.insert(SectionKind::Tag);
+            }
+        }
+        if let Some(exports) = &self.from.checked.exports {
+            lens.exports = ExportList(exports).len();
+            lens.export_count = exports.len() as u32;
+            self.writes.whole.insert(SectionKind::Export);
+        }
+        *layout.start = self.from.checked.start;
+        if self.from.customs_changed {
+            lens.custom_front = self.from.customs.front.len() as u64;
+            lens.custom_tail = self.from.customs.tail.len() as u64;
+            self.writes
+                .whole
+                .extend([SectionKind::CustomFront, SectionKind::CustomTail]);
+        }
+        let renamed = self.writes.names_tail.is_some() && layout.options.names;
+        if renamed || (lens.names_tail > 0 && !self.writes.names.is_empty()) {
+            let names = tail::names_tail(program, layout);
+            lens.names_tail = names.len() as u64;
+            self.writes.names_tail = Some(names);
+        } else {
+            self.writes.names_tail = None;
+        }
+        *layout.lens = lens;
+    }
+
+    /// Gives the sections the bytes they need.
+    fn settle(&mut self) -> Planned {
+        let mut sections = std::mem::take(&mut self.layout.sections);
+        let before = *sections.places();
+        let moved = sections.settle(|kind| self.layout.span(kind));
+        self.layout.sections = sections;
+        for kind in moved.map_err(|_| RelinkReason::PadsUsedUp)? {
+            self.writes.whole.insert(kind);
+        }
+        for kind in SectionKind::ALL {
+            if self.layout.sections.get(kind).present && !before.get(kind).present {
+                self.writes.whole.insert(kind);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entity_section(kind: DeclKind) -> SectionKind {
+    match kind {
+        DeclKind::Table => SectionKind::Table,
+        DeclKind::Memory => SectionKind::Memory,
+        _ => SectionKind::Tag,
+    }
+}
+
+fn push_raw(items: &mut crate::layout::Log<RawItem>, decl: DeclId, len: u32) {
+    let offset = Layout::raw_len(items) as u32;
+    items.push(RawItem { decl, offset, len });
+}
+
+fn remove_raw(items: &mut crate::layout::Log<RawItem>, decl: DeclId) {
+    let at = items
+        .iter()
+        .position(|item| item.decl == decl)
+        .expect("placed segments are listed");
+    items.remove(at);
+    recompute_raw(items);
+}
+
+fn recompute_raw(items: &mut crate::layout::Log<RawItem>) {
+    let mut offset = 0;
+    for at in 0..items.len() {
+        let item = items[at];
+        if item.offset != offset {
+            items.set(at, RawItem { offset, ..item });
+        }
+        offset += item.len;
+    }
+}

@@ -1,0 +1,94 @@
+//! Slots for functions whose address is taken, and the references to whatever moved.
+
+use super::*;
+
+impl Planner<'_> {
+    /// Gives slots to functions whose address a new definition takes.
+    pub(super) fn place_slots(&mut self, id: DeclId) {
+        let Pending::Define(definition) = &self.from.program.decl(id).pending else {
+            return;
+        };
+        for reloc in definition
+            .content
+            .relocs()
+            .iter()
+            .filter(|reloc| reloc.kind.is_slot())
+        {
+            let target = DeclId(reloc.target);
+            let place = self.layout.place(target);
+            if place.slot().is_none() {
+                let slot = Some(self.layout.slots.take(target));
+                let place = match place {
+                    Place::Function { entry, body, .. } => Place::Function { entry, body, slot },
+                    Place::ImportedFunction { index, .. } => {
+                        Place::ImportedFunction { index, slot }
+                    }
+                    place => unreachable!("a function at {place:?}"),
+                };
+                self.layout.set_place(target, place);
+                self.write_slot(slot);
+            }
+        }
+    }
+
+    /// Collects the references to everything that moved.
+    pub(super) fn follow_moved(&mut self) {
+        let program = self.from.program;
+        let moved = std::mem::take(&mut self.moved);
+        self.follow_left(&moved);
+        for &id in &moved {
+            let decl = program.decl(id);
+            self.writes.exports.insert(id);
+            if decl.name.is_some() && decl.kind != DeclKind::Function {
+                self.writes.names_tail = Some(Vec::new());
+            }
+            for source in self.from.references.of(program, id) {
+                let decl = program.decl(source);
+                let (Some(definition), Pending::None) = (&decl.current, &decl.pending) else {
+                    continue;
+                };
+                match decl.kind {
+                    DeclKind::Table | DeclKind::Memory | DeclKind::Tag => {
+                        self.writes.whole.insert(entity_section(decl.kind));
+                        continue;
+                    }
+                    _ => {}
+                }
+                for (at, reloc) in definition.content.relocs().iter().enumerate() {
+                    if reloc.decl() == Some(id) && !reloc.kind.is_slot() {
+                        self.writes.sites.insert((source, at as u32));
+                    }
+                }
+            }
+        }
+        self.writes.moved = moved;
+    }
+
+    /// References to what moved in the code that is left behind in this commit.
+    pub(super) fn follow_left(&mut self, moved: &BTreeSet<DeclId>) {
+        let program = self.from.program;
+        for &(origin, remains) in &self.writes.left {
+            let Place::Function { body, .. } = self.layout.place(remains) else {
+                continue;
+            };
+            let Some(old) = &program.decl(origin).current else {
+                continue;
+            };
+            for (at, reloc) in old.content.relocs().iter().enumerate() {
+                if !reloc.kind.is_slot() && reloc.decl().is_some_and(|id| moved.contains(&id)) {
+                    self.writes.left_sites.push((body, origin, at as u32));
+                }
+            }
+        }
+    }
+
+    /// What comes with more slots than the `before` there were: new entries, the table's limits, segments behind.
+    pub(super) fn grow_slots(&mut self, before: u32) {
+        let now = self.layout.slots.len();
+        if now > before {
+            self.writes.slots.extend(before..now);
+            self.writes.slots_grew = true;
+            self.writes.elements.all = true;
+        }
+    }
+}

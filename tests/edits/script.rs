@@ -1,0 +1,67 @@
+//! Edits as data, and how a script reads.
+
+use super::model::{Blob, Def, Init, Name, Op, Sig, Ty};
+
+/// One edit. Whatever it names is declared first if it does not exist, so any part of a script is a script.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// Defines or redefines.
+    Define(Name, Def),
+    /// Defines as a part of another declaration; `true` if it has a name of its own.
+    Part(Name, Name, Def, bool),
+    Remove(Name),
+    Export(String, Name),
+    Unexport(String),
+    Start(Option<Name>),
+    /// Asks for the next commit to rebuild the output.
+    Relink,
+    Discard,
+    Commit,
+}
+
+/// Defines a function.
+pub fn function(name: Name, sig: Sig, ops: &[Op]) -> Edit {
+    Edit::Define(name, Def::Function(sig, ops.to_vec()))
+}
+
+/// Imports a function.
+pub fn import(name: Name, sig: Sig) -> Edit {
+    Edit::Define(name, Def::ImportFunction(sig))
+}
+
+/// Defines a mutable global.
+pub fn global(name: Name, ty: Ty, value: i64) -> Edit {
+    let init = Init::Value(ty, value);
+    Edit::Define(
+        name,
+        Def::Global {
+            mutable: true,
+            init,
+        },
+    )
+}
+
+/// Imports a global.
+pub fn import_global(name: Name, ty: Ty, mutable: bool) -> Edit {
+    Edit::Define(name, Def::ImportGlobal { ty, mutable })
+}
+
+/// Defines data of so many bytes behind its header.
+pub fn data(name: Name, len: u16) -> Edit {
+    let blob = Blob {
+        len,
+        align_log2: 2,
+        ..Blob::default()
+    };
+    Edit::Define(name, Def::Data(blob))
+}
+
+/// Exports under a name.
+pub fn export(field: &str, name: Name) -> Edit {
+    Edit::Export(field.into(), name)
+}
+
+/// Takes an export away.
+pub fn unexport(field: &str) -> Edit {
+    Edit::Unexport(field.into())
+}
