@@ -28,15 +28,15 @@ Exit codes:
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Print one JSON object a line on standard output, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
 
     /// Say more: the time of each phase, and the slower ways that had to be taken
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "General")]
     pub(crate) verbose: bool,
 
     /// When to use colour: auto, always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "General")]
     pub(crate) color: Color,
 
     #[command(subcommand)]
@@ -155,7 +155,7 @@ pub(crate) struct Demo {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// How many functions the module begins with
-    #[arg(long, value_name = "N", default_value = "20000", value_parser = clap::value_parser!(u32).range(64..=400_000))]
+    #[arg(long, value_name = "N", default_value = "20000", value_parser = clap::value_parser!(u32).range(100..=400_000))]
     pub(crate) functions: u32,
     /// How many edits are made with each redirection
     #[arg(long, value_name = "N", default_value = "400", value_parser = clap::value_parser!(u32).range(1..))]
