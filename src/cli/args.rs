@@ -203,9 +203,10 @@ pub(crate) struct BuildOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Who owns types: `per-declaration` gives each declaration its own, with `interned` equal types are shared
-    #[arg(long, value_name = "HOW", default_value = "per-declaration", hide_possible_values = true)]
-    pub(crate) types: TypesArg,
+    /// Who owns types: `per-declaration` gives each declaration its own, which is what the demo does if this is not
+    /// said; with `interned` equal types are shared, which is what other commands do
+    #[arg(long, value_name = "HOW", hide_possible_values = true)]
+    pub(crate) types: Option<TypesArg>,
     /// How a patch becomes visible: `atomic` lets a patched copy take the file's place; `in-place` writes the file
     /// itself, for readers that hold it open on purpose
     #[arg(long, value_name = "HOW", default_value = "atomic", hide_possible_values = true)]
@@ -255,12 +256,12 @@ impl OutputArgs {
         options
     }
 
-    /// Who owns types.
-    pub(crate) fn types(&self) -> Types {
-        match self.types {
+    /// Who owns types, if it was said.
+    pub(crate) fn types(&self) -> Option<Types> {
+        self.types.map(|types| match types {
             TypesArg::PerDeclaration => Types::PerDeclaration,
             TypesArg::Interned => Types::Interned,
-        }
+        })
     }
 }
 
@@ -269,6 +270,14 @@ impl RedirectArg {
     pub(crate) fn inline(self) -> Redirect {
         match self {
             RedirectArg::Table => Redirect::Table,
+            RedirectArg::Direct => Redirect::Direct,
+        }
+    }
+
+    /// The redirection of code that somebody else made, whose calls are what they are.
+    pub(crate) fn ready_made(self) -> Redirect {
+        match self {
+            RedirectArg::Table => Redirect::TableThunks,
             RedirectArg::Direct => Redirect::Direct,
         }
     }

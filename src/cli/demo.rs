@@ -95,7 +95,7 @@ fn measure(
         path,
         ModuleOptions {
             redirect: redirect.inline(),
-            types: args.out.types(),
+            types: args.out.types().unwrap_or_default(),
             output: args.out.options(move |message| reporter.note(message)),
             ..ModuleOptions::default()
         },

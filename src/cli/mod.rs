@@ -5,9 +5,14 @@
 mod args;
 mod completions;
 mod demo;
+mod finish;
 mod inspect;
+mod patcher;
+mod replay;
 mod report;
 mod text;
+mod verify;
+mod watch;
 
 use std::io::ErrorKind::BrokenPipe;
 use std::process::ExitCode;
@@ -30,11 +35,14 @@ pub(crate) fn main() -> ExitCode {
     .write_global();
     let reporter = Reporter::new(cli.json, cli.verbose);
     let result = match cli.command {
+        Command::Replay(args) => replay::run(&args, reporter),
+        Command::Watch(args) => watch::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),
+        Command::Verify(args) => verify::run(&args, reporter),
+        Command::Finish(args) => finish::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
-        _ => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

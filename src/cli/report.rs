@@ -33,7 +33,7 @@ pub(crate) enum Event {
     Waiting { build: String, reason: String },
     Stopped { versions: u64 },
     Map(serde_json::Value),
-    Verified { output: String, build: String, equivalent: bool, differences: Vec<String> },
+    Verified { output: String, build: String, equivalent: bool, equal: u32, left_out: u32, differences: Vec<String> },
     Finished { output: String, dense: String, bytes: u64, dense_bytes: u64 },
     Demo(serde_json::Value),
 }
@@ -117,6 +117,11 @@ impl Reporter {
     /// Whether a program reads what is said.
     pub(crate) fn is_json(self) -> bool {
         self.json
+    }
+
+    /// Whether more is to be said than usual.
+    pub(crate) fn is_verbose(self) -> bool {
+        self.verbose
     }
 
     /// Tells a program, with `--json`.

@@ -31,7 +31,7 @@ enum Wake {
 }
 
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
-    let mut patcher = Patcher::open(&args.output, &args.build, reporter)?;
+    let mut patcher = Patcher::new(&args.output, &args.build, reporter);
     let (sender, wakes) = mpsc::channel();
     stop_on_signals(sender.clone())?;
     let _watcher = watch_folder(&args.file, sender, reporter);
