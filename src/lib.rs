@@ -32,7 +32,7 @@
 //! # }
 //! ```
 //!
-//! [`module`] is the compiler API, [`inspect`] shows what is in a file, [`output`] publishes it. The feature `cli` (on by
+//! [`module`] is the compiler API, [`whole`] turns builds of whole modules into patches, [`inspect`] shows what is in a file, [`output`] publishes it. The feature `cli` (on by
 //! default) adds the `wasmend` command, and `engine` an interpreter for modules; without them the library is small.
 
 #![deny(missing_docs)]
@@ -48,6 +48,7 @@ pub mod module;
 pub mod output;
 pub mod patch;
 pub mod program;
+pub mod whole;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};
@@ -56,8 +57,11 @@ pub use module::{
     ModuleOptions, Moved, Outcome, Patch, Phases, Redirect, TableType, Types,
 };
 pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
+#[cfg(test)]
+pub(crate) use program::RelocKind;
 pub use program::{DeclId, DeclKind, TypeId, ValType};
 pub use wasm_encoder::Instruction;
+pub use whole::{Update, WholeModule, WholeOptions};
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(doctest)]

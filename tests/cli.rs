@@ -111,7 +111,7 @@ fn a_component_gets_a_hint() {
     let output = wasmend(&["inspect", arg(&path)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
-    assert!(message.contains("\nhint: this is a component"), "{message}");
+    assert!(message.contains("a component, not a core WebAssembly module (at offset 0x4)\nhint: give the core module"), "{message}");
 }
 
 #[test]

@@ -158,3 +158,28 @@ fn overhead() {
         );
     }
 }
+
+#[test]
+fn an_address_is_referred_to_and_moves() {
+    let mut m = Module::in_memory(ModuleOptions::default()).unwrap();
+    let a = m.declare(DeclKind::Data, "end").unwrap();
+    m.define_address(a, 0x1234).unwrap();
+    let f = m.declare(DeclKind::Function, "f").unwrap();
+    let mut b = FunctionBuilder::new(m.body_style(), &[], &[ValType::I32]);
+    b.address_of_data(a, 1);
+    let body = b.finish().unwrap();
+    m.define_function(f, body).unwrap();
+    m.commit().unwrap();
+    let find = |m: &Module, v: u32| {
+        let mut field = [0x41u8, 0, 0, 0, 0, 0];
+        for i in 0..5 {
+            field[1 + i] = ((v >> (7 * i)) as u8 & 0x7f) | if i < 4 { 0x80 } else { 0 };
+        }
+        m.bytes().unwrap().windows(6).any(|w| w == field)
+    };
+    assert!(find(&m, 0x1235));
+    m.define_address(a, 0x8000).unwrap();
+    let p = m.commit().unwrap();
+    assert!(p.ranges().is_some());
+    assert!(find(&m, 0x8001) && !find(&m, 0x1235));
+}

@@ -9,7 +9,7 @@ use crate::cli::report::{Event, Reporter, path};
 use crate::cli::text::{number, percent};
 
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
-    let out = crate::cli::read(&args.out)?;
+    let out = crate::cli::read_module(&args.out)?;
     if is_same_file(&args.out, &args.output) {
         let error = Error::bad_edit("is both what is read and what is to be written");
         return Err(error.with_path(&args.output).with_hint("write the dense module to another file").into());

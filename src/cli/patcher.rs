@@ -37,6 +37,7 @@ impl Patcher {
 
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
     pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+        crate::cli::expect_module(bytes).map_err(|error| error.with_path(file))?;
         let start = Instant::now();
         let update = match &mut self.module {
             Some(module) => module.update(bytes),
@@ -57,7 +58,7 @@ impl Patcher {
             added: update.functions_added.into(),
             removed: update.functions_removed.into(),
         };
-        self.reporter.version(&self.output, file, counts, &update.patch, took)
+        self.reporter.update(&self.output, file, counts, &update.patch, took)
     }
 
     /// How many builds have become versions.

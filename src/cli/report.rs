@@ -26,7 +26,7 @@ const FAINT: Style = Style::new().dimmed();
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
-    Version(VersionEvent),
+    Update(UpdateEvent),
     Warning { message: String },
     Error(ErrorEvent),
     Watching { build: String, output: String },
@@ -38,9 +38,9 @@ pub(crate) enum Event {
     Demo(serde_json::Value),
 }
 
-/// A published version of an output.
+/// What came of a build.
 #[derive(Debug, Serialize)]
-pub(crate) struct VersionEvent {
+pub(crate) struct UpdateEvent {
     pub(crate) output: String,
     pub(crate) build: String,
     /// `created`, `patched`, `rebuilt` or `unchanged`.
@@ -172,8 +172,8 @@ impl Reporter {
         Ok(())
     }
 
-    /// A published version: one line, and its phases with `--verbose`.
-    pub(crate) fn version(
+    /// What came of a build: one line, and its phases with `--verbose`.
+    pub(crate) fn update(
         self,
         output: &Path,
         build: &Path,
@@ -181,8 +181,8 @@ impl Reporter {
         patch: &Patch,
         took: Duration,
     ) -> anyhow::Result<()> {
-        self.both(&Event::Version(version_event(output, build, counts, patch, took)), || {
-            version_line(build, counts, patch, took)
+        self.both(&Event::Update(update_event(output, build, counts, patch, took)), || {
+            update_line(build, counts, patch, took)
         })?;
         if self.verbose {
             self.note(&phases(patch).map(|(name, time)| format!("{name} {}", text::time(time))).join(", "));
@@ -216,9 +216,9 @@ pub(crate) fn build_id(id: &[u8; 16]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn version_event(output: &Path, build: &Path, counts: Counts, patch: &Patch, took: Duration) -> VersionEvent {
+fn update_event(output: &Path, build: &Path, counts: Counts, patch: &Patch, took: Duration) -> UpdateEvent {
     let ranges = patch.ranges().into_iter().flat_map(|ranges| ranges.iter());
-    VersionEvent {
+    UpdateEvent {
         output: path(output),
         build: path(build),
         outcome: match &patch.outcome {
@@ -254,7 +254,7 @@ fn counts_text(counts: Counts) -> String {
     if parts.is_empty() { "no function changed".to_owned() } else { parts.join(", ") }
 }
 
-fn version_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> String {
+fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> String {
     let build = build.display();
     let time = text::time(took);
     let size = text::number(patch.file_len);
@@ -315,7 +315,8 @@ fn error_text(error: &Error) -> String {
     if let Some(symbol) = error.symbol() {
         text += &format!("`{symbol}`: ");
     }
-    text += error.message();
+    // Some messages have lines of their own; here one line is one error.
+    text += &error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(offset) = error.offset() {
         text += &format!(" (at offset {offset:#x})");
     }

@@ -59,11 +59,7 @@ fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
         return Err(Error::bad_input("not a WebAssembly module").with_offset(0));
     }
     if !bytes.starts_with(MAGIC) {
-        let error = Error::bad_input("not a core WebAssembly module of version 1").with_offset(4);
-        return Err(match bytes.get(6) {
-            Some(1) => error.with_hint("this is a component: give the core module inside it"),
-            _ => error,
-        });
+        return Err(Error::bad_input("not a core WebAssembly module of version 1").with_offset(4));
     }
     let mut sections = Vec::new();
     let mut at = MAGIC.len();

@@ -186,7 +186,7 @@ impl Layout {
             SectionKind::Type => Some(Span {
                 front: 0,
                 end: self.types.end_offset().into(),
-                value: self.types.count(),
+                value: self.types.entries(),
             }),
             SectionKind::Import => whole(lens.imports, self.imports.len()),
             SectionKind::Function => {

@@ -25,6 +25,8 @@ const SMALLEST: u32 = 3;
 const MOST_PARAMS: u32 = 1000;
 /// Types in an extent of the shared pool.
 const SHARED_EXTENT: usize = 8;
+/// How many bytes longer than what is put there a freed extent may be: an extent is written whole.
+const MOST_WASTE: u32 = 48;
 /// How many freed extents are looked at.
 const SCAN: usize = 16;
 
@@ -90,6 +92,8 @@ pub(crate) struct TypeSpace {
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     indices: u32,
+    /// Entries of the section's vector: a group of several types is one.
+    entries: u32,
     end: u32,
 }
 
@@ -118,6 +122,11 @@ impl TypeSpace {
     /// How many type indices there are.
     pub(crate) fn count(&self) -> u32 {
         self.counts.indices
+    }
+
+    /// How many entries the section's vector has.
+    pub(crate) fn entries(&self) -> u32 {
+        self.counts.entries
     }
 
     /// Offset behind the last extent, from the anchor.
@@ -353,6 +362,7 @@ impl TypeSpace {
     /// An extent that holds `types` at its first indices and has `spare` unused ones.
     fn new_extent(&mut self, table: &TypeTable, types: &[TypeId], spare: u32) -> Option<ExtentId> {
         let mut entries: SmallVec<[u32; 4]> = types.iter().map(|ty| ty.0).collect();
+        let used: u32 = types.iter().map(|ty| simple_len(table, *ty)).sum();
         let free = self
             .free
             .iter()
@@ -362,7 +372,7 @@ impl TypeSpace {
             .map(|(at, id)| (at, *id));
         for (at, id) in free.collect::<SmallVec<[_; SCAN]>>() {
             let extent = self.extent(id);
-            if extent.entries.len() < entries.len() {
+            if extent.entries.len() < entries.len() || extent.len > used + MOST_WASTE {
                 continue;
             }
             let mut filled = entries.clone();
@@ -378,7 +388,6 @@ impl TypeSpace {
                 return Some(id);
             }
         }
-        let used: u32 = types.iter().map(|ty| simple_len(table, *ty)).sum();
         // Room for spare types of a common size, within what unused types can take up.
         let len = used + spare * 6;
         entries.resize(types.len() + spare as usize, UNUSED);
@@ -389,6 +398,7 @@ impl TypeSpace {
         let id = ExtentId(self.extents.len() as u32);
         let (first, offset) = (self.counts.indices, self.counts.end);
         self.counts.indices = first.checked_add(entries.len() as u32)?;
+        self.counts.entries += entries.iter().filter(|entry| **entry != CONTINUED).count() as u32;
         self.counts.end = offset.checked_add(len)?;
         self.extents.push(Extent {
             first,

@@ -12,7 +12,7 @@ use crate::patch::{
     Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
     names_tail, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References};
+use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 
 /// What a commit did.
 #[derive(Debug, Clone)]
@@ -346,8 +346,9 @@ impl Module {
             return Err(crate::Error::bad_edit("edits are pending")
                 .with_hint("commit or discard them first"));
         }
-        // With thunks, slots exist only for redirection; otherwise functions' addresses are slots.
+        // With thunks, slots are for redirection; but where an address is taken, it is a slot.
         let thunks = self.options.redirect == Redirect::TableThunks;
+        let slots = !thunks || self.uses_slots();
         let mut exports = self.program.exports.clone();
         exports.sort_by(|a, b| a.name.cmp(&b.name));
         let layout = lay_out(&Request {
@@ -359,7 +360,7 @@ impl Module {
                 ..self.layout_options()
             },
             dead_type: self.dead_type,
-            slot_table: self.slot_table.filter(|_| !thunks),
+            slot_table: self.slot_table.filter(|_| slots),
             exports: &exports,
             start: self.program.start,
             customs: &self.customs,
@@ -395,6 +396,23 @@ impl Module {
         for &(_, remains) in left {
             index_targets(&self.program, &mut self.references, remains);
         }
+    }
+
+    /// Whether anything names a slot or the table of slots.
+    fn uses_slots(&self) -> bool {
+        let current = self
+            .program
+            .iter()
+            .filter(|(_, decl)| !decl.remains)
+            .filter_map(|(_, decl)| decl.current.as_ref());
+        let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
+        let named = current
+            .flat_map(|definition| definition.content.relocs())
+            .any(|reloc| {
+                reloc.kind.is_slot()
+                    || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
+            });
+        named || self.program.exports.iter().any(exported)
     }
 
     /// Makes pending edits current after they were published; returns how many declarations changed.

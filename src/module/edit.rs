@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::module::body::Function;
 use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableType};
 use crate::module::{Module, RelinkReason};
-use crate::patch::MOST_BODY;
+use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
     Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, Relocation, Shape, TypeId,
     ValType,
@@ -107,6 +107,17 @@ impl Module {
             size: data.size,
             memory,
         };
+        self.program
+            .define(id, DeclKind::Data, Definition { content, shape })
+    }
+
+    /// Gives a declaration of data a fixed address, such as the end of a stack: it takes no space.
+    ///
+    /// # Errors
+    /// If `id` is not data.
+    pub fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
+        let content = Content::new(Vec::new(), Vec::new())?;
+        let shape = Shape::Address(address);
         self.program
             .define(id, DeclKind::Data, Definition { content, shape })
     }
@@ -319,6 +330,30 @@ impl Module {
     /// The program, for front ends that bring definitions of their own.
     pub(crate) fn program_mut(&mut self) -> &mut Program {
         &mut self.program
+    }
+
+    /// The program as it is pending.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Sets the custom sections that are kept as they are, and the module's own name.
+    pub(crate) fn set_customs(&mut self, customs: Customs) {
+        if customs == self.customs {
+            return;
+        }
+        if customs.module_name != self.customs.module_name && self.layout.is_some() {
+            self.relink.get_or_insert(RelinkReason::ModuleName);
+        }
+        self.customs = customs;
+        self.customs_changed = true;
+    }
+
+    /// From now on thunks and forwarders are tail calls.
+    pub(crate) fn use_tail_calls(&mut self) {
+        if !std::mem::replace(&mut self.options.tail_calls, true) && self.layout.is_some() {
+            self.relink.get_or_insert(RelinkReason::TailCalls);
+        }
     }
 
     fn label(&self, id: DeclId) -> String {

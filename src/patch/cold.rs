@@ -9,8 +9,8 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
-    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
-    type_spare,
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on, entry_len,
+    thunk_len, type_spare,
 };
 use crate::patch::order;
 use crate::patch::tail::{self, Customs, Identity};
@@ -115,7 +115,11 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
                 continue;
             }
             DeclKind::Data => {
-                data.push(id);
+                if let Shape::Address(address) = definition.shape {
+                    layout.set_place(id, Place::Data { address, cap: 0 });
+                } else {
+                    data.push(id);
+                }
                 continue;
             }
             DeclKind::Global => Place::Global(layout.globals.append(len, Some(id))),
@@ -304,6 +308,9 @@ fn place_functions(
     if thunks {
         for (id, _, definition) in functions() {
             let ty = definition.ty().expect("a function has a type");
+            if !can_pass_on(program, ty) {
+                continue;
+            }
             let entry = layout
                 .functions
                 .append(thunk_len(program, ty), Occupant::Thunk(id))
@@ -325,7 +332,7 @@ fn place_functions(
         let cap = if layout.options.dense {
             len
         } else {
-            len + body_slack(decl, len, false)
+            (len + body_slack(decl, len, false)).max(DEAD_LEN)
         };
         let body = layout
             .functions

@@ -16,6 +16,11 @@ pub(crate) const GLOBAL_RESERVE: u32 = 4;
 /// Bytes of a dead function's code entry: size, marker, `unreachable`, `end`.
 pub(crate) const DEAD_LEN: u32 = SIZE as u32 + 3 + 1 + 1;
 
+/// Whether a function of this type can have a thunk or forwarder.
+pub(crate) fn can_pass_on(program: &Program, ty: TypeId) -> bool {
+    program.types.arity(ty).is_some()
+}
+
 fn pass_on_len(program: &Program, ty: TypeId) -> u32 {
     let (params, _) = program.types.arity(ty).unwrap_or((0, 0));
     let arguments: usize = (0..params)

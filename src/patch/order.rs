@@ -2,15 +2,70 @@
 
 use std::collections::VecDeque;
 
-use crate::program::{DeclId, Export, Program};
+use crate::program::{DeclId, DeclKind, Export, Program, Relocation};
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
-    program
+    let mut order = declared(program);
+    sort_globals(program, &mut order);
+    order
+}
+
+fn declared(program: &Program) -> Vec<DeclId> {
+    let mut order: Vec<DeclId> = program
         .iter()
         .filter(|(_, decl)| !decl.remains && decl.next().is_some())
         .map(|(id, _)| id)
-        .collect()
+        .collect();
+    // Ids are used again; segments must keep the order in which they are applied.
+    order.sort_by_key(|id| program.decl(*id).serial);
+    order
+}
+
+/// Puts globals behind those that their initialisers name, as a module must have them.
+fn sort_globals(program: &Program, order: &mut [DeclId]) {
+    let named = |id: DeclId| {
+        let relocs = program.decl(id).next().map(|next| next.content.relocs());
+        let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
+        targets.filter(|target| is_defined_global(program, *target))
+    };
+    let globals: Vec<DeclId> = order
+        .iter()
+        .copied()
+        .filter(|id| is_defined_global(program, *id))
+        .collect();
+    if globals.iter().all(|id| named(*id).next().is_none()) {
+        return;
+    }
+    let mut sorted = Vec::with_capacity(globals.len());
+    let mut done = vec![false; program.capacity()];
+    let mut open = Vec::new();
+    for id in globals {
+        open.push((id, false));
+        while let Some((id, names_done)) = open.pop() {
+            if names_done {
+                sorted.push(id);
+            } else if !std::mem::replace(&mut done[id.index()], true) {
+                open.push((id, true));
+                let first = open.len();
+                open.extend(named(id).map(|target| (target, false)));
+                open[first..].reverse();
+            }
+        }
+    }
+    let mut next = sorted.into_iter();
+    for id in order.iter_mut() {
+        if is_defined_global(program, *id)
+            && let Some(global) = next.next()
+        {
+            *id = global;
+        }
+    }
+}
+
+fn is_defined_global(program: &Program, id: DeclId) -> bool {
+    let decl = program.decl(id);
+    decl.kind == DeclKind::Global && decl.next().is_some_and(|next| !next.is_import())
 }
 
 /// All that will be defined, in an order that depends on the program alone and not on how it came about: what the exports,
@@ -20,7 +75,7 @@ pub(crate) fn canonical(
     exports: &[Export],
     start: Option<DeclId>,
 ) -> Vec<DeclId> {
-    let all = by_declaration(program);
+    let all = declared(program);
     let mut seen = vec![true; program.capacity()];
     all.iter().for_each(|id| seen[id.index()] = false);
     let mut order = Vec::with_capacity(all.len());
@@ -71,5 +126,6 @@ pub(crate) fn canonical(
             *id = segment;
         }
     }
+    sort_globals(program, &mut order);
     order
 }

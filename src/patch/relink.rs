@@ -33,6 +33,12 @@ pub enum RelinkReason {
     DataArea = 12,
     /// More of the code section is dead than alive.
     Fragmented = 13,
+    /// A global's initialiser names a global that would stand behind it.
+    GlobalOrder = 14,
+    /// The code uses tail calls now, so that what passes calls on must too.
+    TailCalls = 15,
+    /// The module's own name changed.
+    ModuleName = 16,
 }
 
 impl RelinkReason {
@@ -57,6 +63,9 @@ impl RelinkReason {
             RelinkReason::ImportRemoved => "import-removed",
             RelinkReason::DataArea => "data-area-changed",
             RelinkReason::Fragmented => "fragmented",
+            RelinkReason::GlobalOrder => "global-order",
+            RelinkReason::TailCalls => "tail-calls",
+            RelinkReason::ModuleName => "module-name",
         }
     }
 }

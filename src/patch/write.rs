@@ -383,7 +383,9 @@ impl Writer<'_> {
             return 0;
         };
         let bytes = old.content.bytes();
-        let common = bytes.len().min(new.len());
+        // Where a body's last `end` would be, filler may stand.
+        let stands = bytes.len() - usize::from(old.is_body());
+        let common = stands.min(new.len());
         let mut differs: Vec<bool> = (0..common).map(|at| bytes[at] != new[at]).collect();
         // Under a relocation only the relocation counts. One that stayed the same still differs if its target moved.
         let mut field = |reloc: &Relocation, value: bool| {

@@ -70,10 +70,12 @@ impl Program {
                 Pending::None => {}
                 Pending::Define(definition) => {
                     self.check_live(id, definition, lives)?;
-                    if let (Some(old), Some(new)) = (
-                        decl.current.as_ref().and_then(Definition::ty),
-                        definition.ty(),
-                    ) && old != new
+                    if !self.validated
+                        && let (Some(old), Some(new)) = (
+                            decl.current.as_ref().and_then(Definition::ty),
+                            definition.ty(),
+                        )
+                        && old != new
                     {
                         self.check_callers(references, id)?;
                     }

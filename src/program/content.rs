@@ -215,6 +215,12 @@ impl Content {
         Ok(content)
     }
 
+    /// The same with other targets.
+    pub(crate) fn retarget(mut self, mut f: impl FnMut(&mut Relocation)) -> Self {
+        self.relocs.iter_mut().for_each(&mut f);
+        self
+    }
+
     /// The bytes, with unspecified values under the relocations.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.as_slice()

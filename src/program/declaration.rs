@@ -74,6 +74,8 @@ pub(crate) enum Shape {
         size: u64,
         memory: DeclId,
     },
+    /// Data at an address that is given: it takes no space.
+    Address(u64),
     /// A whole entry of the element section.
     ElementSegment,
     /// A whole entry of the data section.
@@ -132,6 +134,8 @@ pub(crate) struct Declaration {
     /// What the name section calls it, if that is not the key.
     pub(crate) name: Option<Box<str>>,
     pub(crate) kind: DeclKind,
+    /// Counts declarations in the order they were made; ids do not, because they are used again.
+    pub(crate) serial: u32,
     /// The declaration that this one is part of; it shares that one's types and goes with it.
     pub(crate) owner: Option<DeclId>,
     pub(crate) members: SmallVec<[DeclId; 2]>,

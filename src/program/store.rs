@@ -42,6 +42,13 @@ pub(crate) struct Program {
     remains: Vec<DeclId>,
     spare_remains: Vec<DeclId>,
     pub(crate) start: Option<DeclId>,
+    /// Set if definitions come from a module that has been validated as a whole: who still calls a function that changes
+    /// its signature is known to be right.
+    pub(crate) validated: bool,
+    /// Declarations that were given another name since the last commit.
+    pub(crate) renamed: Vec<DeclId>,
+    /// How many declarations there have been.
+    declared: u32,
     /// `Some` if the next commit sets or clears the start function.
     pub(crate) pending_start: Option<Option<DeclId>>,
 }
@@ -73,10 +80,12 @@ impl Program {
             }
         }
         let id = DeclId(self.decls.vacant_key() as u32);
+        self.declared += 1;
         self.decls.insert(Declaration {
             key: key.map(Into::into),
             name: None,
             kind,
+            serial: self.declared,
             owner,
             members: SmallVec::new(),
             current: None,
@@ -173,7 +182,13 @@ impl Program {
 
     /// Sets the name for the name section.
     pub(crate) fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
-        self.expect(id)?;
+        let decl = self.expect(id)?;
+        if decl.given_name() == Some(name) {
+            return Ok(());
+        }
+        if decl.current.is_some() {
+            self.renamed.push(id);
+        }
         self.decls[id.index()].name = Some(name.into());
         Ok(())
     }
@@ -231,6 +246,7 @@ impl Program {
     /// Whether the next commit has something to do.
     pub(crate) fn has_pending(&self) -> bool {
         !self.export_edits.is_empty()
+            || !self.renamed.is_empty()
             || self.pending_start.is_some()
             || self
                 .dirty
@@ -351,6 +367,7 @@ impl Program {
             self.exports = exports;
         }
         self.export_edits.clear();
+        self.renamed.clear();
         if let Some(start) = self.pending_start.take() {
             self.start = start;
         }

@@ -59,7 +59,7 @@ pub(crate) struct TypeTable {
     groups: Vec<TypeGroup>,
     /// The group that each type belongs to.
     group_of: Vec<u32>,
-    /// How many parameters and results a function type has.
+    /// How many parameters and results a function type has, if calls of it can be passed on.
     arity: Vec<Option<(u32, u32)>>,
     simple: HashMap<Box<[u8]>, TypeId, foldhash::fast::FixedState>,
     complex: HashMap<GroupKey, TypeId, foldhash::fast::FixedState>,
@@ -150,7 +150,8 @@ impl TypeTable {
         &self.groups[self.group_of[ty.index()] as usize]
     }
 
-    /// Number of parameters and results, if `ty` is a function type.
+    /// Number of parameters and results, if `ty` is a function type that a thunk or forwarder can have. (One of a shared
+    /// function cannot: it may not use a table that is not shared.)
     pub(crate) fn arity(&self, ty: TypeId) -> Option<(u32, u32)> {
         self.arity.get(ty.index()).copied().flatten()
     }

@@ -42,6 +42,15 @@ pub(crate) fn push_unsigned(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Appends `value` as a signed LEB128 in as few bytes as possible.
+pub(crate) fn push_signed(out: &mut Vec<u8>, mut value: i64) {
+    while !(-64..64).contains(&value) {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8 & 0x7f);
+}
+
 /// Appends `value` as a padded five-byte field.
 pub(crate) fn push_wide32(out: &mut Vec<u8>, value: u32) {
     let start = out.len();
@@ -85,6 +94,15 @@ mod tests {
             prop_assert_eq!(read_unsigned(&field), Some((wide, WIDE64)));
             write_signed(&mut field, wide_signed);
             prop_assert_eq!(wasmparser::BinaryReader::new(&field, 0).read_var_i64().unwrap(), wide_signed);
+        }
+
+        #[test]
+        fn minimal_signed_reads_back(value: i64, shift in 0u32..64) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            push_signed(&mut out, value);
+            prop_assert!(out.len() <= WIDE64);
+            prop_assert_eq!(wasmparser::BinaryReader::new(&out, 0).read_var_i64().unwrap(), value);
         }
 
         #[test]

@@ -34,6 +34,8 @@ pub struct Config {
     pub publish: Option<Publish>,
     /// Every how many commits exported functions are run and the dense output compared.
     pub run_every: usize,
+    /// Whether patches of one body are held to [`MOST_OVERHEAD`].
+    pub measure: bool,
     /// What becomes of the pending edits when a commit must fail: `true` to discard them or mend them and go on,
     /// `false` to leave that to the script.
     pub recover: bool,
@@ -49,6 +51,7 @@ impl Config {
             fan_in: w::ModuleOptions::default().fan_in,
             publish: None,
             run_every: 1,
+            measure: true,
             recover: true,
         }
     }
@@ -365,7 +368,7 @@ impl Session {
                 }
                 ranges::mirror(&self.mirror, list, &bytes)?;
                 ranges::check(&file, list).map_err(|error| format!("range {error}"))?;
-                if let Some(ent) = only_body {
+                if let Some(ent) = only_body.filter(|_| self.config.measure) {
                     let body = self.driver.body_bytes[&ent];
                     let overhead = list.bytes().saturating_sub(body);
                     let made_room = list

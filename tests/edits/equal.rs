@@ -30,6 +30,7 @@ pub struct Pairs {
 
 type Same<T = ()> = Result<T, String>;
 
+#[derive(Clone)]
 struct Pairing<'a> {
     dense: &'a File<'a>,
     other: &'a File<'a>,
@@ -66,20 +67,8 @@ pub fn compare(program: &Program, dense: &File<'_>, at: &Indices, other: &File<'
         data_work: Vec::new(),
     };
     pairing.roots()?;
-    loop {
-        if let Some((space, a, b)) = pairing.work.pop() {
-            pairing
-                .visit(space, a, b)
-                .map_err(|error| format!("{space:?} {a} and {b}: {error}"))?;
-        } else if let Some(ent) = pairing.data_work.pop() {
-            let name = program.things[&ent].name;
-            pairing
-                .visit_data(ent)
-                .map_err(|error| format!("{name}: {error}"))?;
-        } else {
-            break;
-        }
-    }
+    pairing.follow()?;
+    pairing.choose()?;
     pairing.disjoint()?;
     pairing.count()?;
     Ok(Pairs { data: pairing.data })
@@ -112,6 +101,63 @@ pub fn role(body: &[u8]) -> Option<Role> {
 }
 
 impl Pairing<'_> {
+    /// Pairs whatever the pairs so far refer to.
+    fn follow(&mut self) -> Same {
+        loop {
+            if let Some((space, a, b)) = self.work.pop() {
+                self.visit(space, a, b)
+                    .map_err(|error| format!("{space:?} {a} and {b}: {error}"))?;
+            } else if let Some(ent) = self.data_work.pop() {
+                let name = self.program.things[&ent].name;
+                self.visit_data(ent)
+                    .map_err(|error| format!("{name}: {error}"))?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Functions that nothing refers to, and whose name code that was left behind has too: one of them must fit.
+    fn choose(&mut self) -> Same {
+        for (a, name) in &self.dense.function_names {
+            if self.pairs.contains_key(&(Space::Function, *a)) {
+                continue;
+            }
+            let mut why = String::from("nothing has the name");
+            let candidates = self.other.function_names.iter();
+            let candidates = candidates.filter(|(_, other)| other.trim_end_matches(' ') == *name);
+            let fits = candidates
+                .filter(|(b, _)| self.lives(*b))
+                .find_map(|(b, _)| {
+                    let mut attempt = self.clone();
+                    let result = attempt.pair(Space::Function, *a, *b);
+                    match result.and_then(|()| attempt.follow()) {
+                        Ok(()) => Some(attempt),
+                        Err(error) => {
+                            why = error;
+                            None
+                        }
+                    }
+                });
+            if self.has_names() {
+                *self = fits.ok_or(format!("{name}: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_names(&self) -> bool {
+        !self.other.function_names.is_empty()
+    }
+
+    /// Whether this is a body that wasmend did not make.
+    fn lives(&self, function: u32) -> bool {
+        match self.other.functions.get(function as usize).map(|f| &f.code) {
+            Some(Code::Body(body)) => role(body.as_bytes()).is_none(),
+            _ => false,
+        }
+    }
+
     fn roots(&mut self) -> Same {
         let (dense, other) = (self.dense, self.other);
         let exported = |file: &File<'_>| {
@@ -143,16 +189,8 @@ impl Pairing<'_> {
             (a, b) => return Err(format!("start {a:?} against {b:?}")),
         }
         self.imports()?;
-        let live = |function: u32| match other.functions.get(function as usize).map(|f| &f.code) {
-            Some(Code::Body(body)) => role(body.as_bytes()).is_none(),
-            _ => false,
-        };
-        let other_functions = other
-            .function_names
-            .iter()
-            .filter(|(at, _)| live(*at))
-            .copied();
-        let other_functions: Vec<_> = other_functions.collect();
+        let named = other.function_names.iter();
+        let other_functions: Vec<_> = named.filter(|(at, _)| self.lives(*at)).copied().collect();
         self.named(Space::Function, &dense.function_names, &other_functions)?;
         self.named(Space::Global, &dense.global_names, &other.global_names)?;
         self.named(Space::Table, &dense.table_names, &other.table_names)?;
@@ -537,14 +575,16 @@ impl Pairing<'_> {
         }
     }
 
-    /// Nothing lives in the other module that is not in the program.
+    /// Nothing is in the other module that is not in the program, but for code that was left behind.
     fn count(&self) -> Same {
         let live = |function: &&super::walk::Function<'_>| match &function.code {
             Code::Body(body) => role(body.as_bytes()).is_none(),
             Code::Import { .. } => true,
         };
         let others = self.other.functions.iter().filter(live).count();
-        equal("number of functions", self.dense.functions.len(), others)?;
+        if others < self.dense.functions.len() {
+            return Err(format!("{others} functions"));
+        }
         if !self.pairs.contains_key(&(Space::Table, self.at.slot_table)) {
             // Without a use, the table of slots need not be there.
             let tables = self.dense.tables.len();

@@ -67,6 +67,9 @@ pub struct Shape {
     pub tags: bool,
     /// Whether edits are of function bodies most of the time.
     pub mostly_bodies: bool,
+    /// Whether there are functions with very many parameters. What their types take counts as overhead of a patch, so the
+    /// overhead is not looked at then.
+    pub wide: bool,
     /// Whether there may be commits that must fail.
     pub failures: bool,
 }
@@ -83,6 +86,9 @@ pub fn prelude() -> Vec<Edit> {
         Edit::Export("reset".into(), RESET),
     ]
 }
+
+/// The signature with very many parameters.
+const WIDE: Sig = 9;
 
 struct Generator<'a> {
     model: &'a Model,
@@ -183,7 +189,11 @@ impl Generator<'_> {
     }
 
     fn sig(&mut self) -> Sig {
-        self.below(SIGNATURES.len()) as Sig
+        let sig = self.below(SIGNATURES.len()) as Sig;
+        match sig {
+            WIDE if !self.shape.wide => 1,
+            sig => sig,
+        }
     }
 
     fn sig_of(&self, name: Name) -> Sig {

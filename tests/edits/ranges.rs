@@ -88,7 +88,8 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
         Reason::Reference => {
             one && items_of(&[6, 9, 10, 11]) && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
         }
-        Reason::Slot => one && items_of(&[9]) && (end - begin) % 5 == 0,
+        // Entries, or the limits of the table.
+        Reason::Slot => one && items_of(&[4, 9]) && (end - begin) % 5 == 0,
         Reason::Entities => whole && within_section(&[4, 5, 13]),
         Reason::Global => one && exact && items_of(&[6]),
         Reason::Exports => {

@@ -76,7 +76,8 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
         ..table_type(slots as u32, None)
     });
     for (ent, thing, bound) in program.defined() {
-        if thing.named {
+        // wasmend does not name imported functions: their name is in the import.
+        if thing.named && !matches!(*bound.def, Def::ImportFunction(_)) {
             names.add(thing.name, ent, &at);
         }
         match &*bound.def {

@@ -21,6 +21,8 @@ impl Planner<'_> {
         occupant: Occupant,
         name: Option<&str>,
     ) -> Planned<Ordinal> {
+        // Whatever stands there must leave room for a dead function.
+        let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
         if functions.dead_bytes() > 1 << 16
@@ -182,7 +184,8 @@ impl Planner<'_> {
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
         let ty = new.ty().expect("a function has a type");
-        let fits = forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
+        let fits = can_pass_on(self.from.program, ty)
+            && forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
             self.leave_code(id, body);
             if matches!(
@@ -231,5 +234,32 @@ impl Planner<'_> {
             }
         }
         false
+    }
+
+    /// Names that changed without anything else.
+    pub(super) fn rename(&mut self) -> Planned {
+        let program = self.from.program;
+        for &id in &program.renamed {
+            let Some(decl) = program.get(id).filter(|decl| decl.next().is_some()) else {
+                continue;
+            };
+            if decl.kind != DeclKind::Function {
+                self.writes.names_tail = Some(Vec::new());
+                continue;
+            }
+            let Place::Function { body, .. } = self.layout.place(id) else {
+                continue;
+            };
+            if !self.layout.options.names {
+                continue;
+            }
+            let (names, index) = (&self.layout.names, self.layout.functions.index(body));
+            if names.fits(body, index, decl.given_name()) {
+                self.writes.names.insert(body);
+            } else {
+                self.move_body(id, false)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -75,6 +75,16 @@ impl Planner<'_> {
         cap: u64,
     ) -> Planned {
         let new = self.next(id);
+        if matches!(old.shape, Shape::Address(_)) || matches!(new.shape, Shape::Address(_)) {
+            if let Shape::Data { memory, .. } = old.shape
+                && let Some(image) = self.layout.data.image_of(memory)
+            {
+                self.layout.data.free(image, address, cap);
+            }
+            self.place_new(id, None)?;
+            self.moved.insert(id);
+            return Ok(());
+        }
         let (
             Shape::Data { memory: before, .. },
             Shape::Data {
@@ -101,6 +111,36 @@ impl Planner<'_> {
         let place = self.place_data(id)?;
         self.layout.set_place(id, place);
         self.moved.insert(id);
+        Ok(())
+    }
+
+    /// Globals may name earlier ones only: those that are new here or went to another place must still stand in order.
+    pub(super) fn check_global_order(&self) -> Planned {
+        let program = self.from.program;
+        let in_order = |id: DeclId| {
+            let Place::Global(ordinal) = self.layout.place(id) else {
+                return true;
+            };
+            let relocs = program.decl(id).next().map(|next| next.content.relocs());
+            relocs
+                .into_iter()
+                .flatten()
+                .filter_map(|reloc| reloc.decl())
+                .all(|target| match self.layout.place(target) {
+                    Place::Global(target) => target < ordinal,
+                    _ => true,
+                })
+        };
+        let touched = program.dirty.iter().chain(&self.moved).copied();
+        for id in touched.filter(|id| program.decl(*id).kind == DeclKind::Global) {
+            let sources = self.from.references.of(program, id);
+            let globals = sources
+                .into_iter()
+                .filter(|source| program.decl(*source).kind == DeclKind::Global);
+            if !std::iter::once(id).chain(globals).all(in_order) {
+                return Err(RelinkReason::GlobalOrder.into());
+            }
+        }
         Ok(())
     }
 }

@@ -22,7 +22,8 @@ use crate::layout::{
 use crate::patch::cold::{add_uses, new_image};
 use crate::patch::encode::{ExportList, entity_len, unused_global};
 use crate::patch::lengths::{
-    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len, type_spare,
+    DEAD_LEN, MOST_INDICES, body_slack, can_pass_on, entry_len, forwarder_len, thunk_len,
+    type_spare,
 };
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
@@ -177,6 +178,8 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     for &id in dirty {
         planner.place_slots(id);
     }
+    planner.rename()?;
+    planner.check_global_order()?;
     planner.release_unused_leaving()?;
     planner.follow_moved();
     planner.grow_slots(slots);
@@ -334,9 +337,10 @@ impl<'a> Planner<'a> {
         let new = self.next(id);
         let len = new.content.len() as u32;
         let place = match new.shape {
-            Shape::Function { .. } => {
+            Shape::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
-                let (entry, slot) = if self.layout.options.thunks {
+                let thunk = self.layout.options.thunks && can_pass_on(self.from.program, ty);
+                let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
                     let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
                     self.write_slot(Some(slot));
@@ -348,6 +352,7 @@ impl<'a> Planner<'a> {
             }
             Shape::Global => Place::Global(self.place_global(id, len)),
             Shape::Data { .. } => self.place_data(id)?,
+            Shape::Address(address) => Place::Data { address, cap: 0 },
             Shape::Table | Shape::SlotTable => {
                 self.layout.tables.push(id);
                 self.writes.whole.insert(SectionKind::Table);

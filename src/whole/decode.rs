@@ -1,0 +1,525 @@
+//! From a module's bytes to what it declares: every declaration with its bytes and relocations, its names, the
+//! exports. The module is validated on the way, with every feature that the decoder knows.
+//!
+//! What comes out is complete or an error. Counts are never trusted: nothing is allocated for items that are not there.
+
+use rayon::prelude::*;
+use wasmparser::{
+    ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, ExternalKind, FuncToValidate,
+    FuncValidatorAllocations, FunctionBody, GlobalType, MemoryType, Parser, Payload, Table,
+    TableInit, TableType, TagType, TypeRef, ValidPayload, Validator, ValidatorResources,
+    WasmFeatures,
+};
+
+use crate::error::{Error, Result};
+use crate::patch::{Customs, Identity, MOST_BODY};
+use crate::program::{Content, DeclKind, Definition, RelocKind, Shape, TypeId, TypeTable};
+use crate::whole::customs::CustomSections;
+use crate::whole::emit::{Context, Emitter, Style};
+use crate::whole::types;
+use crate::wire::filler::{Role, role_of};
+
+/// The kinds of declarations that a module has, each with an index space of its own.
+pub(crate) const SPACES: [DeclKind; 7] = [
+    DeclKind::Function,
+    DeclKind::Global,
+    DeclKind::Table,
+    DeclKind::Memory,
+    DeclKind::Tag,
+    DeclKind::ElementSegment,
+    DeclKind::DataSegment,
+];
+
+/// Position of a kind in [`SPACES`].
+pub(crate) fn space(kind: DeclKind) -> Option<usize> {
+    SPACES.iter().position(|other| *other == kind)
+}
+
+/// The index space that a relocation's target is an index of, unless it is a type.
+pub(crate) fn target_space(kind: RelocKind) -> Option<usize> {
+    use RelocKind::*;
+    let kind = match kind {
+        Call | FunctionIndex => DeclKind::Function,
+        GlobalIndex => DeclKind::Global,
+        TableIndex => DeclKind::Table,
+        MemoryIndex => DeclKind::Memory,
+        TagIndex => DeclKind::Tag,
+        ElementIndex => DeclKind::ElementSegment,
+        DataIndex => DeclKind::DataSegment,
+        _ => return None,
+    };
+    space(kind)
+}
+
+/// A declaration of the module. Targets of its relocations are types' ids and other declarations' indices.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) definition: Definition,
+    /// What the name section calls it.
+    pub(crate) name: Option<Box<str>>,
+    /// Module and field, if it is imported.
+    pub(crate) import: Option<(Box<str>, Box<str>)>,
+    /// What a function says it is for, if wasmend made it. To be believed in an output of wasmend only.
+    pub(crate) role: Option<Role>,
+}
+
+/// An index space.
+pub(crate) type Items = Vec<Item>;
+
+/// An export of the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExportItem {
+    pub(crate) name: Box<str>,
+    /// Position of its kind in [`SPACES`].
+    pub(crate) space: usize,
+    pub(crate) index: u32,
+}
+
+/// A module, taken apart.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// The index spaces, in the order of [`SPACES`].
+    pub(crate) spaces: [Items; 7],
+    pub(crate) exports: Vec<ExportItem>,
+    pub(crate) start: Option<u32>,
+    pub(crate) customs: Customs,
+    /// Custom sections and kinds of names that were dropped, because they would be wrong after code has moved.
+    pub(crate) dropped: Vec<String>,
+    /// Set if the module is an output of wasmend.
+    pub(crate) identity: Option<Identity>,
+    /// Whether any code uses tail calls.
+    pub(crate) tail_calls: bool,
+}
+
+/// Takes a module apart.
+///
+/// # Errors
+/// If the bytes are not a valid module, with the offset of what is wrong.
+pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Result<Decoded> {
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(Error::limit("the module has 4 GiB or more"));
+    }
+    let mut decoder = Decoder {
+        style,
+        table,
+        types: Vec::new(),
+        function_types: Vec::new(),
+        bodies: Vec::new(),
+        customs: CustomSections::default(),
+        module: Decoded::default(),
+    };
+    let features = WasmFeatures::all();
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    for payload in parser.parse_all(bytes) {
+        let payload = payload?;
+        if let Payload::Version {
+            encoding: wasmparser::Encoding::Component,
+            ..
+        } = payload
+        {
+            return Err(Error::bad_input("is a component, not a module")
+                .with_hint("give wasmend the core modules in it"));
+        }
+        if let ValidPayload::Func(validation, body) = validator.payload(&payload)? {
+            decoder.bodies.push((validation, body));
+            continue;
+        }
+        decoder.payload(payload)?;
+    }
+    decoder.finish()
+}
+
+struct Decoder<'a, 't> {
+    style: Style,
+    table: &'t mut TypeTable,
+    types: Vec<TypeId>,
+    /// Types of the functions that are defined, by their position in the code section.
+    function_types: Vec<TypeId>,
+    bodies: Vec<(FuncToValidate<ValidatorResources>, FunctionBody<'a>)>,
+    customs: CustomSections<'a>,
+    module: Decoded,
+}
+
+impl<'a> Decoder<'a, '_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            style: self.style,
+            types: &self.types,
+            many_memories: self.module.spaces[3].len() > 1,
+        }
+    }
+
+    fn emitter(&self) -> Emitter<'_> {
+        Emitter::new(self.context())
+    }
+
+    fn ty(&self, index: u32) -> Result<TypeId> {
+        let ty = self.types.get(index as usize).copied();
+        ty.ok_or_else(|| Error::bad_input(format!("unknown type {index}")))
+    }
+
+    fn push(&mut self, space: usize, content: Content, shape: Shape) {
+        self.module.spaces[space].push(Item {
+            definition: Definition { content, shape },
+            name: None,
+            import: None,
+            role: None,
+        });
+    }
+
+    fn payload(&mut self, payload: Payload<'a>) -> Result<()> {
+        match payload {
+            Payload::TypeSection(section) => {
+                types::intern(section, self.style, self.table, &mut self.types)?;
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    self.import(import.module, import.name, import.ty)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    let ty = self.ty(ty?)?;
+                    self.function_types.push(ty);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let content = self.table(&table?)?;
+                    self.push(2, content, Shape::Table);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory?;
+                    let mut emitter = self.emitter();
+                    memory_type(&mut emitter, &memory);
+                    let content = Content::new(emitter.out, emitter.relocs)?;
+                    self.push(3, content, memory_shape(&memory));
+                }
+            }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    let tag = tag?;
+                    let mut emitter = self.emitter();
+                    tag_type(&mut emitter, &tag)?;
+                    let content = Content::new(emitter.out, emitter.relocs)?;
+                    let ty = self.ty(tag.func_type_idx)?;
+                    self.push(4, content, Shape::Tag { ty });
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global?;
+                    let mut emitter = self.emitter();
+                    global_type(&mut emitter, &global.ty)?;
+                    constant(&mut emitter, &global.init_expr)?;
+                    let content = Content::new(emitter.out, emitter.relocs)?;
+                    self.push(1, content, Shape::Global);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    let kind = match export.kind {
+                        ExternalKind::Func | ExternalKind::FuncExact => DeclKind::Function,
+                        ExternalKind::Table => DeclKind::Table,
+                        ExternalKind::Memory => DeclKind::Memory,
+                        ExternalKind::Global => DeclKind::Global,
+                        ExternalKind::Tag => DeclKind::Tag,
+                    };
+                    self.module.exports.push(ExportItem {
+                        name: export.name.into(),
+                        space: space(kind).unwrap_or_default(),
+                        index: export.index,
+                    });
+                }
+            }
+            Payload::StartSection { func, .. } => self.module.start = Some(func),
+            Payload::ElementSection(section) => {
+                for element in section {
+                    let content = self.element(element?)?;
+                    self.push(5, content, Shape::ElementSegment);
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let content = self.data(&data?)?;
+                    self.push(6, content, Shape::DataSegment);
+                }
+            }
+            Payload::CustomSection(section) => {
+                self.customs
+                    .add(section.name(), section.data(), section.data_offset());
+            }
+            Payload::Version { .. }
+            | Payload::DataCountSection { .. }
+            | Payload::CodeSectionStart { .. }
+            | Payload::End(_) => {}
+            other => {
+                let error = Error::bad_input("holds something that wasmend does not know");
+                return Err(match other.as_section() {
+                    Some((id, range)) => error
+                        .with_symbol(format!("section {id}"))
+                        .with_offset(range.start),
+                    None => error,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, module: &str, field: &str, ty: TypeRef) -> Result<()> {
+        let mut emitter = self.emitter();
+        emitter.string(module);
+        emitter.string(field);
+        let (kind, function) = match ty {
+            TypeRef::Func(index) | TypeRef::FuncExact(index) => {
+                let exact = matches!(ty, TypeRef::FuncExact(_));
+                emitter.byte(if exact { 0x20 } else { 0 });
+                emitter.type_index(RelocKind::TypeIndex, index)?;
+                (0, Some(index))
+            }
+            TypeRef::Table(ty) => {
+                emitter.byte(1);
+                table_type(&mut emitter, &ty)?;
+                (2, None)
+            }
+            TypeRef::Memory(ty) => {
+                emitter.byte(2);
+                memory_type(&mut emitter, &ty);
+                (3, None)
+            }
+            TypeRef::Global(ty) => {
+                emitter.byte(3);
+                global_type(&mut emitter, &ty)?;
+                (1, None)
+            }
+            TypeRef::Tag(ty) => {
+                emitter.byte(4);
+                tag_type(&mut emitter, &ty)?;
+                (4, Some(ty.func_type_idx))
+            }
+        };
+        let content = Content::new(emitter.out, emitter.relocs)?;
+        let ty = function.map(|index| self.ty(index)).transpose()?;
+        self.module.spaces[kind].push(Item {
+            definition: Definition {
+                content,
+                shape: Shape::Import { ty },
+            },
+            name: None,
+            import: Some((module.into(), field.into())),
+            role: None,
+        });
+        Ok(())
+    }
+
+    fn table(&self, table: &Table<'_>) -> Result<Content> {
+        let mut emitter = self.emitter();
+        match &table.init {
+            TableInit::RefNull => table_type(&mut emitter, &table.ty)?,
+            TableInit::Expr(init) => {
+                emitter.bytes(&[0x40, 0x00]);
+                table_type(&mut emitter, &table.ty)?;
+                constant(&mut emitter, init)?;
+            }
+        }
+        Content::new(emitter.out, emitter.relocs)
+    }
+
+    /// An element segment, in the form that names everything, so that nothing depends on what has index 0.
+    fn element(&self, element: Element<'_>) -> Result<Content> {
+        let mut emitter = self.emitter();
+        let flags = match &element.kind {
+            ElementKind::Passive => 1,
+            ElementKind::Active { .. } => 2,
+            ElementKind::Declared => 3,
+        };
+        let expressions = matches!(element.items, ElementItems::Expressions(..));
+        emitter.byte(flags | u8::from(expressions) << 2);
+        if let ElementKind::Active {
+            table_index,
+            offset_expr,
+        } = &element.kind
+        {
+            emitter.index(RelocKind::TableIndex, table_index.unwrap_or(0));
+            constant(&mut emitter, offset_expr)?;
+        }
+        match element.items {
+            ElementItems::Functions(functions) => {
+                emitter.byte(0);
+                emitter.unsigned(functions.count().into());
+                for function in functions {
+                    emitter.index(RelocKind::FunctionIndex, function?);
+                }
+            }
+            ElementItems::Expressions(ty, items) => {
+                emitter.ref_type(ty)?;
+                emitter.unsigned(items.count().into());
+                for item in items {
+                    emitter.expression(&item?.get_binary_reader(), false)?;
+                }
+            }
+        }
+        Content::new(emitter.out, emitter.relocs)
+    }
+
+    fn data(&self, data: &Data<'_>) -> Result<Content> {
+        let mut emitter = self.emitter();
+        match &data.kind {
+            DataKind::Passive => emitter.byte(1),
+            DataKind::Active {
+                memory_index,
+                offset_expr,
+            } => {
+                emitter.byte(2);
+                emitter.index(RelocKind::MemoryIndex, *memory_index);
+                constant(&mut emitter, offset_expr)?;
+            }
+        }
+        emitter.unsigned(data.data.len() as u64);
+        emitter.bytes(data.data);
+        Content::new(emitter.out, emitter.relocs)
+    }
+
+    /// Validates and re-encodes the code, and puts everything together.
+    fn finish(mut self) -> Result<Decoded> {
+        let bodies = std::mem::take(&mut self.bodies);
+        let types = std::mem::take(&mut self.function_types);
+        if bodies.len() != types.len() {
+            // The validator has checked this; the two lists are zipped below.
+            return Err(Error::bad_input(
+                "the function and code sections differ in length",
+            ));
+        }
+        let context = self.context();
+        let done: Vec<Result<Code>> = bodies
+            .into_par_iter()
+            .map_init(
+                FuncValidatorAllocations::default,
+                |allocations, (validation, body)| {
+                    let mut validator = validation.into_validator(std::mem::take(allocations));
+                    validator.validate(&body)?;
+                    *allocations = validator.into_allocations();
+                    code(context, &body)
+                },
+            )
+            .collect();
+        self.module.spaces[0].reserve(done.len());
+        for (ty, body) in types.into_iter().zip(done) {
+            let body = body?;
+            self.module.tail_calls |= body.tail_calls;
+            self.module.spaces[0].push(Item {
+                definition: Definition {
+                    content: body.content,
+                    shape: Shape::Function { ty },
+                },
+                name: None,
+                import: None,
+                role: body.role,
+            });
+        }
+        self.customs.finish();
+        self.customs.name(&mut self.module.spaces);
+        Ok(Decoded {
+            customs: self.customs.kept,
+            dropped: self.customs.dropped,
+            identity: self.customs.identity,
+            ..self.module
+        })
+    }
+}
+
+/// A function's body, re-encoded.
+struct Code {
+    content: Content,
+    tail_calls: bool,
+    role: Option<Role>,
+}
+
+fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<Code> {
+    let mut emitter = Emitter::new(context);
+    emitter.out.reserve(body.as_bytes().len() * 5 / 4);
+    let start = body.range().start;
+    emitter
+        .body(body)
+        .map_err(|error| error.with_offset(start))?;
+    if emitter.out.len() > MOST_BODY {
+        return Err(Error::limit(format!(
+            "with indices of fixed width the body has {} bytes; engines take {MOST_BODY}",
+            emitter.out.len()
+        ))
+        .with_offset(start));
+    }
+    emitter.out.shrink_to_fit();
+    Ok(Code {
+        content: Content::new(emitter.out, emitter.relocs)?,
+        tail_calls: emitter.tail_calls,
+        role: role_of(body.as_bytes()),
+    })
+}
+
+/// An initialiser or offset.
+fn constant(emitter: &mut Emitter<'_>, expression: &ConstExpr<'_>) -> Result<()> {
+    let wide = emitter.style() == Style::Patchable;
+    emitter.expression(&expression.get_binary_reader(), wide)
+}
+
+fn limits(
+    emitter: &mut Emitter<'_>,
+    flags: u8,
+    is_64: bool,
+    shared: bool,
+    initial: u64,
+    maximum: Option<u64>,
+) {
+    emitter
+        .byte(flags | u8::from(maximum.is_some()) | u8::from(shared) << 1 | u8::from(is_64) << 2);
+    emitter.wide(initial, is_64);
+    if let Some(maximum) = maximum {
+        emitter.wide(maximum, is_64);
+    }
+}
+
+fn table_type(emitter: &mut Emitter<'_>, ty: &TableType) -> Result<()> {
+    emitter.ref_type(ty.element_type)?;
+    limits(emitter, 0, ty.table64, ty.shared, ty.initial, ty.maximum);
+    Ok(())
+}
+
+fn memory_type(emitter: &mut Emitter<'_>, ty: &MemoryType) {
+    let flags = u8::from(ty.page_size_log2.is_some()) << 3;
+    limits(
+        emitter,
+        flags,
+        ty.memory64,
+        ty.shared,
+        ty.initial,
+        ty.maximum,
+    );
+    if let Some(log2) = ty.page_size_log2 {
+        emitter.unsigned(log2.into());
+    }
+}
+
+fn memory_shape(ty: &MemoryType) -> Shape {
+    Shape::Memory {
+        minimum_bytes: ty.initial.saturating_mul(ty.page_size().into()),
+        is_64: ty.memory64,
+    }
+}
+
+fn global_type(emitter: &mut Emitter<'_>, ty: &GlobalType) -> Result<()> {
+    emitter.val_type(ty.content_type)?;
+    emitter.byte(u8::from(ty.mutable) | u8::from(ty.shared) << 1);
+    Ok(())
+}
+
+fn tag_type(emitter: &mut Emitter<'_>, ty: &TagType) -> Result<()> {
+    emitter.byte(0);
+    emitter.type_index(RelocKind::TypeIndex, ty.func_type_idx)
+}

@@ -1,0 +1,15 @@
+//! Whole modules: any valid module becomes declarations, successive builds of it become edits. Knows nothing of other
+//! front ends.
+
+mod customs;
+pub(crate) mod decode;
+pub(crate) mod dense;
+pub(crate) mod emit;
+mod identity;
+mod session;
+mod types;
+
+pub use session::{Update, WholeModule, WholeOptions};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! Successive builds of a whole module, each published as a patch of the one before.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
+use crate::output::OutputOptions;
+use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Relocation, TypeTable};
+use crate::whole::decode::{Decoded, SPACES, decode, target_space};
+use crate::whole::emit::Style;
+use crate::whole::identity::{Known, KnownItem, Matching, match_builds};
+
+/// Options of a [`WholeModule`].
+#[derive(Debug, Clone)]
+pub struct WholeOptions {
+    /// How calls reach functions that move: through thunks, or directly. ([`Redirect::Table`] means thunks here too, since
+    /// the code's calls are what they are.) Default: [`Redirect::TableThunks`].
+    pub redirect: Redirect,
+    /// Who owns types. Default: [`Types::Interned`].
+    pub types: Types,
+    /// How the file is published.
+    pub output: OutputOptions,
+}
+
+impl Default for WholeOptions {
+    fn default() -> Self {
+        WholeOptions {
+            redirect: Redirect::TableThunks,
+            types: Types::Interned,
+            output: OutputOptions::default(),
+        }
+    }
+}
+
+/// What came of a build.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Update {
+    /// What was published, or why everything was.
+    pub patch: Patch,
+    /// Functions that were there before and are different now.
+    pub functions_changed: u32,
+    /// Functions that are new.
+    pub functions_added: u32,
+    /// Functions that are gone.
+    pub functions_removed: u32,
+    /// What the user should know, in sentences. Each is given once.
+    pub warnings: Vec<String>,
+}
+
+/// A patchable output that is kept equal to successive builds of a module.
+pub struct WholeModule {
+    module: Module,
+    known: Known,
+    /// What has been warned of.
+    dropped: Vec<String>,
+}
+
+impl WholeModule {
+    /// Publishes a first build at `path`.
+    ///
+    /// # Errors
+    /// If the build is not a valid module, another writer holds the output, or it cannot be written.
+    pub fn create(
+        path: impl AsRef<Path>,
+        options: WholeOptions,
+        build: &[u8],
+    ) -> Result<(WholeModule, Update)> {
+        let path = path.as_ref();
+        Self::first(build, |tail_calls| {
+            Module::create(path, module_options(options, tail_calls))
+        })
+    }
+
+    /// Keeps the output in memory; see [`WholeModule::bytes`].
+    ///
+    /// # Errors
+    /// If the build is not a valid module.
+    pub fn in_memory(options: WholeOptions, build: &[u8]) -> Result<(WholeModule, Update)> {
+        Self::first(build, |tail_calls| {
+            Module::in_memory(module_options(options, tail_calls))
+        })
+    }
+
+    fn first(
+        build: &[u8],
+        make: impl FnOnce(bool) -> Result<Module>,
+    ) -> Result<(WholeModule, Update)> {
+        // Nothing is opened for a build that is not valid. A module knows one type from the start.
+        let mut types = TypeTable::default();
+        types.function(&[], &[])?;
+        let decoded = decode(build, Style::Patchable, &mut types)?;
+        let mut module = make(decoded.tail_calls)?;
+        let program = module.program_mut();
+        program.types = types;
+        program.validated = true;
+        let mut whole = WholeModule {
+            module,
+            known: Known::default(),
+            dropped: Vec::new(),
+        };
+        let update = whole.publish(decoded)?;
+        Ok((whole, update))
+    }
+
+    /// Makes the output equal to another build: only declarations that differ are defined anew.
+    ///
+    /// # Errors
+    /// If the build is not a valid module, or the output cannot be written. The output stays as it was, and the next update
+    /// starts from there.
+    pub fn update(&mut self, build: &[u8]) -> Result<Update> {
+        let program = self.module.program_mut();
+        let decoded = decode(build, Style::Patchable, &mut program.types)?;
+        self.publish(decoded)
+    }
+
+    fn publish(&mut self, mut decoded: Decoded) -> Result<Update> {
+        if decoded.tail_calls {
+            self.module.use_tail_calls();
+        }
+        let matching = match_builds(&self.known, self.module.program(), &decoded);
+        let dropped = std::mem::take(&mut decoded.dropped);
+        let mut fresh = Vec::new();
+        let done = self
+            .apply(decoded, &matching, &mut fresh)
+            .and_then(|applied| Ok((applied, self.module.commit()?)));
+        let ((counts, known), patch) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                self.module.discard();
+                for id in fresh {
+                    self.module.remove(id)?;
+                }
+                return Err(error);
+            }
+        };
+        self.known = known;
+        Ok(Update {
+            patch,
+            functions_changed: counts[0],
+            functions_added: counts[1],
+            functions_removed: counts[2],
+            warnings: self.warn(dropped),
+        })
+    }
+
+    /// The published file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.module.bytes()
+    }
+
+    /// The module that is published: what is in it, and how it is laid out.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// One warning for all that was dropped and has not been warned of.
+    fn warn(&mut self, mut news: Vec<String>) -> Vec<String> {
+        news.retain(|what| !self.dropped.contains(what));
+        if news.is_empty() {
+            return Vec::new();
+        }
+        let warning = format!(
+            "dropped what would be wrong once code has moved: {}",
+            news.join(", ")
+        );
+        self.dropped.append(&mut news);
+        vec![warning]
+    }
+
+    /// Turns a build into pending edits. Returns how many functions changed, came and went, and what will be known of the
+    /// build; declarations that were made are added to `fresh`.
+    fn apply(
+        &mut self,
+        mut decoded: Decoded,
+        matching: &Matching,
+        fresh: &mut Vec<DeclId>,
+    ) -> Result<([u32; 3], Known)> {
+        let mut counts = [0; 3];
+        let mut known = Known::default();
+        let program = self.module.program_mut();
+        for (space, kind) in SPACES.into_iter().enumerate() {
+            for (new, item) in decoded.spaces[space].iter_mut().enumerate() {
+                let id = match matching.old_of[space][new] {
+                    Some(old) => self.known.spaces[space][old as usize].id,
+                    None => {
+                        counts[1] += u32::from(kind == DeclKind::Function);
+                        let id = program.declare(kind, None, None)?;
+                        fresh.push(id);
+                        id
+                    }
+                };
+                if let Some(name) = &item.name {
+                    program.set_name(id, name)?;
+                }
+                known.spaces[space].push(KnownItem {
+                    id,
+                    name: item.name.take(),
+                    import: item.import.take(),
+                });
+            }
+            for (old, item) in self.known.spaces[space].iter().enumerate() {
+                if matching.new_of[space][old].is_none() {
+                    counts[2] += u32::from(kind == DeclKind::Function);
+                    program.remove(item.id)?;
+                }
+            }
+        }
+        let target = |reloc: &mut Relocation| {
+            if let Some(space) = target_space(reloc.kind) {
+                reloc.target = known.spaces[space][reloc.target as usize].id.0;
+            }
+        };
+        for (space, kind) in SPACES.into_iter().enumerate() {
+            let items = std::mem::take(&mut decoded.spaces[space]);
+            for (new, item) in items.into_iter().enumerate() {
+                let id = known.spaces[space][new].id;
+                let definition = Definition {
+                    content: item.definition.content.retarget(target),
+                    shape: item.definition.shape,
+                };
+                let current = program.decl(id).current.as_ref();
+                let differs = current.is_some_and(|current| !current.same_as(&definition));
+                counts[0] += u32::from(differs && kind == DeclKind::Function);
+                program.define(id, kind, definition)?;
+            }
+        }
+        for export in &decoded.exports {
+            let id = known.spaces[export.space][export.index as usize].id;
+            known.exports.insert(export.name.clone(), id);
+        }
+        edit_exports(self.module.program_mut(), &decoded, &known);
+        let start = decoded
+            .start
+            .map(|start| known.spaces[0][start as usize].id);
+        self.module.set_start(start)?;
+        self.module.set_customs(decoded.customs);
+        Ok((counts, known))
+    }
+}
+
+fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
+    let redirect = match options.redirect {
+        Redirect::Direct => Redirect::Direct,
+        _ => Redirect::TableThunks,
+    };
+    ModuleOptions {
+        redirect,
+        types: options.types,
+        // Whatever is in the module's own tables stays there; slots are for thunks only.
+        slot_table: redirect == Redirect::TableThunks,
+        output: options.output,
+        tail_calls,
+        ..ModuleOptions::default()
+    }
+}
+
+/// Adds and takes away only exports that differ.
+fn edit_exports(program: &mut crate::program::Program, decoded: &Decoded, known: &Known) {
+    let mut edits = Vec::new();
+    let mut published = hashbrown::HashMap::with_capacity(program.exports.len());
+    for export in &program.exports {
+        if known.exports.get(&export.name) == Some(&export.decl) {
+            published.insert(export.name.clone(), ());
+        } else {
+            edits.push(ExportEdit::Remove(export.name.clone()));
+        }
+    }
+    for export in &decoded.exports {
+        if !published.contains_key(&export.name) {
+            edits.push(ExportEdit::Add(Export {
+                name: export.name.clone(),
+                decl: known.exports[&export.name],
+            }));
+        }
+    }
+    program.export_edits.extend(edits);
+}
