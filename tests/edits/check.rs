@@ -15,7 +15,7 @@ use wasmparser::{Validator, WasmFeatures};
 use super::drive::Driver;
 use super::equal;
 use super::generate::{self, Choices, Shape};
-use super::model::{BUDGET, Def, Ent, Kind, MEMORY, Model, Name, f};
+use super::model::{BUDGET, Bound, Def, Ent, Kind, MEMORY, Model, Name, f};
 use super::ranges;
 use super::repair;
 use super::rival::{self, Calls};
@@ -177,6 +177,8 @@ impl Session {
     }
 
     fn declare(&mut self, name: Name, owner: Option<Ent>, named: bool) -> Checked<Ent> {
+        // Names of other things than functions stand behind those, and count as overhead.
+        let named = named && (name.0 == Kind::Function || !self.config.measure);
         let (ent, new) = self.model.declare(name, owner, named);
         if new {
             let declared = self.driver.declare(ent, name, owner, named);
@@ -190,8 +192,13 @@ impl Session {
         for name in def.names() {
             self.declare(name, None, true)?;
         }
+        let bound = self.model.bound(def);
+        self.bind(ent, bound)
+    }
+
+    fn bind(&mut self, ent: Ent, bound: Bound) -> Checked {
         let name = self.model.pending.things[&ent].name;
-        let bound = self.model.define(ent, def);
+        self.model.bind(ent, bound.clone());
         let defined = self.driver.define(ent, name, &bound);
         defined.map_err(words(&format!("define {name}")))
     }
@@ -261,8 +268,8 @@ impl Session {
 
     /// Rebuilds what is stale in ways that wasmend cannot see.
     fn make_sound(&mut self) -> Checked {
-        for (ent, def) in repair::sound(&self.model, self.config.calls_name_types()) {
-            self.define(ent, def)?;
+        for (ent, bound) in repair::sound(&self.model, self.config.calls_name_types()) {
+            self.bind(ent, bound)?;
         }
         if repair::start_is_wrong(&self.model) {
             self.start(None)?;
@@ -280,8 +287,8 @@ impl Session {
             return Ok(());
         }
         if self.seen.failures % 2 == 1 && self.model.next_exports().is_ok() {
-            for (ent, def) in repair::mend(&self.model) {
-                self.define(ent, def)?;
+            for (ent, bound) in repair::mend(&self.model) {
+                self.bind(ent, bound)?;
             }
             for field in repair::broken_exports(&self.model) {
                 self.apply(&Edit::Unexport(field))?;

@@ -436,15 +436,13 @@ impl Model {
         (ent, true)
     }
 
-    /// Defines a thing; everything that the definition names must have been declared.
-    pub fn define(&mut self, ent: Ent, def: Def) -> Bound {
+    /// A definition with what its names mean now; all of them must have been declared.
+    pub fn bound(&self, def: Def) -> Bound {
         let look = |name: &Name| self.lookup(*name).expect("declared before it is used");
-        let bound = Bound {
+        Bound {
             refs: def.names().iter().map(look).collect(),
             def: Arc::new(def),
-        };
-        self.bind(ent, bound.clone());
-        bound
+        }
     }
 
     /// Defines a thing.

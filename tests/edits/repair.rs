@@ -3,33 +3,64 @@
 //! [`sound`] rebuilds what wasmend cannot know to be stale, since it does not look into bodies; a script without it could
 //! ask for a module that is invalid. [`mend`] rebuilds whatever keeps the next commit from succeeding.
 
-use super::model::{Def, Ent, Holds, Init, Kind, Model, Op, Program, Ty, with_refs};
+use super::model::{Bound, Def, Ent, Holds, Init, Kind, Model, Op, Program, Sig, Ty, with_refs};
 
 /// Definitions that must come with the pending ones for the module to be valid. `calls_name_types`: whether
 /// [`Op::Call`] holds the callee to its signature.
-pub fn sound(model: &Model, calls_name_types: bool) -> Vec<(Ent, Def)> {
+pub fn sound(model: &Model, calls_name_types: bool) -> Vec<(Ent, Bound)> {
     let next = &model.pending;
     let mut changed = Vec::new();
     for (ent, _, bound) in next.defined() {
         // A caller that is not rebuilt is wasmend's to find.
         let dirty = model.dirty.contains(&ent);
-        let def = match &*bound.def {
+        let new = match &*bound.def {
             Def::Function(sig, ops) => {
-                let steps = with_refs(ops, &bound.refs);
-                let steps = steps.map(|(op, refs)| step(next, op, refs, calls_name_types, dirty));
-                Def::Function(*sig, steps.collect())
+                let steps = with_refs(ops, &bound.refs)
+                    .map(|(op, refs)| (step(next, op, refs, calls_name_types, dirty), refs));
+                function(*sig, steps, bound)
             }
-            Def::Global { mutable, init } => Def::Global {
-                mutable: *mutable,
-                init: initial(next, *init, &bound.refs),
-            },
+            Def::Global { mutable, init } => {
+                let init = initial(next, *init, &bound.refs);
+                global(*mutable, init, bound)
+            }
             _ => continue,
         };
-        if def != *bound.def {
-            changed.push((ent, def));
+        if new != *bound {
+            changed.push((ent, new));
         }
     }
     changed
+}
+
+/// A function of these steps; what they refer to stays what it is, whoever has its name now.
+fn function<'a>(
+    sig: Sig,
+    steps: impl Iterator<Item = (Op, &'a [Ent])>,
+    old: &Bound,
+) -> Bound {
+    let (mut ops, mut refs) = (Vec::new(), Vec::new());
+    for (op, of_op) in steps {
+        ops.push(op);
+        refs.extend_from_slice(of_op);
+    }
+    if ops.iter().any(Op::calls) {
+        refs.insert(0, old.refs[0]);
+    }
+    Bound {
+        def: Def::Function(sig, ops).into(),
+        refs: refs.into(),
+    }
+}
+
+fn global(mutable: bool, init: Init, old: &Bound) -> Bound {
+    let refs: &[Ent] = match init {
+        Init::Value(..) => &[],
+        _ => &old.refs,
+    };
+    Bound {
+        def: Def::Global { mutable, init }.into(),
+        refs: refs.into(),
+    }
 }
 
 fn step(next: &Program, op: &Op, refs: &[Ent], calls_name_types: bool, dirty: bool) -> Op {
@@ -80,40 +111,41 @@ pub fn start_is_wrong(model: &Model) -> bool {
 }
 
 /// Definitions without what is not defined, and with the signatures that hold now.
-pub fn mend(model: &Model) -> Vec<(Ent, Def)> {
+pub fn mend(model: &Model) -> Vec<(Ent, Bound)> {
     let next = &model.pending;
     let lives = |ent: &Ent| next.bound(*ent).is_some();
     let mut changed = Vec::new();
     for (ent, _, bound) in next.defined() {
-        let mut refs = bound.refs.iter();
-        let def = match &*bound.def {
+        let new = match &*bound.def {
             Def::Function(sig, ops) => {
-                let steps = with_refs(ops, &bound.refs);
-                let steps = steps.filter(|(_, refs)| refs.iter().all(lives));
-                let steps = steps.map(|(op, refs)| step(next, op, refs, true, true));
-                Def::Function(*sig, steps.collect())
+                let steps = with_refs(ops, &bound.refs)
+                    .filter(|(_, refs)| refs.iter().all(lives))
+                    .map(|(op, refs)| (step(next, op, refs, true, true), refs));
+                function(*sig, steps, bound)
             }
-            Def::Global { mutable, init } if !refs.all(lives) => Def::Global {
-                mutable: *mutable,
-                init: match *init {
+            Def::Global { mutable, init } if !bound.refs.iter().all(lives) => {
+                let init = match *init {
                     Init::Global(_, ty) => Init::Value(ty, -3),
                     _ => Init::Value(Ty::I32, 0),
-                },
-            },
+                };
+                global(*mutable, init, bound)
+            }
             Def::Data(blob) => {
                 let mut blob = blob.clone();
-                if blob.function.is_some() && !refs.next().is_some_and(lives) {
-                    blob.function = None;
+                let mut refs = bound.refs.iter().copied();
+                let function = blob.function.and_then(|_| refs.next()).filter(lives);
+                let address = blob.address.and_then(|_| refs.next()).filter(lives);
+                blob.function = blob.function.filter(|_| function.is_some());
+                blob.address = blob.address.filter(|_| address.is_some());
+                Bound {
+                    def: Def::Data(blob).into(),
+                    refs: function.into_iter().chain(address).collect(),
                 }
-                if blob.address.is_some() && !refs.next().is_some_and(lives) {
-                    blob.address = None;
-                }
-                Def::Data(blob)
             }
             _ => continue,
         };
-        if def != *bound.def {
-            changed.push((ent, def));
+        if new != *bound {
+            changed.push((ent, new));
         }
     }
     changed
