@@ -36,7 +36,14 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
 
     /// When to use colour: auto, always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "General")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "General"
+    )]
     pub(crate) color: Color,
 
     #[command(subcommand)]
@@ -106,8 +113,10 @@ pub(crate) struct Watch {
 ///
 /// Works from the file alone and on any module. What is slack and what is dead is known for files that wasmend wrote.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
-                        wasmend inspect --json out.wasm")]
+#[command(
+    after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
+                        wasmend inspect --json out.wasm"
+)]
 pub(crate) struct Inspect {
     /// A module
     #[arg(value_name = "FILE")]
@@ -149,7 +158,9 @@ pub(crate) struct Finish {
 /// published to a file. The interpreter loads that file again and again, and what its functions return is compared
 /// with a model. A plain write of the same file, in the same run, is what patching is measured against.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend demo\n  wasmend demo --functions 100000 --redirect direct -o big.wasm")]
+#[command(
+    after_help = "Examples:\n  wasmend demo\n  wasmend demo --functions 100000 --redirect direct -o big.wasm"
+)]
 pub(crate) struct Demo {
     /// Keep the module here instead of in a temporary folder; with both redirections, that of the first
     #[arg(long, short, value_name = "FILE")]
@@ -172,7 +183,9 @@ pub(crate) struct Demo {
 
 /// Print a script that completes wasmend's commands and options in a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wasmend completions bash > ~/.local/share/bash-completion/completions/wasmend")]
+#[command(
+    after_help = "Example:\n  wasmend completions bash > ~/.local/share/bash-completion/completions/wasmend"
+)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -180,7 +193,9 @@ pub(crate) struct Completions {
 
 /// Print the manual page
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend man > ~/.local/share/man/man1/wasmend.1\n  wasmend man watch | man -l -")]
+#[command(
+    after_help = "Examples:\n  wasmend man > ~/.local/share/man/man1/wasmend.1\n  wasmend man watch | man -l -"
+)]
 pub(crate) struct Man {
     /// A command, to print its page only
     #[arg(value_name = "COMMAND")]
@@ -193,7 +208,12 @@ pub(crate) struct Man {
 pub(crate) struct BuildOptions {
     /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
     /// `direct` names the function, and a patch rewrites its callers
-    #[arg(long, value_name = "HOW", default_value = "table", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub(crate) redirect: RedirectArg,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -209,10 +229,20 @@ pub(crate) struct OutputArgs {
     pub(crate) types: Option<TypesArg>,
     /// How a patch becomes visible: `atomic` lets a patched copy take the file's place; `in-place` writes the file
     /// itself, for readers that hold it open on purpose
-    #[arg(long, value_name = "HOW", default_value = "atomic", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "atomic",
+        hide_possible_values = true
+    )]
     pub(crate) publish: PublishArg,
     /// What a published version survives: `kill`, the end of the process at any point, or `power`, a power cut too
-    #[arg(long, value_name = "WHAT", default_value = "kill", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "kill",
+        hide_possible_values = true
+    )]
     pub(crate) durability: DurabilityArg,
 }
 
@@ -292,6 +322,8 @@ impl RedirectArg {
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {
-    let number = text.parse::<u32>().map_err(|_| "a number of milliseconds is needed".to_owned())?;
+    let number = text
+        .parse::<u32>()
+        .map_err(|_| "a number of milliseconds is needed".to_owned())?;
     Ok(Duration::from_millis(number.into()))
 }
