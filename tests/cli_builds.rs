@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 fn wasmend(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wasmend")).args(args).output().expect("the command runs")
+    Command::new(env!("CARGO_BIN_EXE_wasmend"))
+        .args(args)
+        .output()
+        .expect("the command runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -21,11 +24,14 @@ fn arg(path: &Path) -> &str {
 }
 
 fn build(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/modules")
+        .join(name)
 }
 
 fn event(line: &str) -> Value {
-    let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    let event: Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
     assert_eq!(event["version"], 1, "{line}");
     event
 }
@@ -33,7 +39,11 @@ fn event(line: &str) -> Value {
 #[test]
 fn replay_verify_and_finish() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (program, redirect) in [("c-calc", "table"), ("rust-shapes", "direct"), ("c-json", "table")] {
+    for (program, redirect) in [
+        ("c-calc", "table"),
+        ("rust-shapes", "direct"),
+        ("c-json", "table"),
+    ] {
         let out = folder.path().join(format!("{program}.wasm"));
         let builds = [1, 2, 3].map(|version| build(&format!("{program}/v{version}.wasm")));
         let mut args = vec!["replay", "--redirect", redirect, arg(&out)];
@@ -43,13 +53,25 @@ fn replay_verify_and_finish() {
         let printed = text(&output.stdout);
         let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(lines.len(), 3, "{printed}");
-        assert!(lines[0].contains(": created, ") && lines[0].contains(" functions, "), "{printed}");
+        assert!(
+            lines[0].contains(": created, ") && lines[0].contains(" functions, "),
+            "{printed}"
+        );
         for line in &lines[1..] {
-            assert!(line.contains(": patched, ") && line.contains(" bytes in "), "{printed}");
+            assert!(
+                line.contains(": patched, ") && line.contains(" bytes in "),
+                "{printed}"
+            );
         }
 
         let output = wasmend(&["verify", arg(&out), arg(&builds[2])]);
-        assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
         assert!(text(&output.stdout).contains(" is equivalent to "));
 
         let dense = folder.path().join("dense.wasm");
@@ -67,10 +89,17 @@ fn what_differs_is_3_and_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("c-calc/v1.wasm"), build("c-calc/v2.wasm"));
-    assert_eq!(wasmend(&["replay", arg(&out), arg(&old)]).status.code(), Some(0));
+    assert_eq!(
+        wasmend(&["replay", arg(&out), arg(&old)]).status.code(),
+        Some(0)
+    );
     let output = wasmend(&["verify", arg(&out), arg(&new)]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stdout).contains("function `"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("function `"),
+        "{}",
+        text(&output.stdout)
+    );
     assert!(text(&output.stderr).starts_with(&format!("error: {}: differs from", out.display())));
 
     let output = wasmend(&["verify", "--json", arg(&out), arg(&new)]);
@@ -79,7 +108,11 @@ fn what_differs_is_3_and_named() {
     let events: Vec<Value> = printed.lines().map(event).collect();
     assert_eq!(events[0]["event"], "verified");
     assert_eq!(events[0]["equivalent"], false);
-    assert!(events[0]["differences"].as_array().is_some_and(|list| !list.is_empty()));
+    assert!(
+        events[0]["differences"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+    );
     assert_eq!(events[1]["event"], "error");
     assert_eq!(events[1]["exit_code"], 3);
 }
@@ -89,19 +122,40 @@ fn replay_tells_programs_what_it_wrote() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("rust-words/v1.wasm"), build("rust-words/v2.wasm"));
-    let output = wasmend(&["replay", "--json", arg(&out), arg(&old), arg(&new), arg(&new)]);
+    let output = wasmend(&[
+        "replay",
+        "--json",
+        arg(&out),
+        arg(&old),
+        arg(&new),
+        arg(&new),
+    ]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
-    let events: Vec<Value> = printed.lines().map(event).filter(|event| event["event"] == "update").collect();
+    let events: Vec<Value> = printed
+        .lines()
+        .map(event)
+        .filter(|event| event["event"] == "update")
+        .collect();
     let outcomes: Vec<&Value> = events.iter().map(|event| &event["outcome"]).collect();
     assert_eq!(outcomes, ["created", "patched", "unchanged"]);
     assert_eq!(events[0]["relink"]["number"], 1);
     let ranges = events[1]["ranges"].as_array().expect("a list");
-    let written: u64 = ranges.iter().filter_map(|range| range["len"].as_u64()).sum();
+    let written: u64 = ranges
+        .iter()
+        .filter_map(|range| range["len"].as_u64())
+        .sum();
     assert_eq!(events[1]["bytes_written"], written);
-    assert_eq!(events[1]["file_bytes"], std::fs::metadata(&out).expect("was written").len());
+    assert_eq!(
+        events[1]["file_bytes"],
+        std::fs::metadata(&out).expect("was written").len()
+    );
     assert!(events[1]["functions"]["changed"].as_u64() > Some(0));
-    assert!(events[1]["phases"].as_array().is_some_and(|phases| phases.len() == 5));
+    assert!(
+        events[1]["phases"]
+            .as_array()
+            .is_some_and(|phases| phases.len() == 5)
+    );
 }
 
 #[test]
@@ -115,9 +169,15 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
     let output = wasmend(&["replay", arg(&out), arg(&good), arg(&bad)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
-    assert!(message.contains(&format!("error: {}: unexpected end", bad.display())), "{message}");
+    assert!(
+        message.contains(&format!("error: {}: unexpected end", bad.display())),
+        "{message}"
+    );
     assert!(message.contains("(at offset 0x"), "{message}");
-    assert_eq!(wasmend(&["verify", arg(&out), arg(&good)]).status.code(), Some(0));
+    assert_eq!(
+        wasmend(&["verify", arg(&out), arg(&good)]).status.code(),
+        Some(0)
+    );
 
     std::fs::write(&bad, b"").expect("can be written");
     let output = wasmend(&["replay", arg(&folder.path().join("other.wasm")), arg(&bad)]);
@@ -130,11 +190,20 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
 fn finish_does_not_write_over_what_it_reads() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
-    assert_eq!(wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))]).status.code(), Some(0));
+    assert_eq!(
+        wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))])
+            .status
+            .code(),
+        Some(0)
+    );
     let before = std::fs::read(&out).expect("was written");
     let output = wasmend(&["finish", arg(&out), "-o", arg(&out)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("hint: "), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("hint: "),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(std::fs::read(&out).expect("is there"), before);
 }
 
@@ -152,7 +221,17 @@ impl Watching {
             std::fs::write(folder.path().join("build.wasm"), first).expect("can be written");
         }
         let mut child = Command::new(env!("CARGO_BIN_EXE_wasmend"))
-            .args(["--json", "watch", "build.wasm", "-o", "out.wasm", "--settle", "30", "--patience", "400"])
+            .args([
+                "--json",
+                "watch",
+                "build.wasm",
+                "-o",
+                "out.wasm",
+                "--settle",
+                "30",
+                "--patience",
+                "400",
+            ])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -167,7 +246,11 @@ impl Watching {
                 }
             }
         });
-        let mut watching = Watching { child, lines, folder };
+        let mut watching = Watching {
+            child,
+            lines,
+            folder,
+        };
         watching.expect("watching");
         watching
     }
@@ -182,7 +265,9 @@ impl Watching {
         let mut seen = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else { panic!("no event {kind}, only {seen:?}") };
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no event {kind}, only {seen:?}")
+            };
             let event = event(&line);
             if event["event"] == kind {
                 return event;
@@ -228,7 +313,9 @@ impl Drop for Watching {
 #[test]
 fn watch_follows_every_way_of_saving() {
     let versions = [1, 2, 3].map(|version| build(&format!("c-sort/v{version}.wasm")));
-    let bytes = versions.clone().map(|path| std::fs::read(path).expect("is there"));
+    let bytes = versions
+        .clone()
+        .map(|path| std::fs::read(path).expect("is there"));
     let mut watching = Watching::start(Some(&bytes[0]));
     watching.expect_update("created", &versions[0]);
 
@@ -289,6 +376,10 @@ fn two_watches_of_one_output_are_refused() {
         .output()
         .expect("the command runs");
     assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains(&watching.child.id().to_string()), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains(&watching.child.id().to_string()),
+        "{}",
+        text(&output.stderr)
+    );
     watching.stop();
 }

@@ -36,7 +36,14 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
 
     /// When to use colour: auto, always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "General")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "General"
+    )]
     pub(crate) color: Color,
 
     #[command(subcommand)]
@@ -62,10 +69,10 @@ pub(crate) enum Command {
     Man(Man),
 }
 
-/// Create a patchable file from the first version of a module, then patch it to each next version
+/// Create a patchable file from a module, then patch it to each further build
 ///
-/// The versions are whole modules, as any compiler writes them. One line a version says how many functions
-/// changed and how many bytes of the file were written, or why the file had to be rebuilt.
+/// The builds are whole modules, as any compiler writes them. One line for each says how many functions changed and
+/// how many bytes of the file were written, or why the file had to be rebuilt.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend replay out.wasm build1.wasm build2.wasm build3.wasm")]
 pub(crate) struct Replay {
@@ -73,7 +80,7 @@ pub(crate) struct Replay {
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
     /// Modules, oldest first
-    #[arg(value_name = "VERSION", required = true)]
+    #[arg(value_name = "BUILD", required = true)]
     pub(crate) versions: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
@@ -106,8 +113,10 @@ pub(crate) struct Watch {
 ///
 /// Works from the file alone and on any module. What is slack and what is dead is known for files that wasmend wrote.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
-                        wasmend inspect --json out.wasm")]
+#[command(
+    after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
+                        wasmend inspect --json out.wasm"
+)]
 pub(crate) struct Inspect {
     /// A module
     #[arg(value_name = "FILE")]
@@ -131,7 +140,9 @@ pub(crate) struct Verify {
     pub(crate) build: PathBuf,
 }
 
-/// Write a patched file anew for release, without slack, pads, thunks, forwarders and dead code
+/// Write a patched file anew for release, without slack, thunks and dead code
+///
+/// The result depends on what the file says, not on the history of its patches.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend finish out.wasm -o app.wasm")]
 pub(crate) struct Finish {
@@ -143,13 +154,15 @@ pub(crate) struct Finish {
     pub(crate) output: PathBuf,
 }
 
-/// Build a large module, edit its functions, run them, and compare patching with rewriting
+/// Build a large module, edit and run it, and compare patching with rewriting
 ///
 /// Needs nothing else: the module is made through the library, and an interpreter is built in. Each edit is
 /// published to a file. The interpreter loads that file again and again, and what its functions return is compared
 /// with a model. A plain write of the same file, in the same run, is what patching is measured against.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend demo\n  wasmend demo --functions 100000 --redirect direct -o big.wasm")]
+#[command(
+    after_help = "Examples:\n  wasmend demo\n  wasmend demo --functions 100000 --redirect direct -o big.wasm"
+)]
 pub(crate) struct Demo {
     /// Keep the module here instead of in a temporary folder; with both redirections, that of the first
     #[arg(long, short, value_name = "FILE")]
@@ -172,7 +185,9 @@ pub(crate) struct Demo {
 
 /// Print a script that completes wasmend's commands and options in a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wasmend completions bash > ~/.local/share/bash-completion/completions/wasmend")]
+#[command(
+    after_help = "Example:\n  wasmend completions bash > ~/.local/share/bash-completion/completions/wasmend"
+)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -180,7 +195,9 @@ pub(crate) struct Completions {
 
 /// Print the manual page
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wasmend man > ~/.local/share/man/man1/wasmend.1\n  wasmend man watch | man -l -")]
+#[command(
+    after_help = "Examples:\n  wasmend man > ~/.local/share/man/man1/wasmend.1\n  wasmend man watch | man -l -"
+)]
 pub(crate) struct Man {
     /// A command, to print its page only
     #[arg(value_name = "COMMAND")]
@@ -193,7 +210,12 @@ pub(crate) struct Man {
 pub(crate) struct BuildOptions {
     /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
     /// `direct` names the function, and a patch rewrites its callers
-    #[arg(long, value_name = "HOW", default_value = "table", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub(crate) redirect: RedirectArg,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -209,10 +231,20 @@ pub(crate) struct OutputArgs {
     pub(crate) types: Option<TypesArg>,
     /// How a patch becomes visible: `atomic` lets a patched copy take the file's place; `in-place` writes the file
     /// itself, for readers that hold it open on purpose
-    #[arg(long, value_name = "HOW", default_value = "atomic", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "atomic",
+        hide_possible_values = true
+    )]
     pub(crate) publish: PublishArg,
     /// What a published version survives: `kill`, the end of the process at any point, or `power`, a power cut too
-    #[arg(long, value_name = "WHAT", default_value = "kill", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "kill",
+        hide_possible_values = true
+    )]
     pub(crate) durability: DurabilityArg,
 }
 
@@ -292,6 +324,8 @@ impl RedirectArg {
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {
-    let number = text.parse::<u32>().map_err(|_| "a number of milliseconds is needed".to_owned())?;
+    let number = text
+        .parse::<u32>()
+        .map_err(|_| "a number of milliseconds is needed".to_owned())?;
     Ok(Duration::from_millis(number.into()))
 }

@@ -22,9 +22,13 @@ pub(crate) fn man(args: &Man) -> anyhow::Result<()> {
         Some(name) => {
             let Some(found) = command.find_subcommand(name) else {
                 let message = format!("there is no command `{name}`\n");
-                Cli::command().error(clap::error::ErrorKind::InvalidSubcommand, message).exit();
+                Cli::command()
+                    .error(clap::error::ErrorKind::InvalidSubcommand, message)
+                    .exit();
             };
-            clap_mangen::Man::new(found.clone()).title(format!("wasmend-{name}")).render(&mut page)?;
+            clap_mangen::Man::new(found.clone())
+                .title(format!("wasmend-{name}"))
+                .render(&mut page)?;
         }
         None => {
             clap_mangen::Man::new(command.clone()).render(&mut page)?;

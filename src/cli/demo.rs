@@ -58,7 +58,9 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
             Some(path) if measured.is_empty() => path.clone(),
             _ => folder.0.join(format!("{}.wasm", redirect.word())),
         };
-        measured.push(measure(args, redirect, &path, &folder.0, &progress, reporter)?);
+        measured.push(measure(
+            args, redirect, &path, &folder.0, &progress, reporter,
+        )?);
     }
     progress.finish_and_clear();
     if reporter.is_json() {
@@ -115,14 +117,21 @@ fn measure(
         samples: Vec::new(),
     };
     for edit in 0..args.edits {
-        let before = program.exports().skip(1).map(|(_, function)| (function, program.result(function, 1))).collect::<Vec<_>>();
+        let before = program
+            .exports()
+            .skip(1)
+            .map(|(_, function)| (function, program.result(function, 1)))
+            .collect::<Vec<_>>();
         let (kind, function) = program.edit(&mut module)?;
         let start = Instant::now();
         let patch = module.commit()?;
         let took = start.elapsed();
         measured.note(&patch, took);
         let first_of_kind = measured.samples.iter().all(|sample| sample.edit != kind);
-        if first_of_kind && let (Some(ranges), Some((_, before))) = (patch.ranges(), before.iter().find(|at| at.0 == function)) {
+        if first_of_kind
+            && let (Some(ranges), Some((_, before))) =
+                (patch.ranges(), before.iter().find(|at| at.0 == function))
+        {
             measured.samples.push(Sample {
                 edit: kind,
                 function,
@@ -138,10 +147,12 @@ fn measure(
             measured.results_checked += check(path, &program)?;
         }
         if at_distance(edit, args.edits, REWRITES) {
-            let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))?;
+            let bytes =
+                std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))?;
             let rival = folder.join("rewritten.wasm");
             let start = Instant::now();
-            std::fs::write(&rival, &bytes).map_err(|error| Error::io("cannot write", &rival, &error))?;
+            std::fs::write(&rival, &bytes)
+                .map_err(|error| Error::io("cannot write", &rival, &error))?;
             measured.rewrites.push(start.elapsed());
         }
         progress.inc(1);
@@ -168,7 +179,10 @@ fn check(path: &Path, program: &Program) -> anyhow::Result<u64> {
             let found = instance.call(&name, &[Operand::I32(argument)]);
             if found != Ok(vec![Operand::I32(expected)]) {
                 let message = format!("returned {found:?} for {argument}, not {expected}");
-                return Err(Error::new(ErrorKind::Verification, message).with_path(path).with_symbol(name).into());
+                return Err(Error::new(ErrorKind::Verification, message)
+                    .with_path(path)
+                    .with_symbol(name)
+                    .into());
             }
             checked += 1;
         }
@@ -194,12 +208,19 @@ fn percentile<T: Copy + Ord>(values: &[T], percent: usize) -> Option<T> {
 }
 
 fn both<T: Copy + Ord + Default>(values: &[T]) -> (T, T) {
-    (percentile(values, 50).unwrap_or_default(), percentile(values, 99).unwrap_or_default())
+    (
+        percentile(values, 50).unwrap_or_default(),
+        percentile(values, 99).unwrap_or_default(),
+    )
 }
 
 fn ratio(larger: f64, smaller: f64) -> String {
     let ratio = larger / smaller.max(f64::MIN_POSITIVE);
-    if ratio < 9.95 { format!("{ratio:.1} x") } else { format!("{} x", number(ratio.round() as u64)) }
+    if ratio < 9.95 {
+        format!("{ratio:.1} x")
+    } else {
+        format!("{} x", number(ratio.round() as u64))
+    }
 }
 
 fn as_text(args: &Demo, measured: &[Measured]) -> String {
@@ -215,9 +236,23 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
             count(run.results_checked, "result"),
         );
         if run.rebuilt > 0 {
-            out += &format!("  {} of the edits rebuilt the whole file\n", number(run.rebuilt.into()));
+            out += &format!(
+                "  {} of the edits rebuilt the whole file\n",
+                number(run.rebuilt.into())
+            );
         }
-        let mut table = Table::new(&["  first of its kind", "bytes", "ranges", "time", "runs", "before", "after"], &[0, 4]);
+        let mut table = Table::new(
+            &[
+                "  first of its kind",
+                "bytes",
+                "ranges",
+                "time",
+                "runs",
+                "before",
+                "after",
+            ],
+            &[0, 4],
+        );
         let mut samples: Vec<_> = run.samples.iter().collect();
         samples.sort_by_key(|sample| sample.edit);
         for sample in samples {
@@ -234,7 +269,14 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
         out += &table.render();
         out.push('\n');
     }
-    let head = ["one edit", "bytes", "p99", "time", "p99", "against rewriting"];
+    let head = [
+        "one edit",
+        "bytes",
+        "p99",
+        "time",
+        "p99",
+        "against rewriting",
+    ];
     let mut table = Table::new(&head, &[0, 5]);
     for run in measured {
         let (bytes, bytes_p99) = both(&run.bytes);
@@ -254,7 +296,13 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
             ),
         ]);
         let all = number(run.file_len);
-        table.row([format!("rewrite, {word}"), all.clone(), all, time(rewrite), time(rewrite_p99)]);
+        table.row([
+            format!("rewrite, {word}"),
+            all.clone(),
+            all,
+            time(rewrite),
+            time(rewrite_p99),
+        ]);
     }
     out += &table.render();
     out += "\nBytes and time are medians. A patch is timed from the call of commit to the published file; a rewrite is one plain\n\

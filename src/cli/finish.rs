@@ -12,12 +12,20 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     let out = crate::cli::read_module(&args.out)?;
     if is_same_file(&args.out, &args.output) {
         let error = Error::bad_edit("is both what is read and what is to be written");
-        return Err(error.with_path(&args.output).with_hint("write the dense module to another file").into());
+        return Err(error
+            .with_path(&args.output)
+            .with_hint("write the dense module to another file")
+            .into());
     }
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
     replace(&args.output, &dense)?;
     let (bytes, dense_bytes) = (out.len() as u64, dense.len() as u64);
-    let event = Event::Finished { output: path(&args.out), dense: path(&args.output), bytes, dense_bytes };
+    let event = Event::Finished {
+        output: path(&args.out),
+        dense: path(&args.output),
+        bytes,
+        dense_bytes,
+    };
     reporter.both(&event, || {
         format!(
             "{}: {} bytes, {} of the {} bytes of {}",

@@ -34,15 +34,30 @@ fn as_text(map: &Map, args: &Inspect) -> String {
     out += &sections(map);
     out += "\n";
     let totals = map.totals();
-    let values = [totals.used, totals.unreached, totals.slack, totals.pad, totals.header];
+    let values = [
+        totals.used,
+        totals.unreached,
+        totals.slack,
+        totals.pad,
+        totals.header,
+    ];
     let share = shares(values);
     let mut table = Table::new(&["bytes", "", "share"], &[0]);
-    let names =
-        ["used", "code that nothing reaches", "slack inside sections", "pads between sections", "headers"];
+    let names = [
+        "used",
+        "code that nothing reaches",
+        "slack inside sections",
+        "pads between sections",
+        "headers",
+    ];
     for at in 0..values.len() {
         table.row([names[at].to_owned(), number(values[at]), percent(share[at])]);
     }
-    table.row(["all".to_owned(), number(map.file_len), percent(share.iter().sum())]);
+    table.row([
+        "all".to_owned(),
+        number(map.file_len),
+        percent(share.iter().sum()),
+    ]);
     out += &table.render();
     out += "\n";
     out += &functions(map);
@@ -55,13 +70,34 @@ fn as_text(map: &Map, args: &Inspect) -> String {
 
 /// The sections in file order, each with the pad behind it.
 fn sections(map: &Map) -> String {
-    let mut table =
-        Table::new(&["section", "offset", "bytes", "header", "used", "unreached", "slack", "pad behind", "items"], &[0]);
+    let mut table = Table::new(
+        &[
+            "section",
+            "offset",
+            "bytes",
+            "header",
+            "used",
+            "unreached",
+            "slack",
+            "pad behind",
+            "items",
+        ],
+        &[0],
+    );
     let mut at = 0;
     while at < map.parts.len() {
         let part = &map.parts[at];
-        let pad = map.parts.get(at + 1).filter(|next| next.kind == PartKind::Pad && part.kind != PartKind::Pad);
-        let cell = |value: u64| if value == 0 { String::new() } else { number(value) };
+        let pad = map
+            .parts
+            .get(at + 1)
+            .filter(|next| next.kind == PartKind::Pad && part.kind != PartKind::Pad);
+        let cell = |value: u64| {
+            if value == 0 {
+                String::new()
+            } else {
+                number(value)
+            }
+        };
         table.row([
             part.name.clone(),
             format!("{:#x}", part.offset),
@@ -71,7 +107,8 @@ fn sections(map: &Map) -> String {
             cell(part.unreached),
             cell(part.slack),
             pad.map_or(String::new(), |pad| number(pad.len)),
-            part.count.map_or(String::new(), |count| number(count.into())),
+            part.count
+                .map_or(String::new(), |count| number(count.into())),
         ]);
         at += 1 + usize::from(pad.is_some());
     }
@@ -117,7 +154,9 @@ fn functions(map: &Map) -> String {
 }
 
 fn each_function(map: &Map) -> String {
-    let head = ["index", "offset", "bytes", "filler", "callers", "role", "name"];
+    let head = [
+        "index", "offset", "bytes", "filler", "callers", "role", "name",
+    ];
     let mut table = Table::new(&head, &[5, 6]);
     for function in &map.functions {
         let name = function.name.clone().unwrap_or_default();

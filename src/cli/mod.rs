@@ -52,7 +52,10 @@ pub(crate) fn main() -> ExitCode {
 
 /// Reports what ended a command, and decides the exit code.
 fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
-    if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == BrokenPipe) {
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == BrokenPipe)
+    {
         // The reader of standard output has seen enough.
         return ExitCode::SUCCESS;
     }
@@ -81,9 +84,11 @@ fn read_module(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
 fn expect_module(bytes: &[u8]) -> wasmend::Result<()> {
     match bytes {
         [] => Err(Error::bad_input("the file is empty")),
-        [0, b'a', b's', b'm', _, _, 1, _, ..] => Err(Error::bad_input("a component, not a core WebAssembly module")
-            .with_offset(4)
-            .with_hint("give the core module inside it")),
+        [0, b'a', b's', b'm', _, _, 1, _, ..] => Err(Error::bad_input(
+            "a component, not a core WebAssembly module",
+        )
+        .with_offset(4)
+        .with_hint("give the core module inside it")),
         [0, b'a', b's', b'm', ..] => Ok(()),
         _ => Err(Error::bad_input("not a WebAssembly module").with_offset(0)),
     }

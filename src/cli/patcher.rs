@@ -41,16 +41,19 @@ impl Patcher {
         let start = Instant::now();
         let update = match &mut self.module {
             Some(module) => module.update(bytes),
-            None => WholeModule::create(&self.output, self.options.clone(), bytes).map(|(module, update)| {
-                self.module = Some(module);
-                update
-            }),
+            None => WholeModule::create(&self.output, self.options.clone(), bytes).map(
+                |(module, update)| {
+                    self.module = Some(module);
+                    update
+                },
+            ),
         };
         let took = start.elapsed();
         // An error of the output names it already.
         let update = update.map_err(|error| error.with_path(file))?;
         for warning in &update.warnings {
-            self.reporter.warning(&format!("{}: {warning}", file.display()))?;
+            self.reporter
+                .warning(&format!("{}: {warning}", file.display()))?;
         }
         self.versions += 1;
         let counts = Counts {
@@ -58,7 +61,8 @@ impl Patcher {
             added: update.functions_added.into(),
             removed: update.functions_removed.into(),
         };
-        self.reporter.update(&self.output, file, counts, &update.patch, took)
+        self.reporter
+            .update(&self.output, file, counts, &update.patch, took)
     }
 
     /// How many builds have become versions.

@@ -27,14 +27,36 @@ const FAINT: Style = Style::new().dimmed();
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     Update(UpdateEvent),
-    Warning { message: String },
+    Warning {
+        message: String,
+    },
     Error(ErrorEvent),
-    Watching { build: String, output: String },
-    Waiting { build: String, reason: String },
-    Stopped { versions: u64 },
+    Watching {
+        build: String,
+        output: String,
+    },
+    Waiting {
+        build: String,
+        reason: String,
+    },
+    Stopped {
+        versions: u64,
+    },
     Map(serde_json::Value),
-    Verified { output: String, build: String, equivalent: bool, equal: u32, left_out: u32, differences: Vec<String> },
-    Finished { output: String, dense: String, bytes: u64, dense_bytes: u64 },
+    Verified {
+        output: String,
+        build: String,
+        equivalent: bool,
+        equal: u32,
+        left_out: u32,
+        differences: Vec<String>,
+    },
+    Finished {
+        output: String,
+        dense: String,
+        bytes: u64,
+        dense_bytes: u64,
+    },
     Demo(serde_json::Value),
 }
 
@@ -127,7 +149,10 @@ impl Reporter {
     /// Tells a program, with `--json`.
     pub(crate) fn event(self, event: &Event) -> anyhow::Result<()> {
         if self.json {
-            let line = serde_json::to_string(&Line { version: EVENT_VERSION, event })?;
+            let line = serde_json::to_string(&Line {
+                version: EVENT_VERSION,
+                event,
+            })?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{line}")?;
             out.flush()?;
@@ -147,12 +172,18 @@ impl Reporter {
 
     /// Tells either.
     pub(crate) fn both(self, event: &Event, line: impl FnOnce() -> String) -> anyhow::Result<()> {
-        if self.json { self.event(event) } else { self.line(&line()) }
+        if self.json {
+            self.event(event)
+        } else {
+            self.line(&line())
+        }
     }
 
     /// Something that a person should know although it is no error.
     pub(crate) fn warning(self, message: &str) -> anyhow::Result<()> {
-        self.event(&Event::Warning { message: message.to_owned() })?;
+        self.event(&Event::Warning {
+            message: message.to_owned(),
+        })?;
         // Standard error may be closed; there is nobody to tell then.
         let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {message}");
         Ok(())
@@ -181,11 +212,16 @@ impl Reporter {
         patch: &Patch,
         took: Duration,
     ) -> anyhow::Result<()> {
-        self.both(&Event::Update(update_event(output, build, counts, patch, took)), || {
-            update_line(build, counts, patch, took)
-        })?;
+        self.both(
+            &Event::Update(update_event(output, build, counts, patch, took)),
+            || update_line(build, counts, patch, took),
+        )?;
         if self.verbose {
-            self.note(&phases(patch).map(|(name, time)| format!("{name} {}", text::time(time))).join(", "));
+            self.note(
+                &phases(patch)
+                    .map(|(name, time)| format!("{name} {}", text::time(time)))
+                    .join(", "),
+            );
         }
         Ok(())
     }
@@ -216,7 +252,13 @@ pub(crate) fn build_id(id: &[u8; 16]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn update_event(output: &Path, build: &Path, counts: Counts, patch: &Patch, took: Duration) -> UpdateEvent {
+fn update_event(
+    output: &Path,
+    build: &Path,
+    counts: Counts,
+    patch: &Patch,
+    took: Duration,
+) -> UpdateEvent {
     let ranges = patch.ranges().into_iter().flat_map(|ranges| ranges.iter());
     UpdateEvent {
         output: path(output),
@@ -233,25 +275,45 @@ fn update_event(output: &Path, build: &Path, counts: Counts, patch: &Patch, took
         bytes_written: patch.bytes_written(),
         file_bytes: patch.file_len,
         ranges: ranges
-            .map(|(range, _)| RangeEvent { offset: range.offset, len: range.len, reason: range.reason.word() })
+            .map(|(range, _)| RangeEvent {
+                offset: range.offset,
+                len: range.len,
+                reason: range.reason.word(),
+            })
             .collect(),
-        relink: patch.relink_reason().map(|reason| RelinkEvent { number: reason.number(), reason: reason.word() }),
+        relink: patch.relink_reason().map(|reason| RelinkEvent {
+            number: reason.number(),
+            reason: reason.word(),
+        }),
         micros: micros(took),
-        phases: phases(patch).map(|(phase, time)| PhaseEvent { phase, micros: micros(time) }).into(),
+        phases: phases(patch)
+            .map(|(phase, time)| PhaseEvent {
+                phase,
+                micros: micros(time),
+            })
+            .into(),
     }
 }
 
 /// What a version changed, for a person: `1 function changed, 2 added`.
 fn counts_text(counts: Counts) -> String {
     let mut parts = Vec::new();
-    for (count, word) in [(counts.changed, "changed"), (counts.added, "added"), (counts.removed, "removed")] {
+    for (count, word) in [
+        (counts.changed, "changed"),
+        (counts.added, "added"),
+        (counts.removed, "removed"),
+    ] {
         match (count, parts.is_empty()) {
             (0, _) => {}
             (_, true) => parts.push(format!("{} {word}", text::count(count, "function"))),
             (_, false) => parts.push(format!("{} {word}", text::number(count))),
         }
     }
-    if parts.is_empty() { "no function changed".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "no function changed".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> String {
@@ -267,7 +329,10 @@ fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> S
             text::count(ranges.len() as u64, "range"),
         ),
         Outcome::Relinked(wasmend::RelinkReason::First) => {
-            format!("{build}: {STRONG}created{STRONG:#}, {}, {size} bytes, {time}", text::count(counts.added, "function"))
+            format!(
+                "{build}: {STRONG}created{STRONG:#}, {}, {size} bytes, {time}",
+                text::count(counts.added, "function")
+            )
         }
         Outcome::Relinked(reason) => format!(
             "{build}: {STRONG}rebuilt{STRONG:#} ({reason}), {}, {written} of {size} bytes, {time}",
@@ -316,7 +381,11 @@ fn error_text(error: &Error) -> String {
         text += &format!("`{symbol}`: ");
     }
     // Some messages have lines of their own; here one line is one error.
-    text += &error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    text += &error
+        .message()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     if let Some(offset) = error.offset() {
         text += &format!(" (at offset {offset:#x})");
     }

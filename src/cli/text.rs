@@ -17,7 +17,11 @@ pub(crate) fn number(value: u64) -> String {
 
 /// `1 function`, `2 functions`.
 pub(crate) fn count(value: u64, what: &str) -> String {
-    format!("{} {what}{}", number(value), if value == 1 { "" } else { "s" })
+    format!(
+        "{} {what}{}",
+        number(value),
+        if value == 1 { "" } else { "s" }
+    )
 }
 
 /// A time with three digits and a unit that suits it.
@@ -28,7 +32,11 @@ pub(crate) fn time(value: Duration) -> String {
         m if m < 999_500.0 => (m / 1e3, "ms"),
         m => (m / 1e6, "s"),
     };
-    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    let digits = if value < 9.995 {
+        2
+    } else {
+        usize::from(value < 99.95)
+    };
     format!("{value:.digits$} {unit}")
 }
 
@@ -64,7 +72,10 @@ pub(crate) struct Table {
 impl Table {
     /// A table with this first row; the columns of `left` are aligned to the left, others to the right.
     pub(crate) fn new(head: &[&str], left: &[usize]) -> Self {
-        let mut table = Table { rows: Vec::new(), left: left.to_vec() };
+        let mut table = Table {
+            rows: Vec::new(),
+            left: left.to_vec(),
+        };
         table.row(head.iter().copied());
         table
     }
@@ -77,8 +88,16 @@ impl Table {
     pub(crate) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let len = |cell: &String| cell.chars().count();
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(len).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(len)
+                .max()
+        };
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| width(column).unwrap_or(0))
+            .collect();
         let mut out = String::new();
         for row in &self.rows {
             let mut line = String::new();

@@ -14,7 +14,11 @@ pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
     let out = crate::cli::read_module(&args.out)?;
     let build = crate::cli::read_module(&args.build)?;
     let report = verify(&out, &build).map_err(|error| {
-        let file = if error.symbol() == Some("build") { &args.build } else { &args.out };
+        let file = if error.symbol() == Some("build") {
+            &args.build
+        } else {
+            &args.out
+        };
         error.with_path(file)
     })?;
     reporter.event(&Event::Verified {
@@ -33,18 +37,34 @@ pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
             count(report.equal.into(), "declaration"),
         );
         if report.left_out > 0 {
-            line += &format!(", {} that nothing reaches are left out", number(report.left_out.into()));
+            line += &format!(
+                ", {} that nothing reaches are left out",
+                number(report.left_out.into())
+            );
         }
         return reporter.line(&line);
     }
     let found = report.differences.len();
-    let listed = if reporter.is_verbose() { found } else { LISTED.min(found) };
+    let listed = if reporter.is_verbose() {
+        found
+    } else {
+        LISTED.min(found)
+    };
     for difference in &report.differences[..listed] {
         reporter.line(&difference.to_string())?;
     }
     if listed < found {
-        reporter.line(&format!("and {} more; --verbose lists them", number((found - listed) as u64)))?;
+        reporter.line(&format!(
+            "and {} more; --verbose lists them",
+            number((found - listed) as u64)
+        ))?;
     }
-    let message = format!("differs from {} in {}", args.build.display(), count(found as u64, "place"));
-    Err(Error::new(ErrorKind::Verification, message).with_path(&args.out).into())
+    let message = format!(
+        "differs from {} in {}",
+        args.build.display(),
+        count(found as u64, "place")
+    );
+    Err(Error::new(ErrorKind::Verification, message)
+        .with_path(&args.out)
+        .into())
 }

@@ -35,12 +35,19 @@ pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
     let (sender, wakes) = mpsc::channel();
     stop_on_signals(sender.clone())?;
     let _watcher = watch_folder(&args.file, sender, reporter);
-    reporter.both(&Event::Watching { build: path(&args.file), output: path(&args.output) }, || {
-        format!("watching {}, Ctrl-C ends", args.file.display())
-    })?;
+    reporter.both(
+        &Event::Watching {
+            build: path(&args.file),
+            output: path(&args.output),
+        },
+        || format!("watching {}, Ctrl-C ends", args.file.display()),
+    )?;
 
     let start = Instant::now();
-    let patience = Patience { settle: args.settle, complain: args.patience };
+    let patience = Patience {
+        settle: args.settle,
+        complain: args.patience,
+    };
     let mut settle = Settle::new(patience, Duration::ZERO);
     loop {
         let wait = match settle.look(start.elapsed(), look(&args.file)) {
@@ -51,9 +58,14 @@ pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
                 continue;
             }
             Step::Complain(reason) => {
-                let error = Error::bad_input(reason).with_path(&args.file).with_hint("watching goes on");
+                let error = Error::bad_input(reason)
+                    .with_path(&args.file)
+                    .with_hint("watching goes on");
                 reporter.error(&error)?;
-                reporter.event(&Event::Waiting { build: path(&args.file), reason: error.message().to_owned() })?;
+                reporter.event(&Event::Waiting {
+                    build: path(&args.file),
+                    reason: error.message().to_owned(),
+                })?;
                 continue;
             }
         };
@@ -75,7 +87,10 @@ pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
 fn stopped(patcher: &Patcher, reporter: Reporter) -> anyhow::Result<()> {
     let versions = patcher.versions();
     reporter.both(&Event::Stopped { versions }, || {
-        format!("stopped after {}", crate::cli::text::count(versions, "version"))
+        format!(
+            "stopped after {}",
+            crate::cli::text::count(versions, "version")
+        )
     })
 }
 
@@ -103,7 +118,10 @@ fn attempt(
         Err(error) => match error.downcast_ref::<Error>() {
             // Half a module, or one that is not valid: both may be mended by the next save.
             Some(error) if matches!(error.kind(), ErrorKind::BadInput | ErrorKind::Limit) => {
-                let place = error.offset().map(|offset| format!(" (at offset {offset:#x})")).unwrap_or_default();
+                let place = error
+                    .offset()
+                    .map(|offset| format!(" (at offset {offset:#x})"))
+                    .unwrap_or_default();
                 reporter.note(&format!("{}: {}{place}", file.display(), error.message()));
                 settle.torn(format!("{}{place}", error.message()));
             }
@@ -140,7 +158,11 @@ fn nanoseconds(seconds: i64, rest: i64) -> i128 {
 
 /// Wakes the loop up whenever something happens in the build's folder: a file that is replaced is another file, so
 /// watching the file itself would end with the first rename. Without this the loop still looks every now and then.
-fn watch_folder(file: &Path, sender: Sender<Wake>, reporter: Reporter) -> Option<notify::RecommendedWatcher> {
+fn watch_folder(
+    file: &Path,
+    sender: Sender<Wake>,
+    reporter: Reporter,
+) -> Option<notify::RecommendedWatcher> {
     let folder = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -150,7 +172,13 @@ fn watch_folder(file: &Path, sender: Sender<Wake>, reporter: Reporter) -> Option
         let concerned = match &event {
             // Reading the build ourselves is an event too, and none of interest.
             Ok(event) if event.need_rescan() || event.paths.is_empty() => true,
-            Ok(event) => !is_reading(event) && event.paths.iter().any(|path| path.file_name() == name.as_deref()),
+            Ok(event) => {
+                !is_reading(event)
+                    && event
+                        .paths
+                        .iter()
+                        .any(|path| path.file_name() == name.as_deref())
+            }
             Err(_) => true,
         };
         if concerned {
@@ -165,7 +193,10 @@ fn watch_folder(file: &Path, sender: Sender<Wake>, reporter: Reporter) -> Option
     match watcher {
         Ok(watcher) => Some(watcher),
         Err(error) => {
-            reporter.note(&format!("{}: {error}; looking once a second instead", folder.display()));
+            reporter.note(&format!(
+                "{}: {error}; looking once a second instead",
+                folder.display()
+            ));
             None
         }
     }
@@ -183,8 +214,10 @@ fn is_reading(event: &notify::Event) -> bool {
 
 /// Turns SIGINT and SIGTERM into a request to end.
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+    ])?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {

@@ -79,7 +79,6 @@ impl FunctionRole {
         FunctionRole::Dead,
     ];
 
-
     /// The word used in listings and in JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -202,8 +201,17 @@ impl Map {
     /// The functions of each role, those that there are none of included.
     pub fn roles(&self) -> [RoleTotal; 5] {
         FunctionRole::ALL.map(|role| {
-            let mut total = RoleTotal { role, count: 0, bytes: 0, filler: 0 };
-            for function in self.functions.iter().filter(|function| function.role == role) {
+            let mut total = RoleTotal {
+                role,
+                count: 0,
+                bytes: 0,
+                filler: 0,
+            };
+            for function in self
+                .functions
+                .iter()
+                .filter(|function| function.role == role)
+            {
                 total.count += 1;
                 total.bytes += function.len;
                 total.filler += function.filler;
@@ -212,4 +220,3 @@ impl Map {
         })
     }
 }
-

@@ -11,5 +11,7 @@ mod uses;
 mod verify;
 
 pub use finish::finish;
-pub use map::{FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals};
+pub use map::{
+    FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
+};
 pub use verify::{Difference, Report, verify};

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReader, CompositeInnerType, ElementItems, ElementKind, FunctionBody, Name, NameSectionReader, Operator,
-    RecGroup, SectionLimited, StorageType, SubType, TypeRef,
+    BinaryReader, CompositeInnerType, ElementItems, ElementKind, FunctionBody, Name,
+    NameSectionReader, Operator, RecGroup, SectionLimited, StorageType, SubType, TypeRef,
 };
 
 use crate::error::{Error, Result};
@@ -65,8 +65,8 @@ fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
     let mut at = MAGIC.len();
     while at < bytes.len() {
         let torn = |what: &str| Error::bad_input(what).with_offset(at as u64);
-        let (size, size_len) =
-            leb::read_unsigned(&bytes[at + 1..]).ok_or_else(|| torn("the size of a section cannot be read"))?;
+        let (size, size_len) = leb::read_unsigned(&bytes[at + 1..])
+            .ok_or_else(|| torn("the size of a section cannot be read"))?;
         let start = at + 1 + size_len;
         let end = usize::try_from(size)
             .ok()
@@ -82,10 +82,20 @@ fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
         }
         let header = (end - at - contents.len()) as u64;
         let id = bytes[at];
-        if id != 0 && sections.iter().any(|section: &Section<'_>| section.id == id) {
+        if id != 0
+            && sections
+                .iter()
+                .any(|section: &Section<'_>| section.id == id)
+        {
             return Err(torn("a section occurs twice"));
         }
-        sections.push(Section { id, name, offset: at as u64, header, contents });
+        sections.push(Section {
+            id,
+            name,
+            offset: at as u64,
+            header,
+            contents,
+        });
         at = end;
     }
     Ok(sections)
@@ -166,7 +176,9 @@ fn items<'a, T: wasmparser::FromReader<'a>>(
     let mut iter = items.into_iter();
     loop {
         let start = iter.original_position();
-        let Some(item) = iter.next() else { return Ok(()) };
+        let Some(item) = iter.next() else {
+            return Ok(());
+        };
         let item = item?;
         each(item, iter.original_position() - start)?;
     }
@@ -202,7 +214,8 @@ impl<'a> Reader<'a> {
                 Ok(())
             })?,
             2 => {
-                for import in SectionLimited::<wasmparser::Imports<'_>>::new(input)?.into_imports() {
+                for import in SectionLimited::<wasmparser::Imports<'_>>::new(input)?.into_imports()
+                {
                     match import?.ty {
                         TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                             self.imported_functions += 1;
@@ -224,45 +237,59 @@ impl<'a> Reader<'a> {
                 self.function_entries.push(Item { len, plain: true });
                 Ok(())
             })?,
-            4 => items(SectionLimited::<wasmparser::Table<'_>>::new(input)?, |table, _| {
-                self.uses.val_type(table.ty.element_type.into());
-                if let wasmparser::TableInit::Expr(init) = table.init {
-                    self.uses.expression(init.get_operators_reader())?;
-                }
-                Ok(())
-            })?,
-            6 => items(SectionLimited::<wasmparser::Global<'_>>::new(input)?, |global, len| {
-                self.uses.val_type(global.ty.content_type);
-                self.uses.globals.push(0);
-                let mut operators = global.init_expr.get_operators_reader();
-                let zero = match operators.read()? {
-                    Operator::I32Const { value: 0 } | Operator::I64Const { value: 0 } => true,
-                    Operator::V128Const { value } => *value.bytes() == [0; 16],
-                    _ => false,
-                };
-                self.uses.expression(global.init_expr.get_operators_reader())?;
-                self.globals.push(Item { len, plain: zero && !global.ty.mutable });
-                Ok(())
-            })?,
-            7 => items(SectionLimited::<wasmparser::Export<'_>>::new(input)?, |export, _| {
-                match export.kind {
-                    wasmparser::ExternalKind::Func | wasmparser::ExternalKind::FuncExact => {
-                        self.uses.functions.push(export.index);
+            4 => items(
+                SectionLimited::<wasmparser::Table<'_>>::new(input)?,
+                |table, _| {
+                    self.uses.val_type(table.ty.element_type.into());
+                    if let wasmparser::TableInit::Expr(init) = table.init {
+                        self.uses.expression(init.get_operators_reader())?;
                     }
-                    wasmparser::ExternalKind::Global => self.uses.global(export.index),
-                    _ => {}
-                }
-                Ok(())
-            })?,
+                    Ok(())
+                },
+            )?,
+            6 => items(
+                SectionLimited::<wasmparser::Global<'_>>::new(input)?,
+                |global, len| {
+                    self.uses.val_type(global.ty.content_type);
+                    self.uses.globals.push(0);
+                    let mut operators = global.init_expr.get_operators_reader();
+                    let zero = match operators.read()? {
+                        Operator::I32Const { value: 0 } | Operator::I64Const { value: 0 } => true,
+                        Operator::V128Const { value } => *value.bytes() == [0; 16],
+                        _ => false,
+                    };
+                    self.uses
+                        .expression(global.init_expr.get_operators_reader())?;
+                    self.globals.push(Item {
+                        len,
+                        plain: zero && !global.ty.mutable,
+                    });
+                    Ok(())
+                },
+            )?,
+            7 => items(
+                SectionLimited::<wasmparser::Export<'_>>::new(input)?,
+                |export, _| {
+                    match export.kind {
+                        wasmparser::ExternalKind::Func | wasmparser::ExternalKind::FuncExact => {
+                            self.uses.functions.push(export.index);
+                        }
+                        wasmparser::ExternalKind::Global => self.uses.global(export.index),
+                        _ => {}
+                    }
+                    Ok(())
+                },
+            )?,
             8 => {
                 let start = section.reader().read_var_u32()?;
                 self.uses.functions.push(start);
             }
             9 => {
                 let mut first = true;
-                items(SectionLimited::<wasmparser::Element<'_>>::new(input)?, |element, _| {
-                    self.read_element(element, std::mem::take(&mut first))
-                })?;
+                items(
+                    SectionLimited::<wasmparser::Element<'_>>::new(input)?,
+                    |element, _| self.read_element(element, std::mem::take(&mut first)),
+                )?;
             }
             10 => {
                 let mut index = self.imported_functions;
@@ -276,16 +303,22 @@ impl<'a> Reader<'a> {
                     Ok(())
                 })?;
             }
-            11 => items(SectionLimited::<wasmparser::Data<'_>>::new(input)?, |data, _| {
-                if let wasmparser::DataKind::Active { offset_expr, .. } = data.kind {
-                    self.uses.expression(offset_expr.get_operators_reader())?;
-                }
-                Ok(())
-            })?,
-            13 => items(SectionLimited::<wasmparser::TagType>::new(input)?, |tag, _| {
-                self.uses.ty(tag.func_type_idx);
-                Ok(())
-            })?,
+            11 => items(
+                SectionLimited::<wasmparser::Data<'_>>::new(input)?,
+                |data, _| {
+                    if let wasmparser::DataKind::Active { offset_expr, .. } = data.kind {
+                        self.uses.expression(offset_expr.get_operators_reader())?;
+                    }
+                    Ok(())
+                },
+            )?,
+            13 => items(
+                SectionLimited::<wasmparser::TagType>::new(input)?,
+                |tag, _| {
+                    self.uses.ty(tag.func_type_idx);
+                    Ok(())
+                },
+            )?,
             _ => {}
         }
         Ok(())
@@ -295,9 +328,18 @@ impl<'a> Reader<'a> {
         let first = self.uses.types.len() as u32;
         let count = group.types().len() as u32;
         self.uses.types.resize((first + count) as usize, 0);
-        self.types.push(TypeEntry { first, count, len, plain: count == 1 && group.types().all(is_plain) });
+        self.types.push(TypeEntry {
+            first,
+            count,
+            len,
+            plain: count == 1 && group.types().all(is_plain),
+        });
         for ty in group.types() {
-            for index in ty.supertype_idxs.iter().filter_map(|index| index.as_module_index()) {
+            for index in ty
+                .supertype_idxs
+                .iter()
+                .filter_map(|index| index.as_module_index())
+            {
                 self.uses.ty(index);
             }
             let mut field = |ty: StorageType| {
@@ -307,10 +349,15 @@ impl<'a> Reader<'a> {
             };
             match &ty.composite_type.inner {
                 CompositeInnerType::Func(ty) => {
-                    ty.params().iter().chain(ty.results()).for_each(|ty| self.uses.val_type(*ty));
+                    ty.params()
+                        .iter()
+                        .chain(ty.results())
+                        .for_each(|ty| self.uses.val_type(*ty));
                 }
                 CompositeInnerType::Array(ty) => field(ty.0.element_type),
-                CompositeInnerType::Struct(ty) => ty.fields.iter().for_each(|ty| field(ty.element_type)),
+                CompositeInnerType::Struct(ty) => {
+                    ty.fields.iter().for_each(|ty| field(ty.element_type))
+                }
                 CompositeInnerType::Cont(ty) => {
                     if let Some(index) = ty.0.as_module_index() {
                         self.uses.ty(index);
@@ -322,9 +369,14 @@ impl<'a> Reader<'a> {
 
     fn read_element(&mut self, element: wasmparser::Element<'a>, first: bool) -> Result<()> {
         let mut start = None;
-        if let ElementKind::Active { table_index, offset_expr } = &element.kind {
+        if let ElementKind::Active {
+            table_index,
+            offset_expr,
+        } = &element.kind
+        {
             let mut operators = offset_expr.get_operators_reader();
-            if let (Some(table), Operator::I32Const { value: 1 }) = (table_index, operators.read()?) {
+            if let (Some(table), Operator::I32Const { value: 1 }) = (table_index, operators.read()?)
+            {
                 start = Some(*table);
             }
             self.uses.expression(offset_expr.get_operators_reader())?;
@@ -333,7 +385,12 @@ impl<'a> Reader<'a> {
             // The slots are the first segment, from slot 1 on, and name their table.
             ElementItems::Functions(functions) if first && self.ours() && start.is_some() => {
                 let count = functions.count();
-                self.slots = start.map(|table| Slots { table, first: 1, count, used: 0 });
+                self.slots = start.map(|table| Slots {
+                    table,
+                    first: 1,
+                    count,
+                    used: 0,
+                });
                 items(functions, |function, len| {
                     self.slot_entries.push((function, len));
                     self.elements.push(function);
@@ -348,12 +405,20 @@ impl<'a> Reader<'a> {
             }),
             ElementItems::Expressions(ty, expressions) => {
                 self.uses.val_type(ty.into());
-                items(expressions, |expression, _| Ok(self.uses.expression(expression.get_operators_reader())?))
+                items(expressions, |expression, _| {
+                    Ok(self.uses.expression(expression.get_operators_reader())?)
+                })
             }
         }
     }
 
-    fn read_body(&mut self, body: &FunctionBody<'a>, index: u32, offset: u64, len: u64) -> Result<()> {
+    fn read_body(
+        &mut self,
+        body: &FunctionBody<'a>,
+        index: u32,
+        offset: u64,
+        len: u64,
+    ) -> Result<()> {
         let role = match role_of(body.as_bytes()).filter(|_| self.ours()) {
             None => FunctionRole::Body,
             Some(Role::Thunk) => FunctionRole::Thunk,
@@ -389,12 +454,17 @@ impl<'a> Reader<'a> {
             let operator = operators.read()?;
             self.uses.operator(&operator);
             match operator {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. } => {
                     depth += 1;
                 }
                 Operator::Try { .. } => depth += 1,
                 Operator::End | Operator::Delegate { .. } if depth > 0 => depth -= 1,
-                Operator::I32Const { value } if role == FunctionRole::Thunk => function.slot = Some(value as u32),
+                Operator::I32Const { value } if role == FunctionRole::Thunk => {
+                    function.slot = Some(value as u32)
+                }
                 Operator::Call { function_index } | Operator::ReturnCall { function_index }
                     if role == FunctionRole::Forwarder =>
                 {
@@ -419,11 +489,21 @@ impl<'a> Reader<'a> {
             (Some(first), Some(last)) => first.start..last.end,
             _ => return,
         };
-        let (before, after) = (&self.uses.functions[..code.start], &self.uses.functions[code.end..]);
+        let (before, after) = (
+            &self.uses.functions[..code.start],
+            &self.uses.functions[code.end..],
+        );
         let mut reached = vec![false; self.functions.len()];
-        let mut open: Vec<u32> = before.iter().chain(after).chain(&self.elements).copied().collect();
+        let mut open: Vec<u32> = before
+            .iter()
+            .chain(after)
+            .chain(&self.elements)
+            .copied()
+            .collect();
         while let Some(index) = open.pop() {
-            let Some(at) = index.checked_sub(first).map(|at| at as usize) else { continue };
+            let Some(at) = index.checked_sub(first).map(|at| at as usize) else {
+                continue;
+            };
             if at < reached.len() && !std::mem::replace(&mut reached[at], true) {
                 open.extend(&self.uses.functions[self.callees[at].clone()]);
             }
@@ -438,13 +518,21 @@ impl<'a> Reader<'a> {
     /// Reads the function names; a name section that makes no sense has none.
     fn read_names(&mut self, input: BinaryReader<'a>) {
         for subsection in NameSectionReader::new(input) {
-            let Ok(Name::Function(names)) = subsection else { continue };
+            let Ok(Name::Function(names)) = subsection else {
+                continue;
+            };
             let mut names = names.names;
             loop {
                 let start = names.original_position();
-                let Some(Ok(naming)) = names.next() else { break };
+                let Some(Ok(naming)) = names.next() else {
+                    break;
+                };
                 let len = names.original_position() - start;
-                self.names.push(NameEntry { index: naming.index, len, name: naming.name });
+                self.names.push(NameEntry {
+                    index: naming.index,
+                    len,
+                    name: naming.name,
+                });
             }
         }
     }
@@ -452,7 +540,10 @@ impl<'a> Reader<'a> {
     fn finish(mut self, file_len: u64, sections: &[Section<'_>]) -> Map {
         let first = self.imported_functions;
         for index in &self.uses.functions {
-            if let Some(function) = index.checked_sub(first).and_then(|at| self.functions.get_mut(at as usize)) {
+            if let Some(function) = index
+                .checked_sub(first)
+                .and_then(|at| self.functions.get_mut(at as usize))
+            {
                 function.callers += 1;
             }
         }
@@ -460,18 +551,30 @@ impl<'a> Reader<'a> {
             self.find_unreached();
         }
         let role = |functions: &[FunctionEntry], index: u32| {
-            index.checked_sub(first).and_then(|at| functions.get(at as usize)).map(|function| function.role)
+            index
+                .checked_sub(first)
+                .and_then(|at| functions.get(at as usize))
+                .map(|function| function.role)
         };
         for at in 0..self.functions.len() {
             if let Some(slot) = self.functions[at].slot {
-                let entry = slot.checked_sub(1).and_then(|at| self.slot_entries.get(at as usize));
+                let entry = slot
+                    .checked_sub(1)
+                    .and_then(|at| self.slot_entries.get(at as usize));
                 self.functions[at].target = entry.map(|entry| entry.0);
             }
         }
         let mut name_slack = 0;
         for entry in &self.names {
-            let name = if self.identity.is_some() { entry.name.trim_end_matches(' ') } else { entry.name };
-            let function = entry.index.checked_sub(first).and_then(|at| self.functions.get_mut(at as usize));
+            let name = if self.identity.is_some() {
+                entry.name.trim_end_matches(' ')
+            } else {
+                entry.name
+            };
+            let function = entry
+                .index
+                .checked_sub(first)
+                .and_then(|at| self.functions.get_mut(at as usize));
             match function {
                 Some(function) if function.role == FunctionRole::Dead => name_slack += entry.len,
                 Some(function) => {
@@ -481,14 +584,28 @@ impl<'a> Reader<'a> {
                 None => name_slack += (entry.name.len() - name.len()) as u64,
             }
         }
-        let dead_slot = |entry: &&(u32, u64)| role(&self.functions, entry.0) == Some(FunctionRole::Dead);
-        let slot_slack = self.slot_entries.iter().filter(dead_slot).map(|entry| entry.1).sum::<u64>();
+        let dead_slot =
+            |entry: &&(u32, u64)| role(&self.functions, entry.0) == Some(FunctionRole::Dead);
+        let slot_slack = self
+            .slot_entries
+            .iter()
+            .filter(dead_slot)
+            .map(|entry| entry.1)
+            .sum::<u64>();
         let dead_slots = self.slot_entries.iter().filter(dead_slot).count() as u32;
         if let Some(slots) = &mut self.slots {
             slots.used = slots.count - dead_slots;
         }
-        let mut parts =
-            vec![Part { header: 8, ..part(PartKind::Magic, "magic".to_owned(), 0, MAGIC.len() as u64, None) }];
+        let mut parts = vec![Part {
+            header: 8,
+            ..part(
+                PartKind::Magic,
+                "magic".to_owned(),
+                0,
+                MAGIC.len() as u64,
+                None,
+            )
+        }];
         for section in sections {
             let slack = if !self.ours() {
                 0
@@ -517,13 +634,26 @@ impl<'a> Reader<'a> {
 
     fn part(&self, section: &Section<'_>, slack: u64) -> Part {
         // A pad that is too small for its name has none.
-        let pad = section.id == 0 && (section.name == PAD_NAME || (section.name.is_empty() && section.len() < 10));
+        let pad = section.id == 0
+            && (section.name == PAD_NAME || (section.name.is_empty() && section.len() < 10));
         if pad && self.ours() {
-            let mut part = part(PartKind::Pad, PAD_NAME.to_owned(), section.offset, section.len(), None);
+            let mut part = part(
+                PartKind::Pad,
+                PAD_NAME.to_owned(),
+                section.offset,
+                section.len(),
+                None,
+            );
             part.slack = part.len;
             return part;
         }
-        let mut part = part(PartKind::Section, section_name(section), section.offset, section.len(), None);
+        let mut part = part(
+            PartKind::Section,
+            section_name(section),
+            section.offset,
+            section.len(),
+            None,
+        );
         part.header = section.header;
         if matches!(section.id, 1..=7 | 9..=11 | 13)
             && let Some((count, len)) = leb::read_unsigned(section.contents)
@@ -533,8 +663,13 @@ impl<'a> Reader<'a> {
         }
         part.slack = slack;
         if section.id == 10 {
-            let unreached = self.functions.iter().filter(|function| function.role == FunctionRole::Unreached);
-            part.unreached = unreached.map(|function| function.len - function.filler).sum();
+            let unreached = self
+                .functions
+                .iter()
+                .filter(|function| function.role == FunctionRole::Unreached);
+            part.unreached = unreached
+                .map(|function| function.len - function.filler)
+                .sum();
         }
         part.used = part.len - part.header - part.unreached - slack;
         part
@@ -543,25 +678,51 @@ impl<'a> Reader<'a> {
     fn unused_types(&self) -> u64 {
         // The first type is that of the functions that nobody calls: it is always needed.
         let unused = |entry: &&TypeEntry| {
-            entry.plain && entry.first > 0 && (0..entry.count).all(|at| self.uses.types[(entry.first + at) as usize] == 0)
+            entry.plain
+                && entry.first > 0
+                && (0..entry.count).all(|at| self.uses.types[(entry.first + at) as usize] == 0)
         };
-        self.types.iter().filter(unused).map(|entry| entry.len).sum()
+        self.types
+            .iter()
+            .filter(unused)
+            .map(|entry| entry.len)
+            .sum()
     }
 
     fn dead_entries(&self) -> u64 {
         let functions = self.functions.iter().zip(&self.function_entries);
-        functions.filter(|(function, _)| function.role == FunctionRole::Dead).map(|(_, entry)| entry.len).sum()
+        functions
+            .filter(|(function, _)| function.role == FunctionRole::Dead)
+            .map(|(_, entry)| entry.len)
+            .sum()
     }
 
     fn unused_globals(&self) -> u64 {
-        let uses = self.uses.globals.iter().skip(self.imported_globals as usize);
+        let uses = self
+            .uses
+            .globals
+            .iter()
+            .skip(self.imported_globals as usize);
         let globals = self.globals.iter().zip(uses);
-        globals.filter(|(global, uses)| global.plain && **uses == 0).map(|(global, _)| global.len).sum()
+        globals
+            .filter(|(global, uses)| global.plain && **uses == 0)
+            .map(|(global, _)| global.len)
+            .sum()
     }
 }
 
 fn part(kind: PartKind, name: String, offset: u64, len: u64, count: Option<u32>) -> Part {
-    Part { kind, name, offset, len, header: 0, used: 0, unreached: 0, slack: 0, count }
+    Part {
+        kind,
+        name,
+        offset,
+        len,
+        header: 0,
+        used: 0,
+        unreached: 0,
+        slack: 0,
+        count,
+    }
 }
 
 /// Whether a type could be one that fills an unused index.

@@ -1,6 +1,8 @@
 //! What the code of a module names: types, functions and globals. It counts, and knows no layout.
 
-use wasmparser::{BinaryReaderError, BlockType, HeapType, Operator, OperatorsReader, RefType, ValType};
+use wasmparser::{
+    BinaryReaderError, BlockType, HeapType, Operator, OperatorsReader, RefType, ValType,
+};
 
 /// How often each type and global is named, and which functions are. Indices that are out of range are not counted.
 #[derive(Debug, Default)]
@@ -53,7 +55,10 @@ impl Uses {
     }
 
     /// Counts what an expression names.
-    pub(super) fn expression(&mut self, mut reader: OperatorsReader<'_>) -> Result<(), BinaryReaderError> {
+    pub(super) fn expression(
+        &mut self,
+        mut reader: OperatorsReader<'_>,
+    ) -> Result<(), BinaryReaderError> {
         while !reader.eof() {
             self.operator(&reader.read()?);
         }
@@ -63,22 +68,54 @@ impl Uses {
 
 /// Counts one immediate of an operator, by what wasmparser calls it.
 macro_rules! immediate {
-    ($uses:ident function_index $value:ident) => { $uses.functions.push(*$value) };
-    ($uses:ident global_index $value:ident) => { $uses.global(*$value) };
-    ($uses:ident type_index $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident struct_type_index $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident array_type_index $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident array_type_index_dst $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident array_type_index_src $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident cont_type_index $value:ident) => { $uses.ty(*$value) };
-    ($uses:ident blockty $value:ident) => { $uses.block_type(*$value) };
-    ($uses:ident hty $value:ident) => { $uses.heap_type(*$value) };
-    ($uses:ident ty $value:ident) => { $uses.val_type(*$value) };
-    ($uses:ident tys $value:ident) => { $value.iter().for_each(|ty| $uses.val_type(*ty)) };
-    ($uses:ident from_ref_type $value:ident) => { $uses.ref_type(*$value) };
-    ($uses:ident to_ref_type $value:ident) => { $uses.ref_type(*$value) };
-    ($uses:ident try_table $value:ident) => { $uses.block_type($value.ty) };
-    ($uses:ident $other:ident $value:ident) => { { let _ = $value; } };
+    ($uses:ident function_index $value:ident) => {
+        $uses.functions.push(*$value)
+    };
+    ($uses:ident global_index $value:ident) => {
+        $uses.global(*$value)
+    };
+    ($uses:ident type_index $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident struct_type_index $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident array_type_index $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident array_type_index_dst $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident array_type_index_src $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident cont_type_index $value:ident) => {
+        $uses.ty(*$value)
+    };
+    ($uses:ident blockty $value:ident) => {
+        $uses.block_type(*$value)
+    };
+    ($uses:ident hty $value:ident) => {
+        $uses.heap_type(*$value)
+    };
+    ($uses:ident ty $value:ident) => {
+        $uses.val_type(*$value)
+    };
+    ($uses:ident tys $value:ident) => {
+        $value.iter().for_each(|ty| $uses.val_type(*ty))
+    };
+    ($uses:ident from_ref_type $value:ident) => {
+        $uses.ref_type(*$value)
+    };
+    ($uses:ident to_ref_type $value:ident) => {
+        $uses.ref_type(*$value)
+    };
+    ($uses:ident try_table $value:ident) => {
+        $uses.block_type($value.ty)
+    };
+    ($uses:ident $other:ident $value:ident) => {{
+        let _ = $value;
+    }};
 }
 
 macro_rules! define_operator {

@@ -52,7 +52,10 @@ struct Behaviour {
 
 impl Behaviour {
     fn random(numbers: &mut Numbers, callees: Vec<usize>) -> Self {
-        let mut behaviour = Behaviour { ops: Vec::new(), callees };
+        let mut behaviour = Behaviour {
+            ops: Vec::new(),
+            callees,
+        };
         let count = 4 + numbers.below(28);
         behaviour.grow(numbers, count);
         behaviour
@@ -68,12 +71,14 @@ impl Behaviour {
     }
 
     fn apply(&self, value: i32) -> i32 {
-        self.ops.iter().fold(value, |value, (op, constant)| match op {
-            Op::Add => value.wrapping_add(*constant),
-            Op::Xor => value ^ constant,
-            Op::Mul => value.wrapping_mul(*constant),
-            Op::Rotl => value.rotate_left(*constant as u32 & 31),
-        })
+        self.ops
+            .iter()
+            .fold(value, |value, (op, constant)| match op {
+                Op::Add => value.wrapping_add(*constant),
+                Op::Xor => value ^ constant,
+                Op::Mul => value.wrapping_mul(*constant),
+                Op::Rotl => value.rotate_left(*constant as u32 & 31),
+            })
     }
 
     fn body(&self, style: BodyStyle, ids: &[DeclId]) -> Result<Function> {
@@ -106,8 +111,13 @@ pub(super) enum EditKind {
 }
 
 impl EditKind {
-    pub(super) const ALL: [EditKind; 5] =
-        [EditKind::Constant, EditKind::Grow, EditKind::Shrink, EditKind::Add, EditKind::Remove];
+    pub(super) const ALL: [EditKind; 5] = [
+        EditKind::Constant,
+        EditKind::Grow,
+        EditKind::Shrink,
+        EditKind::Add,
+        EditKind::Remove,
+    ];
 
     pub(super) fn describe(self) -> &'static str {
         match self {
@@ -139,19 +149,32 @@ impl Program {
             behaviours: Vec::with_capacity(count),
             ids: Vec::with_capacity(count),
             exports: (0..EXPORTS)
-                .map(|at| if at == 0 { 0 } else { count / 8 + at * (count - count / 8 - 1) / EXPORTS })
+                .map(|at| {
+                    if at == 0 {
+                        0
+                    } else {
+                        count / 8 + at * (count - count / 8 - 1) / EXPORTS
+                    }
+                })
                 .collect(),
             added: Vec::new(),
             numbers: Numbers::new(seed ^ 1),
         };
         for at in 0..count {
             // A tree, so that each function is reached and no call runs in circles. Some of its leaves have many callers.
-            let mut callees: Vec<usize> = [2 * at + 1, 2 * at + 2].into_iter().filter(|at| *at < count).collect();
+            let mut callees: Vec<usize> = [2 * at + 1, 2 * at + 2]
+                .into_iter()
+                .filter(|at| *at < count)
+                .collect();
             if at < count / 2 && numbers.below(3) == 0 {
                 callees.push(count - 1 - numbers.below(count / 16));
             }
-            program.behaviours.push(Behaviour::random(&mut numbers, callees));
-            program.ids.push(module.declare(DeclKind::Function, &format!("demo::f{at}"))?);
+            program
+                .behaviours
+                .push(Behaviour::random(&mut numbers, callees));
+            program
+                .ids
+                .push(module.declare(DeclKind::Function, &format!("demo::f{at}"))?);
         }
         let style = module.body_style();
         for (id, behaviour) in program.ids.iter().zip(&program.behaviours) {
@@ -172,7 +195,10 @@ impl Program {
     pub(super) fn result(&self, function: usize, argument: i32) -> i32 {
         let behaviour = &self.behaviours[function];
         let value = behaviour.apply(argument);
-        behaviour.callees.iter().fold(value, |value, callee| self.result(*callee, value))
+        behaviour
+            .callees
+            .iter()
+            .fold(value, |value, callee| self.result(*callee, value))
     }
 
     /// Makes the next edit, in the model and in the module; returns what it was and which function it changed.
@@ -184,7 +210,9 @@ impl Program {
         if kind == EditKind::Remove {
             let at = self.numbers.below(self.added.len());
             let (removed, caller) = self.added.swap_remove(at);
-            self.behaviours[caller].callees.retain(|callee| *callee != removed);
+            self.behaviours[caller]
+                .callees
+                .retain(|callee| *callee != removed);
             self.define(module, caller)?;
             module.remove(self.ids[removed])?;
             return Ok((kind, caller));
@@ -196,8 +224,10 @@ impl Program {
         };
         if kind == EditKind::Add {
             let added = self.ids.len();
-            self.behaviours.push(Behaviour::random(&mut self.numbers, Vec::new()));
-            self.ids.push(module.declare(DeclKind::Function, &format!("demo::f{added}"))?);
+            self.behaviours
+                .push(Behaviour::random(&mut self.numbers, Vec::new()));
+            self.ids
+                .push(module.declare(DeclKind::Function, &format!("demo::f{added}"))?);
             self.behaviours[function].callees.push(added);
             self.added.push((added, function));
             self.define(module, added)?;

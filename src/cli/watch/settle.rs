@@ -74,7 +74,14 @@ enum Verdict {
 impl Settle {
     /// Waiting begins at `now`, with a file that has not been looked at.
     pub(crate) fn new(patience: Patience, now: Duration) -> Self {
-        Settle { patience, look: Look::Missing, since: now, verdict: Verdict::Open, told: false, done: None }
+        Settle {
+            patience,
+            look: Look::Missing,
+            since: now,
+            verdict: Verdict::Open,
+            told: false,
+            done: None,
+        }
     }
 
     /// Takes note of a look at the file.
@@ -133,15 +140,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience =
-        Patience { settle: Duration::from_millis(25), complain: Duration::from_millis(2000) };
+    const PATIENCE: Patience = Patience {
+        settle: Duration::from_millis(25),
+        complain: Duration::from_millis(2000),
+    };
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
 
     fn file(inode: u64, len: u64, modified: i128) -> Look {
-        Look::Present(Stamp { device: 1, inode, len, modified, changed: modified })
+        Look::Present(Stamp {
+            device: 1,
+            inode,
+            len,
+            modified,
+            changed: modified,
+        })
     }
 
     fn stamp(look: &Look) -> Stamp {
@@ -170,7 +185,10 @@ mod tests {
         settle.done();
         for at in 0..10 {
             // Each write changes the length or the time, so the wait begins anew.
-            assert_eq!(settle.look(ms(100 + at * 20), file(1, at * 10, 50 + i128::from(at))), Step::Again(ms(25)));
+            assert_eq!(
+                settle.look(ms(100 + at * 20), file(1, at * 10, 50 + i128::from(at))),
+                Step::Again(ms(25))
+            );
         }
         let last = file(1, 90, 59);
         assert_eq!(settle.look(ms(305), last.clone()), Step::Read(stamp(&last)));
@@ -203,7 +221,10 @@ mod tests {
         // Watching goes on.
         let whole = file(1, 100, 6);
         assert_eq!(settle.look(ms(6000), whole.clone()), Step::Again(ms(25)));
-        assert_eq!(settle.look(ms(6025), whole.clone()), Step::Read(stamp(&whole)));
+        assert_eq!(
+            settle.look(ms(6025), whole.clone()),
+            Step::Read(stamp(&whole))
+        );
     }
 
     #[test]
@@ -213,7 +234,10 @@ mod tests {
         settle.look(ms(25), file(1, 100, 5));
         settle.done();
         assert_eq!(settle.look(ms(100), Look::Missing), Step::Again(ms(2000)));
-        assert!(matches!(settle.look(ms(2100), Look::Missing), Step::Complain(_)));
+        assert!(matches!(
+            settle.look(ms(2100), Look::Missing),
+            Step::Complain(_)
+        ));
         assert_eq!(settle.look(ms(60_000), Look::Missing), Step::Idle);
         // The same file, moved away and back, is nothing new.
         assert_eq!(settle.look(ms(60_001), file(1, 100, 5)), Step::Idle);
