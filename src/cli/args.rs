@@ -69,10 +69,10 @@ pub(crate) enum Command {
     Man(Man),
 }
 
-/// Create a patchable file from the first version of a module, then patch it to each next version
+/// Create a patchable file from a module, then patch it to each further build
 ///
-/// The versions are whole modules, as any compiler writes them. One line a version says how many functions
-/// changed and how many bytes of the file were written, or why the file had to be rebuilt.
+/// The builds are whole modules, as any compiler writes them. One line for each says how many functions changed and
+/// how many bytes of the file were written, or why the file had to be rebuilt.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend replay out.wasm build1.wasm build2.wasm build3.wasm")]
 pub(crate) struct Replay {
@@ -80,7 +80,7 @@ pub(crate) struct Replay {
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
     /// Modules, oldest first
-    #[arg(value_name = "VERSION", required = true)]
+    #[arg(value_name = "BUILD", required = true)]
     pub(crate) versions: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
@@ -140,7 +140,9 @@ pub(crate) struct Verify {
     pub(crate) build: PathBuf,
 }
 
-/// Write a patched file anew for release, without slack, pads, thunks, forwarders and dead code
+/// Write a patched file anew for release, without slack, thunks and dead code
+///
+/// The result depends on what the file says, not on the history of its patches.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend finish out.wasm -o app.wasm")]
 pub(crate) struct Finish {
@@ -152,7 +154,7 @@ pub(crate) struct Finish {
     pub(crate) output: PathBuf,
 }
 
-/// Build a large module, edit its functions, run them, and compare patching with rewriting
+/// Build a large module, edit and run it, and compare patching with rewriting
 ///
 /// Needs nothing else: the module is made through the library, and an interpreter is built in. Each edit is
 /// published to a file. The interpreter loads that file again and again, and what its functions return is compared
