@@ -1,1 +1,7 @@
-fn main() {}
+//! The `wasmend` command: arguments in, exit code out. All of it stands on the library's public interface.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -168,7 +168,7 @@ impl FunctionSpace {
         occupant: Occupant,
         fits: impl Fn(Ordinal) -> bool,
     ) -> Option<(Ordinal, Occupant)> {
-        let limit = len + len / 4 + 32;
+        let limit = len + len / 8 + 24;
         for class in class_of(len)..=class_of(limit) {
             let list = &self.free[class];
             let found = list

@@ -307,7 +307,7 @@ impl Sections {
         let place = self.get(kind);
         let len = place.end - place.begin;
         // Geometric, so that the moves cost little per byte that the section grows by.
-        kind.pad(len) + len / 6 + 2048
+        len / 16 + 2048
     }
 
     /// Where the next section that is there begins, if one is.

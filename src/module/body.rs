@@ -50,6 +50,18 @@ impl Function {
     }
 }
 
+impl Function {
+    /// Bytes of the body: local declarations and code.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the body has no bytes; a finished one has some.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
 /// Writes a function's locals and code, with every index and address in a field of fixed width.
 ///
 /// Instructions that name nothing outside the function are given as

@@ -332,7 +332,7 @@ fn place_functions(
         let cap = if layout.options.dense {
             len
         } else {
-            len + body_slack(decl, len, false)
+            (len + body_slack(decl, len, false)).max(DEAD_LEN)
         };
         let body = layout
             .functions

@@ -17,6 +17,7 @@ use crate::program::{Content, DeclKind, Definition, RelocKind, Shape, TypeId, Ty
 use crate::whole::customs::CustomSections;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::whole::types;
+use crate::wire::filler::{Role, role_of};
 
 /// The kinds of declarations that a module has, each with an index space of its own.
 pub(crate) const SPACES: [DeclKind; 7] = [
@@ -58,6 +59,8 @@ pub(crate) struct Item {
     pub(crate) name: Option<Box<str>>,
     /// Module and field, if it is imported.
     pub(crate) import: Option<(Box<str>, Box<str>)>,
+    /// What a function says it is for, if wasmend made it. To be believed in an output of wasmend only.
+    pub(crate) role: Option<Role>,
 }
 
 /// An index space.
@@ -162,6 +165,7 @@ impl<'a> Decoder<'a, '_> {
             definition: Definition { content, shape },
             name: None,
             import: None,
+            role: None,
         });
     }
 
@@ -309,6 +313,7 @@ impl<'a> Decoder<'a, '_> {
             },
             name: None,
             import: Some((module.into(), field.into())),
+            role: None,
         });
         Ok(())
     }
@@ -392,7 +397,7 @@ impl<'a> Decoder<'a, '_> {
             ));
         }
         let context = self.context();
-        let done: Vec<Result<(Content, bool)>> = bodies
+        let done: Vec<Result<Code>> = bodies
             .into_par_iter()
             .map_init(
                 FuncValidatorAllocations::default,
@@ -406,9 +411,17 @@ impl<'a> Decoder<'a, '_> {
             .collect();
         self.module.spaces[0].reserve(done.len());
         for (ty, body) in types.into_iter().zip(done) {
-            let (content, tail_calls) = body?;
-            self.module.tail_calls |= tail_calls;
-            self.push(0, content, Shape::Function { ty });
+            let body = body?;
+            self.module.tail_calls |= body.tail_calls;
+            self.module.spaces[0].push(Item {
+                definition: Definition {
+                    content: body.content,
+                    shape: Shape::Function { ty },
+                },
+                name: None,
+                import: None,
+                role: body.role,
+            });
         }
         self.customs.finish();
         self.customs.name(&mut self.module.spaces);
@@ -421,7 +434,14 @@ impl<'a> Decoder<'a, '_> {
     }
 }
 
-fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<(Content, bool)> {
+/// A function's body, re-encoded.
+struct Code {
+    content: Content,
+    tail_calls: bool,
+    role: Option<Role>,
+}
+
+fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<Code> {
     let mut emitter = Emitter::new(context);
     emitter.out.reserve(body.as_bytes().len() * 5 / 4);
     let start = body.range().start;
@@ -436,8 +456,11 @@ fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<(Content, bool)
         .with_offset(start));
     }
     emitter.out.shrink_to_fit();
-    let content = Content::new(emitter.out, emitter.relocs)?;
-    Ok((content, emitter.tail_calls))
+    Ok(Code {
+        content: Content::new(emitter.out, emitter.relocs)?,
+        tail_calls: emitter.tail_calls,
+        role: role_of(body.as_bytes()),
+    })
 }
 
 /// An initialiser or offset.

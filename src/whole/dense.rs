@@ -79,7 +79,7 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// The types that are used, with what they refer to, in the order of their ids: a group stands behind what it names.
+/// The types that are used, in the order of their first use: a group stands behind what it names.
 struct TypeIndices {
     /// The first type of each group.
     groups: Vec<TypeId>,
@@ -89,25 +89,25 @@ struct TypeIndices {
 impl TypeIndices {
     fn of(module: &Decoded, table: &TypeTable) -> Self {
         let mut seen: HashSet<TypeId, foldhash::fast::FixedState> = HashSet::default();
-        let mut open: Vec<TypeId> = Vec::new();
+        let mut groups = Vec::new();
+        let mut open: Vec<(TypeId, bool)> = Vec::new();
+        let named = |content: &Content| {
+            let types = content.relocs().iter().filter_map(|reloc| reloc.ty());
+            types.map(|ty| (ty, false)).collect::<Vec<_>>()
+        };
         for item in module.spaces.iter().flatten() {
-            open.extend(item.definition.ty());
-            open.extend(
-                item.definition
-                    .content
-                    .relocs()
-                    .iter()
-                    .filter_map(|reloc| reloc.ty()),
-            );
-        }
-        while let Some(ty) = open.pop() {
-            let group = table.group_of(ty);
-            if seen.insert(group.first) {
-                open.extend(group.content.relocs().iter().filter_map(|reloc| reloc.ty()));
+            open.extend(named(&item.definition.content).into_iter().rev());
+            open.extend(item.definition.ty().map(|ty| (ty, false)));
+            while let Some((ty, names_done)) = open.pop() {
+                let group = table.group_of(ty);
+                if names_done {
+                    groups.push(group.first);
+                } else if seen.insert(group.first) {
+                    open.push((group.first, true));
+                    open.extend(named(&group.content).into_iter().rev());
+                }
             }
         }
-        let mut groups: Vec<TypeId> = seen.into_iter().collect();
-        groups.sort_unstable();
         let mut indices = HashMap::default();
         for first in &groups {
             for member in 0..table.group_of(*first).len {

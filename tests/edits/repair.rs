@@ -33,11 +33,7 @@ pub fn sound(model: &Model, calls_name_types: bool) -> Vec<(Ent, Bound)> {
 }
 
 /// A function of these steps; what they refer to stays what it is, whoever has its name now.
-fn function<'a>(
-    sig: Sig,
-    steps: impl Iterator<Item = (Op, &'a [Ent])>,
-    old: &Bound,
-) -> Bound {
+fn function<'a>(sig: Sig, steps: impl Iterator<Item = (Op, &'a [Ent])>, old: &Bound) -> Bound {
     let (mut ops, mut refs) = (Vec::new(), Vec::new());
     for (op, of_op) in steps {
         ops.push(op);

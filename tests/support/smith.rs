@@ -69,6 +69,15 @@ pub fn config(rng: &mut Rng) -> wasm_smith::Config {
         max_data_segments: 6,
         max_element_segments: 6,
         max_elements: 8,
+        min_types: rng.below(12),
+        min_funcs: rng.below(10),
+        min_globals: rng.below(6),
+        min_exports: rng.below(4),
+        min_imports: rng.below(4),
+        min_tables: rng.below(3) as u32,
+        min_memories: rng.below(2) as u32,
+        min_element_segments: rng.below(3),
+        min_data_segments: rng.below(3),
         min_uleb_size: if rng.once_in(4) { 5 } else { 1 },
         generate_custom_sections: rng.once_in(3),
         export_everything: rng.once_in(2),
@@ -80,7 +89,7 @@ pub fn config(rng: &mut Rng) -> wasm_smith::Config {
 pub fn module(rng: &mut Rng) -> (Vec<u8>, wasm_smith::Config, Vec<u8>) {
     loop {
         let config = config(rng);
-        let len = 256 << rng.below(6);
+        let len = 512 << rng.below(7);
         let dna = rng.bytes(len);
         if let Some(wasm) = from(&config, &dna) {
             return (wasm, config, dna);

@@ -21,6 +21,8 @@ impl Planner<'_> {
         occupant: Occupant,
         name: Option<&str>,
     ) -> Planned<Ordinal> {
+        // Whatever stands there must leave room for a dead function.
+        let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
         if functions.dead_bytes() > 1 << 16
@@ -105,7 +107,7 @@ impl Planner<'_> {
             return self.move_body(id, false);
         }
         // A body that has become much smaller makes way for a larger one, if there is a place for it.
-        if cap - len > len / 4 + 64
+        if cap - len > len / 8 + 40
             && cap <= BURIED_QUIETLY
             && (entry != body || !self.has_many_callers(id))
             && let Some(to) = self.reuse_body(id, len)?

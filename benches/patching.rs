@@ -1,0 +1,420 @@
+//! What patching costs, beside what it replaces: keeping everything in memory and rewriting the file.
+//!
+//! `cargo bench --bench patching` prints the tables of `design/figures.md`. Medians throughout; each comparison is made in
+//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use wasm_encoder::{
+    CodeSection, ExportKind, ExportSection, FunctionSection, Instruction, NameMap, NameSection,
+    TypeSection,
+};
+use wasmend::{
+    BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Module, ModuleOptions, Reason,
+    Redirect, Types, ValType,
+};
+
+const EDITS: usize = 1_500;
+const TYPE: [ValType; 1] = [ValType::I32];
+
+/// A sequence of numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+/// A body that adds `work` constants (about seven bytes each) to its parameter and calls another function.
+fn body(style: BodyStyle, seed: usize, work: usize, callee: DeclId) -> Function {
+    let mut body = FunctionBuilder::new(style, &TYPE, &TYPE);
+    body.op(&Instruction::LocalGet(0));
+    for at in 0..work {
+        let constant = (seed as i32).wrapping_mul(7919).wrapping_add(at as i32) | 1 << 20;
+        body.op(&Instruction::I32Const(constant & 0x07ff_ffff))
+            .op(&Instruction::I32Add);
+    }
+    body.call(callee, &TYPE, &TYPE);
+    body.finish().expect("the body names nothing by index")
+}
+
+/// Mean work of a body: about 260 bytes with the rest.
+const WORK: usize = 40;
+
+struct Subject {
+    module: Module,
+    style: BodyStyle,
+    functions: Vec<DeclId>,
+}
+
+impl Subject {
+    fn declare(path: Option<&Path>, count: usize, redirect: Redirect, types: Types) -> Subject {
+        let options = ModuleOptions {
+            redirect,
+            types,
+            ..ModuleOptions::default()
+        };
+        let mut module = match path {
+            Some(path) => Module::create(path, options),
+            None => Module::in_memory(options),
+        }
+        .expect("a fresh folder");
+        let style = module.body_style();
+        let declare = |at| module.declare(DeclKind::Function, &format!("function_{at}"));
+        let functions: Vec<DeclId> = (0..count)
+            .map(declare)
+            .collect::<Result<_, _>>()
+            .expect("keys are new");
+        let mut numbers = Numbers(7);
+        for (at, &id) in functions.iter().enumerate() {
+            let callee = functions[at * 7919 % count];
+            let work = WORK / 2 + numbers.below(WORK + 1);
+            module
+                .define_function(id, body(style, at, work, callee))
+                .expect("a good body");
+        }
+        module
+            .export("first", functions[0])
+            .expect("it is declared");
+        Subject {
+            module,
+            style,
+            functions,
+        }
+    }
+
+    /// Redefines a function; returns the time of the commit, the bytes written beyond the body, whether room was made.
+    fn edit(&mut self, at: usize, seed: usize, work: usize) -> (Duration, i64, bool) {
+        let count = self.functions.len();
+        let new = body(self.style, seed, work, self.functions[at * 7919 % count]);
+        let len = new.len() as i64;
+        self.module
+            .define_function(self.functions[at], new)
+            .expect("a good body");
+        let start = Instant::now();
+        let patch = self.module.commit().expect("a good edit");
+        let time = start.elapsed();
+        let made_room = patch.ranges().is_none_or(|ranges| {
+            ranges
+                .iter()
+                .any(|(range, _)| range.reason == Reason::MakeRoom)
+        });
+        (time, patch.bytes_written() as i64 - len, made_room)
+    }
+}
+
+/// The way of 2020: everything is kept in memory, an edit replaces a body, and the whole file is encoded and written anew.
+struct Rival {
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Rival {
+    fn new(count: usize) -> Rival {
+        let mut numbers = Numbers(7);
+        let bodies = (0..count)
+            .map(|at| {
+                let work = WORK / 2 + numbers.below(WORK + 1);
+                Rival::body(at, work, at * 7919 % count)
+            })
+            .collect();
+        Rival { bodies }
+    }
+
+    fn body(seed: usize, work: usize, callee: usize) -> Vec<u8> {
+        let mut body = wasm_encoder::Function::new([]);
+        body.instruction(&Instruction::LocalGet(0));
+        for at in 0..work {
+            let constant = (seed as i32).wrapping_mul(7919).wrapping_add(at as i32) | 1 << 20;
+            body.instruction(&Instruction::I32Const(constant & 0x07ff_ffff))
+                .instruction(&Instruction::I32Add);
+        }
+        body.instruction(&Instruction::Call(callee as u32))
+            .instruction(&Instruction::End);
+        body.into_raw_body()
+    }
+
+    /// Encodes the whole module as a compiler back end without a patcher does.
+    fn encode(&self) -> Vec<u8> {
+        let mut module = wasm_encoder::Module::new();
+        let mut types = TypeSection::new();
+        types
+            .ty()
+            .function([wasm_encoder::ValType::I32], [wasm_encoder::ValType::I32]);
+        module.section(&types);
+        let mut functions = FunctionSection::new();
+        self.bodies.iter().for_each(|_| {
+            functions.function(0);
+        });
+        module.section(&functions);
+        let mut exports = ExportSection::new();
+        exports.export("first", ExportKind::Func, 0);
+        module.section(&exports);
+        let mut code = CodeSection::new();
+        self.bodies.iter().for_each(|body| {
+            code.raw(body);
+        });
+        module.section(&code);
+        let mut names = NameSection::new();
+        let mut map = NameMap::new();
+        (0..self.bodies.len()).for_each(|at| map.append(at as u32, &format!("function_{at}")));
+        names.functions(&map);
+        module.section(&names);
+        module.finish()
+    }
+
+    /// Encodes and publishes: a new file that takes the old one's name.
+    fn rewrite(&self, folder: &Path) -> Duration {
+        let start = Instant::now();
+        let bytes = self.encode();
+        let fresh = folder.join("rival.new");
+        fs::write(&fresh, bytes).expect("there is room");
+        fs::rename(&fresh, folder.join("rival.wasm")).expect("the same folder");
+        start.elapsed()
+    }
+}
+
+fn median<T: Copy + Ord>(values: &mut [T]) -> T {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+fn at_percent<T: Copy>(sorted: &[T], percent: usize) -> T {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn patches(folder: &Path, count: usize, redirect: Redirect) -> Duration {
+    let path = folder.join("out.wasm");
+    let types = if count > 300_000 {
+        Types::Interned
+    } else {
+        Types::PerDeclaration
+    };
+    let mut subject = Subject::declare(Some(&path), count, redirect, types);
+    let created = subject.module.commit().expect("a good program");
+    let mut numbers = Numbers(3);
+    // The first patch copies the file to make the shadow; it belongs to the start, not to an edit.
+    for at in 0..3 {
+        subject.edit(at, at + 1_000_000, WORK);
+    }
+    let mut typical = Duration::ZERO;
+    for (kind, spread) in [("constant", 0), ("grow", 1), ("mixed", WORK)] {
+        let mut times = Vec::new();
+        let mut beyond = Vec::new();
+        let mut rooms = 0;
+        for edit in 0..EDITS {
+            let at = numbers.below(count);
+            let work = match spread {
+                0 => WORK / 2,
+                1 => WORK + WORK / 2 + 1 + edit % 5,
+                _ => WORK / 2 + numbers.below(WORK + 1),
+            };
+            let (time, bytes, made_room) = subject.edit(at, edit + 2_000_000, work);
+            times.push(time);
+            if made_room {
+                rooms += 1;
+            } else {
+                beyond.push(bytes);
+            }
+        }
+        let middle = median(&mut times);
+        beyond.sort_unstable();
+        println!(
+            "| {count:>7} | {:>6.1} | {redirect:?} | {kind} | {:.1} | {:.1} | {} | {} | {rooms} |",
+            created.file_len as f64 / 1e6,
+            micros(middle),
+            micros(at_percent(&times, 99)),
+            beyond.last().copied().unwrap_or_default(),
+            at_percent(&beyond, 50),
+        );
+        if kind == "constant" {
+            typical = middle;
+        }
+    }
+    typical
+}
+
+fn rival(folder: &Path, count: usize) -> Duration {
+    let mut rival = Rival::new(count);
+    let runs = if count > 300_000 { 3 } else { 9 };
+    let mut times: Vec<Duration> = (0..runs)
+        .map(|run| {
+            let at = run * 101 % count;
+            rival.bodies[at] = Rival::body(run + 5, WORK, at);
+            rival.rewrite(folder)
+        })
+        .collect();
+    median(&mut times)
+}
+
+fn creation(folder: &Path) {
+    const COUNT: usize = 100_000;
+    println!("\n## Creation of {COUNT} functions\n");
+    println!("| redirection | MB | commit ms | one write ms | ratio |\n|---|---|---|---|---|");
+    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
+        let mut commits = Vec::new();
+        let mut writes = Vec::new();
+        let mut len = 0;
+        for run in 0..7 {
+            let path = folder.join(format!("created{run}.wasm"));
+            let mut subject = Subject::declare(Some(&path), COUNT, redirect, Types::PerDeclaration);
+            let start = Instant::now();
+            let patch = subject.module.commit().expect("a good program");
+            commits.push(start.elapsed());
+            len = patch.file_len;
+            let bytes = subject.module.bytes().expect("it was just written");
+            let plain = folder.join(format!("plain{run}"));
+            let start = Instant::now();
+            let mut file = fs::File::create(&plain).expect("a fresh name");
+            file.write_all(&bytes).expect("there is room");
+            drop(file);
+            writes.push(start.elapsed());
+            fs::remove_file(plain).expect("it was just written");
+            drop(subject);
+            fs::remove_file(path).expect("it was just written");
+        }
+        let (commit, write) = (median(&mut commits), median(&mut writes));
+        println!(
+            "| {redirect:?} | {:.1} | {:.1} | {:.1} | {:.2} |",
+            len as f64 / 1e6,
+            micros(commit) / 1e3,
+            micros(write) / 1e3,
+            commit.as_secs_f64() / write.as_secs_f64()
+        );
+    }
+}
+
+/// Sizes, and with a folder in `WASMEND_KEEP` the files themselves, to be loaded by engines.
+fn sizes() {
+    const COUNT: usize = 10_000;
+    println!("\n## Size over dense, {COUNT} functions, {COUNT} random edits\n");
+    println!("| redirection | first | after | bytes per patch | relinks |\n|---|---|---|---|---|");
+    let keep = std::env::var_os("WASMEND_KEEP");
+    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
+        let mut subject = Subject::declare(None, COUNT, redirect, Types::PerDeclaration);
+        subject.module.commit().expect("a good program");
+        let ratio = |subject: &Subject, name: &str| {
+            let file = subject.module.bytes().expect("it is in memory");
+            let dense = subject.module.finish().expect("nothing is pending");
+            if let Some(folder) = &keep {
+                let base = Path::new(folder).join(format!("{redirect:?}-{name}"));
+                fs::write(base.with_extension("wasm"), &file).expect("a folder");
+                fs::write(base.with_extension("dense.wasm"), &dense).expect("a folder");
+            }
+            file.len() as f64 / dense.len() as f64
+        };
+        let first = ratio(&subject, "first");
+        let mut numbers = Numbers(11);
+        let mut bytes = 0;
+        let mut relinks = 0;
+        for edit in 0..COUNT {
+            let at = numbers.below(COUNT);
+            let work = WORK / 4 + numbers.below(WORK + WORK / 2);
+            let new = body(
+                subject.style,
+                edit,
+                work,
+                subject.functions[at * 7919 % COUNT],
+            );
+            let id = subject.functions[at];
+            subject
+                .module
+                .define_function(id, new)
+                .expect("a good body");
+            let patch = subject.module.commit().expect("a good edit");
+            bytes += patch.bytes_written();
+            relinks += u32::from(patch.relink_reason().is_some());
+        }
+        let after = ratio(&subject, "after");
+        println!(
+            "| {redirect:?} | {first:.3} | {after:.3} | {} | {relinks} |",
+            bytes / COUNT as u64
+        );
+    }
+}
+
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find(|line| line.starts_with("model name"));
+    let model = model
+        .and_then(|line| line.split(':').nth(1))
+        .unwrap_or(" unknown")
+        .trim();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    println!(
+        "Machine: {}; files in {}\n",
+        machine(),
+        folder.path().display()
+    );
+    let sizes_asked =
+        std::env::var("WASMEND_FUNCTIONS").unwrap_or_else(|_| "1000,10000,100000,900000".into());
+    let counts: Vec<usize> = sizes_asked
+        .split(',')
+        .filter_map(|count| count.trim().parse().ok())
+        .collect();
+    println!("## One-function patches\n");
+    println!(
+        "| functions | MB | redirection | edit | median µs | p99 µs | most bytes beyond body | median | room made |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut typical = Vec::new();
+    for &count in &counts {
+        typical.push((count, patches(folder.path(), count, Redirect::Table)));
+        if count <= 100_000 {
+            patches(folder.path(), count, Redirect::TableThunks);
+            patches(folder.path(), count, Redirect::Direct);
+        }
+    }
+    println!("\n## Against rewriting the file from memory\n");
+    println!("| functions | patch µs | rewrite µs | rewrite / patch |\n|---|---|---|---|");
+    for &(count, patch) in &typical {
+        let rewrite = rival(folder.path(), count);
+        println!(
+            "| {count} | {:.1} | {:.0} | {:.0} |",
+            micros(patch),
+            micros(rewrite),
+            rewrite.as_secs_f64() / patch.as_secs_f64()
+        );
+    }
+    for count in [1, 3, 10, 30, 100, 300] {
+        let patch = quick_patch(folder.path(), count);
+        let rewrite = rival(folder.path(), count);
+        println!(
+            "| {count} | {:.1} | {:.1} | {:.2} |",
+            micros(patch),
+            micros(rewrite),
+            rewrite.as_secs_f64() / patch.as_secs_f64()
+        );
+    }
+    creation(folder.path());
+    sizes();
+}
+
+/// The median patch of a small module.
+fn quick_patch(folder: &Path, count: usize) -> Duration {
+    let path = folder.join("small.wasm");
+    let mut subject = Subject::declare(Some(&path), count, Redirect::Table, Types::PerDeclaration);
+    subject.module.commit().expect("a good program");
+    let mut times: Vec<Duration> = (0..EDITS)
+        .map(|edit| subject.edit(edit % count, edit + 9, WORK / 2).0)
+        .collect();
+    median(&mut times)
+}

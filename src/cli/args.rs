@@ -1,0 +1,331 @@
+//! The table of commands and options. Help, completions and the man page are all made from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wasmend::output::{Durability, OutputOptions, Publish};
+use wasmend::{Redirect, Types};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  bad input, or a file that cannot be read or written
+  2  wrong usage
+  3  an output that does not say what it should
+  4  another process is writing the output";
+
+/// Mends WebAssembly files in place: rewrites only the bytes that a change touches.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print one JSON object a line on standard output, for programs
+    #[arg(long, global = true, help_heading = "General")]
+    pub(crate) json: bool,
+
+    /// Say more: the time of each phase, and the slower ways that had to be taken
+    #[arg(long, short, global = true, help_heading = "General")]
+    pub(crate) verbose: bool,
+
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "General"
+    )]
+    pub(crate) color: Color,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Replay(Replay),
+    Watch(Watch),
+    Inspect(Inspect),
+    Verify(Verify),
+    Finish(Finish),
+    Demo(Demo),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Create a patchable file from a module, then patch it to each further build
+///
+/// The builds are whole modules, as any compiler writes them. One line for each says how many functions changed and
+/// how many bytes of the file were written, or why the file had to be rebuilt.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend replay out.wasm build1.wasm build2.wasm build3.wasm")]
+pub(crate) struct Replay {
+    /// The file to create and patch
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Modules, oldest first
+    #[arg(value_name = "BUILD", required = true)]
+    pub(crate) versions: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+/// Patch a file each time a compiler has written a new build of a module
+///
+/// The build is read once it has stopped changing, however it is saved: written over, replaced by a rename, or
+/// deleted and written again. A file that is half written is waited for. Ends on Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend watch target/app.wasm -o dev/app.wasm")]
+pub(crate) struct Watch {
+    /// The module that the compiler writes
+    #[arg(value_name = "BUILD")]
+    pub(crate) file: PathBuf,
+    /// The file to create and patch
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// How many milliseconds the build must have stood unchanged before it is read
+    #[arg(long, value_name = "MS", default_value = "25", value_parser = milliseconds)]
+    pub(crate) settle: Duration,
+    /// How many milliseconds a build may be missing or torn before a line says so
+    #[arg(long, value_name = "MS", default_value = "2000", value_parser = milliseconds)]
+    pub(crate) patience: Duration,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+/// Show where everything in a file stands, and what each byte is for
+///
+/// Works from the file alone and on any module. What is slack and what is dead is known for files that wasmend wrote.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
+                        wasmend inspect --json out.wasm"
+)]
+pub(crate) struct Inspect {
+    /// A module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// List each function: index, place, size, role and name
+    #[arg(long)]
+    pub(crate) functions: bool,
+}
+
+/// Prove that a patched file is equivalent to a build, declaration by declaration
+///
+/// Says what differs, and ends with exit code 3 if something does.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend verify out.wasm build3.wasm")]
+pub(crate) struct Verify {
+    /// The patched file
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// The build that it should be equivalent to
+    #[arg(value_name = "BUILD")]
+    pub(crate) build: PathBuf,
+}
+
+/// Write a patched file anew for release, without slack, thunks and dead code
+///
+/// The result depends on what the file says, not on the history of its patches.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend finish out.wasm -o app.wasm")]
+pub(crate) struct Finish {
+    /// The patched file; it is left as it is
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// The file to write
+    #[arg(long, short, value_name = "DENSE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Build a large module, edit and run it, and compare patching with rewriting
+///
+/// Needs nothing else: the module is made through the library, and an interpreter is built in. Each edit is
+/// published to a file. The interpreter loads that file again and again, and what its functions return is compared
+/// with a model. A plain write of the same file, in the same run, is what patching is measured against.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend demo\n  wasmend demo --functions 100000 --redirect direct -o big.wasm"
+)]
+pub(crate) struct Demo {
+    /// Keep the module here instead of in a temporary folder; with both redirections, that of the first
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How many functions the module begins with
+    #[arg(long, value_name = "N", default_value = "20000", value_parser = clap::value_parser!(u32).range(100..=400_000))]
+    pub(crate) functions: u32,
+    /// How many edits are made with each redirection
+    #[arg(long, value_name = "N", default_value = "400", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) edits: u32,
+    /// Decides what the functions are and which edits are made
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+    /// Show one redirection only: `table` or `direct`
+    #[arg(long, value_name = "HOW", hide_possible_values = true)]
+    pub(crate) redirect: Option<RedirectArg>,
+    #[command(flatten)]
+    pub(crate) out: OutputArgs,
+}
+
+/// Print a script that completes wasmend's commands and options in a shell
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  wasmend completions bash > ~/.local/share/bash-completion/completions/wasmend"
+)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend man > ~/.local/share/man/man1/wasmend.1\n  wasmend man watch | man -l -"
+)]
+pub(crate) struct Man {
+    /// A command, to print its page only
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
+/// How outputs are built and published.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct BuildOptions {
+    /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
+    /// `direct` names the function, and a patch rewrites its callers
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "table",
+        hide_possible_values = true
+    )]
+    pub(crate) redirect: RedirectArg,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How types are owned and files published.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Who owns types: `per-declaration` gives each declaration its own, which is what the demo does if this is not
+    /// said; with `interned` equal types are shared, which is what other commands do
+    #[arg(long, value_name = "HOW", hide_possible_values = true)]
+    pub(crate) types: Option<TypesArg>,
+    /// How a patch becomes visible: `atomic` lets a patched copy take the file's place; `in-place` writes the file
+    /// itself, for readers that hold it open on purpose
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "atomic",
+        hide_possible_values = true
+    )]
+    pub(crate) publish: PublishArg,
+    /// What a published version survives: `kill`, the end of the process at any point, or `power`, a power cut too
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "kill",
+        hide_possible_values = true
+    )]
+    pub(crate) durability: DurabilityArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RedirectArg {
+    Table,
+    Direct,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TypesArg {
+    PerDeclaration,
+    Interned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PublishArg {
+    Atomic,
+    InPlace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    Kill,
+    Power,
+}
+
+impl OutputArgs {
+    /// How files are published; `notice` hears of slower ways that had to be taken.
+    pub(crate) fn options(&self, notice: impl Fn(&str) + Send + Sync + 'static) -> OutputOptions {
+        let publish = match self.publish {
+            PublishArg::Atomic => Publish::Atomic,
+            PublishArg::InPlace => Publish::InPlace,
+        };
+        let mut options = OutputOptions::new(publish);
+        options.durability = match self.durability {
+            DurabilityArg::Kill => Durability::ProcessKill,
+            DurabilityArg::Power => Durability::Power,
+        };
+        options.notice = Some(std::sync::Arc::new(notice));
+        options
+    }
+
+    /// Who owns types, if it was said.
+    pub(crate) fn types(&self) -> Option<Types> {
+        self.types.map(|types| match types {
+            TypesArg::PerDeclaration => Types::PerDeclaration,
+            TypesArg::Interned => Types::Interned,
+        })
+    }
+}
+
+impl RedirectArg {
+    /// The redirection of code that is made here: calls through the table stand at the call site.
+    pub(crate) fn inline(self) -> Redirect {
+        match self {
+            RedirectArg::Table => Redirect::Table,
+            RedirectArg::Direct => Redirect::Direct,
+        }
+    }
+
+    /// The redirection of code that somebody else made, whose calls are what they are.
+    pub(crate) fn ready_made(self) -> Redirect {
+        match self {
+            RedirectArg::Table => Redirect::TableThunks,
+            RedirectArg::Direct => Redirect::Direct,
+        }
+    }
+
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            RedirectArg::Table => "table",
+            RedirectArg::Direct => "direct",
+        }
+    }
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number = text
+        .parse::<u32>()
+        .map_err(|_| "a number of milliseconds is needed".to_owned())?;
+    Ok(Duration::from_millis(number.into()))
+}

@@ -1,0 +1,95 @@
+//! The command line: a file for each command, one table of arguments, one place for what is said and one for exit codes.
+//!
+//! It uses the library's public interface only, and decides nothing about modules.
+
+mod args;
+mod completions;
+mod demo;
+mod finish;
+mod inspect;
+mod patcher;
+mod replay;
+mod report;
+mod text;
+mod verify;
+mod watch;
+
+use std::io::ErrorKind::BrokenPipe;
+use std::process::ExitCode;
+
+use clap::Parser;
+use wasmend::Error;
+
+use args::{Cli, Color, Command};
+use report::Reporter;
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn main() -> ExitCode {
+    // Clap prints help and usage errors itself; its exit codes are 0 and 2.
+    let cli = Cli::parse();
+    match cli.color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    let reporter = Reporter::new(cli.json, cli.verbose);
+    let result = match cli.command {
+        Command::Replay(args) => replay::run(&args, reporter),
+        Command::Watch(args) => watch::run(&args, reporter),
+        Command::Inspect(args) => inspect::run(&args, reporter),
+        Command::Verify(args) => verify::run(&args, reporter),
+        Command::Finish(args) => finish::run(&args, reporter),
+        Command::Demo(args) => demo::run(&args, reporter),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, reporter),
+    }
+}
+
+/// Reports what ended a command, and decides the exit code.
+fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == BrokenPipe)
+    {
+        // The reader of standard output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let error = match error.downcast_ref::<Error>() {
+        Some(error) => error.clone(),
+        None => Error::new(wasmend::ErrorKind::Io, format!("{error:#}")),
+    };
+    // If this cannot be said either, the exit code still tells.
+    let _ = reporter.error(&error);
+    ExitCode::from(report::exit_code(error.kind()))
+}
+
+/// Reads a whole file.
+fn read(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
+}
+
+/// Reads a whole file that should be a module.
+fn read_module(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
+    let bytes = read(path)?;
+    expect_module(&bytes).map_err(|error| error.with_path(path))?;
+    Ok(bytes)
+}
+
+/// Says in plain words what is wrong with a file that cannot be a module. All else is left to the library.
+fn expect_module(bytes: &[u8]) -> wasmend::Result<()> {
+    match bytes {
+        [] => Err(Error::bad_input("the file is empty")),
+        [0, b'a', b's', b'm', _, _, 1, _, ..] => Err(Error::bad_input(
+            "a component, not a core WebAssembly module",
+        )
+        .with_offset(4)
+        .with_hint("give the core module inside it")),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(Error::bad_input("not a WebAssembly module").with_offset(0)),
+    }
+}

@@ -1,0 +1,72 @@
+//! An output and the builds that come for it: what `replay` and `watch` have in common.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use wasmend::whole::{WholeModule, WholeOptions};
+
+use crate::cli::args::BuildOptions;
+use crate::cli::report::{Counts, Reporter};
+
+/// An output that follows builds of a module.
+pub(crate) struct Patcher {
+    output: PathBuf,
+    options: WholeOptions,
+    reporter: Reporter,
+    /// `None` until the first build.
+    module: Option<WholeModule>,
+    versions: u64,
+}
+
+impl Patcher {
+    /// An output at `output`, which is created by the first build.
+    pub(crate) fn new(output: &Path, build: &BuildOptions, reporter: Reporter) -> Self {
+        let defaults = WholeOptions::default();
+        Patcher {
+            output: output.to_path_buf(),
+            options: WholeOptions {
+                redirect: build.redirect.ready_made(),
+                types: build.output.types().unwrap_or(defaults.types),
+                output: build.output.options(move |message| reporter.note(message)),
+            },
+            reporter,
+            module: None,
+            versions: 0,
+        }
+    }
+
+    /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
+    pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+        crate::cli::expect_module(bytes).map_err(|error| error.with_path(file))?;
+        let start = Instant::now();
+        let update = match &mut self.module {
+            Some(module) => module.update(bytes),
+            None => WholeModule::create(&self.output, self.options.clone(), bytes).map(
+                |(module, update)| {
+                    self.module = Some(module);
+                    update
+                },
+            ),
+        };
+        let took = start.elapsed();
+        // An error of the output names it already.
+        let update = update.map_err(|error| error.with_path(file))?;
+        for warning in &update.warnings {
+            self.reporter
+                .warning(&format!("{}: {warning}", file.display()))?;
+        }
+        self.versions += 1;
+        let counts = Counts {
+            changed: update.functions_changed.into(),
+            added: update.functions_added.into(),
+            removed: update.functions_removed.into(),
+        };
+        self.reporter
+            .update(&self.output, file, counts, &update.patch, took)
+    }
+
+    /// How many builds have become versions.
+    pub(crate) fn versions(&self) -> u64 {
+        self.versions
+    }
+}

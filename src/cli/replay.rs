@@ -1,0 +1,14 @@
+//! `wasmend replay`: builds one after the other, each a patch of the one before.
+
+use crate::cli::args::Replay;
+use crate::cli::patcher::Patcher;
+use crate::cli::report::Reporter;
+
+pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
+    let mut patcher = Patcher::new(&args.out, &args.build, reporter);
+    for file in &args.versions {
+        let bytes = crate::cli::read(file)?;
+        patcher.update(file, &bytes)?;
+    }
+    Ok(())
+}

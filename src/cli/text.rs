@@ -1,0 +1,145 @@
+//! Numbers, times and tables for people.
+
+use std::time::Duration;
+
+/// A number with its thousands apart: `1,234,567`.
+pub(crate) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 function`, `2 functions`.
+pub(crate) fn count(value: u64, what: &str) -> String {
+    format!(
+        "{} {what}{}",
+        number(value),
+        if value == 1 { "" } else { "s" }
+    )
+}
+
+/// A time with three digits and a unit that suits it.
+pub(crate) fn time(value: Duration) -> String {
+    let micros = value.as_secs_f64() * 1e6;
+    let (value, unit) = match micros {
+        m if m < 999.5 => (m, "us"),
+        m if m < 999_500.0 => (m / 1e3, "ms"),
+        m => (m / 1e6, "s"),
+    };
+    let digits = if value < 9.995 {
+        2
+    } else {
+        usize::from(value < 99.95)
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// Shares of a whole in tenths of a percent, rounded so that they add up to 1000.
+pub(crate) fn shares<const N: usize>(values: [u64; N]) -> [u64; N] {
+    let total: u128 = values.iter().map(|value| u128::from(*value)).sum();
+    if total == 0 {
+        return [0; N];
+    }
+    let mut shares = values.map(|value| (u128::from(value) * 1000 / total) as u64);
+    let rest = |at: usize| u128::from(values[at]) * 1000 % total;
+    let mut order: Vec<usize> = (0..N).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(rest(*at)));
+    let missing = 1000 - shares.iter().sum::<u64>();
+    for at in order.into_iter().take(missing as usize) {
+        shares[at] += 1;
+    }
+    shares
+}
+
+/// A share in tenths of a percent: `12.3 %`.
+pub(crate) fn percent(share: u64) -> String {
+    format!("{}.{} %", share / 10, share % 10)
+}
+
+/// Rows of cells, printed in columns.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+    left: Vec<usize>,
+}
+
+impl Table {
+    /// A table with this first row; the columns of `left` are aligned to the left, others to the right.
+    pub(crate) fn new(head: &[&str], left: &[usize]) -> Self {
+        let mut table = Table {
+            rows: Vec::new(),
+            left: left.to_vec(),
+        };
+        table.row(head.iter().copied());
+        table
+    }
+
+    pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// The lines, each with a line end.
+    pub(crate) fn render(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let len = |cell: &String| cell.chars().count();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(len)
+                .max()
+        };
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| width(column).unwrap_or(0))
+            .collect();
+        let mut out = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
+                let width = widths[column];
+                line += &if self.left.contains(&column) {
+                    format!("{gap}{cell:<width$}")
+                } else {
+                    format!("{gap}{cell:>width$}")
+                };
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!(number(0), "0");
+        assert_eq!(number(999), "999");
+        assert_eq!(number(1000), "1,000");
+        assert_eq!(number(1_234_567), "1,234,567");
+        assert_eq!(time(Duration::from_nanos(9_990)), "9.99 us");
+        assert_eq!(time(Duration::from_micros(999)), "999 us");
+        assert_eq!(time(Duration::from_micros(12_340)), "12.3 ms");
+        assert_eq!(time(Duration::from_millis(2500)), "2.50 s");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up(values: [u32; 4]) {
+            let shares = shares(values.map(u64::from));
+            let whole = if values.iter().all(|value| *value == 0) { 0 } else { 1000 };
+            prop_assert_eq!(shares.iter().sum::<u64>(), whole);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `wasmend verify`: whether an output is equivalent to a build.
+
+use wasmend::inspect::verify;
+use wasmend::{Error, ErrorKind};
+
+use crate::cli::args::Verify;
+use crate::cli::report::{Event, Reporter, path};
+use crate::cli::text::{count, number};
+
+/// How many differences are listed without `--verbose`.
+const LISTED: usize = 20;
+
+pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
+    let out = crate::cli::read_module(&args.out)?;
+    let build = crate::cli::read_module(&args.build)?;
+    let report = verify(&out, &build).map_err(|error| {
+        let file = if error.symbol() == Some("build") {
+            &args.build
+        } else {
+            &args.out
+        };
+        error.with_path(file)
+    })?;
+    reporter.event(&Event::Verified {
+        output: path(&args.out),
+        build: path(&args.build),
+        equivalent: report.is_clean(),
+        equal: report.equal,
+        left_out: report.left_out,
+        differences: report.differences.iter().map(ToString::to_string).collect(),
+    })?;
+    if report.is_clean() {
+        let mut line = format!(
+            "{} is equivalent to {}: {} are the same",
+            args.out.display(),
+            args.build.display(),
+            count(report.equal.into(), "declaration"),
+        );
+        if report.left_out > 0 {
+            line += &format!(
+                ", {} that nothing reaches are left out",
+                number(report.left_out.into())
+            );
+        }
+        return reporter.line(&line);
+    }
+    let found = report.differences.len();
+    let listed = if reporter.is_verbose() {
+        found
+    } else {
+        LISTED.min(found)
+    };
+    for difference in &report.differences[..listed] {
+        reporter.line(&difference.to_string())?;
+    }
+    if listed < found {
+        reporter.line(&format!(
+            "and {} more; --verbose lists them",
+            number((found - listed) as u64)
+        ))?;
+    }
+    let message = format!(
+        "differs from {} in {}",
+        args.build.display(),
+        count(found as u64, "place")
+    );
+    Err(Error::new(ErrorKind::Verification, message)
+        .with_path(&args.out)
+        .into())
+}

@@ -1,0 +1,373 @@
+//! A module as it means, not as it is laid out: in an output of wasmend, thunks and forwarders are seen through, and the
+//! table of slots, dead functions and unused globals are not seen.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::HashMap;
+use wasmparser::Operator;
+
+use crate::error::{Error, Result};
+use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeId, TypeTable};
+use crate::whole::decode::{Decoded, Item, SPACES, decode, space, target_space};
+use crate::whole::emit::Style;
+use crate::wire::filler::Role;
+
+/// Position of functions among the index spaces.
+pub(super) const FUNCTIONS: usize = 0;
+/// Position of globals.
+pub(super) const GLOBALS: usize = 1;
+const TABLES: usize = 2;
+const ELEMENTS: usize = 5;
+
+/// A declaration: its index space and its index.
+pub(super) type Node = (usize, u32);
+
+/// A module and what of it counts.
+pub(super) struct Side {
+    pub(super) module: Decoded,
+    /// Whether it is an output of wasmend.
+    pub(super) is_output: bool,
+    /// For each function, the one that a call of it runs.
+    runs: Vec<u32>,
+    /// What is not seen.
+    hidden: [Vec<bool>; 7],
+}
+
+impl Side {
+    /// Takes a module apart. With `see_through`, an output of wasmend is seen as what it means.
+    pub(super) fn of(bytes: &[u8], see_through: bool, types: &mut TypeTable) -> Result<Side> {
+        let module = decode(bytes, Style::Canonical, types)?;
+        let is_output = see_through && module.identity.is_some();
+        let count = module.spaces[FUNCTIONS].len() as u32;
+        let mut side = Side {
+            hidden: std::array::from_fn(|space| vec![false; module.spaces[space].len()]),
+            module,
+            is_output,
+            runs: (0..count).collect(),
+        };
+        if is_output {
+            side.see_through()?;
+        }
+        Ok(side)
+    }
+
+    pub(super) fn item(&self, (space, index): Node) -> &Item {
+        &self.module.spaces[space][index as usize]
+    }
+
+    pub(super) fn is_hidden(&self, (space, index): Node) -> bool {
+        self.hidden[space][index as usize]
+    }
+
+    /// All that is seen of an index space, in order.
+    pub(super) fn seen(&self, space: usize) -> impl Iterator<Item = u32> + '_ {
+        (0..self.module.spaces[space].len() as u32).filter(move |at| !self.is_hidden((space, *at)))
+    }
+
+    /// What an index means: for a thunk or forwarder, the function that it calls.
+    pub(super) fn meant(&self, (space, index): Node) -> Node {
+        if space == FUNCTIONS {
+            (space, self.runs[index as usize])
+        } else {
+            (space, index)
+        }
+    }
+
+    /// What a relocation refers to, unless it is a type.
+    pub(super) fn target(&self, reloc: &Relocation) -> Option<Node> {
+        let space = target_space(reloc.kind)?;
+        Some(self.meant((space, reloc.target)))
+    }
+
+    /// Whether a global is one that wasmend fills space with.
+    pub(super) fn is_filler_global(&self, index: u32) -> bool {
+        let content = &self.item((GLOBALS, index)).definition.content;
+        let bytes = content.bytes();
+        // `i32`, `i64` or `v128`, constant, zero.
+        let zero = matches!(bytes, [0x7f, 0, 0x41, 0, 0x0b] | [0x7e, 0, 0x42, 0, 0x0b])
+            || (bytes.len() == 21
+                && bytes.starts_with(&[0x7b, 0, 0xfd, 0x0c])
+                && bytes[4..20].iter().all(|byte| *byte == 0));
+        self.is_output && content.relocs().is_empty() && zero
+    }
+
+    fn see_through(&mut self) -> Result<()> {
+        let functions = &self.module.spaces[FUNCTIONS];
+        // What each thunk calls through: its table and slot.
+        let mut thunks: Vec<(u32, u32, u32)> = Vec::new();
+        for (at, item) in functions.iter().enumerate() {
+            let Some(role) = item.role else {
+                continue;
+            };
+            self.hidden[FUNCTIONS][at] = true;
+            let content = &item.definition.content;
+            match role {
+                Role::Dead => {}
+                Role::Forwarder => {
+                    let call = content.relocs().iter().find(|r| r.kind == RelocKind::Call);
+                    let call = call.ok_or_else(|| broken("forwarder", at))?;
+                    self.runs[at] = call.target;
+                }
+                Role::Thunk => {
+                    let through = slot_of(content).ok_or_else(|| broken("thunk", at))?;
+                    thunks.push((at as u32, through.0, through.1));
+                }
+            }
+        }
+        let table = match thunks.first() {
+            Some((_, table, _)) => Some(*table),
+            None => self.idle_slot_table(),
+        };
+        if let Some(table) = table {
+            let slots = self.slots_of(table);
+            for (thunk, _, slot) in thunks.iter().filter(|(_, other, _)| *other == table) {
+                let function = slots.get(slot);
+                let function = function.ok_or_else(|| broken("thunk", *thunk as usize))?;
+                self.runs[*thunk as usize] = *function;
+            }
+            self.hide_slot_table(table);
+        }
+        for at in 0..self.runs.len() {
+            let mut to = self.runs[at];
+            // A thunk's slot or a forwarder names the body; more than that nothing here ever needs.
+            for _ in 0..8 {
+                let next = self.runs[to as usize];
+                if next == to {
+                    break;
+                }
+                to = next;
+            }
+            self.runs[at] = to;
+        }
+        Ok(())
+    }
+
+    /// Which function stands in each slot.
+    fn slots_of(&self, table: u32) -> HashMap<u32, u32> {
+        let mut slots = HashMap::new();
+        for item in &self.module.spaces[ELEMENTS] {
+            let content = &item.definition.content;
+            if let Some((of, base)) = constant_place(content)
+                && of == table
+            {
+                let functions = content.relocs()[1..].iter();
+                slots.extend(
+                    functions
+                        .enumerate()
+                        .map(|(at, reloc)| (base.wrapping_add(at as u32), reloc.target)),
+                );
+            }
+        }
+        slots
+    }
+
+    /// Hides the table of slots and what fills it, if nothing but thunks uses it.
+    fn hide_slot_table(&mut self, table: u32) {
+        let uses = |item: &Item| {
+            let mut relocs = item.definition.content.relocs().iter();
+            relocs.any(|r| r.kind == RelocKind::TableIndex && r.target == table)
+        };
+        let exported = self
+            .module
+            .exports
+            .iter()
+            .any(|export| (export.space, export.index) == (TABLES, table));
+        let used = (0..self.module.spaces[FUNCTIONS].len())
+            .filter(|at| !self.hidden[FUNCTIONS][*at])
+            .any(|at| uses(&self.module.spaces[FUNCTIONS][at]));
+        let imported = self.item((TABLES, table)).import.is_some();
+        if exported || used || imported {
+            return;
+        }
+        self.hidden[TABLES][table as usize] = true;
+        for (at, item) in self.module.spaces[ELEMENTS].iter().enumerate() {
+            if constant_place(&item.definition.content).is_some_and(|(of, _)| of == table) {
+                self.hidden[ELEMENTS][at] = true;
+            }
+        }
+    }
+
+    /// A table of slots of which no slot is in use: it holds functions that trap, and nothing names it.
+    fn idle_slot_table(&self) -> Option<u32> {
+        let (at, table) =
+            self.module.spaces[ELEMENTS]
+                .iter()
+                .enumerate()
+                .find_map(|(at, item)| {
+                    let content = &item.definition.content;
+                    let (table, _) = constant_place(content)?;
+                    let traps = content.relocs()[1..]
+                        .iter()
+                        .all(|reloc| self.item((FUNCTIONS, reloc.target)).role == Some(Role::Dead));
+                    (traps && content.relocs().len() > 1).then_some((at, table))
+                })?;
+        let items = self
+            .module
+            .spaces
+            .iter()
+            .enumerate()
+            .flat_map(|(space, items)| {
+                items
+                    .iter()
+                    .enumerate()
+                    .filter(move |(index, _)| (space, *index) != (ELEMENTS, at))
+            });
+        let named = items
+            .flat_map(|(_, item)| item.definition.content.relocs())
+            .any(|reloc| reloc.kind == RelocKind::TableIndex && reloc.target == table);
+        (!named).then_some(table)
+    }
+}
+
+#[cold]
+fn broken(what: &str, function: usize) -> Error {
+    Error::new(
+        crate::ErrorKind::Verification,
+        format!("function {function} is marked as a {what} but does not call anything like one"),
+    )
+}
+
+/// The table and the slot that a thunk calls through.
+fn slot_of(content: &Content) -> Option<(u32, u32)> {
+    let table = content
+        .relocs()
+        .iter()
+        .find(|reloc| reloc.kind == RelocKind::TableIndex)?;
+    let mut slot = None;
+    for operator in operators(content)? {
+        match operator.ok()? {
+            Operator::I32Const { value } => slot = Some(value as u32),
+            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+                return Some((table.target, slot?));
+            }
+            Operator::LocalGet { .. } => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The table and offset of an active element segment of functions whose offset is a constant.
+fn constant_place(content: &Content) -> Option<(u32, u32)> {
+    let bytes = content.bytes();
+    let first = content.relocs().first()?;
+    if bytes[0] != 2 || first.kind != RelocKind::TableIndex {
+        return None;
+    }
+    let mut reader = wasmparser::BinaryReader::new(&bytes[6..], 0);
+    let offset: wasmparser::ConstExpr<'_> = reader.read().ok()?;
+    let mut operators = offset.get_operators_reader();
+    match (operators.read().ok()?, operators.read().ok()?) {
+        (Operator::I32Const { value }, Operator::End) => Some((first.target, value as u32)),
+        _ => None,
+    }
+}
+
+/// The instructions of a function; its indices read as zeros.
+pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterator<'_>> {
+    let reader =
+        wasmparser::BinaryReader::new_features(content.bytes(), 0, wasmparser::WasmFeatures::all());
+    let body = wasmparser::FunctionBody::new(reader);
+    Some(body.get_operators_reader().ok()?.into_iter())
+}
+
+/// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
+pub(super) fn masked(content: &Content) -> Vec<(&[u8], Option<(RelocKind, Option<TypeId>)>)> {
+    let (bytes, relocs) = (content.bytes(), content.relocs());
+    let mut parts = Vec::with_capacity(relocs.len() + 1);
+    let mut at = 0;
+    for reloc in relocs {
+        let field = Some((reloc.kind, reloc.ty()));
+        parts.push((&bytes[at..reloc.offset as usize], field));
+        at = reloc.offset as usize + reloc.kind.width();
+    }
+    parts.push((&bytes[at..], None));
+    parts
+}
+
+/// How many times what a declaration refers to goes into what it is known by.
+const ROUNDS: usize = 12;
+
+/// A number for each declaration that is the same for declarations that say the same and refer to the same, in whatever
+/// file and order. Those that are known already are known by their `index`.
+pub(super) fn colours(
+    side: &Side,
+    index: &[Vec<Option<u32>>; 7],
+    types: &TypeTable,
+) -> [Vec<u64>; 7] {
+    let hasher = foldhash::fast::FixedState::default();
+    let types = type_colours(types, &hasher);
+    let mut colours: [Vec<u64>; 7] = std::array::from_fn(|space| {
+        let nodes = index[space].iter().enumerate();
+        nodes
+            .map(|(at, index)| match index {
+                Some(index) => hasher.hash_one((space, index)),
+                None => said(side.item((space, at as u32)), &types, &hasher),
+            })
+            .collect()
+    });
+    let nodes = (0..SPACES.len())
+        .flat_map(|space| (0..index[space].len()).map(move |at| (space, at as u32)));
+    let open: Vec<Node> = nodes
+        .filter(|(space, at)| index[*space][*at as usize].is_none())
+        .collect();
+    let rounds = if open.is_empty() { 0 } else { ROUNDS };
+    for _ in 0..rounds {
+        let next: Vec<u64> = open
+            .iter()
+            .map(|node| {
+                let mut state = hasher.build_hasher();
+                colours[node.0][node.1 as usize].hash(&mut state);
+                for reloc in side.item(*node).definition.content.relocs() {
+                    if let Some((space, at)) = side.target(reloc) {
+                        colours[space][at as usize].hash(&mut state);
+                    }
+                }
+                state.finish()
+            })
+            .collect();
+        for (node, colour) in open.iter().zip(next) {
+            colours[node.0][node.1 as usize] = colour;
+        }
+    }
+    colours
+}
+
+/// A number for what a declaration says, but for what it refers to.
+fn said(item: &Item, types: &[u64], hasher: &foldhash::fast::FixedState) -> u64 {
+    let mut state = hasher.build_hasher();
+    let colour = |ty: TypeId| types[ty.index()];
+    (item.definition.ty().map(colour), &item.import).hash(&mut state);
+    for (bytes, field) in masked(&item.definition.content) {
+        let field = field.map(|(kind, ty)| (kind, ty.map(colour)));
+        (bytes, field).hash(&mut state);
+    }
+    state.finish()
+}
+
+/// A number for each type that depends on its structure alone. A group refers to earlier ones only.
+fn type_colours(table: &TypeTable, hasher: &foldhash::fast::FixedState) -> Vec<u64> {
+    let mut colours: Vec<u64> = Vec::with_capacity(table.len());
+    for at in 0..table.len() as u32 {
+        let ty = TypeId(at);
+        let group = table.group_of(ty);
+        let mut state = hasher.build_hasher();
+        (at - group.first.0, &group.own).hash(&mut state);
+        for (bytes, field) in masked(&group.content) {
+            let field = field.map(|(kind, ty)| (kind, ty.map(|ty| colours[ty.index()])));
+            (bytes, field).hash(&mut state);
+        }
+        colours.push(state.finish());
+    }
+    colours
+}
+
+/// The word for a declaration of an index space.
+pub(super) fn word(space: usize) -> &'static str {
+    SPACES[space].word()
+}
+
+/// Position of a kind among the index spaces.
+pub(super) fn position(kind: DeclKind) -> usize {
+    space(kind).unwrap_or_default()
+}

@@ -1,0 +1,451 @@
+//! Proves from two files alone that an output means the same as a build, declaration by declaration.
+//!
+//! Imports, exports, the start function and the segments say which declaration is which; what those refer to follows. What is
+//! reached from nowhere is found by its name and by all that it says. Two declarations are the same if their bytes are the
+//! same once every number is written in one way, and every index refers to the same declaration; types are the same if
+//! their structure is. Anything else is a difference, and is named.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use hashbrown::HashMap;
+
+use crate::error::Result;
+use crate::inspect::side::{
+    FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, word,
+};
+use crate::program::{Content, DeclKind, Shape, TypeTable};
+use crate::whole::decode::SPACES;
+
+/// Something in which an output differs from a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs, by kind and name.
+    pub what: String,
+    /// How it differs: the output first, then the build.
+    pub how: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.how)
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// All differences; none if the output is equivalent.
+    pub differences: Vec<Difference>,
+    /// Declarations that were found to be the same.
+    pub equal: u32,
+    /// Declarations of the build that nothing reaches and that a dense output may do without.
+    pub left_out: u32,
+}
+
+impl Report {
+    /// Whether the output is equivalent to the build.
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Compares an output with the build that it should be equal to. Either may be an output of wasmend.
+///
+/// # Errors
+/// If one of them is not a valid module; the error's symbol says which.
+pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
+    let mut types = TypeTable::default();
+    let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
+    let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let seen_through = b.module.identity.is_some();
+    let report = Compare::new(&a, &b, &types).run();
+    if report.is_clean() || !seen_through {
+        return Ok(report);
+    }
+    // The build can itself be an output that was the input, or one that should mean the same.
+    let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let other = Compare::new(&a, &b, &types).run();
+    Ok(if other.is_clean() { other } else { report })
+}
+
+/// More differences than this say nothing new.
+const MOST_DIFFERENCES: usize = 1000;
+
+struct Compare<'a> {
+    a: &'a Side,
+    b: &'a Side,
+    types: &'a TypeTable,
+    /// Which declaration of the build each one of the output is, and the reverse.
+    of_a: [Vec<Option<u32>>; 7],
+    of_b: [Vec<Option<u32>>; 7],
+    queue: VecDeque<(Node, Node)>,
+    report: Report,
+}
+
+impl<'a> Compare<'a> {
+    fn new(a: &'a Side, b: &'a Side, types: &'a TypeTable) -> Self {
+        let none =
+            |side: &Side| std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
+        Compare {
+            a,
+            b,
+            types,
+            of_a: none(a),
+            of_b: none(b),
+            queue: VecDeque::new(),
+            report: Report::default(),
+        }
+    }
+
+    fn run(mut self) -> Report {
+        self.imports();
+        self.exports();
+        self.start();
+        self.segments();
+        self.follow();
+        self.unreached();
+        self.names();
+        self.customs();
+        self.report
+    }
+
+    fn differ(&mut self, what: impl Into<String>, how: impl Into<String>) {
+        if self.report.differences.len() < MOST_DIFFERENCES {
+            self.report.differences.push(Difference {
+                what: what.into(),
+                how: how.into(),
+            });
+        }
+    }
+
+    /// Notes that two declarations must be the same.
+    fn pair(&mut self, a: Node, b: Node, why: &dyn Fn(&Self) -> String) {
+        let known_a = self.of_a[a.0][a.1 as usize];
+        let known_b = self.of_b[b.0][b.1 as usize];
+        match (known_a, known_b) {
+            (None, None) if a.0 == b.0 => {
+                self.of_a[a.0][a.1 as usize] = Some(b.1);
+                self.of_b[b.0][b.1 as usize] = Some(a.1);
+                self.queue.push_back((a, b));
+            }
+            (Some(same), _) if a.0 == b.0 && same == b.1 => {}
+            _ => {
+                let how = format!(
+                    "refers to {} where the build refers to {}",
+                    label(self.a, a),
+                    label(self.b, b)
+                );
+                let what = why(self);
+                self.differ(what, how);
+            }
+        }
+    }
+
+    fn imports(&mut self) {
+        for space in 0..SPACES.len() {
+            let mut keys: HashMap<_, (Vec<u32>, Vec<u32>)> = HashMap::new();
+            for at in self.a.seen(space) {
+                if let Some(import) = &self.a.item((space, at)).import {
+                    keys.entry(import).or_default().0.push(at);
+                }
+            }
+            for at in self.b.seen(space) {
+                if let Some(import) = &self.b.item((space, at)).import {
+                    keys.entry(import).or_default().1.push(at);
+                }
+            }
+            let mut keys: Vec<_> = keys.into_iter().collect();
+            keys.sort_unstable();
+            for ((module, field), (mut of_a, of_b)) in keys {
+                let what = format!("import {module}.{field}");
+                if of_a.len() != of_b.len() {
+                    self.differ(
+                        &what,
+                        format!("is there {} times, not {}", of_a.len(), of_b.len()),
+                    );
+                }
+                // The same name can be imported as several types, in any order.
+                for at in of_b {
+                    let node = (space, at);
+                    let same = of_a
+                        .iter()
+                        .position(|other| self.looks_same((space, *other), node));
+                    let Some(found) = same.or((!of_a.is_empty()).then_some(0)) else {
+                        continue;
+                    };
+                    let found = of_a.remove(found);
+                    self.pair((space, found), node, &|_| what.clone());
+                }
+            }
+        }
+    }
+
+    fn looks_same(&self, a: Node, b: Node) -> bool {
+        masked(&self.a.item(a).definition.content) == masked(&self.b.item(b).definition.content)
+    }
+
+    fn exports(&mut self) {
+        let of = |side: &'a Side| -> HashMap<&'a str, Node> {
+            let exports = side.module.exports.iter();
+            exports
+                .map(|export| (&*export.name, side.meant((export.space, export.index))))
+                .collect()
+        };
+        let (of_a, of_b) = (of(self.a), of(self.b));
+        for export in &self.b.module.exports {
+            let name = &*export.name;
+            let what = format!("export \"{name}\"");
+            match of_a.get(name) {
+                None => self.differ(what, "is missing"),
+                Some(a) => {
+                    let b = of_b[name];
+                    if a.0 == b.0 {
+                        self.pair(*a, b, &|_| what.clone());
+                    } else {
+                        self.differ(what, format!("is a {}, not a {}", word(a.0), word(b.0)));
+                    }
+                }
+            }
+        }
+        for export in &self.a.module.exports {
+            if !of_b.contains_key(&*export.name) {
+                self.differ(format!("export \"{}\"", export.name), "is not in the build");
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let of = |side: &Side| side.module.start.map(|at| side.meant((FUNCTIONS, at)));
+        match (of(self.a), of(self.b)) {
+            (Some(a), Some(b)) => self.pair(a, b, &|_| "start".to_owned()),
+            (None, None) => {}
+            (Some(_), None) => self.differ("start", "is not in the build"),
+            (None, Some(_)) => self.differ("start", "is missing"),
+        }
+    }
+
+    /// Segments are applied in order, so they must be there in order.
+    fn segments(&mut self) {
+        for kind in [DeclKind::ElementSegment, DeclKind::DataSegment] {
+            let space = position(kind);
+            let of_a: Vec<u32> = self.a.seen(space).collect();
+            let of_b: Vec<u32> = self.b.seen(space).collect();
+            if of_a.len() != of_b.len() {
+                self.differ(
+                    format!("{kind}s"),
+                    format!("there are {}, not {}", of_a.len(), of_b.len()),
+                );
+            }
+            for (at_a, at_b) in of_a.into_iter().zip(of_b) {
+                self.pair((space, at_a), (space, at_b), &|_| format!("{kind} {at_b}"));
+            }
+        }
+    }
+
+    /// Compares what has been paired, and pairs what it refers to.
+    fn follow(&mut self) {
+        while let Some((a, b)) = self.queue.pop_front() {
+            self.compare(a, b);
+        }
+    }
+
+    fn compare(&mut self, node_a: Node, node_b: Node) {
+        let (item_a, item_b) = (self.a.item(node_a), self.b.item(node_b));
+        let (a, b) = (&item_a.definition, &item_b.definition);
+        if item_a.import.is_some() != item_b.import.is_some() {
+            let how = match &item_a.import {
+                Some((module, field)) => format!("is imported as {module}.{field}, not defined"),
+                None => "is defined, not imported".to_owned(),
+            };
+            return self.differ(label(self.b, node_b), how);
+        }
+        let types_differ = match (a.shape, b.shape) {
+            (Shape::Function { ty: a }, Shape::Function { ty: b })
+            | (Shape::Tag { ty: a }, Shape::Tag { ty: b }) => a != b,
+            _ => false,
+        };
+        if types_differ {
+            return self.differ(label(self.b, node_b), "has another type");
+        }
+        if masked(&a.content) != masked(&b.content) {
+            let how = if node_b.0 == FUNCTIONS && item_b.import.is_none() {
+                differing_code(&a.content, &b.content)
+            } else {
+                differing_bytes(&a.content, &b.content)
+            };
+            return self.differ(label(self.b, node_b), how);
+        }
+        self.report.equal += 1;
+        for (reloc_a, reloc_b) in a.content.relocs().iter().zip(b.content.relocs()) {
+            if let (Some(target_a), Some(target_b)) =
+                (self.a.target(reloc_a), self.b.target(reloc_b))
+            {
+                self.pair(target_a, target_b, &|compare| label(compare.b, node_b));
+            }
+        }
+    }
+
+    /// Pairs what nothing has led to: by all that it says, and by name where that leaves a choice.
+    fn unreached(&mut self) {
+        let of_build: [Vec<Option<u32>>; 7] = std::array::from_fn(|space| {
+            let pairs = self.of_b[space].iter().enumerate();
+            pairs.map(|(at, other)| other.map(|_| at as u32)).collect()
+        });
+        let colours_a = colours(self.a, &self.of_a, self.types);
+        let colours_b = colours(self.b, &of_build, self.types);
+        for space in 0..SPACES.len() {
+            let mut candidates: HashMap<u64, Vec<u32>> = HashMap::new();
+            let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
+            for at in self.a.seen(space) {
+                if self.of_a[space][at as usize].is_none() {
+                    candidates
+                        .entry(colours_a[space][at as usize])
+                        .or_default()
+                        .push(at);
+                    if let Some(name) = &self.a.item((space, at)).name {
+                        by_name.entry(name).or_default().push(at);
+                    }
+                }
+            }
+            for at in self.b.seen(space) {
+                if self.of_b[space][at as usize].is_some() {
+                    continue;
+                }
+                let name = self.b.item((space, at)).name.as_deref();
+                let free = |other: &&u32| self.of_a[space][**other as usize].is_none();
+                let same = candidates.get(&colours_b[space][at as usize]);
+                let same = same.into_iter().flatten().filter(free);
+                let named = |other: &&u32| self.a.item((space, **other)).name.as_deref() == name;
+                let found = same.clone().find(named).or_else(|| same.clone().next());
+                // Something of this name that says something else shows best what is wrong.
+                let found = found.or_else(|| by_name.get(name?)?.iter().find(free));
+                match found.copied() {
+                    Some(found) => {
+                        self.pair((space, found), (space, at), &|compare| {
+                            label(compare.b, (space, at))
+                        });
+                        self.follow();
+                    }
+                    // A release may leave out what nothing reaches.
+                    None if !self.a.is_output && matches!(space, FUNCTIONS | GLOBALS) => {
+                        self.report.left_out += 1;
+                    }
+                    None => self.differ(label(self.b, (space, at)), "is missing"),
+                }
+            }
+            let rest: Vec<u32> = self
+                .a
+                .seen(space)
+                .filter(|at| self.of_a[space][*at as usize].is_none())
+                .collect();
+            for at in rest {
+                // Code that functions left behind when they moved is valid and reached by nothing.
+                let remains = self.a.is_output && space == FUNCTIONS;
+                let filler = space == GLOBALS && self.a.is_filler_global(at);
+                if !remains && !filler {
+                    self.differ(label(self.a, (space, at)), "is not in the build");
+                }
+            }
+        }
+    }
+
+    fn names(&mut self) {
+        for space in 0..SPACES.len() {
+            for at in 0..self.of_b[space].len() {
+                let (item, Some(other)) = (self.b.item((space, at as u32)), self.of_b[space][at])
+                else {
+                    continue;
+                };
+                let Some(name) = item.name.as_deref() else {
+                    continue;
+                };
+                // Imported functions have the name that they are imported by.
+                if space == FUNCTIONS && item.import.is_some() {
+                    continue;
+                }
+                let got = self.a.item((space, other)).name.as_deref();
+                if got != Some(name) {
+                    let how = match got {
+                        Some(got) => format!("is called `{got}`"),
+                        None => "has no name".to_owned(),
+                    };
+                    self.differ(label(self.b, (space, at as u32)), how);
+                }
+            }
+        }
+        let (a, b) = (&self.a.module.customs, &self.b.module.customs);
+        if b.module_name.is_some() && a.module_name != b.module_name {
+            let how = format!("{:?}, not {:?}", a.module_name, b.module_name);
+            self.differ("the module's name", how);
+        }
+    }
+
+    fn customs(&mut self) {
+        let (a, b) = (&self.a.module.customs, &self.b.module.customs);
+        if a.front != b.front || a.tail != b.tail {
+            self.differ("custom sections", "are not those of the build");
+        }
+    }
+}
+
+/// What messages call a declaration.
+fn label(side: &Side, node: Node) -> String {
+    let item = side.item(node);
+    let kind = word(node.0);
+    let export =
+        side.module.exports.iter().find(|export| {
+            export.space == node.0 && side.meant((export.space, export.index)) == node
+        });
+    match (&item.name, &item.import, export) {
+        (Some(name), ..) => format!("{kind} `{name}`"),
+        (None, Some((module, field)), _) => format!("{kind} import {module}.{field}"),
+        (None, None, Some(export)) => format!("{kind} exported as \"{}\"", export.name),
+        (None, None, None) => format!("{kind} {}", node.1),
+    }
+}
+
+/// The first instruction in which two functions differ.
+fn differing_code(a: &Content, b: &Content) -> String {
+    let (Some(of_a), Some(of_b)) = (operators(a), operators(b)) else {
+        return differing_bytes(a, b);
+    };
+    let locals = |content: &Content| content.relocs().len();
+    for (at, (a, b)) in of_a
+        .map(Some)
+        .chain([None])
+        .zip(of_b.map(Some).chain([None]))
+        .enumerate()
+    {
+        match (a, b) {
+            (Some(Ok(a)), Some(Ok(b))) if a == b => {}
+            (Some(Ok(a)), Some(Ok(b))) => return format!("instruction {at} is {a:?}, not {b:?}"),
+            (None, Some(Ok(b))) => return format!("ends where instruction {at} is {b:?}"),
+            (Some(Ok(a)), None) => return format!("instruction {at} is {a:?}, not the end"),
+            _ => break,
+        }
+    }
+    if locals(a) != locals(b) {
+        return "refers to something else".to_owned();
+    }
+    differing_bytes(a, b)
+}
+
+fn differing_bytes(a: &Content, b: &Content) -> String {
+    let (of_a, of_b) = (a.bytes(), b.bytes());
+    let at = of_a.iter().zip(of_b).position(|(a, b)| a != b);
+    match at {
+        Some(at) => format!(
+            "byte {at} is {:#04x}, not {:#04x}, of {} and {} bytes",
+            of_a[at],
+            of_b[at],
+            of_a.len(),
+            of_b.len()
+        ),
+        None if of_a.len() != of_b.len() => {
+            format!("has {} bytes, not {}", of_a.len(), of_b.len())
+        }
+        None => "names another type".to_owned(),
+    }
+}
