@@ -7,3 +7,6 @@ mod verify;
 
 pub use finish::finish;
 pub use verify::{Difference, Report, verify};
+
+#[cfg(test)]
+mod tests;

@@ -83,8 +83,13 @@ impl Side {
     pub(super) fn is_filler_global(&self, index: u32) -> bool {
         let content = &self.item((GLOBALS, index)).definition.content;
         let bytes = content.bytes();
-        // `i32`, `i64` or `v128`, constant, zero.
-        let zero = matches!(bytes, [0x7f, 0, 0x41, 0, 0x0b] | [0x7e, 0, 0x42, 0, 0x0b])
+        // `i32`, `i64` or `v128`, constant, zero, or a sum of zeros.
+        let sum = |zero: &[u8]| {
+            let mut adds = zero.chunks_exact(3);
+            adds.all(|add| add == [0x41, 0, 0x6a]) && adds.remainder().is_empty()
+        };
+        let zero = matches!(bytes, [0x7f, 0, 0x41, 0, adds @ .., 0x0b] if sum(adds))
+            || bytes == [0x7e, 0, 0x42, 0, 0x0b]
             || (bytes.len() == 21
                 && bytes.starts_with(&[0x7b, 0, 0xfd, 0x0c])
                 && bytes[4..20].iter().all(|byte| *byte == 0));

@@ -430,25 +430,19 @@ impl<'a> Compare<'a> {
                 else {
                     continue;
                 };
-                let Some(name) = item.name.as_deref() else {
-                    continue;
-                };
-                // Imported functions have the name that they are imported by.
-                if space == FUNCTIONS && item.import.is_some() {
-                    continue;
-                }
                 let got = self.a.item((space, other)).name.as_deref();
-                if got != Some(name) {
-                    let how = match got {
-                        Some(got) => format!("is called `{got}`"),
-                        None => "has no name".to_owned(),
+                if got != item.name.as_deref() {
+                    let how = match (got, &item.name) {
+                        (Some(got), None) => format!("is called `{got}`, not nothing"),
+                        (Some(got), _) => format!("is called `{got}`"),
+                        (None, _) => "has no name".to_owned(),
                     };
                     self.differ(label(self.b, (space, at as u32)), how);
                 }
             }
         }
         let (a, b) = (&self.a.module.customs, &self.b.module.customs);
-        if b.module_name.is_some() && a.module_name != b.module_name {
+        if a.module_name != b.module_name {
             let how = format!("{:?}, not {:?}", a.module_name, b.module_name);
             self.differ("the module's name", how);
         }
