@@ -33,9 +33,19 @@ fn check(whole: &WholeModule, mode: (Redirect, Types), build: &[u8]) -> Vec<u8> 
     let dense = finish(&out).expect("the output is valid");
     support::validate(&dense).expect("the dense output is valid");
     let report = verify(&dense, build).expect("both are valid");
+    if !report.is_clean() && std::env::var("DUMP").is_ok() {
+        std::fs::write("/tmp/dense.wasm", &dense).unwrap();
+        std::fs::write("/tmp/build.wasm", build).unwrap();
+        std::fs::write("/tmp/out.wasm", &out).unwrap();
+    }
     assert!(report.is_clean(), "dense: {:#?}", report.differences);
     let (fresh, _) = WholeModule::in_memory(options(mode), build).expect("valid");
     let fresh = finish(&fresh.bytes().expect("in memory")).expect("valid");
+    if dense != fresh && std::env::var("DUMP").is_ok() {
+        std::fs::write("/tmp/dense.wasm", &dense).unwrap();
+        std::fs::write("/tmp/fresh.wasm", &fresh).unwrap();
+        std::fs::write("/tmp/build.wasm", build).unwrap();
+    }
     assert!(dense == fresh, "the dense output depends on the history");
     assert!(dense == finish(&dense).expect("valid"));
     out

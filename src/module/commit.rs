@@ -306,7 +306,12 @@ impl Module {
             rayon::join(|| lay_out(&request), || References::of_next(&self.program));
         let layout = layout?;
         phases.plan += watch.lap();
-        let data = all_data(&self.program);
+        let placed = !layout.data.images().is_empty();
+        let data = if placed {
+            all_data(&self.program)
+        } else {
+            Vec::new()
+        };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = Extra {
@@ -366,7 +371,12 @@ impl Module {
             customs: &self.customs,
             areas: &self.areas,
         })?;
-        let data = all_data(&self.program);
+        let placed = !layout.data.images().is_empty();
+        let data = if placed {
+            all_data(&self.program)
+        } else {
+            Vec::new()
+        };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = Extra {

@@ -268,8 +268,15 @@ impl Session {
 
     /// Rebuilds what is stale in ways that wasmend cannot see.
     fn make_sound(&mut self) -> Checked {
-        for (ent, bound) in repair::sound(&self.model, self.config.calls_name_types()) {
-            self.bind(ent, bound)?;
+        // What is rebuilt for one reason is held to all others.
+        loop {
+            let stale = repair::sound(&self.model, self.config.calls_name_types());
+            if stale.is_empty() {
+                break;
+            }
+            for (ent, bound) in stale {
+                self.bind(ent, bound)?;
+            }
         }
         if repair::start_is_wrong(&self.model) {
             self.start(None)?;
@@ -401,8 +408,8 @@ impl Session {
             Outcome::Relinked(reason) => {
                 let count = self.seen.relinks.entry(reason.word()).or_default();
                 *count += 1;
-                if *reason == RelinkReason::Fragmented && bytes.len() < 1 << 16 {
-                    return Err("rebuilt as fragmented, but it is small".into());
+                if *reason == RelinkReason::Fragmented && self.mirror.len() < 1 << 16 {
+                    return Err("rebuilt as fragmented, but it was small".into());
                 }
             }
         }

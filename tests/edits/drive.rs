@@ -6,7 +6,7 @@ use wasm_encoder::Instruction;
 use wasmend as w;
 
 use super::body::{self, Emit};
-use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, signature};
+use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, field, signature};
 
 /// A module, and which declaration each thing is.
 pub struct Driver {
@@ -86,7 +86,7 @@ impl Driver {
     pub fn define(&mut self, ent: Ent, name: Name, bound: &Bound) -> w::Result<()> {
         let id = self.id(ent);
         let import = |module: &mut w::Module, ty: w::ImportType| {
-            module.define_import(id, "env", &name.to_string(), &ty)
+            module.define_import(id, "env", &field(name, ent), &ty)
         };
         let module = &mut self.module;
         match &*bound.def {

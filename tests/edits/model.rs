@@ -338,6 +338,11 @@ impl Def {
 /// A thing that was declared; never used for another one.
 pub type Ent = u32;
 
+/// What a thing is imported as. Two things can have had the same name.
+pub fn field(name: Name, ent: Ent) -> String {
+    format!("{name}.{ent}")
+}
+
 /// A definition whose names have been looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use wasm_encoder as we;
 
 use super::body::{self, Emit};
-use super::model::{Blob, Def, Ent, Init, Kind, Name, Program, Sig, Ty, signature};
+use super::model::{Blob, Def, Ent, Init, Kind, Name, Program, Sig, Ty, field, signature};
 
 /// The first address of data, as in a wasmend module.
 const FIRST_ADDRESS: u32 = 1024;
@@ -51,7 +51,7 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
     module.section(&types);
 
     let mut imports = we::ImportSection::new();
-    for (_, thing, bound) in program.defined() {
+    for (ent, thing, bound) in program.defined() {
         let ty = match *bound.def {
             Def::ImportFunction(sig) => we::EntityType::Function(at.types[&sig]),
             Def::ImportGlobal { ty, mutable } => we::EntityType::Global(global_type(ty, mutable)),
@@ -59,7 +59,7 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
             Def::ImportTag(sig) => we::EntityType::Tag(tag_type(at.types[&sig])),
             _ => continue,
         };
-        imports.import("env", &thing.name.to_string(), ty);
+        imports.import("env", &field(thing.name, ent), ty);
     }
     module.section(&imports);
 

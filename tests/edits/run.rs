@@ -4,7 +4,7 @@
 use wasmend::engine::{Engine, Imports, Instance, Trap, Value};
 
 use super::equal::{Pairs, masked};
-use super::model::{Def, Holds, Kind, Name, Program, Ty, signature};
+use super::model::{Def, Holds, Kind, Name, Program, Ty, field, signature};
 
 /// Runs modules of edit scripts.
 #[derive(Debug, Clone)]
@@ -106,8 +106,8 @@ fn argument(ty: Ty, value: i64) -> Value {
 
 fn imports(program: &Program) -> Imports {
     let mut imports = Imports::new().stubs();
-    for (_, thing, bound) in program.defined() {
-        let field = thing.name.to_string();
+    for (ent, thing, bound) in program.defined() {
+        let field = field(thing.name, ent);
         match *bound.def {
             Def::ImportFunction(sig) => {
                 let name = thing.name;
