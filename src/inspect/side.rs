@@ -276,8 +276,11 @@ pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterat
     Some(body.get_operators_reader().ok()?.into_iter())
 }
 
+/// Bytes, and the relocation behind them: its kind, and its target if that is a type.
+pub(super) type Masked<'a> = (&'a [u8], Option<(RelocKind, Option<TypeId>)>);
+
 /// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
-pub(super) fn masked(content: &Content) -> Vec<(&[u8], Option<(RelocKind, Option<TypeId>)>)> {
+pub(super) fn masked(content: &Content) -> Vec<Masked<'_>> {
     let (bytes, relocs) = (content.bytes(), content.relocs());
     let mut parts = Vec::with_capacity(relocs.len() + 1);
     let mut at = 0;

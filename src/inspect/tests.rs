@@ -11,6 +11,7 @@ use crate::whole::emit::Style;
 use crate::whole::{WholeModule, WholeOptions, dense};
 use crate::wire::leb;
 
+#[allow(clippy::duplicate_mod)]
 #[path = "../../tests/support/smith.rs"]
 mod smith;
 

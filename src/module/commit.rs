@@ -393,11 +393,11 @@ impl Module {
             layout: &layout,
             left: &[],
         };
-        let pieces = Pieces::of_buffer(&mut out);
-        write_whole(encoder, &extra, Identity::default(), |at, bytes| {
-            pieces.write_at(at, bytes)
-        })?;
-        drop(pieces);
+        {
+            let pieces = Pieces::of_buffer(&mut out);
+            let put = |at, bytes: &[u8]| pieces.write_at(at, bytes);
+            write_whole(encoder, &extra, Identity::default(), put)?;
+        }
         Ok(out)
     }
 
