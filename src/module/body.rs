@@ -44,13 +44,6 @@ pub struct Function {
 }
 
 impl Function {
-    /// Bytes of the locals and the code: what a patch has to write at least when the function changes.
-    pub fn body_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl Function {
     /// Bytes of the body: local declarations and code.
     pub fn len(&self) -> usize {
         self.bytes.len()

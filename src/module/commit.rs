@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, Result};
-use crate::layout::{LayoutOptions, SectionKind, Transaction};
+use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{Pieces, Published};
 use crate::patch::{
-    Encoder, ExportList, Extra, Identity, RangeList, Request, Sources, Stop, export_sites, lay_out,
-    names_tail, plan, write_patch, write_whole,
+    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Request, Sources, Stop, Writes,
+    export_sites, lay_out, names_tail, plan, write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 
@@ -208,19 +208,33 @@ impl Module {
         let Some(layout) = &mut self.layout else {
             return Ok(Err(RelinkReason::First));
         };
-        let from = Sources {
+        let mut from = Sources {
             program: &self.program,
             references: &self.references,
             checked,
             customs: &self.customs,
             customs_changed: self.customs_changed,
             areas: &self.areas,
+            frugal: false,
         };
-        let before = *layout.sections.places();
-        let old_len = layout.sections.file_len();
-        layout.begin();
-        let writes = match plan(from, layout) {
-            Ok(writes) => writes,
+        let (sites, identity) = (&self.export_sites, self.identity);
+        let mut make = |from, layout: &mut Layout| {
+            prepare(from, layout, sites, identity, (&mut *watch, &mut *phases))
+        };
+        let mut prepared = make(from, layout);
+        if let Ok(made) = &prepared
+            && costs_too_much(&self.program, made)
+        {
+            layout.rollback();
+            from.frugal = true;
+            prepared = make(from, layout);
+        }
+        let Prepared {
+            writes,
+            ranges,
+            identity,
+        } = match prepared {
+            Ok(prepared) => prepared,
             Err(stop) => {
                 layout.rollback();
                 return match stop {
@@ -229,42 +243,11 @@ impl Module {
                 };
             }
         };
-        phases.plan = watch.lap();
-        let data = if writes.whole.contains(&SectionKind::Data) {
-            all_data(&self.program)
-        } else {
-            Vec::new()
-        };
-        let names: Vec<u8>;
-        let names_tail = match &writes.names_tail {
-            Some(names) => names,
-            None if writes.whole.contains(&SectionKind::Name) => {
-                names = names_tail(&self.program, layout);
-                &names
-            }
-            None => &Vec::new(),
-        };
-        let extra = Extra {
-            custom_front: &self.customs.front,
-            custom_tail: &self.customs.tail,
-            names_tail,
-            exports: ExportList(checked.exports.as_deref().unwrap_or(&self.program.exports)),
-            export_sites: &self.export_sites,
-            data: &data,
-        };
-        let encoder = Encoder {
-            program: &self.program,
-            layout,
-            left: &writes.left,
-        };
-        let (ranges, identity) =
-            write_patch(encoder, &before, &writes, &extra, old_len, self.identity);
         let moved = Moved {
             bodies_in_place: writes.in_place,
             bodies_moved: writes.moved_bodies,
             references: writes.sites.len() as u32,
         };
-        phases.encode = watch.lap();
         let ranges = Arc::new(ranges);
         match self.output.publish_patch(Arc::clone(&ranges)) {
             Ok(published) => {
@@ -464,6 +447,76 @@ fn index_targets(program: &Program, references: &mut References, source: DeclId)
             last = Some(target);
         }
     }
+}
+
+/// A patch that is ready to be published.
+struct Prepared {
+    writes: Writes,
+    ranges: RangeList,
+    identity: Identity,
+}
+
+/// What a patch of one declaration may write beyond its bytes, if that can be helped.
+const MOST_BEYOND: u64 = 256;
+
+/// Whether a patch of one declaration writes more than it should.
+fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
+    let [id] = program.dirty[..] else {
+        return false;
+    };
+    let len = program.decl(id).next().map_or(0, |next| next.content.len());
+    // Where a section has to move, a few bytes more do not matter.
+    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > len as u64 + MOST_BEYOND
+}
+
+/// Plans and encodes a patch, in a transaction of the layout that stays open.
+fn prepare(
+    from: Sources<'_>,
+    layout: &mut Layout,
+    export_sites: &ExportSites,
+    identity: Identity,
+    (watch, phases): (&mut Watch, &mut Phases),
+) -> Result<Prepared, Stop> {
+    let before = *layout.sections.places();
+    let old_len = layout.sections.file_len();
+    layout.begin();
+    let writes = plan(from, layout)?;
+    phases.plan += watch.lap();
+    let data = if writes.whole.contains(&SectionKind::Data) {
+        all_data(from.program)
+    } else {
+        Vec::new()
+    };
+    let names: Vec<u8>;
+    let names_tail = match &writes.names_tail {
+        Some(names) => names,
+        None if writes.whole.contains(&SectionKind::Name) => {
+            names = names_tail(from.program, layout);
+            &names
+        }
+        None => &Vec::new(),
+    };
+    let exports = from.checked.exports.as_deref();
+    let extra = Extra {
+        custom_front: &from.customs.front,
+        custom_tail: &from.customs.tail,
+        names_tail,
+        exports: ExportList(exports.unwrap_or(&from.program.exports)),
+        export_sites,
+        data: &data,
+    };
+    let encoder = Encoder {
+        program: from.program,
+        layout,
+        left: &writes.left,
+    };
+    let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
+    phases.encode += watch.lap();
+    Ok(Prepared {
+        writes,
+        ranges,
+        identity,
+    })
 }
 
 fn all_data(program: &Program) -> Vec<DeclId> {

@@ -17,6 +17,6 @@ pub use tail::Identity;
 pub(crate) use cold::{Request, lay_out, write as write_whole};
 pub(crate) use encode::{Encoder, ExportList, ExportSites, Extra};
 pub(crate) use lengths::MOST_BODY;
-pub(crate) use plan::{Sources, Stop, plan};
+pub(crate) use plan::{Sources, Stop, Writes, plan};
 pub(crate) use tail::{Customs, IDENTITY_NAME, names_tail};
 pub(crate) use write::{export_sites, write as write_patch};

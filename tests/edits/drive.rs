@@ -99,7 +99,7 @@ impl Driver {
                 };
                 body::emit(bound, &mut out);
                 let function = out.out.finish()?;
-                self.body_bytes.insert(ent, function.body_len() as u64);
+                self.body_bytes.insert(ent, function.len() as u64);
                 module.define_function(id, function)
             }
             Def::ImportFunction(sig) => {

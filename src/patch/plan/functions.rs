@@ -73,7 +73,12 @@ impl Planner<'_> {
         }
         let decl = self.from.program.decl(id);
         let name = decl.given_name().filter(|_| self.layout.options.names);
-        self.append_code(len + body_slack(decl, len, true), Occupant::Body(id), name)
+        let slack = if self.from.frugal {
+            0
+        } else {
+            body_slack(decl, len, true)
+        };
+        self.append_code(len + slack, Occupant::Body(id), name)
     }
 
     pub(super) fn place_thunk(&mut self, id: DeclId) -> Planned<Ordinal> {

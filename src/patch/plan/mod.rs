@@ -60,6 +60,8 @@ impl From<ReserveFull> for Stop {
 
 /// Code of up to this many bytes is not left behind but filled.
 const SMALL_REMAINS: u32 = 160;
+/// The same where no more than must be is written.
+const SMALL_REMAINS_FRUGAL: u32 = 32;
 /// More unused bytes than this are not filled: the body goes to a place that fits it better.
 const MOST_FILLER: u32 = 480;
 
@@ -135,6 +137,8 @@ pub(crate) struct Sources<'a> {
     /// Whether the custom sections changed.
     pub(crate) customs_changed: bool,
     pub(crate) areas: &'a [(DeclId, Range<u64>)],
+    /// Whether to write no more than must be: no slack, nothing buried, code left behind however small it is.
+    pub(crate) frugal: bool,
 }
 
 struct Planner<'a> {
@@ -163,7 +167,9 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     planner.find_leaving();
     planner.count_types()?;
     planner.bury_dependent_remains()?;
-    planner.bury_some_remains()?;
+    if !from.frugal {
+        planner.bury_some_remains()?;
+    }
     let dirty = &from.program.dirty;
     for &id in dirty {
         if matches!(from.program.decl(id).pending, Pending::Remove) {

@@ -34,7 +34,12 @@ impl Planner<'_> {
                 new.is_body() && !stays && (len > cap || cap - len > MOST_FILLER)
             }
         };
-        if !moves || cap <= SMALL_REMAINS {
+        let small = if self.from.frugal {
+            SMALL_REMAINS_FRUGAL
+        } else {
+            SMALL_REMAINS
+        };
+        if !moves || cap <= small {
             return false;
         }
         old.content.relocs().iter().all(|reloc| {
