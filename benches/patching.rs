@@ -273,6 +273,9 @@ fn creation(folder: &Path) {
             let patch = subject.module.commit().expect("a good program");
             commits.push(start.elapsed());
             len = patch.file_len;
+            if std::env::var_os("PHASES").is_some() {
+                println!("{:?}", patch.phases);
+            }
             let bytes = subject.module.bytes().expect("it was just written");
             let plain = folder.join(format!("plain{run}"));
             let start = Instant::now();

@@ -189,6 +189,6 @@ impl std::error::Error for Error {}
 impl From<wasmparser::BinaryReaderError> for Error {
     #[cold]
     fn from(error: wasmparser::BinaryReaderError) -> Self {
-        Error::bad_input(error.message()).with_offset(error.offset() as u64)
+        Error::bad_input(error.message()).with_offset(error.offset())
     }
 }

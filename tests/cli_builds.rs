@@ -187,7 +187,7 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
 }
 
 #[test]
-fn finish_does_not_write_over_what_it_reads() {
+fn nothing_is_written_over_what_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     assert_eq!(
@@ -197,14 +197,21 @@ fn finish_does_not_write_over_what_it_reads() {
         Some(0)
     );
     let before = std::fs::read(&out).expect("was written");
-    let output = wasmend(&["finish", arg(&out), "-o", arg(&out)]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains("hint: "),
-        "{}",
-        text(&output.stderr)
-    );
-    assert_eq!(std::fs::read(&out).expect("is there"), before);
+    let roundabout = folder.path().join("./out.wasm");
+    for args in [
+        &["finish", arg(&out), "-o", arg(&roundabout)][..],
+        &["replay", arg(&out), arg(&roundabout)],
+        &["watch", arg(&out), "-o", arg(&roundabout)],
+    ] {
+        let output = wasmend(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let message = text(&output.stderr);
+        assert!(
+            message.contains("both what is read") && message.contains("hint: "),
+            "{message}"
+        );
+        assert_eq!(std::fs::read(&out).expect("is there"), before);
+    }
 }
 
 /// `wasmend watch`, running.

@@ -133,3 +133,232 @@ fn modules_made_at_random() {
         outcomes.patched, outcomes.relinked
     );
 }
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("valid text")
+}
+
+/// Names of the custom sections, in order, with `code` where the code section stands.
+fn customs(wasm: &[u8]) -> Vec<String> {
+    let payloads = wasmparser::Parser::new(0).parse_all(wasm);
+    let names = payloads.filter_map(|payload| match payload.expect("valid") {
+        wasmparser::Payload::CustomSection(section) => Some(section.name().to_owned()),
+        wasmparser::Payload::CodeSectionStart { .. } => Some("code".to_owned()),
+        _ => None,
+    });
+    names
+        .filter(|name| name != "pad" && !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn custom_sections_are_kept_or_dropped_with_one_warning() {
+    let build = |extra: &str| {
+        wat(&format!(
+            r#"(module $m
+                (@custom "dylink.0" (before first) "\01\00")
+                (@custom "producers" "\00")
+                (@custom ".debug_info" "x")
+                (@custom "sourceMappingURL" "\01a")
+                (@custom "reloc.CODE" "\00\00")
+                (@custom "metadata.code.branch_hint" "\00")
+                (@custom "mine" "anything")
+                {extra}
+                (func $f (param $p i32) nop)
+                (export "f" (func $f)))"#
+        ))
+    };
+    let first = build("");
+    let (mut whole, update) = WholeModule::in_memory(options(MODES[0]), &first).expect("valid");
+    assert_eq!(
+        update.warnings,
+        [
+            "dropped what would be wrong once code has moved: .debug_info, sourceMappingURL, \
+             reloc.CODE, metadata.code.branch_hint, local names"
+        ]
+    );
+    let out = check(&whole, MODES[0], &first);
+    let kept = ["dylink.0", "code", "name", "producers", "mine", "wasmend"];
+    assert_eq!(customs(&out), kept);
+    let next = build(r#"(@custom ".debug_line" "y") (@custom "more" "z")"#);
+    let update = whole.update(&next).expect("valid");
+    assert_eq!(
+        update.warnings,
+        ["dropped what would be wrong once code has moved: .debug_line"]
+    );
+    assert!(matches!(update.patch.outcome, Outcome::Patched(_)));
+    let out = check(&whole, MODES[0], &next);
+    assert!(customs(&out).contains(&"more".to_owned()));
+    assert!(whole.update(&first).expect("valid").warnings.is_empty());
+}
+
+#[test]
+fn an_output_can_be_the_input() {
+    for family in FAMILIES {
+        let versions = family.versions();
+        for mode in MODES {
+            let (mut whole, _) =
+                WholeModule::in_memory(options(mode), &versions[0]).expect("valid");
+            whole.update(&versions[1]).expect("valid");
+            let out = whole.bytes().expect("in memory");
+            let (again, update) = WholeModule::in_memory(options(mode), &out).expect("valid");
+            assert!(update.warnings.is_empty(), "{:?}", update.warnings);
+            let again = again.bytes().expect("in memory");
+            assert!(verify(&again, &out).expect("valid").is_clean());
+            // Two outputs of the same build mean the same.
+            let (fresh, _) = WholeModule::in_memory(options(mode), &versions[1]).expect("valid");
+            let fresh = fresh.bytes().expect("in memory");
+            let report = verify(&out, &fresh).expect("valid");
+            assert!(report.is_clean(), "{:#?}", report.differences);
+            let report = verify(&out, &versions[0]).expect("valid");
+            assert!(!report.is_clean());
+        }
+    }
+}
+
+#[test]
+fn names_follow_the_build() {
+    let build = |name: &str| {
+        wat(&format!(
+            r#"(module (func ${name} (result i32) i32.const 7)
+                (global ${name} (mut i32) (i32.const 1))
+                (func $other (export "other") (result i32) call ${name} global.get ${name} i32.add))"#
+        ))
+    };
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build("first")).expect("valid");
+        for name in [
+            "second",
+            "x",
+            "a_name_that_is_much_longer_than_the_others",
+            "first",
+        ] {
+            let build = build(name);
+            let update = whole.update(&build).expect("valid");
+            assert!(matches!(update.patch.outcome, Outcome::Patched(_)));
+            check(&whole, mode, &build);
+        }
+    }
+}
+
+#[test]
+fn globals_stay_behind_those_that_they_name() {
+    let builds = [
+        r#"(module (global $a i32 (i32.const 1)) (export "a" (global $a)))"#,
+        r#"(module (global $new i32 (i32.const 5)) (global $a i32 (global.get $new)) (export "a" (global $a)))"#,
+        r#"(module (global $b i32 (i32.const 2)) (global $new i32 (global.get $b))
+            (global $a i32 (global.get $new)) (export "a" (global $a)))"#,
+        r#"(module (global $a i32 (i32.const 1)) (export "a" (global $a)))"#,
+    ];
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &wat(builds[0])).expect("valid");
+        for build in builds {
+            whole.update(&wat(build)).expect("valid");
+            check(&whole, mode, &wat(build));
+        }
+    }
+}
+
+#[test]
+fn segments_keep_their_order_when_ids_are_used_again() {
+    // Later segments overwrite earlier ones, so their order is part of what the module means.
+    let build = |functions: usize, segments: usize| {
+        let mut text = String::from("(module (memory (export \"m\") 1)");
+        for at in 0..functions {
+            text.push_str(&format!(
+                "(func $f{at} (export \"f{at}\") (result i32) i32.const {at})"
+            ));
+        }
+        for at in 0..segments {
+            text.push_str(&format!("(data (i32.const 0) \"segment {at}\")"));
+        }
+        text.push(')');
+        wat(&text)
+    };
+    let mode = MODES[0];
+    let (mut whole, _) = WholeModule::in_memory(options(mode), &build(3, 1)).expect("valid");
+    for (functions, segments) in [(1, 1), (1, 3), (0, 3), (0, 5), (4, 5), (4, 2), (4, 4)] {
+        let build = build(functions, segments);
+        whole.update(&build).expect("valid");
+        check(&whole, mode, &build);
+    }
+    // Another table makes everything be laid out anew.
+    let last = wat(
+        r#"(module (memory (export "m") 1) (table 1 funcref) (table 1 funcref)
+            (data (i32.const 0) "segment 0") (data (i32.const 0) "segment 1")
+            (data (i32.const 0) "segment 2") (data (i32.const 0) "segment 3"))"#,
+    );
+    whole.update(&last).expect("valid");
+    check(&whole, mode, &last);
+}
+
+#[test]
+fn a_signature_changes_under_callers_that_stay_the_same() {
+    // The caller throws the result away, so its code is the same for either signature.
+    let build = |ty: &str| {
+        wat(&format!(
+            r#"(module (func $f (export "f") (result {ty}) ({ty}.const 3))
+                (func $g (export "g") call $f drop))"#
+        ))
+    };
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build("i32")).expect("valid");
+        for ty in ["i64", "f32", "i32"] {
+            let update = whole.update(&build(ty)).expect("valid");
+            assert!(matches!(update.patch.outcome, Outcome::Patched(_)));
+            assert_eq!(update.functions_changed, 1);
+            check(&whole, mode, &build(ty));
+        }
+    }
+}
+
+#[test]
+fn shared_functions_have_no_thunks() {
+    let build = |value: i64| {
+        wat(&format!(
+            r#"(module
+                (type $shared (shared (func (result i32))))
+                (func $f (type $shared) i32.const {value})
+                (func $g (type $shared) call $f)
+                (func (export "plain") (result i32) i32.const {value})
+                (export "g" (func $g)))"#
+        ))
+    };
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build(1)).expect("valid");
+        check(&whole, mode, &build(1));
+        for value in [2, 300, 70_000] {
+            whole.update(&build(value)).expect("valid");
+            check(&whole, mode, &build(value));
+        }
+    }
+}
+
+#[test]
+fn code_moves_away_and_callers_follow() {
+    let build = |lines: usize| {
+        let body = "local.get 0 i32.const 3 i32.mul local.set 0 ".repeat(lines);
+        wat(&format!(
+            r#"(module
+                (func $hot (param i32) (result i32) {body} local.get 0)
+                (func (export "run") (param i32) (result i32) local.get 0 call $hot)
+                (table (export "t") funcref (elem $hot)))"#
+        ))
+    };
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build(1)).expect("valid");
+        for lines in [10, 100, 5, 300, 1] {
+            let build = build(lines);
+            let update = whole.update(&build).expect("valid");
+            assert_eq!(
+                (
+                    update.functions_changed,
+                    update.functions_added,
+                    update.functions_removed
+                ),
+                (1, 0, 0)
+            );
+            check(&whole, mode, &build);
+        }
+    }
+}

@@ -10,13 +10,7 @@ use crate::cli::text::{number, percent};
 
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     let out = crate::cli::read_module(&args.out)?;
-    if is_same_file(&args.out, &args.output) {
-        let error = Error::bad_edit("is both what is read and what is to be written");
-        return Err(error
-            .with_path(&args.output)
-            .with_hint("write the dense module to another file")
-            .into());
-    }
+    crate::cli::expect_other_file(&args.output, &args.out)?;
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
     replace(&args.output, &dense)?;
     let (bytes, dense_bytes) = (out.len() as u64, dense.len() as u64);
@@ -36,14 +30,6 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
             args.out.display(),
         )
     })
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        // At least the one that is to be written does not exist.
-        _ => false,
-    }
 }
 
 /// Writes a file beside the one that is to be replaced, and renames it.

@@ -93,3 +93,19 @@ fn expect_module(bytes: &[u8]) -> wasmend::Result<()> {
         _ => Err(Error::bad_input("not a WebAssembly module").with_offset(0)),
     }
 }
+
+/// Refuses an output that is also what is read: it would be gone.
+fn expect_other_file(output: &std::path::Path, input: &std::path::Path) -> wasmend::Result<()> {
+    let same = match (output.canonicalize(), input.canonicalize()) {
+        (Ok(output), Ok(input)) => output == input,
+        // One of them does not exist yet.
+        _ => std::path::absolute(output).ok() == std::path::absolute(input).ok(),
+    };
+    if same {
+        let error = Error::bad_edit("is both what is read and what is to be written");
+        return Err(error
+            .with_path(output)
+            .with_hint("give the output another name"));
+    }
+    Ok(())
+}

@@ -31,6 +31,7 @@ enum Wake {
 }
 
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
+    crate::cli::expect_other_file(&args.output, &args.file)?;
     let mut patcher = Patcher::new(&args.output, &args.build, reporter);
     let (sender, wakes) = mpsc::channel();
     stop_on_signals(sender.clone())?;

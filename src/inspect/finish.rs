@@ -1,9 +1,9 @@
 //! From a patchable file to the dense module that it stands for: nothing but the file is needed.
 //!
 //! What comes out depends on what the file means and not on how it came to be: declarations stand in the order in which
-//! the imports, the exports (by name) and the segments lead to them.
+//! the exports (by name) and the segments lead to them; imports by name.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::error::Result;
 use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, colours, position};
@@ -41,19 +41,6 @@ impl Order {
         };
         let unknown = std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
         let colours = colours(side, &unknown, types);
-        for (space, colours) in colours.iter().enumerate() {
-            let imports = side.seen(space);
-            let mut imports: Vec<(_, u64, u32)> = imports
-                .filter_map(|at| {
-                    let import = side.item((space, at)).import.as_ref()?;
-                    Some((import, colours[at as usize], at))
-                })
-                .collect();
-            imports.sort();
-            for (.., at) in imports {
-                reach.reach((space, at));
-            }
-        }
         let mut exports = side.module.exports.clone();
         exports.sort_by(|a, b| a.name.cmp(&b.name));
         for export in &exports {
@@ -70,34 +57,45 @@ impl Order {
             }
             reach.kept[space].sort_unstable();
         }
-        // What nothing leads to is kept but for code and unused globals, in the order of what it says.
-        for space in (0..SPACES.len())
-            .filter(|space| *space != FUNCTIONS)
-            .chain([FUNCTIONS])
-        {
-            if space == FUNCTIONS && side.is_output {
+        // What nothing leads to stands in the order of what it says. In an output of wasmend it is dropped if it is code,
+        // which a function may have left behind, or an unused global.
+        let droppable = |(space, at): Node| match space {
+            FUNCTIONS => side.item((space, at)).import.is_none(),
+            GLOBALS => side.is_filler_global(at),
+            _ => false,
+        };
+        for drop in [false, true] {
+            if drop && side.is_output {
                 continue;
             }
-            let rest = side
-                .seen(space)
-                .filter(|at| !reach.seen[space][*at as usize]);
-            let mut rest: Vec<u32> = rest
-                .filter(|at| space != GLOBALS || !side.is_filler_global(*at))
+            let nodes =
+                (0..SPACES.len()).flat_map(|space| side.seen(space).map(move |at| (space, at)));
+            let mut rest: Vec<Node> = nodes
+                .filter(|node| !reach.seen[node.0][node.1 as usize] && droppable(*node) == drop)
                 .collect();
-            rest.sort_by_key(|at| {
-                let name = side.item((space, *at)).name.as_deref();
-                (name, colours[space][*at as usize])
+            let led_to = reach.led_to(&rest);
+            rest.sort_by_key(|node| {
+                let name = side.item(*node).name.as_deref();
+                let colour = colours[node.0][node.1 as usize];
+                (led_to.contains(node), node.0, name, colour)
             });
-            for at in rest {
-                reach.reach((space, at));
+            for node in rest {
+                reach.reach(node);
             }
         }
         let mut kept = reach.kept;
         kept[position(DeclKind::ElementSegment)].sort_unstable();
         kept[position(DeclKind::DataSegment)].sort_unstable();
         for (space, kept) in kept.iter_mut().enumerate() {
-            // A stable sort: imports first.
-            kept.sort_by_key(|at| side.item((space, *at)).import.is_none());
+            // A stable sort: imports first, by name.
+            kept.sort_by(|a, b| {
+                let key = |at: u32| {
+                    let import = side.item((space, at)).import.as_ref();
+                    let colour = import.map(|_| colours[space][at as usize]);
+                    (import.is_none(), import, colour)
+                };
+                key(*a).cmp(&key(*b))
+            });
         }
         kept[GLOBALS] = named_first(side, &kept[GLOBALS]);
         let position = std::array::from_fn(|space| {
@@ -134,6 +132,25 @@ impl Reach<'_> {
             let targets = relocs.iter().filter_map(|reloc| self.side.target(reloc));
             self.queue.extend(targets);
         }
+    }
+}
+
+impl Reach<'_> {
+    /// What others lead to, of which it then depends where it stands.
+    fn led_to(&self, nodes: &[Node]) -> HashSet<Node> {
+        let targets = |node: Node| {
+            let relocs = self.side.item(node).definition.content.relocs().iter();
+            relocs.filter_map(|reloc| self.side.target(reloc))
+        };
+        let mut led_to = HashSet::new();
+        let mut queue: Vec<Node> = nodes.iter().flat_map(|node| targets(*node)).collect();
+        while let Some(node) = queue.pop() {
+            let seen = self.seen[node.0][node.1 as usize];
+            if !seen && led_to.insert(node) {
+                queue.extend(targets(node));
+            }
+        }
+        led_to
     }
 }
 

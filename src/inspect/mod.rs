@@ -15,3 +15,6 @@ pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
 pub use verify::{Difference, Report, verify};
+
+#[cfg(test)]
+mod tests;

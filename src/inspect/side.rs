@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
@@ -79,16 +79,21 @@ impl Side {
         Some(self.meant((space, reloc.target)))
     }
 
-    /// Whether a global is one that wasmend fills space with.
+    /// Whether a global is like those that wasmend fills space with.
     pub(super) fn is_filler_global(&self, index: u32) -> bool {
         let content = &self.item((GLOBALS, index)).definition.content;
         let bytes = content.bytes();
-        // `i32`, `i64` or `v128`, constant, zero.
-        let zero = matches!(bytes, [0x7f, 0, 0x41, 0, 0x0b] | [0x7e, 0, 0x42, 0, 0x0b])
+        // `i32`, `i64` or `v128`, constant, zero, or a sum of zeros.
+        let sum = |zero: &[u8]| {
+            let mut adds = zero.chunks_exact(3);
+            adds.all(|add| add == [0x41, 0, 0x6a]) && adds.remainder().is_empty()
+        };
+        let zero = matches!(bytes, [0x7f, 0, 0x41, 0, adds @ .., 0x0b] if sum(adds))
+            || bytes == [0x7e, 0, 0x42, 0, 0x0b]
             || (bytes.len() == 21
                 && bytes.starts_with(&[0x7b, 0, 0xfd, 0x0c])
                 && bytes[4..20].iter().all(|byte| *byte == 0));
-        self.is_output && content.relocs().is_empty() && zero
+        content.relocs().is_empty() && zero
     }
 
     fn see_through(&mut self) -> Result<()> {
@@ -271,8 +276,11 @@ pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterat
     Some(body.get_operators_reader().ok()?.into_iter())
 }
 
+/// Bytes, and the relocation behind them: its kind, and its target if that is a type.
+pub(super) type Masked<'a> = (&'a [u8], Option<(RelocKind, Option<TypeId>)>);
+
 /// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
-pub(super) fn masked(content: &Content) -> Vec<(&[u8], Option<(RelocKind, Option<TypeId>)>)> {
+pub(super) fn masked(content: &Content) -> Vec<Masked<'_>> {
     let (bytes, relocs) = (content.bytes(), content.relocs());
     let mut parts = Vec::with_capacity(relocs.len() + 1);
     let mut at = 0;
@@ -328,6 +336,49 @@ pub(super) fn colours(
             .collect();
         for (node, colour) in open.iter().zip(next) {
             colours[node.0][node.1 as usize] = colour;
+        }
+    }
+    colours
+}
+
+/// The same numbers, but what refers to a declaration goes into them as well, if its own number is one of `users`.
+pub(super) fn with_users(
+    side: &Side,
+    index: &[Vec<Option<u32>>; 7],
+    colours: &[Vec<u64>; 7],
+    users: &HashSet<u64>,
+) -> [Vec<u64>; 7] {
+    let hasher = foldhash::fast::FixedState::default();
+    let is_open = |node: Node| index[node.0][node.1 as usize].is_none();
+    let nodes = (0..SPACES.len())
+        .flat_map(|space| (0..index[space].len()).map(move |at| (space, at as u32)));
+    let sources: Vec<Node> = nodes
+        .filter(|node| is_open(*node) && users.contains(&colours[node.0][node.1 as usize]))
+        .collect();
+    let mut colours = colours.clone();
+    for _ in 0..ROUNDS / 2 {
+        // Sums, because users come in no order.
+        let mut used: [Vec<u64>; 7] = std::array::from_fn(|space| vec![0u64; index[space].len()]);
+        let mut uses = used.clone();
+        for &source in &sources {
+            let colour = colours[source.0][source.1 as usize];
+            let relocs = side.item(source).definition.content.relocs().iter();
+            for (at, reloc) in relocs.enumerate() {
+                let Some((space, index)) = side.target(reloc) else {
+                    continue;
+                };
+                let used = &mut used[space][index as usize];
+                *used = used.wrapping_add(hasher.hash_one((colour, at)));
+                let uses = &mut uses[source.0][source.1 as usize];
+                *uses = hasher.hash_one((*uses, colours[space][index as usize]));
+            }
+        }
+        for (space, colours) in colours.iter_mut().enumerate() {
+            for (at, colour) in colours.iter_mut().enumerate() {
+                if is_open((space, at as u32)) {
+                    *colour = hasher.hash_one((*colour, used[space][at], uses[space][at]));
+                }
+            }
         }
     }
     colours

@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::inspect::side::{
-    FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, word,
+    FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
 };
 use crate::program::{Content, DeclKind, Shape, TypeTable};
 use crate::whole::decode::SPACES;
@@ -72,6 +72,8 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
 
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
+/// How many declarations that say the same are tried for one of the build.
+const MOST_TRIES: usize = 32;
 
 struct Compare<'a> {
     a: &'a Side,
@@ -81,6 +83,10 @@ struct Compare<'a> {
     of_a: [Vec<Option<u32>>; 7],
     of_b: [Vec<Option<u32>>; 7],
     queue: VecDeque<(Node, Node)>,
+    /// All pairs, in the order they were made.
+    pairs: Vec<(Node, Node)>,
+    /// How many differences there are, listed or not.
+    problems: usize,
     report: Report,
 }
 
@@ -95,6 +101,8 @@ impl<'a> Compare<'a> {
             of_a: none(a),
             of_b: none(b),
             queue: VecDeque::new(),
+            pairs: Vec::new(),
+            problems: 0,
             report: Report::default(),
         }
     }
@@ -112,6 +120,7 @@ impl<'a> Compare<'a> {
     }
 
     fn differ(&mut self, what: impl Into<String>, how: impl Into<String>) {
+        self.problems += 1;
         if self.report.differences.len() < MOST_DIFFERENCES {
             self.report.differences.push(Difference {
                 what: what.into(),
@@ -129,6 +138,7 @@ impl<'a> Compare<'a> {
                 self.of_a[a.0][a.1 as usize] = Some(b.1);
                 self.of_b[b.0][b.1 as usize] = Some(a.1);
                 self.queue.push_back((a, b));
+                self.pairs.push((a, b));
             }
             (Some(same), _) if a.0 == b.0 && same == b.1 => {}
             _ => {
@@ -158,7 +168,7 @@ impl<'a> Compare<'a> {
             }
             let mut keys: Vec<_> = keys.into_iter().collect();
             keys.sort_unstable();
-            for ((module, field), (mut of_a, of_b)) in keys {
+            for ((module, field), (of_a, of_b)) in keys {
                 let what = format!("import {module}.{field}");
                 if of_a.len() != of_b.len() {
                     self.differ(
@@ -166,24 +176,12 @@ impl<'a> Compare<'a> {
                         format!("is there {} times, not {}", of_a.len(), of_b.len()),
                     );
                 }
-                // The same name can be imported as several types, in any order.
-                for at in of_b {
-                    let node = (space, at);
-                    let same = of_a
-                        .iter()
-                        .position(|other| self.looks_same((space, *other), node));
-                    let Some(found) = same.or((!of_a.is_empty()).then_some(0)) else {
-                        continue;
-                    };
-                    let found = of_a.remove(found);
-                    self.pair((space, found), node, &|_| what.clone());
+                // The same name can be imported several times; which is which is then for others to say.
+                if let (&[a], &[b]) = (&of_a[..], &of_b[..]) {
+                    self.pair((space, a), (space, b), &|_| what.clone());
                 }
             }
         }
-    }
-
-    fn looks_same(&self, a: Node, b: Node) -> bool {
-        masked(&self.a.item(a).definition.content) == masked(&self.b.item(b).definition.content)
     }
 
     fn exports(&mut self) {
@@ -295,60 +293,134 @@ impl<'a> Compare<'a> {
         });
         let colours_a = colours(self.a, &self.of_a, self.types);
         let colours_b = colours(self.b, &of_build, self.types);
-        for space in 0..SPACES.len() {
-            let mut candidates: HashMap<u64, Vec<u32>> = HashMap::new();
-            let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
-            for at in self.a.seen(space) {
-                if self.of_a[space][at as usize].is_none() {
-                    candidates
-                        .entry(colours_a[space][at as usize])
-                        .or_default()
-                        .push(at);
-                    if let Some(name) = &self.a.item((space, at)).name {
-                        by_name.entry(name).or_default().push(at);
-                    }
-                }
-            }
-            for at in self.b.seen(space) {
-                if self.of_b[space][at as usize].is_some() {
-                    continue;
-                }
-                let name = self.b.item((space, at)).name.as_deref();
-                let free = |other: &&u32| self.of_a[space][**other as usize].is_none();
-                let same = candidates.get(&colours_b[space][at as usize]);
-                let same = same.into_iter().flatten().filter(free);
-                let named = |other: &&u32| self.a.item((space, **other)).name.as_deref() == name;
-                let found = same.clone().find(named).or_else(|| same.clone().next());
-                // Something of this name that says something else shows best what is wrong.
-                let found = found.or_else(|| by_name.get(name?)?.iter().find(free));
-                match found.copied() {
-                    Some(found) => {
-                        self.pair((space, found), (space, at), &|compare| {
-                            label(compare.b, (space, at))
-                        });
-                        self.follow();
-                    }
-                    // A release may leave out what nothing reaches.
-                    None if !self.a.is_output && matches!(space, FUNCTIONS | GLOBALS) => {
-                        self.report.left_out += 1;
-                    }
-                    None => self.differ(label(self.b, (space, at)), "is missing"),
-                }
-            }
-            let rest: Vec<u32> = self
-                .a
-                .seen(space)
-                .filter(|at| self.of_a[space][*at as usize].is_none())
-                .collect();
-            for at in rest {
-                // Code that functions left behind when they moved is valid and reached by nothing.
-                let remains = self.a.is_output && space == FUNCTIONS;
-                let filler = space == GLOBALS && self.a.is_filler_global(at);
-                if !remains && !filler {
-                    self.differ(label(self.a, (space, at)), "is not in the build");
-                }
+        // Where that leaves a choice, what refers to a declaration helps; but not code that was left behind.
+        let said_by = |colours: &[Vec<u64>; 7], open: &[Node]| -> HashSet<u64> {
+            let colours = open.iter().map(|(space, at)| colours[*space][*at as usize]);
+            colours.collect()
+        };
+        let open_a = self.open(self.a, &self.of_a);
+        let open_b = self.open(self.b, &self.of_b);
+        let users_a = with_users(
+            self.a,
+            &self.of_a,
+            &colours_a,
+            &said_by(&colours_b, &open_b),
+        );
+        let users_b = with_users(self.b, &of_build, &colours_b, &said_by(&colours_a, &open_a));
+        // All that counts of the output must be found in the build, and the reverse; but a release may leave out what nothing
+        // leads to, and an output may hold code that was left behind. So the side that has no more than it must decides.
+        let by_build = self.a.is_output;
+        let (driver, others) = if by_build {
+            (self.b, open_a)
+        } else {
+            (self.a, open_b)
+        };
+        let (driver_colours, other_colours) = ordered(by_build, &colours_a, &colours_b);
+        let (driver_users, other_users) = ordered(by_build, &users_a, &users_b);
+        let other = if by_build { self.a } else { self.b };
+        let mut candidates: HashMap<(usize, u64), Vec<u32>> = HashMap::new();
+        let mut by_name: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
+        for (space, at) in others {
+            let colour = other_colours[space][at as usize];
+            candidates.entry((space, colour)).or_default().push(at);
+            if let Some(name) = &other.item((space, at)).name {
+                by_name.entry((space, name)).or_default().push(at);
             }
         }
+        for node in self.roots_first(driver, by_build) {
+            let (space, at) = node;
+            let (paired, taken) = ordered(by_build, &self.of_a[space], &self.of_b[space]);
+            if paired[at as usize].is_some() {
+                continue;
+            }
+            let name = driver.item(node).name.as_deref();
+            let is_free = |other: &u32| taken[*other as usize].is_none();
+            let same = candidates.get(&(space, driver_colours[space][at as usize]));
+            let same = same.into_iter().flatten().copied();
+            let mut same: Vec<u32> = same.filter(is_free).collect();
+            let users = driver_users[space][at as usize];
+            same.sort_by_key(|at| {
+                let named = other.item((space, *at)).name.as_deref() == name;
+                (other_users[space][*at as usize] != users, !named)
+            });
+            // Something of this name that says something else shows best what is wrong.
+            let named = name.and_then(|name| by_name.get(&(space, name)));
+            let named = named.and_then(|named| named.iter().copied().find(is_free));
+            let Some(first) = same.first().copied().or(named) else {
+                continue;
+            };
+            let pair = |other: u32| {
+                let other = (space, other);
+                if by_build {
+                    (other, node)
+                } else {
+                    (node, other)
+                }
+            };
+            // What says the same can still refer to something that is known to be another: try the next.
+            let mut tries = same.iter().take(MOST_TRIES);
+            if !tries.any(|other| self.try_pair(pair(*other))) {
+                let (a, b) = pair(first);
+                self.pair(a, b, &|compare| label(compare.b, b));
+                self.follow();
+            }
+        }
+        for node in self.open(self.b, &self.of_b) {
+            if !by_build && matches!(node.0, FUNCTIONS | GLOBALS) {
+                self.report.left_out += 1;
+            } else {
+                self.differ(label(self.b, node), "is missing");
+            }
+        }
+        for node in self.open(self.a, &self.of_a) {
+            let remains = by_build && node.0 == FUNCTIONS;
+            let filler = by_build && node.0 == GLOBALS && self.a.is_filler_global(node.1);
+            if !remains && !filler {
+                self.differ(label(self.a, node), "is not in the build");
+            }
+        }
+    }
+
+    /// All that is seen of one side and is not paired.
+    fn open(&self, side: &Side, paired: &[Vec<Option<u32>>; 7]) -> Vec<Node> {
+        let nodes = (0..SPACES.len()).flat_map(|space| side.seen(space).map(move |at| (space, at)));
+        nodes
+            .filter(|(space, at)| paired[*space][*at as usize].is_none())
+            .collect()
+    }
+
+    /// What is left of a side: what nothing refers to comes first, since it decides what the rest is.
+    fn roots_first(&self, side: &Side, is_build: bool) -> Vec<Node> {
+        let paired = if is_build { &self.of_b } else { &self.of_a };
+        let mut open = self.open(side, paired);
+        let mut referred: HashSet<Node> = HashSet::new();
+        for node in &open {
+            let relocs = side.item(*node).definition.content.relocs().iter();
+            let targets = relocs.filter_map(|reloc| side.target(reloc));
+            referred.extend(targets.filter(|target| target != node));
+        }
+        // Functions come last: nothing at all leads to them.
+        open.sort_by_key(|node| (referred.contains(node), node.0 == FUNCTIONS));
+        open
+    }
+
+    /// Pairs two declarations if nothing speaks against it.
+    fn try_pair(&mut self, (a, b): (Node, Node)) -> bool {
+        let (pairs, equal, problems) = (self.pairs.len(), self.report.equal, self.problems);
+        let differences = self.report.differences.len();
+        self.pair(a, b, &|_| String::new());
+        self.follow();
+        if self.problems == problems {
+            return true;
+        }
+        for (a, b) in self.pairs.drain(pairs..) {
+            self.of_a[a.0][a.1 as usize] = None;
+            self.of_b[b.0][b.1 as usize] = None;
+        }
+        self.report.equal = equal;
+        self.report.differences.truncate(differences);
+        self.problems = problems;
+        false
     }
 
     fn names(&mut self) {
@@ -358,25 +430,19 @@ impl<'a> Compare<'a> {
                 else {
                     continue;
                 };
-                let Some(name) = item.name.as_deref() else {
-                    continue;
-                };
-                // Imported functions have the name that they are imported by.
-                if space == FUNCTIONS && item.import.is_some() {
-                    continue;
-                }
                 let got = self.a.item((space, other)).name.as_deref();
-                if got != Some(name) {
-                    let how = match got {
-                        Some(got) => format!("is called `{got}`"),
-                        None => "has no name".to_owned(),
+                if got != item.name.as_deref() {
+                    let how = match (got, &item.name) {
+                        (Some(got), None) => format!("is called `{got}`, not nothing"),
+                        (Some(got), _) => format!("is called `{got}`"),
+                        (None, _) => "has no name".to_owned(),
                     };
                     self.differ(label(self.b, (space, at as u32)), how);
                 }
             }
         }
         let (a, b) = (&self.a.module.customs, &self.b.module.customs);
-        if b.module_name.is_some() && a.module_name != b.module_name {
+        if a.module_name != b.module_name {
             let how = format!("{:?}, not {:?}", a.module_name, b.module_name);
             self.differ("the module's name", how);
         }
@@ -388,6 +454,11 @@ impl<'a> Compare<'a> {
             self.differ("custom sections", "are not those of the build");
         }
     }
+}
+
+/// What is of the deciding side, then what is of the other one.
+fn ordered<T>(by_build: bool, a: T, b: T) -> (T, T) {
+    if by_build { (b, a) } else { (a, b) }
 }
 
 /// What messages call a declaration.

@@ -82,30 +82,6 @@ impl SectionKind {
         }
     }
 
-    /// The word used in listings.
-    pub(crate) fn word(self) -> &'static str {
-        use SectionKind::*;
-        match self {
-            CustomFront => "custom (first)",
-            Type => "type",
-            Import => "import",
-            Function => "function",
-            Table => "table",
-            Memory => "memory",
-            Tag => "tag",
-            Global => "global",
-            Export => "export",
-            Start => "start",
-            Element => "element",
-            DataCount => "datacount",
-            Code => "code",
-            Data => "data",
-            Name => "name",
-            CustomTail => "custom",
-            Identity => "wasmend",
-        }
-    }
-
     /// How much unused space is left behind the section when `len` bytes of it are written.
     fn pad(self, len: u64) -> u64 {
         use SectionKind::*;
@@ -307,7 +283,7 @@ impl Sections {
         let place = self.get(kind);
         let len = place.end - place.begin;
         // Geometric, so that the moves cost little per byte that the section grows by.
-        len / 16 + 2048
+        kind.pad(len) + len / 48
     }
 
     /// Where the next section that is there begins, if one is.

@@ -289,7 +289,12 @@ impl Module {
             rayon::join(|| lay_out(&request), || References::of_next(&self.program));
         let layout = layout?;
         phases.plan += watch.lap();
-        let data = all_data(&self.program);
+        let placed = !layout.data.images().is_empty();
+        let data = if placed {
+            all_data(&self.program)
+        } else {
+            Vec::new()
+        };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = Extra {
@@ -349,7 +354,12 @@ impl Module {
             customs: &self.customs,
             areas: &self.areas,
         })?;
-        let data = all_data(&self.program);
+        let placed = !layout.data.images().is_empty();
+        let data = if placed {
+            all_data(&self.program)
+        } else {
+            Vec::new()
+        };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = Extra {
@@ -366,11 +376,11 @@ impl Module {
             layout: &layout,
             left: &[],
         };
-        let pieces = Pieces::of_buffer(&mut out);
-        write_whole(encoder, &extra, Identity::default(), |at, bytes| {
-            pieces.write_at(at, bytes)
-        })?;
-        drop(pieces);
+        {
+            let pieces = Pieces::of_buffer(&mut out);
+            let put = |at, bytes: &[u8]| pieces.write_at(at, bytes);
+            write_whole(encoder, &extra, Identity::default(), put)?;
+        }
         Ok(out)
     }
 

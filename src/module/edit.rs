@@ -44,7 +44,7 @@ impl Module {
     /// # Errors
     /// If there is no such declaration.
     pub fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
-        self.program.set_name(id, name)
+        self.program.set_name(id, Some(name))
     }
 
     /// Defines or redefines a function.

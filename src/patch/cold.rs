@@ -47,18 +47,18 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     } else {
         order::by_declaration(program)
     };
-    let defined = || {
-        order.iter().map(|&id| {
+    let Uses {
+        functions,
+        others,
+        address_taken,
+    } = count_types(program, &order, &mut layout)?;
+    let others = || {
+        others.iter().map(|&id| {
             let decl = program.decl(id);
-            (
-                id,
-                decl,
-                decl.next().expect("only what is defined is laid out"),
-            )
+            let definition = decl.next().expect("only what is defined is laid out");
+            (id, decl, definition)
         })
     };
-
-    let address_taken = count_types(program, &order, &mut layout)?;
     let kinds = [
         DeclKind::Function,
         DeclKind::Global,
@@ -67,7 +67,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         DeclKind::Tag,
     ];
     let mut imported = [0u32; 5];
-    for (id, decl, _) in defined().filter(|(_, _, definition)| definition.is_import()) {
+    for (id, decl, _) in others().filter(|(_, _, definition)| definition.is_import()) {
         let kind = kinds
             .iter()
             .position(|kind| *kind == decl.kind)
@@ -98,22 +98,18 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     }
     layout.globals.set_imported(imported[1]);
     let mut data = Vec::new();
-    let mut functions = 0;
     let wanted = |definition: &Definition| {
         !definition.is_import()
             && (definition.shape != Shape::SlotTable || request.slot_table.is_some())
     };
-    for (id, decl, definition) in defined().filter(|(_, _, definition)| wanted(definition)) {
+    for (id, decl, definition) in others().filter(|(_, _, definition)| wanted(definition)) {
         let mut index = |at: usize| {
             next_index[at] += 1;
             Place::Index(next_index[at] - 1)
         };
         let len = definition.content.len() as u32;
         let place = match decl.kind {
-            DeclKind::Function => {
-                functions += 1;
-                continue;
-            }
+            DeclKind::Function => unreachable!("functions with a body are not among the others"),
             DeclKind::Data => {
                 if let Shape::Address(address) = definition.shape {
                     layout.set_place(id, Place::Data { address, cap: 0 });
@@ -156,7 +152,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         };
         layout.set_place(id, place);
     }
-    place_functions(request, &order, &mut layout, functions, &address_taken)?;
+    place_functions(request, &functions, &mut layout, &address_taken)?;
     place_data(request, &mut layout, &data)?;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
@@ -193,8 +189,18 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     Ok(layout)
 }
 
-/// Counts all uses of types, by the declaration that owns them; returns which functions have their address taken.
-fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Vec<bool>> {
+/// What a pass over all declarations finds out.
+struct Uses {
+    /// Functions with a body.
+    functions: Vec<DeclId>,
+    /// Everything else that is defined.
+    others: Vec<DeclId>,
+    /// Which functions have their address taken, by id.
+    address_taken: Vec<bool>,
+}
+
+/// Counts all uses of types, by the declaration that owns them.
+fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Uses> {
     let mut address_taken = vec![false; program.capacity()];
     let mut counted = vec![
         false;
@@ -206,8 +212,15 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
     ];
     let mut uses = UseDeltas::new();
     let interned = layout.options.interned_types;
+    let mut functions = Vec::with_capacity(order.len());
+    let mut others = Vec::new();
     for &root in order {
         let decl = program.decl(root);
+        if decl.next().is_some_and(Definition::is_body) {
+            functions.push(root);
+        } else {
+            others.push(root);
+        }
         // An owner counts for its parts too, even where it has no definition of its own.
         let root = if interned {
             root
@@ -249,7 +262,11 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
             .count_uses(&program.types, root, &uses, spare)
             .ok_or_else(types_full)?;
     }
-    Ok(address_taken)
+    Ok(Uses {
+        functions,
+        others,
+        address_taken,
+    })
 }
 
 /// Adds `by` for each type that a definition uses.
@@ -269,16 +286,15 @@ pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
 
 fn place_functions(
     request: &Request<'_>,
-    order: &[DeclId],
+    ids: &[DeclId],
     layout: &mut Layout,
-    count: usize,
     address_taken: &[bool],
 ) -> Result<()> {
     let program = request.program;
     let thunks = layout.options.thunks;
     layout
         .functions
-        .reserve(count * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
+        .reserve(ids.len() * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
     // Ordinals that are given up from the start are taken back when an import goes away.
     let imported = layout.functions.imported();
     let reserve = if layout.options.dense {
@@ -299,10 +315,13 @@ fn place_functions(
         layout.names.append(0, None);
     }
     let functions = || {
-        order.iter().filter_map(|&id| {
+        ids.iter().map(|&id| {
             let decl = program.decl(id);
-            let definition = decl.next().filter(|next| next.is_body())?;
-            Some((id, decl, definition))
+            (
+                id,
+                decl,
+                decl.next().expect("only what is defined is laid out"),
+            )
         })
     };
     if thunks {

@@ -564,6 +564,22 @@ pub(crate) fn unused_global(out: &mut [u8]) -> Option<()> {
             out[2..4].copy_from_slice(&[0xfd, 0x0c]);
             out[20] = filler::END;
         }
+        // Constants may be added where initialisers are as long as this.
+        15.. => {
+            out[..3].copy_from_slice(&[0x7f, 0, 0x41]);
+            leb::write_signed(&mut out[3..8], 0);
+            let mut at = 8;
+            while at < len - 1 {
+                // `i32.const 0 i32.add`, three to seven bytes, so that what is left is none or three at least.
+                let left = len - 1 - at;
+                let add = if left <= 7 { left } else { (left - 3).min(7) };
+                out[at] = 0x41;
+                leb::write_signed(&mut out[at + 1..at + add - 1], 0);
+                out[at + add - 1] = 0x6a;
+                at += add;
+            }
+            out[len - 1] = filler::END;
+        }
         _ => return None,
     }
     Some(())

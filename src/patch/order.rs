@@ -6,19 +6,27 @@ use crate::program::{DeclId, DeclKind, Export, Program, Relocation};
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
-    let mut order = declared(program);
-    sort_globals(program, &mut order);
-    order
+    declared(program, true)
 }
 
-fn declared(program: &Program) -> Vec<DeclId> {
-    let mut order: Vec<DeclId> = program
-        .iter()
-        .filter(|(_, decl)| !decl.remains && decl.next().is_some())
-        .map(|(id, _)| id)
-        .collect();
+/// All that will be defined, in the order of declaration; with `sort`, globals as a module must have them.
+fn declared(program: &Program, sort: bool) -> Vec<DeclId> {
+    let mut order = Vec::with_capacity(program.len());
+    let mut has_globals = false;
+    for (id, decl) in program.iter().filter(|(_, decl)| !decl.remains) {
+        if decl.next().is_some() {
+            has_globals |= decl.kind == DeclKind::Global;
+            order.push((decl.serial, id));
+        }
+    }
     // Ids are used again; segments must keep the order in which they are applied.
-    order.sort_by_key(|id| program.decl(*id).serial);
+    if !order.is_sorted() {
+        order.sort_unstable();
+    }
+    let mut order: Vec<DeclId> = order.into_iter().map(|(_, id)| id).collect();
+    if sort && has_globals {
+        sort_globals(program, &mut order);
+    }
     order
 }
 
@@ -75,7 +83,7 @@ pub(crate) fn canonical(
     exports: &[Export],
     start: Option<DeclId>,
 ) -> Vec<DeclId> {
-    let all = declared(program);
+    let all = declared(program, false);
     let mut seen = vec![true; program.capacity()];
     all.iter().for_each(|id| seen[id.index()] = false);
     let mut order = Vec::with_capacity(all.len());

@@ -180,16 +180,16 @@ impl Program {
         self.decls.len() - self.remains.len() - self.spare_remains.len()
     }
 
-    /// Sets the name for the name section.
-    pub(crate) fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
+    /// Sets the name for the name section; without one it is the key.
+    pub(crate) fn set_name(&mut self, id: DeclId, name: Option<&str>) -> Result<()> {
         let decl = self.expect(id)?;
-        if decl.given_name() == Some(name) {
+        if decl.name.as_deref() == name || (name.is_some() && decl.given_name() == name) {
             return Ok(());
         }
         if decl.current.is_some() {
             self.renamed.push(id);
         }
-        self.decls[id.index()].name = Some(name.into());
+        self.decls[id.index()].name = name.map(Into::into);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader
 
 use crate::patch::{Customs, IDENTITY_NAME, Identity};
 use crate::program::DeclKind;
-use crate::whole::decode::{Items, space};
+use crate::whole::decode::{Item, Items, space};
 use crate::wire::leb;
 use crate::wire::section::PAD_NAME;
 
@@ -108,9 +108,11 @@ impl<'a> CustomSections<'a> {
     pub(crate) fn name(&mut self, spaces: &mut [Items]) {
         for (kind, index, name) in self.names.drain(..) {
             let item = space(kind).and_then(|space| spaces[space].get_mut(index as usize));
+            // An imported function is called what it is imported as.
+            let is_named = |item: &&mut Item| kind != DeclKind::Function || item.import.is_none();
             // Trailing blanks fill up space in outputs of wasmend.
             let text = name.trim_end_matches(' ');
-            if let Some(item) = item.filter(|_| !text.is_empty()) {
+            if let Some(item) = item.filter(is_named).filter(|_| !text.is_empty()) {
                 item.name.get_or_insert_with(|| text.into());
             }
         }

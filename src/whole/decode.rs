@@ -120,6 +120,7 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
         } = payload
         {
             return Err(Error::bad_input("is a component, not a module")
+                .with_offset(4)
                 .with_hint("give wasmend the core modules in it"));
         }
         if let ValidPayload::Func(validation, body) = validator.payload(&payload)? {

@@ -712,10 +712,12 @@ impl Fields<'_, '_, '_> {
         self.heap(*expected)
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named by the decoder")]
     fn from_ref_type(&mut self, expected: &RefType) -> Result<()> {
         self.heap(expected.heap_type())
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named by the decoder")]
     fn to_ref_type(&mut self, expected: &RefType) -> Result<()> {
         self.heap(expected.heap_type())
     }

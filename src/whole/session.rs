@@ -193,9 +193,7 @@ impl WholeModule {
                         id
                     }
                 };
-                if let Some(name) = &item.name {
-                    program.set_name(id, name)?;
-                }
+                program.set_name(id, item.name.as_deref())?;
                 known.spaces[space].push(KnownItem {
                     id,
                     name: item.name.take(),

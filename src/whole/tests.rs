@@ -8,6 +8,7 @@ use crate::whole::dense;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::wire::leb;
 
+#[allow(clippy::duplicate_mod)]
 #[path = "../../tests/support/smith.rs"]
 mod smith;
 

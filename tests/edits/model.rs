@@ -579,12 +579,15 @@ impl Model {
             if thing.nameless || self.names.get(&thing.name) == Some(ent) {
                 continue;
             }
-            if self.names.contains_key(&thing.name) {
+            match self.names.entry(thing.name) {
                 // The name was given to another thing in the meantime.
-                thing.named = false;
-                thing.nameless = true;
-            } else {
-                self.names.insert(thing.name, *ent);
+                std::collections::hash_map::Entry::Occupied(_) => {
+                    thing.named = false;
+                    thing.nameless = true;
+                }
+                std::collections::hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(*ent);
+                }
             }
         }
         self.pending = self.committed.clone();

@@ -89,7 +89,7 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
             one && items_of(&[6, 9, 10, 11]) && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
         }
         // Entries, or the limits of the table.
-        Reason::Slot => one && items_of(&[4, 9]) && (end - begin) % 5 == 0,
+        Reason::Slot => one && items_of(&[4, 9]) && (end - begin).is_multiple_of(5),
         Reason::Entities => whole && within_section(&[4, 5, 13]),
         Reason::Global => one && exact && items_of(&[6]),
         Reason::Exports => {

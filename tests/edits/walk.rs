@@ -175,7 +175,7 @@ impl<'a> Walker<'_, 'a> {
         let mut items = Vec::with_capacity(reader.count() as usize);
         let mut iter = reader.into_iter_with_offsets();
         let mut number = 0;
-        while let Some(item) = iter.next() {
+        for item in iter.by_ref() {
             let (offset, item) = item.map_err(text)?;
             if number == 0 {
                 self.piece(offset, Owner::Header(self.id));

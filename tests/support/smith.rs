@@ -1,5 +1,8 @@
 //! Modules made at random, with every proposal that the generator knows. The same seed gives the same module.
 
+// Each test that includes this uses a part of it.
+#![allow(dead_code)]
+
 use arbitrary::Unstructured;
 
 /// A generator of pseudo-random numbers: the same everywhere, for ever.
