@@ -5,6 +5,7 @@ pub mod engine;
 pub mod error;
 mod layout;
 pub mod module;
+pub mod object;
 pub mod output;
 pub mod patch;
 pub mod program;
