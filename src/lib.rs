@@ -4,6 +4,7 @@
 pub mod engine;
 pub mod error;
 mod layout;
+pub mod link;
 pub mod module;
 pub mod object;
 pub mod output;
