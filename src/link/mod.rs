@@ -10,8 +10,23 @@
 //! - all mismatched signatures are reported, not only the first.
 
 pub mod arguments;
+pub mod diagnostics;
+pub mod inputs;
+pub mod live;
+pub mod names;
 mod option_table;
 pub mod options;
+pub mod order;
+pub mod resolve;
+pub mod signatures;
 pub mod spelling;
+pub mod symbols;
+pub mod undefined;
+mod units;
 
+pub use diagnostics::Diagnostics;
+pub use inputs::Inputs;
+pub use live::Live;
 pub use options::LinkOptions;
+pub use resolve::{Resolution, resolve};
+pub use units::{LinkedObject, SymbolRef};

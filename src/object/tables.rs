@@ -9,7 +9,7 @@ use crate::object::ids::{
 };
 use crate::object::map::Input;
 use crate::object::reloc::{Reloc, Relocs};
-use crate::object::symbol::Symbol;
+use crate::object::symbol::{Symbol, SymbolKind};
 
 /// A range of an input's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -322,6 +322,23 @@ impl Object {
     /// Where in [`tags`](Object::tags) a tag stands; `None` if it is imported.
     pub fn defined_tag(&self, tag: TagIndex) -> Option<usize> {
         tag.index().checked_sub(self.imported_tags.len())
+    }
+
+    /// The module and name that an undefined symbol is imported by; `None` for data, and for what is defined.
+    pub fn import_of(&self, symbol: SymbolIndex) -> Option<(Span, Span)> {
+        fn names<T>(imports: &[Import<T>], index: usize) -> Option<(Span, Span)> {
+            imports
+                .get(index)
+                .map(|import| (import.module, import.name))
+        }
+        let symbol = &self.symbols[symbol.index()];
+        match symbol.kind {
+            SymbolKind::Function => names(&self.imported_functions, symbol.function()?.index()),
+            SymbolKind::Global => names(&self.imported_globals, symbol.global()?.index()),
+            SymbolKind::Table => names(&self.imported_tables, symbol.table()?.index()),
+            SymbolKind::Tag => names(&self.imported_tags, symbol.tag()?.index()),
+            SymbolKind::Data | SymbolKind::Section => None,
+        }
     }
 
     /// Whether it is for memories indexed with 64 bits.
