@@ -64,8 +64,7 @@ fn installed_libraries_read_as_wasmparser_reads_them() {
         let path = Path::new("/usr/lib/wasm32-wasi").join(name);
         let archive = Archive::open(Input::open(path, Access::Map).unwrap()).unwrap();
         for member in archive.members(Access::Map).unwrap() {
-            let object =
-                Object::read_part(member.input.clone(), member.span, Some(&member.name)).unwrap();
+            let object = member.read().unwrap();
             assert_eq!(
                 tables::ours(&object),
                 tables::theirs(member.bytes()),

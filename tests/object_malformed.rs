@@ -88,8 +88,8 @@ fn use_all(object: &Object) {
             let at = object.offset_in_body(function, reloc);
             assert!(at + reloc.kind().width() <= function.body.len);
             match reloc.target() {
-                Target::Symbol(symbol) => drop(object.symbols[symbol.index()]),
-                Target::Type(ty) => drop(object.types[ty.index()]),
+                Target::Symbol(symbol) => assert!(symbol.index() < object.symbols.len()),
+                Target::Type(ty) => assert!(ty.index() < object.types.len()),
             }
             let _ = object.code_relocs.addend(reloc);
         }
@@ -210,7 +210,7 @@ fn try_archive(bytes: Vec<u8>, path: &Path, what: impl FnOnce() -> String) {
         for symbol in archive.symbols() {
             let _ = archive.name(symbol);
             if let Ok(member) = archive.member(symbol.member, Access::Map) {
-                let _ = Object::read_part(member.input.clone(), member.span, Some(&member.name));
+                let _ = member.read();
             }
         }
         let _ = archive.members(Access::Map);

@@ -31,10 +31,6 @@ impl Diagnostics {
 
 /// A symbol's name as it was in the source, if it is a mangled one of C++ or Rust.
 pub fn demangle(name: &str) -> Option<String> {
-    // Compilers rename a `main` with arguments, because callers' and callee's signatures must be the same.
-    if name == "__main_argc_argv" {
-        return Some("main".to_owned());
-    }
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return Some(format!("{rust:#}"));
     }
@@ -51,8 +47,12 @@ pub fn demangle(name: &str) -> Option<String> {
         .filter(|text| text.len() < 100_000)
 }
 
-/// A name for messages: demangled unless the command line says otherwise.
+/// A name for messages and the name section: demangled unless the command line says otherwise.
 pub fn shown(name: &str, demangled: bool) -> String {
+    // Compilers rename a `main` with arguments, because callers' and callee's signatures must be the same.
+    if name == "__main_argc_argv" {
+        return "main".to_owned();
+    }
     demangled
         .then(|| demangle(name))
         .flatten()
@@ -79,5 +79,6 @@ mod tests {
             assert_eq!(shown(name, true), expected);
         }
         assert_eq!(shown("_ZN3foo3barEi", false), "_ZN3foo3barEi");
+        assert_eq!(shown("__main_argc_argv", false), "main");
     }
 }

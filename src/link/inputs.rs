@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::options::{InputArgument, LinkOptions, symbol_list};
-use crate::object::{Access, Archive, FileKind, Input, Member, Object};
+use crate::object::{Access, Archive, FileKind, Input, Object};
 
 /// A file of the command line.
 #[derive(Debug)]
@@ -243,7 +243,7 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
             .par_iter()
             .map(|member| match FileKind::of(member.bytes()) {
                 FileKind::Unknown if !wanted.whole => Ok(None),
-                _ => read_member(member).map(Some),
+                _ => member.read().map(Some),
             })
             .collect();
         for (object, member) in read?.into_iter().zip(&all) {
@@ -269,11 +269,6 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
         whole: wanted.whole,
     };
     Ok((InputFile::Archive(file), imports, warnings))
-}
-
-/// Reads a member as an object.
-pub(super) fn read_member(member: &Member) -> Result<Object> {
-    Object::read_part(member.input.clone(), member.span, Some(&member.name))
 }
 
 fn stub_symbols(input: &Input) -> Result<StubSymbols> {

@@ -5,9 +5,9 @@ use hashbrown::{HashMap, HashSet};
 use crate::link::live::{Live, init_target, is_exported};
 use crate::link::options::LinkOptions;
 use crate::link::resolve::{Resolution, is_thread_local};
-use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic};
+use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
-use crate::object::{Object, SymbolKind};
+use crate::object::{Object, Reloc, SymbolKind};
 
 /// Segments of the objects that become one segment of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,21 +193,73 @@ pub enum Entry {
 }
 
 /// The entries of the function table, in order: that of the relocations which take addresses. Functions that trap
-/// have none.
+/// have none, with an exception: one that nothing defines has an entry if the first reference to it takes its address.
+/// (That is how wasm-ld goes about it: what is undefined turns up as relocations are gone through.)
 pub fn table_entries(resolution: &Resolution, live: &Live) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut seen = HashSet::new();
-    let mut add = |id: ObjectId, symbol: SymbolIndex| {
-        let linked = resolution.object(id);
+    let mut collector = Collector {
+        resolution,
+        entries: Vec::new(),
+        seen: HashSet::new(),
+        called: HashSet::new(),
+        any_undefined: resolution
+            .table
+            .symbols()
+            .iter()
+            .any(|symbol| symbol.definition == Definition::Trap(Trap::Undefined)),
+    };
+    for (id, linked) in resolution.each_object() {
+        let object = &linked.object;
+        for (function, is_live) in object.functions.iter().zip(live.functions.of(id)) {
+            if *is_live {
+                collector.visit(id, object.function_relocs(function));
+            }
+        }
+        for (index, is_live) in live.segments.of(id).iter().enumerate() {
+            if *is_live {
+                collector.visit(id, object.segment_relocs(SegmentIndex(index as u32)));
+            }
+        }
+    }
+    collector.entries
+}
+
+struct Collector<'a> {
+    resolution: &'a Resolution,
+    entries: Vec<Entry>,
+    seen: HashSet<Entry>,
+    /// Undefined functions that were referred to without taking their address.
+    called: HashSet<SymbolId>,
+    any_undefined: bool,
+}
+
+impl Collector<'_> {
+    fn visit(&mut self, id: ObjectId, relocs: &[Reloc]) {
+        for reloc in relocs {
+            let takes_address = reloc.kind().is_table_index();
+            if (takes_address || self.any_undefined)
+                && let Some(symbol) = reloc.symbol()
+            {
+                self.add(id, symbol, takes_address);
+            }
+        }
+    }
+
+    fn add(&mut self, id: ObjectId, symbol: SymbolIndex, takes_address: bool) {
+        let linked = self.resolution.object(id);
         let entry = match linked.symbol_ref(symbol).symbol() {
             Some(global) => {
-                let symbol = resolution.table.get(global);
-                if symbol.is_stub() {
-                    return;
-                }
+                let symbol = self.resolution.table.get(global);
                 match symbol.definition {
+                    Definition::Trap(Trap::Undefined) if !takes_address => {
+                        self.called.insert(global);
+                        return;
+                    }
+                    Definition::Trap(Trap::Undefined) if !self.called.contains(&global) => {
+                        Some(Entry::Symbol(global))
+                    }
+                    Definition::Trap(_) => None,
                     Definition::Object { object, symbol } => {
-                        defined_entry(&resolution.object(object).object, object, symbol)
+                        defined_entry(&self.resolution.object(object).object, object, symbol)
                     }
                     // A weak function that nothing defines and nobody calls.
                     Definition::Undefined if symbol.is_weak() => None,
@@ -216,34 +268,12 @@ pub fn table_entries(resolution: &Resolution, live: &Live) -> Vec<Entry> {
             }
             None => defined_entry(&linked.object, id, symbol),
         };
-        if let Some(entry) = entry
-            && seen.insert(entry)
+        if let Some(entry) = entry.filter(|_| takes_address)
+            && self.seen.insert(entry)
         {
-            entries.push(entry);
-        }
-    };
-    for (id, linked) in resolution.each_object() {
-        let object = &linked.object;
-        for (index, function) in object.functions.iter().enumerate() {
-            if live.functions.get(id, index) {
-                for reloc in object.function_relocs(function) {
-                    if let Some(symbol) = reloc.symbol().filter(|_| reloc.kind().is_table_index()) {
-                        add(id, symbol);
-                    }
-                }
-            }
-        }
-        for index in 0..object.segments.len() {
-            if live.segments.get(id, index) {
-                for reloc in object.segment_relocs(SegmentIndex(index as u32)) {
-                    if let Some(symbol) = reloc.symbol().filter(|_| reloc.kind().is_table_index()) {
-                        add(id, symbol);
-                    }
-                }
-            }
+            self.entries.push(entry);
         }
     }
-    entries
 }
 
 fn defined_entry(object: &Object, id: ObjectId, symbol: SymbolIndex) -> Option<Entry> {

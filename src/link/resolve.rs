@@ -98,14 +98,14 @@ impl Resolution {
     }
 
     /// What the name section calls a symbol: traps are called after what they stand in for.
-    pub fn debug_name(&self, id: SymbolId) -> String {
+    pub fn debug_name(&self, id: SymbolId, demangled: bool) -> String {
         let symbol = self.table.get(id);
-        let name = self.names.text(symbol.name);
+        let name = shown(self.names.text(symbol.name), demangled);
         match symbol.definition {
             Definition::Trap(Trap::UndefinedWeak) => format!("undefined_weak:{name}"),
             Definition::Trap(Trap::SignatureMismatch) => format!("signature_mismatch:{name}"),
             Definition::Trap(Trap::Undefined) => "undefined_stub".to_owned(),
-            _ => name.to_owned(),
+            _ => name,
         }
     }
 
@@ -165,7 +165,7 @@ macro_rules! with_context {
     ($resolver:ident, |$table:ident, $cx:ident| $body:expr) => {{
         let units = &$resolver.units.units;
         let display = |object: Option<ObjectId>| match object {
-            Some(object) => units[object.index()].object.display_name(),
+            Some(object) => units[object.index()].object.display_name().to_owned(),
             None => "<internal>".to_owned(),
         };
         let $cx = Context {
@@ -290,10 +290,16 @@ impl<'a> Resolver<'a> {
                     let symbol = self.units.names.text(name);
                     self.extractions.push(Extraction {
                         reference: match reference {
-                            Ok(object) => self.units.units[object.index()].object.display_name(),
+                            Ok(object) => {
+                                let object = &self.units.units[object.index()].object;
+                                object.display_name().to_owned()
+                            }
                             Err(option) => option.to_owned(),
                         },
-                        file: self.units.units[unit.index()].object.display_name(),
+                        file: self.units.units[unit.index()]
+                            .object
+                            .display_name()
+                            .to_owned(),
                         symbol: shown(symbol, self.options.demangle),
                     });
                 }

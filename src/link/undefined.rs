@@ -1,7 +1,7 @@
 //! Symbols that nothing defines, after it is known what can be reached: imports, traps, or errors that say who needs
 //! them and what might have been meant.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -68,7 +68,8 @@ fn has_import(symbol: &GlobalSymbol) -> bool {
 }
 
 /// Reports undefined symbols that live code or data refers to. Where that is allowed, undefined functions that are not
-/// imported become ones that trap.
+/// imported become ones that trap: those of one signature share one function, that of the first of them, which is the
+/// one listed among the linker's functions.
 pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
     let symbols = resolution.table.symbols();
     let open: Vec<bool> = symbols
@@ -87,6 +88,7 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
     let references = references(resolution, live, &open);
     let mut found: Vec<(SymbolId, References)> = references.into_iter().collect();
     found.sort_unstable_by_key(|(id, references)| (references.first, *id));
+    let mut made = HashSet::new();
     for (id, references) in found {
         let report = match options.unresolved {
             Unresolved::Error => Some(describe(resolution, id, &references, options)),
@@ -100,8 +102,11 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
         }
         let symbol = resolution.table.get(id);
         if symbol.kind == SymbolKind::Function && symbol.ty.signature().is_some() {
+            let signature = symbol.ty.signature();
             resolution.table.make_trap(id, Trap::Undefined);
-            resolution.synthetic_functions.push(id);
+            if made.insert(signature) {
+                resolution.synthetic_functions.push(id);
+            }
         }
     }
 }

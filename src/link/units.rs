@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::link::inputs::{InputFile, Inputs, read_member};
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::names::{NameId, NameMap, NameSource, Names};
 use crate::link::signatures::{SignatureId, Signatures};
 use crate::link::symbols::{LazyId, ObjectId, SymbolId};
@@ -295,7 +295,7 @@ impl Units {
             return Err(Error::bad_input("not an archive"));
         };
         let member = archive.archive.member(member, inputs.access())?;
-        read_member(&member).map(Arc::new)
+        member.read().map(Arc::new)
     }
 
     /// The object of a lazy file, read if it was not yet.
@@ -394,7 +394,7 @@ impl Units {
     pub(super) fn lazy_name(&self, lazy: LazyId) -> String {
         let file = &self.lazies[lazy.0 as usize];
         if let Some(unit) = file.unit {
-            return self.units[unit.index()].object.display_name();
+            return self.units[unit.index()].object.display_name().to_owned();
         }
         match (&self.inputs.files[file.file as usize], file.member) {
             (InputFile::Archive(archive), Some(offset)) => {

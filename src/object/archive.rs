@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::object::kind::FileKind;
 use crate::object::map::{Access, Input};
-use crate::object::tables::{Span, hash_name};
+use crate::object::tables::{Object, Span, hash_name};
 
 const MAGIC_LEN: usize = 8;
 const HEADER_LEN: usize = 60;
@@ -40,9 +40,28 @@ pub struct Member {
     pub span: Span,
     /// Its place in the archive.
     pub offset: MemberOffset,
+    archive: Arc<Input>,
 }
 
 impl Member {
+    /// What messages call it: `libfoo.a(bar.o)`, for members of thin archives too.
+    pub fn display_name(&self) -> String {
+        format!("{}({})", self.archive.path().display(), self.name)
+    }
+
+    /// Reads it as an object.
+    ///
+    /// # Errors
+    /// As [`Object::read`].
+    pub fn read(&self) -> Result<Object> {
+        Object::read_part(
+            self.input.clone(),
+            self.span,
+            Some(&self.name),
+            self.display_name(),
+        )
+    }
+
     /// The member's bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.input.bytes()[self.span.range()]
@@ -294,6 +313,7 @@ impl Archive {
                 input: self.input.clone(),
                 span: inside(bytes, at, contents)?,
                 offset,
+                archive: self.input.clone(),
             });
         }
         let folder = self.input.path().parent().unwrap_or(Path::new(""));
@@ -316,6 +336,7 @@ impl Archive {
             input,
             span: Span { start: 0, len },
             offset,
+            archive: self.input.clone(),
         })
     }
 }

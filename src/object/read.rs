@@ -13,7 +13,6 @@ use crate::object::map::Input;
 use crate::object::reloc::Relocs;
 use crate::object::tables::{
     CustomSection, Function, FunctionType, Global, Import, Object, Segment, SegmentFlags, Span,
-    display_name,
 };
 
 /// A relocation section as it was found.
@@ -44,18 +43,25 @@ impl Object {
             start: 0,
             len: input.bytes().len() as u32,
         };
-        Object::read_part(input, span, None)
+        let name = input.path().display().to_string();
+        Object::read_part(input, span, None, name)
     }
 
-    /// Reads an object that is a part of an input, under the name of an archive's member.
+    /// Reads an object that is a part of an input, such as an archive's member of this name.
     ///
     /// # Errors
     /// As [`read`](Object::read); also if `span` is not within the input.
-    pub fn read_part(input: Arc<Input>, span: Span, member: Option<&str>) -> Result<Object> {
+    pub fn read_part(
+        input: Arc<Input>,
+        span: Span,
+        member: Option<&str>,
+        display_name: String,
+    ) -> Result<Object> {
         let mut object = Object {
             input: input.clone(),
             span,
             member: member.map(Into::into),
+            display_name: display_name.into(),
             types: Vec::new(),
             imported_functions: Vec::new(),
             imported_globals: Vec::new(),
@@ -87,7 +93,7 @@ impl Object {
         };
         match result {
             Ok(()) => Ok(object),
-            Err(error) => Err(error.with_path(display_name(&input, member))),
+            Err(error) => Err(error.with_path(object.display_name())),
         }
     }
 }

@@ -185,6 +185,7 @@ pub struct Object {
     pub(super) input: Arc<Input>,
     pub(super) span: Span,
     pub(super) member: Option<Box<str>>,
+    pub(super) display_name: Box<str>,
     /// The type section. All types are function types.
     pub types: Vec<FunctionType>,
     /// Imported functions.
@@ -250,8 +251,8 @@ impl Object {
     }
 
     /// What messages call it: `foo.o`, or `libfoo.a(bar.o)`.
-    pub fn display_name(&self) -> String {
-        display_name(&self.input, self.member.as_deref())
+    pub fn display_name(&self) -> &str {
+        &self.display_name
     }
 
     /// The bytes of a span.
@@ -397,13 +398,6 @@ impl Object {
             .custom_sections
             .binary_search_by_key(&section, |custom| custom.section);
         place.ok().map(|index| &self.custom_sections[index])
-    }
-}
-
-pub(super) fn display_name(input: &Input, member: Option<&str>) -> String {
-    match member {
-        Some(member) => format!("{}({member})", input.path().display()),
-        None => input.path().display().to_string(),
     }
 }
 

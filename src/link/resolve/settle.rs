@@ -193,6 +193,14 @@ impl Resolver<'_> {
             };
             let real = refer("__real_");
             let wrap = refer("__wrap_");
+            // Whoever calls it will call the wrapper, which must have the same type, imported or not.
+            let ty = self.table.get(id).ty;
+            for other in [real, wrap] {
+                let other = self.table.get_mut(other);
+                if other.is_undefined() && other.ty == SymbolType::None {
+                    other.ty = ty;
+                }
+            }
             self.table.get_mut(id).used_in_object = true;
             self.table.get_mut(real).used_in_object = false;
             wrapped.push(Wrapped {
@@ -345,31 +353,33 @@ impl Resolver<'_> {
     }
 
     fn add_optional(&mut self) {
+        let all = self.options.export_all;
         for (name, synthetic) in OPTIONAL_DATA {
-            self.add_optional_data(name, synthetic);
+            self.add_optional_data(name, synthetic, all);
         }
-        self.add_optional_data("__wasm_first_page_end", Synthetic::FirstPageEnd);
+        // Not exported with everything else: it came later, and hosts of old would not know it.
+        self.add_optional_data("__wasm_first_page_end", Synthetic::FirstPageEnd, false);
         // Programs for one thread may contain thread-local data: then there is one copy, which never moves.
-        if !self.options.shared_memory && self.is_wanted("__tls_base") {
+        if !self.options.shared_memory && self.is_wanted("__tls_base", false) {
             self.add_global("__tls_base", false, Synthetic::TlsBase);
         }
     }
 
-    fn add_optional_data(&mut self, name: &str, synthetic: Synthetic) {
-        if self.is_wanted(name) {
+    fn add_optional_data(&mut self, name: &str, synthetic: Synthetic, all: bool) {
+        if self.is_wanted(name, all) {
             let name = self.units.names.add_text(name);
             self.table
                 .add_synthetic(name, SymbolKind::Data, SymbolType::None, synthetic);
         }
     }
 
-    fn is_wanted(&self, name: &str) -> bool {
+    fn is_wanted(&self, name: &str, all: bool) -> bool {
         match self.own(name) {
             Some(id) => !self.table.get(id).is_defined(),
             None => {
                 let options = self.options;
                 let mut exports = options.exports.iter().chain(&options.exports_if_defined);
-                options.export_all || exports.any(|export| export == name)
+                all || exports.any(|export| export == name)
             }
         }
     }
