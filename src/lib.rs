@@ -43,7 +43,9 @@ pub mod engine;
 pub mod error;
 pub mod inspect;
 mod layout;
+pub mod link;
 pub mod module;
+pub mod object;
 #[allow(unsafe_code)]
 pub mod output;
 pub mod patch;

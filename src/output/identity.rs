@@ -21,7 +21,7 @@ pub struct Identity {
 impl Identity {
     // The widths of these fields differ between platforms.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    pub(super) fn of_stat(stat: &Stat) -> Identity {
+    pub(crate) fn of_stat(stat: &Stat) -> Identity {
         Identity {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
@@ -30,7 +30,7 @@ impl Identity {
         }
     }
 
-    pub(super) fn of_file(file: &File) -> io::Result<Identity> {
+    pub(crate) fn of_file(file: &File) -> io::Result<Identity> {
         Ok(Identity::of_stat(&rustix::fs::fstat(file)?))
     }
 

@@ -1,0 +1,84 @@
+//! What a link has to say: errors and warnings, with names as people wrote them.
+
+use crate::error::Error;
+
+/// Errors and warnings of a link, in the order in which they were found.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    /// What makes the link fail.
+    pub errors: Vec<Error>,
+    /// What does not.
+    pub warnings: Vec<Error>,
+}
+
+impl Diagnostics {
+    /// Notes an error.
+    pub fn error(&mut self, error: Error) {
+        self.errors.push(error);
+    }
+
+    /// Notes a warning.
+    pub fn warn(&mut self, warning: Error) {
+        self.warnings.push(warning);
+    }
+
+    /// Appends what others have to say.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.errors.extend(other.errors);
+        self.warnings.extend(other.warnings);
+    }
+}
+
+/// A symbol's name as it was in the source, if it is a mangled one of C++ or Rust.
+pub fn demangle(name: &str) -> Option<String> {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return Some(format!("{rust:#}"));
+    }
+    // Hostile names can be made to expand without end.
+    if !name.starts_with("_Z") || name.len() > 10_000 {
+        return None;
+    }
+    let options = cpp_demangle::DemangleOptions::new();
+    let parse = cpp_demangle::ParseOptions::default().recursion_limit(256);
+    let symbol = cpp_demangle::Symbol::new_with_options(name.as_bytes(), &parse).ok()?;
+    symbol
+        .demangle_with_options(&options)
+        .ok()
+        .filter(|text| text.len() < 100_000)
+}
+
+/// A name for messages and the name section: demangled unless the command line says otherwise.
+pub fn shown(name: &str, demangled: bool) -> String {
+    // Compilers rename a `main` with arguments, because callers' and callee's signatures must be the same.
+    if name == "__main_argc_argv" {
+        return "main".to_owned();
+    }
+    demangled
+        .then(|| demangle(name))
+        .flatten()
+        .unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_several_languages() {
+        for (name, expected) in [
+            ("_ZN3foo3barEi", "foo::bar(int)"),
+            (
+                "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
+                "core::fmt::Formatter::pad",
+            ),
+            ("_RNvC6mycrate3foo", "mycrate::foo"),
+            ("__main_argc_argv", "main"),
+            ("plain", "plain"),
+            ("_Z", "_Z"),
+        ] {
+            assert_eq!(shown(name, true), expected);
+        }
+        assert_eq!(shown("_ZN3foo3barEi", false), "_ZN3foo3barEi");
+        assert_eq!(shown("__main_argc_argv", false), "main");
+    }
+}

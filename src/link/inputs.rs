@@ -1,0 +1,303 @@
+//! Finding the files of a command line, opening them on all cores, and telling them apart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::link::options::{InputArgument, LinkOptions, symbol_list};
+use crate::object::{Access, Archive, FileKind, Input, Object};
+
+/// A file of the command line.
+#[derive(Debug)]
+pub enum InputFile {
+    /// An object.
+    Object {
+        /// The object.
+        object: Arc<Object>,
+        /// Whether it is linked only if it defines what is needed (`--start-lib`).
+        lazy: bool,
+    },
+    /// An archive.
+    Archive(ArchiveFile),
+    /// A list of symbols that somebody else will provide.
+    Stubs(StubLibrary),
+}
+
+/// An archive of the command line.
+#[derive(Debug)]
+pub struct ArchiveFile {
+    /// The archive.
+    pub archive: Archive,
+    /// Members that had to be read at once: all of them, because the whole archive is linked or it has no index.
+    pub members: Vec<Arc<Object>>,
+    /// Whether all members are linked.
+    pub whole: bool,
+}
+
+/// Symbols that somebody else will provide, and what these need to be exported for it.
+#[derive(Debug)]
+pub struct StubLibrary {
+    /// The file.
+    pub input: Arc<Input>,
+    /// Each symbol with its needs.
+    pub symbols: StubSymbols,
+}
+
+/// Symbols with what each of them needs.
+pub type StubSymbols = Vec<(String, Vec<String>)>;
+
+/// The files of a command line.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files, in the order of the command line.
+    pub files: Vec<InputFile>,
+    /// Symbols that may be undefined: they become imports.
+    pub allowed_undefined: Vec<String>,
+    /// What was noticed on the way.
+    pub warnings: Vec<Error>,
+    /// How members are opened later.
+    access: Option<Access>,
+}
+
+/// A file to open.
+struct Wanted {
+    path: PathBuf,
+    lazy: bool,
+    whole: bool,
+}
+
+impl Inputs {
+    /// Finds and opens the files of a command line.
+    ///
+    /// # Errors
+    /// All that went wrong, in the order of the command line.
+    pub fn open(options: &LinkOptions, access: Access) -> Result<Inputs, Vec<Error>> {
+        let wanted = find_all(options)?;
+        let opened: Vec<Result<Opened>> = wanted
+            .par_iter()
+            .map(|wanted| open_file(wanted, access))
+            .collect();
+        let mut inputs = Inputs {
+            access: Some(access),
+            ..Inputs::default()
+        };
+        let mut errors = Vec::new();
+        for file in opened {
+            match file {
+                Ok((file, imports, warnings)) => {
+                    inputs.files.push(file);
+                    inputs.allowed_undefined.extend(imports);
+                    inputs.warnings.extend(warnings);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if let Some(path) = &options.allow_undefined_file {
+            match symbol_list(path) {
+                Ok(symbols) => inputs.allowed_undefined.extend(symbols),
+                Err(error) => errors.push(error),
+            }
+        }
+        match errors.is_empty() {
+            true => Ok(inputs),
+            false => Err(errors),
+        }
+    }
+
+    /// Objects that are there already, all of them linked: for tests, and for a compiler that keeps them in memory.
+    pub fn of_objects(objects: impl IntoIterator<Item = Arc<Object>>) -> Inputs {
+        let files = objects.into_iter().map(|object| InputFile::Object {
+            object,
+            lazy: false,
+        });
+        Inputs {
+            files: files.collect(),
+            ..Inputs::default()
+        }
+    }
+
+    /// How members of archives are opened.
+    pub(super) fn access(&self) -> Access {
+        self.access.unwrap_or(Access::Map)
+    }
+
+    /// Every input that was opened, but for members of thin archives.
+    pub fn inputs(&self) -> impl Iterator<Item = &Arc<Input>> {
+        self.files.iter().map(|file| match file {
+            InputFile::Object { object, .. } => object.input(),
+            InputFile::Archive(file) => file.archive.input(),
+            InputFile::Stubs(stubs) => &stubs.input,
+        })
+    }
+}
+
+/// The files that the arguments name, libraries looked up.
+fn find_all(options: &LinkOptions) -> Result<Vec<Wanted>, Vec<Error>> {
+    let mut wanted = Vec::new();
+    let mut errors = Vec::new();
+    let (mut whole, mut lazy, mut shared) = (false, false, false);
+    for argument in &options.inputs {
+        let path = match argument {
+            InputArgument::File(path) => path.clone(),
+            InputArgument::Library(name) => match find_library(options, name, shared) {
+                Ok(path) => path,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            },
+            InputArgument::WholeArchive(on) => {
+                whole = *on;
+                continue;
+            }
+            InputArgument::StartLib | InputArgument::EndLib => {
+                let start = *argument == InputArgument::StartLib;
+                if lazy == start {
+                    let text = match start {
+                        true => "--start-lib within --start-lib",
+                        false => "--end-lib without --start-lib",
+                    };
+                    errors.push(Error::bad_input(text));
+                }
+                lazy = start;
+                continue;
+            }
+            InputArgument::SharedLibraries(on) => {
+                shared = *on;
+                continue;
+            }
+        };
+        wanted.push(Wanted { path, lazy, whole });
+    }
+    match errors.is_empty() {
+        true => Ok(wanted),
+        false => Err(errors),
+    }
+}
+
+fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
+    let files = match name.strip_prefix(':') {
+        Some(file) => vec![file.to_owned()],
+        None if shared => vec![format!("lib{name}.so"), format!("lib{name}.a")],
+        None => vec![format!("lib{name}.a")],
+    };
+    for folder in &options.search_paths {
+        for file in &files {
+            let path = folder.join(file);
+            if path.exists() {
+                return Ok(path);
+            }
+        }
+    }
+    let folders: Vec<String> = options
+        .search_paths
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    let hint = match folders.is_empty() {
+        true => "name folders to look in with -L".to_owned(),
+        false => format!("looked in {}", folders.join(", ")),
+    };
+    Err(Error::bad_input(format!("cannot find library -l{name}")).with_hint(hint))
+}
+
+/// A file, symbols that it allows to be undefined, and what was noticed.
+type Opened = (InputFile, Vec<String>, Vec<Error>);
+
+fn open_file(wanted: &Wanted, access: Access) -> Result<Opened> {
+    let input = Input::open(&wanted.path, access)?;
+    match FileKind::of(input.bytes()) {
+        FileKind::Archive | FileKind::ThinArchive => open_archive(input, wanted, access),
+        FileKind::Stub => {
+            let symbols = stub_symbols(&input)?;
+            Ok((
+                InputFile::Stubs(StubLibrary { input, symbols }),
+                Vec::new(),
+                Vec::new(),
+            ))
+        }
+        // What is neither is refused by the reader, which says what it is.
+        _ => {
+            let object = Arc::new(Object::read(input)?);
+            let lazy = wanted.lazy;
+            Ok((InputFile::Object { object, lazy }, Vec::new(), Vec::new()))
+        }
+    }
+}
+
+fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Opened> {
+    // A file of the same name beside it lists what its members need from the host.
+    let list = input.path().with_extension("imports");
+    let imports = match list.exists() {
+        true => symbol_list(&list)?,
+        false => Vec::new(),
+    };
+    let archive = Archive::open(input)?;
+    let mut warnings = Vec::new();
+    let mut members = Vec::new();
+    if wanted.whole || !archive.has_index() {
+        let all = archive.members(access)?;
+        let read: Result<Vec<Option<Object>>> = all
+            .par_iter()
+            .map(|member| match FileKind::of(member.bytes()) {
+                FileKind::Unknown if !wanted.whole => Ok(None),
+                _ => member.read().map(Some),
+            })
+            .collect();
+        for (object, member) in read?.into_iter().zip(&all) {
+            match object {
+                Some(object) => members.push(Arc::new(object)),
+                None => warnings.push(
+                    Error::bad_input(format!("member {} is no object", member.name))
+                        .with_path(archive.input().path()),
+                ),
+            }
+        }
+        if !wanted.whole && !members.is_empty() {
+            warnings.push(
+                Error::bad_input("an archive without an index: all its members must be read")
+                    .with_path(archive.input().path())
+                    .with_hint("add one with llvm-ranlib"),
+            );
+        }
+    }
+    let file = ArchiveFile {
+        archive,
+        members,
+        whole: wanted.whole,
+    };
+    Ok((InputFile::Archive(file), imports, warnings))
+}
+
+fn stub_symbols(input: &Input) -> Result<StubSymbols> {
+    let text = std::str::from_utf8(input.bytes())
+        .map_err(|_| Error::bad_input("a stub library is not UTF-8").with_path(input.path()))?;
+    let symbols = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (symbol, needs) = line.split_once(':').unwrap_or((line, ""));
+            let needs = needs
+                .split(',')
+                .map(str::trim)
+                .filter(|need| !need.is_empty());
+            (symbol.trim().to_owned(), needs.map(str::to_owned).collect())
+        });
+    Ok(symbols.collect())
+}
+
+/// Checks that none of the inputs was changed since it was opened.
+///
+/// # Errors
+/// The first, in order, that was.
+pub fn check_unchanged<'a>(inputs: impl IntoIterator<Item = &'a Arc<Input>>) -> Result<()> {
+    let inputs: Vec<&Arc<Input>> = inputs.into_iter().collect();
+    let results: Vec<Result<()>> = inputs
+        .par_iter()
+        .map(|input| input.check_unchanged())
+        .collect();
+    results.into_iter().collect()
+}

@@ -1,0 +1,32 @@
+//! Linking: objects and archives in, declarations out, by the rules of wasm-ld.
+//!
+//! In the order in which a link goes through them: [`options`] (the command line), [`inputs`] (finding and opening
+//! files), [`resolve`] (which definition each symbol means, and which archive members that takes), [`live`] (what can
+//! be reached), [`order`] (where things stand). Each is a function from plain tables to plain tables.
+//!
+//! What differs from wasm-ld, on purpose:
+//! - an archive is opened by its index; wasm-ld reads the symbols of every member,
+//! - undefined symbols are reported once each, with what refers to them,
+//! - all mismatched signatures are reported, not only the first.
+
+pub mod arguments;
+pub mod diagnostics;
+pub mod inputs;
+pub mod live;
+pub mod names;
+mod option_table;
+pub mod options;
+pub mod order;
+pub mod resolve;
+pub mod signatures;
+pub mod spelling;
+pub mod symbols;
+pub mod undefined;
+mod units;
+
+pub use diagnostics::Diagnostics;
+pub use inputs::Inputs;
+pub use live::Live;
+pub use options::LinkOptions;
+pub use resolve::{Resolution, resolve};
+pub use units::{LinkedObject, SymbolRef};

@@ -1,0 +1,537 @@
+//! Resolution: which definition each symbol of each object means, and which members of archives that takes.
+//!
+//! The rules, and the order in which they are applied, are wasm-ld's: files in the order of the command line, an
+//! object's symbols in the order of its table, and a member that is needed at once when it is needed, before whatever
+//! comes next. Objects are numbered in the order in which they are done with, which is the order of their contents in
+//! the output.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+use crate::error::Error;
+use crate::link::diagnostics::{Diagnostics, shown};
+use crate::link::inputs::{InputFile, Inputs};
+use crate::link::names::{NameId, NameMap, Names};
+use crate::link::options::{DefinedValue, LinkOptions};
+use crate::link::signatures::Signatures;
+use crate::link::symbols::{
+    Context, Definition, ImportAs, Incoming, LazyId, ObjectId, SymbolId, SymbolTable, SymbolType,
+    Synthetic, Trap,
+};
+use crate::link::units::{LinkedObject, Step, SymbolRef, Units};
+use crate::object::ids::SymbolIndex;
+use crate::object::{GlobalType, Input, Object, SymbolFlags, SymbolKind};
+
+/// Why an archive's member was linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extraction {
+    /// The object, or the option, that needed it.
+    pub reference: String,
+    /// The member.
+    pub file: String,
+    /// What it defines that was needed.
+    pub symbol: String,
+}
+
+/// What resolution found. Objects' own tables say what the symbols stand for.
+#[derive(Debug)]
+pub struct Resolution {
+    /// The objects of the program, in the order of their contents.
+    pub objects: Vec<LinkedObject>,
+    /// The symbols that objects share.
+    pub table: SymbolTable,
+    /// All names.
+    pub names: Names,
+    /// All function types.
+    pub signatures: Signatures,
+    /// Whether memory is indexed with 64 bits.
+    pub is_64: bool,
+    /// Functions that the linker makes, in their order.
+    pub synthetic_functions: Vec<SymbolId>,
+    /// Globals that the linker makes, in their order.
+    pub synthetic_globals: Vec<SymbolId>,
+    /// The function that the program starts with.
+    pub entry: Option<SymbolId>,
+    /// The function that calls the init functions.
+    pub call_ctors: SymbolId,
+    /// The library's function that runs at the end of a command.
+    pub call_dtors: Option<SymbolId>,
+    /// The stack pointer.
+    pub stack_pointer: SymbolId,
+    /// Whether an object uses the function table without saying where.
+    pub legacy_table: bool,
+    /// Names that may be undefined: they become imports.
+    pub allowed_undefined: NameMap<bool>,
+    /// The objects in the order in which they were taken up.
+    pub trace: Vec<ObjectId>,
+    /// Why members were linked.
+    pub extractions: Vec<Extraction>,
+    /// What `--trace-symbol` asks for.
+    pub symbol_trace: Vec<String>,
+    /// What is to be said.
+    pub diagnostics: Diagnostics,
+    /// Every file that was opened.
+    pub inputs: Vec<Arc<Input>>,
+}
+
+impl Resolution {
+    /// An object.
+    pub fn object(&self, id: ObjectId) -> &LinkedObject {
+        &self.objects[id.index()]
+    }
+
+    /// All objects with their numbers.
+    pub fn each_object(&self) -> impl Iterator<Item = (ObjectId, &LinkedObject)> {
+        let objects = self.objects.iter().enumerate();
+        objects.map(|(index, object)| (ObjectId(index as u32), object))
+    }
+
+    /// The symbol of a name.
+    pub fn find(&self, name: &str) -> Option<SymbolId> {
+        self.table.find(self.names.find(name)?)
+    }
+
+    /// A symbol's name.
+    pub fn name(&self, id: SymbolId) -> &str {
+        self.names.text(self.table.get(id).name)
+    }
+
+    /// What the name section calls a symbol: traps are called after what they stand in for.
+    pub fn debug_name(&self, id: SymbolId, demangled: bool) -> String {
+        let symbol = self.table.get(id);
+        let name = shown(self.names.text(symbol.name), demangled);
+        match symbol.definition {
+            Definition::Trap(Trap::UndefinedWeak) => format!("undefined_weak:{name}"),
+            Definition::Trap(Trap::SignatureMismatch) => format!("signature_mismatch:{name}"),
+            Definition::Trap(Trap::Undefined) => "undefined_stub".to_owned(),
+            _ => name,
+        }
+    }
+
+    /// Checks that no input was changed since it was opened.
+    ///
+    /// # Errors
+    /// If one was.
+    pub fn check_inputs(&self) -> crate::Result<()> {
+        crate::link::inputs::check_unchanged(&self.inputs)
+    }
+}
+
+/// Resolves the symbols of a command line's files. What it says is in the result's diagnostics; with errors there, the
+/// rest of the result is of no use.
+pub fn resolve(inputs: Inputs, options: &LinkOptions) -> Resolution {
+    let (units, steps) = Units::load(inputs);
+    let mut resolver = Resolver::new(units, options);
+    resolver.run(steps);
+    resolver.finish()
+}
+
+/// Where resolution stands in a file that it has not finished.
+enum Frame {
+    /// At a symbol of an object.
+    Object { unit: ObjectId, at: usize },
+    /// At an entry of a list of lazy definitions.
+    Lazy {
+        entries: Vec<(NameId, LazyId)>,
+        at: usize,
+    },
+}
+
+struct Resolver<'a> {
+    options: &'a LinkOptions,
+    units: Units,
+    table: SymbolTable,
+    /// COMDAT groups that an object has provided.
+    comdats: NameMap<bool>,
+    /// What is being worked on, innermost last.
+    frames: Vec<Frame>,
+    /// The objects that are done with.
+    done: Vec<ObjectId>,
+    trace: Vec<ObjectId>,
+    extractions: Vec<Extraction>,
+    traced: HashSet<NameId>,
+    symbol_trace: Vec<String>,
+    synthetic_functions: Vec<SymbolId>,
+    synthetic_globals: Vec<SymbolId>,
+    env: NameId,
+    is_64: bool,
+    legacy_table: bool,
+    allowed_undefined: NameMap<bool>,
+}
+
+/// Runs `f` with the table and what its messages need.
+macro_rules! with_context {
+    ($resolver:ident, |$table:ident, $cx:ident| $body:expr) => {{
+        let units = &$resolver.units.units;
+        let display = |object: Option<ObjectId>| match object {
+            Some(object) => units[object.index()].object.display_name().to_owned(),
+            None => "<internal>".to_owned(),
+        };
+        let $cx = Context {
+            names: &$resolver.units.names,
+            signatures: &$resolver.units.signatures,
+            display: &display,
+            demangle: $resolver.options.demangle,
+            allow_multiple_definition: $resolver.options.allow_multiple_definition,
+        };
+        let $table = &mut $resolver.table;
+        $body
+    }};
+}
+
+mod settle;
+
+impl<'a> Resolver<'a> {
+    fn new(mut units: Units, options: &'a LinkOptions) -> Resolver<'a> {
+        let env = units.names.add_text("env");
+        let traced = options.trace_symbols.iter();
+        let traced = traced.map(|name| units.names.add_text(name)).collect();
+        let first = units.units.first();
+        let is_64 = options
+            .is_64
+            .unwrap_or_else(|| first.is_some_and(|unit| unit.object.is_64()));
+        Resolver {
+            options,
+            units,
+            table: SymbolTable::default(),
+            comdats: NameMap::new(false),
+            frames: Vec::new(),
+            done: Vec::new(),
+            trace: Vec::new(),
+            extractions: Vec::new(),
+            traced,
+            symbol_trace: Vec::new(),
+            synthetic_functions: Vec::new(),
+            synthetic_globals: Vec::new(),
+            env,
+            is_64,
+            legacy_table: false,
+            allowed_undefined: NameMap::new(false),
+        }
+    }
+
+    fn error(&mut self, error: Error) {
+        self.table.diagnostics.error(error);
+    }
+
+    fn run(&mut self, steps: Vec<Step>) {
+        self.add_own_symbols();
+        for warning in std::mem::take(&mut self.units.inputs_mut().warnings) {
+            self.table.diagnostics.warn(warning);
+        }
+        let mut wanted: Vec<&str> = vec!["__wasm_call_dtors"];
+        wanted.extend(self.options.entry.name());
+        let lists = [
+            &self.options.undefined,
+            &self.options.exports,
+            &self.options.exports_if_defined,
+        ];
+        wanted.extend(lists.into_iter().flatten().map(String::as_str));
+        let wanted: Vec<NameId> = wanted
+            .into_iter()
+            .filter_map(|name| self.units.names.find(name))
+            .collect();
+        self.units.read_ahead(&steps, &wanted);
+        for step in steps {
+            match step {
+                Step::Eager(units) => {
+                    for unit in units {
+                        self.take_up(unit);
+                        self.work();
+                    }
+                }
+                Step::Lazy(entries) => {
+                    self.frames.push(Frame::Lazy { entries, at: 0 });
+                    self.work();
+                }
+            }
+        }
+    }
+
+    /// Works until nothing is left unfinished.
+    fn work(&mut self) {
+        while let Some(frame) = self.frames.pop() {
+            match frame {
+                Frame::Object { unit, at } => self.work_on_object(unit, at),
+                Frame::Lazy { entries, at } => self.work_on_lazy(entries, at),
+            }
+        }
+    }
+
+    fn work_on_lazy(&mut self, entries: Vec<(NameId, LazyId)>, mut at: usize) {
+        while let Some(&(name, lazy)) = entries.get(at) {
+            at += 1;
+            if self.units.lazies[lazy.0 as usize].extracted {
+                continue;
+            }
+            if !self.traced.is_empty() && self.traced.contains(&name) {
+                let line = format!("{}: lazy definition of ", self.units.lazy_name(lazy));
+                self.symbol_trace.push(line + self.units.names.text(name));
+            }
+            if self.table.add_lazy(name, lazy) {
+                let reference = self.table.find(name).map(|id| self.table.get(id).object);
+                self.frames.push(Frame::Lazy { entries, at });
+                self.extract(lazy, name, reference.flatten().ok_or("<internal>"));
+                return;
+            }
+        }
+    }
+
+    /// Makes a lazy file a part of the program.
+    fn extract(&mut self, lazy: LazyId, name: NameId, reference: Result<ObjectId, &str>) {
+        let file = &mut self.units.lazies[lazy.0 as usize];
+        if std::mem::replace(&mut file.extracted, true) {
+            return;
+        }
+        match self.units.extract(lazy) {
+            Ok(unit) => {
+                if self.options.why_extract.is_some() {
+                    let symbol = self.units.names.text(name);
+                    self.extractions.push(Extraction {
+                        reference: match reference {
+                            Ok(object) => {
+                                let object = &self.units.units[object.index()].object;
+                                object.display_name().to_owned()
+                            }
+                            Err(option) => option.to_owned(),
+                        },
+                        file: self.units.units[unit.index()]
+                            .object
+                            .display_name()
+                            .to_owned(),
+                        symbol: shown(symbol, self.options.demangle),
+                    });
+                }
+                self.take_up(unit);
+            }
+            Err(error) => self.error(error),
+        }
+    }
+
+    /// Begins with an object: its COMDAT groups are its own unless another one has them already.
+    fn take_up(&mut self, unit: ObjectId) {
+        self.trace.push(unit);
+        let LinkedObject {
+            object,
+            names,
+            kept_comdats,
+            refs,
+            ..
+        } = &mut self.units.units[unit.index()];
+        refs.reserve_exact(object.symbols.len());
+        for name in &names[object.symbols.len()..] {
+            kept_comdats.push(!self.comdats.get(*name));
+            self.comdats.set(*name, true);
+        }
+        if object.is_64() != self.is_64 {
+            let (is, wanted) = match self.is_64 {
+                true => ("32", "64"),
+                false => ("64", "32"),
+            };
+            let text = format!("an object for {is}-bit memory in a link for {wanted}-bit memory");
+            let error = Error::bad_input(text)
+                .with_path(object.display_name())
+                .with_hint("compile all objects for the same target, and link with its -m");
+            self.error(error);
+        }
+        self.frames.push(Frame::Object { unit, at: 0 });
+    }
+
+    fn work_on_object(&mut self, unit: ObjectId, at: usize) {
+        let object = self.units.units[unit.index()].object.clone();
+        for index in at..object.symbols.len() {
+            let (symbol, lazy) = self.add_symbol(unit, &object, SymbolIndex(index as u32));
+            self.units.units[unit.index()].refs.push(symbol);
+            if let Some((name, lazy)) = lazy {
+                // What the symbol means is known: by and by, the member's definition.
+                self.frames.push(Frame::Object {
+                    unit,
+                    at: index + 1,
+                });
+                self.extract(lazy, name, Ok(unit));
+                return;
+            }
+        }
+        self.add_legacy_table(unit, &object);
+        self.done.push(unit);
+    }
+
+    /// What one symbol of an object means; and the file that must be linked for it.
+    fn add_symbol(
+        &mut self,
+        unit: ObjectId,
+        object: &Object,
+        index: SymbolIndex,
+    ) -> (SymbolRef, Option<(NameId, LazyId)>) {
+        let symbol = &object.symbols[index.index()];
+        if symbol.kind == SymbolKind::Section {
+            return (SymbolRef::OWN, None);
+        }
+        let linked = &self.units.units[unit.index()];
+        let name = linked.names[index.index()];
+        let ty = self.type_of(linked, object, symbol);
+        let mut new = Incoming {
+            name,
+            kind: symbol.kind,
+            flags: symbol.flags,
+            ty,
+            object: Some(unit),
+        };
+        if !symbol.is_undefined() {
+            if symbol.is_local() {
+                return (SymbolRef::OWN, None);
+            }
+            if !linked.is_discarded(symbol) {
+                if let Some(segment) = symbol.segment()
+                    && is_thread_local(object, segment.index())
+                {
+                    new.flags = new.flags.with(SymbolFlags::TLS);
+                }
+                self.trace_symbol(&new, "definition");
+                let definition = Definition::Object {
+                    object: unit,
+                    symbol: index,
+                };
+                let id = with_context!(self, |table, cx| table.add_defined(&new, definition, &cx));
+                return (SymbolRef::global(id), None);
+            }
+        }
+        let was_undefined = symbol.is_undefined();
+        new.flags = new.flags.with(SymbolFlags::UNDEFINED);
+        let import = match was_undefined && symbol.kind != SymbolKind::Data {
+            true => self.import_of(object, index),
+            false => ImportAs::UNSAID,
+        };
+        if symbol.is_local() {
+            let text = object.str(symbol.name);
+            new.name = self.units.names.add_text(text);
+            let id = self.table.add_undefined_local(&new, import);
+            return (SymbolRef::global(id), None);
+        }
+        self.trace_symbol(&new, "reference");
+        let called = symbol.called_directly;
+        let (id, lazy) = with_context!(self, |table, cx| table
+            .add_undefined(&new, import, called, &cx));
+        (SymbolRef::global(id), lazy.map(|lazy| (name, lazy)))
+    }
+
+    fn trace_symbol(&mut self, new: &Incoming, what: &str) {
+        if !self.traced.is_empty()
+            && self.traced.contains(&new.name)
+            && let Some(object) = new.object
+        {
+            let file = self.units.units[object.index()].object.display_name();
+            let word = if what == "definition" { "of" } else { "to" };
+            let name = self.units.names.text(new.name);
+            self.symbol_trace
+                .push(format!("{file}: {what} {word} {name}"));
+        }
+    }
+
+    fn type_of(
+        &self,
+        linked: &LinkedObject,
+        object: &Object,
+        symbol: &crate::object::Symbol,
+    ) -> SymbolType {
+        match symbol.kind {
+            SymbolKind::Function => match symbol.function() {
+                Some(function) => {
+                    SymbolType::Signature(linked.signatures[object.function_type(function).index()])
+                }
+                None => SymbolType::None,
+            },
+            SymbolKind::Global => symbol.global().map_or(SymbolType::None, |id| {
+                SymbolType::Global(object.global_type(id))
+            }),
+            SymbolKind::Table => symbol.table().map_or(SymbolType::None, |id| {
+                SymbolType::Table(object.table_type(id).element)
+            }),
+            SymbolKind::Tag => symbol.tag().map_or(SymbolType::None, |id| {
+                SymbolType::Signature(linked.signatures[object.tag_type(id).index()])
+            }),
+            SymbolKind::Data | SymbolKind::Section => SymbolType::None,
+        }
+    }
+
+    /// How an object wants an undefined symbol to be imported.
+    fn import_of(&mut self, object: &Object, index: SymbolIndex) -> ImportAs {
+        let Some((module, name)) = object.import_of(index) else {
+            return ImportAs::UNSAID;
+        };
+        let symbol = &object.symbols[index.index()];
+        let module = match object.bytes(module) == b"env" {
+            true => self.env,
+            false => self.units.names.add_text(object.str(module)),
+        };
+        let name = match symbol.flags.has(SymbolFlags::EXPLICIT_NAME) {
+            true => self.units.names.add_text(object.str(name)),
+            false => NameId::NONE,
+        };
+        ImportAs { module, name }
+    }
+
+    /// Objects of the first version of WebAssembly have no symbol for the one table that they import: gives them one.
+    fn add_legacy_table(&mut self, unit: ObjectId, object: &Object) {
+        let tables = object.imported_tables.len() + object.tables.len();
+        let symbols = object.symbols.iter();
+        let symbols = symbols
+            .filter(|symbol| symbol.kind == SymbolKind::Table)
+            .count();
+        if tables == symbols {
+            return;
+        }
+        let text = match &object.imported_tables[..] {
+            _ if symbols != 0 => format!("{tables} tables, but symbols for {symbols} of them"),
+            _ if !object.tables.is_empty() => "a table is defined without a symbol".to_owned(),
+            [table]
+                if object.bytes(table.name) == FUNCTION_TABLE.as_bytes()
+                    && table.ty.element == 0x70 =>
+            {
+                self.legacy_table = true;
+                let new = Incoming {
+                    name: self.units.names.add_text(FUNCTION_TABLE),
+                    kind: SymbolKind::Table,
+                    flags: SymbolFlags::UNDEFINED.with(SymbolFlags::NO_STRIP),
+                    ty: SymbolType::Table(table.ty.element),
+                    object: Some(unit),
+                };
+                let import = ImportAs {
+                    module: self.env,
+                    name: NameId::NONE,
+                };
+                with_context!(self, |table, cx| table
+                    .add_undefined(&new, import, false, &cx));
+                return;
+            }
+            _ => "a table is imported without a symbol".to_owned(),
+        };
+        self.error(Error::bad_input(text).with_path(object.display_name()));
+    }
+
+    /// Looks a symbol up as if something referred to it; links the file that defines it.
+    fn look_up(&mut self, name: &str, option: &str) -> Option<SymbolId> {
+        let name = self.units.names.find(name)?;
+        let id = self.table.find(name)?;
+        let symbol = self.table.get_mut(id);
+        symbol.used_in_object = true;
+        if let Definition::Lazy(lazy) = symbol.definition {
+            self.extract(lazy, name, Err(option));
+            self.work();
+        }
+        self.table.find(name)
+    }
+}
+
+/// The name of the table that functions' addresses are places in.
+pub const FUNCTION_TABLE: &str = "__indirect_function_table";
+
+/// Whether each thread has its own copy of a segment. Objects of old compilers say so by its name only.
+pub(super) fn is_thread_local(object: &Object, segment: usize) -> bool {
+    let segment = &object.segments[segment];
+    let name = object.bytes(segment.name);
+    segment.flags.has(crate::object::SegmentFlags::TLS)
+        || name.starts_with(b".tdata")
+        || name.starts_with(b".tbss")
+}

@@ -1,0 +1,761 @@
+//! The symbols of a program, and the rules by which definitions and references meet: those of wasm-ld's symbol table.
+
+use hashbrown::HashMap;
+
+use crate::error::Error;
+use crate::link::diagnostics::{Diagnostics, shown};
+use crate::link::names::{NameId, NameMap, Names};
+use crate::link::signatures::{SignatureId, Signatures, value_type};
+use crate::object::ids::SymbolIndex;
+use crate::object::{GlobalType, SymbolFlags, SymbolKind};
+
+/// A symbol of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SymbolId(pub(super) u32);
+
+impl SymbolId {
+    /// The number as an offset into tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An object of the program, numbered in the order in which its contents stand in the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub(super) u32);
+
+impl ObjectId {
+    /// The number as an offset into tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An archive's member, or another file that is linked only if it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LazyId(pub(super) u32);
+
+/// What the linker makes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Synthetic {
+    /// A mutable global: the lowest address of the stack in use.
+    StackPointer,
+    /// A function that calls the init functions.
+    CallCtors,
+    /// A global: where the thread's storage begins. Mutable if threads share memory.
+    TlsBase,
+    TlsSize,
+    TlsAlign,
+    /// A function that sets up a thread's storage.
+    InitTls,
+    DsoHandle,
+    DataEnd,
+    StackLow,
+    StackHigh,
+    GlobalBase,
+    HeapBase,
+    HeapEnd,
+    MemoryBase,
+    TableBase,
+    FirstPageEnd,
+    /// The table that functions' addresses are places in.
+    FunctionTable,
+    /// `__start_NAME`: where the output segment NAME begins.
+    SegmentStart,
+    /// `__stop_NAME`: where the output segment NAME ends.
+    SegmentStop,
+}
+
+/// Why a function is one that traps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trap {
+    /// It is weak and nothing defines it. Its address is zero.
+    UndefinedWeak,
+    /// It is defined with another signature than its callers expect.
+    SignatureMismatch,
+    /// Nothing defines it, and that was allowed. Its address is zero.
+    Undefined,
+}
+
+/// What a symbol means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definition {
+    /// Nothing defines it. Functions, globals, tables and tags may be imports; weak data has the address zero.
+    Undefined,
+    /// A file that is linked if it is needed defines it. After resolution: it was not needed.
+    Lazy(LazyId),
+    /// An object's symbol.
+    Object {
+        /// The object.
+        object: ObjectId,
+        /// Its symbol.
+        symbol: SymbolIndex,
+    },
+    /// The linker makes it.
+    Synthetic(Synthetic),
+    /// An address given on the command line.
+    Address(u64),
+    /// A function that traps.
+    Trap(Trap),
+    /// Given on the command line, not yet looked up. Never after resolution.
+    Alias,
+}
+
+/// A symbol's type, as far as it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SymbolType {
+    /// Data; or not known.
+    None,
+    /// A function's or tag's.
+    Signature(SignatureId),
+    /// A global's.
+    Global(GlobalType),
+    /// A table's element type.
+    Table(u8),
+}
+
+impl SymbolType {
+    /// The signature, if it is one.
+    pub fn signature(self) -> Option<SignatureId> {
+        match self {
+            SymbolType::Signature(signature) => Some(signature),
+            _ => None,
+        }
+    }
+}
+
+/// A symbol that objects share.
+#[derive(Debug, Clone)]
+pub struct GlobalSymbol {
+    /// Its name.
+    pub name: NameId,
+    /// What it stands for. Means nothing while it is [lazy](Definition::Lazy).
+    pub kind: SymbolKind,
+    /// The flags of its definition; if nothing defines it, of its references taken together.
+    pub flags: SymbolFlags,
+    /// What it means.
+    pub definition: Definition,
+    /// Its type.
+    pub ty: SymbolType,
+    /// The object that defines it or, if none does, refers to it first.
+    pub object: Option<ObjectId>,
+    /// The module it is to be imported from; [`NameId::NONE`] if nobody says.
+    pub import_module: NameId,
+    /// The name it is to be imported under, if that is not its own.
+    pub import_name: NameId,
+    /// Whether an object refers to it or defines it.
+    pub used_in_object: bool,
+    /// Whether an object calls it, as an undefined function.
+    pub called_directly: bool,
+    /// Whether it is exported because the command line or a stub library says so.
+    pub force_export: bool,
+    /// Whether it is imported because a stub library says so.
+    pub force_import: bool,
+}
+
+impl GlobalSymbol {
+    fn new(name: NameId) -> GlobalSymbol {
+        GlobalSymbol {
+            name,
+            kind: SymbolKind::Function,
+            flags: SymbolFlags::default(),
+            definition: Definition::Undefined,
+            ty: SymbolType::None,
+            object: None,
+            import_module: NameId::NONE,
+            import_name: NameId::NONE,
+            used_in_object: false,
+            called_directly: false,
+            force_export: false,
+            force_import: false,
+        }
+    }
+
+    /// Whether nothing defines it.
+    pub fn is_undefined(&self) -> bool {
+        self.definition == Definition::Undefined
+    }
+
+    /// Whether a file that was not needed would define it.
+    pub fn is_lazy(&self) -> bool {
+        matches!(self.definition, Definition::Lazy(_))
+    }
+
+    /// Whether something defines it.
+    pub fn is_defined(&self) -> bool {
+        !self.is_undefined() && !self.is_lazy()
+    }
+
+    /// Whether another definition could have taken its place, or none been needed.
+    pub fn is_weak(&self) -> bool {
+        self.flags.has(SymbolFlags::WEAK)
+    }
+
+    /// Whether it is a function whose address is zero although it can be called.
+    pub fn is_stub(&self) -> bool {
+        matches!(self.definition, Definition::Trap(_))
+    }
+
+    /// The object's symbol that defines it, if one does.
+    pub fn place(&self) -> Option<(ObjectId, SymbolIndex)> {
+        match self.definition {
+            Definition::Object { object, symbol } => Some((object, symbol)),
+            _ => None,
+        }
+    }
+}
+
+/// A definition or reference that an object brings.
+pub(super) struct Incoming {
+    pub(super) name: NameId,
+    pub(super) kind: SymbolKind,
+    pub(super) flags: SymbolFlags,
+    pub(super) ty: SymbolType,
+    /// `None` for the linker itself.
+    pub(super) object: Option<ObjectId>,
+}
+
+/// How an undefined symbol is to be imported.
+#[derive(Clone, Copy)]
+pub(super) struct ImportAs {
+    pub(super) module: NameId,
+    pub(super) name: NameId,
+}
+
+impl ImportAs {
+    pub(super) const UNSAID: ImportAs = ImportAs {
+        module: NameId::NONE,
+        name: NameId::NONE,
+    };
+}
+
+/// What messages need to know beside the table.
+pub(super) struct Context<'a> {
+    pub(super) names: &'a Names,
+    pub(super) signatures: &'a Signatures,
+    /// What messages call an object.
+    pub(super) display: &'a dyn Fn(Option<ObjectId>) -> String,
+    pub(super) demangle: bool,
+    pub(super) allow_multiple_definition: bool,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// The table.
+#[derive(Debug)]
+pub struct SymbolTable {
+    pub(super) symbols: Vec<GlobalSymbol>,
+    /// The symbol of each name, in the order in which the names came up.
+    pub(super) order: Vec<SymbolId>,
+    by_name: NameMap<u32>,
+    /// Functions of one name and several signatures.
+    variants: HashMap<NameId, Vec<SymbolId>>,
+    /// Their names, in the order in which they came up.
+    mismatched: Vec<NameId>,
+    pub(super) diagnostics: Diagnostics,
+}
+
+impl Default for SymbolTable {
+    fn default() -> Self {
+        SymbolTable {
+            symbols: Vec::new(),
+            order: Vec::new(),
+            by_name: NameMap::new(NOWHERE),
+            variants: HashMap::new(),
+            mismatched: Vec::new(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+}
+
+impl SymbolTable {
+    /// All symbols; those whose name another symbol has taken over are among them.
+    pub fn symbols(&self) -> &[GlobalSymbol] {
+        &self.symbols
+    }
+
+    /// The symbols that have a name of their own, in the order in which the names came up.
+    pub fn order(&self) -> &[SymbolId] {
+        &self.order
+    }
+
+    /// The symbol of a name.
+    pub fn find(&self, name: NameId) -> Option<SymbolId> {
+        match self.by_name.get(name) {
+            NOWHERE => None,
+            place => Some(self.order[place as usize]),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, id: SymbolId) -> &mut GlobalSymbol {
+        &mut self.symbols[id.index()]
+    }
+
+    /// A symbol.
+    pub fn get(&self, id: SymbolId) -> &GlobalSymbol {
+        &self.symbols[id.index()]
+    }
+
+    fn push(&mut self, name: NameId) -> SymbolId {
+        self.symbols.push(GlobalSymbol::new(name));
+        SymbolId(self.symbols.len() as u32 - 1)
+    }
+
+    /// The symbol of a name, and whether it is new.
+    pub(super) fn insert(&mut self, name: NameId) -> (SymbolId, bool) {
+        if let Some(id) = self.find(name) {
+            return (id, false);
+        }
+        let id = self.push(name);
+        self.by_name.set(name, self.order.len() as u32);
+        self.order.push(id);
+        (id, true)
+    }
+
+    /// Lets a name mean another symbol.
+    pub(super) fn rename(&mut self, name: NameId, id: SymbolId) {
+        let place = self.by_name.get(name);
+        self.order[place as usize] = id;
+    }
+
+    /// Swaps what names mean: whoever looks up `real` finds what `name` meant, and `name` means what `wrap` does.
+    pub(super) fn wrap(&mut self, name: NameId, real: NameId, wrap: NameId) {
+        let (place, target) = (self.by_name.get(name), self.by_name.get(wrap));
+        self.by_name.set(real, place);
+        self.by_name.set(name, target);
+    }
+
+    /// Gives a symbol a definition or, undefined, another beginning. What was said of it from outside stays.
+    pub(super) fn replace(&mut self, id: SymbolId, new: &Incoming, definition: Definition) {
+        let symbol = &mut self.symbols[id.index()];
+        symbol.kind = new.kind;
+        symbol.flags = new.flags;
+        symbol.definition = definition;
+        symbol.ty = new.ty;
+        symbol.object = new.object;
+        symbol.import_module = NameId::NONE;
+        symbol.import_name = NameId::NONE;
+        symbol.called_directly = false;
+    }
+
+    /// Adds a symbol that the linker makes.
+    pub(super) fn add_synthetic(
+        &mut self,
+        name: NameId,
+        kind: SymbolKind,
+        ty: SymbolType,
+        synthetic: Synthetic,
+    ) -> SymbolId {
+        let (id, _) = self.insert(name);
+        let flags = match kind {
+            SymbolKind::Data => SymbolFlags::HIDDEN.with(SymbolFlags::ABSOLUTE),
+            _ => SymbolFlags::HIDDEN,
+        };
+        let new = Incoming {
+            name,
+            kind,
+            flags,
+            ty,
+            object: None,
+        };
+        self.replace(id, &new, Definition::Synthetic(synthetic));
+        id
+    }
+
+    /// A symbol that only its own object can refer to, and nothing defines.
+    pub(super) fn add_undefined_local(&mut self, new: &Incoming, import: ImportAs) -> SymbolId {
+        let id = self.push(new.name);
+        self.replace(id, new, Definition::Undefined);
+        let symbol = &mut self.symbols[id.index()];
+        symbol.used_in_object = true;
+        symbol.import_module = import.module;
+        symbol.import_name = import.name;
+        id
+    }
+
+    /// Adds an object's definition; returns the symbol that it belongs to, whether or not it prevails.
+    pub(super) fn add_defined(
+        &mut self,
+        new: &Incoming,
+        definition: Definition,
+        cx: &Context<'_>,
+    ) -> SymbolId {
+        let (id, is_new) = self.insert(new.name);
+        let symbol = &mut self.symbols[id.index()];
+        symbol.used_in_object = true;
+        if is_new || symbol.is_lazy() {
+            self.replace(id, new, definition);
+            return id;
+        }
+        if symbol.definition == Definition::Alias {
+            return id;
+        }
+        if !self.check_kind(id, new, cx) {
+            return id;
+        }
+        if new.kind == SymbolKind::Function {
+            let symbol = &self.symbols[id.index()];
+            let counts = !symbol.is_undefined() || symbol.called_directly;
+            if counts
+                && let (Some(old), Some(signature)) = (symbol.ty.signature(), new.ty.signature())
+                && old != signature
+            {
+                let (variant, is_new) = self.variant(id, signature);
+                if is_new || self.should_replace(id, new, cx) {
+                    self.replace(variant, new, definition);
+                }
+                self.rename(new.name, variant);
+                return variant;
+            }
+        }
+        self.check_type(id, new, cx);
+        if self.should_replace(id, new, cx) {
+            self.replace(id, new, definition);
+        }
+        id
+    }
+
+    /// Adds an object's reference. If a file must be linked for it, says which one.
+    pub(super) fn add_undefined(
+        &mut self,
+        new: &Incoming,
+        import: ImportAs,
+        called_directly: bool,
+        cx: &Context<'_>,
+    ) -> (SymbolId, Option<LazyId>) {
+        let (id, is_new) = self.insert(new.name);
+        let symbol = &mut self.symbols[id.index()];
+        symbol.used_in_object = true;
+        if is_new {
+            self.begin_undefined(id, new, import, called_directly);
+            return (id, None);
+        }
+        let is_weak = new.flags.has(SymbolFlags::WEAK);
+        match symbol.definition {
+            Definition::Lazy(lazy) => {
+                let may_wait = matches!(new.kind, SymbolKind::Function | SymbolKind::Data);
+                if !is_weak || !may_wait {
+                    return (id, Some(lazy));
+                }
+                symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
+                if new.kind == SymbolKind::Function {
+                    symbol.ty = new.ty;
+                }
+                return (id, None);
+            }
+            Definition::Alias => {
+                if symbol.ty == SymbolType::None {
+                    symbol.ty = new.ty;
+                    symbol.kind = new.kind;
+                }
+                return (id, None);
+            }
+            _ => {}
+        }
+        if new.kind == SymbolKind::Function {
+            return (
+                self.refer_to_function(id, new, import, called_directly, cx),
+                None,
+            );
+        }
+        if symbol.is_defined() {
+            if self.check_kind(id, new, cx) {
+                self.check_type(id, new, cx);
+            }
+        } else {
+            self.refer_again(id, new, import, cx);
+        }
+        (id, None)
+    }
+
+    fn begin_undefined(
+        &mut self,
+        id: SymbolId,
+        new: &Incoming,
+        import: ImportAs,
+        called_directly: bool,
+    ) {
+        self.replace(id, new, Definition::Undefined);
+        let symbol = &mut self.symbols[id.index()];
+        symbol.import_module = import.module;
+        symbol.import_name = import.name;
+        symbol.called_directly = called_directly;
+    }
+
+    /// A reference to a function that is known already.
+    fn refer_to_function(
+        &mut self,
+        id: SymbolId,
+        new: &Incoming,
+        import: ImportAs,
+        called_directly: bool,
+        cx: &Context<'_>,
+    ) -> SymbolId {
+        if !self.check_kind(id, new, cx) {
+            return id;
+        }
+        let symbol = &mut self.symbols[id.index()];
+        if symbol.ty == SymbolType::None {
+            symbol.ty = new.ty;
+        }
+        let was_undefined = symbol.is_undefined();
+        let mut meant = id;
+        if called_directly
+            && let (Some(old), Some(signature)) = (symbol.ty.signature(), new.ty.signature())
+            && old != signature
+        {
+            if was_undefined && !symbol.called_directly {
+                // So far only its address was taken: what it is called as counts more.
+                self.begin_undefined(id, new, import, called_directly);
+            } else {
+                let (variant, is_new) = self.variant(id, signature);
+                if is_new {
+                    self.begin_undefined(variant, new, import, called_directly);
+                    self.symbols[variant.index()].used_in_object = true;
+                }
+                meant = variant;
+            }
+        }
+        if was_undefined {
+            self.refer_again(id, new, import, cx);
+            self.symbols[id.index()].called_directly |= called_directly;
+        }
+        meant
+    }
+
+    /// Another reference to an undefined symbol: imports must agree, and the stronger binding counts.
+    fn refer_again(&mut self, id: SymbolId, new: &Incoming, import: ImportAs, cx: &Context<'_>) {
+        let symbol = &mut self.symbols[id.index()];
+        let mut conflict = None;
+        for (old, said, what) in [
+            (&mut symbol.import_name, import.name, "name"),
+            (&mut symbol.import_module, import.module, "module"),
+        ] {
+            if said != NameId::NONE {
+                if *old == NameId::NONE {
+                    *old = said;
+                }
+                if *old != said {
+                    conflict = Some((what, *old, said));
+                }
+            }
+        }
+        if symbol.is_weak() && !new.flags.has(SymbolFlags::WEAK) {
+            symbol.flags = symbol.flags.without(SymbolFlags::WEAK);
+        }
+        if new.flags.has(SymbolFlags::NO_STRIP) {
+            symbol.flags = symbol.flags.with(SymbolFlags::NO_STRIP);
+        }
+        if let Some((what, old, said)) = conflict {
+            let text = format!(
+                "import {what} mismatch: `{}` in {}, `{}` in {}",
+                cx.names.text(old),
+                (cx.display)(self.symbols[id.index()].object),
+                cx.names.text(said),
+                (cx.display)(new.object)
+            );
+            self.report(id, text, cx);
+        }
+    }
+
+    /// The symbol of the same name with this signature, and whether it had to be made.
+    fn variant(&mut self, id: SymbolId, signature: SignatureId) -> (SymbolId, bool) {
+        let name = self.symbols[id.index()].name;
+        let known = self.variants.entry(name).or_insert_with(|| {
+            self.mismatched.push(name);
+            vec![id]
+        });
+        let found = known
+            .iter()
+            .copied()
+            .find(|id| self.symbols[id.index()].ty == SymbolType::Signature(signature));
+        if let Some(variant) = found {
+            return (variant, false);
+        }
+        let variant = self.push(name);
+        if let Some(known) = self.variants.get_mut(&name) {
+            known.push(variant);
+        }
+        self.symbols[variant.index()].used_in_object = true;
+        (variant, true)
+    }
+
+    /// Whether a new definition takes the place of what there is.
+    fn should_replace(&mut self, id: SymbolId, new: &Incoming, cx: &Context<'_>) -> bool {
+        let symbol = &self.symbols[id.index()];
+        if !symbol.is_defined() {
+            return true;
+        }
+        if new.flags.has(SymbolFlags::WEAK) {
+            return false;
+        }
+        if symbol.is_weak() {
+            return true;
+        }
+        if cx.allow_multiple_definition {
+            return false;
+        }
+        let text = format!(
+            "duplicate symbol: defined in {} and in {}",
+            (cx.display)(symbol.object),
+            (cx.display)(new.object)
+        );
+        self.report(id, text, cx);
+        true
+    }
+
+    fn check_kind(&mut self, id: SymbolId, new: &Incoming, cx: &Context<'_>) -> bool {
+        let symbol = &self.symbols[id.index()];
+        if symbol.kind == new.kind {
+            return true;
+        }
+        let text = format!(
+            "symbol type mismatch: {} in {}, {} in {}",
+            symbol.kind.word(),
+            (cx.display)(symbol.object),
+            new.kind.word(),
+            (cx.display)(new.object)
+        );
+        self.report(id, text, cx);
+        false
+    }
+
+    /// Compares the types of globals, tables and tags.
+    fn check_type(&mut self, id: SymbolId, new: &Incoming, cx: &Context<'_>) {
+        let symbol = &self.symbols[id.index()];
+        if symbol.ty == new.ty || new.kind == SymbolKind::Function || new.kind == SymbolKind::Data {
+            return;
+        }
+        let show = |ty: SymbolType| match ty {
+            SymbolType::None => "nothing".to_owned(),
+            SymbolType::Signature(signature) => cx.signatures.text(signature),
+            SymbolType::Global(ty) => {
+                let mutable = if ty.mutable { "mutable " } else { "" };
+                format!("{mutable}{}", value_type(ty.value))
+            }
+            SymbolType::Table(element) => format!("table of {}", value_type(element)),
+        };
+        let text = format!(
+            "{} type mismatch: {} in {}, {} in {}",
+            new.kind.word(),
+            show(symbol.ty),
+            (cx.display)(symbol.object),
+            show(new.ty),
+            (cx.display)(new.object)
+        );
+        match new.kind {
+            SymbolKind::Tag => {
+                let warning = self.message(id, text, cx);
+                self.diagnostics.warn(warning);
+            }
+            _ => self.report(id, text, cx),
+        }
+    }
+
+    /// A symbol that a lazy file defines; says whether the file must be linked for it.
+    pub(super) fn add_lazy(&mut self, name: NameId, lazy: LazyId) -> bool {
+        let (id, is_new) = self.insert(name);
+        let symbol = &mut self.symbols[id.index()];
+        if is_new {
+            symbol.definition = Definition::Lazy(lazy);
+            return false;
+        }
+        if !symbol.is_undefined() {
+            return false;
+        }
+        if !symbol.is_weak() {
+            return true;
+        }
+        let ty = match symbol.kind {
+            SymbolKind::Function => symbol.ty,
+            _ => SymbolType::None,
+        };
+        symbol.definition = Definition::Lazy(lazy);
+        symbol.flags = SymbolFlags::WEAK;
+        symbol.ty = ty;
+        false
+    }
+
+    /// Replaces all but one of the functions that have one name and several signatures by ones that trap.
+    /// Returns those.
+    pub(super) fn settle_variants(&mut self, cx: &Context<'_>) -> Vec<SymbolId> {
+        let mut traps = Vec::new();
+        for name in std::mem::take(&mut self.mismatched) {
+            let Some(variants) = self.variants.remove(&name) else {
+                continue;
+            };
+            let is_defined = |id: &&SymbolId| {
+                let symbol = &self.symbols[id.index()];
+                symbol.is_defined() && symbol.kind == SymbolKind::Function
+            };
+            let Some(&defined) = variants.iter().find(is_defined) else {
+                // Nobody says which of them is right.
+                let text = self.mismatch(variants[0], variants[1], cx);
+                self.report(variants[0], text, cx);
+                continue;
+            };
+            for id in variants {
+                if id != defined {
+                    let text = self.mismatch(id, defined, cx);
+                    let warning = self.message(id, text, cx);
+                    self.diagnostics.warn(warning);
+                    self.make_trap(id, Trap::SignatureMismatch);
+                    traps.push(id);
+                }
+            }
+        }
+        traps
+    }
+
+    fn mismatch(&self, one: SymbolId, other: SymbolId, cx: &Context<'_>) -> String {
+        let side = |id: SymbolId| {
+            let symbol = &self.symbols[id.index()];
+            let signature = symbol.ty.signature();
+            let verb = if symbol.is_defined() {
+                "defined"
+            } else {
+                "called"
+            };
+            format!(
+                "{verb} as {} in {}",
+                signature.map_or_else(|| "unknown".to_owned(), |id| cx.signatures.text(id)),
+                (cx.display)(symbol.object)
+            )
+        };
+        format!(
+            "function signature mismatch: {}, {}",
+            side(one),
+            side(other)
+        )
+    }
+
+    /// Makes a function one that traps when it is called.
+    pub(super) fn make_trap(&mut self, id: SymbolId, trap: Trap) {
+        let symbol = &self.symbols[id.index()];
+        let flags = match trap {
+            // No dummy of a weak function is exported.
+            Trap::UndefinedWeak => SymbolFlags::LOCAL.with(SymbolFlags::HIDDEN),
+            _ => SymbolFlags::LOCAL,
+        };
+        let new = Incoming {
+            name: symbol.name,
+            kind: SymbolKind::Function,
+            flags,
+            ty: symbol.ty,
+            object: None,
+        };
+        self.replace(id, &new, Definition::Trap(trap));
+    }
+
+    fn message(&self, id: SymbolId, text: String, cx: &Context<'_>) -> Error {
+        let name = cx.names.text(self.symbols[id.index()].name);
+        Error::bad_input(text).with_symbol(shown(name, cx.demangle))
+    }
+
+    #[cold]
+    fn report(&mut self, id: SymbolId, text: String, cx: &Context<'_>) {
+        let error = self.message(id, text, cx);
+        self.diagnostics.error(error);
+    }
+}

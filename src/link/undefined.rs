@@ -1,0 +1,252 @@
+//! Symbols that nothing defines, after it is known what can be reached: imports, traps, or errors that say who needs
+//! them and what might have been meant.
+
+use hashbrown::{HashMap, HashSet};
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::link::diagnostics::{demangle, shown};
+use crate::link::live::Live;
+use crate::link::options::{LinkOptions, Unresolved};
+use crate::link::resolve::Resolution;
+use crate::link::spelling;
+use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Trap};
+use crate::object::SymbolKind;
+use crate::object::ids::SegmentIndex;
+
+/// Where in an object a symbol is referred to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Function(u32),
+    Segment(u32),
+}
+
+/// The references to one symbol.
+#[derive(Debug, Clone, Copy)]
+struct References {
+    first: (ObjectId, Place),
+    count: usize,
+}
+
+impl Resolution {
+    /// Whether the command line, an object or a stub library allows a symbol to be undefined.
+    fn may_be_undefined(&self, symbol: &GlobalSymbol, options: &LinkOptions) -> bool {
+        has_import(symbol)
+            || (symbol.kind == SymbolKind::Function && options.import_undefined)
+            || self.allowed_undefined.get(symbol.name)
+    }
+
+    /// Whether a symbol becomes an import of the program.
+    pub fn is_imported(&self, live: &Live, id: SymbolId, options: &LinkOptions) -> bool {
+        let symbol = self.table.get(id);
+        symbol.is_undefined()
+            && symbol.kind != SymbolKind::Data
+            && live.symbols[id.index()]
+            && symbol.used_in_object
+            && !symbol.is_weak()
+            && (options.import_undefined
+                || self.allowed_undefined.get(symbol.name)
+                || has_import(symbol))
+    }
+
+    /// The module and name that a symbol is imported by.
+    pub fn import_names(&self, id: SymbolId) -> (&str, &str) {
+        let symbol = self.table.get(id);
+        let or = |name, other| match name {
+            crate::link::names::NameId::NONE => other,
+            name => self.names.text(name),
+        };
+        (
+            or(symbol.import_module, "env"),
+            or(symbol.import_name, self.names.text(symbol.name)),
+        )
+    }
+}
+
+fn has_import(symbol: &GlobalSymbol) -> bool {
+    symbol.import_name != crate::link::names::NameId::NONE || symbol.force_import
+}
+
+/// Reports undefined symbols that live code or data refers to. Where that is allowed, undefined functions that are not
+/// imported become ones that trap: those of one signature share one function, that of the first of them, which is the
+/// one listed among the linker's functions.
+pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
+    let symbols = resolution.table.symbols();
+    let open: Vec<bool> = symbols
+        .iter()
+        .enumerate()
+        .map(|(index, symbol)| {
+            live.symbols[index]
+                && symbol.is_undefined()
+                && !symbol.is_weak()
+                && !resolution.may_be_undefined(symbol, options)
+        })
+        .collect();
+    if !open.contains(&true) {
+        return;
+    }
+    let references = references(resolution, live, &open);
+    let mut found: Vec<(SymbolId, References)> = references.into_iter().collect();
+    found.sort_unstable_by_key(|(id, references)| (references.first, *id));
+    let mut made = HashSet::new();
+    for (id, references) in found {
+        let report = match options.unresolved {
+            Unresolved::Error => Some(describe(resolution, id, &references, options)),
+            Unresolved::Warn => Some(describe(resolution, id, &references, options)),
+            Unresolved::Ignore => None,
+        };
+        match (report, options.unresolved) {
+            (Some(report), Unresolved::Error) => resolution.diagnostics.error(report),
+            (Some(report), _) => resolution.diagnostics.warn(report),
+            (None, _) => {}
+        }
+        let symbol = resolution.table.get(id);
+        if symbol.kind == SymbolKind::Function && symbol.ty.signature().is_some() {
+            let signature = symbol.ty.signature();
+            resolution.table.make_trap(id, Trap::Undefined);
+            if made.insert(signature) {
+                resolution.synthetic_functions.push(id);
+            }
+        }
+    }
+}
+
+/// Who refers to the symbols that are marked.
+fn references(
+    resolution: &Resolution,
+    live: &Live,
+    marked: &[bool],
+) -> HashMap<SymbolId, References> {
+    let mut all: HashMap<SymbolId, References> = HashMap::new();
+    let by_object: Vec<Vec<(SymbolId, References)>> = resolution
+        .objects
+        .par_iter()
+        .enumerate()
+        .map(|(index, linked)| {
+            let is_marked = |reference: &crate::link::SymbolRef| {
+                reference.symbol().is_some_and(|id| marked[id.index()])
+            };
+            if !linked.refs.iter().any(is_marked) {
+                return Vec::new();
+            }
+            let id = ObjectId(index as u32);
+            let object = &linked.object;
+            let mut found: Vec<(SymbolId, References)> = Vec::new();
+            let mut visit = |place: Place, relocs: &[crate::object::Reloc]| {
+                for reloc in relocs {
+                    let symbol = reloc.symbol().map(|symbol| linked.symbol_ref(symbol));
+                    let Some(symbol) = symbol.filter(is_marked).and_then(|id| id.symbol()) else {
+                        continue;
+                    };
+                    match found.iter_mut().find(|(known, _)| *known == symbol) {
+                        Some((_, references)) => references.count += 1,
+                        None => found.push((
+                            symbol,
+                            References {
+                                first: (id, place),
+                                count: 1,
+                            },
+                        )),
+                    }
+                }
+            };
+            for (index, function) in object.functions.iter().enumerate() {
+                if live.functions.get(id, index) {
+                    let place = Place::Function(index as u32);
+                    visit(place, object.function_relocs(function));
+                }
+            }
+            for index in 0..object.segments.len() {
+                if live.segments.get(id, index) {
+                    let segment = SegmentIndex(index as u32);
+                    visit(Place::Segment(segment.0), object.segment_relocs(segment));
+                }
+            }
+            found
+        })
+        .collect();
+    for (id, references) in by_object.into_iter().flatten() {
+        all.entry(id)
+            .and_modify(|known| known.count += references.count)
+            .or_insert(references);
+    }
+    all
+}
+
+fn describe(
+    resolution: &Resolution,
+    id: SymbolId,
+    references: &References,
+    options: &LinkOptions,
+) -> Error {
+    let name = resolution.name(id);
+    let (object, place) = references.first;
+    let object = &resolution.object(object).object;
+    let place = match place {
+        Place::Function(function) => match object.function_name(function as usize) {
+            Some(name) => shown(name, options.demangle),
+            None => format!("function {function}"),
+        },
+        Place::Segment(segment) => {
+            format!(
+                "data {}",
+                object.str(object.segments[segment as usize].name)
+            )
+        }
+    };
+    let others = match references.count {
+        1 => String::new(),
+        2 => " and in one other place".to_owned(),
+        count => format!(" and in {} other places", count - 1),
+    };
+    let text = format!(
+        "undefined symbol, needed by `{place}` in {}{others}",
+        object.display_name()
+    );
+    let error = Error::bad_input(text).with_symbol(shown(name, options.demangle));
+    match near_miss(resolution, name, options) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// What might have been meant.
+fn near_miss(resolution: &Resolution, name: &str, options: &LinkOptions) -> Option<String> {
+    let table = &resolution.table;
+    let known = || {
+        table.order().iter().filter_map(|id| {
+            let symbol = table.get(*id);
+            (!symbol.is_undefined()).then(|| resolution.names.text(symbol.name))
+        })
+    };
+    // The same name in C and in C++.
+    let mangled = format!("_Z{}{name}", name.len());
+    if let Some(other) = known().find(|other| other.starts_with(&mangled)) {
+        let other = shown(other, true);
+        return Some(format!(
+            "`{other}` is defined: declare it as extern \"C\" there"
+        ));
+    }
+    let plain = demangle(name);
+    let plain = plain.as_deref().map(|name| name.split(['(', '<']).next());
+    if let Some(Some(plain)) = plain
+        && known().any(|other| other == plain)
+    {
+        return Some(format!(
+            "`{plain}` is defined in C: declare it as extern \"C\" here"
+        ));
+    }
+    let near = spelling::nearest(name, known())?;
+    let id = resolution.find(near)?;
+    let place = match table.get(id).object {
+        Some(object) => format!(
+            ", which {} defines",
+            resolution.object(object).object.display_name()
+        ),
+        None => String::new(),
+    };
+    Some(format!(
+        "did you mean `{}`{place}?",
+        shown(near, options.demangle)
+    ))
+}

@@ -1,0 +1,195 @@
+//! Inputs: files that are mapped, or held in memory. The one place outside `output` with `unsafe`.
+//!
+//! A mapping shows what others do to the file. What is mapped must be checked with [`Input::check_unchanged`] when the
+//! link is done; an input that is kept for longer, as when watching, is better read ([`Access::Read`]). A file that is
+//! cut short while it is mapped ends the process: nothing can be done about this short of copying.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::{Mmap, MmapOptions};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::output::Identity;
+
+/// How the bytes of an input are obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Mapped; pages are read when they are first used.
+    Map,
+    /// Copied into memory: it stays as it was, whatever becomes of the file.
+    Read,
+}
+
+#[derive(Debug)]
+enum Contents {
+    Mapped(Mmap),
+    Owned(Box<[u8]>),
+}
+
+/// A file that a link reads, with what identified it when it was opened.
+#[derive(Debug)]
+pub struct Input {
+    path: PathBuf,
+    contents: Contents,
+    /// `None` for contents that never were a file, and for pipes.
+    identity: Option<Identity>,
+}
+
+/// Files below this size are read: a mapping of its own costs more than copying a few pages.
+const SMALL: u64 = 16 << 10;
+
+impl Input {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If it cannot be opened or read, or has more than 4 GiB.
+    pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Arc<Input>> {
+        let path = path.into();
+        let mut file =
+            File::open(&path).map_err(|error| Error::io("cannot open", &path, &error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| Error::io("cannot read", &path, &error))?;
+        if metadata.is_dir() {
+            return Err(Error::new(ErrorKind::Io, "is a directory").with_path(&path));
+        }
+        let is_file = metadata.is_file();
+        let identity = match is_file {
+            true => Some(identity_of(&file, &path)?),
+            false => None,
+        };
+        let len = identity.map_or(0, |identity| identity.len);
+        if len > u64::from(u32::MAX) {
+            return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
+        }
+        let contents = if is_file && access == Access::Map && len >= SMALL {
+            // SAFETY: the mapping is private and read-only, and this struct keeps it for as long as slices of it
+            // live. That others may write the file meanwhile is what `check_unchanged` is for: until then the bytes
+            // are treated as untrusted input, whose every offset is checked when it is used.
+            #[allow(unsafe_code)]
+            let mapping = unsafe { MmapOptions::new().len(len as usize).map(&file) };
+            Contents::Mapped(mapping.map_err(|error| Error::io("cannot map", &path, &error))?)
+        } else {
+            let mut bytes = Vec::with_capacity(len as usize);
+            file.read_to_end(&mut bytes)
+                .map_err(|error| Error::io("cannot read", &path, &error))?;
+            if is_file && bytes.len() as u64 != len {
+                return Err(changed(&path));
+            }
+            Contents::Owned(bytes.into())
+        };
+        Ok(Arc::new(Input {
+            path,
+            contents,
+            identity,
+        }))
+    }
+
+    /// An input that is not a file; `path` is what messages call it.
+    pub fn from_bytes(path: impl Into<PathBuf>, bytes: impl Into<Box<[u8]>>) -> Arc<Input> {
+        Arc::new(Input {
+            path: path.into(),
+            contents: Contents::Owned(bytes.into()),
+            identity: None,
+        })
+    }
+
+    /// Where the input was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.contents {
+            Contents::Mapped(mapping) => mapping,
+            Contents::Owned(bytes) => bytes,
+        }
+    }
+
+    /// What identified the file when it was opened, if it is a file.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether another file's writer can change the bytes.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.contents, Contents::Mapped(_))
+    }
+
+    /// Checks that the path still names the file that was opened, with the size and time that it had then.
+    ///
+    /// # Errors
+    /// If it does not: what was read may be a mixture of the old and the new contents.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let Some(opened) = self.identity else {
+            return Ok(());
+        };
+        match rustix::fs::stat(&self.path) {
+            Ok(stat) if Identity::of_stat(&stat) == opened => Ok(()),
+            Ok(_) => Err(changed(&self.path)),
+            Err(errno) => Err(Error::io(
+                "cannot be found again",
+                &self.path,
+                &std::io::Error::from(errno),
+            )),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Input {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+fn identity_of(file: &File, path: &Path) -> Result<Identity> {
+    Identity::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
+}
+
+#[cold]
+fn changed(path: &Path) -> Error {
+    Error::new(ErrorKind::Io, "was changed while it was being linked")
+        .with_path(path)
+        .with_hint("wait for what writes it to finish, and link again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_change_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o");
+        for access in [Access::Map, Access::Read] {
+            for len in [10, 100_000] {
+                fs::write(&path, vec![7; len]).unwrap();
+                let input = Input::open(&path, access).unwrap();
+                assert_eq!(input.bytes(), vec![7; len]);
+                input.check_unchanged().unwrap();
+                let replacement = folder.path().join("b.o");
+                fs::write(&replacement, vec![7; len]).unwrap();
+                fs::rename(&replacement, &path).unwrap();
+                assert!(input.check_unchanged().is_err(), "replaced");
+                let input = Input::open(&path, access).unwrap();
+                fs::write(&path, vec![7; len + 1]).unwrap();
+                assert!(input.check_unchanged().is_err(), "grown");
+                fs::remove_file(&path).unwrap();
+                assert!(input.check_unchanged().is_err(), "gone");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let error = Input::open("/nonexistent/a.o", Access::Map).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/a.o"), "{error}");
+        let error = Input::open("/", Access::Map).unwrap_err();
+        assert!(error.to_string().contains("directory"), "{error}");
+    }
+}

@@ -1,0 +1,278 @@
+//! Relocations as objects have them: the table of the tool conventions' Linking.md.
+
+use crate::error::{Error, Result};
+use crate::object::ids::{SymbolIndex, TypeIndex};
+use crate::object::symbol::SymbolKind;
+
+/// How a relocated field is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Unsigned LEB128 of five bytes.
+    Leb,
+    /// Signed LEB128 of five bytes.
+    Sleb,
+    /// Unsigned LEB128 of ten bytes.
+    Leb64,
+    /// Signed LEB128 of ten bytes.
+    Sleb64,
+    /// Four bytes, little-endian.
+    I32,
+    /// Eight bytes, little-endian.
+    I64,
+}
+
+impl FieldKind {
+    /// Width of the field in bytes.
+    pub const fn width(self) -> u32 {
+        match self {
+            FieldKind::Leb | FieldKind::Sleb => 5,
+            FieldKind::Leb64 | FieldKind::Sleb64 => 10,
+            FieldKind::I32 => 4,
+            FieldKind::I64 => 8,
+        }
+    }
+}
+
+macro_rules! relocations {
+    ($($(#[$doc:meta])* $number:literal $name:ident $field:ident $target:expr, $addend:literal;)*) => {
+        /// The kind of a relocation; its number is the one of the file format.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs)]
+        pub enum RelocType {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl RelocType {
+            /// Every kind, in the order of their numbers.
+            pub const ALL: &'static [RelocType] = &[$(RelocType::$name,)*];
+
+            const FACTS: [Facts; RelocType::ALL.len()] = [$(Facts {
+                field: FieldKind::$field,
+                width: FieldKind::$field.width() as u8,
+                targets: $target,
+                addend: $addend,
+                kind: RelocType::$name,
+            },)*];
+
+            /// The name that the specification uses, without its prefix.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(RelocType::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+/// What a kind of relocation means for reading.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) kind: RelocType,
+    field: FieldKind,
+    pub(super) width: u8,
+    /// A bit for each kind of symbol that may be the target; [`TYPE`] for a type.
+    pub(super) targets: u8,
+    pub(super) addend: bool,
+}
+
+const FUNCTION: u8 = 1 << SymbolKind::Function as u8;
+const DATA: u8 = 1 << SymbolKind::Data as u8;
+const GLOBAL: u8 = 1 << SymbolKind::Global as u8;
+const SECTION: u8 = 1 << SymbolKind::Section as u8;
+const TAG: u8 = 1 << SymbolKind::Tag as u8;
+const TABLE: u8 = 1 << SymbolKind::Table as u8;
+pub(super) const TYPE: u8 = 0;
+
+relocations! {
+    0 FunctionIndexLeb Leb FUNCTION, false;
+    1 TableIndexSleb Sleb FUNCTION, false;
+    2 TableIndexI32 I32 FUNCTION, false;
+    3 MemoryAddrLeb Leb DATA, true;
+    4 MemoryAddrSleb Sleb DATA, true;
+    5 MemoryAddrI32 I32 DATA, true;
+    /// The index is a type's, not a symbol's.
+    6 TypeIndexLeb Leb TYPE, false;
+    /// A symbol that is no global means the global that holds its address.
+    7 GlobalIndexLeb Leb GLOBAL | FUNCTION | DATA, false;
+    /// From the start of the code section's contents; without the body's size.
+    8 FunctionOffsetI32 I32 FUNCTION, true;
+    9 SectionOffsetI32 I32 SECTION, true;
+    10 TagIndexLeb Leb TAG, false;
+    11 MemoryAddrRelSleb Sleb DATA, true;
+    12 TableIndexRelSleb Sleb FUNCTION, false;
+    13 GlobalIndexI32 I32 GLOBAL | FUNCTION | DATA, false;
+    14 MemoryAddrLeb64 Leb64 DATA, true;
+    15 MemoryAddrSleb64 Sleb64 DATA, true;
+    16 MemoryAddrI64 I64 DATA, true;
+    17 MemoryAddrRelSleb64 Sleb64 DATA, true;
+    18 TableIndexSleb64 Sleb64 FUNCTION, false;
+    19 TableIndexI64 I64 FUNCTION, false;
+    20 TableNumberLeb Leb TABLE, false;
+    21 MemoryAddrTlsSleb Sleb DATA, true;
+    22 FunctionOffsetI64 I64 FUNCTION, true;
+    /// The target's address plus the addend, minus the field's own address.
+    23 MemoryAddrLocrelI32 I32 DATA, true;
+    24 TableIndexRelSleb64 Sleb64 FUNCTION, false;
+    25 MemoryAddrTlsSleb64 Sleb64 DATA, true;
+    26 FunctionIndexI32 I32 FUNCTION, false;
+}
+
+impl RelocType {
+    pub(super) fn facts(number: u8) -> Option<&'static Facts> {
+        RelocType::FACTS.get(number as usize)
+    }
+
+    /// How the field is encoded.
+    pub const fn field(self) -> FieldKind {
+        RelocType::FACTS[self as usize].field
+    }
+
+    /// Width of the field in bytes.
+    pub const fn width(self) -> u32 {
+        self.field().width()
+    }
+
+    /// Whether an addend goes with it.
+    pub const fn has_addend(self) -> bool {
+        RelocType::FACTS[self as usize].addend
+    }
+
+    /// Whether the target is a type; otherwise it is a symbol.
+    pub const fn targets_type(self) -> bool {
+        RelocType::FACTS[self as usize].targets == TYPE
+    }
+
+    /// Whether it asks for a function's place in the table.
+    pub const fn is_table_index(self) -> bool {
+        use RelocType::*;
+        matches!(
+            self,
+            TableIndexSleb
+                | TableIndexI32
+                | TableIndexRelSleb
+                | TableIndexSleb64
+                | TableIndexI64
+                | TableIndexRelSleb64
+        )
+    }
+}
+
+/// One relocation. What its index means depends on its kind; see [`target`](Reloc::target).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reloc {
+    /// Offset of the field from the beginning of its section's contents.
+    pub offset: u32,
+    index: u32,
+    /// The addend, or its place in the table of those that do not fit.
+    addend: i32,
+    kind: RelocType,
+    is_wide: bool,
+}
+
+/// What a relocation refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// An entry of the symbol table.
+    Symbol(SymbolIndex),
+    /// An entry of the type section.
+    Type(TypeIndex),
+}
+
+impl Reloc {
+    /// What kind of relocation it is.
+    #[inline]
+    pub fn kind(&self) -> RelocType {
+        self.kind
+    }
+
+    /// What it refers to.
+    #[inline]
+    pub fn target(&self) -> Target {
+        match self.kind.targets_type() {
+            true => Target::Type(TypeIndex(self.index)),
+            false => Target::Symbol(SymbolIndex(self.index)),
+        }
+    }
+
+    /// The symbol that it refers to, unless it refers to a type.
+    #[inline]
+    pub fn symbol(&self) -> Option<SymbolIndex> {
+        (!self.kind.targets_type()).then_some(SymbolIndex(self.index))
+    }
+
+    /// The type that it refers to, if it does not refer to a symbol.
+    #[inline]
+    pub fn ty(&self) -> Option<TypeIndex> {
+        self.kind.targets_type().then_some(TypeIndex(self.index))
+    }
+}
+
+/// The relocations of one section, sorted by offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relocs {
+    pub(super) entries: Vec<Reloc>,
+    pub(super) wide: Vec<i64>,
+}
+
+impl Relocs {
+    #[inline(always)]
+    pub(super) fn push(&mut self, offset: u64, kind: RelocType, index: usize, addend: i64) {
+        let fits = i32::try_from(addend);
+        let place = self.wide.len() as i32;
+        self.entries.push(Reloc {
+            offset: offset as u32,
+            index: index as u32,
+            addend: fits.unwrap_or(place),
+            kind,
+            is_wide: fits.is_err(),
+        });
+        if fits.is_err() {
+            self.wide.push(addend);
+        }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Reloc] {
+        &self.entries
+    }
+
+    /// The addend of one of them; 0 if its kind has none.
+    pub fn addend(&self, reloc: &Reloc) -> i64 {
+        match reloc.is_wide {
+            true => self.wide[reloc.addend as usize],
+            false => i64::from(reloc.addend),
+        }
+    }
+}
+
+#[cold]
+pub(super) fn unknown_type(number: u8, at: u32) -> Error {
+    Error::bad_input(format!("unknown relocation type {number}"))
+        .with_offset(u64::from(at))
+        .with_hint("the object may be of a newer compiler than this linker")
+}
+
+#[cold]
+pub(super) fn bad_target<T>(kind: RelocType, index: u32, at: u32) -> Result<T> {
+    Err(Error::bad_input(format!(
+        "malformed: relocation {} refers to {index}, which is no such symbol or type",
+        kind.name()
+    ))
+    .with_offset(u64::from(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_their_places() {
+        for (number, kind) in RelocType::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, number);
+            assert_eq!(RelocType::facts(number as u8).unwrap().kind, *kind);
+        }
+        assert!(RelocType::facts(27).is_none());
+        assert_eq!(size_of::<Reloc>(), 16);
+    }
+}

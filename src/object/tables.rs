@@ -1,0 +1,411 @@
+//! The tables of one object. They are plain: entries of fixed size that hold indices and offsets into the input.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::object::ids::{
+    ComdatIndex, FunctionIndex, GlobalIndex, SectionIndex, SegmentIndex, SymbolIndex, TableIndex,
+    TagIndex, TypeIndex,
+};
+use crate::object::map::Input;
+use crate::object::reloc::{Reloc, Relocs};
+use crate::object::symbol::{Symbol, SymbolKind};
+
+/// A range of an input's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Span {
+    /// Offset of the first byte in the file (in the archive, for a member).
+    pub start: u32,
+    /// Number of bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// Offset behind the last byte.
+    #[inline]
+    pub fn end(self) -> usize {
+        self.start as usize + self.len as usize
+    }
+
+    /// As a range for slicing.
+    #[inline]
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// A function type: one byte for each parameter and result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionType {
+    /// The parameters' value types.
+    pub params: Span,
+    /// The results' value types.
+    pub results: Span,
+}
+
+/// The bounds of a table or memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// The least size.
+    pub minimum: u64,
+    /// The greatest size, if there is one.
+    pub maximum: Option<u64>,
+    /// Whether threads share it.
+    pub shared: bool,
+    /// Whether it is indexed with 64 bits.
+    pub is_64: bool,
+}
+
+/// A global's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GlobalType {
+    /// The value type's byte.
+    pub value: u8,
+    /// Whether it can be changed.
+    pub mutable: bool,
+}
+
+/// A table's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TableType {
+    /// The element type's byte.
+    pub element: u8,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// An import and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Import<T> {
+    /// The module's name.
+    pub module: Span,
+    /// The name in that module.
+    pub name: Span,
+    /// Its type.
+    pub ty: T,
+}
+
+/// A defined function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its type.
+    pub ty: TypeIndex,
+    /// Local declarations and code, without the size in front.
+    pub body: Span,
+    pub(super) relocs: Range<u32>,
+    /// The group that it is kept or dropped with.
+    pub comdat: Option<ComdatIndex>,
+}
+
+/// A defined global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Global {
+    /// Its type.
+    pub ty: GlobalType,
+    /// The initialiser, with the `end` behind it.
+    pub init: Span,
+}
+
+/// A set of a segment's flags; the bits are those of the file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SegmentFlags(pub u32);
+
+impl SegmentFlags {
+    /// It holds strings that end in zero; equal ones may be merged.
+    pub const STRINGS: SegmentFlags = SegmentFlags(1);
+    /// Each thread has its own copy.
+    pub const TLS: SegmentFlags = SegmentFlags(2);
+    /// It is kept even if nothing refers to it.
+    pub const RETAIN: SegmentFlags = SegmentFlags(4);
+
+    /// Whether it has all of `flags`.
+    pub const fn has(self, flags: SegmentFlags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+}
+
+/// A data segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its name, such as `.rodata.str`; empty if it has none.
+    pub name: Span,
+    /// Its bytes.
+    pub data: Span,
+    pub(super) relocs: Range<u32>,
+    /// Binary logarithm of its alignment.
+    pub align_log2: u8,
+    /// Its flags.
+    pub flags: SegmentFlags,
+    /// The group that it is kept or dropped with.
+    pub comdat: Option<ComdatIndex>,
+}
+
+/// A custom section that is not there for the linker alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomSection {
+    /// Its name.
+    pub name: Span,
+    /// Its bytes behind the name.
+    pub contents: Span,
+    /// Which section it is.
+    pub section: SectionIndex,
+    /// The entries of its relocation section; see [`Object::custom_relocs`].
+    pub(super) relocs: Span,
+    pub(super) reloc_count: u32,
+    /// The group that it is kept or dropped with.
+    pub comdat: Option<ComdatIndex>,
+}
+
+/// A function that runs before the program starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitFunction {
+    /// Lower ones run first.
+    pub priority: u32,
+    /// The function's symbol.
+    pub symbol: SymbolIndex,
+}
+
+/// A group of definitions, of which a program keeps the first object's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comdat {
+    /// The name that makes groups of several objects the same.
+    pub name: Span,
+    /// The name's hash, as [`hash_name`] computes it.
+    pub hash: u64,
+}
+
+/// A relocatable object, read into tables.
+#[derive(Debug)]
+pub struct Object {
+    pub(super) input: Arc<Input>,
+    pub(super) span: Span,
+    pub(super) member: Option<Box<str>>,
+    pub(super) display_name: Box<str>,
+    /// The type section. All types are function types.
+    pub types: Vec<FunctionType>,
+    /// Imported functions.
+    pub imported_functions: Vec<Import<TypeIndex>>,
+    /// Imported globals.
+    pub imported_globals: Vec<Import<GlobalType>>,
+    /// Imported tables.
+    pub imported_tables: Vec<Import<TableType>>,
+    /// Imported tags.
+    pub imported_tags: Vec<Import<TypeIndex>>,
+    /// Imported memories.
+    pub imported_memories: Vec<Import<Limits>>,
+    /// Defined functions.
+    pub functions: Vec<Function>,
+    /// Defined globals.
+    pub globals: Vec<Global>,
+    /// Defined tables.
+    pub tables: Vec<TableType>,
+    /// Defined tags.
+    pub tags: Vec<TypeIndex>,
+    /// Defined memories.
+    pub memories: Vec<Limits>,
+    /// Names under which functions are to be exported (`export_name`).
+    pub exported_functions: Vec<(FunctionIndex, Span)>,
+    /// Data segments.
+    pub segments: Vec<Segment>,
+    /// The symbol table.
+    pub symbols: Vec<Symbol>,
+    /// For each symbol that other objects see, its name's hash, as [`hash_name`] computes it; otherwise 0.
+    pub hashes: Vec<u64>,
+    /// Functions that run before the program starts.
+    pub init_functions: Vec<InitFunction>,
+    /// COMDAT groups.
+    pub comdats: Vec<Comdat>,
+    /// Custom sections, without those for the linker, `name`, `producers` and `target_features`.
+    pub custom_sections: Vec<CustomSection>,
+    pub(super) producers: Span,
+    pub(super) features: Span,
+    /// The contents of the code section, which its relocations' offsets count from.
+    pub code: Span,
+    /// The contents of the data section, which its relocations' offsets count from.
+    pub data: Span,
+    /// Relocations of the code section.
+    pub code_relocs: Relocs,
+    /// Relocations of the data section.
+    pub data_relocs: Relocs,
+}
+
+impl Object {
+    /// The input that the object is in; all spans are ranges of its bytes.
+    pub fn input(&self) -> &Arc<Input> {
+        &self.input
+    }
+
+    /// The part of the input that is the object.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The archive member's name, if the input is an archive.
+    pub fn member(&self) -> Option<&str> {
+        self.member.as_deref()
+    }
+
+    /// What messages call it: `foo.o`, or `libfoo.a(bar.o)`.
+    pub fn display_name(&self) -> &str {
+        &self.display_name
+    }
+
+    /// The bytes of a span.
+    #[inline]
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        &self.input.bytes()[span.range()]
+    }
+
+    /// A name. Names were checked to be UTF-8 when the object was read.
+    pub fn str(&self, span: Span) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or("(changed while it was linked)")
+    }
+
+    /// The name of a symbol.
+    pub fn symbol_name(&self, symbol: SymbolIndex) -> &str {
+        self.str(self.symbols[symbol.index()].name)
+    }
+
+    /// The type of a function, imported or defined.
+    #[inline]
+    pub fn function_type(&self, function: FunctionIndex) -> TypeIndex {
+        match self.imported_functions.get(function.index()) {
+            Some(import) => import.ty,
+            None => self.functions[function.index() - self.imported_functions.len()].ty,
+        }
+    }
+
+    /// Where in [`functions`](Object::functions) a function stands; `None` if it is imported.
+    #[inline]
+    pub fn defined_function(&self, function: FunctionIndex) -> Option<usize> {
+        function.index().checked_sub(self.imported_functions.len())
+    }
+
+    /// The type of a global, imported or defined.
+    pub fn global_type(&self, global: GlobalIndex) -> GlobalType {
+        match self.imported_globals.get(global.index()) {
+            Some(import) => import.ty,
+            None => self.globals[global.index() - self.imported_globals.len()].ty,
+        }
+    }
+
+    /// Where in [`globals`](Object::globals) a global stands; `None` if it is imported.
+    pub fn defined_global(&self, global: GlobalIndex) -> Option<usize> {
+        global.index().checked_sub(self.imported_globals.len())
+    }
+
+    /// The type of a table, imported or defined.
+    pub fn table_type(&self, table: TableIndex) -> TableType {
+        match self.imported_tables.get(table.index()) {
+            Some(import) => import.ty,
+            None => self.tables[table.index() - self.imported_tables.len()],
+        }
+    }
+
+    /// Where in [`tables`](Object::tables) a table stands; `None` if it is imported.
+    pub fn defined_table(&self, table: TableIndex) -> Option<usize> {
+        table.index().checked_sub(self.imported_tables.len())
+    }
+
+    /// The type of a tag, imported or defined.
+    pub fn tag_type(&self, tag: TagIndex) -> TypeIndex {
+        match self.imported_tags.get(tag.index()) {
+            Some(import) => import.ty,
+            None => self.tags[tag.index() - self.imported_tags.len()],
+        }
+    }
+
+    /// Where in [`tags`](Object::tags) a tag stands; `None` if it is imported.
+    pub fn defined_tag(&self, tag: TagIndex) -> Option<usize> {
+        tag.index().checked_sub(self.imported_tags.len())
+    }
+
+    /// The module and name that an undefined symbol is imported by; `None` for data, and for what is defined.
+    pub fn import_of(&self, symbol: SymbolIndex) -> Option<(Span, Span)> {
+        fn names<T>(imports: &[Import<T>], index: usize) -> Option<(Span, Span)> {
+            imports
+                .get(index)
+                .map(|import| (import.module, import.name))
+        }
+        let symbol = &self.symbols[symbol.index()];
+        match symbol.kind {
+            SymbolKind::Function => names(&self.imported_functions, symbol.function()?.index()),
+            SymbolKind::Global => names(&self.imported_globals, symbol.global()?.index()),
+            SymbolKind::Table => names(&self.imported_tables, symbol.table()?.index()),
+            SymbolKind::Tag => names(&self.imported_tags, symbol.tag()?.index()),
+            SymbolKind::Data | SymbolKind::Section => None,
+        }
+    }
+
+    /// Whether it is for memories indexed with 64 bits.
+    pub fn is_64(&self) -> bool {
+        self.imported_memories.iter().any(|memory| memory.ty.is_64)
+            || self.memories.iter().any(|memory| memory.is_64)
+    }
+
+    /// The relocations of a defined function. Their offsets count from the code section's contents.
+    #[inline]
+    pub fn function_relocs(&self, function: &Function) -> &[Reloc] {
+        &self.code_relocs.entries[function.relocs.start as usize..function.relocs.end as usize]
+    }
+
+    /// The relocations of a segment. Their offsets count from the data section's contents.
+    #[inline]
+    pub fn segment_relocs(&self, segment: SegmentIndex) -> &[Reloc] {
+        let relocs = &self.segments[segment.index()].relocs;
+        &self.data_relocs.entries[relocs.start as usize..relocs.end as usize]
+    }
+
+    /// Where in its body a function's relocation stands.
+    #[inline]
+    pub fn offset_in_body(&self, function: &Function, reloc: &Reloc) -> u32 {
+        self.code.start + reloc.offset - function.body.start
+    }
+
+    /// Where in its data a segment's relocation stands.
+    #[inline]
+    pub fn offset_in_segment(&self, segment: SegmentIndex, reloc: &Reloc) -> u32 {
+        self.data.start + reloc.offset - self.segments[segment.index()].data.start
+    }
+
+    /// The function whose body is at `offset` of the code section's contents.
+    pub fn function_at(&self, offset: u32) -> Option<usize> {
+        let at = self.code.start.checked_add(offset)?;
+        let next = self
+            .functions
+            .partition_point(|function| function.body.start <= at);
+        let index = next.checked_sub(1)?;
+        ((at as usize) < self.functions[index].body.end()).then_some(index)
+    }
+
+    /// The symbol table's name for a defined function: the first of them if it has aliases.
+    pub fn function_name(&self, function: usize) -> Option<&str> {
+        let index = FunctionIndex((self.imported_functions.len() + function) as u32);
+        let symbol = self.symbols.iter().find(|symbol| {
+            symbol.function() == Some(index) && !symbol.is_undefined() && !symbol.name.is_empty()
+        })?;
+        Some(self.str(symbol.name))
+    }
+
+    /// The custom section that is the object's section `section`.
+    pub fn custom_section(&self, section: SectionIndex) -> Option<&CustomSection> {
+        let place = self
+            .custom_sections
+            .binary_search_by_key(&section, |custom| custom.section);
+        place.ok().map(|index| &self.custom_sections[index])
+    }
+}
+
+/// The hash by which names are found. The same in every process of one build of wasmend, and nothing else.
+#[inline]
+pub fn hash_name(name: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::with_seed(0x5eed).build_hasher();
+    hasher.write(name);
+    hasher.finish()
+}

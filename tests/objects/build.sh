@@ -1,0 +1,28 @@
+#!/bin/bash
+# Compiles the objects that the tests read. The results are checked in, so that the tests need no compiler.
+# Needs clang-19, llvm-ar-19 and, for `program.gc`, `program.trace` and the like, wasm-ld-19.
+set -eu
+cd "$(dirname "$0")"
+C="clang-19 --target=wasm32-unknown-unknown -O1 -ffreestanding -fno-ident -c"
+CXX="$C -x c++ -fno-exceptions -fno-rtti"
+for f in main twice pick lib_a lib_b lib_c uses_lib mismatch missing; do $C src/$f.c -o $f.o; done
+$CXX src/inline_a.cpp -o inline_a.o
+$CXX src/inline_b.cpp -o inline_b.o
+$C -g -O0 -fdebug-prefix-map="$PWD"=. src/main.c -o debug.o
+${C/-fno-ident/} -pthread -matomics -mbulk-memory src/threads.c -o threads.o
+$C -x c++ -fwasm-exceptions src/throws.cpp -o throws.o
+clang-19 --target=wasm64-unknown-unknown -O1 -ffreestanding -fno-ident -c src/main.c -o main64.o
+clang-19 --target=wasm32-unknown-unknown -mcpu=mvp -O1 -ffreestanding -fno-ident -c src/main.c -o mvp.o
+clang-19 --target=wasm32-unknown-unknown -c src/sections.s -o sections.o
+$C -flto src/pick.c -o bitcode.o
+AR="llvm-ar-19"
+rm -f ./*.a
+$AR rcsD --format=gnu libgnu.a lib_a.o lib_b.o lib_c.o
+$AR rcsD --format=bsd libbsd.a lib_a.o lib_b.o lib_c.o
+$AR rcSD --format=gnu libnoindex.a lib_a.o lib_b.o lib_c.o
+$AR rcsD --thin libthin.a lib_a.o lib_b.o lib_c.o
+cp lib_a.o a_member_with_a_name_too_long_for_a_header.o
+echo metadata >lib.rmeta
+$AR rcsD --format=gnu liblong.rlib lib.rmeta a_member_with_a_name_too_long_for_a_header.o lib_b.o
+rm lib.rmeta a_member_with_a_name_too_long_for_a_header.o
+$AR rcsD --format=gnu libbitcode.a bitcode.o lib_b.o
