@@ -356,6 +356,8 @@ pub struct Entity {
     pub name: Name,
     /// Whether the output may give it its name.
     pub named: bool,
+    /// Whether its name was given to another thing for good.
+    pub nameless: bool,
     pub owner: Option<Ent>,
     pub bound: Option<Bound>,
 }
@@ -432,6 +434,7 @@ impl Model {
         let entity = Entity {
             name,
             named,
+            nameless: false,
             owner,
             bound: None,
         };
@@ -573,12 +576,15 @@ impl Model {
         self.dirty.clear();
         self.export_edits.clear();
         for (ent, thing) in &mut self.committed.things {
-            if self.names.get(&thing.name) == Some(ent) {
+            if thing.nameless || self.names.get(&thing.name) == Some(ent) {
                 continue;
             }
             match self.names.entry(thing.name) {
                 // The name was given to another thing in the meantime.
-                std::collections::hash_map::Entry::Occupied(_) => thing.named = false,
+                std::collections::hash_map::Entry::Occupied(_) => {
+                    thing.named = false;
+                    thing.nameless = true;
+                }
                 std::collections::hash_map::Entry::Vacant(vacant) => {
                     vacant.insert(*ent);
                 }
