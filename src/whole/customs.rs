@@ -120,7 +120,7 @@ impl<'a> CustomSections<'a> {
 }
 
 /// Whether a section holds offsets or indices that are wrong once code moves.
-fn goes_wrong(name: &str) -> bool {
+pub(crate) fn goes_wrong(name: &str) -> bool {
     matches!(
         name,
         "sourceMappingURL" | "external_debug_info" | "linking" | "coredump" | "compilationHints"

@@ -89,6 +89,8 @@ pub(crate) struct Decoded {
     pub(crate) identity: Option<Identity>,
     /// Whether any code uses tail calls.
     pub(crate) tail_calls: bool,
+    /// The ids of its types, by index.
+    pub(crate) types: Vec<TypeId>,
 }
 
 /// Takes a module apart.
@@ -132,13 +134,59 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
     decoder.finish()
 }
 
+/// Takes apart some functions of a module that is otherwise like one that was decoded before: `types` and
+/// `many_memories` are that one's, and `wanted` are positions in the code section, in order.
+pub(crate) fn decode_bodies(
+    bytes: &[u8],
+    types: &[TypeId],
+    many_memories: bool,
+    wanted: &[u32],
+) -> Result<Vec<Code>> {
+    let context = Context {
+        style: Style::Patchable,
+        types,
+        many_memories,
+    };
+    let features = WasmFeatures::all();
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut bodies = Vec::with_capacity(wanted.len());
+    let mut at = 0;
+    for payload in parser.parse_all(bytes) {
+        if let ValidPayload::Func(validation, body) = validator.payload(&payload?)? {
+            if wanted.get(bodies.len()) == Some(&at) {
+                bodies.push((validation, body));
+            }
+            at += 1;
+        }
+    }
+    codes(context, bodies).into_iter().collect()
+}
+
+type Body<'a> = (FuncToValidate<ValidatorResources>, FunctionBody<'a>);
+
+/// Validates and re-encodes code.
+fn codes(context: Context<'_>, bodies: Vec<Body<'_>>) -> Vec<Result<Code>> {
+    let validate = |allocations: &mut FuncValidatorAllocations, (validation, body): Body<'_>| {
+        let mut validator = validation.into_validator(std::mem::take(allocations));
+        validator.validate(&body)?;
+        *allocations = validator.into_allocations();
+        code(context, &body)
+    };
+    bodies
+        .into_par_iter()
+        .map_init(FuncValidatorAllocations::default, validate)
+        .collect()
+}
+
 struct Decoder<'a, 't> {
     style: Style,
     table: &'t mut TypeTable,
     types: Vec<TypeId>,
     /// Types of the functions that are defined, by their position in the code section.
     function_types: Vec<TypeId>,
-    bodies: Vec<(FuncToValidate<ValidatorResources>, FunctionBody<'a>)>,
+    bodies: Vec<Body<'a>>,
     customs: CustomSections<'a>,
     module: Decoded,
 }
@@ -397,19 +445,7 @@ impl<'a> Decoder<'a, '_> {
                 "the function and code sections differ in length",
             ));
         }
-        let context = self.context();
-        let done: Vec<Result<Code>> = bodies
-            .into_par_iter()
-            .map_init(
-                FuncValidatorAllocations::default,
-                |allocations, (validation, body)| {
-                    let mut validator = validation.into_validator(std::mem::take(allocations));
-                    validator.validate(&body)?;
-                    *allocations = validator.into_allocations();
-                    code(context, &body)
-                },
-            )
-            .collect();
+        let done = codes(self.context(), bodies);
         self.module.spaces[0].reserve(done.len());
         for (ty, body) in types.into_iter().zip(done) {
             let body = body?;
@@ -430,15 +466,16 @@ impl<'a> Decoder<'a, '_> {
             customs: self.customs.kept,
             dropped: self.customs.dropped,
             identity: self.customs.identity,
+            types: self.types,
             ..self.module
         })
     }
 }
 
 /// A function's body, re-encoded.
-struct Code {
-    content: Content,
-    tail_calls: bool,
+pub(crate) struct Code {
+    pub(crate) content: Content,
+    pub(crate) tail_calls: bool,
     role: Option<Role>,
 }
 

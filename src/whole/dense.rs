@@ -265,10 +265,8 @@ impl<'a> Writer<'a> {
                     let mut offset = Vec::new();
                     self.content_from(content, 6, &mut offset)?;
                     // The kind of what is listed is left out; before it nothing but the offset stands.
-                    let mut head = Vec::new();
                     let cut = self.shortened_len(content, 6, end)?;
-                    head.extend_from_slice(&offset[..cut]);
-                    out.extend_from_slice(&head);
+                    out.extend_from_slice(&offset[..cut]);
                     out.extend_from_slice(&offset[cut + 1..]);
                 }
                 _ => self.content(content, &mut out)?,

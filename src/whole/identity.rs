@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashMap;
 
-use crate::program::{Content, DeclId, DeclKind, Definition, Program, Relocation};
+use crate::program::{Content, DeclId, DeclKind, Definition, Program, Relocation, TypeId};
 use crate::whole::decode::{Decoded, Item, SPACES, space, target_space};
 
 /// A declaration of the build before.
@@ -25,6 +25,8 @@ pub(crate) struct Known {
     /// The index spaces, in the order of [`SPACES`].
     pub(crate) spaces: [Vec<KnownItem>; 7],
     pub(crate) exports: HashMap<Box<str>, DeclId, foldhash::fast::FixedState>,
+    /// The ids of its types, by index.
+    pub(crate) types: Vec<TypeId>,
 }
 
 /// Which old declaration each new one is, and the reverse, by index space.

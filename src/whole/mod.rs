@@ -6,6 +6,7 @@ pub(crate) mod decode;
 pub(crate) mod dense;
 pub(crate) mod emit;
 mod identity;
+mod print;
 mod session;
 mod types;
 

@@ -6,9 +6,10 @@ use crate::error::Result;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::OutputOptions;
 use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Relocation, TypeTable};
-use crate::whole::decode::{Decoded, SPACES, decode, target_space};
+use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
 use crate::whole::identity::{Known, KnownItem, Matching, match_builds};
+use crate::whole::print::Print;
 
 /// Options of a [`WholeModule`].
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Update {
 pub struct WholeModule {
     module: Module,
     known: Known,
+    /// The hashes of the last build.
+    print: Option<Print>,
     /// What has been warned of.
     dropped: Vec<String>,
 }
@@ -97,9 +100,11 @@ impl WholeModule {
         let mut whole = WholeModule {
             module,
             known: Known::default(),
+            print: None,
             dropped: Vec::new(),
         };
         let update = whole.publish(decoded)?;
+        whole.print = Print::of(build);
         Ok((whole, update))
     }
 
@@ -109,9 +114,57 @@ impl WholeModule {
     /// If the build is not a valid module, or the output cannot be written. The output stays as it was, and the next update
     /// starts from there.
     pub fn update(&mut self, build: &[u8]) -> Result<Update> {
-        let program = self.module.program_mut();
-        let decoded = decode(build, Style::Patchable, &mut program.types)?;
-        self.publish(decoded)
+        let print = Print::of(build);
+        let changed = match (&print, &self.print) {
+            (Some(print), Some(before)) => print.changed_bodies(before),
+            _ => None,
+        };
+        let update = match changed {
+            Some(changed) => self.update_bodies(build, &changed)?,
+            None => {
+                let types = &mut self.module.program_mut().types;
+                let decoded = decode(build, Style::Patchable, types)?;
+                self.publish(decoded)?
+            }
+        };
+        self.print = print;
+        Ok(update)
+    }
+
+    /// An update to a build that differs from the last one in the bodies of some functions only.
+    fn update_bodies(&mut self, build: &[u8], changed: &[u32]) -> Result<Update> {
+        let many_memories = self.known.spaces[3].len() > 1;
+        let codes = decode_bodies(build, &self.known.types, many_memories, changed)?;
+        let imported = self.known.spaces[0].iter();
+        let imported = imported.filter(|item| item.import.is_some()).count();
+        if codes.iter().any(|code| code.tail_calls) {
+            self.module.use_tail_calls();
+        }
+        let mut functions_changed = 0;
+        let define = || -> Result<Patch> {
+            for (at, code) in changed.iter().zip(codes) {
+                let id = self.known.spaces[0][imported + *at as usize].id;
+                let program = self.module.program_mut();
+                let Some(current) = &program.decl(id).current else {
+                    continue;
+                };
+                let definition = Definition {
+                    content: code.content.retarget(|reloc| retarget(&self.known, reloc)),
+                    shape: current.shape,
+                };
+                functions_changed += u32::from(!current.same_as(&definition));
+                program.define(id, DeclKind::Function, definition)?;
+            }
+            self.module.commit()
+        };
+        let patch = define().inspect_err(|_| self.module.discard())?;
+        Ok(Update {
+            patch,
+            functions_changed,
+            functions_added: 0,
+            functions_removed: 0,
+            warnings: Vec::new(),
+        })
     }
 
     fn publish(&mut self, mut decoded: Decoded) -> Result<Update> {
@@ -180,7 +233,10 @@ impl WholeModule {
         fresh: &mut Vec<DeclId>,
     ) -> Result<([u32; 3], Known)> {
         let mut counts = [0; 3];
-        let mut known = Known::default();
+        let mut known = Known {
+            types: std::mem::take(&mut decoded.types),
+            ..Known::default()
+        };
         let program = self.module.program_mut();
         for (space, kind) in SPACES.into_iter().enumerate() {
             for (new, item) in decoded.spaces[space].iter_mut().enumerate() {
@@ -207,17 +263,15 @@ impl WholeModule {
                 }
             }
         }
-        let target = |reloc: &mut Relocation| {
-            if let Some(space) = target_space(reloc.kind) {
-                reloc.target = known.spaces[space][reloc.target as usize].id.0;
-            }
-        };
         for (space, kind) in SPACES.into_iter().enumerate() {
             let items = std::mem::take(&mut decoded.spaces[space]);
             for (new, item) in items.into_iter().enumerate() {
                 let id = known.spaces[space][new].id;
                 let definition = Definition {
-                    content: item.definition.content.retarget(target),
+                    content: item
+                        .definition
+                        .content
+                        .retarget(|reloc| retarget(&known, reloc)),
                     shape: item.definition.shape,
                 };
                 let current = program.decl(id).current.as_ref();
@@ -237,6 +291,13 @@ impl WholeModule {
         self.module.set_start(start)?;
         self.module.set_customs(decoded.customs);
         Ok((counts, known))
+    }
+}
+
+/// Makes a relocation against an index of a build one against a declaration.
+fn retarget(known: &Known, reloc: &mut Relocation) {
+    if let Some(space) = target_space(reloc.kind) {
+        reloc.target = known.spaces[space][reloc.target as usize].id.0;
     }
 }
 
