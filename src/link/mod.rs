@@ -1,8 +1,8 @@
 //! Linking: objects and archives in, declarations out, by the rules of wasm-ld.
 //!
 //! In the order in which a link goes through them: [`options`] (the command line), [`inputs`] (finding and opening
-//! files), [`resolve`] (which definition each symbol means, and which archive members that takes), [`live`] (what can
-//! be reached), [`order`] (where things stand). Each is a function from plain tables to plain tables.
+//! files), [`mod@resolve`] (which definition each symbol means, and which archive members that takes), [`mod@live`] (what can
+//! be reached), [`mod@order`] (where things stand). Each is a function from plain tables to plain tables.
 //!
 //! What differs from wasm-ld, on purpose:
 //! - an archive is opened by its index; wasm-ld reads the symbols of every member,
