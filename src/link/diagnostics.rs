@@ -71,7 +71,7 @@ mod tests {
                 "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
                 "core::fmt::Formatter::pad",
             ),
-            ("_RNvC6mycrate3foo", "mycrate::foo"),
+            ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),
             ("plain", "plain"),
             ("_Z", "_Z"),
