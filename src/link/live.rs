@@ -2,9 +2,14 @@
 //!
 //! A function or segment is reached as a whole. Debug information reaches nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
 use crate::link::options::LinkOptions;
 use crate::link::resolve::{FUNCTION_TABLE, Resolution};
-use crate::link::symbols::{Definition, GlobalSymbol, ObjectId, SymbolId, Synthetic};
+use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Synthetic};
+use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Reloc, SegmentFlags, SymbolFlags, SymbolKind};
 
@@ -36,9 +41,21 @@ impl Flags {
         self.flags[self.starts[object.index()] as usize + index]
     }
 
+    fn put(&mut self, object: ObjectId, flags: &[bool]) {
+        let start = self.starts[object.index()] as usize;
+        self.flags[start..start + flags.len()].copy_from_slice(flags);
+    }
+
+    /// As many flags, none of them set.
+    pub(super) fn unset(&self) -> Flags {
+        Flags {
+            starts: self.starts.clone(),
+            flags: vec![false; self.flags.len()],
+        }
+    }
+
     /// Sets the flag of an object's entry; says whether it was unset.
-    #[inline]
-    fn set(&mut self, object: ObjectId, index: usize) -> bool {
+    pub(super) fn set(&mut self, object: ObjectId, index: usize) -> bool {
         let flag = &mut self.flags[self.starts[object.index()] as usize + index];
         !std::mem::replace(flag, true)
     }
@@ -131,7 +148,7 @@ pub fn mark(resolution: &mut Resolution, options: &LinkOptions) -> Live {
             !gc,
         )
     };
-    let live = Live {
+    let mut live = Live {
         functions: count(|object| object.functions.len()),
         segments: count(|object| object.segments.len()),
         globals: count(|object| object.globals.len()),
@@ -144,19 +161,15 @@ pub fn mark(resolution: &mut Resolution, options: &LinkOptions) -> Live {
             .map(|linked| linked.is_live)
             .collect(),
     };
-    let mut marker = Marker {
-        resolution,
-        live,
-        queue: Vec::new(),
-    };
     match gc {
-        true => marker.run(options),
-        false => marker.drop_discarded(),
+        true => Marker::run(resolution, options, &mut live),
+        false => drop_discarded(resolution, &mut live),
     }
-    let ctors_needed = marker.needs_call_ctors();
-    let mut live = marker.live;
-    let ctors = resolution.call_ctors;
-    live.symbols[ctors.index()] |= ctors_needed;
+    let needs_ctors = resolution.each_object().any(|(id, linked)| {
+        let mut inits = linked.object.init_functions.iter();
+        inits.any(|init| init_target(resolution, &live, id, init.symbol).is_some())
+    });
+    live.symbols[resolution.call_ctors.index()] |= needs_ctors;
     live.symbols[resolution.stack_pointer.index()] = true;
     settle_function_table(resolution, &mut live, options);
     live
@@ -165,195 +178,287 @@ pub fn mark(resolution: &mut Resolution, options: &LinkOptions) -> Live {
 /// What is visited: a function's or a segment's relocations.
 #[derive(Clone, Copy)]
 enum Chunk {
-    Function(ObjectId, u32),
-    Segment(ObjectId, u32),
+    Function(u32),
+    Segment(u32),
 }
 
+/// What was reached of one object.
+struct Marks {
+    functions: Vec<bool>,
+    segments: Vec<bool>,
+    globals: Vec<bool>,
+    tags: Vec<bool>,
+    tables: Vec<bool>,
+    is_live: bool,
+    /// Symbols of the object that were reached from others.
+    inbox: Vec<SymbolIndex>,
+}
+
+/// Marks in rounds: in each, every object goes through what was reached of it, and what that reaches within the
+/// object; what it reaches in others waits for the next round. So the objects can be gone through on all cores, and each
+/// one's tables are near while they are needed.
 struct Marker<'a> {
     resolution: &'a Resolution,
-    live: Live,
-    queue: Vec<Chunk>,
+    /// Symbols that were reached.
+    symbols: Vec<AtomicBool>,
+}
+
+/// One object in one round.
+struct Visit<'a> {
+    marker: &'a Marker<'a>,
+    id: ObjectId,
+    linked: &'a LinkedObject,
+    marks: &'a mut Marks,
+    stack: Vec<Chunk>,
+    /// What was reached in other objects.
+    outbox: Vec<(ObjectId, SymbolIndex)>,
 }
 
 impl Marker<'_> {
-    fn run(&mut self, options: &LinkOptions) {
-        let resolution = self.resolution;
-        if let Some(entry) = resolution.entry {
-            self.symbol(entry);
-        }
+    fn run(resolution: &Resolution, options: &LinkOptions, live: &mut Live) {
+        let marker = Marker {
+            resolution,
+            symbols: live
+                .symbols
+                .iter()
+                .map(|live| AtomicBool::new(*live))
+                .collect(),
+        };
+        let mut marks: Vec<Marks> = resolution
+            .objects
+            .iter()
+            .map(|linked| Marks {
+                functions: vec![false; linked.object.functions.len()],
+                segments: vec![false; linked.object.segments.len()],
+                globals: vec![false; linked.object.globals.len()],
+                tags: vec![false; linked.object.tags.len()],
+                tables: vec![false; linked.object.tables.len()],
+                is_live: false,
+                inbox: Vec::new(),
+            })
+            .collect();
+        let mut roots: Vec<SymbolId> = Vec::new();
+        roots.extend(resolution.entry);
+        roots.extend(resolution.call_dtors);
         for id in resolution.table.order() {
             let symbol = resolution.table.get(*id);
             if symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options) {
-                self.symbol(*id);
+                roots.push(*id);
             }
         }
-        if let Some(dtors) = resolution.call_dtors {
-            self.symbol(dtors);
-        }
-        for (id, linked) in resolution.each_object() {
-            if linked.is_live {
-                self.implicit(id);
+        for root in roots {
+            if let Some((object, symbol)) = marker.reach(root) {
+                marks[object.index()].inbox.push(symbol);
             }
         }
-        self.work();
+        let mut is_first = true;
+        loop {
+            let reached: Vec<Vec<(ObjectId, SymbolIndex)>> = marks
+                .par_iter_mut()
+                .enumerate()
+                .map(|(index, marks)| {
+                    let is_root = is_first && resolution.objects[index].is_live;
+                    match marks.inbox.is_empty() && !is_root {
+                        true => Vec::new(),
+                        false => marker.visit(ObjectId(index as u32), marks, is_root),
+                    }
+                })
+                .collect();
+            is_first = false;
+            let mut any = false;
+            for (object, symbol) in reached.into_iter().flatten() {
+                marks[object.index()].inbox.push(symbol);
+                any = true;
+            }
+            if !any {
+                break;
+            }
+        }
+        for (index, marks) in marks.into_iter().enumerate() {
+            let id = ObjectId(index as u32);
+            live.functions.put(id, &marks.functions);
+            live.segments.put(id, &marks.segments);
+            live.globals.put(id, &marks.globals);
+            live.tags.put(id, &marks.tags);
+            live.tables.put(id, &marks.tables);
+            live.objects[index] |= marks.is_live;
+        }
+        live.symbols = marker
+            .symbols
+            .into_iter()
+            .map(AtomicBool::into_inner)
+            .collect();
     }
 
+    /// Notes that a symbol was reached; if that is news, returns what it means in an object.
+    #[inline]
+    fn reach(&self, id: SymbolId) -> Option<(ObjectId, SymbolIndex)> {
+        // Nearly all references are to what has been reached before.
+        let flag = &self.symbols[id.index()];
+        if flag.load(Ordering::Relaxed) || flag.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        self.resolution.table.get(id).place()
+    }
+
+    fn visit(
+        &self,
+        id: ObjectId,
+        marks: &mut Marks,
+        is_root: bool,
+    ) -> Vec<(ObjectId, SymbolIndex)> {
+        let inbox = std::mem::take(&mut marks.inbox);
+        let mut visit = Visit {
+            marker: self,
+            id,
+            linked: self.resolution.object(id),
+            marks,
+            stack: Vec::new(),
+            outbox: Vec::new(),
+        };
+        if is_root {
+            visit.be_live();
+        }
+        for symbol in inbox {
+            visit.entry(symbol);
+        }
+        visit.work();
+        visit.outbox
+    }
+}
+
+impl Visit<'_> {
     /// What an object's being linked reaches: its init functions and what it wants to be kept.
-    fn implicit(&mut self, id: ObjectId) {
-        let linked = self.resolution.object(id);
+    fn be_live(&mut self) {
+        if std::mem::replace(&mut self.marks.is_live, true) {
+            return;
+        }
+        let linked = self.linked;
         for init in &linked.object.init_functions {
             if !linked.is_discarded(&linked.object.symbols[init.symbol.index()]) {
-                self.object_symbol(id, init.symbol);
+                match linked.symbol_ref(init.symbol).symbol() {
+                    Some(global) => self.global(global),
+                    None => self.entry(init.symbol),
+                }
             }
         }
         for (index, segment) in linked.object.segments.iter().enumerate() {
-            if segment.flags.has(SegmentFlags::RETAIN) && !linked.is_segment_discarded(index) {
-                self.segment(id, index as u32);
+            if segment.flags.has(SegmentFlags::RETAIN) {
+                self.segment(index);
             }
         }
     }
 
-    fn symbol(&mut self, id: SymbolId) {
-        let symbol = self.resolution.table.get(id);
-        let was_live = std::mem::replace(&mut self.live.symbols[id.index()], true);
-        if let Definition::Object { object, symbol } = symbol.definition {
-            self.entry(object, symbol);
-        } else if !was_live && let Some(object) = symbol.object.filter(|_| symbol.is_defined()) {
-            // Another name, from the command line, for what the object defines.
-            self.object(object);
-        }
-    }
-
-    fn object(&mut self, id: ObjectId) {
-        if !std::mem::replace(&mut self.live.objects[id.index()], true) {
-            self.implicit(id);
-        }
-    }
-
-    /// What a symbol of an object means.
     #[inline]
-    fn object_symbol(&mut self, id: ObjectId, symbol: SymbolIndex) {
-        match self.resolution.object(id).symbol_ref(symbol).symbol() {
-            Some(global) => self.symbol(global),
-            None => self.entry(id, symbol),
+    fn global(&mut self, id: SymbolId) {
+        if let Some((object, symbol)) = self.marker.reach(id) {
+            match object == self.id {
+                true => self.entry(symbol),
+                false => self.outbox.push((object, symbol)),
+            }
         }
     }
 
-    /// What a symbol of an object stands for in that object.
-    fn entry(&mut self, id: ObjectId, symbol: SymbolIndex) {
-        let linked = self.resolution.object(id);
+    /// What a symbol of the object stands for in the object.
+    fn entry(&mut self, symbol: SymbolIndex) {
+        let linked = self.linked;
         let object = &linked.object;
         let symbol = &object.symbols[symbol.index()];
-        match symbol.kind {
+        let flag = match symbol.kind {
             SymbolKind::Function => {
                 let function = symbol.function().and_then(|id| object.defined_function(id));
                 if let Some(function) = function
+                    && !self.marks.functions[function]
                     && !linked.is_function_discarded(function)
-                    && self.live.functions.set(id, function)
                 {
-                    self.queue.push(Chunk::Function(id, function as u32));
-                    self.object(id);
+                    self.marks.functions[function] = true;
+                    self.stack.push(Chunk::Function(function as u32));
+                    self.be_live();
                 }
+                return;
             }
             SymbolKind::Data => {
-                if let Some(segment) = symbol.segment()
-                    && !linked.is_segment_discarded(segment.index())
-                {
-                    self.segment(id, segment.0);
+                if let Some(segment) = symbol.segment() {
+                    self.segment(segment.index());
                 }
+                return;
             }
             SymbolKind::Global => {
                 let global = symbol.global().and_then(|id| object.defined_global(id));
-                if global.is_some_and(|global| self.live.globals.set(id, global)) {
-                    self.object(id);
-                }
+                global.map(|global| &mut self.marks.globals[global])
             }
             SymbolKind::Tag => {
                 let tag = symbol.tag().and_then(|id| object.defined_tag(id));
-                if tag.is_some_and(|tag| self.live.tags.set(id, tag)) {
-                    self.object(id);
-                }
+                tag.map(|tag| &mut self.marks.tags[tag])
             }
             SymbolKind::Table => {
                 let table = symbol.table().and_then(|id| object.defined_table(id));
-                if table.is_some_and(|table| self.live.tables.set(id, table)) {
-                    self.object(id);
-                }
+                table.map(|table| &mut self.marks.tables[table])
             }
-            SymbolKind::Section => {}
+            SymbolKind::Section => None,
+        };
+        if let Some(flag) = flag
+            && !std::mem::replace(flag, true)
+        {
+            self.be_live();
         }
     }
 
-    fn segment(&mut self, id: ObjectId, segment: u32) {
-        if self.live.segments.set(id, segment as usize) {
-            self.queue.push(Chunk::Segment(id, segment));
-            self.object(id);
+    fn segment(&mut self, segment: usize) {
+        if !self.marks.segments[segment] && !self.linked.is_segment_discarded(segment) {
+            self.marks.segments[segment] = true;
+            self.stack.push(Chunk::Segment(segment as u32));
+            self.be_live();
         }
     }
 
     fn work(&mut self) {
-        let resolution = self.resolution;
-        while let Some(chunk) = self.queue.pop() {
+        let object = &self.linked.object;
+        while let Some(chunk) = self.stack.pop() {
             match chunk {
-                Chunk::Function(id, function) => {
-                    let object = &resolution.object(id).object;
-                    let function = &object.functions[function as usize];
-                    self.relocs(id, object.function_relocs(function));
+                Chunk::Function(function) => {
+                    self.relocs(object.function_relocs(&object.functions[function as usize]));
                 }
-                Chunk::Segment(id, segment) => {
-                    let object = &resolution.object(id).object;
-                    self.relocs(id, object.segment_relocs(SegmentIndex(segment)));
+                Chunk::Segment(segment) => {
+                    self.relocs(object.segment_relocs(SegmentIndex(segment)))
                 }
             }
         }
     }
 
-    fn relocs(&mut self, id: ObjectId, relocs: &[Reloc]) {
+    fn relocs(&mut self, relocs: &[Reloc]) {
+        let refs = &self.linked.refs[..];
         for reloc in relocs {
             let Some(symbol) = reloc.symbol() else {
                 continue;
             };
+            let Some(global) = refs[symbol.index()].symbol() else {
+                self.entry(symbol);
+                continue;
+            };
             // The address of a function that traps is zero: that takes no function.
-            if is_absolute_table_index(reloc)
-                && let Some(global) = self.resolution.object(id).symbol_ref(symbol).symbol()
-                && self.resolution.table.get(global).is_stub()
-            {
-                continue;
-            }
-            self.object_symbol(id, symbol);
-        }
-    }
-
-    /// Without collection everything is live but what other objects provide.
-    fn drop_discarded(&mut self) {
-        for (id, linked) in self.resolution.each_object() {
-            if linked.kept_comdats.iter().all(|kept| *kept) {
-                continue;
-            }
-            let object = &linked.object;
-            let start = self.live.functions.starts[id.index()] as usize;
-            for index in 0..object.functions.len() {
-                self.live.functions.flags[start + index] = !linked.is_function_discarded(index);
-            }
-            let start = self.live.segments.starts[id.index()] as usize;
-            for index in 0..object.segments.len() {
-                self.live.segments.flags[start + index] = !linked.is_segment_discarded(index);
+            let takes_no_function = is_absolute_table_index(reloc)
+                && !self.marker.symbols[global.index()].load(Ordering::Relaxed)
+                && self.marker.resolution.table.get(global).is_stub();
+            if !takes_no_function {
+                self.global(global);
             }
         }
     }
+}
 
-    fn needs_call_ctors(&self) -> bool {
-        self.resolution.each_object().any(|(id, linked)| {
-            linked
-                .object
-                .init_functions
-                .iter()
-                .any(|init| self.is_init_live(id, init.symbol))
-        })
-    }
-
-    fn is_init_live(&self, id: ObjectId, symbol: SymbolIndex) -> bool {
-        init_target(self.resolution, &self.live, id, symbol).is_some()
+/// Without collection everything is live but what other objects provide.
+fn drop_discarded(resolution: &Resolution, live: &mut Live) {
+    for (id, linked) in resolution.each_object() {
+        if linked.kept_comdats.iter().all(|kept| *kept) {
+            continue;
+        }
+        let object = &linked.object;
+        let functions =
+            (0..object.functions.len()).map(|index| !linked.is_function_discarded(index));
+        live.functions.put(id, &functions.collect::<Vec<bool>>());
+        let segments = (0..object.segments.len()).map(|index| !linked.is_segment_discarded(index));
+        live.segments.put(id, &segments.collect::<Vec<bool>>());
     }
 }
 

@@ -71,6 +71,14 @@ pub trait NameSource: Sync {
     fn name(&self, place: usize) -> Option<(Span, u64)>;
 }
 
+/// A name on its way into the table.
+struct Item {
+    source: u32,
+    place: u32,
+    span: Span,
+    hash: u64,
+}
+
 impl Default for Names {
     fn default() -> Self {
         Names {
@@ -155,6 +163,16 @@ impl Names {
         std::str::from_utf8(bytes).unwrap_or("(not UTF-8)")
     }
 
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.entries.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Every name, in no order that means anything.
     pub fn all(&self) -> impl Iterator<Item = NameId> {
         self.shards.iter().enumerate().flat_map(|(shard, names)| {
@@ -183,16 +201,21 @@ impl Names {
             .len()
             .div_ceil(4 * rayon::current_num_threads())
             .max(1);
-        let buckets: Vec<Vec<Vec<(u32, u32)>>> = sources
+        let buckets: Vec<Vec<Vec<Item>>> = sources
             .par_chunks(chunk)
             .enumerate()
             .map(|(index, sources)| {
-                let mut buckets = vec![Vec::new(); SHARDS];
+                let mut buckets: Vec<Vec<Item>> = (0..SHARDS).map(|_| Vec::new()).collect();
                 for (offset, (_, source)) in sources.iter().enumerate() {
                     let number = (index * chunk + offset) as u32;
                     for place in 0..source.count() {
-                        if let Some((_, hash)) = source.name(place) {
-                            buckets[shard_of(hash)].push((number, place as u32));
+                        if let Some((span, hash)) = source.name(place) {
+                            buckets[shard_of(hash)].push(Item {
+                                source: number,
+                                place: place as u32,
+                                span,
+                                hash,
+                            });
                         }
                     }
                 }
@@ -211,14 +234,11 @@ impl Names {
             .par_iter_mut()
             .enumerate()
             .for_each(|(number, shard)| {
-                for bucket in &buckets {
-                    for &(source, place) in &bucket[number] {
-                        let (input, names) = &sources[source as usize];
-                        if let Some((span, hash)) = names.name(place as usize) {
-                            let id = NameId::new(number, shard.add(inputs, *input, span, hash));
-                            ids[source as usize][place as usize].store(id.0, Ordering::Relaxed);
-                        }
-                    }
+                for item in buckets.iter().flat_map(|buckets| &buckets[number]) {
+                    let (input, _) = sources[item.source as usize];
+                    let place = shard.add(inputs, input, item.span, item.hash);
+                    let id = NameId::new(number, place);
+                    ids[item.source as usize][item.place as usize].store(id.0, Ordering::Relaxed);
                 }
             });
         ids.into_iter()
@@ -239,6 +259,17 @@ impl<T: Copy> NameMap<T> {
     pub fn new(default: T) -> Self {
         NameMap {
             shards: vec![Vec::new(); SHARDS],
+            default,
+        }
+    }
+
+    /// `default` for every name, with room for those that there are.
+    pub fn sized(names: &Names, default: T) -> Self {
+        let shards = names.shards.iter();
+        NameMap {
+            shards: shards
+                .map(|shard| vec![default; shard.entries.len()])
+                .collect(),
             default,
         }
     }

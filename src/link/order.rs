@@ -1,13 +1,14 @@
 //! Order: what stands where in the output, by wasm-ld's rules.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use crate::link::live::{Live, init_target, is_exported};
 use crate::link::options::LinkOptions;
-use crate::link::resolve::{Resolution, is_thread_local};
+use crate::link::resolve::Resolution;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
-use crate::object::{Object, Reloc, SymbolKind};
+use crate::object::{Object, Reloc, SegmentFlags, SegmentPrefix, SymbolKind};
 
 /// Segments of the objects that become one segment of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +27,15 @@ pub struct OutputSegment {
 
 /// The name of the segment that a segment of an object becomes a part of.
 pub fn output_name<'a>(object: &'a Object, segment: usize, options: &LinkOptions) -> &'a str {
-    if is_thread_local(object, segment) {
+    let segment = &object.segments[segment];
+    if segment.flags.has(SegmentFlags::TLS) {
         return ".tdata";
     }
-    let name = object.str(object.segments[segment].name);
-    if !options.merge_data_segments {
-        return name;
+    match segment.prefix {
+        SegmentPrefix::Other => object.str(segment.name),
+        prefix if options.merge_data_segments => prefix.text(),
+        _ => object.str(segment.name),
     }
-    let prefixes = [".text", ".data", ".bss", ".rodata"];
-    let is_part_of = |prefix: &&str| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    prefixes.into_iter().find(is_part_of).unwrap_or(name)
 }
 
 /// The output's segments: live segments of the objects by name, those of thread-local data first, then constants,
@@ -46,26 +43,32 @@ pub fn output_name<'a>(object: &'a Object, segment: usize, options: &LinkOptions
 pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> Vec<OutputSegment> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut segments: Vec<OutputSegment> = Vec::new();
+    // Neighbours mostly go to the same place.
+    let mut last: Option<(&str, usize)> = None;
     for (id, linked) in resolution.each_object() {
         for (index, is_live) in live.segments.of(id).iter().enumerate() {
             if !is_live {
                 continue;
             }
             let name = output_name(&linked.object, index, options);
-            let place = *places.entry(name).or_insert_with(|| {
-                segments.push(OutputSegment {
-                    name: name.to_owned(),
-                    parts: Vec::new(),
-                    is_thread_local: is_thread_local(&linked.object, index),
-                    is_zero: name.starts_with(".bss"),
-                    align_log2: 0,
-                });
-                segments.len() - 1
-            });
-            let segment = &mut segments[place];
-            segment.parts.push((id, SegmentIndex(index as u32)));
-            let align = linked.object.segments[index].align_log2;
-            segment.align_log2 = segment.align_log2.max(align);
+            let segment = &linked.object.segments[index];
+            let place = match last.filter(|(last, _)| *last == name) {
+                Some((_, place)) => place,
+                None => *places.entry(name).or_insert_with(|| {
+                    segments.push(OutputSegment {
+                        name: name.to_owned(),
+                        parts: Vec::new(),
+                        is_thread_local: segment.flags.has(SegmentFlags::TLS),
+                        is_zero: name.starts_with(".bss"),
+                        align_log2: 0,
+                    });
+                    segments.len() - 1
+                }),
+            };
+            last = Some((name, place));
+            let output = &mut segments[place];
+            output.parts.push((id, SegmentIndex(index as u32)));
+            output.align_log2 = output.align_log2.max(segment.align_log2);
         }
     }
     segments.sort_by_key(|segment| {
@@ -196,67 +199,108 @@ pub enum Entry {
 /// have none, with an exception: one that nothing defines has an entry if the first reference to it takes its address.
 /// (That is how wasm-ld goes about it: what is undefined turns up as relocations are gone through.)
 pub fn table_entries(resolution: &Resolution, live: &Live) -> Vec<Entry> {
-    let mut collector = Collector {
-        resolution,
-        entries: Vec::new(),
-        seen: HashSet::new(),
-        called: HashSet::new(),
-        any_undefined: resolution
-            .table
-            .symbols()
-            .iter()
-            .any(|symbol| symbol.definition == Definition::Trap(Trap::Undefined)),
-    };
-    for (id, linked) in resolution.each_object() {
-        let object = &linked.object;
-        for (function, is_live) in object.functions.iter().zip(live.functions.of(id)) {
-            if *is_live {
-                collector.visit(id, object.function_relocs(function));
+    let undefined = Definition::Trap(Trap::Undefined);
+    let symbols = resolution.table.symbols();
+    let any_undefined = symbols.iter().any(|symbol| symbol.definition == undefined);
+    let references: Vec<Vec<Reference>> = resolution
+        .objects
+        .par_iter()
+        .enumerate()
+        .map(|(index, _)| {
+            let mut collector = Collector {
+                resolution,
+                id: ObjectId(index as u32),
+                any_undefined,
+                references: Vec::new(),
+            };
+            collector.visit_object(live);
+            collector.references
+        })
+        .collect();
+    let mut entries = Vec::new();
+    let mut seen_functions = live.functions.unset();
+    let mut seen_symbols = vec![false; symbols.len()];
+    for reference in references.into_iter().flatten() {
+        let seen = match reference {
+            Reference::Address(Entry::Defined(object, function)) => {
+                !seen_functions.set(object, function)
             }
-        }
-        for (index, is_live) in live.segments.of(id).iter().enumerate() {
-            if *is_live {
-                collector.visit(id, object.segment_relocs(SegmentIndex(index as u32)));
+            Reference::Address(Entry::Symbol(id)) | Reference::Call(id) => {
+                std::mem::replace(&mut seen_symbols[id.index()], true)
             }
+        };
+        match reference {
+            Reference::Address(entry) if !seen => entries.push(entry),
+            _ => {}
         }
     }
-    collector.entries
+    entries
+}
+
+/// What counts for the function table.
+enum Reference {
+    /// A function's address is taken.
+    Address(Entry),
+    /// An undefined function is referred to in another way.
+    Call(SymbolId),
 }
 
 struct Collector<'a> {
     resolution: &'a Resolution,
-    entries: Vec<Entry>,
-    seen: HashSet<Entry>,
-    /// Undefined functions that were referred to without taking their address.
-    called: HashSet<SymbolId>,
+    id: ObjectId,
     any_undefined: bool,
+    references: Vec<Reference>,
 }
 
 impl Collector<'_> {
-    fn visit(&mut self, id: ObjectId, relocs: &[Reloc]) {
-        for reloc in relocs {
-            let takes_address = reloc.kind().is_table_index();
-            if (takes_address || self.any_undefined)
-                && let Some(symbol) = reloc.symbol()
-            {
-                self.add(id, symbol, takes_address);
+    fn visit_object(&mut self, live: &Live) {
+        let object = &self.resolution.object(self.id).object;
+        let functions = live.functions.of(self.id);
+        let segments = live.segments.of(self.id);
+        if !self.any_undefined {
+            // Only addresses count.
+            let code = object.code_table_relocs();
+            let code = code.filter(|(function, _)| functions[*function]);
+            let data = object.data_table_relocs();
+            let data = data.filter(|(segment, _)| segments[*segment]);
+            for (_, reloc) in code.chain(data) {
+                self.visit(reloc);
+            }
+            return;
+        }
+        for (function, is_live) in object.functions.iter().zip(functions) {
+            if *is_live {
+                object
+                    .function_relocs(function)
+                    .iter()
+                    .for_each(|reloc| self.visit(reloc));
+            }
+        }
+        for (index, is_live) in segments.iter().enumerate() {
+            if *is_live {
+                let relocs = object.segment_relocs(SegmentIndex(index as u32));
+                relocs.iter().for_each(|reloc| self.visit(reloc));
             }
         }
     }
 
-    fn add(&mut self, id: ObjectId, symbol: SymbolIndex, takes_address: bool) {
-        let linked = self.resolution.object(id);
+    fn visit(&mut self, reloc: &Reloc) {
+        if let Some(symbol) = reloc.symbol() {
+            self.add(symbol, reloc.kind().is_table_index());
+        }
+    }
+
+    fn add(&mut self, symbol: SymbolIndex, takes_address: bool) {
+        let linked = self.resolution.object(self.id);
         let entry = match linked.symbol_ref(symbol).symbol() {
             Some(global) => {
                 let symbol = self.resolution.table.get(global);
                 match symbol.definition {
                     Definition::Trap(Trap::Undefined) if !takes_address => {
-                        self.called.insert(global);
+                        self.references.push(Reference::Call(global));
                         return;
                     }
-                    Definition::Trap(Trap::Undefined) if !self.called.contains(&global) => {
-                        Some(Entry::Symbol(global))
-                    }
+                    Definition::Trap(Trap::Undefined) => Some(Entry::Symbol(global)),
                     Definition::Trap(_) => None,
                     Definition::Object { object, symbol } => {
                         defined_entry(&self.resolution.object(object).object, object, symbol)
@@ -266,12 +310,10 @@ impl Collector<'_> {
                     _ => Some(Entry::Symbol(global)),
                 }
             }
-            None => defined_entry(&linked.object, id, symbol),
+            None => defined_entry(&linked.object, self.id, symbol),
         };
-        if let Some(entry) = entry.filter(|_| takes_address)
-            && self.seen.insert(entry)
-        {
-            self.entries.push(entry);
+        if takes_address && let Some(entry) = entry {
+            self.references.push(Reference::Address(entry));
         }
     }
 }

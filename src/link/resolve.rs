@@ -21,7 +21,7 @@ use crate::link::symbols::{
 };
 use crate::link::units::{LinkedObject, Step, SymbolRef, Units};
 use crate::object::ids::SymbolIndex;
-use crate::object::{GlobalType, Input, Object, SymbolFlags, SymbolKind};
+use crate::object::{GlobalType, Input, Object, SegmentFlags, SymbolFlags, SymbolKind};
 
 /// Why an archive's member was linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,10 +191,11 @@ impl<'a> Resolver<'a> {
         let is_64 = options
             .is_64
             .unwrap_or_else(|| first.is_some_and(|unit| unit.object.is_64()));
+        let table = SymbolTable::new(&units.names);
         Resolver {
             options,
             units,
-            table: SymbolTable::default(),
+            table,
             comdats: NameMap::new(false),
             frames: Vec::new(),
             done: Vec::new(),
@@ -384,7 +385,9 @@ impl<'a> Resolver<'a> {
             }
             if !linked.is_discarded(symbol) {
                 if let Some(segment) = symbol.segment()
-                    && is_thread_local(object, segment.index())
+                    && object.segments[segment.index()]
+                        .flags
+                        .has(SegmentFlags::TLS)
                 {
                     new.flags = new.flags.with(SymbolFlags::TLS);
                 }
@@ -457,16 +460,16 @@ impl<'a> Resolver<'a> {
 
     /// How an object wants an undefined symbol to be imported.
     fn import_of(&mut self, object: &Object, index: SymbolIndex) -> ImportAs {
-        let Some((module, name)) = object.import_of(index) else {
+        let Some(import) = object.import_of(index) else {
             return ImportAs::UNSAID;
         };
         let symbol = &object.symbols[index.index()];
-        let module = match object.bytes(module) == b"env" {
+        let module = match import.is_from_env {
             true => self.env,
-            false => self.units.names.add_text(object.str(module)),
+            false => self.units.names.add_text(object.str(import.module)),
         };
         let name = match symbol.flags.has(SymbolFlags::EXPLICIT_NAME) {
-            true => self.units.names.add_text(object.str(name)),
+            true => self.units.names.add_text(object.str(import.name)),
             false => NameId::NONE,
         };
         ImportAs { module, name }
@@ -526,12 +529,3 @@ impl<'a> Resolver<'a> {
 
 /// The name of the table that functions' addresses are places in.
 pub const FUNCTION_TABLE: &str = "__indirect_function_table";
-
-/// Whether each thread has its own copy of a segment. Objects of old compilers say so by its name only.
-pub(super) fn is_thread_local(object: &Object, segment: usize) -> bool {
-    let segment = &object.segments[segment];
-    let name = object.bytes(segment.name);
-    segment.flags.has(crate::object::SegmentFlags::TLS)
-        || name.starts_with(b".tdata")
-        || name.starts_with(b".tbss")
-}

@@ -249,6 +249,8 @@ pub struct SymbolTable {
     /// The symbol of each name, in the order in which the names came up.
     pub(super) order: Vec<SymbolId>,
     by_name: NameMap<u32>,
+    /// Symbols that others have taken the names of, with those.
+    renamed: HashMap<SymbolId, SymbolId>,
     /// Functions of one name and several signatures.
     variants: HashMap<NameId, Vec<SymbolId>>,
     /// Their names, in the order in which they came up.
@@ -256,20 +258,20 @@ pub struct SymbolTable {
     pub(super) diagnostics: Diagnostics,
 }
 
-impl Default for SymbolTable {
-    fn default() -> Self {
+impl SymbolTable {
+    /// An empty table, with room for the names that there are.
+    pub(super) fn new(names: &Names) -> SymbolTable {
         SymbolTable {
-            symbols: Vec::new(),
-            order: Vec::new(),
-            by_name: NameMap::new(NOWHERE),
+            symbols: Vec::with_capacity(names.len()),
+            order: Vec::with_capacity(names.len()),
+            by_name: NameMap::sized(names, NOWHERE),
+            renamed: HashMap::new(),
             variants: HashMap::new(),
             mismatched: Vec::new(),
             diagnostics: Diagnostics::default(),
         }
     }
-}
 
-impl SymbolTable {
     /// All symbols; those whose name another symbol has taken over are among them.
     pub fn symbols(&self) -> &[GlobalSymbol] {
         &self.symbols
@@ -284,7 +286,7 @@ impl SymbolTable {
     pub fn find(&self, name: NameId) -> Option<SymbolId> {
         match self.by_name.get(name) {
             NOWHERE => None,
-            place => Some(self.order[place as usize]),
+            id => Some(SymbolId(id)),
         }
     }
 
@@ -308,21 +310,39 @@ impl SymbolTable {
             return (id, false);
         }
         let id = self.push(name);
-        self.by_name.set(name, self.order.len() as u32);
+        self.by_name.set(name, id.0);
         self.order.push(id);
         (id, true)
     }
 
-    /// Lets a name mean another symbol.
-    pub(super) fn rename(&mut self, name: NameId, id: SymbolId) {
-        let place = self.by_name.get(name);
-        self.order[place as usize] = id;
+    /// Lets a name mean another symbol, which takes the old one's place in the order.
+    fn rename(&mut self, name: NameId, old: SymbolId, new: SymbolId) {
+        self.by_name.set(name, new.0);
+        if old != new {
+            self.renamed.insert(old, new);
+            // It may have had the name before. So that who follows the renaming always comes to an end: at the symbol
+            // that has the name now.
+            self.renamed.remove(&new);
+        }
+    }
+
+    /// Puts symbols that have taken others' names into their places in the order.
+    pub(super) fn settle_order(&mut self) {
+        let renamed = std::mem::take(&mut self.renamed);
+        if renamed.is_empty() {
+            return;
+        }
+        for id in &mut self.order {
+            while let Some(new) = renamed.get(id) {
+                *id = *new;
+            }
+        }
     }
 
     /// Swaps what names mean: whoever looks up `real` finds what `name` meant, and `name` means what `wrap` does.
     pub(super) fn wrap(&mut self, name: NameId, real: NameId, wrap: NameId) {
-        let (place, target) = (self.by_name.get(name), self.by_name.get(wrap));
-        self.by_name.set(real, place);
+        let (meant, target) = (self.by_name.get(name), self.by_name.get(wrap));
+        self.by_name.set(real, meant);
         self.by_name.set(name, target);
     }
 
@@ -405,7 +425,7 @@ impl SymbolTable {
                 if is_new || self.should_replace(id, new, cx) {
                     self.replace(variant, new, definition);
                 }
-                self.rename(new.name, variant);
+                self.rename(new.name, id, variant);
                 return variant;
             }
         }

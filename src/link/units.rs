@@ -317,9 +317,12 @@ impl Units {
     /// in the order that the rules demand. `wanted` are names that will be looked for in any case. Members that turn
     /// out to be malformed are left for later, when it is sure that they are needed.
     pub(super) fn read_ahead(&mut self, steps: &[Step], wanted: &[NameId]) {
+        if self.lazies.is_empty() {
+            return;
+        }
         const NOBODY: u32 = u32::MAX;
         const DEFINED: u32 = u32::MAX - 1;
-        let mut provider = NameMap::new(NOBODY);
+        let mut provider = NameMap::sized(&self.names, NOBODY);
         for step in steps {
             match step {
                 Step::Eager(units) => {

@@ -9,7 +9,7 @@ use crate::object::read::{Aside, RelocSection};
 use crate::object::reloc::{self, Facts, RelocType, Relocs};
 use crate::object::symbol::{Symbol, SymbolFlags, SymbolKind};
 use crate::object::tables::{
-    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, Span, hash_name,
+    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix, Span, hash_name,
 };
 
 pub(super) fn read(object: &mut Object, input: &[u8], aside: &Aside) -> Result<()> {
@@ -32,7 +32,7 @@ pub(super) fn read(object: &mut Object, input: &[u8], aside: &Aside) -> Result<(
         let len = cursor.u32()?;
         let mut part = cursor.part(len)?;
         match id {
-            5 => read_segment_info(object, &mut part)?,
+            5 => read_segment_info(object, input, &mut part)?,
             6 => read_init_functions(object, &mut part)?,
             7 => read_comdats(object, input, &mut part)?,
             8 => read_symbols(object, input, &mut part)?,
@@ -52,7 +52,7 @@ pub(super) fn read(object: &mut Object, input: &[u8], aside: &Aside) -> Result<(
     Ok(())
 }
 
-fn read_segment_info(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
+fn read_segment_info(object: &mut Object, input: &[u8], part: &mut Cursor<'_>) -> Result<()> {
     let count = part.u32()? as usize;
     let Some(segments) = object.segments.get_mut(..count) else {
         return Err(part.error("more segments are named than there are"));
@@ -65,6 +65,11 @@ fn read_segment_info(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
         }
         segment.align_log2 = align as u8;
         segment.flags = SegmentFlags(part.u32()?);
+        let name = &input[segment.name.range()];
+        segment.prefix = SegmentPrefix::of(name);
+        if name.starts_with(b".tdata") || name.starts_with(b".tbss") {
+            segment.flags.0 |= SegmentFlags::TLS.0;
+        }
     }
     Ok(())
 }

@@ -28,5 +28,5 @@ pub use reloc::{Reloc, RelocType};
 pub use symbol::{Symbol, SymbolFlags, SymbolKind};
 pub use tables::{
     Comdat, CustomSection, Function, FunctionType, Global, GlobalType, Import, InitFunction,
-    Limits, Object, Segment, SegmentFlags, Span, TableType,
+    Limits, Object, Segment, SegmentFlags, SegmentPrefix, Span, TableType,
 };

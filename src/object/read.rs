@@ -12,7 +12,8 @@ use crate::object::linking;
 use crate::object::map::Input;
 use crate::object::reloc::Relocs;
 use crate::object::tables::{
-    CustomSection, Function, FunctionType, Global, Import, Object, Segment, SegmentFlags, Span,
+    CustomSection, Function, FunctionType, Global, Import, Object, Segment, SegmentFlags,
+    SegmentPrefix, Span,
 };
 
 /// A relocation section as it was found.
@@ -120,7 +121,7 @@ fn read_object(object: &mut Object, input: &[u8]) -> Result<()> {
         match id {
             0 => read_custom(object, input, &mut part, index, &mut aside)?,
             1 => read_types(object, input, &mut part)?,
-            2 => read_imports(object, &mut part)?,
+            2 => read_imports(object, input, &mut part)?,
             3 => read_functions(object, &mut part)?,
             4 => {
                 let count = part.u32()?;
@@ -234,7 +235,7 @@ fn read_tag(object: &Object, part: &mut Cursor<'_>) -> Result<TypeIndex> {
     read_type(object, part)
 }
 
-fn read_imports(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
+fn read_imports(object: &mut Object, input: &[u8], part: &mut Cursor<'_>) -> Result<()> {
     let count = part.u32()?;
     // Nearly all imports of an object are functions.
     object
@@ -242,27 +243,24 @@ fn read_imports(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
         .reserve_exact(part.capacity(count, 4));
     for _ in 0..count {
         let (module, name) = (part.name()?, part.name()?);
+        let is_from_env = &input[module.range()] == b"env";
+        macro_rules! add {
+            ($imports:ident, $ty:expr) => {{
+                let ty = $ty;
+                object.$imports.push(Import {
+                    module,
+                    name,
+                    ty,
+                    is_from_env,
+                });
+            }};
+        }
         match part.byte()? {
-            0 => {
-                let ty = read_type(object, part)?;
-                object.imported_functions.push(Import { module, name, ty });
-            }
-            1 => {
-                let ty = encoding::table_type(part)?;
-                object.imported_tables.push(Import { module, name, ty });
-            }
-            2 => {
-                let ty = encoding::limits(part)?;
-                object.imported_memories.push(Import { module, name, ty });
-            }
-            3 => {
-                let ty = encoding::global_type(part)?;
-                object.imported_globals.push(Import { module, name, ty });
-            }
-            4 => {
-                let ty = read_tag(object, part)?;
-                object.imported_tags.push(Import { module, name, ty });
-            }
+            0 => add!(imported_functions, read_type(object, part)?),
+            1 => add!(imported_tables, encoding::table_type(part)?),
+            2 => add!(imported_memories, encoding::limits(part)?),
+            3 => add!(imported_globals, encoding::global_type(part)?),
+            4 => add!(imported_tags, read_tag(object, part)?),
             _ => return Err(part.error("an unknown kind of import")),
         }
     }
@@ -350,6 +348,7 @@ fn read_data(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
             relocs: 0..0,
             align_log2: 0,
             flags: SegmentFlags::default(),
+            prefix: SegmentPrefix::Other,
             comdat: None,
         });
     }

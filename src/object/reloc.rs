@@ -213,6 +213,7 @@ impl Reloc {
 pub struct Relocs {
     pub(super) entries: Vec<Reloc>,
     pub(super) wide: Vec<i64>,
+    table_indices: Vec<u32>,
 }
 
 impl Relocs {
@@ -230,6 +231,14 @@ impl Relocs {
         if fits.is_err() {
             self.wide.push(addend);
         }
+        if kind.is_table_index() {
+            self.table_indices.push(self.entries.len() as u32 - 1);
+        }
+    }
+
+    /// The relocations that ask for a function's place in the table, by their places in [`all`](Relocs::all).
+    pub fn table_indices(&self) -> &[u32] {
+        &self.table_indices
     }
 
     /// All of them.

@@ -88,6 +88,8 @@ pub struct Import<T> {
     pub name: Span,
     /// Its type.
     pub ty: T,
+    /// Whether the module is `env`, as it is unless the source says otherwise.
+    pub is_from_env: bool,
 }
 
 /// A defined function.
@@ -118,7 +120,7 @@ pub struct SegmentFlags(pub u32);
 impl SegmentFlags {
     /// It holds strings that end in zero; equal ones may be merged.
     pub const STRINGS: SegmentFlags = SegmentFlags(1);
-    /// Each thread has its own copy.
+    /// Each thread has its own copy. Also set where old compilers say so by the name alone.
     pub const TLS: SegmentFlags = SegmentFlags(2);
     /// It is kept even if nothing refers to it.
     pub const RETAIN: SegmentFlags = SegmentFlags(4);
@@ -126,6 +128,50 @@ impl SegmentFlags {
     /// Whether it has all of `flags`.
     pub const fn has(self, flags: SegmentFlags) -> bool {
         self.0 & flags.0 == flags.0
+    }
+}
+
+/// Beginnings of segments' names that mean something to linkers, each up to its end or a dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SegmentPrefix {
+    /// `.text`.
+    Text,
+    /// `.data`.
+    Data,
+    /// `.bss`.
+    Bss,
+    /// `.rodata`.
+    Rodata,
+    /// Another one.
+    Other,
+}
+
+impl SegmentPrefix {
+    /// The prefix that a name begins with.
+    pub(super) fn of(name: &[u8]) -> SegmentPrefix {
+        let prefixes = [
+            SegmentPrefix::Rodata,
+            SegmentPrefix::Data,
+            SegmentPrefix::Bss,
+            SegmentPrefix::Text,
+        ];
+        let is_prefix = |prefix: &SegmentPrefix| {
+            let rest = name.strip_prefix(prefix.text().as_bytes());
+            rest.is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
+        };
+        let found = prefixes.into_iter().find(is_prefix);
+        found.unwrap_or(SegmentPrefix::Other)
+    }
+
+    /// The prefix itself; empty for [`Other`](SegmentPrefix::Other).
+    pub fn text(self) -> &'static str {
+        match self {
+            SegmentPrefix::Text => ".text",
+            SegmentPrefix::Data => ".data",
+            SegmentPrefix::Bss => ".bss",
+            SegmentPrefix::Rodata => ".rodata",
+            SegmentPrefix::Other => "",
+        }
     }
 }
 
@@ -141,6 +187,8 @@ pub struct Segment {
     pub align_log2: u8,
     /// Its flags.
     pub flags: SegmentFlags,
+    /// What its name begins with.
+    pub prefix: SegmentPrefix,
     /// The group that it is kept or dropped with.
     pub comdat: Option<ComdatIndex>,
 }
@@ -325,12 +373,15 @@ impl Object {
         tag.index().checked_sub(self.imported_tags.len())
     }
 
-    /// The module and name that an undefined symbol is imported by; `None` for data, and for what is defined.
-    pub fn import_of(&self, symbol: SymbolIndex) -> Option<(Span, Span)> {
-        fn names<T>(imports: &[Import<T>], index: usize) -> Option<(Span, Span)> {
-            imports
-                .get(index)
-                .map(|import| (import.module, import.name))
+    /// How an undefined symbol is imported; `None` for data, and for what is defined.
+    pub fn import_of(&self, symbol: SymbolIndex) -> Option<Import<()>> {
+        fn names<T>(imports: &[Import<T>], index: usize) -> Option<Import<()>> {
+            imports.get(index).map(|import| Import {
+                module: import.module,
+                name: import.name,
+                ty: (),
+                is_from_env: import.is_from_env,
+            })
         }
         let symbol = &self.symbols[symbol.index()];
         match symbol.kind {
@@ -352,6 +403,18 @@ impl Object {
     #[inline]
     pub fn function_relocs(&self, function: &Function) -> &[Reloc] {
         &self.code_relocs.entries[function.relocs.start as usize..function.relocs.end as usize]
+    }
+
+    /// The relocations of code that ask for a function's place in the table, with the defined function each is in.
+    pub fn code_table_relocs(&self) -> impl Iterator<Item = (usize, &Reloc)> {
+        let ends = self.functions.iter().map(|function| function.relocs.end);
+        in_order(&self.code_relocs, ends)
+    }
+
+    /// The relocations of data that ask for a function's place in the table, with the segment each is in.
+    pub fn data_table_relocs(&self) -> impl Iterator<Item = (usize, &Reloc)> {
+        let ends = self.segments.iter().map(|segment| segment.relocs.end);
+        in_order(&self.data_relocs, ends)
     }
 
     /// The relocations of a segment. Their offsets count from the data section's contents.
@@ -399,6 +462,19 @@ impl Object {
             .binary_search_by_key(&section, |custom| custom.section);
         place.ok().map(|index| &self.custom_sections[index])
     }
+}
+
+/// Relocations for the table with the numbers of the chunks they are in; `ends` says where each chunk's ones end.
+fn in_order(
+    relocs: &Relocs,
+    ends: impl Iterator<Item = u32>,
+) -> impl Iterator<Item = (usize, &Reloc)> {
+    let mut chunks = ends.enumerate().peekable();
+    relocs.table_indices().iter().filter_map(move |place| {
+        while chunks.next_if(|(_, end)| end <= place).is_some() {}
+        let (chunk, _) = chunks.peek()?;
+        Some((*chunk, &relocs.entries[*place as usize]))
+    })
 }
 
 /// The hash by which names are found. The same in every process of one build of wasmend, and nothing else.

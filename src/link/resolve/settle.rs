@@ -89,6 +89,7 @@ impl Resolver<'_> {
             self.settle_defined(symbol);
         }
         self.use_stubs();
+        self.table.settle_order();
         self.add_optional();
         let traps = with_context!(self, |table, cx| table.settle_variants(&cx));
         self.synthetic_functions.extend(traps);
