@@ -1,6 +1,7 @@
 //! How long the front half of a link takes, and reading the generated program's objects alone: `cargo bench --bench objects [-- [--phases] FOLDER]`, where FOLDER
 //! is what the `generator` example wrote. `WASMEND_LINKS` can name further links, as for the tests. The least of several
-//! runs is printed. With `--phases`, reading alone is left out.
+//! runs is printed. With `--phases`, reading alone is left out; `ROUNDS`
+//! says how often a link is repeated (once, to see its peak of memory).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -100,7 +101,8 @@ fn phases(arguments: &[String]) {
     let options = LinkOptions::parse(&arguments).unwrap();
     let mut times: [Vec<Duration>; 5] = Default::default();
     let mut cpus: [Vec<Duration>; 5] = Default::default();
-    for round in 0..15 {
+    let rounds = std::env::var("ROUNDS").map_or(15, |rounds| rounds.parse().unwrap_or(15));
+    for round in 0..rounds {
         let (start, before) = (Instant::now(), cpu());
         let inputs = Inputs::open(&options, Access::Map).unwrap();
         times[0].push(start.elapsed());

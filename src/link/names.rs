@@ -205,7 +205,16 @@ impl Names {
             .par_chunks(chunk)
             .enumerate()
             .map(|(index, sources)| {
-                let mut buckets: Vec<Vec<Item>> = (0..SHARDS).map(|_| Vec::new()).collect();
+                // Counted first: growing would cost more.
+                let mut counts = [0; SHARDS];
+                for (_, names) in sources {
+                    let places = 0..names.count();
+                    for (_, hash) in places.filter_map(|place| names.name(place)) {
+                        counts[shard_of(hash)] += 1;
+                    }
+                }
+                let mut buckets: Vec<Vec<Item>> =
+                    counts.into_iter().map(Vec::with_capacity).collect();
                 for (offset, (_, source)) in sources.iter().enumerate() {
                     let number = (index * chunk + offset) as u32;
                     for place in 0..source.count() {
@@ -234,7 +243,8 @@ impl Names {
             .par_iter_mut()
             .enumerate()
             .for_each(|(number, shard)| {
-                for item in buckets.iter().flat_map(|buckets| &buckets[number]) {
+                let items = buckets.iter().flat_map(|buckets| &buckets[number]);
+                for item in items {
                     let (input, _) = sources[item.source as usize];
                     let place = shard.add(inputs, input, item.span, item.hash);
                     let id = NameId::new(number, place);

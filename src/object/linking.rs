@@ -137,6 +137,9 @@ fn read_symbols(object: &mut Object, input: &[u8], part: &mut Cursor<'_>) -> Res
     if !object.symbols.is_empty() {
         return Err(part.error("there are two symbol tables"));
     }
+    if count >= reloc::INDEX_LIMIT {
+        return Err(part.error("too many symbols"));
+    }
     let capacity = part.capacity(count, 3);
     object.symbols.reserve_exact(capacity);
     object.hashes.reserve_exact(capacity);

@@ -10,7 +10,7 @@ use crate::object::ids::{FunctionIndex, SectionIndex, TypeIndex};
 use crate::object::kind::FileKind;
 use crate::object::linking;
 use crate::object::map::Input;
-use crate::object::reloc::Relocs;
+use crate::object::reloc::{INDEX_LIMIT, Relocs};
 use crate::object::tables::{
     CustomSection, Function, FunctionType, Global, Import, Object, Segment, SegmentFlags,
     SegmentPrefix, Span,
@@ -207,6 +207,9 @@ fn rest(part: &Cursor<'_>) -> Span {
 
 fn read_types(object: &mut Object, input: &[u8], part: &mut Cursor<'_>) -> Result<()> {
     let count = part.u32()?;
+    if count >= INDEX_LIMIT {
+        return Err(part.error("too many types"));
+    }
     object.types.reserve_exact(part.capacity(count, 3));
     for _ in 0..count {
         if part.byte()? != 0x60 {

@@ -158,17 +158,23 @@ impl RelocType {
     }
 }
 
-/// One relocation. What its index means depends on its kind; see [`target`](Reloc::target).
+/// One relocation. What its index means depends on its kind; see [`target`](Reloc::target). There can be millions of
+/// them: they are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloc {
     /// Offset of the field from the beginning of its section's contents.
     pub offset: u32,
-    index: u32,
     /// The addend, or its place in the table of those that do not fit.
     addend: i32,
-    kind: RelocType,
-    is_wide: bool,
+    /// From the lowest bit: the kind, whether the addend is in the table, and the index.
+    packed: u32,
 }
+
+const KIND_BITS: u32 = 5;
+const WIDE: u32 = 1 << KIND_BITS;
+const INDEX_SHIFT: u32 = KIND_BITS + 1;
+/// Objects have at most as many symbols and types as this.
+pub(super) const INDEX_LIMIT: u32 = 1 << (32 - INDEX_SHIFT);
 
 /// What a relocation refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,28 +189,34 @@ impl Reloc {
     /// What kind of relocation it is.
     #[inline]
     pub fn kind(&self) -> RelocType {
-        self.kind
+        RelocType::ALL[(self.packed & (WIDE - 1)) as usize]
+    }
+
+    #[inline]
+    fn index(&self) -> u32 {
+        self.packed >> INDEX_SHIFT
     }
 
     /// What it refers to.
     #[inline]
     pub fn target(&self) -> Target {
-        match self.kind.targets_type() {
-            true => Target::Type(TypeIndex(self.index)),
-            false => Target::Symbol(SymbolIndex(self.index)),
+        match self.kind().targets_type() {
+            true => Target::Type(TypeIndex(self.index())),
+            false => Target::Symbol(SymbolIndex(self.index())),
         }
     }
 
     /// The symbol that it refers to, unless it refers to a type.
     #[inline]
     pub fn symbol(&self) -> Option<SymbolIndex> {
-        (!self.kind.targets_type()).then_some(SymbolIndex(self.index))
+        let is_symbol = self.packed & (WIDE - 1) != RelocType::TypeIndexLeb as u32;
+        is_symbol.then_some(SymbolIndex(self.index()))
     }
 
     /// The type that it refers to, if it does not refer to a symbol.
     #[inline]
     pub fn ty(&self) -> Option<TypeIndex> {
-        self.kind.targets_type().then_some(TypeIndex(self.index))
+        self.symbol().is_none().then_some(TypeIndex(self.index()))
     }
 }
 
@@ -221,12 +233,11 @@ impl Relocs {
     pub(super) fn push(&mut self, offset: u64, kind: RelocType, index: usize, addend: i64) {
         let fits = i32::try_from(addend);
         let place = self.wide.len() as i32;
+        let wide = if fits.is_err() { WIDE } else { 0 };
         self.entries.push(Reloc {
             offset: offset as u32,
-            index: index as u32,
             addend: fits.unwrap_or(place),
-            kind,
-            is_wide: fits.is_err(),
+            packed: (index as u32) << INDEX_SHIFT | wide | kind as u32,
         });
         if fits.is_err() {
             self.wide.push(addend);
@@ -248,7 +259,7 @@ impl Relocs {
 
     /// The addend of one of them; 0 if its kind has none.
     pub fn addend(&self, reloc: &Reloc) -> i64 {
-        match reloc.is_wide {
+        match reloc.packed & WIDE != 0 {
             true => self.wide[reloc.addend as usize],
             false => i64::from(reloc.addend),
         }
@@ -274,6 +285,34 @@ pub(super) fn bad_target<T>(kind: RelocType, index: u32, at: u32) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packing_loses_nothing(
+            offset: u32,
+            number in 0..RelocType::ALL.len(),
+            index in 0..INDEX_LIMIT,
+            addends in prop::collection::vec(prop_oneof![any::<i64>(), any::<i32>().prop_map(i64::from)], 1..9),
+        ) {
+            let mut relocs = Relocs::default();
+            let kind = RelocType::ALL[number];
+            for addend in &addends {
+                relocs.push(u64::from(offset), kind, index as usize, *addend);
+            }
+            for (reloc, addend) in relocs.all().iter().zip(addends) {
+                prop_assert_eq!((reloc.offset, reloc.kind()), (offset, kind));
+                prop_assert_eq!(relocs.addend(reloc), addend);
+                let target = match kind.targets_type() {
+                    true => Target::Type(TypeIndex(index)),
+                    false => Target::Symbol(SymbolIndex(index)),
+                };
+                prop_assert_eq!(reloc.target(), target);
+                prop_assert_eq!(reloc.symbol().is_some(), !kind.targets_type());
+                prop_assert_eq!(reloc.ty().is_some(), kind.targets_type());
+            }
+        }
+    }
 
     #[test]
     fn numbers_are_their_places() {
@@ -282,6 +321,10 @@ mod tests {
             assert_eq!(RelocType::facts(number as u8).unwrap().kind, *kind);
         }
         assert!(RelocType::facts(27).is_none());
-        assert_eq!(size_of::<Reloc>(), 16);
+        assert_eq!(size_of::<Reloc>(), 12);
+        assert!(RelocType::ALL.len() <= WIDE as usize);
+        for kind in RelocType::ALL {
+            assert_eq!(kind.targets_type(), *kind == RelocType::TypeIndexLeb);
+        }
     }
 }
