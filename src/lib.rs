@@ -56,12 +56,10 @@ mod wire;
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,
-    ModuleOptions, Moved, Outcome, Patch, Phases, Redirect, TableType, Types,
+    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, TableType, Types,
 };
 pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
-#[cfg(test)]
-pub(crate) use program::RelocKind;
-pub use program::{DeclId, DeclKind, TypeId, ValType};
+pub use program::{Bytes, DeclId, DeclKind, RelocKind, Relocation, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 pub use whole::{Update, WholeModule, WholeOptions};
 

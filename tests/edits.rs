@@ -32,6 +32,7 @@ fn shapes() -> Vec<Shape> {
         mostly_bodies: false,
         wide: false,
         failures: true,
+        pieces: true,
     };
     vec![
         shape,
@@ -39,12 +40,14 @@ fn shapes() -> Vec<Shape> {
             edits_per_commit: 1,
             mostly_bodies: true,
             functions: 40,
+            pieces: false,
             ..shape
         },
         Shape {
             tags: true,
             edits_per_commit: 2,
             wide: true,
+            pieces: false,
             ..shape
         },
         Shape {
@@ -59,6 +62,11 @@ fn shapes() -> Vec<Shape> {
             failures: false,
             functions: 6,
             others: 3,
+            ..shape
+        },
+        Shape {
+            edits_per_commit: 1,
+            mostly_bodies: true,
             ..shape
         },
     ]

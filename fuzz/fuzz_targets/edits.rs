@@ -36,6 +36,7 @@ fuzz_target!(|data: &[u8]| {
         mostly_bodies: false,
         wide,
         failures: true,
+        pieces: true,
     };
     let config = Config {
         names: mode & 64 == 0,

@@ -3,6 +3,7 @@
 //! Offsets within a section are relative to its anchor, so that moving a section changes one number. All state is
 //! kept in logged containers: a commit that fails rolls back to what was published.
 
+mod customs;
 mod data;
 mod functions;
 mod globals;
@@ -13,6 +14,7 @@ mod state;
 mod types;
 mod undo;
 
+pub(crate) use customs::{CustomSpace, NoFiller};
 pub(crate) use data::{Image, ReserveFull};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;

@@ -5,7 +5,6 @@ use crate::wire::section::{HEADER, is_valid_pad};
 
 /// A section of the patchable file, in file order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub(crate) enum SectionKind {
     /// Custom sections that must come first, kept as they are.
     CustomFront,
@@ -22,6 +21,8 @@ pub(crate) enum SectionKind {
     DataCount,
     Code,
     Data,
+    /// A custom section that consists of pieces; its position among these.
+    Custom(u16),
     Name,
     /// Other custom sections, kept as they are.
     CustomTail,
@@ -37,8 +38,9 @@ pub(crate) const NAME_SUBSECTION_HEADER: u64 = 1 + 5 + 5;
 pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 16;
 
 impl SectionKind {
-    pub(crate) const COUNT: usize = 17;
-    pub(crate) const ALL: [SectionKind; Self::COUNT] = {
+    const COUNT: usize = 17;
+    /// All but custom sections of pieces, which stand before the name section.
+    const FIXED: [SectionKind; Self::COUNT] = {
         use SectionKind::*;
         [
             CustomFront,
@@ -61,11 +63,36 @@ impl SectionKind {
         ]
     };
 
+    /// Position among [`SectionKind::FIXED`], if it is one of these.
+    fn fixed(self) -> Result<usize, usize> {
+        use SectionKind::*;
+        Ok(match self {
+            CustomFront => 0,
+            Type => 1,
+            Import => 2,
+            Function => 3,
+            Table => 4,
+            Memory => 5,
+            Tag => 6,
+            Global => 7,
+            Export => 8,
+            Start => 9,
+            Element => 10,
+            DataCount => 11,
+            Code => 12,
+            Data => 13,
+            Name => 14,
+            CustomTail => 15,
+            Identity => 16,
+            Custom(at) => return Err(at.into()),
+        })
+    }
+
     /// The identifier in the file.
     pub(crate) fn id(self) -> u8 {
         use SectionKind::*;
         match self {
-            CustomFront | Name | CustomTail | Identity => 0,
+            CustomFront | Custom(_) | Name | CustomTail | Identity => 0,
             Type => 1,
             Import => 2,
             Function => 3,
@@ -92,6 +119,7 @@ impl SectionKind {
             Code => 1024 + len / 24,
             Data => 64 + len / 64,
             Name => 256 + len / 16,
+            Custom(_) => 256 + len / 32,
             // One of the last three stands before the code, which grows to the front when an import goes away.
             Table | Memory | Tag => 16,
             Start | DataCount => 96,
@@ -126,8 +154,12 @@ pub(crate) struct SectionPlace {
 }
 
 /// The places of all sections.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Places([SectionPlace; SectionKind::COUNT]);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    fixed: [SectionPlace; SectionKind::COUNT],
+    /// Custom sections of pieces, with the bytes of their headers.
+    custom: Vec<(u64, SectionPlace)>,
+}
 
 /// The code section would have to move: that is a relink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,14 +175,38 @@ pub(crate) struct Sections {
 
 impl Places {
     pub(crate) fn get(&self, kind: SectionKind) -> SectionPlace {
-        self.0[kind as usize]
+        match kind.fixed() {
+            Ok(at) => self.fixed[at],
+            Err(at) => self
+                .custom
+                .get(at)
+                .map_or_else(SectionPlace::default, |custom| custom.1),
+        }
+    }
+
+    fn set(&mut self, kind: SectionKind, place: SectionPlace) {
+        match kind.fixed() {
+            Ok(at) => self.fixed[at] = place,
+            Err(at) => self.custom[at].1 = place,
+        }
+    }
+
+    /// All sections that can be there, in file order.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = SectionKind> + use<> {
+        let name = SectionKind::Name.fixed().unwrap_or(SectionKind::COUNT);
+        let (before, behind) = SectionKind::FIXED.split_at(name);
+        let custom = (0..self.custom.len() as u16).map(SectionKind::Custom);
+        before
+            .iter()
+            .copied()
+            .chain(custom)
+            .chain(behind.iter().copied())
     }
 
     /// The sections that are there, in file order.
     pub(crate) fn present(&self) -> impl Iterator<Item = (SectionKind, SectionPlace)> + '_ {
-        SectionKind::ALL
-            .iter()
-            .map(|kind| (*kind, self.get(*kind)))
+        self.kinds()
+            .map(|kind| (kind, self.get(kind)))
             .filter(|(_, place)| place.present)
     }
 
@@ -181,9 +237,16 @@ impl Sections {
     pub(crate) fn header_len(&self, kind: SectionKind) -> u64 {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
+            SectionKind::Custom(at) => self.places.custom[at as usize].0,
             SectionKind::Name => NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER,
             _ => HEADER as u64,
         }
+    }
+
+    /// Adds a custom section of pieces behind those that are there; it is not present yet. `header` is the length of its
+    /// header.
+    pub(crate) fn add_custom(&mut self, header: u64) {
+        self.places.custom.push((header, SectionPlace::default()));
     }
 
     /// Length of the file.
@@ -197,20 +260,21 @@ impl Sections {
     /// Lays out all sections anew, each with a pad unless the output is dense.
     pub(crate) fn lay_out(&mut self, dense: bool, spans: impl Fn(SectionKind) -> Option<Span>) {
         let mut at = MAGIC_LEN;
-        for kind in SectionKind::ALL {
+        for kind in self.places.kinds() {
             let Some(span) = spans(kind) else {
-                self.places.0[kind as usize] = SectionPlace::default();
+                self.places.set(kind, SectionPlace::default());
                 continue;
             };
             let anchor = at + self.header_len(kind) - span.front;
             let end = anchor + span.end;
-            self.places.0[kind as usize] = SectionPlace {
+            let place = SectionPlace {
                 present: true,
                 begin: at,
                 anchor,
                 end,
                 value: span.value,
             };
+            self.places.set(kind, place);
             at = end + if dense { 0 } else { kind.pad(end - at) };
         }
         // Nothing stands behind the last section.
@@ -225,10 +289,10 @@ impl Sections {
         let mut moved = Vec::new();
         let mut previous = SectionKind::CustomFront;
         let mut at = MAGIC_LEN;
-        for kind in SectionKind::ALL {
-            let old = self.places.0[kind as usize];
+        for kind in self.places.kinds() {
+            let old = self.places.get(kind);
             let Some(span) = spans(kind) else {
-                self.places.0[kind as usize] = SectionPlace::default();
+                self.places.set(kind, SectionPlace::default());
                 continue;
             };
             let header = self.header_len(kind);
@@ -273,7 +337,7 @@ impl Sections {
             }
             at = place.end;
             previous = kind;
-            self.places.0[kind as usize] = place;
+            self.places.set(kind, place);
         }
         Ok(moved)
     }
@@ -288,11 +352,10 @@ impl Sections {
 
     /// Where the next section that is there begins, if one is.
     fn next_begin(&self, kind: SectionKind) -> Option<u64> {
-        SectionKind::ALL[kind as usize + 1..]
-            .iter()
-            .map(|kind| self.get(*kind))
-            .find(|place| place.present)
-            .map(|place| place.begin)
+        self.places
+            .present()
+            .find(|(other, _)| *other > kind)
+            .map(|(_, place)| place.begin)
     }
 }
 

@@ -1,5 +1,6 @@
 //! All of the layout together, and the place of each declaration in it.
 
+use crate::layout::customs::CustomSpace;
 use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
@@ -46,6 +47,8 @@ pub(crate) enum Place {
     Index(u32),
     /// Data: its address and the bytes it may take there.
     Data { address: u64, cap: u64 },
+    /// A piece of a custom section: which of the sections, and which of its regions.
+    Custom { section: u16, region: u32 },
 }
 
 impl Place {
@@ -94,6 +97,7 @@ pub(crate) struct Layout {
     pub(crate) slots: SlotSpace,
     pub(crate) data: DataSpace,
     pub(crate) names: NameSpace,
+    pub(crate) customs: CustomSpace,
     /// In the order of the import section.
     pub(crate) imports: Log<DeclId>,
     /// Defined tables, memories and tags in order.
@@ -113,7 +117,17 @@ pub(crate) struct Layout {
     pub(crate) lens: Saved<Lens>,
     pub(crate) sections: Sections,
     places: Log<Place>,
+    /// What got another place in this transaction, and where it stood: for the pieces of custom sections that name it.
+    /// Empty if there were none.
+    pub(crate) displaced: Vec<(DeclId, Place)>,
+    /// Whether that is noted.
+    notes_displaced: bool,
 }
+
+/// Bytes of the code section's contents before its first entry: the count.
+const CODE_COUNT: u64 = 5;
+/// Bytes of a code entry before the body: its size.
+const CODE_SIZE: u64 = 5;
 
 impl Layout {
     pub(crate) fn new(options: LayoutOptions) -> Self {
@@ -125,6 +139,7 @@ impl Layout {
             slots: SlotSpace::default(),
             data: DataSpace::default(),
             names: NameSpace::default(),
+            customs: CustomSpace::default(),
             imports: Log::default(),
             tables: Log::default(),
             memories: Log::default(),
@@ -138,6 +153,8 @@ impl Layout {
             lens: Saved::default(),
             sections: Sections::default(),
             places: Log::default(),
+            displaced: Vec::new(),
+            notes_displaced: false,
         }
     }
 
@@ -150,7 +167,24 @@ impl Layout {
         while self.places.len() <= id.index() {
             self.places.push(Place::None);
         }
+        if self.notes_displaced {
+            self.displaced.push((id, self.place(id)));
+        }
         self.places.set(id.index(), place);
+    }
+
+    /// Where the body in an ordinal's place begins, from the beginning of the code section's contents.
+    pub(crate) fn code_offset(&self, ordinal: Ordinal) -> u64 {
+        let offset = self.functions.slot(ordinal).offset;
+        u64::from(offset) - self.code_front() + CODE_COUNT + CODE_SIZE
+    }
+
+    /// Offset of the first code entry, from the section's anchor.
+    pub(crate) fn code_front(&self) -> u64 {
+        let first = self.functions.slots_from(self.functions.first()).first();
+        first
+            .map_or(self.functions.end_offset(), |first| first.offset)
+            .into()
     }
 
     /// Bytes of the slots' element segment, its header included.
@@ -229,15 +263,12 @@ impl Layout {
                     value,
                 })
             }
-            SectionKind::Code => {
-                let end = self.functions.end_offset().into();
-                let first = self.functions.slots_from(self.functions.first()).first();
-                Some(Span {
-                    front: first.map_or(end, |first| first.offset.into()),
-                    end,
-                    value: self.functions.count(),
-                })
-            }
+            SectionKind::Code => Some(Span {
+                front: self.code_front(),
+                end: self.functions.end_offset().into(),
+                value: self.functions.count(),
+            }),
+            SectionKind::Custom(at) => whole(self.customs.section(at).end().into(), 0),
             SectionKind::Data => whole(
                 self.data.len() + Self::raw_len(&self.data_segments),
                 self.data.images().len() + self.data_segments.len(),
@@ -270,6 +301,7 @@ impl Layout {
         f(&mut self.slots);
         f(&mut self.data);
         f(&mut self.names);
+        f(&mut self.customs);
         f(&mut self.imports);
         f(&mut self.tables);
         f(&mut self.memories);
@@ -286,6 +318,8 @@ impl Layout {
 
 impl Transaction for Layout {
     fn begin(&mut self) {
+        self.displaced.clear();
+        self.notes_displaced = !self.customs.sections().is_empty();
         self.each(|part| part.begin());
     }
 

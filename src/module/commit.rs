@@ -387,7 +387,7 @@ impl Module {
     /// Notes what the code refers to that functions left behind.
     fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
         for &(_, remains) in left {
-            index_targets(&self.program, &mut self.references, remains);
+            self.references.add(&self.program, remains);
         }
     }
 
@@ -396,7 +396,7 @@ impl Module {
         let current = self
             .program
             .iter()
-            .filter(|(_, decl)| !decl.remains)
+            .filter(|(_, decl)| !decl.remains && decl.kind != DeclKind::Custom)
             .filter_map(|(_, decl)| decl.current.as_ref());
         let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
         let named = current
@@ -412,14 +412,17 @@ impl Module {
     fn make_current(&mut self, checked: Checked, rebuilt: bool) -> u32 {
         let new_exports = checked.exports.is_some();
         let changed = self.program.dirty.len() as u32;
-        let references = &mut self.references;
-        let defined = self
-            .program
-            .finish_commit(checked.exports, |removed| references.forget(removed));
+        let (defined, removed) = self.program.finish_commit(checked.exports);
         if !rebuilt {
             for source in defined {
-                index_targets(&self.program, &mut self.references, source);
+                self.references.add(&self.program, source);
             }
+        }
+        for id in removed {
+            // The id may be used again, for something that the pieces do not mean.
+            let pieces = self.references.weak(&self.program, id);
+            self.program.forget_target(&pieces, id);
+            self.references.forget(id);
         }
         if new_exports || rebuilt {
             self.export_sites = export_sites(&self.program.exports);
@@ -427,25 +430,6 @@ impl Module {
         self.relink = None;
         self.customs_changed = false;
         changed
-    }
-}
-
-/// Adds what a declaration refers to now to the reference index.
-fn index_targets(program: &Program, references: &mut References, source: DeclId) {
-    let Some(definition) = &program.decl(source).current else {
-        return;
-    };
-    let mut last = None;
-    for target in definition
-        .content
-        .relocs()
-        .iter()
-        .filter_map(|reloc| reloc.decl())
-    {
-        if last != Some(target) {
-            references.add(program, source, target);
-            last = Some(target);
-        }
     }
 }
 
@@ -464,7 +448,11 @@ fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
     let [id] = program.dirty[..] else {
         return false;
     };
-    let len = program.decl(id).next().map_or(0, |next| next.content.len());
+    let decl = program.decl(id);
+    if decl.kind == DeclKind::Custom {
+        return false;
+    }
+    let len = decl.next().map_or(0, |next| next.content.len());
     // Where a section has to move, a few bytes more do not matter.
     prepared.writes.whole.is_empty() && prepared.ranges.bytes() > len as u64 + MOST_BEYOND
 }
@@ -477,7 +465,7 @@ fn prepare(
     identity: Identity,
     (watch, phases): (&mut Watch, &mut Phases),
 ) -> Result<Prepared, Stop> {
-    let before = *layout.sections.places();
+    let before = layout.sections.places().clone();
     let old_len = layout.sections.file_len();
     layout.begin();
     let writes = plan(from, layout)?;

@@ -270,7 +270,7 @@ impl Module {
         let decl = self.program.expect(id)?;
         if matches!(
             decl.kind,
-            DeclKind::Data | DeclKind::ElementSegment | DeclKind::DataSegment
+            DeclKind::Data | DeclKind::ElementSegment | DeclKind::DataSegment | DeclKind::Custom
         ) {
             return Err(
                 Error::bad_edit(format!("is a {} and cannot be exported", decl.kind))
@@ -356,7 +356,7 @@ impl Module {
         }
     }
 
-    fn label(&self, id: DeclId) -> String {
+    pub(super) fn label(&self, id: DeclId) -> String {
         self.program
             .get(id)
             .map_or_else(|| id.to_string(), |decl| decl.label().to_owned())

@@ -6,11 +6,13 @@ mod commit;
 mod edit;
 mod items;
 mod options;
+mod piece;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
+pub use piece::Piece;
 
 use std::ops::Range;
 use std::path::Path;

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind, Slot, UseDeltas,
+    CustomSpace, Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind,
+    Slot, UseDeltas,
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
@@ -13,9 +14,10 @@ use crate::patch::lengths::{
     thunk_len, type_spare,
 };
 use crate::patch::order;
+use crate::patch::plan::piece_slack;
 use crate::patch::tail::{self, Customs, Identity};
-use crate::program::{DeclId, DeclKind, Definition, Export, Program, Shape, TypeId};
-use crate::wire::section;
+use crate::program::{DeclId, DeclKind, Definition, Export, Program, SectionId, Shape, TypeId};
+use crate::wire::{leb, section};
 
 /// What a fresh layout is made for.
 pub(crate) struct Request<'a> {
@@ -98,6 +100,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     }
     layout.globals.set_imported(imported[1]);
     let mut data = Vec::new();
+    let mut pieces = Vec::new();
     let wanted = |definition: &Definition| {
         !definition.is_import()
             && (definition.shape != Shape::SlotTable || request.slot_table.is_some())
@@ -116,6 +119,10 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
                 } else {
                     data.push(id);
                 }
+                continue;
+            }
+            DeclKind::Custom => {
+                pieces.push(id);
                 continue;
             }
             DeclKind::Global => Place::Global(layout.globals.append(len, Some(id))),
@@ -154,6 +161,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     }
     place_functions(request, &functions, &mut layout, &address_taken)?;
     place_data(request, &mut layout, &data)?;
+    place_pieces(program, &mut layout, &pieces)?;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
         layout.set_place(
@@ -234,7 +242,10 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
         uses.clear();
         let mut edits = decl.edits;
         let mut add = |definition: Option<&Definition>| {
-            let Some(definition) = definition else { return };
+            // What a piece of a custom section names is not in use because of that.
+            let Some(definition) = definition.filter(|next| next.section().is_none()) else {
+                return;
+            };
             add_uses(&mut uses, definition, 1);
             for reloc in definition.content.relocs() {
                 if reloc.kind.is_slot() {
@@ -438,6 +449,72 @@ fn place_data(request: &Request<'_>, layout: &mut Layout, data: &[DeclId]) -> Re
     Ok(())
 }
 
+/// Places pieces of custom sections: the sections in the order of their ids, or by name in a dense output.
+fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Result<()> {
+    if pieces.is_empty() {
+        return Ok(());
+    }
+    let next = |id: DeclId| program.decl(id).next();
+    let wide = program
+        .iter()
+        .any(|(_, decl)| decl.next().is_some_and(has_wide_addresses));
+    layout.customs = CustomSpace::new(wide, layout.options.dense);
+    let section_of = |id: &DeclId| next(*id).and_then(Definition::section);
+    let mut sections: Vec<SectionId> = pieces.iter().filter_map(section_of).collect();
+    sections.sort_unstable();
+    sections.dedup();
+    let name = |id: SectionId| &*program.sections()[id.index()];
+    if layout.options.dense {
+        sections.sort_by_key(|id| name(*id));
+    }
+    for id in sections {
+        let at = layout.customs.add(id, name(id));
+        layout
+            .sections
+            .add_custom(layout.customs.section(at).header_len());
+    }
+    for &id in pieces {
+        let decl = program.decl(id);
+        let Some(definition) = decl.next() else {
+            continue;
+        };
+        let section = definition.section().and_then(|id| layout.customs.find(id));
+        let Some(section) = section else { continue };
+        let custom = layout.customs.section_mut(section);
+        let len = definition.content.len() as u32;
+        let slack = match decl.edits > 0 && !layout.options.dense {
+            true => piece_slack(custom.filler, len),
+            false => 0,
+        };
+        let full = || {
+            Error::limit("a custom section would exceed 4 GiB").with_symbol(decl.label().to_owned())
+        };
+        let cap = len.checked_add(slack).ok_or_else(full)?;
+        let region = custom.append(cap, id).map_err(|_| full())?;
+        layout.set_place(id, Place::Custom { section, region });
+    }
+    Ok(())
+}
+
+/// Whether this is a memory whose addresses have eight bytes.
+fn has_wide_addresses(definition: &Definition) -> bool {
+    match definition.shape {
+        Shape::Memory { is_64, .. } => is_64,
+        Shape::Import { ty: None } => {
+            // Two names, the kind, and the flags of the limits.
+            let skip = |bytes: &[u8], at: usize| {
+                let (len, width) = leb::read_unsigned(bytes.get(at..)?)?;
+                Some(at + width + usize::try_from(len).ok()?)
+            };
+            let bytes = definition.content.bytes();
+            let kind = skip(bytes, 0).and_then(|at| skip(bytes, at));
+            let flags = kind.and_then(|at| bytes.get(at..at + 2));
+            flags.is_some_and(|kind| kind[0] == 2 && kind[1] & 4 != 0)
+        }
+        _ => false,
+    }
+}
+
 /// The image of a memory: where the user said, or from address 1024 to the end of what the memory begins with.
 pub(crate) fn new_image(
     program: &Program,
@@ -519,10 +596,14 @@ enum Part {
     Section(SectionKind),
     /// Code entries from the first ordinal to before the second.
     Code(Ordinal, Ordinal),
+    /// Of a custom section that consists of pieces, the regions from the first to before the second.
+    Pieces(u16, u32, u32),
 }
 
 /// Functions whose code one thread writes at a time.
 const CHUNK: u32 = 1024;
+/// Bytes of a custom section that one thread writes at a time, or one piece.
+const CHUNK_BYTES: u32 = 1 << 18;
 
 /// Hands out a whole file to `put`, in parallel; returns the identity that follows from `identity` and the
 /// contents, whatever the order in which they were written.
@@ -554,6 +635,25 @@ pub(crate) fn write(
                     Part::Code(start, Ordinal((start.0 + CHUNK).min(end))),
                 ));
             }
+        } else if let SectionKind::Custom(at) = kind {
+            let custom = layout.customs.section(at);
+            let mut header = vec![0; custom.header_len() as usize];
+            encoder.header(kind, place, &mut header);
+            header.extend_from_slice(custom.prefix);
+            parts.push((place.begin, Part::Bytes(header)));
+            let regions = custom.regions();
+            let mut start = 0;
+            for end in 1..=regions.len() {
+                let first = regions[start].offset;
+                let behind = regions
+                    .get(end)
+                    .map_or(custom.end(), |region| region.offset);
+                if behind - first >= CHUNK_BYTES || end == regions.len() {
+                    let part = Part::Pieces(at, start as u32, end as u32);
+                    parts.push((place.anchor + u64::from(first), part));
+                    start = end;
+                }
+            }
         } else if kind != SectionKind::Identity {
             parts.push((place.begin, Part::Section(kind)));
         }
@@ -566,6 +666,13 @@ pub(crate) fn write(
                 let place = places.get(*kind);
                 buffer.resize((place.end - place.begin) as usize, 0);
                 encoder.section(*kind, place, extra, buffer);
+            }
+            Part::Pieces(at, start, end) => {
+                let custom = layout.customs.section(*at);
+                let last = custom.region(end - 1);
+                let len = last.offset + last.cap - custom.region(*start).offset;
+                buffer.resize(len as usize, 0);
+                encoder.custom_range(*at, *start..*end, buffer);
             }
             Part::Code(start, end) => {
                 let last = layout.functions.slot(Ordinal(end.0 - 1));

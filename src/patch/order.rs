@@ -83,7 +83,9 @@ pub(crate) fn canonical(
     exports: &[Export],
     start: Option<DeclId>,
 ) -> Vec<DeclId> {
-    let all = declared(program, false);
+    let (pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
+        .into_iter()
+        .partition(|id| program.decl(*id).kind == DeclKind::Custom);
     let mut seen = vec![true; program.capacity()];
     all.iter().for_each(|id| seen[id.index()] = false);
     let mut order = Vec::with_capacity(all.len());
@@ -135,5 +137,9 @@ pub(crate) fn canonical(
         }
     }
     sort_globals(program, &mut order);
+    // Nothing is there because a piece of a custom section names it.
+    let mut pieces = pieces;
+    pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
+    order.extend(pieces);
     order
 }

@@ -35,6 +35,14 @@ pub enum Reason {
     Dead,
     /// An index or address rewritten in a declaration that did not change itself.
     Reference,
+    /// The offset of a function's code, rewritten in a piece of a custom section that did not change itself.
+    CodeOffset,
+    /// The offset of a piece of a custom section, rewritten in another one that did not change itself.
+    SectionOffset,
+    /// A piece of a custom section.
+    Piece,
+    /// Filler between the pieces of a custom section.
+    Gap,
     /// A slot of the function table.
     Slot,
     /// The tables, memories or tags, written whole.
@@ -76,6 +84,10 @@ impl Reason {
             Reason::Forwarder => "forwarder",
             Reason::Dead => "dead",
             Reason::Reference => "reference",
+            Reason::CodeOffset => "code-offset",
+            Reason::SectionOffset => "section-offset",
+            Reason::Piece => "piece",
+            Reason::Gap => "gap",
             Reason::Slot => "slot",
             Reason::Entities => "entities",
             Reason::Global => "global",

@@ -39,6 +39,10 @@ pub enum RelinkReason {
     TailCalls = 15,
     /// The module's own name changed.
     ModuleName = 16,
+    /// A gap in a custom section cannot be filled with what its readers step over.
+    CustomGap = 17,
+    /// The code section begins at another of its entries now, which changes every offset of code in custom sections.
+    CodeShifted = 18,
 }
 
 impl RelinkReason {
@@ -66,6 +70,8 @@ impl RelinkReason {
             RelinkReason::GlobalOrder => "global-order",
             RelinkReason::TailCalls => "tail-calls",
             RelinkReason::ModuleName => "module-name",
+            RelinkReason::CustomGap => "custom-gap",
+            RelinkReason::CodeShifted => "code-shifted",
         }
     }
 }

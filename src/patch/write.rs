@@ -6,7 +6,7 @@ use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::Writes;
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::Identity;
-use crate::program::{DeclId, DeclKind, Relocation, Shape};
+use crate::program::{DeclId, DeclKind, RelocKind, Relocation, Shape};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
@@ -38,6 +38,8 @@ pub(crate) fn write(
     out.slot_table();
     out.raw();
     out.data();
+    out.pieces();
+    out.gaps();
     out.names(extra);
     out.sites();
     out.left_sites();
@@ -397,11 +399,13 @@ impl Writer<'_> {
             field(reloc, true);
         }
         let before = old.content.relocs();
+        let moved = match decl.kind {
+            DeclKind::Custom => &self.writes.displaced,
+            _ => &self.writes.moved,
+        };
         for reloc in next.content.relocs() {
             let same = before.binary_search(reloc).is_ok();
-            let moved = reloc
-                .decl()
-                .is_some_and(|id| self.writes.moved.contains(&id));
+            let moved = reloc.decl().is_some_and(|id| moved.contains(&id));
             field(reloc, !same || moved);
         }
         let mut run: Option<(usize, usize)> = None;
@@ -466,6 +470,45 @@ impl Writer<'_> {
         }
     }
 
+    /// Pieces of custom sections.
+    fn pieces(&mut self) {
+        for (&id, &in_place) in &self.writes.pieces {
+            let Place::Custom { section, region } = self.layout.place(id) else {
+                continue;
+            };
+            if self.is_whole(SectionKind::Custom(section)) {
+                continue;
+            }
+            let custom = self.layout.customs.section(section);
+            let next = self.encoder.program.decl(id).next();
+            let mut bytes = vec![0; next.map_or(0, |next| next.content.len())];
+            self.encoder.piece(custom.tombstone, id, &mut bytes);
+            let anchor = self.anchor(SectionKind::Custom(section));
+            let offset = anchor + u64::from(custom.region(region).offset);
+            let known = match in_place {
+                true => self.push_difference(offset, id, &bytes, Reason::Piece),
+                false => 0,
+            };
+            self.ranges
+                .push(offset + known as u64, &bytes[known..], Reason::Piece);
+        }
+    }
+
+    /// What fills custom sections between their pieces.
+    fn gaps(&mut self) {
+        for &(section, region) in &self.writes.gaps {
+            let kind = SectionKind::Custom(section);
+            let is_there = region < self.layout.customs.section(section).regions().len() as u32;
+            if is_there && !self.is_whole(kind) {
+                let anchor = self.anchor(kind);
+                let ranges = &mut self.ranges;
+                self.encoder.gap(section, region, |at, bytes| {
+                    ranges.push(anchor + u64::from(at), bytes, Reason::Gap);
+                });
+            }
+        }
+    }
+
     fn data_offset(&self, image: usize, address: u64) -> u64 {
         let at = &self.layout.data.images()[image];
         self.anchor(SectionKind::Data)
@@ -519,10 +562,20 @@ impl Writer<'_> {
             };
             let mut field = [0; leb::WIDE64];
             let field = &mut field[..reloc.kind.width()];
-            self.encoder
-                .relocate(self.encoder.program.root(id), reloc, field);
-            self.ranges
-                .push(start + u64::from(reloc.offset), field, Reason::Reference);
+            match self.layout.place(id) {
+                Place::Custom { section, .. } => {
+                    let tombstone = self.layout.customs.section(section).tombstone;
+                    self.encoder.relocate_piece(tombstone, reloc, field);
+                }
+                _ => self
+                    .encoder
+                    .relocate(self.encoder.program.root(id), reloc, field),
+            }
+            self.ranges.push(
+                start + u64::from(reloc.offset),
+                field,
+                site_reason(reloc.kind),
+            );
         }
     }
 
@@ -573,6 +626,12 @@ impl Writer<'_> {
                 let image = self.layout.data.image_of(memory)?;
                 (!written).then(|| self.data_offset(image, address))
             }
+            Place::Custom { section, region } => {
+                let kind = SectionKind::Custom(section);
+                let written = self.is_whole(kind) || self.writes.pieces.contains_key(&id);
+                let offset = self.layout.customs.section(section).region(region).offset;
+                (!written).then(|| self.anchor(kind) + u64::from(offset))
+            }
             Place::Index(_) if kind == DeclKind::ElementSegment => {
                 let base = self.layout.slot_segment_len();
                 raw(
@@ -615,8 +674,18 @@ impl Writer<'_> {
     }
 }
 
+/// Why a field of this kind is rewritten where nothing else is.
+fn site_reason(kind: RelocKind) -> Reason {
+    match kind {
+        RelocKind::FunctionOffsetI32 | RelocKind::FunctionOffsetI64 => Reason::CodeOffset,
+        RelocKind::SectionOffsetI32 => Reason::SectionOffset,
+        _ => Reason::Reference,
+    }
+}
+
 fn whole_reason(kind: SectionKind) -> Reason {
     match kind {
+        SectionKind::Custom(_) => Reason::Piece,
         SectionKind::Import => Reason::Imports,
         SectionKind::Table | SectionKind::Memory | SectionKind::Tag => Reason::Entities,
         SectionKind::Export => Reason::Exports,

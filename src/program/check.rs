@@ -26,6 +26,7 @@ pub(crate) struct Checked {
 impl Program {
     /// Whether a definition's relocations have targets of the right kinds.
     pub(crate) fn check_relocs(&self, definition: &Definition) -> Result<()> {
+        let is_piece = definition.section().is_some();
         for reloc in definition.content.relocs() {
             let fail = |message: String| {
                 Err(Error::bad_edit(message).with_offset(u64::from(reloc.offset)))
@@ -36,7 +37,24 @@ impl Program {
                 }
                 continue;
             }
-            let target = DeclId(reloc.target);
+            if is_piece && !reloc.kind.is_little_endian() {
+                return fail(format!(
+                    "is a piece of a custom section, which cannot have a field of kind {:?}",
+                    reloc.kind
+                ));
+            }
+            if !is_piece && reloc.kind.is_of_customs() {
+                return fail(format!(
+                    "has a field of kind {:?}, which only custom sections have",
+                    reloc.kind
+                ));
+            }
+            let Some(target) = reloc.decl() else {
+                if is_piece {
+                    continue;
+                }
+                return fail("refers to nothing, which only custom sections can".into());
+            };
             let Some(decl) = self.get(target) else {
                 return fail(format!("refers to {target}, which is not declared"));
             };
@@ -110,13 +128,17 @@ impl Program {
         lives
     }
 
-    /// Every target of a new definition must be defined once the commit is done.
+    /// Every target of a new definition must be defined once the commit is done; but not those of a piece of a custom
+    /// section.
     fn check_live(
         &self,
         id: DeclId,
         definition: &Definition,
         lives: impl Fn(DeclId) -> bool,
     ) -> Result<()> {
+        if definition.section().is_some() {
+            return Ok(());
+        }
         let mut last = None;
         for reloc in definition.content.relocs() {
             let Some(target) = reloc.decl().filter(|target| last != Some(*target)) else {
@@ -273,8 +295,10 @@ impl Program {
 fn target_kind(kind: RelocKind) -> DeclKind {
     use RelocKind::*;
     match kind {
-        Call | FunctionIndex | SlotSleb | SlotI32 | SlotSleb64 | SlotI64 => DeclKind::Function,
-        GlobalIndex => DeclKind::Global,
+        Call | FunctionIndex | SlotSleb | SlotI32 | SlotSleb64 | SlotI64 | FunctionIndexI32
+        | FunctionOffsetI32 | FunctionOffsetI64 => DeclKind::Function,
+        GlobalIndex | GlobalIndexI32 => DeclKind::Global,
+        SectionOffsetI32 => DeclKind::Custom,
         TableIndex => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,

@@ -52,6 +52,17 @@ pub enum RelocKind {
     AddressSleb64,
     /// Address of data plus addend in data; eight bytes, little-endian.
     AddressI64,
+    /// Function index in a custom section; four bytes, little-endian.
+    FunctionIndexI32,
+    /// Global index in a custom section; four bytes, little-endian.
+    GlobalIndexI32,
+    /// Where a function's body stands, from the beginning of the code section's contents to its local declarations,
+    /// plus addend; four bytes, little-endian.
+    FunctionOffsetI32,
+    /// The same in eight bytes.
+    FunctionOffsetI64,
+    /// Where a piece of a custom section stands in that section's contents, plus addend; four bytes, little-endian.
+    SectionOffsetI32,
 }
 
 impl RelocKind {
@@ -60,8 +71,9 @@ impl RelocKind {
         use RelocKind::*;
         match self {
             MemoryIndex => 1,
-            SlotI32 | AddressI32 => 4,
-            SlotI64 | AddressI64 => 8,
+            SlotI32 | AddressI32 | FunctionIndexI32 | GlobalIndexI32 | FunctionOffsetI32
+            | SectionOffsetI32 => 4,
+            SlotI64 | AddressI64 | FunctionOffsetI64 => 8,
             SlotSleb64 | AddressLeb64 | AddressSleb64 => 10,
             _ => 5,
         }
@@ -83,6 +95,25 @@ impl RelocKind {
         matches!(self, RelocKind::Call | RelocKind::FunctionIndex)
     }
 
+    /// Whether the field is little-endian, as the fields of custom sections are.
+    pub fn is_little_endian(self) -> bool {
+        use RelocKind::*;
+        matches!(self, SlotI32 | SlotI64 | AddressI32 | AddressI64) || self.is_of_customs()
+    }
+
+    /// Whether only custom sections have such fields.
+    pub fn is_of_customs(self) -> bool {
+        use RelocKind::*;
+        matches!(
+            self,
+            FunctionIndexI32
+                | GlobalIndexI32
+                | FunctionOffsetI32
+                | FunctionOffsetI64
+                | SectionOffsetI32
+        )
+    }
+
     /// Whether the field holds an address of data.
     pub fn is_address(self) -> bool {
         use RelocKind::*;
@@ -92,6 +123,9 @@ impl RelocKind {
         )
     }
 }
+
+/// The target of a relocation that refers to nothing. There are never as many declarations.
+const NOTHING: u32 = u32::MAX;
 
 /// A place in a declaration's bytes that holds another declaration's index, slot or address, or a type's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,9 +162,24 @@ impl Relocation {
         }
     }
 
-    /// The declaration that the field refers to, unless it is a type.
+    /// A relocation of a custom section whose target does not exist: the field gets what says so.
+    pub fn to_nothing(kind: RelocKind, offset: u32, addend: i32) -> Self {
+        Relocation {
+            offset,
+            addend,
+            target: NOTHING,
+            kind,
+        }
+    }
+
+    /// Forgets the target, which does not exist any more.
+    pub(crate) fn forget_target(&mut self) {
+        self.target = NOTHING;
+    }
+
+    /// The declaration that the field refers to, unless it is a type or nothing.
     pub fn decl(&self) -> Option<DeclId> {
-        (!self.kind.targets_type()).then_some(DeclId(self.target))
+        (!self.kind.targets_type() && self.target != NOTHING).then_some(DeclId(self.target))
     }
 
     /// The type that the field refers to, if it is one.
@@ -213,6 +262,11 @@ impl Content {
             }
         }
         Ok(content)
+    }
+
+    /// Changes relocations in their place; neither offset nor kind may change.
+    pub(crate) fn relocs_mut(&mut self) -> &mut [Relocation] {
+        &mut self.relocs
     }
 
     /// The same with other targets.

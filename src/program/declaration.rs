@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::program::content::Content;
-use crate::program::ids::{DeclId, TypeId};
+use crate::program::ids::{DeclId, SectionId, TypeId};
 
 /// What a declaration declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,9 @@ pub enum DeclKind {
     ElementSegment,
     /// A data segment that the program itself describes.
     DataSegment,
+    /// A piece of a custom section, such as one object's part of the debug information. What it refers to need not be
+    /// defined, and can be removed.
+    Custom,
 }
 
 impl DeclKind {
@@ -41,6 +44,7 @@ impl DeclKind {
             DeclKind::Data => "data",
             DeclKind::ElementSegment => "element segment",
             DeclKind::DataSegment => "data segment",
+            DeclKind::Custom => "piece of a custom section",
         }
     }
 }
@@ -80,6 +84,8 @@ pub(crate) enum Shape {
     ElementSegment,
     /// A whole entry of the data section.
     DataSegment,
+    /// A piece of a custom section.
+    Custom { section: SectionId },
 }
 
 /// A definition: the bytes and what they mean.
@@ -107,6 +113,14 @@ impl Definition {
     /// Whether this is a function with a body.
     pub(crate) fn is_body(&self) -> bool {
         matches!(self.shape, Shape::Function { .. })
+    }
+
+    /// The custom section that this is a piece of.
+    pub(crate) fn section(&self) -> Option<SectionId> {
+        match self.shape {
+            Shape::Custom { section } => Some(section),
+            _ => None,
+        }
     }
 
     /// Whether both mean the same.

@@ -19,6 +19,16 @@ impl fmt::Display for DeclId {
     }
 }
 
+/// A custom section that holds pieces, each a declaration of its own. Ids are dense and are never given to another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectionId(pub(crate) u32);
+
+impl SectionId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A type that the program has interned: equal types have equal ids, whatever indices the output gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub(crate) u32);

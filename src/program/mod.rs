@@ -11,7 +11,7 @@ mod types;
 
 pub use content::{Bytes, Content, RelocKind, Relocation};
 pub use declaration::DeclKind;
-pub use ids::{DeclId, TypeId};
+pub use ids::{DeclId, SectionId, TypeId};
 pub use types::ValType;
 
 pub(crate) use check::Checked;

@@ -3,16 +3,28 @@
 //! It holds sources, not places: the places are in the sources' own relocations. It is brought up to date at a
 //! commit, never at an edit. Entries can be stale (the source has been redefined since); they are filtered when
 //! a list is used and pruned when stale ones may outnumber the rest.
+//!
+//! What pieces of custom sections refer to is kept apart: it keeps nothing alive, and most questions are not about it.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use crate::program::declaration::{DeclKind, Declaration};
 use crate::program::ids::DeclId;
 use crate::program::store::Program;
 
 /// For each declaration, the declarations that may refer to it.
 #[derive(Debug, Default)]
 pub(crate) struct References {
+    strong: Index,
+    /// Sources that are pieces of custom sections.
+    weak: Index,
+    seen: Seen,
+}
+
+/// Sources by target.
+#[derive(Debug, Default)]
+struct Index {
     /// `sources[starts[target]..starts[target + 1]]`: as of the last rebuild.
     starts: Vec<u32>,
     sources: Vec<DeclId>,
@@ -26,33 +38,118 @@ struct Added {
     prune_at: usize,
 }
 
-impl References {
-    /// The index of what holds after the next commit.
-    pub(crate) fn of_next(program: &Program) -> Self {
-        let targets = program.capacity();
+/// Which targets a source has been seen to refer to, without clearing a table for each source.
+#[derive(Debug, Default)]
+struct Seen {
+    by: Vec<u32>,
+    round: u32,
+}
+
+impl Seen {
+    /// Begins with the next source.
+    fn next(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.by.fill(0);
+            self.round = 1;
+        }
+    }
+
+    /// Whether this is the first time for a target.
+    fn is_new(&mut self, target: DeclId) -> bool {
+        if self.by.len() <= target.index() {
+            self.by.resize(target.index() + 1, 0);
+        }
+        std::mem::replace(&mut self.by[target.index()], self.round) != self.round
+    }
+}
+
+impl Index {
+    /// The index of pairs of a source and a target, which `each` goes through twice.
+    fn build(targets: usize, mut each: impl FnMut(&mut dyn FnMut(DeclId, DeclId))) -> Index {
         let mut starts = vec![0u32; targets + 1];
-        each_pair(program, |_, target| starts[target.index()] += 1);
+        each(&mut |_, target| starts[target.index()] += 1);
         let mut total = 0;
         for start in &mut starts {
             total += *start;
             *start = total;
         }
         let mut sources = vec![DeclId(0); total as usize];
-        each_pair(program, |source, target| {
+        each(&mut |source, target| {
             let at = &mut starts[target.index()];
             *at -= 1;
             sources[*at as usize] = source;
         });
-        References {
+        Index {
             starts,
             sources,
             added: HashMap::default(),
         }
     }
 
-    /// Notes that `source` refers to `target` now.
-    pub(crate) fn add(&mut self, program: &Program, source: DeclId, target: DeclId) {
-        let added = self.added.entry(target).or_default();
+    /// The sources as of the last rebuild.
+    fn base(&self, target: DeclId) -> &[DeclId] {
+        match (
+            self.starts.get(target.index()),
+            self.starts.get(target.index() + 1),
+        ) {
+            (Some(&start), Some(&end)) => &self.sources[start as usize..end as usize],
+            _ => &[],
+        }
+    }
+
+    fn all(&self, target: DeclId) -> SmallVec<[DeclId; 8]> {
+        let mut sources: SmallVec<[DeclId; 8]> = SmallVec::from_slice(self.base(target));
+        if let Some(added) = self.added.get(&target) {
+            sources.extend_from_slice(&added.sources);
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+}
+
+impl References {
+    /// The index of what holds after the next commit.
+    pub(crate) fn of_next(program: &Program) -> Self {
+        let targets = program.capacity();
+        let strong = Index::build(targets, |f| each_pair(program, f));
+        let mut seen = Seen::default();
+        let weak = match program.sections().is_empty() {
+            true => Index::default(),
+            false => Index::build(targets, |f| each_weak_pair(program, &mut seen, f)),
+        };
+        References { strong, weak, seen }
+    }
+
+    /// Notes what `source` refers to now.
+    pub(crate) fn add(&mut self, program: &Program, source: DeclId) {
+        let decl = program.decl(source);
+        let Some(definition) = &decl.current else {
+            return;
+        };
+        let relocs = definition.content.relocs().iter();
+        let targets = relocs.filter_map(|reloc| reloc.decl());
+        if decl.kind == DeclKind::Custom {
+            self.seen.next();
+            for target in targets {
+                if self.seen.is_new(target) {
+                    self.add_weak(source, target);
+                }
+            }
+            return;
+        }
+        let mut last = None;
+        for target in targets {
+            if last != Some(target) {
+                self.add_strong(program, source, target);
+                last = Some(target);
+            }
+        }
+    }
+
+    fn add_strong(&mut self, program: &Program, source: DeclId, target: DeclId) {
+        let added = self.strong.added.entry(target).or_default();
         if added.sources.last() == Some(&source) {
             return;
         }
@@ -67,28 +164,38 @@ impl References {
         }
     }
 
-    /// The sources that refer to `target` with their current definitions, sorted.
-    pub(crate) fn of(&self, program: &Program, target: DeclId) -> SmallVec<[DeclId; 8]> {
-        let base = match (
-            self.starts.get(target.index()),
-            self.starts.get(target.index() + 1),
-        ) {
-            (Some(&start), Some(&end)) => &self.sources[start as usize..end as usize],
-            _ => &[],
-        };
-        let mut sources: SmallVec<[DeclId; 8]> = SmallVec::from_slice(base);
-        if let Some(added) = self.added.get(&target) {
-            sources.extend_from_slice(&added.sources);
+    /// Few pieces refer to one declaration, and they are long: to look for the source is faster than to look into it.
+    fn add_weak(&mut self, source: DeclId, target: DeclId) {
+        if self.weak.base(target).contains(&source) {
+            return;
         }
-        sources.sort_unstable();
-        sources.dedup();
+        let added = self.weak.added.entry(target).or_default();
+        if !added.sources.contains(&source) {
+            added.sources.push(source);
+        }
+    }
+
+    /// The sources that refer to `target` with their current definitions, sorted; without pieces of custom sections.
+    pub(crate) fn of(&self, program: &Program, target: DeclId) -> SmallVec<[DeclId; 8]> {
+        let mut sources = self.strong.all(target);
         sources.retain(|source| refers_to(program, *source, target));
+        sources
+    }
+
+    /// The pieces of custom sections that may refer to `target` with their current definitions, sorted.
+    pub(crate) fn weak(&self, program: &Program, target: DeclId) -> SmallVec<[DeclId; 8]> {
+        let mut sources = self.weak.all(target);
+        sources.retain(|source| {
+            let decl = program.get(*source);
+            decl.is_some_and(|decl| decl.kind == DeclKind::Custom)
+        });
         sources
     }
 
     /// Forgets a declaration that is gone, so that its id can be used again.
     pub(crate) fn forget(&mut self, target: DeclId) {
-        self.added.remove(&target);
+        self.strong.added.remove(&target);
+        self.weak.added.remove(&target);
     }
 }
 
@@ -106,9 +213,10 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 }
 
 /// Calls `f` for each source and target, once for neighbouring relocations with the same target.
-fn each_pair(program: &Program, mut f: impl FnMut(DeclId, DeclId)) {
+fn each_pair(program: &Program, f: &mut dyn FnMut(DeclId, DeclId)) {
+    let is_source = |decl: &Declaration| !decl.remains && decl.kind != DeclKind::Custom;
     for (source, decl) in program.iter() {
-        let Some(definition) = decl.next().filter(|_| !decl.remains) else {
+        let Some(definition) = decl.next().filter(|_| is_source(decl)) else {
             continue;
         };
         let mut last = None;
@@ -121,6 +229,22 @@ fn each_pair(program: &Program, mut f: impl FnMut(DeclId, DeclId)) {
             if last != Some(target) {
                 f(source, target);
                 last = Some(target);
+            }
+        }
+    }
+}
+
+/// Calls `f` for each piece of a custom section and what it refers to, once each.
+fn each_weak_pair(program: &Program, seen: &mut Seen, f: &mut dyn FnMut(DeclId, DeclId)) {
+    let pieces = program
+        .iter()
+        .filter(|(_, decl)| decl.kind == DeclKind::Custom);
+    for (source, definition) in pieces.filter_map(|(id, decl)| Some((id, decl.next()?))) {
+        seen.next();
+        let relocs = definition.content.relocs().iter();
+        for target in relocs.filter_map(|reloc| reloc.decl()) {
+            if seen.is_new(target) {
+                f(source, target);
             }
         }
     }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
-use crate::program::ids::{DeclId, TypeId};
+use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::types::TypeTable;
 
 /// An export.
@@ -33,6 +33,8 @@ pub(crate) struct Program {
     keys: HashTable<DeclId>,
     hasher: foldhash::fast::FixedState,
     pub(crate) types: TypeTable,
+    /// The custom sections that pieces can stand in, by id.
+    sections: Vec<Box<str>>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
     /// As of the last commit, in the order they were added.
@@ -178,6 +180,37 @@ impl Program {
     /// How many declarations there are.
     pub(crate) fn len(&self) -> usize {
         self.decls.len() - self.remains.len() - self.spare_remains.len()
+    }
+
+    /// The names of the custom sections that pieces can stand in, by id.
+    pub(crate) fn sections(&self) -> &[Box<str>] {
+        &self.sections
+    }
+
+    /// The custom section of this name.
+    pub(crate) fn section(&mut self, name: &str) -> SectionId {
+        let known = self.sections.iter().position(|other| **other == *name);
+        let at = known.unwrap_or_else(|| {
+            self.sections.push(name.into());
+            self.sections.len() - 1
+        });
+        SectionId(at as u32)
+    }
+
+    /// Makes what pieces of custom sections refer to as `target`, which is gone, refer to nothing. `pieces` are those
+    /// that may do so.
+    pub(crate) fn forget_target(&mut self, pieces: &[DeclId], target: DeclId) {
+        for id in pieces {
+            let decl = self.decls.get_mut(id.index());
+            let Some(definition) = decl.and_then(|decl| decl.current.as_mut()) else {
+                continue;
+            };
+            for reloc in definition.content.relocs_mut() {
+                if reloc.decl() == Some(target) {
+                    reloc.forget_target();
+                }
+            }
+        }
     }
 
     /// Sets the name for the name section; without one it is the key.
@@ -334,13 +367,12 @@ impl Program {
         self.pending_start = None;
     }
 
-    /// Makes pending definitions current, after they have been published. `referred` is told of each declaration and
-    /// type-free relocation target of a new definition.
+    /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.
     pub(crate) fn finish_commit(
         &mut self,
         exports: Option<Vec<Export>>,
-        mut removed: impl FnMut(DeclId),
-    ) -> Vec<DeclId> {
+    ) -> (Vec<DeclId>, Vec<DeclId>) {
+        let mut removed = Vec::new();
         let dirty = std::mem::take(&mut self.dirty);
         let mut defined = Vec::with_capacity(dirty.len());
         for &id in &dirty {
@@ -359,7 +391,7 @@ impl Program {
                     if let Some(owner) = owner.and_then(|owner| self.decls.get_mut(owner.index())) {
                         owner.members.retain(|member| *member != id);
                     }
-                    removed(id);
+                    removed.push(id);
                 }
             }
         }
@@ -371,7 +403,7 @@ impl Program {
         if let Some(start) = self.pending_start.take() {
             self.start = start;
         }
-        defined
+        (defined, removed)
     }
 
     /// Whether a type is known.

@@ -384,7 +384,13 @@ impl Session {
                 ranges::check(&file, list).map_err(|error| format!("range {error}"))?;
                 if let Some(ent) = only_body.filter(|_| self.config.measure) {
                     let body = self.driver.body_bytes[&ent];
-                    let overhead = list.bytes().saturating_sub(body);
+                    // As many fields of debug information as name the function are its own.
+                    let debug = list
+                        .iter()
+                        .filter(|(range, _)| range.reason == w::Reason::CodeOffset)
+                        .map(|(range, _)| u64::from(range.len))
+                        .sum::<u64>();
+                    let overhead = list.bytes().saturating_sub(body + debug);
                     let made_room = list
                         .iter()
                         .any(|(range, _)| range.reason == w::Reason::MakeRoom);

@@ -6,6 +6,7 @@ use wasm_encoder::Instruction;
 use wasmend as w;
 
 use super::body::{self, Emit};
+use super::chunk::{Chunk, Field};
 use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, field, signature};
 
 /// A module, and which declaration each thing is.
@@ -39,6 +40,7 @@ fn kind(kind: Kind) -> w::DeclKind {
         Kind::Table => w::DeclKind::Table,
         Kind::Tag => w::DeclKind::Tag,
         Kind::Memory => w::DeclKind::Memory,
+        Kind::Piece => w::DeclKind::Custom,
     }
 }
 
@@ -75,7 +77,7 @@ impl Driver {
                 self.module.declare_part(self.ids[&owner], kind, key)?
             }
         };
-        if named && name.0 != Kind::Function {
+        if named && !matches!(name.0, Kind::Function | Kind::Piece) {
             self.module.set_name(id, &key)?;
         }
         self.ids.insert(ent, id);
@@ -132,6 +134,11 @@ impl Driver {
                 let data = data(blob, &bound.refs, &self.ids);
                 module.define_data(id, self.memory, data)
             }
+            Def::Piece(chunk) => {
+                let section = module.custom_section(chunk.section())?;
+                let piece = piece(chunk, ent, &bound.refs, &self.ids);
+                module.define_piece(id, section, piece)
+            }
             Def::Table { minimum, maximum } => {
                 module.define_table(id, table_type(*minimum, *maximum))
             }
@@ -151,6 +158,23 @@ impl Driver {
             ),
         }
     }
+}
+
+fn piece(chunk: &Chunk, ent: Ent, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -> w::Piece {
+    let mut piece = w::Piece::new(chunk.bytes(ent));
+    for (at, (field, target)) in chunk.fields.iter().zip(refs).enumerate() {
+        let at = (chunk.first_field() + 4 * at) as u32;
+        let (target, addend) = (ids[target], field.addend() as i32);
+        piece = match field {
+            Field::Code(..) => piece.with_function_offset(at, target, addend),
+            Field::Index(_) => piece.with_function_index(at, target),
+            Field::Slot(_) => piece.with_function(at, target),
+            Field::Piece(..) => piece.with_section_offset(at, target, addend),
+            Field::Data(..) => piece.with_address(at, target, addend),
+            Field::Global(_) => piece.with_global_index(at, target),
+        };
+    }
+    piece
 }
 
 fn table_type(minimum: u32, maximum: Option<u32>) -> w::TableType {

@@ -9,6 +9,9 @@ use std::fmt::Debug;
 
 use wasmparser::{BlockType, FuncType, Operator};
 
+#[path = "pieces.rs"]
+mod pieces;
+
 use super::model::{BLOB_HEADER, Blob, Def, Ent, Program};
 use super::rival::Indices;
 use super::walk::{Code, File, Value};
@@ -68,6 +71,8 @@ pub fn compare(program: &Program, dense: &File<'_>, at: &Indices, other: &File<'
     };
     pairing.roots()?;
     pairing.follow()?;
+    // Pieces say which of several functions of one name is meant.
+    pairing.pieces()?;
     pairing.choose()?;
     pairing.disjoint()?;
     pairing.count()?;

@@ -1,5 +1,6 @@
 //! Random edits of a program, chosen in view of what is there. The same numbers give the same edits.
 
+use super::chunk::{Chunk, Field};
 use super::model::{
     BUDGET, Blob, Def, Ent, Holds, Init, Kind, MEMORY, Model, Name, Op, RESET, SIGNATURES, Sig, Ty,
     d, f, g, t, x,
@@ -70,6 +71,8 @@ pub struct Shape {
     /// Whether there are functions with very many parameters. What their types take counts as overhead of a patch, so the
     /// overhead is not looked at then.
     pub wide: bool,
+    /// Whether there are pieces of custom sections.
+    pub pieces: bool,
     /// Whether there may be commits that must fail.
     pub failures: bool,
 }
@@ -159,6 +162,9 @@ impl Generator<'_> {
     }
 
     fn edits(&mut self) -> Vec<Edit> {
+        if self.shape.pieces && self.choices.once_in(7) {
+            return self.define_piece().unwrap_or_default();
+        }
         let what = if self.shape.mostly_bodies && !self.choices.once_in(12) {
             0
         } else {
@@ -182,7 +188,10 @@ impl Generator<'_> {
             91..92 => self.remove(Kind::Table),
             92..94 => self.define_tag(),
             94..95 => self.remove(Kind::Tag),
-            95..99 => self.define_part(),
+            95..97 => self.define_part(),
+            97 if self.shape.pieces && self.choices.once_in(3) => self.remove(Kind::Piece),
+            97..99 if self.shape.pieces => self.define_piece(),
+            97..99 => self.define_part(),
             _ => self.rare(),
         };
         edits.unwrap_or_default()
@@ -439,6 +448,45 @@ impl Generator<'_> {
             blob.address = None;
         }
         Some(vec![Edit::Define(name, Def::Data(blob))])
+    }
+
+    fn field(&mut self) -> Option<Field> {
+        let addend = self.below(5) as u8;
+        Some(match self.below(12) {
+            0..5 => Field::Code(self.target(Kind::Function)?.1, addend),
+            5 => Field::Index(self.target(Kind::Function)?.1),
+            6 => Field::Slot(self.target(Kind::Function)?.1),
+            7 => Field::Data(self.target(Kind::Data)?.1, addend),
+            8 => Field::Global(self.target(Kind::Global)?.1),
+            9 => Field::Code(self.fresh(Kind::Function).1, addend),
+            _ => Field::Piece(self.target(Kind::Piece)?.1, addend),
+        })
+    }
+
+    fn define_piece(&mut self) -> Option<Vec<Edit>> {
+        let name = self.fresh(Kind::Piece);
+        let mut chunk = match self.def(name) {
+            Some(Def::Piece(chunk)) => chunk.clone(),
+            _ => Chunk {
+                // The section without gaps is there now and then.
+                section: [0, 0, 0, 1, 2, 2, 3, 3][self.below(8)],
+                len: self.below(40) as u16,
+                ..Chunk::default()
+            },
+        };
+        match self.below(9) {
+            0..3 => chunk.fields.extend(self.field()),
+            3 => drop(chunk.fields.pop()),
+            4 => chunk.fill = self.below(256) as u8,
+            5 => chunk.len += self.below(12) as u16,
+            6 => chunk.len = self.below(600) as u16,
+            7 => chunk.len /= 2,
+            _ if self.choices.once_in(3) => chunk.section = self.below(5) as u8,
+            _ => chunk.fields = (0..6).filter_map(|_| self.field()).collect(),
+        }
+        chunk.len = chunk.len.min(2000);
+        chunk.fields.truncate(12);
+        Some(vec![Edit::Define(name, Def::Piece(chunk))])
     }
 
     fn define_global(&mut self) -> Option<Vec<Edit>> {

@@ -9,6 +9,7 @@
 
 pub mod body;
 pub mod check;
+pub mod chunk;
 pub mod drive;
 pub mod equal;
 pub mod generate;

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use super::chunk::Chunk;
+
 /// A value type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ty {
@@ -51,6 +53,7 @@ pub enum Kind {
     Table,
     Tag,
     Memory,
+    Piece,
 }
 
 /// What the script calls a thing: `f12`, `g3`.
@@ -66,6 +69,7 @@ impl fmt::Debug for Name {
             Kind::Table => 't',
             Kind::Tag => 'x',
             Kind::Memory => 'm',
+            Kind::Piece => 'p',
         };
         write!(out, "{letter}({})", self.1)
     }
@@ -97,6 +101,11 @@ pub fn t(number: u16) -> Name {
 /// The tag with this number.
 pub fn x(number: u16) -> Name {
     Name(Kind::Tag, number)
+}
+
+/// The piece of a custom section with this number.
+pub fn p(number: u16) -> Name {
+    Name(Kind::Piece, number)
 }
 
 /// The one memory of every program.
@@ -257,6 +266,7 @@ pub enum Def {
     Tag(Sig),
     ImportTag(Sig),
     Memory { pages: u32 },
+    Piece(Chunk),
 }
 
 impl Def {
@@ -269,6 +279,7 @@ impl Def {
             Def::Table { .. } | Def::ImportTable { .. } => Kind::Table,
             Def::Tag(_) | Def::ImportTag(_) => Kind::Tag,
             Def::Memory { .. } => Kind::Memory,
+            Def::Piece(_) => Kind::Piece,
         }
     }
 
@@ -300,6 +311,7 @@ impl Def {
                 let address = blob.address.map(|(key, _)| d(key));
                 function.into_iter().chain(address).collect()
             }
+            Def::Piece(chunk) => chunk.fields.iter().map(|field| field.name()).collect(),
             _ => Vec::new(),
         }
     }
@@ -523,7 +535,12 @@ impl Model {
         let next = &self.pending;
         for (ent, thing, bound) in next.defined() {
             let _ = ent;
-            for target in &*bound.refs {
+            // What a piece names need not be there.
+            let refs: &[Ent] = match *bound.def {
+                Def::Piece(_) => &[],
+                _ => &bound.refs,
+            };
+            for target in refs {
                 if next.bound(*target).is_none() {
                     let name = self.label(*target);
                     return Err(format!("{} refers to {name}", thing.name));

@@ -62,6 +62,7 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
                 _ => false,
             })
     };
+    let in_custom = first.owner == Owner::Custom(Custom::Other);
     match reason {
         Reason::Section | Reason::MakeRoom => whole,
         // A custom section's header includes its name; of the names' section also that of the first subsection.
@@ -86,8 +87,12 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
         | Reason::Forwarder
         | Reason::Dead => one && items_of(&[10]),
         Reason::Reference => {
-            one && items_of(&[6, 9, 10, 11]) && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
+            one && (items_of(&[6, 9, 10, 11]) || in_custom)
+                && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
         }
+        Reason::CodeOffset | Reason::SectionOffset => one && in_custom && end - begin == 4,
+        Reason::Gap => one && in_custom,
+        Reason::Piece => (one && in_custom) || whole,
         // Entries, or the limits of the table.
         Reason::Slot => one && items_of(&[4, 9]) && (end - begin).is_multiple_of(5),
         Reason::Entities => whole && within_section(&[4, 5, 13]),

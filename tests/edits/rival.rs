@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use wasm_encoder as we;
 
 use super::body::{self, Emit};
+use super::chunk::{Field, SECTIONS};
 use super::model::{Blob, Def, Ent, Init, Kind, Name, Program, Sig, Ty, field, signature};
+use super::walk::{Code, walk};
 
 /// The first address of data, as in a wasmend module.
 const FIRST_ADDRESS: u32 = 1024;
@@ -136,7 +138,7 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
             Kind::Table => (we::ExportKind::Table, at.tables[ent]),
             Kind::Tag => (we::ExportKind::Tag, at.tags[ent]),
             Kind::Memory => (we::ExportKind::Memory, 0),
-            Kind::Data => panic!("data is not exported"),
+            Kind::Data | Kind::Piece => panic!("data is not exported"),
         };
         exports.export(name, kind, index);
     }
@@ -173,7 +175,67 @@ pub fn encode(program: &Program, calls: Calls) -> (Vec<u8>, Indices) {
     }
     module.section(&data);
     module.section(&names.finish());
-    (module.finish(), at)
+    let mut bytes = module.finish();
+    customs(program, &at, &mut bytes);
+    (bytes, at)
+}
+
+/// Adds the custom sections that consist of pieces, which name places in what has been encoded.
+fn customs(program: &Program, at: &Indices, bytes: &mut Vec<u8>) {
+    let mut places: HashMap<Ent, u32> = HashMap::new();
+    let mut ends = [0; SECTIONS.len()];
+    let mut chunks = Vec::new();
+    for (ent, _, bound) in program.defined() {
+        if let Def::Piece(chunk) = &*bound.def {
+            let end = &mut ends[chunk.section as usize % SECTIONS.len()];
+            places.insert(ent, *end);
+            *end += chunk.bytes(ent).len() as u32;
+            chunks.push((ent, chunk, &bound.refs));
+        }
+    }
+    if chunks.is_empty() {
+        return;
+    }
+    let encoded = bytes.clone();
+    let file = walk(&encoded).expect("the rival's module can be read");
+    let code = |target: &Ent| match &file.functions[at.functions[target] as usize].code {
+        Code::Body(body) => Some((body.range().start - file.code_start) as u32),
+        Code::Import { .. } => None,
+    };
+    for (number, name) in SECTIONS.iter().enumerate() {
+        let mut contents = Vec::new();
+        for (ent, chunk, refs) in &chunks {
+            if chunk.section as usize % SECTIONS.len() != number {
+                continue;
+            }
+            let mut piece = chunk.bytes(*ent);
+            for (field_at, (field, target)) in chunk.fields.iter().zip(&***refs).enumerate() {
+                let there = program.bound(*target).is_some();
+                let value = match field {
+                    _ if !there => None,
+                    Field::Code(..) => code(target),
+                    Field::Index(_) => Some(at.functions[target]),
+                    Field::Slot(_) => Some(at.slots[target]),
+                    Field::Piece(..) => Some(places[target]),
+                    Field::Data(..) => Some(at.data[target]),
+                    Field::Global(_) => Some(at.globals[target]),
+                };
+                let value = value.map(|value| value + field.addend());
+                let value = value.unwrap_or_else(|| chunk.tombstone(*field));
+                let start = chunk.first_field() + 4 * field_at;
+                piece[start..start + 4].copy_from_slice(&value.to_le_bytes());
+            }
+            contents.extend(piece);
+        }
+        if !contents.is_empty() {
+            bytes.push(0);
+            let section = we::CustomSection {
+                name: (*name).into(),
+                data: contents.into(),
+            };
+            we::Encode::encode(&section, bytes);
+        }
+    }
 }
 
 fn place(program: &Program) -> Indices {
@@ -206,7 +268,7 @@ fn place(program: &Program) -> Indices {
                     address += blob.size();
                 }
             }
-            Kind::Memory => {}
+            Kind::Memory | Kind::Piece => {}
         }
     };
     for (ent, thing, bound) in imported {
@@ -319,7 +381,7 @@ impl Names {
             Kind::Table => (&mut self.tables, &at.tables),
             Kind::Global => (&mut self.globals, &at.globals),
             Kind::Tag => (&mut self.tags, &at.tags),
-            Kind::Data | Kind::Memory => return,
+            Kind::Data | Kind::Memory | Kind::Piece => return,
         };
         list.push((map[&ent], name.to_string()));
     }

@@ -95,6 +95,10 @@ pub struct File<'a> {
     pub global_names: Vec<(u32, &'a str)>,
     pub table_names: Vec<(u32, &'a str)>,
     pub tag_names: Vec<(u32, &'a str)>,
+    /// Custom sections that are neither pads nor wasmend's own: name and contents.
+    pub customs: Vec<(&'a str, &'a [u8])>,
+    /// Where the contents of the code section begin.
+    pub code_start: u64,
 }
 
 /// Why a file is not what it should be.
@@ -252,6 +256,7 @@ impl<'a> Walker<'_, 'a> {
                 }
             }
             10 => {
+                self.file.code_start = reader.original_position();
                 let bodies = self.items(CodeSectionReader::new(reader).map_err(text)?)?;
                 let first = self.file.functions.len().checked_sub(bodies.len());
                 let first = first.ok_or("more code than functions")?;
@@ -294,6 +299,13 @@ impl<'a> Walker<'_, 'a> {
             _ => Custom::Other,
         };
         self.piece(rest.original_position(), Owner::Header(0));
+        if custom == Custom::Other {
+            let contents = rest
+                .clone()
+                .read_bytes(rest.bytes_remaining())
+                .map_err(text)?;
+            self.file.customs.push((name, contents));
+        }
         if custom == Custom::Names {
             let mut indices = Vec::new();
             let mut map = |names: wasmparser::NameMap<'a>| -> Walked<_> {
@@ -405,6 +417,12 @@ impl<'a> File<'a> {
             }
         }
         bytes
+    }
+
+    /// The contents of the custom section of this name.
+    pub fn custom(&self, name: &str) -> Option<&'a [u8]> {
+        let found = self.customs.iter().find(|(other, _)| *other == name);
+        found.map(|(_, contents)| *contents)
     }
 
     /// The signature of a function.

@@ -3,11 +3,14 @@
 //! The layout is changed inside a transaction that the caller opened; the caller rolls it back if the commit cannot
 //! be a patch. Nothing is encoded here: see `write`.
 
+mod customs;
 mod functions;
 mod imports;
 mod items;
 mod references;
 mod remains;
+
+pub(crate) use customs::piece_slack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -107,6 +110,13 @@ pub(crate) struct Writes {
     pub(crate) moved: BTreeSet<DeclId>,
     /// References in declarations that did not change: the declaration and which of its relocations.
     pub(crate) sites: BTreeSet<(DeclId, u32)>,
+    /// Pieces of custom sections, and whether they stand where they did.
+    pub(crate) pieces: BTreeMap<DeclId, bool>,
+    /// Regions of custom sections whose unused bytes are filled: the section, and which of its regions.
+    pub(crate) gaps: BTreeSet<(u16, u32)>,
+    /// Declarations that stand at another place than before, or not at all, as far as pieces of custom sections may name
+    /// them.
+    pub(crate) displaced: BTreeSet<DeclId>,
     /// Exports of declarations that moved.
     pub(crate) exports: BTreeSet<DeclId>,
     pub(crate) elements: RawWrites,
@@ -164,6 +174,7 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
         leaves: 0,
     };
     let slots = planner.layout.slots.len();
+    let code_front = planner.layout.code_front();
     planner.find_leaving();
     planner.count_types()?;
     planner.bury_dependent_remains()?;
@@ -188,6 +199,8 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     planner.check_global_order()?;
     planner.release_unused_leaving()?;
     planner.follow_moved();
+    planner.check_code_front(code_front)?;
+    planner.follow_displaced();
     planner.grow_slots(slots);
     planner.measure();
     planner.settle()?;
@@ -274,6 +287,7 @@ impl<'a> Planner<'a> {
                 }
             }
             Place::Global(ordinal) => self.free_global(ordinal)?,
+            Place::Custom { section, region } => self.free_piece(section, region)?,
             Place::Data { address, cap } => {
                 if let Shape::Data { memory, .. } = old.shape
                     && let Some(image) = self.layout.data.image_of(memory)
@@ -359,6 +373,7 @@ impl<'a> Planner<'a> {
             Shape::Global => Place::Global(self.place_global(id, len)),
             Shape::Data { .. } => self.place_data(id)?,
             Shape::Address(address) => Place::Data { address, cap: 0 },
+            Shape::Custom { section } => self.place_piece(id, section)?,
             Shape::Table | Shape::SlotTable => {
                 self.layout.tables.push(id);
                 self.writes.whole.insert(SectionKind::Table);
@@ -411,6 +426,7 @@ impl<'a> Planner<'a> {
                 Ok(())
             }
             Place::Data { address, cap } => self.redefine_data(id, old, address, cap),
+            Place::Custom { section, region } => self.redefine_piece(id, old, section, region),
             Place::Index(_) => {
                 let (items, writes) = match self.from.program.decl(id).kind {
                     DeclKind::ElementSegment => {
@@ -508,13 +524,13 @@ impl<'a> Planner<'a> {
     /// Gives the sections the bytes they need.
     fn settle(&mut self) -> Planned {
         let mut sections = std::mem::take(&mut self.layout.sections);
-        let before = *sections.places();
+        let before = sections.places().clone();
         let moved = sections.settle(|kind| self.layout.span(kind));
         self.layout.sections = sections;
         for kind in moved.map_err(|_| RelinkReason::PadsUsedUp)? {
             self.writes.whole.insert(kind);
         }
-        for kind in SectionKind::ALL {
+        for kind in self.layout.sections.places().kinds() {
             if self.layout.sections.get(kind).present && !before.get(kind).present {
                 self.writes.whole.insert(kind);
             }

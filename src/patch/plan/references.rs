@@ -8,6 +8,9 @@ impl Planner<'_> {
         let Pending::Define(definition) = &self.from.program.decl(id).pending else {
             return;
         };
+        if definition.section().is_some() {
+            return;
+        }
         for reloc in definition
             .content
             .relocs()

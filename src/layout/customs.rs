@@ -1,0 +1,271 @@
+//! Custom sections that consist of pieces: each piece has a region, and the gaps between them hold filler.
+//!
+//! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region goes to a
+//! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length.
+
+use crate::layout::undo::{Log, Saved, Transaction};
+use crate::program::{DeclId, SectionId};
+use crate::wire::dwarf::{self, Filler};
+use crate::wire::leb;
+
+/// How many free regions are looked at.
+const SCAN: usize = 64;
+
+/// A range of a custom section's contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Region {
+    /// Offset from the beginning of the section's contents, behind its name.
+    pub(crate) offset: u32,
+    pub(crate) cap: u32,
+    /// Without an owner it is a gap.
+    pub(crate) owner: Option<DeclId>,
+}
+
+/// A custom section of the output.
+#[derive(Debug)]
+pub(crate) struct CustomSection {
+    pub(crate) id: SectionId,
+    pub(crate) name: Box<str>,
+    pub(crate) filler: Filler,
+    /// What stands for a place that does not exist.
+    pub(crate) tombstone: Option<u64>,
+    /// What stands at the beginning, for filler elsewhere to refer to.
+    pub(crate) prefix: &'static [u8],
+    regions: Log<Region>,
+    free: Log<u32>,
+    counts: Saved<Counts>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    /// Offset behind the last region.
+    end: u32,
+    /// Bytes in free regions.
+    dead: u32,
+}
+
+/// A gap cannot be filled, or the section would exceed 4 GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoFiller;
+
+impl CustomSection {
+    fn new(id: SectionId, name: &str, wide: bool, dense: bool) -> Self {
+        let prefix = if dense { &[] } else { Filler::prefix(name) };
+        let mut counts = Saved::<Counts>::default();
+        counts.end = prefix.len() as u32;
+        CustomSection {
+            id,
+            name: name.into(),
+            filler: Filler::of(name, wide),
+            tombstone: dwarf::tombstone(name),
+            prefix,
+            regions: Log::default(),
+            free: Log::default(),
+            counts,
+        }
+    }
+
+    /// Bytes from the section's beginning to its contents: identifier, size, name.
+    pub(crate) fn header_len(&self) -> u64 {
+        let name = self.name.len() as u64;
+        6 + leb::unsigned_len(name) as u64 + name
+    }
+
+    /// Offset behind the last region, from the beginning of the contents.
+    pub(crate) fn end(&self) -> u32 {
+        self.counts.end
+    }
+
+    /// Bytes in regions that have no owner.
+    pub(crate) fn dead(&self) -> u32 {
+        self.counts.dead
+    }
+
+    /// All regions, in the order in which they stand.
+    pub(crate) fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    pub(crate) fn region(&self, region: u32) -> Region {
+        self.regions[region as usize]
+    }
+
+    fn is_last(&self, region: u32) -> bool {
+        region as usize + 1 == self.regions.len()
+    }
+
+    /// A new region at the end.
+    pub(crate) fn append(&mut self, cap: u32, owner: DeclId) -> Result<u32, NoFiller> {
+        let offset = self.counts.end;
+        self.counts.end = offset.checked_add(cap).ok_or(NoFiller)?;
+        self.regions.push(Region {
+            offset,
+            cap,
+            owner: Some(owner),
+        });
+        Ok(self.regions.len() as u32 - 1)
+    }
+
+    /// A free region for `len` bytes that does not waste too much.
+    pub(crate) fn reuse(&mut self, len: u32, owner: DeclId) -> Option<u32> {
+        let most = u64::from(len) + u64::from(len) / 2 + 256;
+        let found = self.free.iter().enumerate().rev().take(SCAN);
+        let (at, region) = found
+            .map(|(at, region)| (at, *region))
+            .find(|(_, region)| {
+                let cap = self.region(*region).cap;
+                cap >= len && u64::from(cap) <= most && self.filler.fits(cap - len)
+            })?;
+        self.free.swap_remove(at);
+        let old = self.region(region);
+        self.counts.dead -= old.cap;
+        let owner = Some(owner);
+        self.regions.set(region as usize, Region { owner, ..old });
+        Some(region)
+    }
+
+    /// Whether `len` bytes can stand in a region that has an owner; the last one is made as long as that and `slack`.
+    pub(crate) fn resize(&mut self, region: u32, len: u32, slack: u32) -> bool {
+        let old = self.region(region);
+        if len <= old.cap && self.filler.fits(old.cap - len) {
+            return true;
+        }
+        let cap = len.checked_add(slack);
+        let end = cap.and_then(|cap| old.offset.checked_add(cap));
+        if let (true, Some(cap), Some(end)) = (self.is_last(region), cap, end) {
+            self.counts.end = end;
+            self.regions.set(region as usize, Region { cap, ..old });
+            return true;
+        }
+        false
+    }
+
+    /// Gives a region up. Returns whether it is a gap now, to be filled; at the end there are none.
+    pub(crate) fn free(&mut self, region: u32) -> Result<bool, NoFiller> {
+        let old = self.region(region);
+        let free = Region { owner: None, ..old };
+        self.regions.set(region as usize, free);
+        self.free.push(region);
+        self.counts.dead += old.cap;
+        if !self.is_last(region) {
+            return if self.filler.fits(old.cap) {
+                Ok(true)
+            } else {
+                Err(NoFiller)
+            };
+        }
+        while let Some(last) = self
+            .regions
+            .last()
+            .filter(|last| last.owner.is_none())
+            .copied()
+        {
+            let region = self.regions.len() as u32 - 1;
+            if let Some(at) = self.free.iter().rposition(|other| *other == region) {
+                self.free.swap_remove(at);
+            }
+            self.regions.pop();
+            self.counts.end = last.offset;
+            self.counts.dead -= last.cap;
+        }
+        Ok(false)
+    }
+
+    /// Writes the header of the section, which ends `end` bytes behind its beginning.
+    pub(crate) fn write_header(&self, end: u64, out: &mut [u8]) {
+        out[0] = 0;
+        leb::write_unsigned(&mut out[1..6], end - 6);
+        let name = self.name.as_bytes();
+        let at = 6 + leb::unsigned_len(name.len() as u64);
+        leb::write_unsigned(&mut out[6..at], name.len() as u64);
+        out[at..][..name.len()].copy_from_slice(name);
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {
+        f(&mut self.regions);
+        f(&mut self.free);
+        f(&mut self.counts);
+    }
+}
+
+/// All custom sections that consist of pieces, in the order in which they stand.
+#[derive(Debug, Default)]
+pub(crate) struct CustomSpace {
+    sections: Vec<CustomSection>,
+    /// Addresses are of eight bytes.
+    wide: bool,
+    dense: bool,
+    /// How many sections there were when the transaction began.
+    before: usize,
+}
+
+impl CustomSpace {
+    /// No sections yet, for a module with `wide` addresses.
+    pub(crate) fn new(wide: bool, dense: bool) -> Self {
+        CustomSpace {
+            wide,
+            dense,
+            ..CustomSpace::default()
+        }
+    }
+
+    pub(crate) fn sections(&self) -> &[CustomSection] {
+        &self.sections
+    }
+
+    pub(crate) fn section(&self, at: u16) -> &CustomSection {
+        &self.sections[at as usize]
+    }
+
+    pub(crate) fn section_mut(&mut self, at: u16) -> &mut CustomSection {
+        &mut self.sections[at as usize]
+    }
+
+    /// Where a section stands among the others, if it is there.
+    pub(crate) fn find(&self, id: SectionId) -> Option<u16> {
+        let found = self.sections.iter().position(|section| section.id == id);
+        found.map(|at| at as u16)
+    }
+
+    /// Adds a section behind the others.
+    pub(crate) fn add(&mut self, id: SectionId, name: &str) -> u16 {
+        let section = CustomSection::new(id, name, self.wide, self.dense);
+        self.sections.push(section);
+        self.find_fillers();
+        self.sections.len() as u16 - 1
+    }
+
+    /// Filler that refers to another section cannot be used without that one.
+    fn find_fillers(&mut self) {
+        for at in 0..self.sections.len() {
+            let filler = Filler::of(&self.sections[at].name, self.wide);
+            let mut others = self.sections.iter();
+            let has = filler
+                .needs()
+                .is_none_or(|needs| others.any(|section| *section.name == *needs));
+            self.sections[at].filler = if has { filler } else { filler.none() };
+        }
+    }
+}
+
+impl Transaction for CustomSpace {
+    fn begin(&mut self) {
+        self.before = self.sections.len();
+        let sections = self.sections.iter_mut();
+        sections.for_each(|section| section.each(|part| part.begin()));
+    }
+
+    fn commit(&mut self) {
+        let sections = self.sections.iter_mut();
+        sections.for_each(|section| section.each(|part| part.commit()));
+    }
+
+    fn rollback(&mut self) {
+        if self.sections.len() > self.before {
+            self.sections.truncate(self.before);
+            self.find_fillers();
+        }
+        let sections = self.sections.iter_mut();
+        sections.for_each(|section| section.each(|part| part.rollback()));
+    }
+}

@@ -1,0 +1,126 @@
+//! Pieces of custom sections: bytes with fields that wasmend fills in.
+
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::program::{
+    Bytes, Content, DeclId, DeclKind, Definition, RelocKind, Relocation, SectionId, Shape,
+};
+use crate::wire::section::PAD_NAME;
+
+/// A piece of a custom section: one object's part of the debug information, for example.
+///
+/// Its fields are little-endian and of fixed width. What they refer to need not be defined: such a field gets what the
+/// section's readers take for something that is not there (see [`Module::custom_section`]), and gets a value when its
+/// target is defined. A target is not kept from being removed.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    bytes: Bytes,
+    relocs: Vec<Relocation>,
+}
+
+impl Piece {
+    /// Bytes without fields yet.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Piece {
+            bytes: bytes.into(),
+            relocs: Vec::new(),
+        }
+    }
+
+    /// Fields of any kind that [`RelocKind::is_little_endian`] allows, in any order.
+    #[must_use]
+    pub fn with_fields(mut self, fields: impl IntoIterator<Item = Relocation>) -> Self {
+        self.relocs.extend(fields);
+        self
+    }
+
+    fn with(self, kind: RelocKind, offset: u32, target: DeclId, addend: i32) -> Self {
+        self.with_fields([Relocation::new(kind, offset, target, addend)])
+    }
+
+    /// Puts at `offset` where a function's body stands, from the beginning of the code section's contents to its local
+    /// declarations, plus `addend` (four bytes).
+    #[must_use]
+    pub fn with_function_offset(self, offset: u32, function: DeclId, addend: i32) -> Self {
+        self.with(RelocKind::FunctionOffsetI32, offset, function, addend)
+    }
+
+    /// The same in eight bytes.
+    #[must_use]
+    pub fn with_function_offset64(self, offset: u32, function: DeclId, addend: i32) -> Self {
+        self.with(RelocKind::FunctionOffsetI64, offset, function, addend)
+    }
+
+    /// Puts at `offset` where another piece stands in the contents of its section, plus `addend` (four bytes).
+    #[must_use]
+    pub fn with_section_offset(self, offset: u32, piece: DeclId, addend: i32) -> Self {
+        self.with(RelocKind::SectionOffsetI32, offset, piece, addend)
+    }
+
+    /// Puts the address of data plus `addend` at `offset` (four bytes).
+    #[must_use]
+    pub fn with_address(self, offset: u32, data: DeclId, addend: i32) -> Self {
+        self.with(RelocKind::AddressI32, offset, data, addend)
+    }
+
+    /// Puts a function's index at `offset` (four bytes).
+    #[must_use]
+    pub fn with_function_index(self, offset: u32, function: DeclId) -> Self {
+        self.with(RelocKind::FunctionIndexI32, offset, function, 0)
+    }
+
+    /// Puts a function's address at `offset`: its slot, or 0 if nothing takes its address (four bytes).
+    #[must_use]
+    pub fn with_function(self, offset: u32, function: DeclId) -> Self {
+        self.with(RelocKind::SlotI32, offset, function, 0)
+    }
+
+    /// Puts a global's index at `offset` (four bytes).
+    #[must_use]
+    pub fn with_global_index(self, offset: u32, global: DeclId) -> Self {
+        self.with(RelocKind::GlobalIndexI32, offset, global, 0)
+    }
+}
+
+impl Module {
+    /// The custom section of this name, for [`Module::define_piece`]. It is written while it has pieces. Sections stand
+    /// in the order in which they are first named, and pieces in theirs, as far as edits let them.
+    ///
+    /// In sections of debug information (DWARF, in its 32-bit format) gaps are filled with what their readers step over;
+    /// a field whose target is not there holds -1, or -2 in `.debug_ranges` and `.debug_loc`, as wasm-ld writes it. Any
+    /// other section has no gaps, so that most edits of it rebuild the output, unless it has one piece; and there a field
+    /// without a target holds its addend (-1 in `llvm.func_attr.*`).
+    ///
+    /// # Errors
+    /// If wasmend writes a section of this name itself, or there are 65,536 sections.
+    pub fn custom_section(&mut self, name: &str) -> Result<SectionId> {
+        if matches!(name, "" | "name" | "dylink" | "dylink.0" | PAD_NAME)
+            || name == crate::patch::IDENTITY_NAME
+        {
+            return Err(Error::bad_edit(format!(
+                "a custom section cannot be called \"{name}\""
+            )));
+        }
+        if self.program().sections().len() > usize::from(u16::MAX) {
+            return Err(Error::limit("there can be 65,536 custom sections"));
+        }
+        Ok(self.program_mut().section(name))
+    }
+
+    /// Defines or redefines a piece of a custom section.
+    ///
+    /// # Errors
+    /// If `id` is not [`DeclKind::Custom`], a field lies outside the bytes or overlaps another, is of a kind that custom
+    /// sections do not have, or refers to something of the wrong kind or that is not declared.
+    pub fn define_piece(&mut self, id: DeclId, section: SectionId, mut piece: Piece) -> Result<()> {
+        piece.relocs.sort_unstable();
+        let content = Content::new(piece.bytes, piece.relocs);
+        let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
+        if content.len() > u32::MAX as usize {
+            return Err(Error::limit("has more than 4 GiB").with_symbol(self.label(id)));
+        }
+        let shape = Shape::Custom { section };
+        self.program_mut()
+            .define(id, DeclKind::Custom, Definition { content, shape })
+    }
+}
