@@ -128,6 +128,13 @@ impl Relocation {
         }
     }
 
+    /// Makes a call of `from` a call of `to`.
+    pub(crate) fn follow(&mut self, from: DeclId, to: DeclId) {
+        if self.kind == RelocKind::Call && self.decl() == Some(from) {
+            self.target = to.0;
+        }
+    }
+
     /// The declaration that the field refers to, unless it is a type.
     pub fn decl(&self) -> Option<DeclId> {
         (!self.kind.targets_type()).then_some(DeclId(self.target))
