@@ -109,7 +109,7 @@ fn programs(edits: usize, seed: u64) -> Vec<(Config, Shape, u64, usize)> {
             let shape = shapes[at % shapes.len()];
             config.measure &= !shape.wide;
             config.run_every = if edits > 100_000 { 16 } else { 4 };
-            (config, shape, seed + at as u64, edits / count)
+            (config, shape, seed + at as u64, edits.div_ceil(count))
         })
         .collect()
 }

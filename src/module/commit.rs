@@ -1,6 +1,7 @@
 //! A commit: check, plan, encode, publish, and only then make the edits current. Where a patch is not possible the
 //! output is laid out anew, by the same writers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,8 @@ struct Done {
     published: Published,
     left: Vec<(DeclId, DeclId)>,
     gone: Vec<DeclId>,
+    /// Whose index or address is another one now.
+    followed: BTreeSet<DeclId>,
 }
 
 /// Measures consecutive phases.
@@ -151,7 +154,8 @@ impl Module {
             (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
-                    self.program.keep_remains(&done.left, &done.gone);
+                    self.program
+                        .keep_remains(&done.left, &done.gone, &done.followed);
                     let changed = self.make_current(checked, false);
                     self.index_remains(&done.left);
                     phases.finish = watch.lap();
@@ -260,6 +264,7 @@ impl Module {
                     published,
                     left: writes.left,
                     gone: writes.gone,
+                    followed: writes.moved,
                 }))
             }
             Err(error) => {

@@ -133,7 +133,8 @@ impl Module {
         mutable: bool,
         init: ConstExpr,
     ) -> Result<()> {
-        let content = items::global(ty, mutable, init)?;
+        let content = items::global(ty, mutable, init);
+        let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,
             DeclKind::Global,
@@ -149,8 +150,10 @@ impl Module {
     /// # Errors
     /// If `id` is not a table.
     pub fn define_table(&mut self, id: DeclId, ty: TableType) -> Result<()> {
+        self.expect_own(id)?;
         let mut bytes = Vec::new();
-        ty.push(&mut bytes);
+        ty.push(&mut bytes)
+            .map_err(|error| error.with_symbol(self.label(id)))?;
         let content = Content::new(bytes, Vec::new())?;
         self.program.define(
             id,
@@ -169,7 +172,8 @@ impl Module {
     /// If `id` is not a memory.
     pub fn define_memory(&mut self, id: DeclId, ty: MemoryType) -> Result<()> {
         let mut bytes = Vec::new();
-        ty.push(&mut bytes);
+        ty.push(&mut bytes)
+            .map_err(|error| error.with_symbol(self.label(id)))?;
         let content = Content::new(bytes, Vec::new())?;
         let shape = Shape::Memory {
             minimum_bytes: ty.minimum.saturating_mul(PAGE),
@@ -250,7 +254,9 @@ impl Module {
             ImportType::Table(_) => (DeclKind::Table, None),
             ImportType::Memory(_) => (DeclKind::Memory, None),
         };
-        let content = items::import(module, field, ty, type_id)?;
+        self.expect_own(id)?;
+        let content = items::import(module, field, ty, type_id);
+        let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,
             kind,
@@ -314,6 +320,7 @@ impl Module {
     /// # Errors
     /// If there is no such declaration.
     pub fn remove(&mut self, id: DeclId) -> Result<()> {
+        self.expect_own(id)?;
         self.program.remove(id)
     }
 
@@ -354,6 +361,16 @@ impl Module {
         if !std::mem::replace(&mut self.options.tail_calls, true) && self.layout.is_some() {
             self.relink.get_or_insert(RelinkReason::TailCalls);
         }
+    }
+
+    /// The table of slots is wasmend's, not the user's.
+    fn expect_own(&self, id: DeclId) -> Result<()> {
+        if Some(id) == self.slot_table {
+            return Err(Error::bad_edit("is the table of functions' slots")
+                .with_symbol(self.label(id))
+                .with_hint("ask for a module without it in the options"));
+        }
+        Ok(())
     }
 
     pub(super) fn label(&self, id: DeclId) -> String {

@@ -1,6 +1,6 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::program::{Content, DeclId, RelocKind, Relocation, TypeId, ValType};
 use crate::wire::filler::END;
 use crate::wire::leb;
@@ -27,6 +27,20 @@ pub enum ConstExpr {
 }
 
 impl ConstExpr {
+    /// The type of the value, unless that is for another global to say.
+    fn ty(self) -> Option<ValType> {
+        Some(match self {
+            ConstExpr::I64(_) => ValType::I64,
+            ConstExpr::F32(_) => ValType::F32,
+            ConstExpr::F64(_) => ValType::F64,
+            ConstExpr::I32(_) | ConstExpr::FunctionAddress(_) | ConstExpr::DataAddress(..) => {
+                ValType::I32
+            }
+            ConstExpr::Null(ty) => ty,
+            ConstExpr::Global(_) => return None,
+        })
+    }
+
     fn push(self, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) {
         let wide = |out: &mut Vec<u8>, len: usize, value: i64| {
             let at = out.len();
@@ -74,10 +88,31 @@ impl ConstExpr {
 
 /// A global's entry.
 pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<Content> {
+    if init.ty().is_some_and(|of| of != ty) {
+        return Err(Error::bad_edit(format!(
+            "is of type {ty:?}, but is given {init:?} to begin with"
+        )));
+    }
+    if matches!(init, ConstExpr::Null(ty) if !is_reference(ty)) {
+        return Err(Error::bad_edit(format!("{ty:?} has no null")));
+    }
     let mut bytes = vec![ty as u8, u8::from(mutable)];
     let mut relocs = Vec::new();
     init.push(&mut bytes, &mut relocs);
     Content::new(bytes, relocs)
+}
+
+fn is_reference(ty: ValType) -> bool {
+    matches!(ty, ValType::FuncRef | ValType::ExternRef)
+}
+
+fn check_limits(minimum: u64, maximum: Option<u64>) -> Result<()> {
+    match maximum.filter(|maximum| *maximum < minimum) {
+        None => Ok(()),
+        Some(maximum) => Err(Error::bad_edit(format!(
+            "begins with {minimum}, but has at most {maximum}"
+        ))),
+    }
 }
 
 /// A table's type.
@@ -92,12 +127,18 @@ pub struct TableType {
 }
 
 impl TableType {
-    pub(crate) fn push(self, out: &mut Vec<u8>) {
+    pub(crate) fn push(self, out: &mut Vec<u8>) -> Result<()> {
+        check_limits(self.minimum.into(), self.maximum.map(Into::into))?;
+        if !is_reference(self.element) {
+            let error = Error::bad_edit(format!("a table does not hold {:?}", self.element));
+            return Err(error.with_hint("it holds references: FuncRef or ExternRef"));
+        }
         out.extend_from_slice(&[self.element as u8, u8::from(self.maximum.is_some())]);
         leb::push_wide32(out, self.minimum);
         if let Some(maximum) = self.maximum {
             leb::push_wide32(out, maximum);
         }
+        Ok(())
     }
 }
 
@@ -115,7 +156,17 @@ pub struct MemoryType {
 }
 
 impl MemoryType {
-    pub(crate) fn push(self, out: &mut Vec<u8>) {
+    pub(crate) fn push(self, out: &mut Vec<u8>) -> Result<()> {
+        check_limits(self.minimum, self.maximum)?;
+        let most = if self.is_64 { 1 << 48 } else { 1 << 16 };
+        if self.maximum.unwrap_or(self.minimum) > most {
+            return Err(Error::bad_edit(format!(
+                "is of more than {most} pages, which is all there can be"
+            )));
+        }
+        if self.shared && self.maximum.is_none() {
+            return Err(Error::bad_edit("is shared, but has no maximum"));
+        }
         out.push(
             u8::from(self.maximum.is_some())
                 | u8::from(self.shared) << 1
@@ -127,6 +178,7 @@ impl MemoryType {
             out.resize(at + width, 0);
             leb::write_unsigned(&mut out[at..], limit);
         }
+        Ok(())
     }
 }
 
@@ -231,11 +283,11 @@ pub(crate) fn import(
         }
         ImportType::Table(table) => {
             bytes.push(1);
-            table.push(&mut bytes);
+            table.push(&mut bytes)?;
         }
         ImportType::Memory(memory) => {
             bytes.push(2);
-            memory.push(&mut bytes);
+            memory.push(&mut bytes)?;
         }
         ImportType::Global(ty, mutable) => {
             bytes.extend_from_slice(&[3, *ty as u8, u8::from(*mutable)])

@@ -88,14 +88,8 @@ impl Program {
                 Pending::None => {}
                 Pending::Define(definition) => {
                     self.check_live(id, definition, lives)?;
-                    if !self.validated
-                        && let (Some(old), Some(new)) = (
-                            decl.current.as_ref().and_then(Definition::ty),
-                            definition.ty(),
-                        )
-                        && old != new
-                    {
-                        self.check_callers(references, id)?;
+                    if !self.validated {
+                        self.check_users(references, id, definition)?;
                     }
                 }
                 Pending::Remove => self.check_unreferenced(references, id)?,
@@ -112,6 +106,7 @@ impl Program {
         if let Some(start) = start {
             self.live(start)
                 .map_err(|error| error.with_hint("the start function must be defined"))?;
+            self.check_start(start)?;
         }
         Ok(Checked {
             exports: self.next_exports()?,
@@ -193,31 +188,6 @@ impl Program {
                 ))
                 .with_symbol(self.decl(id).label())
                 .with_hint("redefine or remove what refers to it in the same commit"));
-            }
-        }
-        Ok(())
-    }
-
-    /// A function that changes its signature must not keep callers compiled for the old one.
-    fn check_callers(&self, references: &References, id: DeclId) -> Result<()> {
-        for source in references.of(self, id) {
-            let decl = self.decl(source);
-            let Some(definition) = decl
-                .current
-                .as_ref()
-                .filter(|_| matches!(decl.pending, Pending::None) && !decl.remains)
-            else {
-                continue;
-            };
-            let calls =
-                |reloc: &Relocation| reloc.kind == RelocKind::Call && reloc.decl() == Some(id);
-            if definition.content.relocs().iter().any(calls) {
-                return Err(Error::bad_edit(format!(
-                    "changes its signature, but `{}` still calls it with the old one",
-                    decl.label()
-                ))
-                .with_symbol(self.decl(id).label())
-                .with_hint("redefine the callers in the same commit"));
             }
         }
         Ok(())

@@ -177,6 +177,13 @@ impl Relocation {
         self.target = NOTHING;
     }
 
+    /// Makes a call of `from` a call of `to`.
+    pub(crate) fn follow(&mut self, from: DeclId, to: DeclId) {
+        if self.kind == RelocKind::Call && self.decl() == Some(from) {
+            self.target = to.0;
+        }
+    }
+
     /// The declaration that the field refers to, unless it is a type or nothing.
     pub fn decl(&self) -> Option<DeclId> {
         (!self.kind.targets_type() && self.target != NOTHING).then_some(DeclId(self.target))

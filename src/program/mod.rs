@@ -5,6 +5,7 @@ mod check;
 mod content;
 mod declaration;
 mod ids;
+mod interface;
 mod references;
 mod store;
 mod types;

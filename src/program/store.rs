@@ -1,6 +1,7 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
 //! pending. Edits change only what is pending.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -308,10 +309,20 @@ impl Program {
     }
 
     /// Notes which functions left code behind and whose remains are gone; before pending definitions become current.
-    pub(crate) fn keep_remains(&mut self, left: &[(DeclId, DeclId)], gone: &[DeclId]) {
+    /// Where the entry moved too, the old code goes on calling itself: nothing in it must be rewritten for that, now or later.
+    pub(crate) fn keep_remains(
+        &mut self,
+        left: &[(DeclId, DeclId)],
+        gone: &[DeclId],
+        moved: &BTreeSet<DeclId>,
+    ) {
         for &(id, remains) in left {
             let root = self.root(id);
-            let current = self.decls[id.index()].current.clone();
+            let mut current = self.decls[id.index()].current.clone();
+            if let Some(definition) = current.as_mut().filter(|_| moved.contains(&id)) {
+                let content = definition.content.clone();
+                definition.content = content.retarget(|reloc| reloc.follow(id, remains));
+            }
             let decl = &mut self.decls[remains.index()];
             decl.current = current;
             decl.owner = Some(root);

@@ -151,7 +151,9 @@ impl Generator<'_> {
         if self.shape.failures && self.choices.once_in(150) {
             return Some(self.fresh(kind));
         }
-        let defined = self.defined(kind);
+        let mut defined = self.defined(kind);
+        // Who calls it without end is stopped by nothing but the engine, which is not to be compared.
+        defined.retain(|name| *name != RESET);
         self.choices.pick(&defined)
     }
 

@@ -78,7 +78,10 @@ impl Planner<'_> {
                 continue;
             };
             for (at, reloc) in old.content.relocs().iter().enumerate() {
-                if !reloc.kind.is_slot() && reloc.decl().is_some_and(|id| moved.contains(&id)) {
+                // A function that moved altogether leaves code that goes on calling itself.
+                let calls_itself = reloc.kind == RelocKind::Call && reloc.decl() == Some(origin);
+                let moved = reloc.decl().is_some_and(|id| moved.contains(&id));
+                if moved && !reloc.kind.is_slot() && !calls_itself {
                     self.writes.left_sites.push((body, origin, at as u32));
                 }
             }
