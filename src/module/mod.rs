@@ -3,6 +3,8 @@
 
 mod body;
 mod commit;
+#[cfg(all(test, feature = "toolchain-tests"))]
+mod debug_tests;
 mod edit;
 mod items;
 mod options;

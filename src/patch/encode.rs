@@ -302,7 +302,8 @@ impl<'a> Encoder<'a> {
         match self.layout.functions.slot(ordinal).occupant {
             Occupant::Body(id) => encode_name(
                 index,
-                self.program.decl(id).given_name().unwrap_or_default(),
+                // What stands for code that was left behind has none, and LLVM's tools refuse an empty one.
+                self.program.decl(id).given_name().unwrap_or(" "),
                 out,
             ),
             // The entry of a dead function keeps what it held; on a relink there are no dead functions with names.
@@ -530,7 +531,8 @@ impl<'a> Encoder<'a> {
                         let out = &mut out[(entry.offset - front) as usize..][..entry.len as usize];
                         match self.layout.functions.slot(ordinal).occupant {
                             Occupant::Body(_) => self.name(ordinal, out),
-                            _ => encode_name(self.layout.functions.index(ordinal), "", out),
+                            // LLVM's tools refuse names without a character.
+                            _ => encode_name(self.layout.functions.index(ordinal), " ", out),
                         }
                     }
                 }

@@ -44,16 +44,16 @@ pub(crate) struct Filler {
     address: u32,
 }
 
-/// The abbreviations of filler in `.debug_info`, at the beginning of `.debug_abbrev`: a partial unit without
+/// The abbreviations of filler in `.debug_info`, at the beginning of `.debug_abbrev`: a unit without
 /// children, as it is and with a block of bytes that has no meaning.
 const ABBREVIATIONS: [u8; 14] = [
     1,
-    PARTIAL_UNIT,
+    COMPILE_UNIT,
     0,
     0,
     0, // code, tag, no children, no attributes
     2,
-    PARTIAL_UNIT,
+    COMPILE_UNIT,
     0,
     0x80,
     0x40,
@@ -62,7 +62,8 @@ const ABBREVIATIONS: [u8; 14] = [
     0, // one attribute: the first that users may define
     0,
 ];
-const PARTIAL_UNIT: u8 = 0x3c;
+/// `DW_TAG_compile_unit`: verifiers take no other one for the root of a unit of version 4.
+const COMPILE_UNIT: u8 = 0x11;
 /// `DW_FORM_block4`.
 const BLOCK4: u8 = 0x04;
 /// Bytes of a unit's header and the code of its only entry.
