@@ -484,7 +484,17 @@ fn check(program: &Program, folder: &Path, objects: &[Object], what: &str) {
         );
         told.push((lines(path, &code), units(path, &code)));
     }
-    assert_eq!(told[0].0, told[1].0, "{what}: lines");
+    // Sets of address ranges name data too, whose addresses are also some of code: LLVM then finds either.
+    let mixes = |line: &str| what.contains("aranges") && line.contains("??");
+    let differing: Vec<_> = told[0]
+        .0
+        .iter()
+        .map(|(place, line)| (place, line, told[1].0.get(place)))
+        .filter(|(_, line, fresh)| Some(*line) != *fresh)
+        .filter(|(_, line, fresh)| !mixes(line) && !fresh.is_some_and(|fresh| mixes(fresh)))
+        .collect();
+    assert!(differing.is_empty(), "{what}: {differing:?}");
+    assert_eq!(told[0].0.len(), told[1].0.len(), "{what}: functions");
     assert_eq!(told[0].1, told[1].1, "{what}: units");
     assert_eq!(told[0].1.len(), objects.len());
     let finished = folder.join("finished.wasm");
