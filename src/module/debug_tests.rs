@@ -341,6 +341,19 @@ impl Program {
         }
     }
 
+    /// A function that nothing but debug information names, with its file.
+    fn uncalled(&self) -> Option<(usize, String)> {
+        let all = self.defined.iter();
+        let mut all = all.flat_map(|(file, keys)| keys.iter().map(move |key| (*file, key)));
+        let found = all.find(|(_, key)| {
+            let id = self.module.lookup(key).unwrap();
+            let program = self.module.program();
+            let is_function = program.decl(id).kind == DeclKind::Function;
+            is_function && self.module.references.of(program, id).is_empty()
+        });
+        found.map(|(file, key)| (file, key.clone()))
+    }
+
     /// Where each function's code stands, and how long it is.
     fn code(&self) -> BTreeMap<String, (u64, u64)> {
         let layout = self.module.layout.as_ref().unwrap();
@@ -429,13 +442,20 @@ fn units(path: &str, code: &BTreeMap<String, (u64, u64)>) -> Vec<String> {
         })
     };
     let mut units = vec![String::new()];
+    let mut is_dead = false;
     for line in text.lines().skip(1) {
         if line.contains("Unit: length") {
             units.push(String::new());
             continue;
         }
+        // The end of code that is not there is its length behind nothing.
+        is_dead = match line.contains("DW_AT_high_pc") {
+            true => is_dead,
+            false => line.contains("(dead code)") || line.contains("[0xffffff"),
+        };
         let means_code =
             line.contains("low_pc") || line.contains("high_pc") || line.contains("[0x");
+        let means_code = means_code && !is_dead;
         let mut parts = line.split("0x");
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -457,10 +477,14 @@ fn units(path: &str, code: &BTreeMap<String, (u64, u64)>) -> Vec<String> {
     units
 }
 
-fn check(program: &Program, folder: &Path, objects: &[Object], what: &str) {
+fn check(program: &Program, folder: &Path, objects: &[Object], dead: Option<&str>, what: &str) {
     let mut fresh = Program::new(Redirect::Direct);
     for (file, object) in objects.iter().enumerate() {
         fresh.load(file, object);
+    }
+    if let Some(dead) = dead {
+        let id = fresh.module.lookup(dead).unwrap();
+        fresh.module.remove(id).unwrap();
     }
     fresh.module.commit().unwrap();
     let modules = [
@@ -495,8 +519,13 @@ fn check(program: &Program, folder: &Path, objects: &[Object], what: &str) {
         .collect();
     assert!(differing.is_empty(), "{what}: {differing:?}");
     assert_eq!(told[0].0.len(), told[1].0.len(), "{what}: functions");
-    assert_eq!(told[0].1, told[1].1, "{what}: units");
     assert_eq!(told[0].1.len(), objects.len());
+    for (ours, theirs) in told[0].1.iter().zip(&told[1].1) {
+        let mut both = ours.lines().zip(theirs.lines());
+        let differing = both.find(|(ours, theirs)| ours != theirs);
+        assert!(differing.is_none(), "{what}: {differing:?}");
+        assert_eq!(ours.len(), theirs.len(), "{what}: units");
+    }
     let finished = folder.join("finished.wasm");
     std::fs::write(&finished, program.module.finish().unwrap()).unwrap();
     let (good, text) = run(
@@ -529,7 +558,7 @@ fn session(seed: u64, redirect: Redirect, flags: &[&str], steps: usize) {
         program.load(file, &objects[file]);
     }
     program.module.commit().unwrap();
-    check(&program, folder.path(), &objects, "at first");
+    check(&program, folder.path(), &objects, None, "at first");
     let mut relinks = BTreeMap::new();
     let mut patches = 0;
     for step in 0..steps {
@@ -543,12 +572,31 @@ fn session(seed: u64, redirect: Redirect, flags: &[&str], steps: usize) {
             Outcome::Relinked(reason) => *relinks.entry(reason.word()).or_insert(0) += 1,
             Outcome::Unchanged => {}
         }
-        check(
-            &program,
-            folder.path(),
-            &objects,
-            &format!("{redirect:?} {flags:?} step {step}"),
-        );
+        let what = format!("{redirect:?} {flags:?} step {step}");
+        check(&program, folder.path(), &objects, None, &what);
+        // What collects dead code takes functions away of which the debug information goes on to speak.
+        if let Some((file, dead)) = program.uncalled().filter(|_| step % 3 == 0) {
+            let id = program.module.lookup(&dead).unwrap();
+            program.module.remove(id).unwrap();
+            program.module.commit().unwrap();
+            program.defined.get_mut(&file).unwrap().remove(&dead);
+            check(
+                &program,
+                folder.path(),
+                &objects,
+                Some(&dead),
+                &format!("{what} without {dead}"),
+            );
+            program.load(file, &objects[file]);
+            program.module.commit().unwrap();
+            check(
+                &program,
+                folder.path(),
+                &objects,
+                None,
+                &format!("{what} with {dead}"),
+            );
+        }
     }
     println!("{redirect:?} {flags:?}: {patches} patches, relinks {relinks:?}");
     // For names wasmend knows no filler.
