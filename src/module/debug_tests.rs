@@ -506,6 +506,11 @@ fn check(program: &Program, folder: &Path, objects: &[Object], dead: Option<&str
             good && !text.contains("error:") && unexpected == 0,
             "{what}, {name}: {text}"
         );
+        // Readers that walk whole sections stay in step in all of them.
+        let (good, text) = run("llvm-dwarfdump-19", &["-a", path], "");
+        let complains = |line: &&str| line.starts_with("error:") || line.starts_with("warning:");
+        let complaint = text.lines().find(complains);
+        assert!(good && complaint.is_none(), "{what}, {name}: {complaint:?}");
         told.push((lines(path, &code), units(path, &code)));
     }
     // Sets of address ranges name data too, whose addresses are also some of code: LLVM then finds either.
