@@ -271,14 +271,84 @@ impl FunctionSpace {
         Some(first)
     }
 
-    fn unlist(&mut self, ordinal: Ordinal) {
+    /// The same as [`FunctionSpace::give_up_first`], but the first code that is left begins where it did: what comes next
+    /// takes the bytes. Returns that; `None` if code stands there, and then the front moves.
+    pub(crate) fn give_up_first_in_place(&mut self) -> Option<Ordinal> {
+        let given = self.first();
+        let bytes = self.slot(given).cap;
+        self.give_up_first();
+        let next = self.first();
+        let is_dead = self.is_filler(next)?;
+        self.resize_filler(next, self.slot(given).offset, self.slot(next).cap + bytes);
+        let given_up = CodeSlot {
+            cap: 0,
+            ..self.slot(given)
+        };
+        self.slots.set(given.index(), given_up);
+        self.counts.dead_bytes += if is_dead { u64::from(bytes) } else { 0 };
+        Some(next)
+    }
+
+    /// The same as [`FunctionSpace::take_back_first`], but the first code begins where it did: the ordinal that comes back
+    /// gets `len` bytes of the one behind it, which is returned. `None` if that has not as many to give.
+    pub(crate) fn take_back_first_in_place(&mut self, len: u32) -> Option<(Ordinal, Ordinal)> {
+        let next = self.first();
+        let is_dead = self.is_filler(next)?;
+        let CodeSlot { offset, cap, .. } = self.slot(next);
+        let rest = cap.checked_sub(len).filter(|rest| *rest >= len)?;
+        let first = Ordinal(next.0.checked_sub(1)?);
+        self.slots.set(
+            first.index(),
+            CodeSlot {
+                offset,
+                cap: len,
+                occupant: Occupant::Reserve,
+            },
+        );
+        self.resize_filler(next, offset + len, rest);
+        self.counts.first -= 1;
+        self.counts.imported -= 1;
+        self.counts.dead_bytes += if is_dead { 0 } else { u64::from(len) };
+        Some((first, next))
+    }
+
+    /// Whether an ordinal's code does nothing, and if so, whether it is dead.
+    fn is_filler(&self, ordinal: Ordinal) -> Option<bool> {
+        match self.slots.get(ordinal.index())?.occupant {
+            Occupant::Reserve | Occupant::Dead => Some(true),
+            Occupant::Trap => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Gives code that does nothing another place and length.
+    fn resize_filler(&mut self, ordinal: Ordinal, offset: u32, cap: u32) {
+        let listed = self.unlist(ordinal);
+        let slot = self.slot(ordinal);
+        self.slots.set(
+            ordinal.index(),
+            CodeSlot {
+                offset,
+                cap,
+                ..slot
+            },
+        );
+        if listed {
+            self.free[class_of(cap)].push(ordinal);
+        }
+    }
+
+    /// Takes an ordinal off the free lists; returns whether it was on that of bodies.
+    fn unlist(&mut self, ordinal: Ordinal) -> bool {
         let class = class_of(self.slots[ordinal.index()].cap);
-        for list in [&mut self.free[class], &mut self.free_thunks] {
+        let lists = [&mut self.free[class], &mut self.free_thunks];
+        for (list, of_bodies) in lists.into_iter().zip([true, false]) {
             if let Some(at) = list.iter().position(|other| *other == ordinal) {
                 list.swap_remove(at);
-                return;
+                return of_bodies;
             }
         }
+        false
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {

@@ -179,6 +179,11 @@ impl Layout {
         u64::from(offset) - self.code_front() + CODE_COUNT + CODE_SIZE
     }
 
+    /// Whether the first code entry must begin where it does, because custom sections name offsets of code.
+    pub(crate) fn keeps_code_front(&self) -> bool {
+        !self.customs.sections().is_empty()
+    }
+
     /// Offset of the first code entry, from the section's anchor.
     pub(crate) fn code_front(&self) -> u64 {
         let first = self.functions.slots_from(self.functions.first()).first();

@@ -1,6 +1,8 @@
 //! A layout from nothing: every declaration is placed in bulk, in the order of declaration. The first write of an
 //! output and every relink come this way; the bytes are then made by the same writers as a patch's.
 
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -159,9 +161,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         };
         layout.set_place(id, place);
     }
+    place_pieces(program, &mut layout, &pieces)?;
     place_functions(request, &functions, &mut layout, &address_taken)?;
     place_data(request, &mut layout, &data)?;
-    place_pieces(program, &mut layout, &pieces)?;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
         layout.set_place(
@@ -314,7 +316,13 @@ fn place_functions(
         2 * FUNCTION_RESERVE
     };
     for at in 0..reserve {
-        layout.functions.append(DEAD_LEN, Occupant::Reserve);
+        // Where the first entry must keep its place, it holds the bytes of those that are given up from the start.
+        let cap = match (layout.keeps_code_front(), at.cmp(&FUNCTION_RESERVE)) {
+            (true, Ordering::Less) => 0,
+            (true, Ordering::Equal) => DEAD_LEN * (1 + FUNCTION_RESERVE),
+            _ => DEAD_LEN,
+        };
+        layout.functions.append(cap, Occupant::Reserve);
         layout.names.append(0, None);
         if at >= FUNCTION_RESERVE {
             layout.functions.give_up_first();

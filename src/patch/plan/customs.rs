@@ -117,7 +117,7 @@ impl Planner<'_> {
     /// All offsets of code are from the beginning of its section, which moves when an import takes an entry or gives it
     /// back.
     pub(super) fn check_code_front(&self, before: u64) -> Planned {
-        if !self.layout.customs.sections().is_empty() && self.layout.code_front() != before {
+        if self.layout.keeps_code_front() && self.layout.code_front() != before {
             return Err(RelinkReason::CodeShifted.into());
         }
         Ok(())

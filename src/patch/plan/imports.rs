@@ -18,7 +18,13 @@ impl Planner<'_> {
                 self.vacate_first_function()?;
                 let index = self.layout.functions.imported();
                 let first = self.layout.functions.first();
-                self.layout.functions.give_up_first();
+                if self.layout.keeps_code_front() {
+                    let next = self.layout.functions.give_up_first_in_place();
+                    // Without a prior occupant the length is written too.
+                    self.writes.code.extend(next.map(|next| (next, None)));
+                } else {
+                    self.layout.functions.give_up_first();
+                }
                 self.layout.names.give_up_first(first);
                 Place::ImportedFunction { index, slot }
             }
@@ -96,6 +102,7 @@ impl Planner<'_> {
     pub(super) fn remove_import(&mut self, id: DeclId) -> Planned {
         let program = self.from.program;
         let kind = program.decl(id).kind;
+        let keeps_front = self.layout.keeps_code_front();
         let at = self
             .layout
             .imports
@@ -132,11 +139,19 @@ impl Planner<'_> {
                 }
                 self.layout.imports.remove(last);
                 if kind == DeclKind::Function {
-                    let first = self
-                        .layout
-                        .functions
-                        .take_back_first()
-                        .ok_or(RelinkReason::ImportRemoved)?;
+                    let functions = &mut self.layout.functions;
+                    let first = match keeps_front {
+                        false => functions
+                            .take_back_first()
+                            .ok_or(RelinkReason::ImportRemoved)?,
+                        true => {
+                            let (first, next) = functions
+                                .take_back_first_in_place(DEAD_LEN)
+                                .ok_or(RelinkReason::CodeShifted)?;
+                            self.writes.code.insert(next, None);
+                            first
+                        }
+                    };
                     self.writes.code.insert(first, None);
                     self.writes.entries.insert(first);
                 } else {
