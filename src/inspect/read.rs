@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::inspect::map::{FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, Slots};
 use crate::inspect::uses::Uses;
 use crate::patch::{IDENTITY_NAME, Identity};
+use crate::wire::dwarf::Filler;
 use crate::wire::filler::{Role, role_of};
 use crate::wire::leb;
 use crate::wire::section::PAD_NAME;
@@ -121,6 +122,12 @@ fn section_name(section: &Section<'_>) -> String {
         id => return format!("section {id}"),
     };
     name.to_owned()
+}
+
+/// Bytes of filler between the pieces of a custom section, as far as it can be told apart.
+fn filler_in(section: &Section<'_>) -> u64 {
+    let of = |wide| Filler::of(section.name, wide).filler_in(section.contents);
+    of(false).max(of(true))
 }
 
 /// A type or recursion group.
@@ -578,7 +585,8 @@ impl<'a> Reader<'a> {
             match function {
                 Some(function) if function.role == FunctionRole::Dead => name_slack += entry.len,
                 Some(function) => {
-                    function.name = Some(name.to_owned());
+                    // Code that was left behind can have lost its name.
+                    function.name = Some(name.to_owned()).filter(|name| !name.is_empty());
                     name_slack += (entry.name.len() - name.len()) as u64;
                 }
                 None => name_slack += (entry.name.len() - name.len()) as u64,
@@ -612,6 +620,7 @@ impl<'a> Reader<'a> {
             } else {
                 match section.id {
                     0 if self.names_at == Some(section.offset) => name_slack,
+                    0 => filler_in(section),
                     1 => self.unused_types(),
                     3 => self.dead_entries(),
                     6 => self.unused_globals(),
