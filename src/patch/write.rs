@@ -521,8 +521,11 @@ impl Writer<'_> {
             let field = &mut field[..reloc.kind.width()];
             self.encoder
                 .relocate(self.encoder.program.root(id), reloc, field);
-            self.ranges
-                .push(start + u64::from(reloc.offset), field, Reason::Reference);
+            self.ranges.push(
+                start + u64::from(reloc.offset),
+                &field[..reloc.kind.varies()],
+                Reason::Reference,
+            );
         }
     }
 
@@ -539,8 +542,11 @@ impl Writer<'_> {
             self.encoder
                 .relocate(self.encoder.program.root(origin), reloc, field);
             let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
-            self.ranges
-                .push(anchor + u64::from(offset), field, Reason::Reference);
+            self.ranges.push(
+                anchor + u64::from(offset),
+                &field[..reloc.kind.varies()],
+                Reason::Reference,
+            );
         }
     }
 
