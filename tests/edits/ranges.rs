@@ -86,7 +86,7 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
         | Reason::Forwarder
         | Reason::Dead => one && items_of(&[10]),
         Reason::Reference => {
-            one && items_of(&[6, 9, 10, 11]) && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
+            one && items_of(&[6, 9, 10, 11]) && matches!(end - begin, 1 | 3 | 4 | 5 | 8 | 10)
         }
         // Entries, or the limits of the table.
         Reason::Slot => one && items_of(&[4, 9]) && (end - begin).is_multiple_of(5),
