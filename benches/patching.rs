@@ -1,7 +1,8 @@
 //! What patching costs, beside what it replaces: keeping everything in memory and rewriting the file.
 //!
 //! `cargo bench --bench patching` prints the tables of `design/figures.md`. Medians throughout; each comparison is made in
-//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes.
+//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,creation,sizes`
+//! some of the tables.
 
 use std::fs;
 use std::io::Write;
@@ -367,6 +368,21 @@ fn main() {
         machine(),
         folder.path().display()
     );
+    let asked = std::env::var("WASMEND_TABLES").unwrap_or_else(|_| "patches,creation,sizes".into());
+    let asked = |table: &str| asked.split(',').any(|one| one.trim() == table);
+    if asked("patches") {
+        all_patches(folder.path());
+    }
+    if asked("creation") {
+        creation(folder.path());
+    }
+    if asked("sizes") {
+        sizes();
+    }
+}
+
+/// Patches of modules of all sizes, in every mode, and what they replace.
+fn all_patches(folder: &Path) {
     let sizes_asked =
         std::env::var("WASMEND_FUNCTIONS").unwrap_or_else(|_| "1000,10000,100000,900000".into());
     let counts: Vec<usize> = sizes_asked
@@ -380,16 +396,16 @@ fn main() {
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut typical = Vec::new();
     for &count in &counts {
-        typical.push((count, patches(folder.path(), count, Redirect::Table)));
+        typical.push((count, patches(folder, count, Redirect::Table)));
         if count <= 100_000 {
-            patches(folder.path(), count, Redirect::TableThunks);
-            patches(folder.path(), count, Redirect::Direct);
+            patches(folder, count, Redirect::TableThunks);
+            patches(folder, count, Redirect::Direct);
         }
     }
     println!("\n## Against rewriting the file from memory\n");
     println!("| functions | patch µs | rewrite µs | rewrite / patch |\n|---|---|---|---|");
     for &(count, patch) in &typical {
-        let rewrite = rival(folder.path(), count);
+        let rewrite = rival(folder, count);
         println!(
             "| {count} | {:.1} | {:.0} | {:.0} |",
             micros(patch),
@@ -398,8 +414,8 @@ fn main() {
         );
     }
     for count in [1, 3, 10, 30, 100, 300] {
-        let patch = quick_patch(folder.path(), count);
-        let rewrite = rival(folder.path(), count);
+        let patch = quick_patch(folder, count);
+        let rewrite = rival(folder, count);
         println!(
             "| {count} | {:.1} | {:.1} | {:.2} |",
             micros(patch),
@@ -407,8 +423,6 @@ fn main() {
             rewrite.as_secs_f64() / patch.as_secs_f64()
         );
     }
-    creation(folder.path());
-    sizes();
 }
 
 /// The median patch of a small module.

@@ -400,3 +400,100 @@ fn everything_grows_at_once() {
         assert!(seen.overheads.len() + seen.with_room.len() >= 3);
     }
 }
+
+/// A function moves back to where its code once stood, while its only caller changes in place.
+#[test]
+fn a_function_moves_back_while_its_caller_changes() {
+    let exact = |len, fill, align_log2| {
+        Def::Data(Blob {
+            len,
+            fill,
+            align_log2,
+            ..Blob::default()
+        })
+    };
+    let callee = |more: &[Op]| {
+        let mut ops = more.to_vec();
+        ops.extend([
+            Op::Call(9, 1),
+            Op::Follow(3),
+            Op::CallData(3, 0),
+            Op::Const(301),
+            work(161),
+        ]);
+        function(f(38), 10, &ops)
+    };
+    let script = [
+        define(f(1), Def::ImportFunction(3)),
+        define(d(3), exact(364, 0, 2)),
+        function(
+            f(28),
+            0,
+            &[
+                Op::Work(112, 5),
+                Op::Work(147, 5),
+                Op::Work(9, 5616),
+                Op::Work(10, 3387),
+                Op::Call(1, 3),
+            ],
+        ),
+        Commit,
+        Edit::Remove(f(28)),
+        function(f(9), 1, &[work(226)]),
+        define(d(2), exact(0, 224, 0)),
+        callee(&[]),
+        Commit,
+        callee(&[Op::Locals(3, Ty::F32), work(4)]),
+        function(
+            f(33),
+            7,
+            &[
+                Op::CallDirect(9, 1),
+                Op::CallDirect(38, 10),
+                Op::Locals(1, Ty::I32),
+                work(202),
+            ],
+        ),
+        Commit,
+        function(
+            f(38),
+            10,
+            &[
+                work(4),
+                Op::Call(9, 1),
+                Op::Follow(3),
+                Op::CallData(3, 0),
+                work(3),
+                work(161),
+            ],
+        ),
+        Commit,
+        function(
+            f(33),
+            7,
+            &[
+                Op::CallDirect(9, 1),
+                Op::CallDirect(38, 10),
+                Op::Locals(1, Ty::I32),
+                work(202),
+                work(47),
+            ],
+        ),
+        callee(&[Op::Locals(3, Ty::F32), work(4)]),
+        Commit,
+    ];
+    let fan_in = [1, 24].into_iter();
+    for config in fan_in.flat_map(|fan_in| {
+        Config::all().into_iter().map(move |c| Config {
+            fan_in,
+            measure: false,
+            ..c
+        })
+    }) {
+        let script: Vec<Edit> = prelude()
+            .into_iter()
+            .chain(script.iter().cloned())
+            .collect();
+        check(&config, &script).unwrap_or_else(|error| panic!("{config:?}: {error}"));
+    }
+}

@@ -362,3 +362,24 @@ fn code_moves_away_and_callers_follow() {
         }
     }
 }
+
+/// `return` throws away what else is on the stack; what looks like filler behind it must not take it along.
+#[test]
+fn a_return_that_throws_values_away_is_no_filler() {
+    let build = |more: &str| {
+        wat(&format!(
+            "(module (func (export \"f\") (result i32)
+                {more} i32.const 1 i32.const 2 return nop f64.const 3 unreachable)
+              (func (export \"g\") (result i32) {more} i32.const 2 return nop unreachable)
+              (func (export \"h\") {more} unreachable i32.const 1 return unreachable nop))"
+        ))
+    };
+    for mode in MODES {
+        let long = "nop i32.const 40 drop ".repeat(20);
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build(&long)).expect("valid");
+        for more in [&long, "i32.const 7 drop", "", &long] {
+            whole.update(&build(more)).expect("valid");
+            check(&whole, mode, &build(more));
+        }
+    }
+}

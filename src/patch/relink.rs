@@ -31,7 +31,7 @@ pub enum RelinkReason {
     ImportRemoved = 11,
     /// The addresses that data may take were changed.
     DataArea = 12,
-    /// More of the code section is dead than alive.
+    /// Too much of the code section is dead.
     Fragmented = 13,
     /// A global's initialiser names a global that would stand behind it.
     GlobalOrder = 14,

@@ -573,7 +573,7 @@ impl Writer<'_> {
             }
             self.ranges.push(
                 start + u64::from(reloc.offset),
-                field,
+                &field[..reloc.kind.varies()],
                 site_reason(reloc.kind),
             );
         }
@@ -592,8 +592,11 @@ impl Writer<'_> {
             self.encoder
                 .relocate(self.encoder.program.root(origin), reloc, field);
             let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
-            self.ranges
-                .push(anchor + u64::from(offset), field, Reason::Reference);
+            self.ranges.push(
+                anchor + u64::from(offset),
+                &field[..reloc.kind.varies()],
+                Reason::Reference,
+            );
         }
     }
 

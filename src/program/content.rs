@@ -79,6 +79,15 @@ impl RelocKind {
         }
     }
 
+    /// How many of the field's first bytes can differ between two values. Engines take a million functions and globals:
+    /// of the five bytes of an index, the last two are always the same.
+    pub(crate) fn varies(self) -> usize {
+        match self {
+            RelocKind::Call | RelocKind::FunctionIndex | RelocKind::GlobalIndex => 3,
+            _ => self.width(),
+        }
+    }
+
     /// Whether the target is a [`TypeId`]; otherwise it is a [`DeclId`].
     pub fn targets_type(self) -> bool {
         matches!(self, RelocKind::TypeIndex | RelocKind::HeapType)

@@ -5,10 +5,11 @@
 
 use rayon::prelude::*;
 use wasmparser::{
-    ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, ExternalKind, FuncToValidate,
-    FuncValidatorAllocations, FunctionBody, GlobalType, MemoryType, Parser, Payload, Table,
-    TableInit, TableType, TagType, TypeRef, ValidPayload, Validator, ValidatorResources,
-    WasmFeatures,
+    CompositeInnerType, ConstExpr, Data, DataKind, Element, ElementItems, ElementKind,
+    ExternalKind, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody,
+    GlobalType, MemoryType, Operator, OperatorsReader, Parser, Payload, Table, TableInit,
+    TableType, TagType, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    WasmModuleResources,
 };
 
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::program::{Content, DeclKind, Definition, RelocKind, Shape, TypeId, Ty
 use crate::whole::customs::CustomSections;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::whole::types;
-use crate::wire::filler::{Role, role_of};
+use crate::wire::filler::{Role, may_end_in_filler, role_of};
 
 /// The kinds of declarations that a module has, each with an index space of its own.
 pub(crate) const SPACES: [DeclKind; 7] = [
@@ -170,14 +171,57 @@ type Body<'a> = (FuncToValidate<ValidatorResources>, FunctionBody<'a>);
 fn codes(context: Context<'_>, bodies: Vec<Body<'_>>) -> Vec<Result<Code>> {
     let validate = |allocations: &mut FuncValidatorAllocations, (validation, body): Body<'_>| {
         let mut validator = validation.into_validator(std::mem::take(allocations));
-        validator.validate(&body)?;
+        let returns = if context.style == Style::Canonical && may_end_in_filler(body.as_bytes()) {
+            idle_returns(&mut validator, &body)?
+        } else {
+            validator.validate(&body)?;
+            Vec::new()
+        };
         *allocations = validator.into_allocations();
-        code(context, &body)
+        code(context, &body, &returns)
     };
     bodies
         .into_par_iter()
         .map_init(FuncValidatorAllocations::default, validate)
         .collect()
+}
+
+/// Validates a body; returns which of its instructions are `return`s in whose place the body could end.
+fn idle_returns(
+    validator: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<Vec<u32>> {
+    let mut reader = body.get_binary_reader();
+    validator.read_locals(&mut reader)?;
+    let mut operators = OperatorsReader::new(reader);
+    let mut returns = Vec::new();
+    let mut results = None;
+    let mut at = 0;
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset()?;
+        if matches!(operator, Operator::Return) && validator.control_stack_height() == 1 {
+            let results = *results.get_or_insert_with(|| result_count(validator));
+            // More values than that would be dropped by the `return`, and must not stand at the end.
+            if validator.operand_stack_height() <= results {
+                returns.push(at);
+            }
+        }
+        validator.op(offset, &operator)?;
+        at += 1;
+    }
+    operators.finish()?;
+    Ok(returns)
+}
+
+/// How many results the function has that is being validated.
+fn result_count(validator: &FuncValidator<ValidatorResources>) -> u32 {
+    let resources = validator.resources();
+    let ty = resources.type_index_of_function(validator.index());
+    let ty = ty.and_then(|ty| resources.sub_type_at(ty));
+    match ty.map(|ty| &ty.composite_type.inner) {
+        Some(CompositeInnerType::Func(ty)) => ty.results().len() as u32,
+        _ => 0,
+    }
 }
 
 struct Decoder<'a, 't> {
@@ -479,12 +523,12 @@ pub(crate) struct Code {
     role: Option<Role>,
 }
 
-fn code(context: Context<'_>, body: &FunctionBody<'_>) -> Result<Code> {
+fn code(context: Context<'_>, body: &FunctionBody<'_>, returns: &[u32]) -> Result<Code> {
     let mut emitter = Emitter::new(context);
     emitter.out.reserve(body.as_bytes().len() * 5 / 4);
     let start = body.range().start;
     emitter
-        .body(body)
+        .body(body, returns)
         .map_err(|error| error.with_offset(start))?;
     if emitter.out.len() > MOST_BODY {
         return Err(Error::limit(format!(

@@ -176,8 +176,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// A function's locals and code.
-    pub(crate) fn body(&mut self, body: &FunctionBody<'_>) -> Result<()> {
+    /// A function's locals and code. `returns` are the instructions in whose place the body could end.
+    pub(crate) fn body(&mut self, body: &FunctionBody<'_>, returns: &[u32]) -> Result<()> {
         let mut groups = 0;
         let mut locals = body.get_locals_reader()?.into_iter();
         // Groups without locals mean nothing; they are left out, since they mark what wasmend makes itself.
@@ -196,7 +196,7 @@ impl<'a> Emitter<'a> {
         }
         self.expression(&locals.into_binary_reader_for_operators(), false)?;
         if self.context.style == Style::Canonical {
-            self.strip_filler();
+            self.strip_filler(returns);
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Takes away what `wire::filler` puts behind a body, and whatever looks like it: it does nothing.
-    fn strip_filler(&mut self) {
+    fn strip_filler(&mut self, returns: &[u32]) {
         let first = |emitter: &Self, at: usize| emitter.out[emitter.starts[at] as usize];
         let mut count = self.starts.len().saturating_sub(1);
         let all = count;
@@ -246,7 +246,7 @@ impl<'a> Emitter<'a> {
                     while at > 0 && first(self, at - 1) == filler::NOP {
                         at -= 1;
                     }
-                    if at == 0 || first(self, at - 1) != filler::RETURN {
+                    if at == 0 || !returns.contains(&(at as u32 - 1)) {
                         break;
                     }
                     count = at - 1;

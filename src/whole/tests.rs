@@ -44,7 +44,7 @@ fn identity(body: &FunctionBody<'_>, style: Style, many_memories: bool) -> Vec<u
         many_memories,
     };
     let mut emitter = Emitter::new(context);
-    emitter.body(body).expect("every operator is known");
+    emitter.body(body, &[]).expect("every operator is known");
     let mut end = 0;
     for reloc in &emitter.relocs {
         assert!(reloc.offset >= end, "fields overlap");

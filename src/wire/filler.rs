@@ -27,6 +27,12 @@ pub(crate) fn marker(role: Role) -> [u8; 3] {
     [1, 0, value_type]
 }
 
+/// Whether more of what [`fill`] makes than nops can stand at the end of a body, or before nops there.
+pub(crate) fn may_end_in_filler(body: &[u8]) -> bool {
+    let code = body.strip_suffix(&[END]).unwrap_or(body).iter();
+    code.rev().find(|byte| **byte != NOP) == Some(&UNREACHABLE)
+}
+
 /// What a function made by wasmend is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {

@@ -87,6 +87,9 @@ fn equal<T: PartialEq + Debug>(what: &str, a: T, b: T) -> Same {
     }
 }
 
+/// How often a function is tried for another before the modules are held to differ.
+const MOST_TRIES: usize = 2_000;
+
 /// What a body's first bytes say wasmend made it for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -122,33 +125,38 @@ impl Pairing<'_> {
         }
     }
 
-    /// Functions that nothing refers to, and whose name code that was left behind has too: one of them must fit.
+    /// Functions that nothing refers to, and whose name code that was left behind has too: one of them must fit, and go
+    /// with what fits for the others.
     fn choose(&mut self) -> Same {
-        for (a, name) in &self.dense.function_names {
-            if self.pairs.contains_key(&(Space::Function, *a)) {
-                continue;
-            }
-            let mut why = String::from("nothing has the name");
-            let candidates = self.other.function_names.iter();
-            let candidates = candidates.filter(|(_, other)| other.trim_end_matches(' ') == *name);
-            let fits = candidates
-                .filter(|(b, _)| self.lives(*b))
-                .find_map(|(b, _)| {
-                    let mut attempt = self.clone();
-                    let result = attempt.pair(Space::Function, *a, *b);
-                    match result.and_then(|()| attempt.follow()) {
-                        Ok(()) => Some(attempt),
-                        Err(error) => {
-                            why = error;
-                            None
-                        }
-                    }
-                });
-            if self.has_names() {
-                *self = fits.ok_or(format!("{name}: {why}"))?;
-            }
+        if self.has_names() {
+            let mut tries = MOST_TRIES;
+            *self = self.clone().chosen(0, &mut tries)?;
         }
         Ok(())
+    }
+
+    fn chosen(self, from: usize, tries: &mut usize) -> Same<Self> {
+        let names = &self.dense.function_names;
+        let paired = |a: u32| self.pairs.contains_key(&(Space::Function, a));
+        let Some(next) = (from..names.len()).find(|at| !paired(names[*at].0)) else {
+            return Ok(self);
+        };
+        let (a, name) = names[next];
+        let mut why = String::from("nothing has the name");
+        for &(b, other) in &self.other.function_names {
+            if other.trim_end_matches(' ') != name || !self.lives(b) || *tries == 0 {
+                continue;
+            }
+            *tries -= 1;
+            let mut attempt = self.clone();
+            let result = attempt.pair(Space::Function, a, b);
+            let result = result.and_then(|()| attempt.follow());
+            match result.and_then(|()| attempt.chosen(next + 1, tries)) {
+                Ok(chosen) => return Ok(chosen),
+                Err(error) => why = error,
+            }
+        }
+        Err(format!("{name}: {why}"))
     }
 
     fn has_names(&self) -> bool {

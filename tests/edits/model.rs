@@ -374,6 +374,13 @@ pub struct Entity {
     pub bound: Option<Bound>,
 }
 
+impl Entity {
+    /// Whether it is declared under a key: a part that the output does not name is not.
+    fn has_key(&self) -> bool {
+        self.named || self.owner.is_none()
+    }
+}
+
 /// What exists.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Program {
@@ -592,8 +599,12 @@ impl Model {
     pub fn discard(&mut self) {
         self.dirty.clear();
         self.export_edits.clear();
+        let committed = &self.committed.things;
+        // Without a key there is nothing to find it by again.
+        self.names
+            .retain(|_, ent| committed.get(ent).is_none_or(Entity::has_key));
         for (ent, thing) in &mut self.committed.things {
-            if thing.nameless || self.names.get(&thing.name) == Some(ent) {
+            if thing.nameless || !thing.has_key() || self.names.get(&thing.name) == Some(ent) {
                 continue;
             }
             match self.names.entry(thing.name) {

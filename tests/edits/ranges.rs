@@ -88,7 +88,7 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
         | Reason::Dead => one && items_of(&[10]),
         Reason::Reference => {
             one && (items_of(&[6, 9, 10, 11]) || in_custom)
-                && matches!(end - begin, 1 | 4 | 5 | 8 | 10)
+                && matches!(end - begin, 1 | 3 | 4 | 5 | 8 | 10)
         }
         Reason::CodeOffset | Reason::SectionOffset => one && in_custom && end - begin == 4,
         Reason::Gap => one && in_custom,

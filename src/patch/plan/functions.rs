@@ -25,8 +25,8 @@ impl Planner<'_> {
         let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
-        if functions.dead_bytes() > 1 << 16
-            && functions.dead_bytes() * 2 > u64::from(functions.end_offset())
+        if functions.dead_bytes() > MOST_DEAD
+            && functions.dead_bytes() * DEAD_SHARE > u64::from(functions.end_offset())
         {
             return Err(RelinkReason::Fragmented.into());
         }

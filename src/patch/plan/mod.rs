@@ -72,6 +72,13 @@ const MOST_FILLER: u32 = 480;
 const BURIED_QUIETLY: u32 = 600;
 /// The same in a commit that moves code.
 const BURIED_WITH_MOVES: u32 = 240;
+/// So many dead bytes of code are never too many.
+const MOST_DEAD: u64 = 1 << 16;
+
+/// Beyond that, when more than one byte in so many is dead and none of the dead places fits, everything is laid out anew.
+/// It takes edits of about a tenth of all code to get there, so each has paid for ten times its own bytes at most.
+const DEAD_SHARE: u64 = 10;
+
 /// How many of the oldest remains are looked at.
 const SCANNED_REMAINS: usize = 16;
 
