@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod finish;
 mod inspect;
+mod ld;
 mod patcher;
 mod replay;
 mod report;
@@ -25,6 +26,13 @@ use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
+    // A linker's command line is read by the linker's rules: drivers put anything anywhere.
+    let arguments: Option<Vec<String>> = std::env::args_os()
+        .map(|argument| argument.into_string().ok())
+        .collect();
+    if let Some(arguments) = arguments.as_deref().and_then(ld::called_to_link) {
+        return ld::run(arguments);
+    }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
     let cli = Cli::parse();
     match cli.color {
@@ -35,6 +43,7 @@ pub(crate) fn main() -> ExitCode {
     .write_global();
     let reporter = Reporter::new(cli.json, cli.verbose);
     let result = match cli.command {
+        Command::Ld(args) => return ld::run(&args.arguments),
         Command::Replay(args) => replay::run(&args, reporter),
         Command::Watch(args) => watch::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),

@@ -9,6 +9,7 @@ mod options;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
+pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
 
