@@ -82,8 +82,18 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }));
     let limit = options.error_limit;
     let fatal_warnings = options.fatal_warnings;
-    match Linked::link(options, Access::Map, Target::File(output)) {
+    // What is not to be patched is written when it is finished.
+    let dense = (options.incremental == Some(false)).then(|| options.output.clone());
+    let target = match dense {
+        Some(_) => Target::Memory,
+        None => Target::File(output),
+    };
+    match Linked::link(options, Access::Map, target) {
         Ok((linked, report)) => {
+            if let Some(path) = dense {
+                let bytes = wasmend::inspect::finish(&linked.finish()?)?;
+                super::replace(&path, &bytes)?;
+            }
             for warning in &report.warnings {
                 reporter.problem(warning, fatal_warnings)?;
             }

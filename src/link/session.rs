@@ -198,7 +198,7 @@ fn plan(inputs: Inputs, options: &LinkOptions, watch: &mut Watch) -> Result<Plan
 
 /// A module for a link, with nothing in it.
 fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Module, Failed> {
-    let strips = options.strip_all || options.strip_debug;
+    let strips = options.strip_all;
     let keeps_names = options.keep_sections.iter().any(|name| name == "name");
     let mut module_options = ModuleOptions {
         redirect: options.redirect.unwrap_or(Redirect::Direct),
