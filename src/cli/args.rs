@@ -59,6 +59,7 @@ pub(crate) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Ld(Ld),
     Replay(Replay),
     Watch(Watch),
     Inspect(Inspect),
@@ -67,6 +68,25 @@ pub(crate) enum Command {
     Demo(Demo),
     Completions(Completions),
     Man(Man),
+}
+
+/// Link objects and archives into a patchable file, by wasm-ld's command line
+///
+/// The same is done if wasmend is called by the name wasm-ld, or with `-flavor wasm` first. `wasmend ld --help` lists
+/// the options of the linker.
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Example:\n  clang --target=wasm32-wasi --ld-path=/usr/local/bin/wasm-ld main.c -o main.wasm"
+)]
+pub(crate) struct Ld {
+    /// Objects, archives and options
+    #[arg(
+        value_name = "ARGUMENT",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Create a patchable file from a module, then patch it to each further build

@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod finish;
 mod inspect;
+mod ld;
 mod patcher;
 mod replay;
 mod report;
@@ -25,6 +26,13 @@ use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
+    // A linker's command line is read by the linker's rules: drivers put anything anywhere.
+    let arguments: Option<Vec<String>> = std::env::args_os()
+        .map(|argument| argument.into_string().ok())
+        .collect();
+    if let Some(arguments) = arguments.as_deref().and_then(ld::called_to_link) {
+        return ld::run(arguments);
+    }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
     let cli = Cli::parse();
     match cli.color {
@@ -35,6 +43,7 @@ pub(crate) fn main() -> ExitCode {
     .write_global();
     let reporter = Reporter::new(cli.json, cli.verbose);
     let result = match cli.command {
+        Command::Ld(args) => return ld::run(&args.arguments),
         Command::Replay(args) => replay::run(&args, reporter),
         Command::Watch(args) => watch::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),
@@ -108,4 +117,17 @@ fn expect_other_file(output: &std::path::Path, input: &std::path::Path) -> wasme
             .with_hint("give the output another name"));
     }
     Ok(())
+}
+
+/// Writes a file beside the one that is to be replaced, and renames it.
+fn replace(file: &std::path::Path, bytes: &[u8]) -> wasmend::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = file.with_file_name(name);
+    let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, file));
+    written.map_err(|error| {
+        // What was written of it is of no use; if it cannot be removed either, the first error says more.
+        let _ = std::fs::remove_file(&fresh);
+        Error::io("cannot write", file, &error)
+    })
 }

@@ -189,6 +189,25 @@ impl Reporter {
         Ok(())
     }
 
+    /// A warning that is about something, the way compilers print theirs; or an error, if warnings are.
+    pub(crate) fn problem(self, warning: &Error, is_error: bool) -> anyhow::Result<()> {
+        if is_error {
+            return self.error(warning);
+        }
+        let text = error_text(warning);
+        let text = text.strip_prefix(&format!("{ERROR}error{ERROR:#}"));
+        match text {
+            Some(rest) => {
+                self.event(&Event::Warning {
+                    message: warning.to_string(),
+                })?;
+                let _ = write!(anstream::stderr(), "{WARNING}warning{WARNING:#}{rest}");
+                Ok(())
+            }
+            None => self.warning(&warning.to_string()),
+        }
+    }
+
     /// Something for those who want to know more, with `--verbose`.
     pub(crate) fn note(self, message: &str) {
         if self.verbose {

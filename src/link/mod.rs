@@ -10,6 +10,7 @@
 //! - all mismatched signatures are reported, not only the first.
 
 pub mod arguments;
+mod build;
 pub mod diagnostics;
 pub mod inputs;
 pub mod live;
@@ -18,6 +19,7 @@ mod option_table;
 pub mod options;
 pub mod order;
 pub mod resolve;
+mod session;
 pub mod signatures;
 pub mod spelling;
 pub mod symbols;
@@ -29,4 +31,5 @@ pub use inputs::Inputs;
 pub use live::Live;
 pub use options::LinkOptions;
 pub use resolve::{Resolution, resolve};
+pub use session::{Counts, Failed, LinkReport, Linked, Target, use_threads};
 pub use units::{LinkedObject, SymbolRef};

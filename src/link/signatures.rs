@@ -68,6 +68,11 @@ impl Signatures {
         &self.all[id.index()]
     }
 
+    /// The type of a number, as [`SignatureId::index`] gives it.
+    pub fn at(&self, index: usize) -> &Signature {
+        &self.all[index]
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()

@@ -196,6 +196,9 @@ impl Module {
                     .with_symbol(decl.label()),
             );
         }
+        if self.areas.contains(&(memory, addresses.clone())) {
+            return Ok(());
+        }
         let placed = self
             .layout
             .as_ref()

@@ -1,0 +1,163 @@
+//! `wasmend ld`, which is also what wasmend does when it is called `wasm-ld`: a link by wasm-ld's command line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use wasmend::ErrorKind;
+use wasmend::link::options::{self, Color};
+use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
+use wasmend::object::Access;
+use wasmend::output::OutputOptions;
+
+use crate::cli::report::Reporter;
+use crate::cli::text::{count, number, time};
+
+/// The linker's arguments, if the process was called to link: under the name of a linker, or with `ld` or
+/// `-flavor wasm` first.
+pub(crate) fn called_to_link(arguments: &[String]) -> Option<&[String]> {
+    let (program, rest) = arguments.split_first()?;
+    let name = std::path::Path::new(program).file_stem()?.to_str()?;
+    // `wasm-ld`, `wasm-ld-19`, `wasm32-wasi-wasm-ld`; `rust-lld` says which linker it is to be.
+    if name == "wasm-ld" || name.starts_with("wasm-ld-") || name.ends_with("-wasm-ld") {
+        return Some(rest);
+    }
+    match rest {
+        [first, rest @ ..] if first == "ld" => Some(rest),
+        [first, second, ..] if first == "-flavor" && second == "wasm" => Some(rest),
+        [first, ..] if first == "-flavor=wasm" => Some(rest),
+        _ => None,
+    }
+}
+
+/// Links what the arguments say.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let plain = Reporter::new(false, false);
+    let options = match LinkOptions::parse(arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = plain.error(&error);
+            return ExitCode::from(super::report::exit_code(error.kind()));
+        }
+    };
+    choose_color(options.color);
+    let reporter = Reporter::new(false, options.verbose);
+    match link(options, reporter) {
+        Ok(code) => code,
+        Err(error) => super::failed(&error, reporter),
+    }
+}
+
+/// Sets when messages have colours.
+pub(crate) fn choose_color(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+    if options.help {
+        write!(std::io::stdout(), "{}", options::help())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.version {
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(std::io::stdout(), "wasmend {version} (compatible with LLD)")?;
+        if options.inputs.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    for warning in &options.warnings {
+        reporter.warning(warning)?;
+    }
+    if let Some(threads) = options.threads {
+        // It can be set once; there is nothing before this that would have.
+        let _ = rayon_threads(threads);
+    }
+    let mut output = OutputOptions::default();
+    output.notice = Some(std::sync::Arc::new(move |message: &str| {
+        reporter.note(message);
+    }));
+    let limit = options.error_limit;
+    let fatal_warnings = options.fatal_warnings;
+    // What is not to be patched is written when it is finished.
+    let dense = (options.incremental == Some(false)).then(|| options.output.clone());
+    let target = match dense {
+        Some(_) => Target::Memory,
+        None => Target::File(output),
+    };
+    match Linked::link(options, Access::Map, target) {
+        Ok((linked, report)) => {
+            if let Some(path) = dense {
+                let bytes = wasmend::inspect::finish(&linked.finish()?)?;
+                super::replace(&path, &bytes)?;
+            }
+            for warning in &report.warnings {
+                reporter.problem(warning, fatal_warnings)?;
+            }
+            said(&report, reporter);
+            // Taking everything apart is of no use at the end of the process.
+            std::mem::forget(linked);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(failed) => Ok(complain(&failed, limit, reporter)?),
+    }
+}
+
+fn rayon_threads(threads: usize) -> Result<(), String> {
+    wasmend::link::use_threads(threads)
+}
+
+/// Says why a link failed, and with which code the process ends.
+pub(crate) fn complain(
+    failed: &Failed,
+    limit: usize,
+    reporter: Reporter,
+) -> anyhow::Result<ExitCode> {
+    let diagnostics = &failed.0;
+    for warning in &diagnostics.warnings {
+        reporter.problem(warning, false)?;
+    }
+    let shown = match limit {
+        0 => diagnostics.errors.len(),
+        limit => limit.min(diagnostics.errors.len()),
+    };
+    for error in &diagnostics.errors[..shown] {
+        reporter.error(error)?;
+    }
+    if shown < diagnostics.errors.len() {
+        let more = diagnostics.errors.len() - shown;
+        let text = format!(
+            "and {}; --error-limit=0 shows all",
+            count(more as u64, "more error")
+        );
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+    let kind = diagnostics.errors.first().map(wasmend::Error::kind);
+    let code = super::report::exit_code(kind.unwrap_or(ErrorKind::BadInput));
+    Ok(ExitCode::from(code))
+}
+
+/// How much was linked, and how long it took, for those who want to know.
+pub(crate) fn said(report: &LinkReport, reporter: Reporter) {
+    reporter.note(&stats(&report.counts));
+    let phases: Vec<String> = report
+        .phases
+        .iter()
+        .map(|(name, took)| format!("{name} {}", time(*took)))
+        .collect();
+    reporter.note(&phases.join(", "));
+}
+
+fn stats(counts: &Counts) -> String {
+    format!(
+        "{}, {}, {}, {}, {}",
+        count(counts.files as u64, "file"),
+        count(counts.objects as u64, "object"),
+        count(counts.symbols as u64, "symbol"),
+        count(counts.relocations as u64, "relocation"),
+        format_args!("{} functions linked", number(counts.functions as u64)),
+    )
+}

@@ -1,0 +1,839 @@
+//! Gives everything that a link consists of a declaration, in the order of the output.
+
+use hashbrown::HashMap;
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::link::build::known::{
+    Assigner, Known, Match, Piece, Placed, Unit, UnitKey, function_names,
+};
+use crate::link::build::memory::MemoryPlan;
+use crate::link::build::plan::Plan;
+use crate::link::build::relocate::{GotKey, Meaning, own_meaning};
+use crate::link::diagnostics::shown;
+use crate::link::options::LinkOptions;
+use crate::link::signatures::{SignatureId, Signatures};
+use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic, Trap};
+use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
+use crate::program::{DeclId, DeclKind, Program, TypeId};
+
+/// A segment of the output that is one declaration.
+#[derive(Debug)]
+pub(crate) struct MergedSegment {
+    pub(crate) decl: DeclId,
+    /// Where each part begins.
+    pub(crate) starts: Vec<u32>,
+    pub(crate) size: u64,
+    /// Its address, if it is loaded by code, and the segment to load.
+    pub(crate) passive: Option<(u64, Option<DeclId>)>,
+}
+
+/// A function around an exported one.
+#[derive(Debug)]
+pub(crate) struct Wrapper {
+    pub(crate) id: DeclId,
+    pub(crate) target: DeclId,
+    pub(crate) signature: SignatureId,
+}
+
+/// Functions and data that threads need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Threads {
+    pub(crate) init_memory: DeclId,
+    pub(crate) init_tls: Option<DeclId>,
+    pub(crate) tls_base: Option<DeclId>,
+    /// Where the flag stands that says whether memory has been initialised.
+    pub(crate) flag_address: u64,
+}
+
+/// The declarations of a link.
+pub(crate) struct Assigned {
+    pub(crate) known: Known,
+    pub(crate) meanings: Vec<Meaning>,
+    pub(crate) types: Vec<TypeId>,
+    pub(crate) zero: DeclId,
+    pub(crate) memory: DeclId,
+    pub(crate) memory_plan: MemoryPlan,
+    /// By output segment; `None` for those whose parts are declarations of their own.
+    pub(crate) merged: Vec<Option<MergedSegment>>,
+    /// The output segment of thread-local data.
+    pub(crate) thread_data: Option<usize>,
+    /// Strings that are new, with the object and the bytes they come from.
+    pub(crate) strings: Vec<(DeclId, u8, ObjectId, Span)>,
+    pub(crate) got: HashMap<GotKey, DeclId>,
+    /// The functions that `__wasm_call_ctors` calls, with the number of results of each.
+    pub(crate) inits: Vec<(DeclId, usize)>,
+    pub(crate) ctors: Option<DeclId>,
+    pub(crate) dtors: Option<DeclId>,
+    /// Functions that trap.
+    pub(crate) traps: Vec<(DeclId, SignatureId)>,
+    pub(crate) wrappers: Vec<Wrapper>,
+    /// Globals that hold the address of exported data.
+    pub(crate) data_exports: Vec<(DeclId, SymbolId)>,
+    pub(crate) threads: Option<Threads>,
+    /// What was known and is gone.
+    pub(crate) gone: Vec<DeclId>,
+    /// Objects that are as they were, from the first link to see them on.
+    pub(crate) fresh_units: Vec<bool>,
+}
+
+/// What the assignment depends on beside the plan.
+pub(crate) struct Setting<'a> {
+    pub(crate) options: &'a LinkOptions,
+    pub(crate) slot_table: Option<DeclId>,
+    /// Whether there is to be room for more data.
+    pub(crate) has_slack: bool,
+    /// Where things stood in memory in the last link.
+    pub(crate) memory_before: Option<MemoryPlan>,
+}
+
+/// Gives everything of `plan` its declaration. What is declared anew is added to `fresh`.
+pub(crate) fn assign(
+    plan: &Plan,
+    setting: &Setting<'_>,
+    program: &mut Program,
+    old: &Known,
+    fresh: &mut Vec<DeclId>,
+) -> Result<Assigned> {
+    let types = types(&plan.resolution.signatures, program)?;
+    let mut assigner = Assigner::new(program, old, fresh);
+    let zero = assigner.made(DeclKind::Data, "zero")?;
+    let memory = assigner.made(DeclKind::Memory, "memory")?;
+    let mut work = Work {
+        plan,
+        setting,
+        assigner,
+        meanings: vec![Meaning::Nothing; plan.resolution.table.symbols().len()],
+        strings: Vec::new(),
+        traps: Vec::new(),
+    };
+    work.imports()?;
+    work.own_functions()?;
+    let (mut matches, fresh_units) = work.units();
+    work.functions(&mut matches)?;
+    work.others(&matches)?;
+    work.own_globals()?;
+    let (merged, memory_plan, flag_address) = work.data(&mut matches)?;
+    work.symbols(&merged, &memory_plan)?;
+    let got = work.got()?;
+    let thread_data = plan
+        .segments
+        .iter()
+        .position(|segment| segment.is_thread_local);
+    let (ctors, dtors) = (
+        work.function_of(plan.resolution.call_ctors),
+        plan.resolution
+            .call_dtors
+            .and_then(|id| work.function_of(id)),
+    );
+    let inits = work.inits()?;
+    let (wrappers, data_exports) = work.exports(memory)?;
+    let threads = work.threads(flag_address)?;
+    let Work {
+        assigner,
+        meanings,
+        strings,
+        traps,
+        ..
+    } = work;
+    let gone = assigner.gone();
+    Ok(Assigned {
+        known: assigner.new,
+        meanings,
+        types,
+        zero,
+        memory,
+        memory_plan,
+        merged,
+        thread_data,
+        strings,
+        got,
+        inits,
+        ctors,
+        dtors,
+        traps,
+        wrappers,
+        data_exports,
+        threads,
+        gone,
+        fresh_units,
+    })
+}
+
+/// The engine's numbers for the program's types.
+pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Vec<TypeId>> {
+    (0..signatures.len())
+        .map(|at| {
+            let signature = signatures.at(at);
+            let mut bytes = vec![0x60];
+            for side in [&signature.params, &signature.results] {
+                crate::wire::leb::push_unsigned(&mut bytes, side.len() as u64);
+                bytes.extend_from_slice(side);
+            }
+            let arity = (
+                signature.params.len() as u32,
+                signature.results.len() as u32,
+            );
+            program.types.simple(&bytes, Some(arity))
+        })
+        .collect()
+}
+
+struct Work<'a> {
+    plan: &'a Plan,
+    setting: &'a Setting<'a>,
+    assigner: Assigner<'a>,
+    meanings: Vec<Meaning>,
+    strings: Vec<(DeclId, u8, ObjectId, Span)>,
+    traps: Vec<(DeclId, SignatureId)>,
+}
+
+fn kind_of(kind: SymbolKind) -> DeclKind {
+    match kind {
+        SymbolKind::Function => DeclKind::Function,
+        SymbolKind::Global => DeclKind::Global,
+        SymbolKind::Tag => DeclKind::Tag,
+        SymbolKind::Table => DeclKind::Table,
+        SymbolKind::Data | SymbolKind::Section => DeclKind::Data,
+    }
+}
+
+impl<'a> Work<'a> {
+    fn is_live(&self, id: SymbolId) -> bool {
+        self.plan.live.is_live(&self.plan.resolution, id)
+    }
+
+    fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
+        self.assigner.program.set_name(id, Some(name))
+    }
+
+    fn imports(&mut self) -> Result<()> {
+        let resolution = &self.plan.resolution;
+        for &id in &self.plan.imports {
+            let symbol = resolution.table.get(id);
+            let is_slots = symbol.kind == SymbolKind::Table
+                && symbol.ty == SymbolType::Table(0x70)
+                && resolution.name(id) == crate::link::resolve::FUNCTION_TABLE;
+            if is_slots && let Some(table) = self.setting.slot_table {
+                self.meanings[id.index()] = Meaning::Index(table);
+                continue;
+            }
+            let (module, name) = resolution.import_names(id);
+            let key = format!("import {} {module} {name}", symbol.kind.word());
+            let decl = self.assigner.made(kind_of(symbol.kind), &key)?;
+            let shown = resolution.debug_name(id, self.setting.options.demangle);
+            self.set_name(decl, &shown)?;
+            self.meanings[id.index()] = match symbol.kind {
+                SymbolKind::Function => Meaning::Function {
+                    id: Some(decl),
+                    has_address: true,
+                },
+                _ => Meaning::Index(decl),
+            };
+        }
+        Ok(())
+    }
+
+    /// The functions that the linker makes.
+    fn own_functions(&mut self) -> Result<()> {
+        let resolution = &self.plan.resolution;
+        let options = self.setting.options;
+        let mut undefined: HashMap<SignatureId, DeclId> = HashMap::new();
+        for &id in &resolution.synthetic_functions {
+            let symbol = resolution.table.get(id);
+            if !self.is_live(id) {
+                continue;
+            }
+            let signature = symbol.ty.signature();
+            let signature = signature.ok_or_else(|| {
+                Error::bad_input("has no signature").with_symbol(resolution.name(id))
+            })?;
+            let key = format!(
+                "{} {}",
+                resolution.debug_name(id, false),
+                resolution.signatures.text(signature)
+            );
+            let decl = self.assigner.made(DeclKind::Function, &key)?;
+            let name = resolution.debug_name(id, options.demangle);
+            self.set_name(decl, &name)?;
+            match symbol.definition {
+                Definition::Trap(trap) => {
+                    self.traps.push((decl, signature));
+                    if trap == Trap::Undefined {
+                        undefined.insert(signature, decl);
+                    }
+                }
+                _ => {
+                    self.meanings[id.index()] = Meaning::Function {
+                        id: Some(decl),
+                        has_address: true,
+                    };
+                    continue;
+                }
+            }
+            self.meanings[id.index()] = Meaning::Function {
+                id: Some(decl),
+                has_address: false,
+            };
+        }
+        for (index, symbol) in resolution.table.symbols().iter().enumerate() {
+            let id = SymbolId(index as u32);
+            match symbol.definition {
+                Definition::Trap(Trap::Undefined) => {
+                    let signature = symbol.ty.signature();
+                    self.meanings[index] = Meaning::Function {
+                        id: signature.and_then(|signature| undefined.get(&signature).copied()),
+                        has_address: self.plan.undefined_with_address.contains(&id),
+                    };
+                }
+                // Weak, not imported, and called by nobody: only its address is asked for.
+                Definition::Trap(_) | Definition::Undefined
+                    if symbol.kind == SymbolKind::Function
+                        && self.meanings[index] == Meaning::Nothing =>
+                {
+                    self.meanings[index] = Meaning::Function {
+                        id: None,
+                        has_address: false,
+                    };
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the units of all objects, and finds out what was known of them. Also says which of them are new.
+    fn units(&mut self) -> (Vec<Match<'a>>, Vec<bool>) {
+        let resolution = &self.plan.resolution;
+        let mut counts: HashMap<&str, u32> = HashMap::new();
+        let mut matches = Vec::with_capacity(resolution.objects.len());
+        let mut fresh = Vec::with_capacity(resolution.objects.len());
+        for (at, linked) in resolution.objects.iter().enumerate() {
+            let name = linked.object.display_name();
+            let count = counts.entry(name).or_insert(0);
+            let key: UnitKey = (name.into(), *count);
+            *count += 1;
+            let known = self.assigner.unit(&key, &linked.object);
+            fresh.push(!matches!(known, Match::Same(_)));
+            matches.push(known);
+            self.assigner.new.units.push(Unit::new(&linked.object));
+            self.assigner.new.keys.insert(key, at);
+        }
+        (matches, fresh)
+    }
+
+    fn functions(&mut self, matches: &mut [Match<'_>]) -> Result<()> {
+        let Plan {
+            resolution, live, ..
+        } = self.plan;
+        let demangle = self.setting.options.demangle;
+        // Names of what is new, made on all cores.
+        let names: Vec<Vec<(&str, Option<String>)>> = resolution
+            .objects
+            .par_iter()
+            .zip(&*matches)
+            .enumerate()
+            .map(|(at, (linked, known))| {
+                let id = ObjectId(at as u32);
+                let names = match known {
+                    Match::Same(_) => vec![""; linked.object.functions.len()],
+                    _ => function_names(&linked.object),
+                };
+                let live = live.functions.of(id).iter();
+                let shown = |(name, live): (&'_ str, &bool)| {
+                    let is_long = *live && !name.is_empty();
+                    let shown = is_long.then(|| shown(name, demangle));
+                    shown.filter(|shown| shown != name)
+                };
+                let pairs = names.into_iter().zip(live);
+                pairs.map(|pair| (pair.0, shown(pair))).collect()
+            })
+            .collect();
+        for (at, (known, names)) in matches.iter_mut().zip(names).enumerate() {
+            let id = ObjectId(at as u32);
+            for (index, (name, shown)) in names.into_iter().enumerate() {
+                let was_there =
+                    matches!(&*known, Match::Same(old) if old.functions[index].is_some());
+                if !live.functions.get(id, index) {
+                    continue;
+                }
+                let decl = self.assigner.function(known, index, name)?;
+                self.assigner.new.units[at].functions[index] = Some(decl);
+                if was_there {
+                    continue;
+                }
+                let object = &resolution.objects[at].object;
+                let name = match name {
+                    "" => object.function_name(index).unwrap_or("(unnamed)"),
+                    name => name,
+                };
+                match shown {
+                    Some(shown) => self.set_name(decl, &shown)?,
+                    None => {
+                        let shown = crate::link::diagnostics::shown(name, demangle);
+                        self.set_name(decl, &shown)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Globals, tags and tables of the objects.
+    fn others(&mut self, matches: &[Match<'_>]) -> Result<()> {
+        let live = &self.plan.live;
+        for (at, known) in matches.iter().enumerate() {
+            let id = ObjectId(at as u32);
+            let object = self.plan.resolution.objects[at].object.clone();
+            for (kind, flags) in [
+                (DeclKind::Global, live.globals.of(id)),
+                (DeclKind::Tag, live.tags.of(id)),
+                (DeclKind::Table, live.tables.of(id)),
+            ] {
+                for (index, _) in flags.iter().enumerate().filter(|(_, live)| **live) {
+                    let decl = self.assigner.other(known, kind, index)?;
+                    if let Some(name) = other_name(&object, kind, index) {
+                        self.set_name(decl, name)?;
+                    }
+                    let unit = &mut self.assigner.new.units[at];
+                    match kind {
+                        DeclKind::Global => unit.globals[index] = Some(decl),
+                        DeclKind::Tag => unit.tags[index] = Some(decl),
+                        _ => unit.tables[index] = Some(decl),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn own_globals(&mut self) -> Result<()> {
+        let resolution = &self.plan.resolution;
+        for &id in &resolution.synthetic_globals {
+            let symbol = resolution.table.get(id);
+            let needed = matches!(
+                symbol.definition,
+                Definition::Synthetic(
+                    Synthetic::TlsBase | Synthetic::TlsSize | Synthetic::TlsAlign
+                )
+            ) && self.setting.options.shared_memory;
+            if self.is_live(id) || needed {
+                let name = resolution.name(id);
+                let decl = self.assigner.made(DeclKind::Global, name)?;
+                self.set_name(decl, name)?;
+                self.meanings[id.index()] = Meaning::Index(decl);
+            }
+        }
+        Ok(())
+    }
+
+    /// Places the segments of the objects; plans memory for them.
+    fn data(
+        &mut self,
+        matches: &mut [Match<'_>],
+    ) -> Result<(Vec<Option<MergedSegment>>, MemoryPlan, u64)> {
+        let plan = self.plan;
+        let options = self.setting.options;
+        let is_shared = options.shared_memory;
+        let has_bounds = |at: usize| plan.bounds.iter().any(|(_, segment)| *segment == at);
+        let mut merged = Vec::with_capacity(plan.segments.len());
+        // How many bytes there are at most, with what alignment costs.
+        let (mut size, mut most_align) = (0u64, 0u8);
+        for (at, segment) in plan.segments.iter().enumerate() {
+            if is_shared || segment.is_thread_local || has_bounds(at) {
+                let part = self.merge(segment)?;
+                size = size.next_multiple_of(1 << segment.align_log2) + part.size;
+                most_align = most_align.max(segment.align_log2);
+                merged.push(Some(part));
+                continue;
+            }
+            for &(object, index) in &segment.parts {
+                let linked = plan.resolution.object(object);
+                let part = &linked.object.segments[index.index()];
+                let is_new = !matches!(&matches[object.index()], Match::Same(_));
+                let placed = match string_pieces(&linked.object, index, options, segment.is_zero) {
+                    Some(pieces) => {
+                        let mut placed = Vec::with_capacity(pieces.len());
+                        for span in pieces {
+                            let bytes = linked.object.bytes(span);
+                            let (decl, is_new) = self.assigner.string(part.align_log2, bytes)?;
+                            if is_new {
+                                self.strings.push((decl, part.align_log2, object, span));
+                            }
+                            let start = span.start - part.data.start;
+                            placed.push(Piece { start, decl });
+                            size =
+                                size.next_multiple_of(1 << part.align_log2) + u64::from(span.len);
+                        }
+                        Placed::Strings(placed.into())
+                    }
+                    None => {
+                        let name = match is_new {
+                            true => linked.object.str(part.name),
+                            false => "",
+                        };
+                        let known = &mut matches[object.index()];
+                        let decl = self.assigner.segment(known, index.index(), name)?;
+                        size =
+                            size.next_multiple_of(1 << part.align_log2) + u64::from(part.data.len);
+                        Placed::Part(decl, 0)
+                    }
+                };
+                most_align = most_align.max(part.align_log2);
+                self.assigner.new.units[object.index()].segments[index.index()] = placed;
+            }
+            merged.push(None);
+        }
+        // The order in which the engine places them may need another alignment before each: at the beginning, between
+        // what has bytes and what has none, and at the end.
+        let slop = if size == 0 {
+            0
+        } else {
+            (1u64 << most_align) - 1
+        };
+        let before = self.setting.memory_before;
+        let has_slack = self.setting.has_slack;
+        let mut flag_address = 0;
+        let mut passive_starts = Vec::new();
+        let memory_plan = MemoryPlan::new(options, plan.resolution.is_64, |base| {
+            if is_shared {
+                let mut at = base;
+                for (segment, part) in plan.segments.iter().zip(merged.iter().flatten()) {
+                    at = at.next_multiple_of(1 << segment.align_log2);
+                    passive_starts.push(at);
+                    at += part.size;
+                }
+                flag_address = at.next_multiple_of(4);
+                return flag_address + 4;
+            }
+            let start = base.next_multiple_of(1 << most_align);
+            let needed = start + size + if size == 0 { 0 } else { 3 * slop };
+            match before {
+                Some(before) if before.data_start == base && needed <= before.data_end => {
+                    before.data_end
+                }
+                _ if has_slack => needed + needed / 8 + SLACK,
+                _ => needed,
+            }
+        })?;
+        if is_shared {
+            let parts = merged.iter_mut().flatten().zip(&plan.segments);
+            for ((part, segment), start) in parts.zip(passive_starts) {
+                let contents = match segment.is_zero {
+                    true => None,
+                    false => {
+                        let key = format!("segment {}", segment.name);
+                        Some(self.assigner.made(DeclKind::DataSegment, &key)?)
+                    }
+                };
+                part.passive = Some((start, contents));
+            }
+        }
+        Ok((merged, memory_plan, flag_address))
+    }
+
+    /// Makes one declaration of a segment of the output.
+    fn merge(&mut self, segment: &crate::link::order::OutputSegment) -> Result<MergedSegment> {
+        let decl = self
+            .assigner
+            .made(DeclKind::Data, &format!("data {}", segment.name))?;
+        let mut starts = Vec::with_capacity(segment.parts.len());
+        let mut size = 0u64;
+        for &(object, index) in &segment.parts {
+            let part = &self.plan.resolution.object(object).object.segments[index.index()];
+            size = size.next_multiple_of(1 << part.align_log2);
+            let start = u32::try_from(size).map_err(|_| {
+                Error::limit("the segment has more than 4 GiB").with_symbol(segment.name.as_str())
+            })?;
+            starts.push(start);
+            self.assigner.new.units[object.index()].segments[index.index()] =
+                Placed::Part(decl, start);
+            size += u64::from(part.data.len);
+        }
+        Ok(MergedSegment {
+            decl,
+            starts,
+            size,
+            passive: None,
+        })
+    }
+
+    /// What the symbols of the program mean.
+    fn symbols(&mut self, merged: &[Option<MergedSegment>], memory: &MemoryPlan) -> Result<()> {
+        let plan = self.plan;
+        let resolution = &plan.resolution;
+        for (index, symbol) in resolution.table.symbols().iter().enumerate() {
+            if self.meanings[index] != Meaning::Nothing {
+                continue;
+            }
+            let id = SymbolId(index as u32);
+            self.meanings[index] = match symbol.definition {
+                Definition::Object { object, symbol } => {
+                    let linked = resolution.object(object);
+                    let unit = &self.assigner.new.units[object.index()];
+                    own_meaning(unit, object, &linked.object, symbol)
+                }
+                Definition::Address(address) => Meaning::Absolute(address as i64),
+                Definition::Synthetic(Synthetic::FunctionTable) => {
+                    let table = self.setting.slot_table;
+                    table.map_or(Meaning::Nothing, Meaning::Index)
+                }
+                Definition::Synthetic(synthetic) if symbol.kind == SymbolKind::Data => {
+                    let address = self.address(synthetic, memory);
+                    match plan.bounds.iter().find(|(bound, _)| *bound == id) {
+                        Some((_, segment)) => {
+                            let segment = merged[*segment].as_ref().ok_or_else(|| {
+                                Error::bad_input("its segment is not in one piece")
+                                    .with_symbol(resolution.name(id))
+                            })?;
+                            let is_stop = synthetic == Synthetic::SegmentStop;
+                            let offset = if is_stop { segment.size as i64 } else { 0 };
+                            Meaning::Data(segment.decl, offset)
+                        }
+                        None if self.is_live(id) => {
+                            let key = format!("address {}", resolution.name(id));
+                            let decl = self.assigner.made(DeclKind::Data, &key)?;
+                            define_address(self.assigner.program, decl, address)?;
+                            Meaning::Data(decl, 0)
+                        }
+                        None => Meaning::Absolute(address as i64),
+                    }
+                }
+                _ if symbol.kind == SymbolKind::Data => Meaning::Null,
+                _ => Meaning::Nothing,
+            };
+        }
+        Ok(())
+    }
+
+    /// The address that a symbol of the linker's stands for.
+    fn address(&self, synthetic: Synthetic, memory: &MemoryPlan) -> u64 {
+        match synthetic {
+            Synthetic::DataEnd => memory.data_end,
+            Synthetic::StackLow => memory.stack_low,
+            Synthetic::StackHigh => memory.stack_high,
+            Synthetic::GlobalBase | Synthetic::DsoHandle => memory.data_start,
+            Synthetic::HeapBase => memory.heap_base,
+            Synthetic::HeapEnd => memory.heap_end,
+            Synthetic::FirstPageEnd => self.setting.options.page_size,
+            // A program that does not move begins at 0, and so do its functions' places in the table.
+            _ => 0,
+        }
+    }
+
+    /// Globals for what objects want to find the address of in one.
+    fn got(&mut self) -> Result<HashMap<GotKey, DeclId>> {
+        let mut got = HashMap::new();
+        for (id, linked) in self.plan.resolution.each_object() {
+            let object = &linked.object;
+            let mut imports = object.imported_globals.iter();
+            if !imports.any(|import| object.str(import.module).starts_with("GOT.")) {
+                continue;
+            }
+            for (index, function) in object.functions.iter().enumerate() {
+                if !self.plan.live.functions.get(id, index) {
+                    continue;
+                }
+                for reloc in object.function_relocs(function) {
+                    let Some(symbol) = reloc.symbol() else {
+                        continue;
+                    };
+                    if reloc.kind() != RelocType::GlobalIndexLeb
+                        || object.symbols[symbol.index()].kind == SymbolKind::Global
+                    {
+                        continue;
+                    }
+                    let (key, text) = match linked.symbol_ref(symbol).symbol() {
+                        Some(global) => (
+                            GotKey::Global(global),
+                            format!("GOT {}", self.plan.resolution.name(global)),
+                        ),
+                        None => (
+                            GotKey::Own(id, symbol),
+                            format!(
+                                "GOT {} {}",
+                                object.display_name(),
+                                object.symbol_name(symbol)
+                            ),
+                        ),
+                    };
+                    if !got.contains_key(&key) {
+                        let decl = self.assigner.made(DeclKind::Global, &text)?;
+                        let name = object.symbol_name(symbol);
+                        let kind = match object.symbols[symbol.index()].kind {
+                            SymbolKind::Function => "func",
+                            _ => "data",
+                        };
+                        self.set_name(decl, &format!("GOT.{kind}.internal.{name}"))?;
+                        got.insert(key, decl);
+                    }
+                }
+            }
+        }
+        Ok(got)
+    }
+
+    fn function_of(&self, id: SymbolId) -> Option<DeclId> {
+        match self.meanings[id.index()] {
+            Meaning::Function { id, .. } => id,
+            _ => None,
+        }
+    }
+
+    fn inits(&self) -> Result<Vec<(DeclId, usize)>> {
+        let resolution = &self.plan.resolution;
+        let inits = self.plan.inits.iter();
+        inits
+            .map(|&(id, symbol)| {
+                let object = &resolution.object(id).object;
+                let meaning = own_meaning(&self.assigner.new.units[id.index()], id, object, symbol);
+                let Meaning::Function { id: Some(decl), .. } = meaning else {
+                    return Err(Error::bad_input("an init function that is not linked")
+                        .with_path(object.display_name())
+                        .with_symbol(object.symbol_name(symbol)));
+                };
+                let function = object.symbols[symbol.index()].function();
+                let signature = function.map(|function| {
+                    resolution.object(id).signatures[object.function_type(function).index()]
+                });
+                let results = signature.map(|signature| resolution.signatures.get(signature));
+                Ok((decl, results.map_or(0, |signature| signature.results.len())))
+            })
+            .collect()
+    }
+
+    fn exports(&mut self, memory: DeclId) -> Result<(Vec<Wrapper>, Vec<(DeclId, SymbolId)>)> {
+        let plan = self.plan;
+        let resolution = &plan.resolution;
+        let (mut wrappers, mut data) = (Vec::new(), Vec::new());
+        if let Some(name) = self.setting.options.exported_memory() {
+            self.assigner.new.exports.push((name.into(), memory));
+        }
+        for &id in &plan.exports {
+            let symbol = resolution.table.get(id);
+            let name = export_name(plan, id);
+            let decl = match self.meanings[id.index()] {
+                Meaning::Function { id: Some(decl), .. } => match symbol.ty.signature() {
+                    Some(signature) if plan.wraps_exports => {
+                        let shown = resolution.debug_name(id, false);
+                        let key = format!("{shown}.command_export");
+                        let wrapper = self.assigner.made(DeclKind::Function, &key)?;
+                        self.set_name(wrapper, &key)?;
+                        wrappers.push(Wrapper {
+                            id: wrapper,
+                            target: decl,
+                            signature,
+                        });
+                        wrapper
+                    }
+                    _ => decl,
+                },
+                Meaning::Index(decl) => decl,
+                Meaning::Segment(..) | Meaning::Data(..) | Meaning::Absolute(_) | Meaning::Null => {
+                    let key = format!("export {}", resolution.name(id));
+                    let decl = self.assigner.made(DeclKind::Global, &key)?;
+                    self.set_name(decl, resolution.name(id))?;
+                    data.push((decl, id));
+                    decl
+                }
+                _ => continue,
+            };
+            self.assigner.new.exports.push((name.into(), decl));
+        }
+        Ok((wrappers, data))
+    }
+
+    fn threads(&mut self, flag_address: u64) -> Result<Option<Threads>> {
+        if !self.setting.options.shared_memory {
+            return Ok(None);
+        }
+        let resolution = &self.plan.resolution;
+        let named = |name: &str| resolution.find(name);
+        let init_tls = named("__wasm_init_tls").and_then(|id| self.function_of(id));
+        let tls_base = named("__tls_base").map(|id| self.meanings[id.index()]);
+        let init_memory = self
+            .assigner
+            .made(DeclKind::Function, "__wasm_init_memory")?;
+        self.set_name(init_memory, "__wasm_init_memory")?;
+        Ok(Some(Threads {
+            init_memory,
+            init_tls,
+            tls_base: match tls_base {
+                Some(Meaning::Index(id)) => Some(id),
+                _ => None,
+            },
+            flag_address,
+        }))
+    }
+}
+
+/// Bytes that data can grow by at least, before it has to be laid out anew.
+const SLACK: u64 = 32 << 10;
+
+/// Gives a declaration an address that does not move.
+pub(crate) fn define_address(program: &mut Program, id: DeclId, address: u64) -> Result<()> {
+    use crate::program::{Content, Definition, Shape};
+    let definition = Definition {
+        content: Content::new(Vec::new(), Vec::new())?,
+        shape: Shape::Address(address),
+    };
+    program.define(id, DeclKind::Data, definition)
+}
+
+/// The name that a symbol is exported by.
+fn export_name(plan: &Plan, id: SymbolId) -> &str {
+    let resolution = &plan.resolution;
+    let given = resolution
+        .table
+        .get(id)
+        .place()
+        .and_then(|(object, symbol)| {
+            let object = &resolution.object(object).object;
+            let function = object.symbols[symbol.index()].function()?;
+            let mut exported = object.exported_functions.iter();
+            let (_, name) = exported.find(|(other, _)| *other == function)?;
+            Some(object.str(*name))
+        });
+    given.unwrap_or_else(|| resolution.name(id))
+}
+
+/// The name of an object's global, tag or table.
+fn other_name(object: &Object, kind: DeclKind, index: usize) -> Option<&str> {
+    let at = object.symbols.iter().position(|symbol| {
+        let place = match kind {
+            DeclKind::Global => symbol.global().and_then(|id| object.defined_global(id)),
+            DeclKind::Tag => symbol.tag().and_then(|id| object.defined_tag(id)),
+            _ => symbol.table().and_then(|id| object.defined_table(id)),
+        };
+        place == Some(index) && !symbol.flags.has(SymbolFlags::UNDEFINED)
+    })?;
+    Some(object.symbol_name(SymbolIndex(at as u32)))
+}
+
+/// The strings of a segment whose strings may be merged with others.
+fn string_pieces(
+    object: &Object,
+    index: SegmentIndex,
+    options: &LinkOptions,
+    is_zero: bool,
+) -> Option<Vec<Span>> {
+    let segment = &object.segments[index.index()];
+    let bytes = object.bytes(segment.data);
+    let merges = segment.flags.has(SegmentFlags::STRINGS)
+        && options.optimize > 0
+        && !is_zero
+        && bytes.last() == Some(&0)
+        && object.segment_relocs(index).is_empty();
+    if !merges {
+        return None;
+    }
+    let mut pieces = Vec::new();
+    let mut start = segment.data.start;
+    for piece in bytes.split_inclusive(|byte| *byte == 0) {
+        let len = piece.len() as u32;
+        pieces.push(Span { start, len });
+        start += len;
+    }
+    Some(pieces)
+}

@@ -1,0 +1,541 @@
+//! Defines what a link consists of: contents of objects, converted on all cores, and what the linker makes.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::link::build::assign::{Assigned, MergedSegment};
+use crate::link::build::made;
+use crate::link::build::plan::Plan;
+use crate::link::build::relocate::{Converter, GotKey, Meaning, own_meaning};
+use crate::link::build::threads::{self, Loaded};
+use crate::link::options::LinkOptions;
+use crate::link::order::OutputSegment;
+use crate::link::signatures::SignatureId;
+use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
+use crate::module::{ConstExpr, ImportType, MemoryType, Module};
+use crate::object::ids::SegmentIndex;
+use crate::object::{GlobalType, Object, SymbolKind};
+use crate::program::{
+    Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, Shape, ValType,
+};
+use crate::wire::leb;
+
+/// What is to be defined: a declaration, its kind, and what it is to be.
+pub(crate) type Item = (DeclId, DeclKind, Defined);
+
+/// Makes pending whatever of a link differs from what is defined already.
+pub(crate) fn define(
+    plan: &Plan,
+    assigned: &Assigned,
+    options: &LinkOptions,
+    module: &mut Module,
+) -> Result<()> {
+    let cx = Definer {
+        plan,
+        assigned,
+        options,
+        converter: converter(plan, assigned),
+    };
+    let items: Vec<Vec<Item>> = plan
+        .resolution
+        .objects
+        .par_iter()
+        .enumerate()
+        .map(|(at, _)| cx.object(ObjectId(at as u32)))
+        .collect::<Result<_>>()?;
+    let mut made = cx.strings()?;
+    made.extend(cx.merged()?);
+    made.extend(cx.functions(module)?);
+    made.extend(cx.globals()?);
+    cx.imports(module)?;
+    cx.memory(module)?;
+    crate::link::build::assign::define_address(module.program_mut(), assigned.zero, 0)?;
+    let program = module.program_mut();
+    for (id, kind, definition) in items.into_iter().flatten().chain(made) {
+        program.define(id, kind, definition)?;
+    }
+    let start = assigned.threads.map(|threads| threads.init_memory);
+    module.set_start(start)
+}
+
+/// What converts relocations of a link.
+pub(crate) fn converter<'a>(plan: &'a Plan, assigned: &'a Assigned) -> Converter<'a> {
+    let thread_data = assigned.thread_data;
+    Converter {
+        resolution: &plan.resolution,
+        meanings: &assigned.meanings,
+        units: &assigned.known.units,
+        types: &assigned.types,
+        zero: assigned.zero,
+        got: &assigned.got,
+        thread_data: thread_data.and_then(|at| assigned.merged[at].as_ref().map(|part| part.decl)),
+    }
+}
+
+struct Definer<'a> {
+    plan: &'a Plan,
+    assigned: &'a Assigned,
+    options: &'a LinkOptions,
+    converter: Converter<'a>,
+}
+
+impl Definer<'_> {
+    /// What an object defines, without segments that are merged and strings.
+    fn object(&self, id: ObjectId) -> Result<Vec<Item>> {
+        let linked = self.plan.resolution.object(id);
+        let object = &linked.object;
+        let unit = &self.assigned.known.units[id.index()];
+        let mut items = Vec::with_capacity(unit.functions.len() + unit.segments.len());
+        for (index, decl) in unit.functions.iter().enumerate() {
+            if let Some(decl) = decl {
+                let signature = linked.signatures[object.functions[index].ty.index()];
+                items.push(self.function(*decl, signature, self.converter.function(id, index)?));
+            }
+        }
+        for (index, placed) in unit.segments.iter().enumerate() {
+            if let crate::link::build::known::Placed::Part(decl, 0) = placed {
+                let segment = SegmentIndex(index as u32);
+                let is_merged = self.is_merged(*decl);
+                if !is_merged {
+                    let definition = self.segment(id, segment)?;
+                    items.push((*decl, DeclKind::Data, definition));
+                }
+            }
+        }
+        for (index, decl) in unit.globals.iter().enumerate() {
+            if let Some(decl) = decl {
+                let global = &object.globals[index];
+                let mut bytes = vec![global.ty.value, u8::from(global.ty.mutable)];
+                bytes.extend_from_slice(object.bytes(global.init));
+                let definition = Defined {
+                    content: Content::new(bytes, Vec::new())?,
+                    shape: Shape::Global,
+                };
+                items.push((*decl, DeclKind::Global, definition));
+            }
+        }
+        for (index, decl) in unit.tags.iter().enumerate() {
+            if let Some(decl) = decl {
+                let signature = linked.signatures[object.tags[index].index()];
+                items.push((*decl, DeclKind::Tag, self.tag(signature)?));
+            }
+        }
+        for (index, decl) in unit.tables.iter().enumerate() {
+            if let Some(decl) = decl {
+                let definition = Defined {
+                    content: table_content(&object.tables[index])?,
+                    shape: Shape::Table,
+                };
+                items.push((*decl, DeclKind::Table, definition));
+            }
+        }
+        Ok(items)
+    }
+
+    fn is_merged(&self, decl: DeclId) -> bool {
+        let mut merged = self.assigned.merged.iter().flatten();
+        merged.any(|segment| segment.decl == decl)
+    }
+
+    fn function(&self, id: DeclId, signature: SignatureId, content: Content) -> Item {
+        let ty = self.assigned.types[signature.index()];
+        let shape = Shape::Function { ty };
+        (id, DeclKind::Function, Defined { content, shape })
+    }
+
+    fn tag(&self, signature: SignatureId) -> Result<Defined> {
+        let ty = self.assigned.types[signature.index()];
+        let reloc = Relocation::to_type(RelocKind::TypeIndex, 1, ty);
+        Ok(Defined {
+            content: Content::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
+            shape: Shape::Tag { ty },
+        })
+    }
+
+    /// A segment that is a declaration of its own.
+    fn segment(&self, id: ObjectId, index: SegmentIndex) -> Result<Defined> {
+        let object = &self.plan.resolution.object(id).object;
+        let segment = &object.segments[index.index()];
+        let content = match is_zero(object, index) {
+            true => Content::new(Vec::new(), Vec::new())?,
+            false => self.converter.segment(id, index)?,
+        };
+        Ok(Defined {
+            content,
+            shape: Shape::Data {
+                align_log2: segment.align_log2,
+                size: segment.data.len.into(),
+                memory: self.assigned.memory,
+            },
+        })
+    }
+
+    fn strings(&self) -> Result<Vec<Item>> {
+        let strings = self.assigned.strings.iter();
+        strings
+            .map(|&(id, align_log2, object, span)| {
+                let object = &self.plan.resolution.object(object).object;
+                let bytes = Bytes::Shared {
+                    input: object.input().clone(),
+                    start: span.start,
+                    len: span.len,
+                };
+                let definition = Defined {
+                    content: Content::new(bytes, Vec::new())?,
+                    shape: Shape::Data {
+                        align_log2,
+                        size: span.len.into(),
+                        memory: self.assigned.memory,
+                    },
+                };
+                Ok((id, DeclKind::Data, definition))
+            })
+            .collect()
+    }
+
+    /// Segments of the output that are one declaration each.
+    fn merged(&self) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        for (segment, merged) in self.plan.segments.iter().zip(&self.assigned.merged) {
+            let Some(merged) = merged else { continue };
+            let content = self.merged_content(segment, merged)?;
+            match merged.passive {
+                None => {
+                    let shape = Shape::Data {
+                        align_log2: segment.align_log2,
+                        size: merged.size,
+                        memory: self.assigned.memory,
+                    };
+                    items.push((merged.decl, DeclKind::Data, Defined { content, shape }));
+                }
+                Some((address, contents)) => {
+                    let definition = Defined {
+                        content: Content::new(Vec::new(), Vec::new())?,
+                        shape: Shape::Address(address),
+                    };
+                    items.push((merged.decl, DeclKind::Data, definition));
+                    if let Some(contents) = contents {
+                        let shape = Shape::DataSegment;
+                        items.push((contents, DeclKind::DataSegment, Defined { content, shape }));
+                    }
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    fn merged_content(&self, segment: &OutputSegment, merged: &MergedSegment) -> Result<Content> {
+        if segment.is_zero {
+            return Content::new(Vec::new(), Vec::new());
+        }
+        let mut bytes = Vec::with_capacity(merged.size as usize + 6);
+        if merged.passive.is_some() {
+            bytes.push(1);
+            leb::push_wide32(&mut bytes, merged.size as u32);
+        }
+        let base = bytes.len();
+        let mut relocs = Vec::new();
+        for (&(object, index), start) in segment.parts.iter().zip(&merged.starts) {
+            let part = &self.plan.resolution.object(object).object;
+            bytes.resize(base + *start as usize, 0);
+            let at = bytes.len() as u32;
+            bytes.extend_from_slice(part.bytes(part.segments[index.index()].data));
+            relocs.extend(self.converter.segment_relocs(object, index, at)?);
+        }
+        Content::new(bytes, relocs)
+    }
+
+    /// The functions that the linker makes.
+    fn functions(&self, module: &mut Module) -> Result<Vec<Item>> {
+        let assigned = self.assigned;
+        let mut items = Vec::new();
+        for &(id, signature) in &assigned.traps {
+            items.push(self.function(id, signature, made::trap()?));
+        }
+        let types = &mut module.program_mut().types;
+        let nothing = types.function(&[], &[])?;
+        let is_64 = self.plan.resolution.is_64;
+        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
+        let of_pointer = types.function(&[pointer], &[])?;
+        let mut push = |id: DeclId, ty, content: Content| {
+            let shape = Shape::Function { ty };
+            items.push((id, DeclKind::Function, Defined { content, shape }));
+        };
+        if let Some(ctors) = assigned.ctors {
+            push(ctors, nothing, made::calls(&assigned.inits)?);
+        }
+        for wrapper in &assigned.wrappers {
+            let signature = self.plan.resolution.signatures.get(wrapper.signature);
+            let content = made::wrapper(
+                assigned.ctors,
+                wrapper.target,
+                signature.params.len(),
+                assigned.dtors,
+            )?;
+            push(
+                wrapper.id,
+                assigned.types[wrapper.signature.index()],
+                content,
+            );
+        }
+        if let Some(threads) = &assigned.threads {
+            let loaded = self.loaded();
+            push(
+                threads.init_memory,
+                nothing,
+                threads::init_memory(threads, &loaded, is_64)?,
+            );
+            if let Some(init_tls) = threads.init_tls {
+                let segment = loaded.iter().find(|segment| segment.is_thread_local);
+                push(init_tls, of_pointer, threads::init_tls(threads, segment)?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// The segments that code loads.
+    fn loaded(&self) -> Vec<Loaded> {
+        let segments = self.plan.segments.iter().zip(&self.assigned.merged);
+        segments
+            .filter_map(|(segment, merged)| {
+                let merged = merged.as_ref()?;
+                let (address, contents) = merged.passive?;
+                Some(Loaded {
+                    address,
+                    size: merged.size,
+                    contents,
+                    is_thread_local: segment.is_thread_local,
+                })
+            })
+            .collect()
+    }
+
+    /// The globals that the linker makes.
+    fn globals(&self) -> Result<Vec<Item>> {
+        let resolution = &self.plan.resolution;
+        let assigned = self.assigned;
+        let is_64 = resolution.is_64;
+        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
+        let number = |value: u64| match is_64 {
+            true => ConstExpr::I64(value as i64),
+            false => ConstExpr::I32(value as u32 as i32),
+        };
+        let mut items = Vec::new();
+        let mut push = |id: DeclId, mutable: bool, init: Init| -> Result<()> {
+            let content = match init {
+                Init::Constant(init) => crate::module::global(pointer, mutable, init)?,
+                Init::Reloc(kind, target, addend) => {
+                    let mut code = made::Code::new();
+                    // A global's type stands where a function has its locals.
+                    code.bytes = vec![pointer as u8, u8::from(mutable)];
+                    let constant = if is_64 { 0x42 } else { 0x41 };
+                    code.field(constant, kind, target, addend);
+                    code.finish()?
+                }
+            };
+            let shape = Shape::Global;
+            items.push((id, DeclKind::Global, Defined { content, shape }));
+            Ok(())
+        };
+        let thread_data = assigned.thread_data;
+        let thread_segment = thread_data.map(|at| &self.plan.segments[at]);
+        let thread_merged = thread_data.and_then(|at| assigned.merged[at].as_ref());
+        for &id in &resolution.synthetic_globals {
+            let Meaning::Index(decl) = assigned.meanings[id.index()] else {
+                continue;
+            };
+            let Definition::Synthetic(synthetic) = resolution.table.get(id).definition else {
+                continue;
+            };
+            let mutable = match resolution.table.get(id).ty {
+                SymbolType::Global(GlobalType { mutable, .. }) => mutable,
+                _ => false,
+            };
+            let init = match synthetic {
+                Synthetic::StackPointer => Init::Constant(number(assigned.memory_plan.stack_high)),
+                Synthetic::TlsSize => {
+                    Init::Constant(number(thread_merged.map_or(0, |merged| merged.size)))
+                }
+                Synthetic::TlsAlign => {
+                    let align = thread_segment.map_or(0, |segment| 1 << segment.align_log2);
+                    Init::Constant(number(align))
+                }
+                Synthetic::TlsBase => match thread_merged {
+                    // With threads, each sets it for itself.
+                    Some(merged) if !self.options.shared_memory => {
+                        Init::Reloc(address_kind(is_64), merged.decl, 0)
+                    }
+                    _ => Init::Constant(number(0)),
+                },
+                _ => Init::Constant(number(0)),
+            };
+            push(decl, mutable, init)?;
+        }
+        let address = |meaning: Meaning| -> Result<Init> {
+            let (target, addend) = match meaning {
+                Meaning::Function {
+                    id: Some(id),
+                    has_address: true,
+                } => {
+                    let kind = if is_64 {
+                        RelocKind::SlotSleb64
+                    } else {
+                        RelocKind::SlotSleb
+                    };
+                    return Ok(Init::Reloc(kind, id, 0));
+                }
+                Meaning::Function { .. } => (assigned.zero, 0),
+                other => self.converter.address(other, 0).ok_or_else(|| {
+                    Error::bad_input("its address is asked for, but it is not linked")
+                })?,
+            };
+            match i32::try_from(addend) {
+                Ok(addend) => Ok(Init::Reloc(address_kind(is_64), target, addend)),
+                Err(_) => Ok(Init::Constant(number(addend as u64))),
+            }
+        };
+        for &(decl, id) in &assigned.data_exports {
+            let init = address(assigned.meanings[id.index()])
+                .map_err(|error| error.with_symbol(resolution.name(id)))?;
+            push(decl, false, init)?;
+        }
+        for (key, decl) in &assigned.got {
+            let meaning = match *key {
+                GotKey::Global(id) => assigned.meanings[id.index()],
+                GotKey::Own(id, symbol) => {
+                    let object = &resolution.object(id).object;
+                    own_meaning(&assigned.known.units[id.index()], id, object, symbol)
+                }
+            };
+            push(*decl, false, address(meaning)?)?;
+        }
+        Ok(items)
+    }
+
+    fn imports(&self, module: &mut Module) -> Result<()> {
+        let resolution = &self.plan.resolution;
+        for &id in &self.plan.imports {
+            let symbol = resolution.table.get(id);
+            let (from, name) = resolution.import_names(id);
+            let (decl, ty) = match self.assigned.meanings[id.index()] {
+                Meaning::Function { id: Some(decl), .. } => (
+                    decl,
+                    symbol
+                        .ty
+                        .signature()
+                        .map(|ty| self.assigned.types[ty.index()]),
+                ),
+                // The table of functions' addresses is dealt with together with its size.
+                Meaning::Index(decl) if Some(decl) == module.slot_table() => continue,
+                Meaning::Index(decl) => (
+                    decl,
+                    symbol
+                        .ty
+                        .signature()
+                        .map(|ty| self.assigned.types[ty.index()]),
+                ),
+                _ => continue,
+            };
+            let content = import(from, name, symbol.kind, symbol.ty, ty)?;
+            let shape = Shape::Import { ty };
+            let definition = Defined { content, shape };
+            let kind = module.program().decl(decl).kind;
+            module.program_mut().define(decl, kind, definition)?;
+        }
+        Ok(())
+    }
+
+    fn memory(&self, module: &mut Module) -> Result<()> {
+        let assigned = self.assigned;
+        let plan = &assigned.memory_plan;
+        let ty = MemoryType {
+            minimum: plan.pages,
+            maximum: plan.maximum,
+            shared: self.options.shared_memory,
+            is_64: self.plan.resolution.is_64,
+        };
+        match &self.options.import_memory {
+            Some((from, name)) => {
+                module.define_import(assigned.memory, from, name, &ImportType::Memory(ty))?;
+            }
+            None => module.define_memory(assigned.memory, ty)?,
+        }
+        if !self.options.shared_memory && plan.data_end > plan.data_start {
+            module.reserve_data(assigned.memory, plan.data_start..plan.data_end)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a global begins with.
+enum Init {
+    Constant(ConstExpr),
+    Reloc(RelocKind, DeclId, i32),
+}
+
+fn address_kind(is_64: bool) -> RelocKind {
+    match is_64 {
+        true => RelocKind::AddressSleb64,
+        false => RelocKind::AddressSleb,
+    }
+}
+
+/// Whether a segment is for zeros only, by its name.
+fn is_zero(object: &Object, index: SegmentIndex) -> bool {
+    let segment = &object.segments[index.index()];
+    segment.prefix == crate::object::SegmentPrefix::Bss
+        && object.bytes(segment.data).iter().all(|byte| *byte == 0)
+        && object.segment_relocs(index).is_empty()
+}
+
+fn table_content(table: &crate::object::TableType) -> Result<Content> {
+    let mut bytes = vec![table.element];
+    push_limits(&mut bytes, table.limits.minimum, table.limits.maximum);
+    Content::new(bytes, Vec::new())
+}
+
+fn push_limits(bytes: &mut Vec<u8>, minimum: u64, maximum: Option<u64>) {
+    bytes.push(u8::from(maximum.is_some()));
+    leb::push_wide32(bytes, minimum as u32);
+    if let Some(maximum) = maximum {
+        leb::push_wide32(bytes, maximum as u32);
+    }
+}
+
+fn import(
+    module: &str,
+    name: &str,
+    kind: SymbolKind,
+    symbol: SymbolType,
+    ty: Option<crate::program::TypeId>,
+) -> Result<Content> {
+    let mut bytes = Vec::with_capacity(module.len() + name.len() + 16);
+    for text in [module, name] {
+        leb::push_unsigned(&mut bytes, text.len() as u64);
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    let mut relocs = Vec::new();
+    match (kind, symbol) {
+        (SymbolKind::Function, _) => bytes.push(0),
+        (SymbolKind::Tag, _) => bytes.extend([4, 0]),
+        (SymbolKind::Table, SymbolType::Table(element)) => {
+            bytes.extend([1, element]);
+            push_limits(&mut bytes, 0, None);
+        }
+        (_, SymbolType::Global(global)) => {
+            bytes.extend([3, global.value, u8::from(global.mutable)]);
+        }
+        _ => return Err(Error::bad_input("an import without a type").with_symbol(name)),
+    }
+    if let Some(ty) = ty {
+        relocs.push(Relocation::to_type(
+            RelocKind::TypeIndex,
+            bytes.len() as u32,
+            ty,
+        ));
+        bytes.resize(bytes.len() + leb::WIDE32, 0);
+    } else if matches!(kind, SymbolKind::Function | SymbolKind::Tag) {
+        return Err(Error::bad_input("an import without a type").with_symbol(name));
+    }
+    Content::new(bytes, relocs)
+}

@@ -1,0 +1,316 @@
+//! Which declaration stands for what of a link, from one link to the next: objects' functions and segments, what the
+//! linker makes, strings. It gives every thing of a new link the declaration that it had before, if there was one.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::error::Result;
+use crate::object::Object;
+use crate::object::ids::{FunctionIndex, SymbolIndex};
+use crate::program::{DeclId, DeclKind, Program};
+
+/// Where a segment of an object stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// Nowhere: it is not linked.
+    Nowhere,
+    /// At an offset of a declaration of data.
+    Part(DeclId, u32),
+    /// Each of its strings is a declaration, which others may share.
+    Strings(Arc<[Piece]>),
+}
+
+/// A string of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Where in the segment it begins.
+    pub(crate) start: u32,
+    pub(crate) decl: DeclId,
+}
+
+impl Placed {
+    /// The declaration that stands at an offset of the segment, and the offset in it.
+    #[inline]
+    pub(crate) fn at(&self, offset: i64) -> Option<(DeclId, i64)> {
+        match self {
+            Placed::Nowhere => None,
+            Placed::Part(decl, start) => Some((*decl, offset + i64::from(*start))),
+            Placed::Strings(pieces) => {
+                let next = pieces.partition_point(|piece| i64::from(piece.start) <= offset);
+                let piece = pieces[next.saturating_sub(1)];
+                Some((piece.decl, offset - i64::from(piece.start)))
+            }
+        }
+    }
+}
+
+/// The declarations of an object's contents; `None` for what is not linked.
+#[derive(Debug, Clone)]
+pub(crate) struct Unit {
+    pub(crate) object: Arc<Object>,
+    pub(crate) functions: Vec<Option<DeclId>>,
+    pub(crate) segments: Vec<Placed>,
+    pub(crate) globals: Vec<Option<DeclId>>,
+    pub(crate) tags: Vec<Option<DeclId>>,
+    pub(crate) tables: Vec<Option<DeclId>>,
+}
+
+impl Unit {
+    pub(crate) fn new(object: &Arc<Object>) -> Unit {
+        Unit {
+            object: object.clone(),
+            functions: vec![None; object.functions.len()],
+            segments: vec![Placed::Nowhere; object.segments.len()],
+            globals: vec![None; object.globals.len()],
+            tags: vec![None; object.tags.len()],
+            tables: vec![None; object.tables.len()],
+        }
+    }
+}
+
+/// What makes an object of one link the same as one of another: what messages call it, and how many of that name stand
+/// before it.
+pub(crate) type UnitKey = (Box<str>, u32);
+
+/// A string that is shared: its alignment and its bytes.
+pub(crate) type StringKey = (u8, Box<[u8]>);
+
+/// Everything that the last link declared.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// By object of the link.
+    pub(crate) units: Vec<Unit>,
+    pub(crate) keys: HashMap<UnitKey, usize>,
+    /// What the linker made, by a key that says what for.
+    pub(crate) made: HashMap<Box<str>, DeclId>,
+    pub(crate) strings: HashMap<StringKey, DeclId, foldhash::fast::FixedState>,
+    pub(crate) exports: Vec<(Box<str>, DeclId)>,
+}
+
+/// Gives things their declarations.
+pub(crate) struct Assigner<'a> {
+    pub(crate) program: &'a mut Program,
+    old: &'a Known,
+    pub(crate) new: Known,
+    /// What was declared just now.
+    pub(crate) fresh: &'a mut Vec<DeclId>,
+    /// By id: whether it is among what is known from before and still there.
+    kept: Vec<bool>,
+}
+
+impl<'a> Assigner<'a> {
+    pub(crate) fn new(
+        program: &'a mut Program,
+        old: &'a Known,
+        fresh: &'a mut Vec<DeclId>,
+    ) -> Assigner<'a> {
+        let kept = vec![false; program.capacity()];
+        Assigner {
+            program,
+            old,
+            new: Known::default(),
+            fresh,
+            kept,
+        }
+    }
+
+    /// A new declaration.
+    fn declare(&mut self, kind: DeclKind) -> Result<DeclId> {
+        let id = self.program.declare(kind, None, None)?;
+        self.fresh.push(id);
+        Ok(id)
+    }
+
+    fn keep(&mut self, id: DeclId) -> DeclId {
+        if let Some(kept) = self.kept.get_mut(id.index()) {
+            *kept = true;
+        }
+        id
+    }
+
+    /// The declaration for something that the linker makes.
+    pub(crate) fn made(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
+        let mut key: Box<str> = key.into();
+        while self.new.made.contains_key(&key) {
+            key = format!("{key}'").into();
+        }
+        let known = self.old.made.get(&key).copied();
+        let known = known.filter(|id| self.program.decl(*id).kind == kind);
+        let id = match known {
+            Some(id) => self.keep(id),
+            None => self.declare(kind)?,
+        };
+        self.new.made.insert(key, id);
+        Ok(id)
+    }
+
+    /// The declaration of a string. Its definition is the same for as long as it is there.
+    pub(crate) fn string(&mut self, align_log2: u8, bytes: &[u8]) -> Result<(DeclId, bool)> {
+        let key: StringKey = (align_log2, bytes.into());
+        if let Some(id) = self.new.strings.get(&key) {
+            return Ok((*id, false));
+        }
+        let (id, is_new) = match self.old.strings.get(&key) {
+            Some(id) => (self.keep(*id), false),
+            None => (self.declare(DeclKind::Data)?, true),
+        };
+        self.new.strings.insert(key, id);
+        Ok((id, is_new))
+    }
+
+    /// What was known of an object, or of one that has come in its place.
+    pub(crate) fn unit(&mut self, key: &UnitKey, object: &Arc<Object>) -> Match<'a> {
+        let old = self.old.keys.get(key).map(|at| &self.old.units[*at]);
+        match old {
+            None => Match::New,
+            Some(old) if Arc::ptr_eq(&old.object, object) => Match::Same(old),
+            Some(old) => Match::Changed(Box::new(Names::of(old))),
+        }
+    }
+
+    /// The declaration for one of an object's functions.
+    pub(crate) fn function(
+        &mut self,
+        of: &mut Match<'_>,
+        index: usize,
+        name: &str,
+    ) -> Result<DeclId> {
+        let known = match of {
+            Match::New => None,
+            Match::Same(old) => old.functions[index],
+            Match::Changed(names) => take(&mut names.functions, name),
+        };
+        self.known_or_new(known, DeclKind::Function)
+    }
+
+    /// The declaration for one of an object's segments, if it has one to itself.
+    pub(crate) fn segment(
+        &mut self,
+        of: &mut Match<'_>,
+        index: usize,
+        name: &str,
+    ) -> Result<DeclId> {
+        let known = match of {
+            Match::New => None,
+            Match::Same(old) => match old.segments[index] {
+                Placed::Part(id, 0) => Some(id),
+                _ => None,
+            },
+            Match::Changed(names) => take(&mut names.segments, name),
+        };
+        // What was made for something else is not the segment's.
+        let known = known.filter(|id| !self.kept.get(id.index()).is_some_and(|kept| *kept));
+        self.known_or_new(known, DeclKind::Data)
+    }
+
+    /// The declaration for one of an object's globals, tags or tables.
+    pub(crate) fn other(&mut self, of: &Match<'_>, kind: DeclKind, index: usize) -> Result<DeclId> {
+        let unit = match of {
+            Match::New => None,
+            Match::Same(old) => Some(*old),
+            Match::Changed(names) => Some(names.old),
+        };
+        let known = unit.and_then(|unit| {
+            let list = match kind {
+                DeclKind::Global => &unit.globals,
+                DeclKind::Tag => &unit.tags,
+                _ => &unit.tables,
+            };
+            list.get(index).copied().flatten()
+        });
+        self.known_or_new(known, kind)
+    }
+
+    fn known_or_new(&mut self, known: Option<DeclId>, kind: DeclKind) -> Result<DeclId> {
+        match known {
+            Some(id) => Ok(self.keep(id)),
+            None => self.declare(kind),
+        }
+    }
+
+    /// What was known and is not there any more.
+    pub(crate) fn gone(&self) -> Vec<DeclId> {
+        let mut gone = Vec::new();
+        let mut visit = |id: DeclId| {
+            if !self.kept[id.index()] {
+                gone.push(id);
+            }
+        };
+        for unit in &self.old.units {
+            unit.functions.iter().flatten().for_each(|id| visit(*id));
+            for list in [&unit.globals, &unit.tags, &unit.tables] {
+                list.iter().flatten().for_each(|id| visit(*id));
+            }
+            for segment in &unit.segments {
+                if let Placed::Part(id, _) = segment {
+                    visit(*id);
+                }
+            }
+        }
+        self.old.made.values().for_each(|id| visit(*id));
+        self.old.strings.values().for_each(|id| visit(*id));
+        gone.sort_unstable();
+        gone.dedup();
+        gone
+    }
+}
+
+fn take(names: &mut HashMap<Box<str>, Vec<DeclId>>, name: &str) -> Option<DeclId> {
+    names.get_mut(name)?.pop()
+}
+
+/// What was known of an object.
+pub(crate) enum Match<'a> {
+    New,
+    /// It is the same object.
+    Same(&'a Unit),
+    /// Another one is in its place.
+    Changed(Box<Names<'a>>),
+}
+
+/// What an object declared, by name; of several that have one name the first is the last of the list.
+pub(crate) struct Names<'a> {
+    old: &'a Unit,
+    functions: HashMap<Box<str>, Vec<DeclId>>,
+    segments: HashMap<Box<str>, Vec<DeclId>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(old: &'a Unit) -> Names<'a> {
+        let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        let names = function_names(&old.object);
+        for (index, id) in old.functions.iter().enumerate().rev() {
+            if let Some(id) = id {
+                functions.entry(names[index].into()).or_default().push(*id);
+            }
+        }
+        let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        for (index, placed) in old.segments.iter().enumerate().rev() {
+            if let Placed::Part(id, 0) = placed {
+                let name = old.object.str(old.object.segments[index].name);
+                segments.entry(name.into()).or_default().push(*id);
+            }
+        }
+        Names {
+            old,
+            functions,
+            segments,
+        }
+    }
+}
+
+/// The name of each function that an object defines: that of its first symbol.
+pub(crate) fn function_names(object: &Object) -> Vec<&str> {
+    let mut names = vec![""; object.functions.len()];
+    for (index, symbol) in object.symbols.iter().enumerate() {
+        let function: Option<FunctionIndex> = symbol.function();
+        if let Some(function) = function.filter(|_| !symbol.is_undefined())
+            && let Some(function) = object.defined_function(function)
+            && names[function].is_empty()
+        {
+            names[function] = object.symbol_name(SymbolIndex(index as u32));
+        }
+    }
+    names
+}

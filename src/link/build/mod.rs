@@ -1,0 +1,23 @@
+//! From what resolution found to declarations of the engine: functions and data of the objects with relocations against
+//! declarations, and all that the linker makes itself.
+//!
+//! In the order of a link: [`plan`] collects what there is and in which order, `assign` gives each thing its
+//! declaration (the one it had in the last link, if there was one: `known`), `define` defines them, with `relocate`
+//! turning relocations against symbols into relocations against declarations. A definition that is the same as before is no edit.
+//!
+//! Nothing here decides about places in the output, but for addresses in memory (`memory`).
+
+mod assign;
+mod customs;
+mod define;
+mod known;
+mod made;
+mod memory;
+mod plan;
+mod relocate;
+mod threads;
+
+pub(crate) use assign::{Assigned, Setting, assign};
+pub(crate) use define::define;
+pub(crate) use known::Known;
+pub(crate) use plan::Plan;

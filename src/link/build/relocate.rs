@@ -1,0 +1,297 @@
+//! From an object's bytes and relocations to a definition's. Bytes stay in the object; relocations name declarations
+//! instead of symbols.
+
+use hashbrown::HashMap;
+
+use crate::error::{Error, Result};
+use crate::link::build::known::Unit;
+use crate::link::resolve::Resolution;
+use crate::link::symbols::{ObjectId, SymbolId};
+use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::object::reloc::{Relocs, Target};
+use crate::object::{Object, Reloc, RelocType, Span, SymbolKind};
+use crate::program::{Bytes, Content, DeclId, RelocKind, Relocation, TypeId};
+
+/// `call` and `return_call`.
+const CALLS: [u8; 2] = [0x10, 0x12];
+
+/// What a symbol means in the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Nothing that anybody refers to.
+    Nothing,
+    /// A function. Those without an address are at address 0.
+    Function {
+        id: Option<DeclId>,
+        has_address: bool,
+    },
+    /// A global, a table or a tag.
+    Index(DeclId),
+    /// A place in an object's segment.
+    Segment(ObjectId, SegmentIndex, u32),
+    /// A place in data that the linker makes.
+    Data(DeclId, i64),
+    /// An address, whatever moves.
+    Absolute(i64),
+    /// Address 0, whatever is added to it.
+    Null,
+}
+
+/// All that relocations need to know of a link.
+pub(crate) struct Converter<'a> {
+    pub(crate) resolution: &'a Resolution,
+    /// By symbol of the program.
+    pub(crate) meanings: &'a [Meaning],
+    /// By object.
+    pub(crate) units: &'a [Unit],
+    /// By signature.
+    pub(crate) types: &'a [TypeId],
+    /// Data at address 0.
+    pub(crate) zero: DeclId,
+    /// Globals that hold addresses.
+    pub(crate) got: &'a HashMap<GotKey, DeclId>,
+    /// The data that each thread has its own copy of.
+    pub(crate) thread_data: Option<DeclId>,
+}
+
+/// What a global holds the address of: a symbol of the program, or one of an object's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum GotKey {
+    Global(SymbolId),
+    Own(ObjectId, SymbolIndex),
+}
+
+impl Converter<'_> {
+    /// A function's body.
+    pub(crate) fn function(&self, id: ObjectId, index: usize) -> Result<Content> {
+        let object = &self.resolution.object(id).object;
+        let function = &object.functions[index];
+        let relocs = object.function_relocs(function);
+        let base = function.body.start - object.code.start;
+        let code = object.bytes(function.body);
+        let mut out = Vec::with_capacity(relocs.len());
+        for reloc in relocs {
+            let at = reloc.offset.wrapping_sub(base);
+            let before = code.get((at as usize).wrapping_sub(1)).copied();
+            let converted = self.convert(id, object, &object.code_relocs, reloc, at, before);
+            out.push(converted.map_err(|error| {
+                let name = object.function_name(index).unwrap_or("(unnamed)");
+                error.with_symbol(name)
+            })?);
+        }
+        content(object, function.body, out)
+    }
+
+    /// A segment's bytes, all of them.
+    pub(crate) fn segment(&self, id: ObjectId, segment: SegmentIndex) -> Result<Content> {
+        let object = &self.resolution.object(id).object;
+        let relocs = self.segment_relocs(id, segment, 0)?;
+        content(object, object.segments[segment.index()].data, relocs)
+    }
+
+    /// A segment's relocations, for where it begins at an offset of a declaration.
+    pub(crate) fn segment_relocs(
+        &self,
+        id: ObjectId,
+        segment: SegmentIndex,
+        start: u32,
+    ) -> Result<Vec<Relocation>> {
+        let object = &self.resolution.object(id).object;
+        let relocs = object.segment_relocs(segment).iter();
+        relocs
+            .map(|reloc| {
+                let at = object.offset_in_segment(segment, reloc) + start;
+                self.convert(id, object, &object.data_relocs, reloc, at, None)
+            })
+            .collect()
+    }
+
+    fn meaning(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> Meaning {
+        match self.resolution.object(id).symbol_ref(symbol).symbol() {
+            Some(global) => self.meanings[global.index()],
+            None => own_meaning(&self.units[id.index()], id, object, symbol),
+        }
+    }
+
+    /// `at` is where the field stands in the definition, `before` the byte before it.
+    fn convert(
+        &self,
+        id: ObjectId,
+        object: &Object,
+        relocs: &Relocs,
+        reloc: &Reloc,
+        at: u32,
+        before: Option<u8>,
+    ) -> Result<Relocation> {
+        use RelocType::*;
+        let symbol = match reloc.target() {
+            Target::Type(ty) => {
+                let signature = self.resolution.object(id).signatures[ty.index()];
+                let ty = self.types[signature.index()];
+                return Ok(Relocation::to_type(RelocKind::TypeIndex, at, ty));
+            }
+            Target::Symbol(symbol) => symbol,
+        };
+        let fail = |what: &str| {
+            let name = object.symbol_name(symbol);
+            let text = format!(
+                "relocation {} against `{name}`, which {what}",
+                reloc.kind().name()
+            );
+            Error::bad_input(text)
+                .with_path(object.display_name())
+                .with_offset(u64::from(at))
+        };
+        let meaning = self.meaning(id, object, symbol);
+        let index = |kind: RelocKind, target: Option<DeclId>| {
+            let target = target.ok_or_else(|| fail("is not linked"))?;
+            Ok(Relocation::new(kind, at, target, 0))
+        };
+        let slot = |slot: RelocKind, null: RelocKind| match meaning {
+            Meaning::Function {
+                id: Some(id),
+                has_address: true,
+            } => Ok(Relocation::new(slot, at, id, 0)),
+            Meaning::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
+            _ => Err(fail("is no function")),
+        };
+        let address = |kind: RelocKind| {
+            let (target, addend) = self
+                .address(meaning, relocs.addend(reloc))
+                .ok_or_else(|| fail("is not linked"))?;
+            let fits = i32::try_from(addend).ok();
+            // A 32-bit address can be written as a negative number.
+            let fits = fits.or_else(|| {
+                let narrow = kind.width() < 8;
+                (narrow && u32::try_from(addend).is_ok()).then_some(addend as u32 as i32)
+            });
+            let addend = fits.ok_or_else(|| fail("is too far from an address"))?;
+            Ok(Relocation::new(kind, at, target, addend))
+        };
+        match reloc.kind() {
+            FunctionIndexLeb => {
+                let kind = match before {
+                    Some(code) if CALLS.contains(&code) => RelocKind::Call,
+                    _ => RelocKind::FunctionIndex,
+                };
+                match meaning {
+                    Meaning::Function { id, .. } => index(kind, id),
+                    _ => Err(fail("is no function")),
+                }
+            }
+            TableIndexSleb | TableIndexRelSleb => slot(RelocKind::SlotSleb, RelocKind::AddressSleb),
+            TableIndexI32 => slot(RelocKind::SlotI32, RelocKind::AddressI32),
+            TableIndexSleb64 | TableIndexRelSleb64 => {
+                slot(RelocKind::SlotSleb64, RelocKind::AddressSleb64)
+            }
+            TableIndexI64 => slot(RelocKind::SlotI64, RelocKind::AddressI64),
+            MemoryAddrLeb => address(RelocKind::AddressLeb),
+            MemoryAddrSleb | MemoryAddrRelSleb => address(RelocKind::AddressSleb),
+            MemoryAddrI32 => address(RelocKind::AddressI32),
+            MemoryAddrLeb64 => address(RelocKind::AddressLeb64),
+            MemoryAddrSleb64 | MemoryAddrRelSleb64 => address(RelocKind::AddressSleb64),
+            MemoryAddrI64 => address(RelocKind::AddressI64),
+            MemoryAddrTlsSleb | MemoryAddrTlsSleb64 => {
+                let kind = match reloc.kind() {
+                    MemoryAddrTlsSleb => RelocKind::AddressSleb,
+                    _ => RelocKind::AddressSleb64,
+                };
+                let place = self.address(meaning, relocs.addend(reloc));
+                let offset = match place {
+                    Some((decl, offset)) if Some(decl) == self.thread_data => offset,
+                    Some((decl, 0)) if decl == self.zero => 0,
+                    _ => return Err(fail("is not thread-local")),
+                };
+                let offset = i32::try_from(offset).map_err(|_| fail("is too far away"))?;
+                Ok(Relocation::new(kind, at, self.zero, offset))
+            }
+            GlobalIndexLeb => match meaning {
+                Meaning::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
+                _ => {
+                    let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
+                        Some(global) => GotKey::Global(global),
+                        None => GotKey::Own(id, symbol),
+                    };
+                    index(RelocKind::GlobalIndex, self.got.get(&key).copied())
+                }
+            },
+            TagIndexLeb => match meaning {
+                Meaning::Index(id) => index(RelocKind::TagIndex, Some(id)),
+                _ => Err(fail("is not linked")),
+            },
+            TableNumberLeb => match meaning {
+                Meaning::Index(id) => index(RelocKind::TableIndex, Some(id)),
+                _ => Err(fail("is not linked")),
+            },
+            TypeIndexLeb | FunctionOffsetI32 | FunctionOffsetI64 | SectionOffsetI32
+            | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
+                Err(fail("cannot be referred to in this way in code and data"))
+            }
+        }
+    }
+
+    /// The declaration that an address is in, and the distance to its beginning.
+    pub(crate) fn address(&self, meaning: Meaning, addend: i64) -> Option<(DeclId, i64)> {
+        match meaning {
+            Meaning::Segment(object, segment, value) => {
+                let placed = &self.units[object.index()].segments[segment.index()];
+                // The symbol says which string of a segment is meant, wherever the addend leads.
+                let (decl, offset) = placed.at(i64::from(value))?;
+                Some((decl, offset + addend))
+            }
+            Meaning::Data(decl, offset) => Some((decl, offset + addend)),
+            Meaning::Absolute(address) => Some((self.zero, address + addend)),
+            Meaning::Null => Some((self.zero, 0)),
+            _ => None,
+        }
+    }
+}
+
+/// What a symbol means that only its object sees.
+pub(crate) fn own_meaning(
+    unit: &Unit,
+    id: ObjectId,
+    object: &Object,
+    symbol: SymbolIndex,
+) -> Meaning {
+    let symbol = &object.symbols[symbol.index()];
+    let index = |list: &[Option<DeclId>], index: Option<usize>| {
+        let id = index.and_then(|index| list[index]);
+        id.map_or(Meaning::Nothing, Meaning::Index)
+    };
+    match symbol.kind {
+        SymbolKind::Function => {
+            let function = symbol.function().and_then(|id| object.defined_function(id));
+            Meaning::Function {
+                id: function.and_then(|function| unit.functions[function]),
+                has_address: true,
+            }
+        }
+        SymbolKind::Data => match symbol.segment() {
+            Some(segment) => Meaning::Segment(id, segment, symbol.value),
+            None => Meaning::Absolute(i64::from(symbol.value)),
+        },
+        SymbolKind::Global => {
+            let global = symbol.global().and_then(|id| object.defined_global(id));
+            index(&unit.globals, global)
+        }
+        SymbolKind::Tag => {
+            let tag = symbol.tag().and_then(|id| object.defined_tag(id));
+            index(&unit.tags, tag)
+        }
+        SymbolKind::Table => {
+            let table = symbol.table().and_then(|id| object.defined_table(id));
+            index(&unit.tables, table)
+        }
+        SymbolKind::Section => Meaning::Nothing,
+    }
+}
+
+fn content(object: &Object, span: Span, relocs: Vec<Relocation>) -> Result<Content> {
+    let bytes = Bytes::Shared {
+        input: object.input().clone(),
+        start: span.start,
+        len: span.len,
+    };
+    Content::new(bytes, relocs).map_err(|error| error.with_path(object.display_name()))
+}
