@@ -1,16 +1,17 @@
 //! Finding the files of a command line, opening them on all cores, and telling them apart.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::options::{InputArgument, LinkOptions, symbol_list};
-use crate::object::{Access, Archive, FileKind, Input, Object};
+use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
 
 /// A file of the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum InputFile {
     /// An object.
     Object {
@@ -26,18 +27,33 @@ pub enum InputFile {
 }
 
 /// An archive of the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ArchiveFile {
     /// The archive.
-    pub archive: Archive,
+    pub archive: Arc<Archive>,
     /// Members that had to be read at once: all of them, because the whole archive is linked or it has no index.
     pub members: Vec<Arc<Object>>,
     /// Whether all members are linked.
     pub whole: bool,
+    /// Members that were read because they were needed. A link after this one need not read them again.
+    read: Arc<Mutex<HashMap<MemberOffset, Arc<Object>>>>,
+}
+
+impl ArchiveFile {
+    /// The object that a member is; read if it was not yet.
+    pub(super) fn object(&self, member: MemberOffset, access: Access) -> Result<Arc<Object>> {
+        let lock = || self.read.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(object) = lock().get(&member) {
+            return Ok(object.clone());
+        }
+        let object = Arc::new(self.archive.member(member, access)?.read()?);
+        lock().insert(member, object.clone());
+        Ok(object)
+    }
 }
 
 /// Symbols that somebody else will provide, and what these need to be exported for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StubLibrary {
     /// The file.
     pub input: Arc<Input>,
@@ -49,7 +65,7 @@ pub struct StubLibrary {
 pub type StubSymbols = Vec<(String, Vec<String>)>;
 
 /// The files of a command line.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Inputs {
     /// The files, in the order of the command line.
     pub files: Vec<InputFile>,
@@ -116,6 +132,33 @@ impl Inputs {
             files: files.collect(),
             ..Inputs::default()
         }
+    }
+
+    /// Opens one of the files again, as it is now. Says whether its contents are others than before.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not what a linker reads.
+    pub(super) fn reopen(&mut self, file: usize) -> Result<bool> {
+        let (input, lazy, whole) = match &self.files[file] {
+            InputFile::Object { object, lazy } => (object.input(), *lazy, false),
+            InputFile::Archive(archive) => (archive.archive.input(), false, archive.whole),
+            InputFile::Stubs(stubs) => (&stubs.input, false, false),
+        };
+        let wanted = Wanted {
+            path: input.path().to_path_buf(),
+            lazy,
+            whole,
+        };
+        let input = input.clone();
+        let fresh = Input::open(&wanted.path, self.access())?;
+        if fresh.bytes() == input.bytes() {
+            return Ok(false);
+        }
+        let (file_now, imports, warnings) = open_input(fresh, &wanted, self.access())?;
+        self.files[file] = file_now;
+        self.allowed_undefined.extend(imports);
+        self.warnings.extend(warnings);
+        Ok(true)
     }
 
     /// How members of archives are opened.
@@ -207,7 +250,10 @@ fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathB
 type Opened = (InputFile, Vec<String>, Vec<Error>);
 
 fn open_file(wanted: &Wanted, access: Access) -> Result<Opened> {
-    let input = Input::open(&wanted.path, access)?;
+    open_input(Input::open(&wanted.path, access)?, wanted, access)
+}
+
+fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Opened> {
     match FileKind::of(input.bytes()) {
         FileKind::Archive | FileKind::ThinArchive => open_archive(input, wanted, access),
         FileKind::Stub => {
@@ -255,7 +301,9 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
                 ),
             }
         }
-        if !wanted.whole && !members.is_empty() {
+        // Some libraries are empty but for what a compiler keeps in them for itself.
+        let has_symbols = |object: &Arc<Object>| !object.symbols.is_empty();
+        if !wanted.whole && members.iter().any(has_symbols) {
             warnings.push(
                 Error::bad_input("an archive without an index: all its members must be read")
                     .with_path(archive.input().path())
@@ -264,9 +312,10 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
         }
     }
     let file = ArchiveFile {
-        archive,
+        archive: Arc::new(archive),
         members,
         whole: wanted.whole,
+        read: Arc::default(),
     };
     Ok((InputFile::Archive(file), imports, warnings))
 }

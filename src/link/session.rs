@@ -1,5 +1,6 @@
 //! A link, from options to a published file, and what is kept of it to bring the file up to date.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -73,10 +74,12 @@ pub struct Counts {
 
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
-    options: LinkOptions,
-    module: Module,
-    plan: Plan,
-    assigned: Assigned,
+    pub(super) options: LinkOptions,
+    pub(super) module: Module,
+    pub(super) plan: Plan,
+    pub(super) assigned: Assigned,
+    /// The files as they were read last.
+    pub(super) inputs: Inputs,
 }
 
 /// Measures consecutive phases.
@@ -113,7 +116,7 @@ impl Linked {
         let mut watch = Watch::start();
         let inputs = Inputs::open(&options, access)?;
         watch.lap("open");
-        let plan = plan(inputs, &options, &mut watch)?;
+        let plan = plan(inputs.clone(), &options, &mut watch)?;
         let mut module = make_module(&options, &plan, target)?;
         let known = Known::default();
         let (assigned, patch) = publish(&plan, &options, &mut module, &known, None, &mut watch)?;
@@ -123,9 +126,49 @@ impl Linked {
             module,
             plan,
             assigned,
+            inputs,
         };
         let report = linked.report(patch, watch);
         Ok((linked, report))
+    }
+
+    /// The files that the link was made of, in the order of the command line; libraries where they were found.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.inputs.inputs().map(|input| input.path())
+    }
+
+    /// Brings the output up to date with files that may have changed; those that have not cost next to nothing.
+    ///
+    /// # Errors
+    /// All that went wrong. The output stays as it was, and the next update starts from there.
+    pub fn update(&mut self, changed: &[&Path]) -> Result<LinkReport, Failed> {
+        let mut watch = Watch::start();
+        let mut inputs = self.inputs.clone();
+        let mut errors = Vec::new();
+        for (index, file) in self.inputs.inputs().enumerate() {
+            if changed.contains(&file.path())
+                && let Err(error) = inputs.reopen(index)
+            {
+                errors.push(error);
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors.into());
+        }
+        watch.lap("open");
+        let plan = plan(inputs.clone(), &self.options, &mut watch)?;
+        let (assigned, patch) = publish(
+            &plan,
+            &self.options,
+            &mut self.module,
+            &self.assigned.known,
+            Some(&self.assigned),
+            &mut watch,
+        )?;
+        self.plan = plan;
+        self.assigned = assigned;
+        self.inputs = inputs;
+        Ok(self.report(patch, watch))
     }
 
     /// The published file.
