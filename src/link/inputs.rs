@@ -26,6 +26,17 @@ pub enum InputFile {
     Stubs(StubLibrary),
 }
 
+impl InputFile {
+    /// The file's contents as they were read.
+    pub fn input(&self) -> &Arc<Input> {
+        match self {
+            InputFile::Object { object, .. } => object.input(),
+            InputFile::Archive(file) => file.archive.input(),
+            InputFile::Stubs(stubs) => &stubs.input,
+        }
+    }
+}
+
 /// An archive of the command line.
 #[derive(Debug, Clone)]
 pub struct ArchiveFile {
@@ -42,7 +53,11 @@ pub struct ArchiveFile {
 impl ArchiveFile {
     /// The object that a member is; read if it was not yet.
     pub(super) fn object(&self, member: MemberOffset, access: Access) -> Result<Arc<Object>> {
-        let lock = || self.read.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let lock = || {
+            self.read
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
         if let Some(object) = lock().get(&member) {
             return Ok(object.clone());
         }
@@ -134,31 +149,27 @@ impl Inputs {
         }
     }
 
-    /// Opens one of the files again, as it is now. Says whether its contents are others than before.
+    /// Opens one of the files again, as it is now; returns what was there, unless nothing has changed.
     ///
     /// # Errors
     /// If it cannot be read, or is not what a linker reads.
-    pub(super) fn reopen(&mut self, file: usize) -> Result<bool> {
-        let (input, lazy, whole) = match &self.files[file] {
-            InputFile::Object { object, lazy } => (object.input(), *lazy, false),
-            InputFile::Archive(archive) => (archive.archive.input(), false, archive.whole),
-            InputFile::Stubs(stubs) => (&stubs.input, false, false),
+    pub(super) fn reopen(&mut self, file: usize) -> Result<Option<InputFile>> {
+        let (lazy, whole) = match &self.files[file] {
+            InputFile::Object { lazy, .. } => (*lazy, false),
+            InputFile::Archive(archive) => (false, archive.whole),
+            InputFile::Stubs(_) => (false, false),
         };
-        let wanted = Wanted {
-            path: input.path().to_path_buf(),
-            lazy,
-            whole,
-        };
-        let input = input.clone();
-        let fresh = Input::open(&wanted.path, self.access())?;
-        if fresh.bytes() == input.bytes() {
-            return Ok(false);
+        let before = self.files[file].input();
+        let path = before.path().to_path_buf();
+        let fresh = Input::open(&path, self.access())?;
+        if fresh.bytes() == before.bytes() {
+            return Ok(None);
         }
-        let (file_now, imports, warnings) = open_input(fresh, &wanted, self.access())?;
-        self.files[file] = file_now;
+        let wanted = Wanted { path, lazy, whole };
+        let (now, imports, warnings) = open_input(fresh, &wanted, self.access())?;
         self.allowed_undefined.extend(imports);
         self.warnings.extend(warnings);
-        Ok(true)
+        Ok(Some(std::mem::replace(&mut self.files[file], now)))
     }
 
     /// How members of archives are opened.
@@ -168,11 +179,7 @@ impl Inputs {
 
     /// Every input that was opened, but for members of thin archives.
     pub fn inputs(&self) -> impl Iterator<Item = &Arc<Input>> {
-        self.files.iter().map(|file| match file {
-            InputFile::Object { object, .. } => object.input(),
-            InputFile::Archive(file) => file.archive.input(),
-            InputFile::Stubs(stubs) => &stubs.input,
-        })
+        self.files.iter().map(InputFile::input)
     }
 }
 
