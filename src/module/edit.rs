@@ -8,8 +8,8 @@ use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableT
 use crate::module::{Module, RelinkReason};
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
-    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, Relocation, Shape, TypeId,
-    ValType,
+    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, References, Relocation,
+    Shape, TypeId, ValType,
 };
 use crate::wire::leb;
 
@@ -345,6 +345,11 @@ impl Module {
     /// The program as it is pending.
     pub(crate) fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Who referred to what as of the last commit.
+    pub(crate) fn references(&self) -> &References {
+        &self.references
     }
 
     /// Sets the custom sections that are kept as they are, and the module's own name.
