@@ -15,11 +15,11 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::link::build::{
-    Assigned, Item, Names, Piece, Placed, Unit, converter, function_names, other_items,
+    Assigned, Item, Names, Piece, Placed, Unit, converter, function_names, merge, other_items,
     own_meaning, segment_item, string_item, string_pieces, take_name,
 };
 use crate::link::build::{Meaning, StringKey};
-use crate::link::diagnostics::shown;
+use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::InputFile;
 use crate::link::live::is_exported;
 use crate::link::order::output_name;
@@ -292,6 +292,7 @@ impl Update<'_> {
         let before = self.targets_before();
         let removed = self.define()?;
         self.collect(before, removed)?;
+        self.merge_customs()?;
         for (_, object) in changed {
             object.input().check_unchanged()?;
         }
@@ -505,7 +506,15 @@ impl Update<'_> {
                         let symbol = resolution.table.get(id);
                         symbol.place().is_some() && symbol.ty == new.ty
                     });
-                    if old != new && !(is_settled && called(old) == called(new)) {
+                    // Tables are not dropped: it does not matter whether they are to be kept.
+                    let is_table = new.kind == SymbolKind::Table
+                        && old.kind == SymbolKind::Table
+                        && reference.symbol().is_some_and(|id| {
+                            self.linked.assigned.meanings[id.index()] != Meaning::Nothing
+                        });
+                    let is_same =
+                        old == new || is_table || (is_settled && called(old) == called(new));
+                    if !is_same {
                         return why("a symbol changed");
                     }
                     change.refs.push(reference);
@@ -669,12 +678,7 @@ impl Update<'_> {
                 }
             }
             let unit = &self.linked.assigned.known.units[id.index()];
-            let was_live = linked.is_live
-                || unit.functions.iter().any(Option::is_some)
-                || unit
-                    .segments
-                    .iter()
-                    .any(|placed| *placed != Placed::Nowhere);
+            let was_live = linked.is_live || unit.is_live();
             if was_live {
                 reached.extend(object.init_functions.iter().map(|init| init.symbol));
                 for (index, segment) in object.segments.iter().enumerate() {
@@ -797,12 +801,7 @@ impl Update<'_> {
                 };
             }
         };
-        let was_live = linked.is_live
-            || unit.functions.iter().any(Option::is_some)
-            || unit
-                .segments
-                .iter()
-                .any(|placed| *placed != Placed::Nowhere);
+        let was_live = linked.is_live || unit.is_live();
         let retains = |object: &Object| {
             let mut segments = object.segments.iter();
             segments.any(|segment| segment.flags.has(SegmentFlags::RETAIN))
@@ -1270,6 +1269,26 @@ impl Update<'_> {
             }
             program.remove(decl)?;
         }
+        Ok(())
+    }
+
+    /// Where an object came to be linked or is not any more: what do those that are linked say of themselves?
+    fn merge_customs(&mut self) -> Quick<()> {
+        let units = &self.linked.assigned.known.units;
+        let mut saved = self.undo.units.iter();
+        let resolution = &self.linked.plan.resolution;
+        let is_live = |id: ObjectId| resolution.object(id).is_live || units[id.index()].is_live();
+        if saved.all(|(id, old)| (resolution.object(*id).is_live || old.is_live()) == is_live(*id))
+        {
+            return Ok(());
+        }
+        let mut diagnostics = Diagnostics::default();
+        let merged = merge(resolution, is_live, &self.linked.options, &mut diagnostics);
+        if !diagnostics.errors.is_empty() {
+            return why("features do not go together");
+        }
+        self.linked.plan.merged = merged;
+        self.linked.set_customs();
         Ok(())
     }
 

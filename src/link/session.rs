@@ -15,6 +15,7 @@ use crate::link::symbols::ObjectId;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
+use crate::patch::Customs;
 use crate::program::{DeclId, Export, ExportEdit};
 
 /// Where a link is published.
@@ -241,6 +242,11 @@ impl Linked {
         Ok((patch, Some(reason)))
     }
 
+    /// Sets the custom sections to what the plan says now.
+    pub(super) fn set_customs(&mut self) {
+        self.module.set_customs(customs(&self.plan, &self.options));
+    }
+
     /// The objects among the files that changed, if these are all.
     fn changed_objects(
         &self,
@@ -436,13 +442,18 @@ fn edit(
         module.program_mut().remove(*id)?;
     }
     edit_exports(module, &assigned.known.exports);
-    module.set_customs(crate::patch::Customs {
+    module.set_customs(customs(plan, options));
+    watch.lap("define");
+    Ok(assigned)
+}
+
+/// The custom sections of a link.
+fn customs(plan: &Plan, options: &LinkOptions) -> Customs {
+    Customs {
         front: Vec::new(),
         tail: plan.merged.sections(options),
         module_name: options.module_name.as_deref().map(Into::into),
-    });
-    watch.lap("define");
-    Ok(assigned)
+    }
 }
 
 /// Adds and takes away only exports that differ.

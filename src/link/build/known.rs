@@ -67,6 +67,19 @@ impl Unit {
             tables: vec![None; object.tables.len()],
         }
     }
+
+    /// Whether anything of the object is linked.
+    pub(crate) fn is_live(&self) -> bool {
+        let any = |list: &[Option<DeclId>]| list.iter().any(Option::is_some);
+        any(&self.functions)
+            || self
+                .segments
+                .iter()
+                .any(|placed| *placed != Placed::Nowhere)
+            || any(&self.globals)
+            || any(&self.tags)
+            || any(&self.tables)
+    }
 }
 
 /// What makes an object of one link the same as one of another: what messages call it, and how many of that name stand
