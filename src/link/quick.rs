@@ -583,7 +583,7 @@ impl Update<'_> {
             return true;
         }
         let module = &self.linked.module;
-        let sources = module.references().of(module.program(), decl);
+        let sources = module.sources_of(decl);
         sources
             .iter()
             .any(|source| match self.state.owner(*source) {
@@ -1156,7 +1156,7 @@ impl Update<'_> {
     fn sources(&self, id: DeclId) -> Vec<DeclId> {
         let module = &self.linked.module;
         let program = module.program();
-        let current = module.references().of(program, id);
+        let current = module.sources_of(id);
         let mut sources: Vec<DeclId> = current
             .into_iter()
             .filter(|source| {

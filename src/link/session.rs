@@ -149,12 +149,21 @@ impl Linked {
         self.inputs.inputs().map(|input| input.path())
     }
 
+    /// Builds what the first update would otherwise build.
+    pub fn prepare(&mut self) {
+        self.module.prepare();
+        if self.quick.is_none() {
+            self.quick = Some(State::of(self));
+        }
+    }
+
     /// Brings the output up to date with these files, which may have changed. What has not costs next to nothing.
     ///
     /// # Errors
     /// All that went wrong. The output stays as it was, and the next update starts from there.
     pub fn update<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<LinkReport, Failed> {
         let mut watch = Watch::start();
+        self.prepare();
         let state = match self.quick.take() {
             Some(state) => state,
             None => State::of(self),

@@ -8,10 +8,11 @@ use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableT
 use crate::module::{Module, RelinkReason};
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
-    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, References, Relocation,
-    Shape, TypeId, ValType,
+    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, Relocation, Shape, TypeId,
+    ValType,
 };
 use crate::wire::leb;
+use smallvec::SmallVec;
 
 /// Bytes of a page of memory.
 const PAGE: u64 = 65536;
@@ -347,9 +348,10 @@ impl Module {
         &self.program
     }
 
-    /// Who referred to what as of the last commit.
-    pub(crate) fn references(&self) -> &References {
-        &self.references
+    /// Who referred to a declaration as of the last commit; nobody if the index has not been [prepared](Module::prepare).
+    pub(crate) fn sources_of(&self, id: DeclId) -> SmallVec<[DeclId; 8]> {
+        let references = self.references.as_ref();
+        references.map_or_else(SmallVec::new, |all| all.of(&self.program, id))
     }
 
     /// Sets the custom sections that are kept as they are, and the module's own name.
