@@ -49,7 +49,11 @@ fn check(line: &str, function: &str, expected: &[(&[Value], i32)]) {
         let mut instance = Engine::new().instantiate(&output, &imports).unwrap();
         for (arguments, result) in expected {
             let got = instance.call(function, arguments).unwrap();
-            assert_eq!(got, [Value::I32(*result)], "{line}: {function}({arguments:?})");
+            assert_eq!(
+                got,
+                [Value::I32(*result)],
+                "{line}: {function}({arguments:?})"
+            );
         }
     }
 }
@@ -78,7 +82,11 @@ fn a_program_of_several_objects() {
 
 #[test]
 fn thread_local_data_of_one_thread() {
-    check("--no-entry threads.o", "next", &[(&[], 4), (&[], 6), (&[], 8)]);
+    check(
+        "--no-entry threads.o",
+        "next",
+        &[(&[], 4), (&[], 6), (&[], 8)],
+    );
 }
 
 #[test]
@@ -109,7 +117,10 @@ fn shared_memory_is_filled_once() {
 fn errors_name_what_is_wrong() {
     for (line, text) in [
         ("main.o", "undefined symbol"),
-        ("main.o twice.o --initial-memory=65536", "--initial-memory: too small"),
+        (
+            "main.o twice.o --initial-memory=65536",
+            "--initial-memory: too small",
+        ),
         ("main.o twice.o main64.o", "64-bit"),
         ("--no-entry --shared-memory twice.o", "--shared-memory"),
     ] {
@@ -117,6 +128,9 @@ fn errors_name_what_is_wrong() {
             panic!("{line} was linked")
         };
         let messages: Vec<String> = failed.0.errors.iter().map(ToString::to_string).collect();
-        assert!(messages.iter().any(|message| message.contains(text)), "{line}: {messages:?}");
+        assert!(
+            messages.iter().any(|message| message.contains(text)),
+            "{line}: {messages:?}"
+        );
     }
 }
