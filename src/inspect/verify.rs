@@ -34,6 +34,15 @@ impl fmt::Display for Difference {
     }
 }
 
+/// Where a comparison stands.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    pairs: usize,
+    equal: u32,
+    problems: usize,
+    differences: usize,
+}
+
 /// What a comparison found.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -78,6 +87,9 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
 const MOST_DIFFERENCES: usize = 1000;
 /// How many declarations that say the same are tried for one of the build.
 const MOST_TRIES: usize = 32;
+
+/// How often the pairing of what nothing leads to begins anew.
+const MOST_ROUNDS: usize = 16;
 
 struct Compare<'a> {
     a: &'a Side,
@@ -332,7 +344,17 @@ impl<'a> Compare<'a> {
                 by_name.entry((space, name)).or_default().push(at);
             }
         }
-        for node in self.roots_first(driver, by_build) {
+        let order = self.roots_first(driver, by_build);
+        let begin = self.mark();
+        // Those for which nothing was left that fits: they choose first in the next round.
+        let mut urgent: Vec<Node> = Vec::new();
+        let mut at_node = 0;
+        while at_node < urgent.len() + order.len() {
+            let node = match at_node.checked_sub(urgent.len()) {
+                Some(at) => order[at],
+                None => urgent[at_node],
+            };
+            at_node += 1;
             let (space, at) = node;
             let (paired, taken) = ordered(by_build, &self.of_a[space], &self.of_b[space]);
             if paired[at as usize].is_some() {
@@ -365,6 +387,13 @@ impl<'a> Compare<'a> {
             // What says the same can still refer to something that is known to be another: try the next.
             let mut tries = same.iter().take(MOST_TRIES);
             if !tries.any(|other| self.try_pair(pair(*other))) {
+                // Of several that say the same, one that chose before may have taken the wrong one.
+                if !same.is_empty() && urgent.len() < MOST_ROUNDS && !urgent.contains(&node) {
+                    self.back_to(begin);
+                    urgent.insert(0, node);
+                    at_node = 0;
+                    continue;
+                }
                 let (a, b) = pair(first);
                 self.pair(a, b, &|compare| label(compare.b, b));
                 self.follow();
@@ -411,21 +440,35 @@ impl<'a> Compare<'a> {
 
     /// Pairs two declarations if nothing speaks against it.
     fn try_pair(&mut self, (a, b): (Node, Node)) -> bool {
-        let (pairs, equal, problems) = (self.pairs.len(), self.report.equal, self.problems);
-        let differences = self.report.differences.len();
+        let begin = self.mark();
         self.pair(a, b, &|_| String::new());
         self.follow();
-        if self.problems == problems {
-            return true;
+        let fits = self.problems == begin.problems;
+        if !fits {
+            self.back_to(begin);
         }
-        for (a, b) in self.pairs.drain(pairs..) {
+        fits
+    }
+
+    /// Where the comparison stands, to come back to.
+    fn mark(&self) -> Mark {
+        Mark {
+            pairs: self.pairs.len(),
+            equal: self.report.equal,
+            problems: self.problems,
+            differences: self.report.differences.len(),
+        }
+    }
+
+    /// Forgets what was found since then.
+    fn back_to(&mut self, mark: Mark) {
+        for (a, b) in self.pairs.drain(mark.pairs..) {
             self.of_a[a.0][a.1 as usize] = None;
             self.of_b[b.0][b.1 as usize] = None;
         }
-        self.report.equal = equal;
-        self.report.differences.truncate(differences);
-        self.problems = problems;
-        false
+        self.report.equal = mark.equal;
+        self.report.differences.truncate(mark.differences);
+        self.problems = mark.problems;
     }
 
     fn names(&mut self) {

@@ -1,16 +1,17 @@
 //! Finding the files of a command line, opening them on all cores, and telling them apart.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::options::{InputArgument, LinkOptions, symbol_list};
-use crate::object::{Access, Archive, FileKind, Input, Object};
+use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
 
 /// A file of the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum InputFile {
     /// An object.
     Object {
@@ -25,19 +26,49 @@ pub enum InputFile {
     Stubs(StubLibrary),
 }
 
+impl InputFile {
+    /// The file's contents as they were read.
+    pub fn input(&self) -> &Arc<Input> {
+        match self {
+            InputFile::Object { object, .. } => object.input(),
+            InputFile::Archive(file) => file.archive.input(),
+            InputFile::Stubs(stubs) => &stubs.input,
+        }
+    }
+}
+
 /// An archive of the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ArchiveFile {
     /// The archive.
-    pub archive: Archive,
+    pub archive: Arc<Archive>,
     /// Members that had to be read at once: all of them, because the whole archive is linked or it has no index.
     pub members: Vec<Arc<Object>>,
     /// Whether all members are linked.
     pub whole: bool,
+    /// Members that were read because they were needed. A link after this one need not read them again.
+    read: Arc<Mutex<HashMap<MemberOffset, Arc<Object>>>>,
+}
+
+impl ArchiveFile {
+    /// The object that a member is; read if it was not yet.
+    pub(super) fn object(&self, member: MemberOffset, access: Access) -> Result<Arc<Object>> {
+        let lock = || {
+            self.read
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        if let Some(object) = lock().get(&member) {
+            return Ok(object.clone());
+        }
+        let object = Arc::new(self.archive.member(member, access)?.read()?);
+        lock().insert(member, object.clone());
+        Ok(object)
+    }
 }
 
 /// Symbols that somebody else will provide, and what these need to be exported for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StubLibrary {
     /// The file.
     pub input: Arc<Input>,
@@ -49,7 +80,7 @@ pub struct StubLibrary {
 pub type StubSymbols = Vec<(String, Vec<String>)>;
 
 /// The files of a command line.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Inputs {
     /// The files, in the order of the command line.
     pub files: Vec<InputFile>,
@@ -118,6 +149,29 @@ impl Inputs {
         }
     }
 
+    /// Opens one of the files again, as it is now; returns what was there, unless nothing has changed.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not what a linker reads.
+    pub(super) fn reopen(&mut self, file: usize) -> Result<Option<InputFile>> {
+        let (lazy, whole) = match &self.files[file] {
+            InputFile::Object { lazy, .. } => (*lazy, false),
+            InputFile::Archive(archive) => (false, archive.whole),
+            InputFile::Stubs(_) => (false, false),
+        };
+        let before = self.files[file].input();
+        let path = before.path().to_path_buf();
+        let fresh = Input::open(&path, self.access())?;
+        if fresh.bytes() == before.bytes() {
+            return Ok(None);
+        }
+        let wanted = Wanted { path, lazy, whole };
+        let (now, imports, warnings) = open_input(fresh, &wanted, self.access())?;
+        self.allowed_undefined.extend(imports);
+        self.warnings.extend(warnings);
+        Ok(Some(std::mem::replace(&mut self.files[file], now)))
+    }
+
     /// How members of archives are opened.
     pub(super) fn access(&self) -> Access {
         self.access.unwrap_or(Access::Map)
@@ -125,11 +179,7 @@ impl Inputs {
 
     /// Every input that was opened, but for members of thin archives.
     pub fn inputs(&self) -> impl Iterator<Item = &Arc<Input>> {
-        self.files.iter().map(|file| match file {
-            InputFile::Object { object, .. } => object.input(),
-            InputFile::Archive(file) => file.archive.input(),
-            InputFile::Stubs(stubs) => &stubs.input,
-        })
+        self.files.iter().map(InputFile::input)
     }
 }
 
@@ -207,7 +257,10 @@ fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathB
 type Opened = (InputFile, Vec<String>, Vec<Error>);
 
 fn open_file(wanted: &Wanted, access: Access) -> Result<Opened> {
-    let input = Input::open(&wanted.path, access)?;
+    open_input(Input::open(&wanted.path, access)?, wanted, access)
+}
+
+fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Opened> {
     match FileKind::of(input.bytes()) {
         FileKind::Archive | FileKind::ThinArchive => open_archive(input, wanted, access),
         FileKind::Stub => {
@@ -255,7 +308,9 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
                 ),
             }
         }
-        if !wanted.whole && !members.is_empty() {
+        // Some libraries are empty but for what a compiler keeps in them for itself.
+        let has_symbols = |object: &Arc<Object>| !object.symbols.is_empty();
+        if !wanted.whole && members.iter().any(has_symbols) {
             warnings.push(
                 Error::bad_input("an archive without an index: all its members must be read")
                     .with_path(archive.input().path())
@@ -264,9 +319,10 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
         }
     }
     let file = ArchiveFile {
-        archive,
+        archive: Arc::new(archive),
         members,
         whole: wanted.whole,
+        read: Arc::default(),
     };
     Ok((InputFile::Archive(file), imports, warnings))
 }

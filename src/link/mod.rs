@@ -18,6 +18,7 @@ pub mod names;
 mod option_table;
 pub mod options;
 pub mod order;
+mod quick;
 pub mod resolve;
 mod session;
 pub mod signatures;

@@ -1,16 +1,21 @@
 //! A link, from options to a published file, and what is kept of it to bring the file up to date.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
-use crate::link::build::{Assigned, Known, Plan, Setting, assign, define};
+use crate::error::{Error, ErrorKind};
+use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, assign, define};
 use crate::link::diagnostics::Diagnostics;
-use crate::link::inputs::Inputs;
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::options::LinkOptions;
+use crate::link::quick::{self, State, Stop, Why};
 use crate::link::resolve::resolve;
+use crate::link::symbols::ObjectId;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
-use crate::object::Access;
+use crate::object::{Access, Object};
 use crate::output::OutputOptions;
+use crate::patch::Customs;
 use crate::program::{DeclId, Export, ExportEdit};
 
 /// Where a link is published.
@@ -51,6 +56,8 @@ pub struct LinkReport {
     pub warnings: Vec<Error>,
     /// How much was linked.
     pub counts: Counts,
+    /// Why all symbols had to be resolved anew, if they had; an update can mostly do without.
+    pub resolved_anew: Option<&'static str>,
     /// How long each phase took, in order.
     pub phases: Vec<(&'static str, Duration)>,
 }
@@ -73,10 +80,16 @@ pub struct Counts {
 
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
-    options: LinkOptions,
-    module: Module,
-    plan: Plan,
-    assigned: Assigned,
+    pub(super) options: LinkOptions,
+    pub(super) module: Module,
+    pub(super) plan: Plan,
+    pub(super) assigned: Assigned,
+    /// The files as they were read last.
+    pub(super) inputs: Inputs,
+    /// What quick updates know; made when the first one comes, and gone after one that was none.
+    quick: Option<State>,
+    /// Set if a quick update failed half-way: tables of the plan may say what is not so.
+    is_stale: bool,
 }
 
 /// Measures consecutive phases.
@@ -113,7 +126,7 @@ impl Linked {
         let mut watch = Watch::start();
         let inputs = Inputs::open(&options, access)?;
         watch.lap("open");
-        let plan = plan(inputs, &options, &mut watch)?;
+        let plan = plan(inputs.clone(), &options, &mut watch)?;
         let mut module = make_module(&options, &plan, target)?;
         let known = Known::default();
         let (assigned, patch) = publish(&plan, &options, &mut module, &known, None, &mut watch)?;
@@ -123,9 +136,143 @@ impl Linked {
             module,
             plan,
             assigned,
+            inputs,
+            quick: None,
+            is_stale: false,
         };
         let report = linked.report(patch, watch);
         Ok((linked, report))
+    }
+
+    /// The files that the link was made of, in the order of the command line; libraries where they were found.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.inputs.inputs().map(|input| input.path())
+    }
+
+    /// Builds what the first update would otherwise build.
+    pub fn prepare(&mut self) {
+        self.module.prepare();
+        if self.quick.is_none() {
+            self.quick = Some(State::of(self));
+        }
+    }
+
+    /// Brings the output up to date with these files, which may have changed. What has not costs next to nothing.
+    ///
+    /// # Errors
+    /// All that went wrong. The output stays as it was, and the next update starts from there.
+    pub fn update<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<LinkReport, Failed> {
+        let mut watch = Watch::start();
+        self.prepare();
+        let state = match self.quick.take() {
+            Some(state) => state,
+            None => State::of(self),
+        };
+        let mut before = Vec::new();
+        let mut errors = Vec::new();
+        for path in changed {
+            for &file in state.files.get(path.as_ref()).into_iter().flatten() {
+                match self.inputs.reopen(file) {
+                    Ok(None) => {}
+                    Ok(Some(old)) => before.push((file, old)),
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        watch.lap("open");
+        let done = match errors.is_empty() {
+            true => self.follow(state, &before, &mut watch),
+            false => {
+                self.quick = Some(state);
+                Err(errors.into())
+            }
+        };
+        match done {
+            Ok((patch, reason)) => {
+                let mut report = self.report(patch, watch);
+                report.resolved_anew = reason;
+                Ok(report)
+            }
+            Err(failed) => {
+                for (file, old) in before {
+                    self.inputs.files[file] = old;
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    /// Brings the output up to date with files that were opened again; says why all had to be resolved anew, if it had.
+    fn follow(
+        &mut self,
+        mut state: State,
+        before: &[(usize, InputFile)],
+        watch: &mut Watch,
+    ) -> Result<(Patch, Option<&'static str>), Failed> {
+        let mut fresh = Vec::new();
+        let reason = match self.changed_objects(&state, before) {
+            Err(Why(reason)) => reason,
+            Ok(changed) => match quick::update(self, &mut state, &changed, &mut fresh) {
+                Ok(patch) => {
+                    watch.lap("update");
+                    self.quick = Some(state);
+                    return Ok((patch, None));
+                }
+                Err(stop) => {
+                    take_back(&mut self.module, fresh)?;
+                    self.is_stale = true;
+                    match stop {
+                        Stop::Why(Why(reason)) => reason,
+                        Stop::Error(error) if error.kind() == ErrorKind::Io => {
+                            return Err(error.into());
+                        }
+                        // Whatever it is, it will be said in the words of a link.
+                        Stop::Error(_) => "an edit was refused",
+                    }
+                }
+            },
+        };
+        watch.lap("compare");
+        let plan = plan(self.inputs.clone(), &self.options, watch)?;
+        for (file, _) in before {
+            self.inputs.files[*file].input().check_unchanged()?;
+        }
+        let (assigned, patch) = publish(
+            &plan,
+            &self.options,
+            &mut self.module,
+            &self.assigned.known,
+            Some(self.assigned.memory_plan),
+            watch,
+        )?;
+        self.plan = plan;
+        self.assigned = assigned;
+        self.is_stale = false;
+        Ok((patch, Some(reason)))
+    }
+
+    /// Sets the custom sections to what the plan says now.
+    pub(super) fn set_customs(&mut self) {
+        self.module.set_customs(customs(&self.plan, &self.options));
+    }
+
+    /// The objects among the files that changed, if these are all.
+    fn changed_objects(
+        &self,
+        state: &State,
+        before: &[(usize, InputFile)],
+    ) -> Result<Vec<(ObjectId, Arc<Object>)>, Why> {
+        if self.is_stale {
+            return Err(Why("the last update failed"));
+        }
+        let changed = before.iter().map(|(file, _)| {
+            match (&self.inputs.files[*file], state.objects[*file]) {
+                (InputFile::Object { object, .. }, Some(id)) => Ok((id, object.clone())),
+                (InputFile::Object { .. }, None) => Err(Why("a file changed that was not needed")),
+                _ => Err(Why("a library changed")),
+            }
+        });
+        changed.collect()
     }
 
     /// The published file.
@@ -142,6 +289,36 @@ impl Linked {
     /// If a limit of engines would be exceeded.
     pub fn finish(&self) -> crate::Result<Vec<u8>> {
         self.module.finish()
+    }
+
+    /// The same files linked anew, in memory: what this output should be equivalent to. Where the stack and the heap
+    /// begin is as it is here.
+    ///
+    /// # Errors
+    /// All that went wrong.
+    pub fn linked_anew(&self) -> Result<Linked, Failed> {
+        let mut watch = Watch::start();
+        let plan = plan(self.inputs.clone(), &self.options, &mut watch)?;
+        let mut module = make_module(&self.options, &plan, Target::Memory)?;
+        let known = Known::default();
+        let before = Some(self.assigned.memory_plan);
+        let published = publish(
+            &plan,
+            &self.options,
+            &mut module,
+            &known,
+            before,
+            &mut watch,
+        )?;
+        Ok(Linked {
+            options: self.options.clone(),
+            module,
+            plan,
+            assigned: published.0,
+            inputs: self.inputs.clone(),
+            quick: None,
+            is_stale: false,
+        })
     }
 
     /// The module that is published: what is in it, and how it is laid out.
@@ -164,6 +341,7 @@ impl Linked {
                 functions: self.plan.live.functions.count(),
             },
             warnings: std::mem::take(&mut resolution.diagnostics.warnings),
+            resolved_anew: None,
             phases: watch.phases,
         }
     }
@@ -222,7 +400,7 @@ fn publish(
     options: &LinkOptions,
     module: &mut Module,
     known: &Known,
-    before: Option<&Assigned>,
+    before: Option<MemoryPlan>,
     watch: &mut Watch,
 ) -> Result<(Assigned, Patch), Failed> {
     let mut fresh = Vec::new();
@@ -235,13 +413,19 @@ fn publish(
     match done {
         Ok(done) => Ok(done),
         Err(error) => {
-            module.discard();
-            for id in fresh {
-                module.remove(id)?;
-            }
+            take_back(module, fresh)?;
             Err(error.into())
         }
     }
+}
+
+/// Forgets pending edits, and what was declared for them.
+fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
+    module.discard();
+    for id in fresh {
+        module.remove(id)?;
+    }
+    Ok(())
 }
 
 fn edit(
@@ -249,7 +433,7 @@ fn edit(
     options: &LinkOptions,
     module: &mut Module,
     known: &Known,
-    before: Option<&Assigned>,
+    before: Option<MemoryPlan>,
     fresh: &mut Vec<DeclId>,
     watch: &mut Watch,
 ) -> crate::Result<Assigned> {
@@ -257,7 +441,7 @@ fn edit(
         options,
         slot_table: module.slot_table(),
         has_slack: options.incremental != Some(false),
-        memory_before: before.map(|before| before.memory_plan),
+        memory_before: before,
     };
     let assigned = assign(plan, &setting, module.program_mut(), known, fresh)?;
     watch.lap("declare");
@@ -267,13 +451,18 @@ fn edit(
         module.program_mut().remove(*id)?;
     }
     edit_exports(module, &assigned.known.exports);
-    module.set_customs(crate::patch::Customs {
+    module.set_customs(customs(plan, options));
+    watch.lap("define");
+    Ok(assigned)
+}
+
+/// The custom sections of a link.
+fn customs(plan: &Plan, options: &LinkOptions) -> Customs {
+    Customs {
         front: Vec::new(),
         tail: plan.merged.sections(options),
         module_name: options.module_name.as_deref().map(Into::into),
-    });
-    watch.lap("define");
-    Ok(assigned)
+    }
 }
 
 /// Adds and takes away only exports that differ.

@@ -294,8 +294,7 @@ impl Units {
         let InputFile::Archive(archive) = &inputs.files[file as usize] else {
             return Err(Error::bad_input("not an archive"));
         };
-        let member = archive.archive.member(member, inputs.access())?;
-        member.read().map(Arc::new)
+        archive.object(member, inputs.access())
     }
 
     /// The object of a lazy file, read if it was not yet.

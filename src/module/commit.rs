@@ -143,7 +143,12 @@ impl Module {
             self.program.discard();
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
-        let checked = self.program.check(&self.references)?;
+        if self.layout.is_some() {
+            self.prepare();
+        }
+        let nothing = References::default();
+        let references = self.references.as_ref().unwrap_or(&nothing);
+        let checked = self.program.check(references)?;
         let mut phases = Phases {
             check: watch.lap(),
             ..Phases::default()
@@ -172,6 +177,13 @@ impl Module {
         let changed = self.make_current(checked, true);
         phases.finish = watch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
+    }
+
+    /// Builds the index of references, which the next patch would build otherwise. Whoever publishes once, and does not stay
+    /// to patch, never needs it.
+    pub fn prepare(&mut self) {
+        self.references
+            .get_or_insert_with(|| References::of_current(&self.program));
     }
 
     fn report(&self, outcome: Outcome, changed: u32, moved: Moved, phases: Phases) -> Patch {
@@ -209,12 +221,12 @@ impl Module {
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
         self.program.reserve_remains(self.program.dirty.len())?;
-        let Some(layout) = &mut self.layout else {
+        let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
             return Ok(Err(RelinkReason::First));
         };
         let mut from = Sources {
             program: &self.program,
-            references: &self.references,
+            references,
             checked,
             customs: &self.customs,
             customs_changed: self.customs_changed,
@@ -290,9 +302,7 @@ impl Module {
             customs: &self.customs,
             areas: &self.areas,
         };
-        let (layout, references) =
-            rayon::join(|| lay_out(&request), || References::of_next(&self.program));
-        let layout = layout?;
+        let layout = lay_out(&request)?;
         phases.plan += watch.lap();
         let placed = !layout.data.images().is_empty();
         let data = if placed {
@@ -325,7 +335,6 @@ impl Module {
         phases.publish = watch.lap();
         self.identity = next;
         self.layout = Some(layout);
-        self.references = references;
         Ok(())
     }
 
@@ -391,8 +400,10 @@ impl Module {
 
     /// Notes what the code refers to that functions left behind.
     fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
-        for &(_, remains) in left {
-            self.references.add(&self.program, remains);
+        if let Some(references) = &mut self.references {
+            for &(_, remains) in left {
+                references.add(&self.program, remains);
+            }
         }
     }
 
@@ -418,16 +429,24 @@ impl Module {
         let new_exports = checked.exports.is_some();
         let changed = self.program.dirty.len() as u32;
         let (defined, removed) = self.program.finish_commit(checked.exports);
-        if !rebuilt {
+        if rebuilt {
+            self.references = None;
+        } else if let Some(references) = &mut self.references {
             for source in defined {
-                self.references.add(&self.program, source);
+                references.add(&self.program, source);
             }
         }
+        if !removed.is_empty() {
+            self.prepare();
+        }
         for id in removed {
+            let Some(references) = &mut self.references else {
+                break;
+            };
             // The id may be used again, for something that the pieces do not mean.
-            let pieces = self.references.weak(&self.program, id);
+            let pieces = references.weak(&self.program, id);
             self.program.forget_target(&pieces, id);
-            self.references.forget(id);
+            references.forget(id);
         }
         if new_exports || rebuilt {
             self.export_sites = export_sites(&self.program.exports);

@@ -343,14 +343,15 @@ impl Program {
     }
 
     /// A function that nothing but debug information names, with its file.
-    fn uncalled(&self) -> Option<(usize, String)> {
+    fn uncalled(&mut self) -> Option<(usize, String)> {
+        self.module.prepare();
         let all = self.defined.iter();
         let mut all = all.flat_map(|(file, keys)| keys.iter().map(move |key| (*file, key)));
         let found = all.find(|(_, key)| {
             let id = self.module.lookup(key).unwrap();
             let program = self.module.program();
             let is_function = program.decl(id).kind == DeclKind::Function;
-            is_function && self.module.references.of(program, id).is_empty()
+            is_function && self.module.sources_of(id).is_empty()
         });
         found.map(|(file, key)| (file, key.clone()))
     }

@@ -12,6 +12,7 @@ use crate::program::{
     ValType,
 };
 use crate::wire::leb;
+use smallvec::SmallVec;
 
 /// Bytes of a page of memory.
 const PAGE: u64 = 65536;
@@ -345,6 +346,12 @@ impl Module {
     /// The program as it is pending.
     pub(crate) fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Who referred to a declaration as of the last commit; nobody if the index has not been [prepared](Module::prepare).
+    pub(crate) fn sources_of(&self, id: DeclId) -> SmallVec<[DeclId; 8]> {
+        let references = self.references.as_ref();
+        references.map_or_else(SmallVec::new, |all| all.of(&self.program, id))
     }
 
     /// Sets the custom sections that are kept as they are, and the module's own name.

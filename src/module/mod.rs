@@ -30,7 +30,8 @@ use crate::program::{DeclId, DeclKind, Definition, Program, References, Shape, T
 pub struct Module {
     options: ModuleOptions,
     program: Program,
-    references: References,
+    /// Built when a patch first needs it, and again after a relink.
+    references: Option<References>,
     /// `None` until the first commit.
     layout: Option<Layout>,
     export_sites: ExportSites,
@@ -81,7 +82,7 @@ impl Module {
         Ok(Module {
             options,
             program,
-            references: References::default(),
+            references: None,
             layout: None,
             export_sites: ExportSites::default(),
             identity: Identity::default(),

@@ -55,17 +55,18 @@ impl Program {
                 }
                 return fail("refers to nothing, which only custom sections can".into());
             };
+            let expected = target_kind(reloc.kind);
+            if self.kind_of(target) == Some(expected) {
+                continue;
+            }
             let Some(decl) = self.get(target) else {
                 return fail(format!("refers to {target}, which is not declared"));
             };
-            let expected = target_kind(reloc.kind);
-            if decl.kind != expected {
-                return fail(format!(
-                    "refers to `{}`, a {}, as a {expected}",
-                    decl.label(),
-                    decl.kind
-                ));
-            }
+            return fail(format!(
+                "refers to `{}`, a {}, as a {expected}",
+                decl.label(),
+                decl.kind
+            ));
         }
         if let Some(ty) = definition.ty() {
             self.expect_type(ty)?;

@@ -110,15 +110,16 @@ impl Index {
 }
 
 impl References {
-    /// The index of what holds after the next commit.
-    pub(crate) fn of_next(program: &Program) -> Self {
+    /// The index of what holds as of the last commit.
+    pub(crate) fn of_current(program: &Program) -> Self {
         let targets = program.capacity();
-        let strong = Index::build(targets, |f| each_pair(program, f));
+        let strong = || Index::build(targets, |f| each_pair(program, f));
         let mut seen = Seen::default();
-        let weak = match program.sections().is_empty() {
+        let weak = || match program.sections().is_empty() {
             true => Index::default(),
             false => Index::build(targets, |f| each_weak_pair(program, &mut seen, f)),
         };
+        let (strong, weak) = rayon::join(strong, weak);
         References { strong, weak, seen }
     }
 
@@ -216,7 +217,7 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 fn each_pair(program: &Program, f: &mut dyn FnMut(DeclId, DeclId)) {
     let is_source = |decl: &Declaration| !decl.remains && decl.kind != DeclKind::Custom;
     for (source, decl) in program.iter() {
-        let Some(definition) = decl.next().filter(|_| is_source(decl)) else {
+        let Some(definition) = decl.current.as_ref().filter(|_| is_source(decl)) else {
             continue;
         };
         let mut last = None;
@@ -239,7 +240,7 @@ fn each_weak_pair(program: &Program, seen: &mut Seen, f: &mut dyn FnMut(DeclId, 
     let pieces = program
         .iter()
         .filter(|(_, decl)| decl.kind == DeclKind::Custom);
-    for (source, definition) in pieces.filter_map(|(id, decl)| Some((id, decl.next()?))) {
+    for (source, definition) in pieces.filter_map(|(id, decl)| Some((id, decl.current.as_ref()?))) {
         seen.next();
         let relocs = definition.content.relocs().iter();
         for target in relocs.filter_map(|reloc| reloc.decl()) {

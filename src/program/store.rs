@@ -31,6 +31,8 @@ pub(crate) enum ExportEdit {
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     decls: Slab<Declaration>,
+    /// What each declaration is, by id: so little that all of it stays at hand while references are checked.
+    kinds: Vec<Option<DeclKind>>,
     keys: HashTable<DeclId>,
     hasher: foldhash::fast::FixedState,
     pub(crate) types: TypeTable,
@@ -84,6 +86,10 @@ impl Program {
         }
         let id = DeclId(self.decls.vacant_key() as u32);
         self.declared += 1;
+        if self.kinds.len() <= id.index() {
+            self.kinds.resize(id.index() + 1, None);
+        }
+        self.kinds[id.index()] = Some(kind);
         self.decls.insert(Declaration {
             key: key.map(Into::into),
             name: None,
@@ -139,6 +145,11 @@ impl Program {
                     == Some(key)
             })
             .copied()
+    }
+
+    /// What a declaration is, unless it is gone.
+    pub(crate) fn kind_of(&self, id: DeclId) -> Option<DeclKind> {
+        self.kinds.get(id.index()).copied().flatten()
     }
 
     /// A declaration that may be gone.
@@ -399,6 +410,7 @@ impl Program {
                 Pending::Remove => {
                     let owner = decl.owner;
                     self.decls.remove(id.index());
+                    self.kinds[id.index()] = None;
                     if let Some(owner) = owner.and_then(|owner| self.decls.get_mut(owner.index())) {
                         owner.members.retain(|member| *member != id);
                     }

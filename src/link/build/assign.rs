@@ -74,8 +74,6 @@ pub(crate) struct Assigned {
     pub(crate) threads: Option<Threads>,
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
-    /// Objects that are as they were, from the first link to see them on.
-    pub(crate) fresh_units: Vec<bool>,
 }
 
 /// What the assignment depends on beside the plan.
@@ -110,7 +108,7 @@ pub(crate) fn assign(
     };
     work.imports()?;
     work.own_functions()?;
-    let (mut matches, fresh_units) = work.units();
+    let mut matches = work.units();
     work.functions(&mut matches)?;
     work.others(&matches)?;
     work.own_globals()?;
@@ -157,7 +155,6 @@ pub(crate) fn assign(
         data_exports,
         threads,
         gone,
-        fresh_units,
     })
 }
 
@@ -303,24 +300,22 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Begins the units of all objects, and finds out what was known of them. Also says which of them are new.
-    fn units(&mut self) -> (Vec<Match<'a>>, Vec<bool>) {
+    /// Begins the units of all objects, and finds out what was known of them.
+    fn units(&mut self) -> Vec<Match<'a>> {
         let resolution = &self.plan.resolution;
         let mut counts: HashMap<&str, u32> = HashMap::new();
         let mut matches = Vec::with_capacity(resolution.objects.len());
-        let mut fresh = Vec::with_capacity(resolution.objects.len());
         for (at, linked) in resolution.objects.iter().enumerate() {
             let name = linked.object.display_name();
             let count = counts.entry(name).or_insert(0);
             let key: UnitKey = (name.into(), *count);
             *count += 1;
             let known = self.assigner.unit(&key, &linked.object);
-            fresh.push(!matches!(known, Match::Same(_)));
             matches.push(known);
             self.assigner.new.units.push(Unit::new(&linked.object));
             self.assigner.new.keys.insert(key, at);
         }
-        (matches, fresh)
+        matches
     }
 
     fn functions(&mut self, matches: &mut [Match<'_>]) -> Result<()> {
@@ -812,7 +807,7 @@ fn other_name(object: &Object, kind: DeclKind, index: usize) -> Option<&str> {
 }
 
 /// The strings of a segment whose strings may be merged with others.
-fn string_pieces(
+pub(crate) fn string_pieces(
     object: &Object,
     index: SegmentIndex,
     options: &LinkOptions,

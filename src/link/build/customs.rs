@@ -4,9 +4,9 @@ use hashbrown::HashSet;
 
 use crate::error::{Error, Result};
 use crate::link::diagnostics::Diagnostics;
-use crate::link::live::Live;
 use crate::link::options::LinkOptions;
 use crate::link::resolve::Resolution;
+use crate::link::symbols::ObjectId;
 use crate::object::Object;
 use crate::wire::leb;
 
@@ -21,10 +21,10 @@ pub(crate) struct Merged {
 
 const FIELDS: [&str; 3] = ["language", "processed-by", "sdk"];
 
-/// Merges what the objects say, and checks that their features go together.
+/// Merges what the objects say that are linked, and checks that their features go together.
 pub(crate) fn merge(
     resolution: &Resolution,
-    live: &Live,
+    is_live: impl Fn(ObjectId) -> bool,
     options: &LinkOptions,
     diagnostics: &mut Diagnostics,
 ) -> Merged {
@@ -35,7 +35,7 @@ pub(crate) fn merge(
     let mut banned: Vec<(String, String)> = Vec::new();
     for (id, linked) in resolution.each_object() {
         let object = &linked.object;
-        if !live.objects[id.index()] {
+        if !is_live(id) {
             continue;
         }
         if seen[0].insert(object.producers_bytes()) {

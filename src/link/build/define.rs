@@ -14,7 +14,7 @@ use crate::link::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
-use crate::object::{GlobalType, Object, SymbolKind};
+use crate::object::{GlobalType, Object, Span, SymbolKind};
 use crate::program::{
     Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, Shape, ValType,
 };
@@ -95,40 +95,13 @@ impl Definer<'_> {
         for (index, placed) in unit.segments.iter().enumerate() {
             if let crate::link::build::known::Placed::Part(decl, 0) = placed {
                 let segment = SegmentIndex(index as u32);
-                let is_merged = self.is_merged(*decl);
-                if !is_merged {
-                    let definition = self.segment(id, segment)?;
-                    items.push((*decl, DeclKind::Data, definition));
+                if !self.is_merged(*decl) {
+                    let memory = self.assigned.memory;
+                    items.push(segment_item(&self.converter, *decl, id, segment, memory)?);
                 }
             }
         }
-        for (index, decl) in unit.globals.iter().enumerate() {
-            if let Some(decl) = decl {
-                let global = &object.globals[index];
-                let mut bytes = vec![global.ty.value, u8::from(global.ty.mutable)];
-                bytes.extend_from_slice(object.bytes(global.init));
-                let definition = Defined {
-                    content: Content::new(bytes, Vec::new())?,
-                    shape: Shape::Global,
-                };
-                items.push((*decl, DeclKind::Global, definition));
-            }
-        }
-        for (index, decl) in unit.tags.iter().enumerate() {
-            if let Some(decl) = decl {
-                let signature = linked.signatures[object.tags[index].index()];
-                items.push((*decl, DeclKind::Tag, self.tag(signature)?));
-            }
-        }
-        for (index, decl) in unit.tables.iter().enumerate() {
-            if let Some(decl) = decl {
-                let definition = Defined {
-                    content: table_content(&object.tables[index])?,
-                    shape: Shape::Table,
-                };
-                items.push((*decl, DeclKind::Table, definition));
-            }
-        }
+        items.extend(other_items(self.plan, self.assigned, id)?);
         Ok(items)
     }
 
@@ -143,52 +116,12 @@ impl Definer<'_> {
         (id, DeclKind::Function, Defined { content, shape })
     }
 
-    fn tag(&self, signature: SignatureId) -> Result<Defined> {
-        let ty = self.assigned.types[signature.index()];
-        let reloc = Relocation::to_type(RelocKind::TypeIndex, 1, ty);
-        Ok(Defined {
-            content: Content::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
-            shape: Shape::Tag { ty },
-        })
-    }
-
-    /// A segment that is a declaration of its own.
-    fn segment(&self, id: ObjectId, index: SegmentIndex) -> Result<Defined> {
-        let object = &self.plan.resolution.object(id).object;
-        let segment = &object.segments[index.index()];
-        let content = match is_zero(object, index) {
-            true => Content::new(Vec::new(), Vec::new())?,
-            false => self.converter.segment(id, index)?,
-        };
-        Ok(Defined {
-            content,
-            shape: Shape::Data {
-                align_log2: segment.align_log2,
-                size: segment.data.len.into(),
-                memory: self.assigned.memory,
-            },
-        })
-    }
-
     fn strings(&self) -> Result<Vec<Item>> {
         let strings = self.assigned.strings.iter();
         strings
             .map(|&(id, align_log2, object, span)| {
                 let object = &self.plan.resolution.object(object).object;
-                let bytes = Bytes::Shared {
-                    input: object.input().clone(),
-                    start: span.start,
-                    len: span.len,
-                };
-                let definition = Defined {
-                    content: Content::new(bytes, Vec::new())?,
-                    shape: Shape::Data {
-                        align_log2,
-                        size: span.len.into(),
-                        memory: self.assigned.memory,
-                    },
-                };
-                Ok((id, DeclKind::Data, definition))
+                string_item(id, align_log2, object, span, self.assigned.memory)
             })
             .collect()
     }
@@ -465,6 +398,94 @@ impl Definer<'_> {
         }
         Ok(())
     }
+}
+
+/// Data for a segment that is a declaration of its own.
+pub(crate) fn segment_item(
+    converter: &Converter<'_>,
+    decl: DeclId,
+    id: ObjectId,
+    index: SegmentIndex,
+    memory: DeclId,
+) -> Result<Item> {
+    let object = &converter.resolution.object(id).object;
+    let segment = &object.segments[index.index()];
+    let content = match is_zero(object, index) {
+        true => Content::new(Vec::new(), Vec::new())?,
+        false => converter.segment(id, index)?,
+    };
+    let shape = Shape::Data {
+        align_log2: segment.align_log2,
+        size: segment.data.len.into(),
+        memory,
+    };
+    Ok((decl, DeclKind::Data, Defined { content, shape }))
+}
+
+/// Data for a string of an object.
+pub(crate) fn string_item(
+    decl: DeclId,
+    align_log2: u8,
+    object: &Object,
+    span: Span,
+    memory: DeclId,
+) -> Result<Item> {
+    let bytes = Bytes::Shared {
+        input: object.input().clone(),
+        start: span.start,
+        len: span.len,
+    };
+    let definition = Defined {
+        content: Content::new(bytes, Vec::new())?,
+        shape: Shape::Data {
+            align_log2,
+            size: span.len.into(),
+            memory,
+        },
+    };
+    Ok((decl, DeclKind::Data, definition))
+}
+
+/// An object's globals, tags and tables.
+pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Result<Vec<Item>> {
+    let linked = plan.resolution.object(id);
+    let object = &linked.object;
+    let unit = &assigned.known.units[id.index()];
+    let mut items = Vec::new();
+    for (index, decl) in unit.globals.iter().enumerate() {
+        if let Some(decl) = decl {
+            let global = &object.globals[index];
+            let mut bytes = vec![global.ty.value, u8::from(global.ty.mutable)];
+            bytes.extend_from_slice(object.bytes(global.init));
+            let definition = Defined {
+                content: Content::new(bytes, Vec::new())?,
+                shape: Shape::Global,
+            };
+            items.push((*decl, DeclKind::Global, definition));
+        }
+    }
+    for (index, decl) in unit.tags.iter().enumerate() {
+        if let Some(decl) = decl {
+            let signature = linked.signatures[object.tags[index].index()];
+            let ty = assigned.types[signature.index()];
+            let reloc = Relocation::to_type(RelocKind::TypeIndex, 1, ty);
+            let definition = Defined {
+                content: Content::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
+                shape: Shape::Tag { ty },
+            };
+            items.push((*decl, DeclKind::Tag, definition));
+        }
+    }
+    for (index, decl) in unit.tables.iter().enumerate() {
+        if let Some(decl) = decl {
+            let definition = Defined {
+                content: table_content(&object.tables[index])?,
+                shape: Shape::Table,
+            };
+            items.push((*decl, DeclKind::Table, definition));
+        }
+    }
+    Ok(items)
 }
 
 /// What a global begins with.

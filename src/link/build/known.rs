@@ -67,6 +67,19 @@ impl Unit {
             tables: vec![None; object.tables.len()],
         }
     }
+
+    /// Whether anything of the object is linked.
+    pub(crate) fn is_live(&self) -> bool {
+        let any = |list: &[Option<DeclId>]| list.iter().any(Option::is_some);
+        any(&self.functions)
+            || self
+                .segments
+                .iter()
+                .any(|placed| *placed != Placed::Nowhere)
+            || any(&self.globals)
+            || any(&self.tags)
+            || any(&self.tables)
+    }
 }
 
 /// What makes an object of one link the same as one of another: what messages call it, and how many of that name stand
@@ -179,7 +192,7 @@ impl<'a> Assigner<'a> {
         let known = match of {
             Match::New => None,
             Match::Same(old) => old.functions[index],
-            Match::Changed(names) => take(&mut names.functions, name),
+            Match::Changed(names) => take_name(&mut names.functions, name),
         };
         self.known_or_new(known, DeclKind::Function)
     }
@@ -197,7 +210,7 @@ impl<'a> Assigner<'a> {
                 Placed::Part(id, 0) => Some(id),
                 _ => None,
             },
-            Match::Changed(names) => take(&mut names.segments, name),
+            Match::Changed(names) => take_name(&mut names.segments, name),
         };
         // What was made for something else is not the segment's.
         let known = known.filter(|id| !self.kept.get(id.index()).is_some_and(|kept| *kept));
@@ -256,7 +269,8 @@ impl<'a> Assigner<'a> {
     }
 }
 
-fn take(names: &mut HashMap<Box<str>, Vec<DeclId>>, name: &str) -> Option<DeclId> {
+/// Takes the next declaration of a name.
+pub(crate) fn take_name(names: &mut HashMap<Box<str>, Vec<DeclId>>, name: &str) -> Option<DeclId> {
     names.get_mut(name)?.pop()
 }
 
@@ -272,12 +286,12 @@ pub(crate) enum Match<'a> {
 /// What an object declared, by name; of several that have one name the first is the last of the list.
 pub(crate) struct Names<'a> {
     old: &'a Unit,
-    functions: HashMap<Box<str>, Vec<DeclId>>,
-    segments: HashMap<Box<str>, Vec<DeclId>>,
+    pub(crate) functions: HashMap<Box<str>, Vec<DeclId>>,
+    pub(crate) segments: HashMap<Box<str>, Vec<DeclId>>,
 }
 
 impl<'a> Names<'a> {
-    fn of(old: &'a Unit) -> Names<'a> {
+    pub(crate) fn of(old: &'a Unit) -> Names<'a> {
         let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
         let names = function_names(&old.object);
         for (index, id) in old.functions.iter().enumerate().rev() {

@@ -17,7 +17,10 @@ mod plan;
 mod relocate;
 mod threads;
 
-pub(crate) use assign::{Assigned, Setting, assign};
-pub(crate) use define::define;
-pub(crate) use known::Known;
+pub(crate) use assign::{Assigned, Setting, assign, string_pieces, types};
+pub(crate) use customs::merge;
+pub(crate) use define::{Item, converter, define, other_items, segment_item, string_item};
+pub(crate) use known::{Known, Names, Piece, Placed, StringKey, Unit, function_names, take_name};
+pub(crate) use memory::MemoryPlan;
 pub(crate) use plan::Plan;
+pub(crate) use relocate::{Meaning, own_meaning};

@@ -57,7 +57,8 @@ impl Plan {
         let imports = order::imports(&resolution, &live, options);
         let exports = order::exports(&resolution, &live, options);
         let mut diagnostics = std::mem::take(&mut resolution.diagnostics);
-        let merged = customs::merge(&resolution, &live, options, &mut diagnostics);
+        let is_live = |id: ObjectId| live.objects[id.index()];
+        let merged = customs::merge(&resolution, is_live, options, &mut diagnostics);
         resolution.diagnostics = diagnostics;
         Plan {
             resolution,
