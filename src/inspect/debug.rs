@@ -280,17 +280,17 @@ impl<'a> Debug<'a> {
     /// A number for what an attribute says; none for where a table begins that others are found through.
     fn value(&self, unit: &Unit<'a>, value: AttributeValue<Slice<'a>>) -> Read<Option<u64>> {
         use AttributeValue::*;
-        if let Some(address) = self.dwarf.attr_address(unit, value.clone())? {
+        if let Some(address) = self.dwarf.attr_address(unit, value)? {
             return Ok(Some(self.hash((1, self.place(address)))));
         }
-        if let Some(mut ranges) = self.dwarf.attr_ranges(unit, value.clone())? {
+        if let Some(mut ranges) = self.dwarf.attr_ranges(unit, value)? {
             let mut state = self.hasher.build_hasher();
             while let Some(range) = ranges.next()? {
                 (self.place(range.begin), self.place(range.end)).hash(&mut state);
             }
             return Ok(Some(state.finish()));
         }
-        if let Some(mut locations) = self.dwarf.attr_locations(unit, value.clone())? {
+        if let Some(mut locations) = self.dwarf.attr_locations(unit, value)? {
             let mut state = self.hasher.build_hasher();
             while let Some(location) = locations.next()? {
                 let (begin, end) = (location.range.begin, location.range.end);
@@ -299,7 +299,7 @@ impl<'a> Debug<'a> {
             }
             return Ok(Some(state.finish()));
         }
-        if let Ok(text) = self.dwarf.attr_string(unit, value.clone()) {
+        if let Ok(text) = self.dwarf.attr_string(unit, value) {
             return Ok(Some(self.hash((2, text.slice()))));
         }
         Ok(match value {
