@@ -30,18 +30,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map> {
 }
 
 /// A section as it stands in the file.
-struct Section<'a> {
-    id: u8,
+pub(super) struct Section<'a> {
+    pub(super) id: u8,
     /// A custom section's name.
-    name: &'a str,
+    pub(super) name: &'a str,
     offset: u64,
     /// Bytes before the contents: identifier and size, and a custom section's name.
     header: u64,
-    contents: &'a [u8],
+    pub(super) contents: &'a [u8],
 }
 
 impl<'a> Section<'a> {
-    fn contents_offset(&self) -> u64 {
+    pub(super) fn contents_offset(&self) -> u64 {
         self.offset + self.header
     }
 
@@ -49,13 +49,13 @@ impl<'a> Section<'a> {
         self.header + self.contents.len() as u64
     }
 
-    fn reader(&self) -> BinaryReader<'a> {
+    pub(super) fn reader(&self) -> BinaryReader<'a> {
         BinaryReader::new(self.contents, self.contents_offset())
     }
 }
 
 /// Splits a module into its sections.
-fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
+pub(super) fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
     if !bytes.starts_with(b"\0asm") {
         return Err(Error::bad_input("not a WebAssembly module").with_offset(0));
     }

@@ -3,7 +3,8 @@
 //! Imports, exports, the start function and the segments say which declaration is which; what those refer to follows. What is
 //! reached from nowhere is found by its name and by all that it says. Two declarations are the same if their bytes are the
 //! same once every number is written in one way, and every index refers to the same declaration; types are the same if
-//! their structure is. Anything else is a difference, and is named.
+//! their structure is. Anything else is a difference, and is named. Debug information, where both files have some, is
+//! compared by what it says.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::fmt;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
+use crate::inspect::debug;
 use crate::inspect::side::{
     FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
 };
@@ -49,6 +51,8 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Declarations that were found to be the same.
     pub equal: u32,
+    /// Compilation units of debug information that were found to say the same.
+    pub debug_units: u32,
     /// Declarations of the build that nothing reaches and that a dense output may do without.
     pub left_out: u32,
 }
@@ -69,13 +73,13 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
     let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
     let seen_through = b.module.identity.is_some();
-    let report = Compare::new(&a, &b, &types).run();
+    let report = Compare::new(&a, &b, &types).run(out, build)?;
     if report.is_clean() || !seen_through {
         return Ok(report);
     }
     // The build can itself be an output that was the input, or one that should mean the same.
     let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
-    let other = Compare::new(&a, &b, &types).run();
+    let other = Compare::new(&a, &b, &types).run(out, build)?;
     Ok(if other.is_clean() { other } else { report })
 }
 
@@ -119,7 +123,7 @@ impl<'a> Compare<'a> {
         }
     }
 
-    fn run(mut self) -> Report {
+    fn run(mut self, out: &[u8], build: &[u8]) -> Result<Report> {
         self.imports();
         self.exports();
         self.start();
@@ -128,7 +132,8 @@ impl<'a> Compare<'a> {
         self.unreached();
         self.names();
         self.customs();
-        self.report
+        self.debug(out, build)?;
+        Ok(self.report)
     }
 
     fn differ(&mut self, what: impl Into<String>, how: impl Into<String>) {
@@ -496,6 +501,54 @@ impl<'a> Compare<'a> {
         if a.front != b.front || a.tail != b.tail {
             self.differ("custom sections", "are not those of the build");
         }
+    }
+}
+
+impl Compare<'_> {
+    /// Which function of the build each one of the output is. Code that was left behind can have been taken for one that
+    /// nothing refers to, of which debug information knows better; both say the same.
+    fn with_twins(&self) -> Vec<Option<u32>> {
+        let paired = &self.of_a[FUNCTIONS];
+        let says = |at: usize| {
+            let item = self.a.item((FUNCTIONS, at as u32));
+            (
+                &item.name,
+                item.definition.ty(),
+                masked(&item.definition.content),
+            )
+        };
+        let mut twins = HashMap::new();
+        if paired.iter().any(Option::is_none) {
+            let all = paired.iter().enumerate();
+            twins.extend(all.filter_map(|(at, other)| Some((says(at), (*other)?))));
+        }
+        let all = paired.iter().enumerate();
+        all.map(|(at, other)| other.or_else(|| twins.get(&says(at)).copied()))
+            .collect()
+    }
+
+    /// Debug information, if both have some: whole modules lose theirs.
+    fn debug(&mut self, out: &[u8], build: &[u8]) -> Result<()> {
+        if !debug::is_there(out) || !debug::is_there(build) {
+            return Ok(());
+        }
+        let of_functions = self.with_twins();
+        let functions = |at: u32| of_functions.get(at as usize).copied().flatten();
+        let globals = |at: u32| self.of_a[GLOBALS].get(at as usize).copied().flatten();
+        let of_a = debug::Common {
+            function: &functions,
+            global: &globals,
+        };
+        let of_b = debug::Common {
+            function: &Some,
+            global: &Some,
+        };
+        let (differences, equal) = debug::compare((out, of_a), (build, of_b))?;
+        self.report.debug_units = equal;
+        for (what, how) in differences {
+            self.differ(what, how);
+        }
+        Ok(())
     }
 }
 

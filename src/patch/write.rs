@@ -403,8 +403,11 @@ impl Writer<'_> {
             DeclKind::Custom => &self.writes.displaced,
             _ => &self.writes.moved,
         };
+        // Both are sorted by offset, and no two have the same.
+        let mut rest = before.iter().peekable();
         for reloc in next.content.relocs() {
-            let same = before.binary_search(reloc).is_ok();
+            while rest.next_if(|old| old.offset < reloc.offset).is_some() {}
+            let same = rest.peek() == Some(&reloc);
             let moved = reloc.decl().is_some_and(|id| moved.contains(&id));
             field(reloc, !same || moved);
         }
