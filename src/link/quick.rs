@@ -24,11 +24,10 @@ use crate::link::inputs::InputFile;
 use crate::link::live::is_exported;
 use crate::link::order::output_name;
 use crate::link::resolve::Resolution;
-use crate::link::session::Linked;
+use crate::link::session::{Done, Edits, Linked};
 use crate::link::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
 use crate::link::units::{LinkedObject, SymbolRef};
-use crate::module::Patch;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, RelocType, SegmentFlags, Symbol, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Pending, Shape};
@@ -253,7 +252,7 @@ pub(super) fn update(
     state: &mut State,
     changed: &[(ObjectId, Arc<Object>)],
     fresh: &mut Vec<DeclId>,
-) -> Result<Patch, Stop> {
+) -> Result<Done, Stop> {
     let mut update = Update {
         linked,
         state,
@@ -274,7 +273,7 @@ pub(super) fn update(
 }
 
 impl Update<'_> {
-    fn run(&mut self, changed: &[(ObjectId, Arc<Object>)]) -> Quick<Patch> {
+    fn run(&mut self, changed: &[(ObjectId, Arc<Object>)]) -> Quick<Done> {
         let options = &self.linked.options;
         if !options.gc_sections || options.shared_memory {
             return why("everything is linked, or memory is shared");
@@ -296,7 +295,8 @@ impl Update<'_> {
         for (_, object) in changed {
             object.input().check_unchanged()?;
         }
-        Ok(self.linked.module.commit()?)
+        let edits = Edits::pending(&self.linked.module);
+        Ok((self.linked.module.commit()?, edits))
     }
 
     fn resolution(&self) -> &Resolution {
