@@ -10,7 +10,6 @@ use notify::Watcher;
 use wasmend::link::options::InputArgument;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
-use wasmend::output::OutputOptions;
 use wasmend::{Error, Redirect};
 
 use crate::cli::args::ReplayLd;
@@ -90,7 +89,7 @@ impl Follower {
         options.incremental = Some(true);
         let output = options.output.clone();
         let limit = options.error_limit;
-        let target = Target::File(output_options(reporter));
+        let target = Target::File(ld::output_options(reporter));
         let start = Instant::now();
         let (linked, report) = match Linked::link(options, Access::Read, target) {
             Ok(linked) => linked,
@@ -146,14 +145,6 @@ impl Follower {
         ld::said(report, self.reporter);
         Ok(())
     }
-}
-
-fn output_options(reporter: Reporter) -> OutputOptions {
-    let mut output = OutputOptions::default();
-    output.notice = Some(std::sync::Arc::new(move |message: &str| {
-        reporter.note(message);
-    }));
-    output
 }
 
 fn watch_link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
