@@ -37,6 +37,9 @@ pub(crate) struct Wrapper {
     pub(crate) signature: SignatureId,
 }
 
+/// Globals that hold the addresses of exported data.
+type DataExports = Vec<(DeclId, SymbolId)>;
+
 /// Functions and data that threads need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Threads {
@@ -70,7 +73,7 @@ pub(crate) struct Assigned {
     pub(crate) traps: Vec<(DeclId, SignatureId)>,
     pub(crate) wrappers: Vec<Wrapper>,
     /// Globals that hold the address of exported data.
-    pub(crate) data_exports: Vec<(DeclId, SymbolId)>,
+    pub(crate) data_exports: DataExports,
     pub(crate) threads: Option<Threads>,
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
@@ -701,7 +704,7 @@ impl<'a> Work<'a> {
             .collect()
     }
 
-    fn exports(&mut self, memory: DeclId) -> Result<(Vec<Wrapper>, Vec<(DeclId, SymbolId)>)> {
+    fn exports(&mut self, memory: DeclId) -> Result<(Vec<Wrapper>, DataExports)> {
         let plan = self.plan;
         let resolution = &plan.resolution;
         let (mut wrappers, mut data) = (Vec::new(), Vec::new());
