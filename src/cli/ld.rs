@@ -88,7 +88,12 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     match Linked::link(options, Access::Map, target) {
         Ok((linked, report)) => {
             if let Some(path) = dense {
-                let bytes = wasmend::inspect::finish(&linked.finish()?)?;
+                let bytes = linked.finish()?;
+                // Making code shorter would make what debug information says of it wrong.
+                let bytes = match linked.has_debug_information() {
+                    true => bytes,
+                    false => wasmend::inspect::finish(&bytes)?,
+                };
                 super::replace(&path, &bytes)?;
             }
             for warning in &report.warnings {

@@ -15,8 +15,9 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::link::build::{
-    Assigned, Item, Names, Piece, Placed, Unit, converter, function_names, merge, other_items,
-    own_meaning, segment_item, string_item, string_pieces, take_name,
+    Assigned, Item, Names, Piece, Placed, Unit, converter, custom_items, function_names,
+    kept_customs, merge, other_items, own_meaning, segment_item, string_item, string_pieces,
+    take_name,
 };
 use crate::link::build::{Meaning, StringKey};
 use crate::link::diagnostics::{Diagnostics, shown};
@@ -299,6 +300,7 @@ impl Update<'_> {
         let before = self.targets_before();
         let removed = self.define()?;
         self.collect(before, removed)?;
+        self.define_customs()?;
         self.merge_customs()?;
         for (_, object) in changed {
             object.input().check_unchanged()?;

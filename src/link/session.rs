@@ -195,6 +195,12 @@ impl Linked {
         }
     }
 
+    /// Whether the output says where its code comes from.
+    pub fn has_debug_information(&self) -> bool {
+        let mut names = self.assigned.sections.keys();
+        names.any(|name| name.starts_with(".debug_"))
+    }
+
     /// The files that are not what they were when they were read.
     pub fn changed_files(&self) -> Vec<PathBuf> {
         let inputs = self.inputs.inputs();

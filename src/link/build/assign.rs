@@ -14,9 +14,10 @@ use crate::link::diagnostics::shown;
 use crate::link::options::LinkOptions;
 use crate::link::signatures::{SignatureId, Signatures};
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic, Trap};
+use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
-use crate::program::{DeclId, DeclKind, Program, TypeId};
+use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
 
 /// A segment of the output that is one declaration.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ pub(crate) struct Assigned {
     pub(crate) threads: Option<Threads>,
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
+    /// The custom sections that consist of pieces, by name.
+    pub(crate) sections: HashMap<Box<str>, SectionId>,
 }
 
 /// What the assignment depends on beside the plan.
@@ -120,6 +123,7 @@ pub(crate) fn assign(
     work.own_globals()?;
     let (merged, memory_plan, flag_address) = work.data(&mut matches)?;
     work.symbols(&merged, &memory_plan)?;
+    let sections = work.customs(&mut matches)?;
     let got = work.got()?;
     let thread_data = plan
         .segments
@@ -161,6 +165,7 @@ pub(crate) fn assign(
         data_exports,
         threads,
         gone,
+        sections,
     })
 }
 
@@ -675,6 +680,26 @@ impl<'a> Work<'a> {
         Ok(got)
     }
 
+    /// The pieces that objects add to custom sections, where anything of the object is linked.
+    fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<HashMap<Box<str>, SectionId>> {
+        let plan = self.plan;
+        let mut sections = HashMap::new();
+        for (id, linked) in plan.resolution.each_object() {
+            if !plan.live.objects[id.index()] {
+                continue;
+            }
+            for (index, name) in kept_customs(linked, self.setting.options) {
+                if !sections.contains_key(name) {
+                    sections.insert(name.into(), self.assigner.program.section(name));
+                }
+                let known = &mut matches[id.index()];
+                let decl = self.assigner.custom(known, index, name)?;
+                self.assigner.new.units[id.index()].customs[index] = Some(decl);
+            }
+        }
+        Ok(sections)
+    }
+
     fn function_of(&self, id: SymbolId) -> Option<DeclId> {
         match self.meanings[id.index()] {
             Meaning::Function { id, .. } => id,
@@ -780,6 +805,28 @@ pub(crate) fn define_address(program: &mut Program, id: DeclId, address: u64) ->
         shape: Shape::Address(address),
     };
     program.define(id, DeclKind::Data, definition)
+}
+
+/// The custom sections of an object that are linked, with their names.
+pub(crate) fn kept_customs<'a>(
+    linked: &'a LinkedObject,
+    options: &'a LinkOptions,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    let object = &linked.object;
+    let customs = object.custom_sections.iter().enumerate();
+    customs.filter_map(move |(index, custom)| {
+        let name = object.str(custom.name);
+        let is_kept = options.keep_sections.iter().any(|kept| kept == name);
+        let is_stripped = options.strip_all || (options.strip_debug && name.starts_with(".debug_"));
+        // What compilers keep for themselves, and what would be wrong in a module that moves.
+        let is_none = matches!(
+            name,
+            "" | "name" | "dylink" | "dylink.0" | "pad" | "wasmend"
+        ) || matches!(name, ".llvmbc" | ".llvmcmd" | "sourceMappingURL");
+        let comdat = custom.comdat;
+        let is_discarded = comdat.is_some_and(|comdat| !linked.kept_comdats[comdat.index()]);
+        ((is_kept || !is_stripped) && !is_none && !is_discarded).then_some((index, name))
+    })
 }
 
 /// The name that a symbol is exported by.

@@ -1,5 +1,6 @@
 //! Defines what a link consists of: contents of objects, converted on all cores, and what the linker makes.
 
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -16,7 +17,8 @@ use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Object, Span, SymbolKind};
 use crate::program::{
-    Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, Shape, ValType,
+    Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, SectionId,
+    Shape, ValType,
 };
 use crate::wire::leb;
 
@@ -102,6 +104,7 @@ impl Definer<'_> {
             }
         }
         items.extend(other_items(self.plan, self.assigned, id)?);
+        items.extend(custom_items(&self.converter, &self.assigned.sections, id)?);
         Ok(items)
     }
 
@@ -483,6 +486,28 @@ pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Res
                 shape: Shape::Table,
             };
             items.push((*decl, DeclKind::Table, definition));
+        }
+    }
+    Ok(items)
+}
+
+/// An object's pieces of custom sections.
+pub(crate) fn custom_items(
+    converter: &Converter<'_>,
+    sections: &HashMap<Box<str>, SectionId>,
+    id: ObjectId,
+) -> Result<Vec<Item>> {
+    let object = &converter.resolution.object(id).object;
+    let unit = &converter.units[id.index()];
+    let mut items = Vec::new();
+    for (index, decl) in unit.customs.iter().enumerate() {
+        let name = object.str(object.custom_sections[index].name);
+        if let (Some(decl), Some(section)) = (decl, sections.get(name)) {
+            let definition = Defined {
+                content: converter.custom(id, index)?,
+                shape: Shape::Custom { section: *section },
+            };
+            items.push((*decl, DeclKind::Custom, definition));
         }
     }
     Ok(items)

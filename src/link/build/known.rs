@@ -54,6 +54,8 @@ pub(crate) struct Unit {
     pub(crate) globals: Vec<Option<DeclId>>,
     pub(crate) tags: Vec<Option<DeclId>>,
     pub(crate) tables: Vec<Option<DeclId>>,
+    /// Pieces of custom sections.
+    pub(crate) customs: Vec<Option<DeclId>>,
 }
 
 impl Unit {
@@ -65,6 +67,7 @@ impl Unit {
             globals: vec![None; object.globals.len()],
             tags: vec![None; object.tags.len()],
             tables: vec![None; object.tables.len()],
+            customs: vec![None; object.custom_sections.len()],
         }
     }
 
@@ -217,6 +220,21 @@ impl<'a> Assigner<'a> {
         self.known_or_new(known, DeclKind::Data)
     }
 
+    /// The declaration for one of an object's pieces of custom sections.
+    pub(crate) fn custom(
+        &mut self,
+        of: &mut Match<'_>,
+        index: usize,
+        name: &str,
+    ) -> Result<DeclId> {
+        let known = match of {
+            Match::New => None,
+            Match::Same(old) => old.customs[index],
+            Match::Changed(names) => take_name(&mut names.customs, name),
+        };
+        self.known_or_new(known, DeclKind::Custom)
+    }
+
     /// The declaration for one of an object's globals, tags or tables.
     pub(crate) fn other(&mut self, of: &Match<'_>, kind: DeclKind, index: usize) -> Result<DeclId> {
         let unit = match of {
@@ -252,7 +270,7 @@ impl<'a> Assigner<'a> {
         };
         for unit in &self.old.units {
             unit.functions.iter().flatten().for_each(|id| visit(*id));
-            for list in [&unit.globals, &unit.tags, &unit.tables] {
+            for list in [&unit.globals, &unit.tags, &unit.tables, &unit.customs] {
                 list.iter().flatten().for_each(|id| visit(*id));
             }
             for segment in &unit.segments {
@@ -288,6 +306,7 @@ pub(crate) struct Names<'a> {
     old: &'a Unit,
     pub(crate) functions: HashMap<Box<str>, Vec<DeclId>>,
     pub(crate) segments: HashMap<Box<str>, Vec<DeclId>>,
+    pub(crate) customs: HashMap<Box<str>, Vec<DeclId>>,
 }
 
 impl<'a> Names<'a> {
@@ -306,10 +325,18 @@ impl<'a> Names<'a> {
                 segments.entry(name.into()).or_default().push(*id);
             }
         }
+        let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        for (index, id) in old.customs.iter().enumerate().rev() {
+            if let Some(id) = id {
+                let name = old.object.str(old.object.custom_sections[index].name);
+                customs.entry(name.into()).or_default().push(*id);
+            }
+        }
         Names {
             old,
             functions,
             segments,
+            customs,
         }
     }
 }

@@ -17,9 +17,11 @@ mod plan;
 mod relocate;
 mod threads;
 
-pub(crate) use assign::{Assigned, Setting, assign, string_pieces, types};
+pub(crate) use assign::{Assigned, Setting, assign, kept_customs, string_pieces, types};
 pub(crate) use customs::merge;
-pub(crate) use define::{Item, converter, define, other_items, segment_item, string_item};
+pub(crate) use define::{
+    Item, converter, custom_items, define, other_items, segment_item, string_item,
+};
 pub(crate) use known::{Known, Names, Piece, Placed, StringKey, Unit, function_names, take_name};
 pub(crate) use memory::MemoryPlan;
 pub(crate) use plan::Plan;

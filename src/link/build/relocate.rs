@@ -82,6 +82,89 @@ impl Converter<'_> {
         content(object, function.body, out)
     }
 
+    /// A piece of a custom section. What its fields refer to need not be linked.
+    pub(crate) fn custom(&self, id: ObjectId, index: usize) -> Result<Content> {
+        let object = &self.resolution.object(id).object;
+        let custom = &object.custom_sections[index];
+        let relocs = object.custom_relocs(custom.section)?;
+        let mut out = Vec::with_capacity(relocs.all().len());
+        for reloc in relocs.all() {
+            out.push(self.convert_field(id, object, &relocs, reloc)?);
+        }
+        content(object, custom.contents, out)
+    }
+
+    fn convert_field(
+        &self,
+        id: ObjectId,
+        object: &Object,
+        relocs: &Relocs,
+        reloc: &Reloc,
+    ) -> Result<Relocation> {
+        use RelocType::*;
+        let fail = |what: &str| {
+            let text = format!("relocation {} {what}", reloc.kind().name());
+            Error::bad_input(text)
+                .with_path(object.display_name())
+                .with_offset(u64::from(reloc.offset))
+        };
+        let unexpected = || fail("cannot be used in a custom section");
+        let Some(symbol) = reloc.symbol() else {
+            return Err(unexpected());
+        };
+        let kind = match reloc.kind() {
+            FunctionOffsetI32 => RelocKind::FunctionOffsetI32,
+            FunctionOffsetI64 => RelocKind::FunctionOffsetI64,
+            SectionOffsetI32 => RelocKind::SectionOffsetI32,
+            MemoryAddrI32 => RelocKind::AddressI32,
+            MemoryAddrI64 => RelocKind::AddressI64,
+            TableIndexI32 => RelocKind::SlotI32,
+            TableIndexI64 => RelocKind::SlotI64,
+            GlobalIndexI32 => RelocKind::GlobalIndexI32,
+            FunctionIndexI32 => RelocKind::FunctionIndexI32,
+            _ => return Err(unexpected()),
+        };
+        let addend = relocs.addend(reloc);
+        let target = match (kind, &object.symbols[symbol.index()].section()) {
+            (RelocKind::SectionOffsetI32, Some(section)) => {
+                let customs = &object.custom_sections;
+                let place = customs.binary_search_by_key(section, |custom| custom.section);
+                let piece = place.ok().and_then(|at| self.units[id.index()].customs[at]);
+                piece.map(|piece| (piece, addend))
+            }
+            (RelocKind::SectionOffsetI32, None) => None,
+            _ => {
+                // What the object says of its own code does not fit another object's code of the same name.
+                let global = self.resolution.object(id).symbol_ref(symbol).symbol();
+                let place = global.map(|global| self.resolution.table.get(global).place());
+                let is_own = matches!(place, None | Some(Some(_)))
+                    && place.flatten().is_none_or(|(object, _)| object == id);
+                let is_place = matches!(
+                    kind,
+                    RelocKind::FunctionOffsetI32 | RelocKind::FunctionOffsetI64
+                );
+                match self.meaning(id, object, symbol) {
+                    _ if is_place && !is_own => None,
+                    Meaning::Function { id, has_address } => {
+                        let slot = kind.is_slot();
+                        id.filter(|_| has_address || !slot).map(|id| (id, addend))
+                    }
+                    Meaning::Index(id) => Some((id, addend)),
+                    other if kind.is_address() => self.address(other, addend),
+                    _ => None,
+                }
+            }
+        };
+        let narrow = |addend: i64| {
+            let fits = i32::try_from(addend).or_else(|_| u32::try_from(addend).map(|at| at as i32));
+            fits.map_err(|_| fail("has an addend that does not fit"))
+        };
+        Ok(match target {
+            Some((target, addend)) => Relocation::new(kind, reloc.offset, target, narrow(addend)?),
+            None => Relocation::to_nothing(kind, reloc.offset, narrow(addend)?),
+        })
+    }
+
     /// A segment's bytes, all of them.
     pub(crate) fn segment(&self, id: ObjectId, segment: SegmentIndex) -> Result<Content> {
         let object = &self.resolution.object(id).object;

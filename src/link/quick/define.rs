@@ -28,6 +28,8 @@ impl Update<'_> {
             unit.globals.clone_from(&old.globals);
             unit.tags.clone_from(&old.tags);
             unit.tables.clone_from(&old.tables);
+            // Those of the object before, until it is known what is linked.
+            unit.customs.clear();
             let marks = self.marks.remove(&id).unwrap_or_default();
             let function_names = function_names(&object);
             for (index, _) in marks.functions.iter().enumerate().filter(|(_, on)| **on) {
@@ -141,6 +143,51 @@ impl Update<'_> {
             let Some((decl, _)) = before else { continue };
             if self.place_of(*id) != *before && self.is_used_outside(*object, *decl) {
                 return why("a symbol stands for another declaration");
+            }
+        }
+        Ok(())
+    }
+
+    /// Pieces of custom sections of objects that changed, or of which other contents are linked than before.
+    pub(super) fn define_customs(&mut self) -> Quick<()> {
+        let mut ids: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            let linked = self.linked.plan.resolution.object(id);
+            let was = self.undo.units.iter().find(|(saved, _)| *saved == id);
+            let Some((_, was)) = was.cloned() else {
+                continue;
+            };
+            let unit = &self.linked.assigned.known.units[id.index()];
+            let is_live = linked.is_live || unit.is_live();
+            let mut names = Names::of(&was);
+            let kept: Vec<(usize, String)> = match is_live {
+                true => kept_customs(linked, &self.linked.options)
+                    .map(|(index, name)| (index, name.to_owned()))
+                    .collect(),
+                false => Vec::new(),
+            };
+            let mut customs = vec![None; linked.object.custom_sections.len()];
+            for (index, name) in kept {
+                let section = self.linked.module.program_mut().section(&name);
+                let sections = &mut self.linked.assigned.sections;
+                sections.insert(name.as_str().into(), section);
+                customs[index] = Some(match take_name(&mut names.customs, &name) {
+                    Some(decl) => decl,
+                    None => self.declare(DeclKind::Custom)?,
+                });
+            }
+            self.linked.assigned.known.units[id.index()].customs = customs;
+            for gone in names.customs.into_values().flatten() {
+                self.linked.module.program_mut().remove(gone)?;
+            }
+            let items = {
+                let Linked { plan, assigned, .. } = &*self.linked;
+                custom_items(&converter(plan, assigned), &assigned.sections, id)?
+            };
+            let program = self.linked.module.program_mut();
+            for (id, kind, definition) in items {
+                program.define(id, kind, definition)?;
             }
         }
         Ok(())
