@@ -64,7 +64,12 @@ fn start(flags: &'static [&'static str]) -> Program {
 
 #[test]
 fn edits_of_a_c_program() {
-    for flags in [&["-O1"][..], &["-O0"], &["-O2", "-fno-inline"]] {
+    for flags in [
+        &["-O1"][..],
+        &["-O0"],
+        &["-O2", "-fno-inline"],
+        &["-O0", "-g"],
+    ] {
         let mut program = start(flags);
         program.edit(
             "change a constant",

@@ -693,7 +693,12 @@ impl<'a> Work<'a> {
                     sections.insert(name.into(), self.assigner.program.section(name));
                 }
                 let known = &mut matches[id.index()];
+                let is_new = !matches!(known, Match::Same(_));
                 let decl = self.assigner.custom(known, index, name)?;
+                if is_new {
+                    // In a dense output what has no other order stands in that of names.
+                    self.set_name(decl, linked.object.display_name())?;
+                }
                 self.assigner.new.units[id.index()].customs[index] = Some(decl);
             }
         }

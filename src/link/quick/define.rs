@@ -174,7 +174,13 @@ impl Update<'_> {
                 sections.insert(name.as_str().into(), section);
                 customs[index] = Some(match take_name(&mut names.customs, &name) {
                     Some(decl) => decl,
-                    None => self.declare(DeclKind::Custom)?,
+                    None => {
+                        let decl = self.declare(DeclKind::Custom)?;
+                        let object = self.resolution().object(id).object.clone();
+                        let program = self.linked.module.program_mut();
+                        program.set_name(decl, Some(object.display_name()))?;
+                        decl
+                    }
                 });
             }
             self.linked.assigned.known.units[id.index()].customs = customs;
