@@ -1,6 +1,7 @@
 //! `wasmend ld`, which is also what wasmend does when it is called `wasm-ld`: a link by wasm-ld's command line.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::ErrorKind;
@@ -16,7 +17,7 @@ use crate::cli::text::{count, number, time};
 /// `-flavor wasm` first.
 pub(crate) fn called_to_link(arguments: &[String]) -> Option<&[String]> {
     let (program, rest) = arguments.split_first()?;
-    let name = std::path::Path::new(program).file_stem()?.to_str()?;
+    let name = Path::new(program).file_stem()?.to_str()?;
     // `wasm-ld`, `wasm-ld-19`, `wasm32-wasi-wasm-ld`; `rust-lld` says which linker it is to be.
     if name == "wasm-ld" || name.starts_with("wasm-ld-") || name.ends_with("-wasm-ld") {
         return Some(rest);
@@ -78,15 +79,20 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }
     let output = output_options(reporter);
     let limit = options.error_limit;
-    let fatal_warnings = options.fatal_warnings;
     // What is not to be patched is written when it is finished.
-    let dense = (options.incremental == Some(false)).then(|| options.output.clone());
+    let is_dense = options.incremental == Some(false) || options.compress_relocations;
+    let dense = is_dense.then(|| options.output.clone());
+    let mut asked = Asked::of(&options);
     let target = match dense {
         Some(_) => Target::Memory,
         None => Target::File(output),
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, report)) => {
+            if dense.is_some() && asked.map.take().is_some() {
+                reporter.warning("--Map: there is none of outputs that cannot be patched")?;
+            }
+            asked.answer(&linked)?;
             if let Some(path) = dense {
                 let bytes = linked.finish()?;
                 // Making code shorter would make what debug information says of it wrong.
@@ -97,7 +103,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 super::replace(&path, &bytes)?;
             }
             for warning in &report.warnings {
-                reporter.problem(warning, fatal_warnings)?;
+                reporter.problem(warning, false)?;
             }
             said(&report, reporter);
             // Taking everything apart is of no use at the end of the process.
@@ -115,6 +121,59 @@ pub(crate) fn output_options(reporter: Reporter) -> OutputOptions {
         notice: Some(std::sync::Arc::new(notice)),
         ..OutputOptions::default()
     }
+}
+
+/// What is to be listed.
+struct Asked {
+    map: Option<PathBuf>,
+    why_extract: Option<PathBuf>,
+    trace: bool,
+    dropped: bool,
+}
+
+impl Asked {
+    fn of(options: &LinkOptions) -> Asked {
+        Asked {
+            map: options.map.clone(),
+            why_extract: options.why_extract.clone(),
+            trace: options.trace,
+            dropped: options.print_gc_sections,
+        }
+    }
+
+    fn answer(&self, linked: &Linked) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        if self.trace {
+            lines.extend(linked.traced_files().flat_map(|file| [file, "\n"]));
+        }
+        for line in linked.traced_symbols() {
+            lines += line;
+            lines.push('\n');
+        }
+        if self.dropped {
+            for section in linked.dropped_sections() {
+                lines += &format!("removing unused section {section}\n");
+            }
+        }
+        std::io::stdout().write_all(lines.as_bytes())?;
+        if let Some(path) = &self.map {
+            write_text(path, &linked.map())?;
+        }
+        if let Some(path) = &self.why_extract {
+            write_text(path, &linked.extractions())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes to a file, or for `-` to standard output.
+fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    match path.to_str() {
+        Some("-") => std::io::stdout().write_all(text.as_bytes())?,
+        _ => std::fs::write(path, text)
+            .map_err(|error| wasmend::Error::io("cannot write", path, &error))?,
+    }
+    Ok(())
 }
 
 /// Says why a link failed, and with which code the process ends.

@@ -8,20 +8,27 @@ use crate::program::DeclId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(pub(crate) u32);
 
-/// The first slot: 0 stays empty, so that a null function pointer traps.
-const BASE: u32 = 1;
-
 /// All slots that the element segment fills.
 #[derive(Debug, Default)]
 pub(crate) struct SlotSpace {
+    /// The first slot.
+    base: u32,
     owners: Log<Option<DeclId>>,
     free: Log<Slot>,
 }
 
 impl SlotSpace {
+    /// Slots from `base` on.
+    pub(crate) fn new(base: u32) -> Self {
+        SlotSpace {
+            base,
+            ..SlotSpace::default()
+        }
+    }
+
     /// The first slot of the element segment.
     pub(crate) fn base(&self) -> u32 {
-        BASE
+        self.base
     }
 
     /// How many entries the element segment has.
@@ -31,12 +38,12 @@ impl SlotSpace {
 
     /// Entries the table needs.
     pub(crate) fn table_len(&self) -> u32 {
-        BASE + self.len()
+        self.base + self.len()
     }
 
     /// Position of a slot's entry in the element segment.
     pub(crate) fn entry(&self, slot: Slot) -> u32 {
-        slot.0 - BASE
+        slot.0 - self.base
     }
 
     /// Whom the entry at a position belongs to.
@@ -72,13 +79,13 @@ impl SlotSpace {
             self.grow(4);
         }
         let slot = self.free.pop().expect("grown just now");
-        self.owners.set((slot.0 - BASE) as usize, Some(owner));
+        self.owners.set((slot.0 - self.base) as usize, Some(owner));
         slot
     }
 
     /// Gives a slot back.
     pub(crate) fn free(&mut self, slot: Slot) {
-        self.owners.set((slot.0 - BASE) as usize, None);
+        self.owners.set((slot.0 - self.base) as usize, None);
         self.free.push(slot);
     }
 }

@@ -24,6 +24,10 @@ pub(crate) struct LayoutOptions {
     pub(crate) tail_calls: bool,
     /// Above this many call sites a moved function leaves a forwarder instead of having its callers rewritten.
     pub(crate) fan_in: usize,
+    /// The first slot of the table.
+    pub(crate) first_slot: u32,
+    /// The table of slots may grow beyond what it has.
+    pub(crate) growable_table: bool,
     /// Without pads, reserves, slack, spare slots and identity: an output that is not to be patched.
     pub(crate) dense: bool,
 }
@@ -136,7 +140,7 @@ impl Layout {
             types: TypeSpace::new(options.interned_types, options.dense),
             functions: FunctionSpace::new(),
             globals: GlobalSpace::default(),
-            slots: SlotSpace::default(),
+            slots: SlotSpace::new(options.first_slot),
             data: DataSpace::default(),
             names: NameSpace::default(),
             customs: CustomSpace::default(),

@@ -11,8 +11,10 @@
 
 pub mod arguments;
 mod build;
+mod build_id;
 pub mod diagnostics;
 pub mod inputs;
+mod listing;
 pub mod live;
 pub mod names;
 mod option_table;

@@ -23,9 +23,10 @@ use crate::link::build::{Meaning, StringKey};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::InputFile;
 use crate::link::live::is_exported;
+use crate::link::options::BuildId;
 use crate::link::order::output_name;
 use crate::link::resolve::Resolution;
-use crate::link::session::{Done, Edits, Linked};
+use crate::link::session::{Done, Edits, Linked, fit_table_import};
 use crate::link::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
 use crate::link::units::{LinkedObject, SymbolRef};
@@ -302,11 +303,20 @@ impl Update<'_> {
         self.collect(before, removed)?;
         self.define_customs()?;
         self.merge_customs()?;
+        if self.linked.options.build_id != BuildId::None {
+            self.linked.set_customs();
+        }
         for (_, object) in changed {
             object.input().check_unchanged()?;
         }
-        let edits = Edits::pending(&self.linked.module);
-        Ok((self.linked.module.commit()?, edits))
+        let linked = &mut *self.linked;
+        let edits = Edits::pending(&linked.module);
+        let mut patch = linked.module.commit()?;
+        let again = fit_table_import(&linked.plan, &linked.options, &mut linked.module)?;
+        if let Some(again) = again {
+            patch.identity = again.identity;
+        }
+        Ok((patch, edits))
     }
 
     fn resolution(&self) -> &Resolution {

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::link::build::push_section;
 use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, assign, define};
+use crate::link::build_id::BuildIds;
 use crate::link::diagnostics::Diagnostics;
 use crate::link::inputs::{InputFile, Inputs};
 use crate::link::options::LinkOptions;
 use crate::link::quick::{self, State, Stop, Why};
+use crate::link::resolve::FUNCTION_TABLE;
 use crate::link::resolve::resolve;
 use crate::link::symbols::ObjectId;
-use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
+use crate::module::{ImportType, Module, ModuleOptions, Patch, Redirect, TableType, Types, import};
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
-use crate::program::{DeclId, DeclKind, Export, ExportEdit, Pending};
+use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Pending, Shape, ValType};
 
 /// Where a link is published.
 #[derive(Debug, Clone)]
@@ -121,6 +124,8 @@ pub struct Linked {
     pub(super) assigned: Assigned,
     /// The files as they were read last.
     pub(super) inputs: Inputs,
+    /// What the build id is made from.
+    build_id: BuildIds,
     /// What quick updates know; made when the first one comes, and gone after one that was none.
     quick: Option<State>,
     /// Set if a quick update failed half-way: tables of the plan may say what is not so.
@@ -166,8 +171,15 @@ impl Linked {
         watch.lap("open");
         let plan = plan(inputs.clone(), &options, &mut watch)?;
         let mut module = make_module(&options, &plan, target)?;
-        let known = Known::default();
-        let (assigned, patch) = publish(&plan, &options, &mut module, &known, None, &mut watch)?;
+        let mut build_id = BuildIds::default();
+        let job = Job {
+            plan: &plan,
+            options: &options,
+            known: &Known::default(),
+            before: None,
+            build_id: &build_id.bytes(&inputs, &options),
+        };
+        let (assigned, patch) = publish(&job, &mut module, &mut watch)?;
         plan.resolution.check_inputs()?;
         let mut linked = Linked {
             options,
@@ -175,6 +187,7 @@ impl Linked {
             plan,
             assigned,
             inputs,
+            build_id,
             quick: None,
             is_stale: false,
         };
@@ -304,14 +317,14 @@ impl Linked {
         for (file, _) in before {
             self.inputs.files[*file].input().check_unchanged()?;
         }
-        let (assigned, patch) = publish(
-            &plan,
-            &self.options,
-            &mut self.module,
-            &self.assigned.known,
-            Some(self.assigned.memory_plan),
-            watch,
-        )?;
+        let job = Job {
+            plan: &plan,
+            options: &self.options,
+            known: &self.assigned.known,
+            before: Some(self.assigned.memory_plan),
+            build_id: &self.build_id.bytes(&self.inputs, &self.options),
+        };
+        let (assigned, patch) = publish(&job, &mut self.module, watch)?;
         self.plan = plan;
         self.assigned = assigned;
         self.is_stale = false;
@@ -320,7 +333,9 @@ impl Linked {
 
     /// Sets the custom sections to what the plan says now.
     pub(super) fn set_customs(&mut self) {
-        self.module.set_customs(customs(&self.plan, &self.options));
+        let id = self.build_id.bytes(&self.inputs, &self.options);
+        let customs = customs(&self.plan, &self.options, &id);
+        self.module.set_customs(customs);
     }
 
     /// The objects among the files that changed, if these are all.
@@ -367,22 +382,22 @@ impl Linked {
         let mut watch = Watch::start();
         let plan = plan(self.inputs.clone(), &self.options, &mut watch)?;
         let mut module = make_module(&self.options, &plan, Target::Memory)?;
-        let known = Known::default();
-        let before = Some(self.assigned.memory_plan);
-        let published = publish(
-            &plan,
-            &self.options,
-            &mut module,
-            &known,
-            before,
-            &mut watch,
-        )?;
+        let mut build_id = BuildIds::default();
+        let job = Job {
+            plan: &plan,
+            options: &self.options,
+            known: &Known::default(),
+            before: Some(self.assigned.memory_plan),
+            build_id: &build_id.bytes(&self.inputs, &self.options),
+        };
+        let published = publish(&job, &mut module, &mut watch)?;
         Ok(Linked {
             options: self.options.clone(),
             module,
             plan,
             assigned: published.0,
             inputs: self.inputs.clone(),
+            build_id,
             quick: None,
             is_stale: false,
         })
@@ -436,6 +451,9 @@ fn plan(inputs: Inputs, options: &LinkOptions, watch: &mut Watch) -> Result<Plan
     let mut plan = Plan::new(resolution, options);
     watch.lap("mark and order");
     let diagnostics = &mut plan.resolution.diagnostics;
+    if options.fatal_warnings {
+        diagnostics.errors.append(&mut diagnostics.warnings);
+    }
     if !diagnostics.errors.is_empty() {
         return Err(Failed(Box::new(std::mem::take(diagnostics))));
     }
@@ -450,6 +468,8 @@ fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Mod
         redirect: options.redirect.unwrap_or(Redirect::Direct),
         types: Types::Interned,
         names: !strips || keeps_names,
+        first_slot: options.table_base.unwrap_or(1).max(1),
+        growable_table: options.growable_table,
         tail_calls: plan.merged.features.iter().any(|name| name == "tail-call"),
         ..ModuleOptions::default()
     };
@@ -462,20 +482,31 @@ fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Mod
     })
 }
 
+/// What a link is made from.
+struct Job<'a> {
+    plan: &'a Plan,
+    options: &'a LinkOptions,
+    /// What the last link declared, and where it stood in memory.
+    known: &'a Known,
+    before: Option<MemoryPlan>,
+    build_id: &'a [u8],
+}
+
 /// Makes the module equal to a plan, and publishes it.
 fn publish(
-    plan: &Plan,
-    options: &LinkOptions,
+    job: &Job<'_>,
     module: &mut Module,
-    known: &Known,
-    before: Option<MemoryPlan>,
     watch: &mut Watch,
 ) -> Result<(Assigned, Done), Failed> {
+    let Job { plan, options, .. } = *job;
     let mut fresh = Vec::new();
-    let done = edit(plan, options, module, known, before, &mut fresh, watch);
+    let done = edit(job, module, &mut fresh, watch);
     let done = done.and_then(|assigned| {
         let edits = Edits::pending(module);
-        let patch = module.commit()?;
+        let mut patch = module.commit()?;
+        if let Some(again) = fit_table_import(plan, options, module)? {
+            patch.identity = again.identity;
+        }
         watch.lap("write");
         Ok((assigned, (patch, edits)))
     });
@@ -488,6 +519,39 @@ fn publish(
     }
 }
 
+/// Where the table of functions' addresses is imported: makes the import ask for as many entries as there are.
+pub(super) fn fit_table_import(
+    plan: &Plan,
+    options: &LinkOptions,
+    module: &mut Module,
+) -> crate::Result<Option<Patch>> {
+    let Some(table) = module.slot_table().filter(|_| options.import_table) else {
+        return Ok(None);
+    };
+    define_table_import(plan, module, table)?;
+    let is_pending = module.program().has_pending();
+    is_pending.then(|| module.commit()).transpose()
+}
+
+/// Makes the table of functions' addresses an import, of as many entries as the last version has.
+fn define_table_import(plan: &Plan, module: &mut Module, table: DeclId) -> crate::Result<()> {
+    let id = plan.resolution.find(FUNCTION_TABLE);
+    let (from, name) = id.map_or(("env", FUNCTION_TABLE), |id| {
+        plan.resolution.import_names(id)
+    });
+    let ty = TableType {
+        element: ValType::FuncRef,
+        minimum: module.slot_table_len(),
+        // The host may have made it for a later version, which has more.
+        maximum: None,
+    };
+    let content = import(from, name, &ImportType::Table(ty), None)?;
+    let shape = Shape::Import { ty: None };
+    let definition = Definition { content, shape };
+    let program = module.program_mut();
+    program.define(table, DeclKind::Table, definition)
+}
+
 /// Forgets pending edits, and what was declared for them.
 fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
     module.discard();
@@ -498,14 +562,18 @@ fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
 }
 
 fn edit(
-    plan: &Plan,
-    options: &LinkOptions,
+    job: &Job<'_>,
     module: &mut Module,
-    known: &Known,
-    before: Option<MemoryPlan>,
     fresh: &mut Vec<DeclId>,
     watch: &mut Watch,
 ) -> crate::Result<Assigned> {
+    let Job {
+        plan,
+        options,
+        known,
+        before,
+        build_id,
+    } = *job;
     let setting = Setting {
         options,
         slot_table: module.slot_table(),
@@ -516,20 +584,31 @@ fn edit(
     watch.lap("declare");
     module.program_mut().validated = true;
     define(plan, &assigned, options, module)?;
+    if let Some(table) = module.slot_table().filter(|_| options.import_table) {
+        define_table_import(plan, module, table)?;
+    }
     for id in &assigned.gone {
         module.program_mut().remove(*id)?;
     }
     edit_exports(module, &assigned.known.exports);
-    module.set_customs(customs(plan, options));
+    module.set_customs(customs(plan, options, build_id));
     watch.lap("define");
     Ok(assigned)
 }
 
 /// The custom sections of a link.
-fn customs(plan: &Plan, options: &LinkOptions) -> Customs {
+fn customs(plan: &Plan, options: &LinkOptions, build_id: &[u8]) -> Customs {
+    let mut tail = plan.merged.sections(options);
+    let is_kept = !options.strip_all || options.keep_sections.iter().any(|name| name == "build_id");
+    if !build_id.is_empty() && is_kept {
+        let mut body = Vec::new();
+        crate::wire::leb::push_unsigned(&mut body, build_id.len() as u64);
+        body.extend_from_slice(build_id);
+        push_section(&mut tail, "build_id", &body);
+    }
     Customs {
         front: Vec::new(),
-        tail: plan.merged.sections(options),
+        tail,
         module_name: options.module_name.as_deref().map(Into::into),
     }
 }

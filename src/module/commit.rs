@@ -209,6 +209,8 @@ impl Module {
             names: self.options.names,
             tail_calls: self.options.tail_calls,
             fan_in: self.options.fan_in,
+            first_slot: self.options.first_slot,
+            growable_table: self.options.growable_table,
             dense: false,
         }
     }

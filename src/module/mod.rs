@@ -12,8 +12,8 @@ mod piece;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
-pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
+pub(crate) use items::{global, import};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 

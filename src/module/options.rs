@@ -41,6 +41,10 @@ pub struct ModuleOptions {
     pub fan_in: usize,
     /// Whether there is a table for slots even with direct calls, for functions whose address is taken. Default: yes.
     pub slot_table: bool,
+    /// The first slot of that table that is used. Default: 1, so that a null function pointer traps.
+    pub first_slot: u32,
+    /// Whether others may let that table grow. Default: no, which engines make the best of.
+    pub growable_table: bool,
     /// How the file is published.
     pub output: OutputOptions,
 }
@@ -54,6 +58,8 @@ impl Default for ModuleOptions {
             tail_calls: false,
             fan_in: 24,
             slot_table: true,
+            first_slot: 1,
+            growable_table: false,
             output: OutputOptions::default(),
         }
     }

@@ -344,9 +344,9 @@ fn place_functions(
         })
     };
     if thunks {
-        for (id, _, definition) in functions() {
+        for (id, decl, definition) in functions() {
             let ty = definition.ty().expect("a function has a type");
-            if !can_pass_on(program, ty) {
+            if decl.frozen || !can_pass_on(program, ty) {
                 continue;
             }
             let entry = layout

@@ -355,7 +355,11 @@ impl<'a> Encoder<'a> {
         let entries = u64::from(self.layout.slots.table_len());
         out[..2].copy_from_slice(&[0x70, 0x01]);
         leb::write_unsigned(&mut out[2..7], entries);
-        leb::write_unsigned(&mut out[7..12], entries);
+        let most = match self.layout.options.growable_table {
+            true => u32::MAX.into(),
+            false => entries,
+        };
+        leb::write_unsigned(&mut out[7..12], most);
     }
 
     /// Writes the tables, memories or tags.

@@ -317,7 +317,8 @@ impl Writer<'_> {
         let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
             return;
         };
-        if self.is_whole(SectionKind::Table) {
+        // Where the table is imported, it is for the front end to say how long it must be.
+        if self.is_whole(SectionKind::Table) || !self.layout.tables.contains(&table) {
             return;
         }
         let before = self.layout.tables.iter().take_while(|id| **id != table);

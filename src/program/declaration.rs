@@ -161,6 +161,8 @@ pub(crate) struct Declaration {
     pub(crate) edits: u32,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
     pub(crate) remains: bool,
+    /// A function that is not expected to change: it is called directly, with whatever redirection others are.
+    pub(crate) frozen: bool,
     /// Whether it is in the dirty list.
     pub(crate) dirty: bool,
 }

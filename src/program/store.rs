@@ -108,6 +108,7 @@ impl Program {
             pending: Pending::None,
             edits: 0,
             remains: false,
+            frozen: false,
             dirty: false,
         });
         if let Some(owner) = owner {
@@ -248,6 +249,13 @@ impl Program {
         }
         self.decls[id.index()].name = name;
         Ok(())
+    }
+
+    /// Lets a function that is not expected to change be called directly. To be said before it is committed first.
+    pub(crate) fn freeze(&mut self, id: DeclId) {
+        if let Some(decl) = self.decls.get_mut(id.index()) {
+            decl.frozen = true;
+        }
     }
 
     /// Gives a declaration a definition, to be committed.

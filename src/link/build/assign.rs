@@ -370,6 +370,7 @@ impl<'a> Work<'a> {
                 if !live.functions.get(id, index) {
                     continue;
                 }
+                let is_library = resolution.objects[at].object.member().is_some();
                 let decl = self.assigner.function(known, index, name)?;
                 self.assigner.new.units[at].functions[index] = Some(decl);
                 if was_there {
@@ -381,6 +382,9 @@ impl<'a> Work<'a> {
                         .into_boxed_str()
                 });
                 self.assigner.program.give_name(decl, Some(shown))?;
+                if is_library {
+                    self.assigner.program.freeze(decl);
+                }
             }
         }
         Ok(())
@@ -873,7 +877,9 @@ pub(crate) fn string_pieces(
 ) -> Option<Vec<Span>> {
     let segment = &object.segments[index.index()];
     let bytes = object.bytes(segment.data);
+    // Strings of wider characters are aligned, and end in more than one zero.
     let merges = segment.flags.has(SegmentFlags::STRINGS)
+        && segment.align_log2 == 0
         && options.optimize > 0
         && !is_zero
         && bytes.last() == Some(&0)

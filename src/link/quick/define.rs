@@ -56,6 +56,9 @@ impl Update<'_> {
                         .function_name(function as usize)
                         .unwrap_or("(unnamed)");
                     let decl = self.declare_function(name)?;
+                    if object.member().is_some() {
+                        self.linked.module.program_mut().freeze(decl);
+                    }
                     let unit = &mut self.linked.assigned.known.units[id.index()];
                     unit.functions[function as usize] = Some(decl);
                 }

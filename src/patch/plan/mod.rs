@@ -366,7 +366,9 @@ impl<'a> Planner<'a> {
         let place = match new.shape {
             Shape::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
-                let thunk = self.layout.options.thunks && can_pass_on(self.from.program, ty);
+                let thunk = self.layout.options.thunks
+                    && !self.from.program.decl(id).frozen
+                    && can_pass_on(self.from.program, ty);
                 let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
                     let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
