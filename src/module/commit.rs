@@ -436,7 +436,7 @@ impl Module {
                 references.add(&self.program, source);
             }
         }
-        if !removed.is_empty() {
+        if !removed.is_empty() && !self.program.sections().is_empty() {
             self.prepare();
         }
         for id in removed {
