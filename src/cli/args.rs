@@ -61,6 +61,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Ld(Ld),
     Replay(Replay),
+    ReplayLd(ReplayLd),
     Watch(Watch),
     Inspect(Inspect),
     Verify(Verify),
@@ -106,12 +107,37 @@ pub(crate) struct Replay {
     pub(crate) build: BuildOptions,
 }
 
-/// Patch a file each time a compiler has written a new build of a module
+/// Link a program, then patch it to each further set of its objects
+///
+/// The files of a step take the place of the arguments' files of the same names; what a step does not have stays as it
+/// was. One line for each step says what was published.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  wasmend replay-ld --step v1 --step v2 -- main.o util.o -lc -o app.wasm"
+)]
+pub(crate) struct ReplayLd {
+    /// A folder with objects or archives; the first one's are linked first
+    #[arg(long = "step", value_name = "DIR", required = true)]
+    pub(crate) steps: Vec<PathBuf>,
+    /// Link anew after each step too, and fail if the outputs are not equivalent
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// The linker's arguments, as for `wasmend ld`
+    #[arg(value_name = "ARGUMENT", last = true, required = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Patch a file each time a compiler has written a new build of a module, or new objects of a program
+///
+/// What is watched is a whole module or, if objects, archives or libraries are named, a program that is linked: then
+/// the arguments are those of `wasmend ld`, and only what an object changed is linked anew.
 ///
 /// The build is read once it has stopped changing, however it is saved: written over, replaced by a rename, or
 /// deleted and written again. A file that is half written is waited for. Ends on Ctrl-C.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wasmend watch target/app.wasm -o dev/app.wasm")]
+#[command(
+    after_help = "Examples:\n  wasmend watch target/app.wasm -o dev/app.wasm\n  wasmend watch crt1.o main.o util.o -lc -o dev/app.wasm"
+)]
 pub(crate) struct Watch {
     /// The module that the compiler writes
     #[arg(value_name = "BUILD")]

@@ -74,12 +74,9 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }
     if let Some(threads) = options.threads {
         // It can be set once; there is nothing before this that would have.
-        let _ = rayon_threads(threads);
+        let _ = wasmend::link::use_threads(threads);
     }
-    let mut output = OutputOptions::default();
-    output.notice = Some(std::sync::Arc::new(move |message: &str| {
-        reporter.note(message);
-    }));
+    let output = output_options(reporter);
     let limit = options.error_limit;
     let fatal_warnings = options.fatal_warnings;
     // What is not to be patched is written when it is finished.
@@ -106,8 +103,13 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn rayon_threads(threads: usize) -> Result<(), String> {
-    wasmend::link::use_threads(threads)
+/// How outputs of links are published.
+pub(crate) fn output_options(reporter: Reporter) -> OutputOptions {
+    let notice = move |message: &str| reporter.note(message);
+    OutputOptions {
+        notice: Some(std::sync::Arc::new(notice)),
+        ..OutputOptions::default()
+    }
 }
 
 /// Says why a link failed, and with which code the process ends.

@@ -8,6 +8,7 @@ mod demo;
 mod finish;
 mod inspect;
 mod ld;
+mod link_loop;
 mod patcher;
 mod replay;
 mod report;
@@ -30,8 +31,12 @@ pub(crate) fn main() -> ExitCode {
     let arguments: Option<Vec<String>> = std::env::args_os()
         .map(|argument| argument.into_string().ok())
         .collect();
-    if let Some(arguments) = arguments.as_deref().and_then(ld::called_to_link) {
+    let arguments = arguments.as_deref();
+    if let Some(arguments) = arguments.and_then(ld::called_to_link) {
         return ld::run(arguments);
+    }
+    if let Some(arguments) = arguments.and_then(link_loop::called_to_watch) {
+        return link_loop::watch(arguments);
     }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
     let cli = Cli::parse();
@@ -44,6 +49,10 @@ pub(crate) fn main() -> ExitCode {
     let reporter = Reporter::new(cli.json, cli.verbose);
     let result = match cli.command {
         Command::Ld(args) => return ld::run(&args.arguments),
+        Command::ReplayLd(args) => {
+            return link_loop::replay(&args, reporter)
+                .unwrap_or_else(|error| failed(&error, reporter));
+        }
         Command::Replay(args) => replay::run(&args, reporter),
         Command::Watch(args) => watch::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),

@@ -204,7 +204,7 @@ fn watch_folder(
 }
 
 /// Whether a file was opened, read or closed without having been written.
-fn is_reading(event: &notify::Event) -> bool {
+pub(crate) fn is_reading(event: &notify::Event) -> bool {
     use notify::event::{AccessKind, AccessMode, EventKind};
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,

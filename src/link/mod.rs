@@ -32,5 +32,5 @@ pub use inputs::Inputs;
 pub use live::Live;
 pub use options::LinkOptions;
 pub use resolve::{Resolution, resolve};
-pub use session::{Counts, Failed, LinkReport, Linked, Target, use_threads};
+pub use session::{Counts, Edits, Failed, LinkReport, Linked, Target, use_threads};
 pub use units::{LinkedObject, SymbolRef};

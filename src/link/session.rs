@@ -1,6 +1,6 @@
 //! A link, from options to a published file, and what is kept of it to bring the file up to date.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
-use crate::program::{DeclId, Export, ExportEdit};
+use crate::program::{DeclId, DeclKind, Export, ExportEdit, Pending};
 
 /// Where a link is published.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub struct LinkReport {
     pub counts: Counts,
     /// Why all symbols had to be resolved anew, if they had; an update can mostly do without.
     pub resolved_anew: Option<&'static str>,
+    /// Which functions differ from the version before.
+    pub edits: Edits,
     /// How long each phase took, in order.
     pub phases: Vec<(&'static str, Duration)>,
 }
@@ -78,6 +80,39 @@ pub struct Counts {
     pub functions: usize,
 }
 
+/// How many functions a version has that are not as they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edits {
+    /// Those that were there before and are different now.
+    pub changed: u32,
+    /// Those that are new.
+    pub added: u32,
+    /// Those that are gone.
+    pub removed: u32,
+}
+
+impl Edits {
+    /// Counts what the next commit will do.
+    pub(super) fn pending(module: &Module) -> Edits {
+        let program = module.program();
+        let mut edits = Edits::default();
+        for id in &program.dirty {
+            let decl = program.decl(*id);
+            if decl.kind != DeclKind::Function || decl.remains {
+                continue;
+            }
+            match (&decl.pending, decl.current.is_some()) {
+                (Pending::Define(_), true) => edits.changed += 1,
+                (Pending::Define(_), false) => edits.added += 1,
+                (Pending::Remove, true) => edits.removed += 1,
+                _ => {}
+            }
+        }
+        edits
+    }
+}
+
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
     pub(super) options: LinkOptions,
@@ -91,6 +126,9 @@ pub struct Linked {
     /// Set if a quick update failed half-way: tables of the plan may say what is not so.
     is_stale: bool,
 }
+
+/// What was published, and which functions differ.
+pub(super) type Done = (Patch, Edits);
 
 /// Measures consecutive phases.
 struct Watch {
@@ -157,6 +195,29 @@ impl Linked {
         }
     }
 
+    /// The files that are not what they were when they were read.
+    pub fn changed_files(&self) -> Vec<PathBuf> {
+        let inputs = self.inputs.inputs();
+        let changed = inputs.filter(|input| input.check_unchanged().is_err());
+        changed.map(|input| input.path().to_path_buf()).collect()
+    }
+
+    /// Compares the program with the same files linked anew.
+    ///
+    /// # Errors
+    /// If they are not equivalent, or the files cannot be linked.
+    pub fn verify(&self) -> Result<(), Failed> {
+        let anew = self.linked_anew()?;
+        match self.finish()? == anew.finish()? {
+            true => Ok(()),
+            false => {
+                let text = "is not equivalent to a link of the same files from nothing";
+                let error = Error::new(ErrorKind::Verification, text);
+                Err(error.with_path(&self.options.output).into())
+            }
+        }
+    }
+
     /// Brings the output up to date with these files, which may have changed. What has not costs next to nothing.
     ///
     /// # Errors
@@ -208,7 +269,7 @@ impl Linked {
         mut state: State,
         before: &[(usize, InputFile)],
         watch: &mut Watch,
-    ) -> Result<(Patch, Option<&'static str>), Failed> {
+    ) -> Result<(Done, Option<&'static str>), Failed> {
         let mut fresh = Vec::new();
         let reason = match self.changed_objects(&state, before) {
             Err(Why(reason)) => reason,
@@ -326,13 +387,14 @@ impl Linked {
         &self.module
     }
 
-    fn report(&mut self, patch: Patch, watch: Watch) -> LinkReport {
+    fn report(&mut self, (patch, edits): Done, watch: Watch) -> LinkReport {
         let resolution = &mut self.plan.resolution;
         let relocations = resolution.objects.iter().map(|linked| {
             linked.object.code_relocs.all().len() + linked.object.data_relocs.all().len()
         });
         LinkReport {
             patch,
+            edits,
             counts: Counts {
                 files: resolution.inputs.len(),
                 objects: resolution.objects.len(),
@@ -402,13 +464,14 @@ fn publish(
     known: &Known,
     before: Option<MemoryPlan>,
     watch: &mut Watch,
-) -> Result<(Assigned, Patch), Failed> {
+) -> Result<(Assigned, Done), Failed> {
     let mut fresh = Vec::new();
     let done = edit(plan, options, module, known, before, &mut fresh, watch);
     let done = done.and_then(|assigned| {
+        let edits = Edits::pending(module);
         let patch = module.commit()?;
         watch.lap("write");
-        Ok((assigned, patch))
+        Ok((assigned, (patch, edits)))
     });
     match done {
         Ok(done) => Ok(done),

@@ -59,6 +59,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Makes room for so many more declarations.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.decls.reserve(count);
+        self.kinds.reserve(count);
+        self.dirty.reserve(count);
+    }
+
     /// Declares something; it has no definition yet.
     pub(crate) fn declare(
         &mut self,
@@ -227,14 +234,19 @@ impl Program {
 
     /// Sets the name for the name section; without one it is the key.
     pub(crate) fn set_name(&mut self, id: DeclId, name: Option<&str>) -> Result<()> {
+        self.give_name(id, name.map(Into::into))
+    }
+
+    /// The same with a name that is made already.
+    pub(crate) fn give_name(&mut self, id: DeclId, name: Option<Box<str>>) -> Result<()> {
         let decl = self.expect(id)?;
-        if decl.name.as_deref() == name || (name.is_some() && decl.given_name() == name) {
+        if decl.name == name || (name.is_some() && decl.given_name() == name.as_deref()) {
             return Ok(());
         }
         if decl.current.is_some() {
             self.renamed.push(id);
         }
-        self.decls[id.index()].name = name.map(Into::into);
+        self.decls[id.index()].name = name;
         Ok(())
     }
 

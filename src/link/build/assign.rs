@@ -37,6 +37,9 @@ pub(crate) struct Wrapper {
     pub(crate) signature: SignatureId,
 }
 
+/// Globals that hold the addresses of exported data.
+type DataExports = Vec<(DeclId, SymbolId)>;
+
 /// Functions and data that threads need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Threads {
@@ -70,7 +73,7 @@ pub(crate) struct Assigned {
     pub(crate) traps: Vec<(DeclId, SignatureId)>,
     pub(crate) wrappers: Vec<Wrapper>,
     /// Globals that hold the address of exported data.
-    pub(crate) data_exports: Vec<(DeclId, SymbolId)>,
+    pub(crate) data_exports: DataExports,
     pub(crate) threads: Option<Threads>,
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
@@ -95,6 +98,9 @@ pub(crate) fn assign(
     fresh: &mut Vec<DeclId>,
 ) -> Result<Assigned> {
     let types = types(&plan.resolution.signatures, program)?;
+    if old.units.is_empty() {
+        program.reserve(plan.live.functions.count() + plan.live.segments.count());
+    }
     let mut assigner = Assigner::new(program, old, fresh);
     let zero = assigner.made(DeclKind::Data, "zero")?;
     let memory = assigner.made(DeclKind::Memory, "memory")?;
@@ -176,6 +182,9 @@ pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Ve
         })
         .collect()
 }
+
+/// A function's name in its object, and what the output calls it if it is new.
+type Named<'a> = (&'a str, Option<Box<str>>);
 
 struct Work<'a> {
     plan: &'a Plan,
@@ -324,7 +333,7 @@ impl<'a> Work<'a> {
         } = self.plan;
         let demangle = self.setting.options.demangle;
         // Names of what is new, made on all cores.
-        let names: Vec<Vec<(&str, Option<String>)>> = resolution
+        let names: Vec<Vec<Named<'_>>> = resolution
             .objects
             .par_iter()
             .zip(&*matches)
@@ -336,13 +345,19 @@ impl<'a> Work<'a> {
                     _ => function_names(&linked.object),
                 };
                 let live = live.functions.of(id).iter();
-                let shown = |(name, live): (&'_ str, &bool)| {
-                    let is_long = *live && !name.is_empty();
-                    let shown = is_long.then(|| shown(name, demangle));
-                    shown.filter(|shown| shown != name)
-                };
-                let pairs = names.into_iter().zip(live);
-                pairs.map(|pair| (pair.0, shown(pair))).collect()
+                let named = names.into_iter().zip(live).enumerate();
+                let named = named.map(|(index, (name, live))| {
+                    let is_new = *live && !matches!(known, Match::Same(_));
+                    let shown = is_new.then(|| {
+                        let name = match name {
+                            "" => linked.object.function_name(index).unwrap_or("(unnamed)"),
+                            name => name,
+                        };
+                        shown(name, demangle).into_boxed_str()
+                    });
+                    (name, shown)
+                });
+                named.collect()
             })
             .collect();
         for (at, (known, names)) in matches.iter_mut().zip(names).enumerate() {
@@ -358,18 +373,12 @@ impl<'a> Work<'a> {
                 if was_there {
                     continue;
                 }
-                let object = &resolution.objects[at].object;
-                let name = match name {
-                    "" => object.function_name(index).unwrap_or("(unnamed)"),
-                    name => name,
-                };
-                match shown {
-                    Some(shown) => self.set_name(decl, &shown)?,
-                    None => {
-                        let shown = crate::link::diagnostics::shown(name, demangle);
-                        self.set_name(decl, &shown)?;
-                    }
-                }
+                let shown = shown.unwrap_or_else(|| {
+                    let name = resolution.objects[at].object.function_name(index);
+                    crate::link::diagnostics::shown(name.unwrap_or("(unnamed)"), demangle)
+                        .into_boxed_str()
+                });
+                self.assigner.program.give_name(decl, Some(shown))?;
             }
         }
         Ok(())
@@ -698,7 +707,7 @@ impl<'a> Work<'a> {
             .collect()
     }
 
-    fn exports(&mut self, memory: DeclId) -> Result<(Vec<Wrapper>, Vec<(DeclId, SymbolId)>)> {
+    fn exports(&mut self, memory: DeclId) -> Result<(Vec<Wrapper>, DataExports)> {
         let plan = self.plan;
         let resolution = &plan.resolution;
         let (mut wrappers, mut data) = (Vec::new(), Vec::new());

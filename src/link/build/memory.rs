@@ -64,7 +64,7 @@ impl MemoryPlan {
         let page = options.page_size;
         let most = if is_64 { 1 << 34 } else { 1 << 32 };
         let whole_pages = |option: &str, bytes: u64| match bytes {
-            _ if bytes % page != 0 => Err(Error::bad_input(format!(
+            _ if !bytes.is_multiple_of(page) => Err(Error::bad_input(format!(
                 "{option}: not a multiple of the page size, {page}"
             ))),
             _ if bytes > most => Err(Error::bad_input(format!(

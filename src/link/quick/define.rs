@@ -1,0 +1,232 @@
+//! Declarations for what is new, and definitions for what may have changed.
+
+use super::*;
+
+impl Update<'_> {
+    pub(super) fn declare(&mut self, kind: DeclKind) -> Result<DeclId> {
+        let id = self.linked.module.program_mut().declare(kind, None, None)?;
+        self.fresh.push(id);
+        Ok(id)
+    }
+
+    pub(super) fn save(&mut self, id: ObjectId) {
+        if !self.undo.units.iter().any(|(saved, _)| *saved == id) {
+            let unit = self.linked.assigned.known.units[id.index()].clone();
+            self.undo.units.push((id, unit));
+        }
+    }
+
+    /// Gives what is new a declaration.
+    pub(super) fn assign(&mut self) -> Quick<()> {
+        for at in 0..self.changes.len() {
+            let id = self.changes[at].id;
+            let object = self.changes[at].object.clone();
+            self.save(id);
+            let old = self.linked.assigned.known.units[id.index()].clone();
+            let mut names = Names::of(&old);
+            let mut unit = Unit::new(&object);
+            unit.globals.clone_from(&old.globals);
+            unit.tags.clone_from(&old.tags);
+            unit.tables.clone_from(&old.tables);
+            let marks = self.marks.remove(&id).unwrap_or_default();
+            let function_names = function_names(&object);
+            for (index, _) in marks.functions.iter().enumerate().filter(|(_, on)| **on) {
+                let name = function_names[index];
+                let decl = match take_name(&mut names.functions, name) {
+                    Some(decl) => decl,
+                    None => self.declare_function(name)?,
+                };
+                unit.functions[index] = Some(decl);
+            }
+            for (index, _) in marks.segments.iter().enumerate().filter(|(_, on)| **on) {
+                let name = object.str(object.segments[index].name);
+                let known = take_name(&mut names.segments, name);
+                unit.segments[index] = self.place_segment(&object, index, known)?;
+            }
+            self.linked.assigned.known.units[id.index()] = unit;
+        }
+        for (id, chunk) in self.added.clone() {
+            self.save(id);
+            let object = self.resolution().object(id).object.clone();
+            match chunk {
+                Chunk::Function(function) => {
+                    let name = object
+                        .function_name(function as usize)
+                        .unwrap_or("(unnamed)");
+                    let decl = self.declare_function(name)?;
+                    let unit = &mut self.linked.assigned.known.units[id.index()];
+                    unit.functions[function as usize] = Some(decl);
+                }
+                Chunk::Segment(segment) => {
+                    let placed = self.place_segment(&object, segment as usize, None)?;
+                    let unit = &mut self.linked.assigned.known.units[id.index()];
+                    unit.segments[segment as usize] = placed;
+                }
+            }
+            self.touched.insert(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn declare_function(&mut self, name: &str) -> Result<DeclId> {
+        let decl = self.declare(DeclKind::Function)?;
+        let name = shown(name, self.linked.options.demangle);
+        self.linked
+            .module
+            .program_mut()
+            .set_name(decl, Some(&name))?;
+        Ok(decl)
+    }
+
+    pub(super) fn place_segment(
+        &mut self,
+        object: &Arc<Object>,
+        index: usize,
+        known: Option<DeclId>,
+    ) -> Result<Placed> {
+        let segment = SegmentIndex(index as u32);
+        let is_zero = output_name(object, index, &self.linked.options).starts_with(".bss");
+        let align_log2 = object.segments[index].align_log2;
+        let Some(spans) = string_pieces(object, segment, &self.linked.options, is_zero) else {
+            let decl = match known {
+                Some(decl) => decl,
+                None => self.declare(DeclKind::Data)?,
+            };
+            return Ok(Placed::Part(decl, 0));
+        };
+        let mut pieces = Vec::with_capacity(spans.len());
+        for span in spans {
+            let key: StringKey = (align_log2, object.bytes(span).into());
+            let decl = match self.linked.assigned.known.strings.get(&key) {
+                Some(decl) => *decl,
+                None => {
+                    let decl = self.declare(DeclKind::Data)?;
+                    let memory = self.linked.assigned.memory;
+                    let (id, kind, item) = string_item(decl, align_log2, object, span, memory)?;
+                    self.linked.module.program_mut().define(id, kind, item)?;
+                    self.undo.strings.push(key.clone());
+                    self.linked.assigned.known.strings.insert(key, decl);
+                    decl
+                }
+            };
+            let start = span.start - object.segments[index].data.start;
+            pieces.push(Piece { start, decl });
+        }
+        Ok(Placed::Strings(pieces.into()))
+    }
+
+    /// Brings the meanings of symbols up to date that objects define whose declarations changed.
+    pub(super) fn renew_meanings(&mut self) {
+        let assigned = &mut self.linked.assigned;
+        for id in &self.touched {
+            let linked = self.linked.plan.resolution.object(*id);
+            let unit = &assigned.known.units[id.index()];
+            for (index, symbol) in linked.object.symbols.iter().enumerate() {
+                let Some(global) = linked.refs[index].symbol() else {
+                    continue;
+                };
+                let index = SymbolIndex(index as u32);
+                let place = self.linked.plan.resolution.table.get(global).place();
+                if !symbol.is_undefined() && place == Some((*id, index)) {
+                    assigned.meanings[global.index()] =
+                        own_meaning(unit, *id, &linked.object, index);
+                }
+            }
+        }
+    }
+
+    /// What others refer to must be where it was: they are not looked at.
+    pub(super) fn check_meanings(&self, meant: &[Meant]) -> Quick<()> {
+        for (object, id, before) in meant {
+            let Some((decl, _)) = before else { continue };
+            if self.place_of(*id) != *before && self.is_used_outside(*object, *decl) {
+                return why("a symbol stands for another declaration");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the changed objects referred to.
+    pub(super) fn targets_before(&self) -> HashSet<DeclId> {
+        let mut targets = HashSet::new();
+        for (id, unit) in &self.undo.units {
+            if !self.changes.iter().any(|change| change.id == *id) {
+                continue;
+            }
+            for decl in decls_of(unit) {
+                let current = &self.linked.module.program().decl(decl).current;
+                if let Some(current) = current {
+                    let relocs = current.content.relocs().iter();
+                    targets.extend(relocs.filter_map(|reloc| reloc.decl()));
+                }
+            }
+        }
+        targets
+    }
+
+    /// Defines what is new or may have changed. Returns what changed objects do not have any more.
+    pub(super) fn define(&mut self) -> Quick<Vec<DeclId>> {
+        let mut items = Vec::new();
+        {
+            let Linked { plan, assigned, .. } = &*self.linked;
+            let converter = converter(plan, assigned);
+            let memory = assigned.memory;
+            let function = |id: ObjectId, index: usize| -> Result<Option<Item>> {
+                let Some(decl) = assigned.known.units[id.index()].functions[index] else {
+                    return Ok(None);
+                };
+                let linked = plan.resolution.object(id);
+                let signature = linked.signatures[linked.object.functions[index].ty.index()];
+                let ty = assigned.types[signature.index()];
+                let content = converter.function(id, index)?;
+                let shape = Shape::Function { ty };
+                let definition = crate::program::Definition { content, shape };
+                Ok(Some((decl, DeclKind::Function, definition)))
+            };
+            for change in &self.changes {
+                let count = change.object.functions.len();
+                let functions: Vec<Option<Item>> = match count > 200 {
+                    true => (0..count)
+                        .into_par_iter()
+                        .map(|index| function(change.id, index))
+                        .collect::<Result<_>>()?,
+                    false => (0..count)
+                        .map(|index| function(change.id, index))
+                        .collect::<Result<_>>()?,
+                };
+                items.extend(functions.into_iter().flatten());
+                let unit = &assigned.known.units[change.id.index()];
+                for (index, placed) in unit.segments.iter().enumerate() {
+                    if let Placed::Part(decl, 0) = placed {
+                        let segment = SegmentIndex(index as u32);
+                        items.push(segment_item(&converter, *decl, change.id, segment, memory)?);
+                    }
+                }
+                items.extend(other_items(plan, assigned, change.id)?);
+            }
+            for (id, chunk) in &self.added {
+                match chunk {
+                    Chunk::Function(index) => items.extend(function(*id, *index as usize)?),
+                    Chunk::Segment(index) => {
+                        let unit = &assigned.known.units[id.index()];
+                        if let Placed::Part(decl, 0) = unit.segments[*index as usize] {
+                            let segment = SegmentIndex(*index);
+                            items.push(segment_item(&converter, decl, *id, segment, memory)?);
+                        }
+                    }
+                }
+            }
+        }
+        let program = self.linked.module.program_mut();
+        for (id, kind, definition) in items {
+            program.define(id, kind, definition)?;
+        }
+        let mut removed = Vec::new();
+        for (id, unit) in &self.undo.units {
+            let now: HashSet<DeclId> =
+                decls_of(&self.linked.assigned.known.units[id.index()]).collect();
+            removed.extend(decls_of(unit).filter(|decl| !now.contains(decl)));
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,389 @@
+//! Symbols of changed objects: what they mean in the tables that are there, and whether that concerns others.
+
+use super::*;
+
+impl Update<'_> {
+    /// Compares what does not concern single symbols.
+    pub(super) fn compare(&mut self, id: ObjectId, new: &Arc<Object>) -> Quick<()> {
+        let signatures = self.linked.plan.resolution.signatures.add_object(new);
+        let types = &mut self.linked.assigned.types;
+        if types.len() < self.linked.plan.resolution.signatures.len() {
+            let program = self.linked.module.program_mut();
+            *types = crate::link::build::types(&self.linked.plan.resolution.signatures, program)?;
+        }
+        let linked = self.resolution().object(id);
+        let old = &linked.object;
+        let comdats = |object: &Object| -> Vec<String> {
+            let names = object.comdats.iter();
+            names
+                .map(|comdat| object.str(comdat.name).to_owned())
+                .collect()
+        };
+        let inits = |object: &Object| -> Vec<(u32, String)> {
+            let inits = object.init_functions.iter();
+            inits
+                .map(|init| (init.priority, object.symbol_name(init.symbol).to_owned()))
+                .collect()
+        };
+        let exports = |object: &Object| -> Vec<(Option<String>, String)> {
+            let exports = object.exported_functions.iter();
+            exports
+                .map(|(function, name)| {
+                    let function = object.defined_function(*function);
+                    let function = function.and_then(|at| object.function_name(at));
+                    (function.map(str::to_owned), object.str(*name).to_owned())
+                })
+                .collect()
+        };
+        let has_got = |object: &Object| {
+            let mut imports = object.imported_globals.iter();
+            imports.any(|import| object.str(import.module).starts_with("GOT."))
+        };
+        if old.is_64() != new.is_64()
+            || old.features_bytes() != new.features_bytes()
+            || old.producers_bytes() != new.producers_bytes()
+        {
+            return why("the target, features or producers changed");
+        }
+        if comdats(old) != comdats(new) {
+            return why("COMDAT groups changed");
+        }
+        if inits(old) != inits(new) {
+            return why("init functions changed");
+        }
+        if exports(old) != exports(new) {
+            return why("exported names changed");
+        }
+        if old.globals.len() != new.globals.len()
+            || old.tags.len() != new.tags.len()
+            || old.tables.len() != new.tables.len()
+            || lacks_table_symbol(new)
+            || has_got(new)
+        {
+            return why("globals, tags or tables changed");
+        }
+        let options = &self.linked.options;
+        let plan = &self.linked.plan;
+        let merged: Vec<&str> = plan
+            .segments
+            .iter()
+            .zip(&self.linked.assigned.merged)
+            .filter(|(_, merged)| merged.is_some())
+            .map(|(segment, _)| segment.name.as_str())
+            .collect();
+        for object in [old, new] {
+            for (index, segment) in object.segments.iter().enumerate() {
+                let name = output_name(object, index, options);
+                if segment.flags.has(SegmentFlags::TLS) || merged.contains(&name) {
+                    return why("data that must be in one piece changed");
+                }
+            }
+        }
+        self.changes.push(Change {
+            id,
+            object: new.clone(),
+            signatures,
+            refs: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Finds out what the symbols of the changed objects mean.
+    pub(super) fn look_up(&mut self) -> Quick<()> {
+        let mut changes = std::mem::take(&mut self.changes);
+        let mut new_symbols = Vec::new();
+        for (at, change) in changes.iter_mut().enumerate() {
+            self.look_up_known(at, change, &mut new_symbols)?;
+        }
+        for (at, index) in new_symbols {
+            let change = &mut changes[at];
+            let symbol = &change.object.symbols[index.index()];
+            let name = change.object.str(symbol.name);
+            let ty = type_of(&change.object, &change.signatures, symbol);
+            let resolution = &mut self.linked.plan.resolution;
+            let known = resolution.find(name);
+            let id = if symbol.is_undefined() {
+                let Some(id) = known else {
+                    return why("a symbol is needed that no object has");
+                };
+                let known = resolution.table.get(id);
+                if known.kind != symbol.kind || (symbol.kind != SymbolKind::Data && known.ty != ty)
+                {
+                    return why("a symbol is needed as something else");
+                }
+                let is_made = matches!(known.definition, Definition::Synthetic(_))
+                    && self.linked.assigned.meanings[id.index()] != Meaning::Nothing;
+                if known.place().is_none() && !is_made {
+                    return why("a symbol is needed that no object defines");
+                }
+                id
+            } else {
+                if known.is_some() {
+                    return why("a symbol is defined that is known already");
+                }
+                let options = &self.linked.options;
+                let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
+                if options.export_all
+                    || options.export_dynamic
+                    || symbol.flags.0 & kept.0 != 0
+                    || symbol.kind != SymbolKind::Function && symbol.kind != SymbolKind::Data
+                {
+                    return why("a new symbol is exported or kept");
+                }
+                let name = resolution.names.add_text(name);
+                let (id, _) = resolution.table.insert(name);
+                let new = resolution.table.get_mut(id);
+                new.kind = symbol.kind;
+                new.flags = symbol.flags;
+                new.ty = ty;
+                new.object = Some(change.id);
+                new.used_in_object = true;
+                new.definition = Definition::Object {
+                    object: change.id,
+                    symbol: index,
+                };
+                self.linked.assigned.meanings.push(Meaning::Nothing);
+                id
+            };
+            change.refs[index.index()] = SymbolRef::global(id);
+        }
+        self.changes = changes;
+        Ok(())
+    }
+
+    /// Compares symbols that other objects see with those of the object before. What is new is listed, definitions
+    /// first.
+    pub(super) fn look_up_known(
+        &mut self,
+        at: usize,
+        change: &mut Change,
+        new_symbols: &mut Vec<(usize, SymbolIndex)>,
+    ) -> Quick<()> {
+        let resolution = &self.linked.plan.resolution;
+        let old = resolution.object(change.id);
+        let mut known: HashMap<&str, (Said, SymbolRef)> = HashMap::new();
+        for (index, symbol) in old.object.symbols.iter().enumerate() {
+            if symbol.is_local() {
+                if symbol.is_undefined() {
+                    return why("a local symbol is undefined");
+                }
+                continue;
+            }
+            let said = said(&old.object, &old.signatures, old, symbol);
+            let name = old.object.str(symbol.name);
+            if known.insert(name, (said, old.refs[index])).is_some() {
+                return why("an object has two symbols of one name");
+            }
+        }
+        // Whether a definition counts depends on the groups, which are the same.
+        let probe = LinkedObject {
+            object: change.object.clone(),
+            refs: Vec::new(),
+            signatures: Vec::new(),
+            kept_comdats: old.kept_comdats.clone(),
+            is_live: old.is_live,
+            names: Vec::new(),
+        };
+        let object = &change.object;
+        change.refs.reserve_exact(object.symbols.len());
+        for (index, symbol) in object.symbols.iter().enumerate() {
+            let index = SymbolIndex(index as u32);
+            if symbol.is_local() || symbol.kind == SymbolKind::Section {
+                if symbol.is_undefined() {
+                    return why("a local symbol is undefined");
+                }
+                change.refs.push(SymbolRef::OWN);
+                continue;
+            }
+            let new = said(object, &change.signatures, &probe, symbol);
+            match known.remove(object.str(symbol.name)) {
+                Some((old, reference)) => {
+                    let called = |said: Said| Said {
+                        called_directly: false,
+                        ..said
+                    };
+                    let is_settled = reference.symbol().is_some_and(|id| {
+                        let symbol = resolution.table.get(id);
+                        symbol.place().is_some() && symbol.ty == new.ty
+                    });
+                    // Tables are not dropped: it does not matter whether they are to be kept.
+                    let is_table = new.kind == SymbolKind::Table
+                        && old.kind == SymbolKind::Table
+                        && reference.symbol().is_some_and(|id| {
+                            self.linked.assigned.meanings[id.index()] != Meaning::Nothing
+                        });
+                    let is_same =
+                        old == new || is_table || (is_settled && called(old) == called(new));
+                    if !is_same {
+                        return why("a symbol changed");
+                    }
+                    change.refs.push(reference);
+                }
+                None => {
+                    if !new.is_defined && !symbol.is_undefined() {
+                        return why("a discarded symbol is new");
+                    }
+                    change.refs.push(SymbolRef::OWN);
+                    let place = match symbol.is_undefined() {
+                        true => new_symbols.len(),
+                        false => 0,
+                    };
+                    new_symbols.insert(place, (at, index));
+                }
+            }
+        }
+        let mut gone = Vec::new();
+        for (said, reference) in known.into_values() {
+            let Some(id) = reference.symbol() else {
+                continue;
+            };
+            let symbol = resolution.table.get(id);
+            if !said.is_defined {
+                let stays = symbol.place().is_some()
+                    || matches!(symbol.definition, Definition::Synthetic(_));
+                if !stays {
+                    return why("something undefined is not needed any more");
+                }
+                continue;
+            }
+            if symbol.place().is_none_or(|(object, _)| object != change.id) {
+                continue;
+            }
+            let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
+            let is_wanted = symbol.force_export
+                || symbol.flags.0 & kept.0 != 0
+                || self.linked.options.export_all
+                || self.linked.options.export_dynamic
+                || resolution.entry == Some(id)
+                || resolution.call_dtors == Some(id);
+            if is_wanted || self.has_users(change.id, id) {
+                return why("a symbol is gone that is needed");
+            }
+            gone.push(id);
+        }
+        for id in gone {
+            // Other objects' dead code may still name it. Whoever reaches that code finds out.
+            let symbol = self.linked.plan.resolution.table.get_mut(id);
+            symbol.definition = Definition::Undefined;
+            symbol.flags = SymbolFlags::UNDEFINED;
+            self.linked.assigned.meanings[id.index()] = Meaning::Nothing;
+        }
+        Ok(())
+    }
+
+    /// Whether anything outside of an object, and of the others that changed, refers to what a symbol means.
+    pub(super) fn has_users(&self, object: ObjectId, id: SymbolId) -> bool {
+        let assigned = &self.linked.assigned;
+        let decl = decl_of(assigned, assigned.meanings[id.index()]);
+        decl.is_some_and(|decl| self.is_used_outside(object, decl))
+    }
+
+    pub(super) fn is_used_outside(&self, object: ObjectId, decl: DeclId) -> bool {
+        if self.state.roots.contains(&decl) {
+            return true;
+        }
+        let module = &self.linked.module;
+        let sources = module.sources_of(decl);
+        sources
+            .iter()
+            .any(|source| match self.state.owner(*source) {
+                Owner::Function(other, _) | Owner::Segment(other, _) => other != object,
+                Owner::Linker => true,
+                Owner::String => false,
+            })
+    }
+
+    /// Where the symbols that changed objects define stood.
+    pub(super) fn meant_before(&self) -> Vec<Meant> {
+        let mut meant = Vec::new();
+        for change in &self.changes {
+            let linked = self.resolution().object(change.id);
+            for (index, reference) in linked.refs.iter().enumerate() {
+                let symbol = &linked.object.symbols[index];
+                if let Some(id) = reference.symbol()
+                    && !symbol.is_undefined()
+                {
+                    meant.push((change.id, id, self.place_of(id)));
+                }
+            }
+        }
+        meant
+    }
+
+    pub(super) fn place_of(&self, id: SymbolId) -> Option<(DeclId, i64)> {
+        let assigned = &self.linked.assigned;
+        match assigned.meanings[id.index()] {
+            Meaning::Segment(object, segment, value) => {
+                let unit = &assigned.known.units[object.index()];
+                unit.segments[segment.index()].at(value.into())
+            }
+            other => decl_of(assigned, other).map(|id| (id, 0)),
+        }
+    }
+
+    /// Puts the changed objects in the place of those before.
+    pub(super) fn install(&mut self) {
+        for change in &mut self.changes {
+            let resolution = &mut self.linked.plan.resolution;
+            let linked = &mut resolution.objects[change.id.index()];
+            linked.object = change.object.clone();
+            linked.signatures = std::mem::take(&mut change.signatures);
+            linked.refs = std::mem::take(&mut change.refs);
+            for (index, symbol) in linked.object.symbols.iter().enumerate() {
+                let Some(id) = linked.refs[index].symbol() else {
+                    continue;
+                };
+                if symbol.is_undefined() || linked.is_discarded(symbol) {
+                    continue;
+                }
+                let global = resolution.table.get_mut(id);
+                if let Definition::Object { object, symbol } = &mut global.definition
+                    && *object == change.id
+                {
+                    *symbol = SymbolIndex(index as u32);
+                }
+            }
+            self.touched.insert(change.id);
+        }
+    }
+}
+
+/// Whether an object uses a table without saying where, as old ones do.
+fn lacks_table_symbol(object: &Object) -> bool {
+    let symbols = object.symbols.iter();
+    let symbols = symbols.filter(|symbol| symbol.kind == SymbolKind::Table);
+    symbols.count() != object.imported_tables.len() + object.tables.len()
+}
+
+fn type_of(object: &Object, signatures: &[SignatureId], symbol: &Symbol) -> SymbolType {
+    match symbol.kind {
+        SymbolKind::Function => symbol.function().map_or(SymbolType::None, |id| {
+            SymbolType::Signature(signatures[object.function_type(id).index()])
+        }),
+        SymbolKind::Global => symbol.global().map_or(SymbolType::None, |id| {
+            SymbolType::Global(object.global_type(id))
+        }),
+        SymbolKind::Table => symbol.table().map_or(SymbolType::None, |id| {
+            SymbolType::Table(object.table_type(id).element)
+        }),
+        SymbolKind::Tag => symbol.tag().map_or(SymbolType::None, |id| {
+            SymbolType::Signature(signatures[object.tag_type(id).index()])
+        }),
+        SymbolKind::Data | SymbolKind::Section => SymbolType::None,
+    }
+}
+
+fn said(
+    object: &Object,
+    signatures: &[SignatureId],
+    linked: &LinkedObject,
+    symbol: &Symbol,
+) -> Said {
+    Said {
+        is_defined: !symbol.is_undefined() && !linked.is_discarded(symbol),
+        kind: symbol.kind,
+        flags: symbol.flags,
+        ty: type_of(object, signatures, symbol),
+        called_directly: symbol.called_directly,
+    }
+}
