@@ -144,7 +144,7 @@ impl Module {
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
         if self.layout.is_some() {
-            self.prepare();
+            self.index();
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
@@ -179,9 +179,15 @@ impl Module {
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
     }
 
-    /// Builds the index of references, which the next patch would build otherwise. Whoever publishes once, and does not stay
-    /// to patch, never needs it.
+    /// Does what the first patch would otherwise do before anything else: builds the index of references and copies the file.
+    /// To be called when nobody waits; who publishes once, and does not stay to patch, needs none of it.
     pub fn prepare(&mut self) {
+        self.index();
+        self.output.prepare();
+    }
+
+    /// Builds the index of references, if there is none.
+    pub(crate) fn index(&mut self) {
         self.references
             .get_or_insert_with(|| References::of_current(&self.program));
     }
@@ -437,7 +443,7 @@ impl Module {
             }
         }
         if !removed.is_empty() && !self.program.sections().is_empty() {
-            self.prepare();
+            self.index();
         }
         for id in removed {
             let Some(references) = &mut self.references else {
