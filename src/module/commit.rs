@@ -10,8 +10,8 @@ use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{Pieces, Published};
 use crate::patch::{
-    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Request, Sources, Stop, Writes,
-    export_sites, lay_out, names_tail, plan, write_patch, write_whole,
+    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Reason, Request, Sources, Stop,
+    Writes, export_sites, lay_out, names_tail, plan, write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 
@@ -442,7 +442,7 @@ impl Module {
                 references.add(&self.program, source);
             }
         }
-        if !removed.is_empty() {
+        if !removed.is_empty() && !self.program.sections().is_empty() {
             self.index();
         }
         for id in removed {
@@ -483,8 +483,13 @@ fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
         return false;
     }
     let len = decl.next().map_or(0, |next| next.content.len());
+    // The fields of debug information that follow a function's code are as many as they are.
+    let follow = |reason| matches!(reason, Reason::CodeOffset | Reason::SectionOffset);
+    let follows = prepared.ranges.iter().map(|(range, _)| range);
+    let follows = follows.filter(|range| follow(range.reason));
+    let inherent = len as u64 + follows.map(|range| u64::from(range.len)).sum::<u64>();
     // Where a section has to move, a few bytes more do not matter.
-    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > len as u64 + MOST_BEYOND
+    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > inherent + MOST_BEYOND
 }
 
 /// Plans and encodes a patch, in a transaction of the layout that stays open.
