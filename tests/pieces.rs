@@ -287,6 +287,33 @@ fn a_target_that_went_away_is_not_what_gets_its_name_later() {
 }
 
 #[test]
+fn the_last_declarations_can_go_in_a_relink() {
+    let mut program = Program::new(Redirect::Direct);
+    let fields = |program: &Program| {
+        let info = program.contents(".debug_info");
+        let field = ABBREVIATIONS as usize;
+        [word(&info, field), word(&info, info.len() / 2 + field)]
+    };
+    assert!(fields(&program).iter().all(|field| *field < 100));
+    let gone = program.abbreviations.clone();
+    for id in &gone {
+        program.module.remove(*id).expect("is declared");
+    }
+    program.module.request_relink();
+    assert!(program.commit().relink_reason().is_some());
+    assert_eq!(fields(&program), [u32::MAX; 2]);
+    // Their ids go to something else, which the units do not mean.
+    let ids = declare(&mut program.module, DeclKind::Custom, "other");
+    assert!(ids.iter().all(|id| gone.contains(id)));
+    for id in ids {
+        program.define(id, ".debug_abbrev", Piece::new(vec![0; 3]));
+    }
+    program.module.request_relink();
+    program.commit();
+    assert_eq!(fields(&program), [u32::MAX; 2]);
+}
+
+#[test]
 fn a_target_can_be_defined_later() {
     let mut program = Program::new(Redirect::TableThunks);
     let later = program

@@ -157,6 +157,26 @@ proptest! {
 }
 
 #[test]
+fn a_shadow_can_be_made_ahead() {
+    let folder = Folder::new();
+    let mut output = folder.open(Publish::Atomic);
+    write_whole(&mut output, &[1; 5000]);
+    output.prepare();
+    let first = poke(&mut output, 10, 2);
+    assert_eq!((first.how, first.bytes_caught_up), (How::Exchanged, 0));
+    // There is one already, which lacks the last patch.
+    output.prepare();
+    let second = poke(&mut output, 20, 3);
+    assert_eq!((second.how, second.bytes_caught_up), (How::Exchanged, 1));
+    // Somebody else's file is not copied.
+    fs::write(folder.path(), [9; 5000]).unwrap();
+    output.prepare();
+    let patch = patch_of(5000, 5000, &[(0, b"x")]);
+    let refused = output.publish_patch(patch).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::OutputChanged);
+}
+
+#[test]
 fn the_shadow_is_made_by_the_first_patch_and_exchanged_by_the_next() {
     let folder = Folder::new();
     let mut output = folder.open(Publish::Atomic);

@@ -11,6 +11,10 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     crate::cli::expect_other_file(&args.output, &args.out)?;
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
     crate::cli::replace(&args.output, &dense)?;
+    let parts = inspect::Map::read(&out)?.parts;
+    if parts.iter().any(|part| part.name.starts_with(".debug_")) {
+        reporter.warning("debug sections are left out: the code they name is shorter now")?;
+    }
     let (bytes, dense_bytes) = (out.len() as u64, dense.len() as u64);
     let event = Event::Finished {
         output: path(&args.out),

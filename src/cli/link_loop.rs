@@ -112,6 +112,7 @@ impl Follower {
         match self.linked.update(files) {
             Ok(report) => {
                 self.say(Some(files), &report, start.elapsed())?;
+                self.linked.prepare();
                 Ok(Ok(()))
             }
             Err(failed) => Ok(Err(failed)),

@@ -62,7 +62,11 @@ impl Patcher {
             removed: update.functions_removed.into(),
         };
         self.reporter
-            .update(&self.output, file, counts, &update.patch, took)
+            .update(&self.output, file, counts, &update.patch, took)?;
+        if let Some(module) = &mut self.module {
+            module.prepare();
+        }
+        Ok(())
     }
 
     /// How many builds have become versions.

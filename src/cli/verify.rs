@@ -42,6 +42,10 @@ pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
                 number(report.left_out.into())
             );
         }
+        if report.debug_units > 0 {
+            let units = count(report.debug_units.into(), "unit");
+            line += &format!(", and {units} of debug information");
+        }
         return reporter.line(&line);
     }
     let found = report.differences.len();

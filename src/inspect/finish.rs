@@ -12,7 +12,8 @@ use crate::whole::decode::{Decoded, ExportItem, Item, SPACES};
 use crate::whole::dense;
 
 /// The module that an output stands for, without slack, pads, thunks, forwarders and dead code, every number as short as it
-/// can be: for release, not to be patched. A module that is no output of wasmend is made as short.
+/// can be: for release, not to be patched. A module that is no output of wasmend is made as short. Debug sections are left
+/// out, since they hold offsets of code; [`Module::finish`](crate::Module::finish) keeps them.
 ///
 /// # Errors
 /// If the bytes are not a valid module.

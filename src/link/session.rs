@@ -200,7 +200,7 @@ impl Linked {
         self.inputs.inputs().map(|input| input.path())
     }
 
-    /// Builds what the first update would otherwise build.
+    /// Does what the next update would otherwise do before anything else; to be called when nobody waits.
     pub fn prepare(&mut self) {
         self.module.prepare();
         if self.quick.is_none() {
@@ -243,7 +243,7 @@ impl Linked {
     /// All that went wrong. The output stays as it was, and the next update starts from there.
     pub fn update<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<LinkReport, Failed> {
         let mut watch = Watch::start();
-        self.prepare();
+        self.module.index();
         let state = match self.quick.take() {
             Some(state) => state,
             None => State::of(self),

@@ -10,8 +10,8 @@ use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{Pieces, Published};
 use crate::patch::{
-    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Request, Sources, Stop, Writes,
-    export_sites, lay_out, names_tail, plan, write_patch, write_whole,
+    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Reason, Request, Sources, Stop,
+    Writes, export_sites, lay_out, names_tail, plan, write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 
@@ -144,7 +144,7 @@ impl Module {
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
         if self.layout.is_some() {
-            self.prepare();
+            self.index();
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
@@ -179,9 +179,15 @@ impl Module {
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
     }
 
-    /// Builds the index of references, which the next patch would build otherwise. Whoever publishes once, and does not stay
-    /// to patch, never needs it.
+    /// Does what the first patch would otherwise do before anything else: builds the index of references and copies the file.
+    /// To be called when nobody waits; who publishes once, and does not stay to patch, needs none of it.
     pub fn prepare(&mut self) {
+        self.index();
+        self.output.prepare();
+    }
+
+    /// Builds the index of references, if there is none.
+    pub(crate) fn index(&mut self) {
         self.references
             .get_or_insert_with(|| References::of_current(&self.program));
     }
@@ -438,8 +444,8 @@ impl Module {
                 references.add(&self.program, source);
             }
         }
-        if !removed.is_empty() {
-            self.prepare();
+        if !removed.is_empty() && !self.program.sections().is_empty() {
+            self.index();
         }
         for id in removed {
             let Some(references) = &mut self.references else {
@@ -479,8 +485,13 @@ fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
         return false;
     }
     let len = decl.next().map_or(0, |next| next.content.len());
+    // The fields of debug information that follow a function's code are as many as they are.
+    let follow = |reason| matches!(reason, Reason::CodeOffset | Reason::SectionOffset);
+    let follows = prepared.ranges.iter().map(|(range, _)| range);
+    let follows = follows.filter(|range| follow(range.reason));
+    let inherent = len as u64 + follows.map(|range| u64::from(range.len)).sum::<u64>();
     // Where a section has to move, a few bytes more do not matter.
-    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > len as u64 + MOST_BEYOND
+    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > inherent + MOST_BEYOND
 }
 
 /// Plans and encodes a patch, in a transaction of the layout that stays open.

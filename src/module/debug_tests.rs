@@ -150,7 +150,7 @@ struct Program {
 }
 
 impl Program {
-    fn new(redirect: Redirect) -> Program {
+    fn new(redirect: Redirect, wide: bool) -> Program {
         let mut module = Module::in_memory(ModuleOptions {
             redirect,
             fan_in: 1,
@@ -162,14 +162,15 @@ impl Program {
             minimum: 2,
             maximum: None,
             shared: false,
-            is_64: false,
+            is_64: wide,
         };
         module.define_memory(memory, ty).unwrap();
         let stack_pointer = module.declare(DeclKind::Global, "__stack_pointer").unwrap();
-        let init = ConstExpr::I32(0x1_0000);
-        module
-            .define_global(stack_pointer, ValType::I32, true, init)
-            .unwrap();
+        let (ty, init) = match wide {
+            true => (ValType::I64, ConstExpr::I64(0x1_0000)),
+            false => (ValType::I32, ConstExpr::I32(0x1_0000)),
+        };
+        module.define_global(stack_pointer, ty, true, init).unwrap();
         Program {
             module,
             stack_pointer,
@@ -236,7 +237,11 @@ impl Program {
             MemoryAddrI32 => RelocKind::AddressI32,
             TableIndexSleb => RelocKind::SlotSleb,
             TableIndexI32 => RelocKind::SlotI32,
+            MemoryAddrLeb64 => RelocKind::AddressLeb64,
+            MemoryAddrSleb64 => RelocKind::AddressSleb64,
+            MemoryAddrI64 => RelocKind::AddressI64,
             FunctionOffsetI32 => RelocKind::FunctionOffsetI32,
+            FunctionOffsetI64 => RelocKind::FunctionOffsetI64,
             SectionOffsetI32 => RelocKind::SectionOffsetI32,
             other => panic!("{other:?} is not expected here"),
         };
@@ -444,10 +449,11 @@ fn units(path: &str, code: &BTreeMap<String, (u64, u64)>) -> Vec<String> {
         })
     };
     let mut units = vec![String::new()];
-    let mut is_dead = false;
+    let (mut is_dead, mut is_in_dead) = (false, false);
     for line in text.lines().skip(1) {
         if line.contains("Unit: length") {
             units.push(String::new());
+            is_in_dead = false;
             continue;
         }
         // The end of code that is not there is its length behind nothing.
@@ -457,7 +463,10 @@ fn units(path: &str, code: &BTreeMap<String, (u64, u64)>) -> Vec<String> {
         };
         let means_code =
             line.contains("low_pc") || line.contains("high_pc") || line.contains("[0x");
-        let means_code = means_code && !is_dead;
+        // Locations in a function that is not there count from nowhere, too.
+        is_in_dead &= !line.contains("DW_TAG_subprogram");
+        is_in_dead |= is_dead;
+        let means_code = means_code && !is_dead && !(is_in_dead && line.contains("[0x"));
         let mut parts = line.split("0x");
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -480,7 +489,7 @@ fn units(path: &str, code: &BTreeMap<String, (u64, u64)>) -> Vec<String> {
 }
 
 fn check(program: &Program, folder: &Path, objects: &[Object], dead: Option<&str>, what: &str) {
-    let mut fresh = Program::new(Redirect::Direct);
+    let mut fresh = Program::new(Redirect::Direct, objects[0].is_64());
     for (file, object) in objects.iter().enumerate() {
         fresh.load(file, object);
     }
@@ -544,10 +553,20 @@ fn check(program: &Program, folder: &Path, objects: &[Object], dead: Option<&str
 }
 
 /// Verification from the files alone finds the same, and finds each field that says something else.
-fn verify_tells(program: &Program, redirect: Redirect, objects: &[Object], what: &str) {
-    let mut fresh = Program::new(redirect);
+fn verify_tells(
+    program: &Program,
+    redirect: Redirect,
+    objects: &[Object],
+    dead: Option<&str>,
+    what: &str,
+) {
+    let mut fresh = Program::new(redirect, objects[0].is_64());
     for (file, object) in objects.iter().enumerate() {
         fresh.load(file, object);
+    }
+    if let Some(dead) = dead {
+        let id = fresh.module.lookup(dead).unwrap();
+        fresh.module.remove(id).unwrap();
     }
     fresh.module.commit().unwrap();
     let patched = program.module.bytes().unwrap();
@@ -606,7 +625,7 @@ fn session(seed: u64, redirect: Redirect, still: bool, flags: &[&str], steps: us
         });
         (0..6).for_each(|_| edit(source, still, &mut numbers));
     }
-    let mut program = Program::new(redirect);
+    let mut program = Program::new(redirect, flags.contains(&WIDE));
     let mut objects: Vec<Object> = Vec::new();
     for (file, source) in sources.iter().enumerate() {
         objects.push(compile(folder.path(), file, source, flags));
@@ -629,7 +648,7 @@ fn session(seed: u64, redirect: Redirect, still: bool, flags: &[&str], steps: us
         }
         let what = format!("{redirect:?} {flags:?} step {step}");
         if still {
-            verify_tells(&program, redirect, &objects, &what);
+            verify_tells(&program, redirect, &objects, None, &what);
         }
         check(&program, folder.path(), &objects, None, &what);
         // What collects dead code takes functions away of which the debug information goes on to speak.
@@ -645,6 +664,9 @@ fn session(seed: u64, redirect: Redirect, still: bool, flags: &[&str], steps: us
                 Some(&dead),
                 &format!("{what} without {dead}"),
             );
+            if still {
+                verify_tells(&program, redirect, &objects, Some(&dead), &what);
+            }
             program.load(file, &objects[file]);
             program.module.commit().unwrap();
             check(
@@ -662,6 +684,7 @@ fn session(seed: u64, redirect: Redirect, still: bool, flags: &[&str], steps: us
 }
 
 const STEPS: usize = 12;
+const WIDE: &str = "--target=wasm64-unknown-unknown";
 
 #[test]
 fn debug_information_of_version_4_stays_right() {
@@ -669,6 +692,14 @@ fn debug_information_of_version_4_stays_right() {
     session(2, Redirect::TableThunks, true, &["-O1", "-gdwarf-4"], STEPS);
     let aranges = ["-O2", "-gdwarf-4", "-gdwarf-aranges", "-ggnu-pubnames"];
     session(3, Redirect::Direct, false, &aranges, STEPS);
+}
+
+#[test]
+fn debug_information_with_wide_addresses_stays_right() {
+    let flags = ["-O1", "-gdwarf-4", WIDE];
+    session(7, Redirect::TableThunks, true, &flags, STEPS);
+    let flags = ["-O2", "-gdwarf-5", WIDE];
+    session(8, Redirect::Direct, false, &flags, STEPS);
 }
 
 #[test]

@@ -70,6 +70,32 @@ impl FileOutput {
         self.commit_copy(patch, published, clock)
     }
 
+    /// Makes a shadow of the current version, if there is none.
+    pub(super) fn make_shadow(&mut self) -> io::Result<()> {
+        let (None, true, Some(published)) = (&self.shadow, self.shadowing, &self.published) else {
+            return Ok(());
+        };
+        let current = self.home.open_visible(OFlags::RDONLY)?;
+        let stat = rustix::fs::fstat(&current)?;
+        if Identity::of_stat(&stat) != *published {
+            // The next patch finds out and says so.
+            return Ok(());
+        }
+        let len = stat.st_size as u64;
+        let names = &self.home.names;
+        let copy = self.home.create(&names.shadow, Some(permissions(&stat)))?;
+        sys::copy(&current, copy.file(), len)?;
+        let identity = Identity::of_file(copy.file())?;
+        drop(copy.keep());
+        let mut behind = RangeList::new(len);
+        behind.finish(len);
+        self.shadow = Some(Shadow {
+            identity,
+            behind: Arc::new(behind),
+        });
+        Ok(())
+    }
+
     /// Copies the current version, patches the copy and makes it visible.
     fn commit_copy(
         &mut self,

@@ -144,6 +144,13 @@ impl FileOutput {
         }
     }
 
+    pub(super) fn prepare(&mut self) {
+        if self.options.publish == Publish::Atomic {
+            // Whoever has to be told is told by the patch.
+            let _ = self.make_shadow();
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Vec<u8>> {
         let failed = |error: std::io::Error| self.io("cannot read the output", &error);
         let mut file = self

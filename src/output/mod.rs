@@ -144,6 +144,14 @@ impl Output {
         }
     }
 
+    /// Does what the next patch would have to do first: makes the shadow, which is a copy of the file. If that fails the patch
+    /// tries again, and says why.
+    pub fn prepare(&mut self) {
+        if let Output::File(file) = self {
+            file.prepare();
+        }
+    }
+
     /// The whole current contents.
     ///
     /// # Errors

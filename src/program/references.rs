@@ -68,7 +68,13 @@ impl Index {
     /// The index of pairs of a source and a target, which `each` goes through twice.
     fn build(targets: usize, mut each: impl FnMut(&mut dyn FnMut(DeclId, DeclId))) -> Index {
         let mut starts = vec![0u32; targets + 1];
-        each(&mut |_, target| starts[target.index()] += 1);
+        each(&mut |_, target| {
+            // A piece may still name what has just gone, behind all that is left.
+            if target.index() + 1 >= starts.len() {
+                starts.resize(target.index() + 2, 0);
+            }
+            starts[target.index()] += 1;
+        });
         let mut total = 0;
         for start in &mut starts {
             total += *start;

@@ -124,7 +124,7 @@ pub(crate) fn goes_wrong(name: &str) -> bool {
     matches!(
         name,
         "sourceMappingURL" | "external_debug_info" | "linking" | "coredump" | "compilationHints"
-    ) || [".debug_", "reloc.", "metadata.code."]
+    ) || [".debug_", "reloc.", "metadata.code.", "llvm.func_attr."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }

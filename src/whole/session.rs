@@ -205,6 +205,11 @@ impl WholeModule {
         self.module.bytes()
     }
 
+    /// Does what the next update would otherwise do before anything else; to be called when nobody waits.
+    pub fn prepare(&mut self) {
+        self.module.prepare();
+    }
+
     /// The module that is published: what is in it, and how it is laid out.
     pub fn module(&self) -> &Module {
         &self.module

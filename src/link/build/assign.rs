@@ -188,6 +188,9 @@ pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Ve
         .collect()
 }
 
+/// A function's name in its object, and what the output calls it if it is new.
+type Named<'a> = (&'a str, Option<Box<str>>);
+
 struct Work<'a> {
     plan: &'a Plan,
     setting: &'a Setting<'a>,
@@ -335,7 +338,7 @@ impl<'a> Work<'a> {
         } = self.plan;
         let demangle = self.setting.options.demangle;
         // Names of what is new, made on all cores.
-        let names: Vec<Vec<(&str, Option<Box<str>>)>> = resolution
+        let names: Vec<Vec<Named<'_>>> = resolution
             .objects
             .par_iter()
             .zip(&*matches)
