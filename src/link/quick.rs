@@ -293,11 +293,15 @@ impl Update<'_> {
         }
         self.look_up()?;
         let meant = self.meant_before();
+        let inits = self.inits();
         self.install();
         self.mark()?;
         self.assign()?;
         self.renew_meanings();
         self.check_meanings(&meant)?;
+        if self.inits() != inits {
+            return why("an init function is another function");
+        }
         let before = self.targets_before();
         let removed = self.define()?;
         self.collect(before, removed)?;

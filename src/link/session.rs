@@ -169,6 +169,27 @@ impl Linked {
         let mut watch = Watch::start();
         let inputs = Inputs::open(&options, access)?;
         watch.lap("open");
+        Linked::start(inputs, options, target, watch)
+    }
+
+    /// Links what was opened before, or never was a file, with what else the options say.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn of_inputs(
+        inputs: Inputs,
+        options: LinkOptions,
+        target: Target,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        Linked::start(inputs, options, target, Watch::start())
+    }
+
+    fn start(
+        inputs: Inputs,
+        options: LinkOptions,
+        target: Target,
+        mut watch: Watch,
+    ) -> Result<(Linked, LinkReport), Failed> {
         let plan = plan(inputs.clone(), &options, &mut watch)?;
         let mut module = make_module(&options, &plan, target)?;
         let mut build_id = BuildIds::default();

@@ -202,6 +202,25 @@ impl Update<'_> {
         Ok(())
     }
 
+    /// The init functions of the changed objects, as they are installed.
+    pub(super) fn inits(&self) -> Vec<Option<DeclId>> {
+        let assigned = &self.linked.assigned;
+        let changed = self.changes.iter().map(|change| change.id);
+        changed
+            .flat_map(|id| {
+                let linked = self.linked.plan.resolution.object(id);
+                let unit = &assigned.known.units[id.index()];
+                linked.object.init_functions.iter().map(move |init| {
+                    let meaning = match linked.symbol_ref(init.symbol).symbol() {
+                        Some(global) => assigned.meanings[global.index()],
+                        None => own_meaning(unit, id, &linked.object, init.symbol),
+                    };
+                    decl_of(assigned, meaning)
+                })
+            })
+            .collect()
+    }
+
     /// What the changed objects referred to.
     pub(super) fn targets_before(&self) -> HashSet<DeclId> {
         let mut targets = HashSet::new();
