@@ -5,8 +5,9 @@
 mod edits;
 
 use edits::check::{Config, Seen, Session, check, run_all};
+use edits::chunk::{Chunk, Field};
 use edits::generate::prelude;
-use edits::model::{Blob, Def, Holds, Init, Op, Sig, Ty, d, f, g, t, x};
+use edits::model::{Blob, Def, Holds, Init, Op, Sig, Ty, d, f, g, p, t, x};
 use edits::script::{
     Edit, Edit::Commit, data, export, function, global, import, import_global, unexport,
 };
@@ -496,4 +497,28 @@ fn a_function_moves_back_while_its_caller_changes() {
             .collect();
         check(&config, &script).unwrap_or_else(|error| panic!("{config:?}: {error}"));
     }
+}
+
+/// The id of a function that is gone becomes that of a piece, which keeps nothing alive.
+#[test]
+fn a_piece_takes_the_id_of_a_caller() {
+    holds(&[
+        function(f(14), 5, &[Op::Call(51, 11)]),
+        function(f(51), 11, &[]),
+        Commit,
+        Edit::Remove(f(14)),
+        Commit,
+        define(
+            p(5),
+            Def::Piece(Chunk {
+                section: 2,
+                fields: vec![Field::Index(51)],
+                len: 14,
+                fill: 0,
+            }),
+        ),
+        Commit,
+        Edit::Remove(f(51)),
+        Commit,
+    ]);
 }

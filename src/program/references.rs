@@ -185,7 +185,11 @@ impl References {
     /// The sources that refer to `target` with their current definitions, sorted; without pieces of custom sections.
     pub(crate) fn of(&self, program: &Program, target: DeclId) -> SmallVec<[DeclId; 8]> {
         let mut sources = self.strong.all(target);
-        sources.retain(|source| refers_to(program, *source, target));
+        // An entry can be stale, and its id that of a piece now.
+        sources.retain(|source| {
+            program.kind_of(*source) != Some(DeclKind::Custom)
+                && refers_to(program, *source, target)
+        });
         sources
     }
 
