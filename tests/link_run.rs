@@ -107,6 +107,46 @@ fn the_map_of_memory_can_be_asked_for() {
 }
 
 #[test]
+fn memory_of_64_bits() {
+    let line = "-m wasm64 main64.o --unresolved-symbols=ignore-all";
+    // Not every interpreter has such memories, and nothing is there to be called: that it is valid is what can be said.
+    assert_eq!(outputs(line).len(), 6);
+}
+
+#[test]
+fn exceptions() {
+    let line = "--no-entry --export=caught throws.o --unresolved-symbols=ignore-all";
+    assert_eq!(outputs(line).len(), 6);
+}
+
+#[test]
+fn an_imported_table() {
+    for output in outputs("main.o twice.o pick.o --import-table") {
+        let mut tables = 0;
+        for payload in wasmparser::Parser::new(0).parse_all(&output) {
+            match payload.unwrap() {
+                wasmparser::Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import.unwrap();
+                        if let wasmparser::TypeRef::Table(table) = import.ty {
+                            assert_eq!(
+                                (import.module, import.name),
+                                ("env", "__indirect_function_table")
+                            );
+                            assert!(table.initial >= 4, "{}", table.initial);
+                            tables += 1;
+                        }
+                    }
+                }
+                wasmparser::Payload::TableSection(_) => panic!("a table of its own"),
+                _ => {}
+            }
+        }
+        assert_eq!(tables, 1);
+    }
+}
+
+#[test]
 fn shared_memory_is_filled_once() {
     let line = "--no-entry --shared-memory --import-memory --max-memory=1048576 --export=__wasm_init_tls threads.o";
     // The interpreter has no threads; that the output is valid is what can be said here.
@@ -123,6 +163,7 @@ fn errors_name_what_is_wrong() {
         ),
         ("main.o twice.o main64.o", "64-bit"),
         ("--no-entry --shared-memory twice.o", "--shared-memory"),
+        ("--no-entry --page-size=1 twice.o", "--page-size"),
     ] {
         let Err(failed) = link(line) else {
             panic!("{line} was linked")

@@ -26,6 +26,8 @@ pub(crate) struct LayoutOptions {
     pub(crate) fan_in: usize,
     /// The first slot of the table.
     pub(crate) first_slot: u32,
+    /// The table of slots is indexed with 64 bits.
+    pub(crate) table64: bool,
     /// The table of slots may grow beyond what it has.
     pub(crate) growable_table: bool,
     /// Without pads, reserves, slack, spare slots and identity: an output that is not to be patched.

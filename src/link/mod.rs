@@ -7,7 +7,15 @@
 //! What differs from wasm-ld, on purpose:
 //! - an archive is opened by its index; wasm-ld reads the symbols of every member,
 //! - undefined symbols are reported once each, with what refers to them,
-//! - all mismatched signatures are reported, not only the first.
+//! - all mismatched signatures are reported, not only the first,
+//! - debug information of objects of which nothing is linked is left out, and so is that of code which another object's
+//!   copy was taken for,
+//! - without shared memory, thread-local data is where it is looked for (wasm-ld 19 adds its address twice),
+//! - there is room for more data behind the data, unless the output is not to be patched: the stack and the heap begin
+//!   later, and an imported table asks for more entries and sets no maximum,
+//! - equal strings are shared, but not with the ends of longer ones.
+//!
+//! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]).
 
 pub mod arguments;
 mod build;

@@ -462,6 +462,10 @@ pub fn use_threads(threads: usize) -> Result<(), String> {
 
 /// Resolves symbols, and finds out what is linked and where it stands.
 fn plan(inputs: Inputs, options: &LinkOptions, watch: &mut Watch) -> Result<Plan, Failed> {
+    if options.page_size != PAGE {
+        let text = format!("--page-size: memories have pages of {PAGE} bytes");
+        return Err(Error::bad_input(text).into());
+    }
     let mut resolution = resolve(inputs, options);
     watch.lap("resolve");
     if !resolution.diagnostics.errors.is_empty() {
@@ -491,6 +495,11 @@ fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Mod
         names: !strips || keeps_names,
         first_slot: options.table_base.unwrap_or(1).max(1),
         growable_table: options.growable_table,
+        // Objects of compilers before LLVM 19 for 64-bit memories have tables for 32 bits.
+        table64: plan.resolution.objects.iter().any(|linked| {
+            let mut tables = linked.object.imported_tables.iter();
+            tables.any(|table| table.ty.limits.is_64)
+        }),
         tail_calls: plan.merged.features.iter().any(|name| name == "tail-call"),
         ..ModuleOptions::default()
     };
@@ -502,6 +511,9 @@ fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Mod
         }
     })
 }
+
+/// Bytes of a page of memory.
+const PAGE: u64 = 65536;
 
 /// What a link is made from.
 struct Job<'a> {

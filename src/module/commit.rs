@@ -217,6 +217,7 @@ impl Module {
             fan_in: self.options.fan_in,
             first_slot: self.options.first_slot,
             growable_table: self.options.growable_table,
+            table64: self.options.table64,
             dense: false,
         }
     }

@@ -43,6 +43,8 @@ pub struct ModuleOptions {
     pub slot_table: bool,
     /// The first slot of that table that is used. Default: 1, so that a null function pointer traps.
     pub first_slot: u32,
+    /// Whether that table is indexed with 64 bits, as goes with memories that are. Default: no.
+    pub table64: bool,
     /// Whether others may let that table grow. Default: no, which engines make the best of.
     pub growable_table: bool,
     /// How the file is published.
@@ -59,6 +61,7 @@ impl Default for ModuleOptions {
             fan_in: 24,
             slot_table: true,
             first_slot: 1,
+            table64: false,
             growable_table: false,
             output: OutputOptions::default(),
         }

@@ -239,13 +239,21 @@ impl<'a> Encoder<'a> {
             leb::push_wide32(out, self.layout.functions.index(body));
             return;
         }
-        out.push(0x41);
+        out.push(self.slot_constant());
         let at = out.len();
         out.resize(at + leb::WIDE32, 0);
         leb::write_signed(&mut out[at..], slot.expect("a thunk has a slot").0.into());
         out.push(0x11 + tail);
         leb::push_wide32(out, self.entry_type(ordinal));
         leb::push_wide32(out, self.slot_table_index());
+    }
+
+    /// The instruction for a slot's number: `i32.const` or `i64.const`.
+    fn slot_constant(&self) -> u8 {
+        match self.layout.options.table64 {
+            true => 0x42,
+            false => 0x41,
+        }
     }
 
     fn slot_table_index(&self) -> u32 {
@@ -353,7 +361,8 @@ impl<'a> Encoder<'a> {
     /// Writes the entry of the table of slots: `funcref`, minimum and maximum; equal, which engines make the best of.
     pub(crate) fn slot_table(&self, out: &mut [u8]) {
         let entries = u64::from(self.layout.slots.table_len());
-        out[..2].copy_from_slice(&[0x70, 0x01]);
+        let flags = 0x01 | u8::from(self.layout.options.table64) << 2;
+        out[..2].copy_from_slice(&[0x70, flags]);
         leb::write_unsigned(&mut out[2..7], entries);
         let most = match self.layout.options.growable_table {
             true => u32::MAX.into(),
@@ -382,7 +391,7 @@ impl<'a> Encoder<'a> {
     pub(crate) fn slot_segment_header(&self, out: &mut [u8]) {
         out[0] = 2;
         leb::write_unsigned(&mut out[1..6], self.slot_table_index().into());
-        out[6] = 0x41;
+        out[6] = self.slot_constant();
         leb::write_signed(&mut out[7..12], self.layout.slots.base().into());
         out[12] = filler::END;
         out[13] = 0;
