@@ -5,7 +5,7 @@
 #[path = "link/program.rs"]
 mod program;
 
-use Expect::{Patch, Quick, Relink};
+use Expect::{Any, Patch, Quick, Relink};
 use program::{Expect, Program};
 
 const MAIN: &str = r#"
@@ -381,6 +381,163 @@ fn edits_of_a_c_program() {
             "__attribute__((import_module(\"env\"), import_name(\"tick\"))) void tick(void);\nvoid (*ticker)(void) = 0;\nint main(", Quick);
         program.edit("revert it all", "main.c", "*", MAIN, Patch);
         program.edit("revert the rest", "notes.c", "*", NOTES, Patch);
+        program.finish();
+    }
+}
+
+const CPP_HEADER: &str = r#"
+#include <cstdio>
+struct Shape {
+    virtual ~Shape() {}
+    virtual int area() const = 0;
+    virtual const char *name() const { return "shape"; }
+};
+template <typename T> T largest(T a, T b) { return a < b ? b : a; }
+inline int counter() { static int count = 10; return ++count; }
+Shape *make(int kind);
+"#;
+
+const CPP_MAIN: &str = r#"
+#include "shape.h"
+struct Greeter { Greeter() { puts("begin"); } ~Greeter() { puts("end"); } };
+static Greeter greeter;
+int main() {
+    for (int kind = 0; kind < 2; kind++) {
+        Shape *shape = make(kind);
+        printf("%s %d %d\n", shape->name(), shape->area(), largest(kind, counter()));
+        delete shape;
+    }
+}
+"#;
+
+const CPP_SHAPES: &str = r#"
+#include "shape.h"
+struct Square : Shape {
+    int size = 3;
+    int area() const override { return size * size; }
+    const char *name() const override { return "square"; }
+};
+struct Circle : Shape { int area() const override { return largest(counter(), 5) * 3; } };
+Shape *make(int kind) { if (kind) return new Circle; return new Square; }
+"#;
+
+#[test]
+fn edits_of_a_cpp_program() {
+    for flags in [
+        &["-O0", "-fno-exceptions"][..],
+        &["-O1", "-fno-exceptions"],
+        &["-O1", "-fno-exceptions", "-fno-inline", "-g"],
+    ] {
+        let mut program = Program::new(
+            flags,
+            &[
+                ("shape.h", CPP_HEADER),
+                ("main.cpp", CPP_MAIN),
+                ("shapes.cpp", CPP_SHAPES),
+            ],
+        );
+        let (main, shapes) = ("main.cpp", "shapes.cpp");
+        program.edit(
+            "change a method",
+            shapes,
+            "size * size",
+            "size * size + 1",
+            Quick,
+        );
+        program.edit(
+            "grow a constructor",
+            shapes,
+            "int size = 3;",
+            "int size = 3; int more[4] = {1, 2, 3, 4};",
+            Quick,
+        );
+        program.edit(
+            "override a method",
+            shapes,
+            "* 3; } };",
+            "* 3; } const char *name() const override { return \"circle\"; } };",
+            Patch,
+        );
+        program.edit(
+            "and not",
+            shapes,
+            " const char *name() const override { return \"circle\"; } };",
+            " };",
+            Patch,
+        );
+        program.edit(
+            "another instance of a template",
+            main,
+            "largest(kind, counter())",
+            "(int)largest(kind * 1.5, counter() + 0.25)",
+            Patch,
+        );
+        program.edit(
+            "and back",
+            main,
+            "(int)largest(kind * 1.5, counter() + 0.25)",
+            "largest(kind, counter())",
+            Patch,
+        );
+        // Whose copy of an inline function is linked depends on the order of the objects.
+        program.edit(
+            "the first object does without the inline function",
+            main,
+            "largest(kind, counter())",
+            "largest(kind, 4)",
+            Patch,
+        );
+        program.edit(
+            "and calls it again",
+            main,
+            "largest(kind, 4)",
+            "largest(kind, counter())",
+            Patch,
+        );
+        program.edit_all(
+            "change an inline function",
+            &[
+                ("shape.h", "count = 10", "count = 20"),
+                (main, "int main() {", "int main() { "),
+                (shapes, "struct Circle", "struct  Circle"),
+            ],
+            Patch,
+        );
+        program.edit("another class", shapes, "Shape *make",
+            "struct Line : Shape { int area() const override { return 0; } const char *name() const override { return \"line\"; } };\nShape *make", Patch);
+        program.edit(
+            "use it",
+            shapes,
+            "if (kind) return new Circle;",
+            "if (kind == 1) return new Circle; if (kind == 2) return new Line;",
+            Patch,
+        );
+        program.edit("from the loop", main, "kind < 2", "kind < 3", Quick);
+        program.edit(
+            "a static object",
+            shapes,
+            "Shape *make",
+            "struct Noisy { Noisy() { puts(\"noisy\"); } } noisy;\nShape *make",
+            Patch,
+        );
+        program.edit(
+            "none",
+            shapes,
+            "struct Noisy { Noisy() { puts(\"noisy\"); } } noisy;\n",
+            "",
+            Patch,
+        );
+        program.edit(
+            "more of the library",
+            main,
+            "#include \"shape.h\"",
+            "#include \"shape.h\"\n#include <string>\n#include <vector>",
+            Patch,
+        );
+        program.edit("use it", main, "delete shape;",
+            "delete shape; std::vector<std::string> words(3, \"word\"); words.push_back(std::to_string(kind)); puts(words[3].c_str());", Any);
+        program.edit("revert", main, "*", CPP_MAIN, Patch);
+        program.edit("revert", shapes, "*", CPP_SHAPES, Patch);
         program.finish();
     }
 }
