@@ -164,6 +164,10 @@ fn links(program: &Path, linkers: &[Linker]) -> Option<Duration> {
 }
 
 /// Runs a command to its end.
+#[expect(
+    clippy::zombie_processes,
+    reason = "`wait4` waits, and says what the process took"
+)]
 fn run_measured(command: &mut Command) -> (ExitStatus, Took) {
     let start = Instant::now();
     let child = command.spawn().expect("the linker was there before");
@@ -203,9 +207,9 @@ fn updates(program: &Path, full: Option<Duration>) {
     for entry in fs::read_dir(&edited).expect("it is a folder").flatten() {
         let name = entry.file_name();
         let original = text.lines().map(|line| Path::new(line.trim()));
-        let original = original.filter(|path| path.file_name() == Some(&name));
+        let mut original = original.filter(|path| path.file_name() == Some(&name));
         let original = original
-            .last()
+            .next_back()
             .expect("an edited object stands in link.rsp");
         fs::copy(original, base.join(&name)).expect("it can be read");
     }
