@@ -29,9 +29,14 @@ for level in O0 O2; do
     folder=$out/lua-$level
     mkdir -p "$folder/edited"
     flags=(-$level "-I$here/src/compat" "-I$lua" '-DLUAI_THROW(L,c)=__builtin_trap()' '-DLUAI_TRY(L,c,a)=a' -Dluai_jmpbuf=int)
+    # What is edited is compiled from the same path before and after, as in an editor: the path is part of its debug information.
+    cp "$lua/lstrlib.c" "$folder/lstrlib.c"
     for file in "$lua"/*.c "$here/src/lua_main.c"; do
         name=$(basename "$file" .c)
-        case $name in lua | luac | loslib | liolib | loadlib | linit) continue ;; esac
+        case $name in
+        lua | luac | loslib | liolib | loadlib | linit) continue ;;
+        lstrlib) file=$folder/lstrlib.c ;;
+        esac
         "${compile[@]}" "${flags[@]}" -c "$file" -o "$folder/$name.o"
     done
     # One constant, in one function.
@@ -44,7 +49,8 @@ folder=$out/sqlite-O2
 mkdir -p "$folder/edited"
 flags=(-O2 "-I$sqlite" -DSQLITE_CORE -DSQLITE_THREADSAFE=0 -DLONGDOUBLE_TYPE=double -DSQLITE_OS_OTHER=1
     -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE)
-for file in "$sqlite/sqlite3.c" "$sqlite/wasm32-wasi-vfs.c" "$here/src/sqlite_main.c"; do
+cp "$sqlite/sqlite3.c" "$folder/sqlite3.c"
+for file in "$folder/sqlite3.c" "$sqlite/wasm32-wasi-vfs.c" "$here/src/sqlite_main.c"; do
     "${compile[@]}" "${flags[@]}" -c "$file" -o "$folder/$(basename "$file" .c).o"
 done
 sed '/^static void absFunc/,/^}/ s/if( rVal<0 ) rVal = -rVal;/if( rVal<0 ) rVal = 1000.0-rVal;/' "$sqlite/sqlite3.c" >"$folder/sqlite3.c"
