@@ -189,6 +189,9 @@ impl Program {
                 "{what}\n{}",
                 self.log.join("\n")
             );
+            if self.flags.contains(&"-g") {
+                self.check_debug_information(what, &linked.bytes().unwrap());
+            }
             let (dense, other) = (linked.finish().unwrap(), anew.finish().unwrap());
             if dense != other {
                 keep("patched.wasm", &dense);
@@ -196,6 +199,23 @@ impl Program {
                 panic!("{what}: not what a fresh link is\n{}", self.log.join("\n"));
             }
         }
+    }
+
+    /// That readers of debug information find nothing wrong with it.
+    fn check_debug_information(&self, what: &str, bytes: &[u8]) {
+        let path = self.path("out.wasm");
+        fs::write(&path, bytes).unwrap();
+        let output = Command::new("llvm-dwarfdump-19")
+            .arg("--verify")
+            .arg(&path)
+            .output()
+            .expect("llvm-dwarfdump-19 can be run");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("No errors."),
+            "{what}: {said}\n{}",
+            self.log.join("\n")
+        );
     }
 
     /// Says whether all went as expected.
