@@ -365,32 +365,48 @@ fn place_functions(
             );
         }
     }
-    for (id, decl, definition) in functions() {
-        let len = entry_len(definition.content.len());
-        let cap = if layout.options.dense {
-            len
-        } else {
-            (len + body_slack(decl, len, false)).max(DEAD_LEN)
-        };
-        let body = layout
-            .functions
-            .append(cap, Occupant::Body(id))
-            .ok_or_else(code_full)?;
-        let name = decl.given_name().filter(|_| layout.options.names);
-        layout
-            .names
-            .append(layout.functions.index(body), name)
-            .ok_or_else(code_full)?;
-        let place = match layout.place(id) {
-            Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
-            _ => Place::Function {
-                entry: body,
-                body,
-                slot: take_slot(layout, address_taken, id),
-            },
-        };
-        layout.set_place(id, place);
+    let first = layout.functions.index(layout.functions.end());
+    let mut names = std::mem::take(&mut layout.names);
+    let wants_names = layout.options.names;
+    let place_names = || {
+        let mut names_fit = true;
+        for (index, (_, decl, _)) in (first..).zip(functions()) {
+            let name = decl.given_name().filter(|_| wants_names);
+            names_fit &= names.append(index, name).is_some();
+        }
+        names_fit
+    };
+    let place_bodies = || -> Result<()> {
+        for (id, decl, definition) in functions() {
+            let len = entry_len(definition.content.len());
+            let cap = if layout.options.dense {
+                len
+            } else {
+                (len + body_slack(decl, len, false)).max(DEAD_LEN)
+            };
+            let body = layout
+                .functions
+                .append(cap, Occupant::Body(id))
+                .ok_or_else(code_full)?;
+            let place = match layout.place(id) {
+                Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
+                _ => Place::Function {
+                    entry: body,
+                    body,
+                    slot: take_slot(layout, address_taken, id),
+                },
+            };
+            layout.set_place(id, place);
+        }
+        Ok(())
+    };
+    // Two passes over the same functions, for two cores.
+    let (names_fit, placed) = rayon::join(place_names, place_bodies);
+    placed?;
+    if !names_fit {
+        return Err(code_full());
     }
+    layout.names = names;
     for at in 0..layout.imports.len() {
         let id = layout.imports[at];
         if let Place::ImportedFunction { index, .. } = layout.place(id) {

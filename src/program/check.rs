@@ -117,11 +117,12 @@ impl Program {
 
     /// Whether each declaration is defined once the commit is done, by id.
     fn liveness(&self) -> Vec<bool> {
-        let mut lives = vec![false; self.capacity()];
-        for (id, decl) in self.iter() {
-            lives[id.index()] = decl.next().is_some();
-        }
-        lives
+        let is_alive = |index| {
+            let decl = self.get(DeclId(index as u32));
+            decl.is_some_and(|decl| decl.next().is_some())
+        };
+        let ids = (0..self.capacity()).into_par_iter().with_min_len(BULK);
+        ids.map(is_alive).collect()
     }
 
     /// Every target of a new definition must be defined once the commit is done; but not those of a piece of a custom
