@@ -244,6 +244,22 @@ impl Instance {
     }
 }
 
+/// What the interpreter says, without the handles that it writes into some of its messages: they tell nobody anything, and
+/// are others each time.
+fn said(error: &wasmi::Error) -> String {
+    let mut text = error.to_string();
+    while let Some(start) = text
+        .find(": Table(Stored {")
+        .or_else(|| text.find(": Memory(Stored {"))
+    {
+        let Some(len) = text[start..].find("})") else {
+            break;
+        };
+        text.replace_range(start..start + len + 2, ":");
+    }
+    text
+}
+
 #[cold]
 fn module_error(error: wasmi::Error) -> Error {
     match error.kind() {
@@ -254,6 +270,6 @@ fn module_error(error: wasmi::Error) -> Error {
             ),
         wasmi::errors::ErrorKind::TrapCode(_) => Trap::from(error).into(),
         wasmi::errors::ErrorKind::Host(_) => Trap::from(error).into(),
-        _ => Error::bad_input(error.to_string()),
+        _ => Error::bad_input(said(&error)),
     }
 }

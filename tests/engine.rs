@@ -299,3 +299,18 @@ fn random_modules_end_and_repeat_themselves() {
         returned.get()
     );
 }
+
+/// The interpreter names its own handles, which are others each time.
+#[test]
+fn messages_say_the_same_each_time() {
+    for text in [
+        "(module (table 0 funcref) (func $f) (elem (i32.const 7) func $f))",
+        "(module (memory 0) (data (i32.const 7) \"seven\"))",
+    ] {
+        let wasm = wat::parse_str(text).expect("valid text");
+        let errors =
+            [observe(&wasm), observe(&wasm)].map(|seen| seen.expect_err("it cannot start"));
+        assert_eq!(errors[0], errors[1]);
+        assert!(!errors[0].contains("Stor"), "{}", errors[0]);
+    }
+}

@@ -150,7 +150,7 @@ impl From<wasmi::Error> for Trap {
             Some(Code::IntegerOverflow | Code::BadConversionToInteger) => Trap::IntegerOverflow,
             Some(Code::StackOverflow) => Trap::StackOverflow,
             Some(Code::OutOfFuel) => Trap::OutOfFuel,
-            _ => Trap::Host(error.to_string()),
+            _ => Trap::Host(super::said(&error)),
         }
     }
 }
