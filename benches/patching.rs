@@ -303,16 +303,22 @@ fn creation(folder: &Path) {
 fn sizes() {
     const COUNT: usize = 10_000;
     println!("\n## Size over dense, {COUNT} functions, {COUNT} random edits\n");
-    println!("| redirection | first | after | bytes per patch | relinks |\n|---|---|---|---|---|");
+    println!(
+        "| redirection | types | first | after | bytes per patch | relinks |\n|---|---|---|---|---|---|"
+    );
     let keep = std::env::var_os("WASMEND_KEEP");
-    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
-        let mut subject = Subject::declare(None, COUNT, redirect, Types::PerDeclaration);
+    let modes = [Redirect::Table, Redirect::TableThunks, Redirect::Direct];
+    let modes = modes.into_iter().flat_map(|redirect| {
+        [Types::PerDeclaration, Types::Interned].map(|types| (redirect, types))
+    });
+    for (redirect, types) in modes {
+        let mut subject = Subject::declare(None, COUNT, redirect, types);
         subject.module.commit().expect("a good program");
         let ratio = |subject: &Subject, name: &str| {
             let file = subject.module.bytes().expect("it is in memory");
             let dense = subject.module.finish().expect("nothing is pending");
             if let Some(folder) = &keep {
-                let base = Path::new(folder).join(format!("{redirect:?}-{name}"));
+                let base = Path::new(folder).join(format!("{redirect:?}-{types:?}-{name}"));
                 fs::write(base.with_extension("wasm"), &file).expect("a folder");
                 fs::write(base.with_extension("dense.wasm"), &dense).expect("a folder");
             }
@@ -342,7 +348,7 @@ fn sizes() {
         }
         let after = ratio(&subject, "after");
         println!(
-            "| {redirect:?} | {first:.3} | {after:.3} | {} | {relinks} |",
+            "| {redirect:?} | {types:?} | {first:.3} | {after:.3} | {} | {relinks} |",
             bytes / COUNT as u64
         );
     }

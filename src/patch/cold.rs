@@ -242,7 +242,7 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
         }
         let decl = program.decl(root);
         uses.clear();
-        let mut edits = decl.edits;
+        let mut retyped = decl.retyped;
         let mut add = |definition: Option<&Definition>| {
             // What a piece of a custom section names is not in use because of that.
             let Some(definition) = definition.filter(|next| next.section().is_none()) else {
@@ -262,13 +262,13 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
             if member.remains {
                 continue;
             }
-            edits = edits.max(member.edits);
+            retyped |= member.retyped;
             add(member.next());
         }
         let spare = if layout.options.dense {
             0
         } else {
-            type_spare(edits, uses.len())
+            type_spare(retyped, uses.len())
         };
         layout
             .types
@@ -284,12 +284,7 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
 
 /// Adds `by` for each type that a definition uses.
 pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
-    let relocated = definition
-        .content
-        .relocs()
-        .iter()
-        .filter_map(|reloc| reloc.ty());
-    for ty in definition.ty().into_iter().chain(relocated) {
+    for ty in definition.types() {
         match uses.iter_mut().find(|(other, _)| *other == ty) {
             Some((_, count)) => *count += by,
             None => uses.push((ty, by)),
@@ -506,7 +501,7 @@ fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Re
         let Some(section) = section else { continue };
         let custom = layout.customs.section_mut(section);
         let len = definition.content.len() as u32;
-        let slack = match decl.edits > 0 && !layout.options.dense {
+        let slack = match decl.edited && !layout.options.dense {
             true => piece_slack(custom.filler, len),
             false => 0,
         };

@@ -51,16 +51,16 @@ pub(crate) fn entry_len(content_len: usize) -> u32 {
 
 /// Slack of a declaration's code: none until it has changed, then in proportion, within what a patch may cost.
 pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
-    if decl.edits > 0 || changing {
+    if decl.edited || changing {
         (len / 4).clamp(8, 32)
     } else {
         0
     }
 }
 
-/// Unused types that a new extent of a declaration gets.
-pub(crate) fn type_spare(edits: u32, types: usize) -> u32 {
-    if edits > 0 {
+/// Unused types that a new extent of a declaration gets: none until its types have changed.
+pub(crate) fn type_spare(retyped: bool, types: usize) -> u32 {
+    if retyped {
         (types as u32).div_ceil(2)
     } else {
         0

@@ -123,6 +123,25 @@ impl Definition {
         }
     }
 
+    /// The types that it names, its own first; some more than once.
+    pub(crate) fn types(&self) -> impl Iterator<Item = TypeId> + '_ {
+        let relocs = self.content.relocs().iter();
+        self.ty()
+            .into_iter()
+            .chain(relocs.filter_map(|reloc| reloc.ty()))
+    }
+
+    /// Whether it names a type that `other` does not name.
+    fn names_more_types_than(&self, other: &Definition) -> bool {
+        let mut known: SmallVec<[TypeId; 8]> = SmallVec::new();
+        for ty in other.types() {
+            if !known.contains(&ty) {
+                known.push(ty);
+            }
+        }
+        self.types().any(|ty| !known.contains(&ty))
+    }
+
     /// Whether both mean the same.
     pub(crate) fn same_as(&self, other: &Definition) -> bool {
         self.shape == other.shape && self.content.same_as(&other.content)
@@ -157,8 +176,10 @@ pub(crate) struct Declaration {
     pub(crate) current: Option<Definition>,
     /// Empty but for declarations in the program's dirty list.
     pub(crate) pending: Pending,
-    /// Commits that changed it after its first.
-    pub(crate) edits: u32,
+    /// Whether a commit has changed it after its first.
+    pub(crate) edited: bool,
+    /// Whether such a commit made it use types that it did not use before.
+    pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
     pub(crate) remains: bool,
     /// A function that is not expected to change: it is called directly, with whatever redirection others are.
@@ -168,6 +189,15 @@ pub(crate) struct Declaration {
 }
 
 impl Declaration {
+    /// Makes a definition the current one.
+    pub(crate) fn redefine(&mut self, definition: Definition) {
+        if let Some(old) = &self.current {
+            self.edited = true;
+            self.retyped |= definition.names_more_types_than(old);
+        }
+        self.current = Some(definition);
+    }
+
     /// The definition that holds once the next commit is done.
     pub(crate) fn next(&self) -> Option<&Definition> {
         match &self.pending {

@@ -106,7 +106,8 @@ impl Program {
             members: SmallVec::new(),
             current: None,
             pending: Pending::None,
-            edits: 0,
+            edited: false,
+            retyped: false,
             remains: false,
             frozen: false,
             dirty: false,
@@ -423,8 +424,7 @@ impl Program {
             match std::mem::replace(&mut decl.pending, Pending::None) {
                 Pending::None => {}
                 Pending::Define(definition) => {
-                    decl.edits += u32::from(decl.current.is_some());
-                    decl.current = Some(definition);
+                    decl.redefine(definition);
                     defined.push(id);
                 }
                 Pending::Remove => {

@@ -250,7 +250,7 @@ impl<'a> Planner<'a> {
             }
         }
         for (root, uses) in &roots {
-            let spare = type_spare(program.decl(*root).edits, uses.len());
+            let spare = type_spare(program.decl(*root).edited, uses.len());
             self.layout
                 .types
                 .count_uses(&program.types, *root, uses, spare)

@@ -1,16 +1,18 @@
 //! How long wasmtime takes to compile patchable files, against their dense forms: `cargo run --release FOLDER`.
 //!
 //! FOLDER holds pairs `X.wasm` and `X.dense.wasm`, as `WASMEND_KEEP=FOLDER cargo bench --bench patching` leaves them. The
-//! two files of a pair are compiled in turns, so that what else the machine does falls on both. Nothing is cached.
+//! two files of a pair are compiled in turns, and processor time is counted, so that what else the machine does falls on
+//! neither. Nothing is cached. A run takes seconds for each file: `WASMEND_RUNS` says how many there are.
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ProcessTime;
 use wasmtime::{Config, Engine, Module};
 
-const RUNS: usize = 21;
+const RUNS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os()
@@ -21,45 +23,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => RUNS,
     };
     let pairs = pairs(Path::new(&folder))?;
-    println!("wasmtime 48 with Cranelift, {runs} runs each\n");
-    println!(
-        "| file | threads | MB | dense MB | ms | dense ms | ratio | of the fastest |\n|---|---|---|---|---|---|---|---|"
-    );
-    for (threads, parallel) in [("one", false), ("all", true)] {
-        let mut config = Config::new();
-        config.parallel_compilation(parallel);
-        let engine = Engine::new(&config)?;
-        for (name, files) in &pairs {
-            let files = [fs::read(&files[0])?, fs::read(&files[1])?];
-            let mut times = [Vec::new(), Vec::new()];
-            // The first round warms up.
-            for run in 0..=runs {
-                // Who goes first changes: the second may find a warmer or a busier machine.
-                for turn in 0..2 {
-                    let which = (run + turn) % 2;
-                    let start = Instant::now();
-                    let module = Module::new(&engine, &files[which])?;
-                    let took = start.elapsed();
-                    drop(module);
-                    if run > 0 {
-                        times[which].push(took);
-                    }
-                }
+    println!("wasmtime 48 with Cranelift, one thread, {runs} runs each\n");
+    println!("| file | MB | dense MB | ms | dense ms | ratio |\n|---|---|---|---|---|---|");
+    let mut config = Config::new();
+    config.parallel_compilation(false);
+    let engine = Engine::new(&config)?;
+    for (name, files) in &pairs {
+        let files = [fs::read(&files[0])?, fs::read(&files[1])?];
+        let mut times = [Vec::new(), Vec::new()];
+        for run in 0..runs {
+            // Who goes first changes: the second may find a warmer machine.
+            for turn in 0..2 {
+                let which = (run + turn) % 2;
+                let start = ProcessTime::try_now()?;
+                let module = Module::new(&engine, &files[which])?;
+                times[which].push(start.try_elapsed()?);
+                drop(module);
             }
-            // Busy machines only ever slow a run down: where the two ratios are far apart, neither says much.
-            let [least, dense_least] = [0, 1].map(|which| times[which].iter().min().copied());
-            let fastest = least.unwrap_or_default().as_secs_f64()
-                / dense_least.unwrap_or_default().as_secs_f64();
-            let [ours, dense] = times.map(median);
-            println!(
-                "| {name} | {threads} | {:.2} | {:.2} | {:.1} | {:.1} | {:.3} | {fastest:.3} |",
-                files[0].len() as f64 / 1e6,
-                files[1].len() as f64 / 1e6,
-                ours.as_secs_f64() * 1e3,
-                dense.as_secs_f64() * 1e3,
-                ours.as_secs_f64() / dense.as_secs_f64()
-            );
         }
+        let [ours, dense] = times.map(median);
+        println!(
+            "| {name} | {:.2} | {:.2} | {:.1} | {:.1} | {:.3} |",
+            files[0].len() as f64 / 1e6,
+            files[1].len() as f64 / 1e6,
+            ours.as_secs_f64() * 1e3,
+            dense.as_secs_f64() * 1e3,
+            ours.as_secs_f64() / dense.as_secs_f64()
+        );
     }
     Ok(())
 }
