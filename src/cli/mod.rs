@@ -91,27 +91,6 @@ fn read(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
 }
 
-/// Reads a whole file that should be a module.
-fn read_module(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
-    let bytes = read(path)?;
-    expect_module(&bytes).map_err(|error| error.with_path(path))?;
-    Ok(bytes)
-}
-
-/// Says in plain words what is wrong with a file that cannot be a module. All else is left to the library.
-fn expect_module(bytes: &[u8]) -> wasmend::Result<()> {
-    match bytes {
-        [] => Err(Error::bad_input("the file is empty")),
-        [0, b'a', b's', b'm', _, _, 1, _, ..] => Err(Error::bad_input(
-            "a component, not a core WebAssembly module",
-        )
-        .with_offset(4)
-        .with_hint("give the core module inside it")),
-        [0, b'a', b's', b'm', ..] => Ok(()),
-        _ => Err(Error::bad_input("not a WebAssembly module").with_offset(0)),
-    }
-}
-
 /// Refuses an output that is also what is read: it would be gone.
 fn expect_other_file(output: &std::path::Path, input: &std::path::Path) -> wasmend::Result<()> {
     let same = match (output.canonicalize(), input.canonicalize()) {

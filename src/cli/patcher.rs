@@ -37,7 +37,6 @@ impl Patcher {
 
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
     pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-        crate::cli::expect_module(bytes).map_err(|error| error.with_path(file))?;
         let start = Instant::now();
         let update = match &mut self.module {
             Some(module) => module.update(bytes),

@@ -13,8 +13,8 @@ use crate::inspect::uses::Uses;
 use crate::patch::{IDENTITY_NAME, Identity};
 use crate::wire::dwarf::Filler;
 use crate::wire::filler::{Role, role_of};
-use crate::wire::leb;
 use crate::wire::section::PAD_NAME;
+use crate::wire::{expect_module, leb};
 
 /// Magic and version.
 const MAGIC: &[u8; 8] = b"\0asm\x01\0\0\0";
@@ -56,12 +56,7 @@ impl<'a> Section<'a> {
 
 /// Splits a module into its sections.
 pub(super) fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(Error::bad_input("not a WebAssembly module").with_offset(0));
-    }
-    if !bytes.starts_with(MAGIC) {
-        return Err(Error::bad_input("not a core WebAssembly module of version 1").with_offset(4));
-    }
+    expect_module(bytes)?;
     let mut sections = Vec::new();
     let mut at = MAGIC.len();
     while at < bytes.len() {

@@ -18,6 +18,7 @@ use crate::program::{Content, DeclKind, Definition, RelocKind, Shape, TypeId, Ty
 use crate::whole::customs::CustomSections;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::whole::types;
+use crate::wire::expect_module;
 use crate::wire::filler::{Role, may_end_in_filler, role_of};
 
 /// The kinds of declarations that a module has, each with an index space of its own.
@@ -102,6 +103,7 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
     if u32::try_from(bytes.len()).is_err() {
         return Err(Error::limit("the module has 4 GiB or more"));
     }
+    expect_module(bytes)?;
     let mut decoder = Decoder {
         style,
         table,
@@ -117,15 +119,6 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
     parser.set_features(features);
     for payload in parser.parse_all(bytes) {
         let payload = payload?;
-        if let Payload::Version {
-            encoding: wasmparser::Encoding::Component,
-            ..
-        } = payload
-        {
-            return Err(Error::bad_input("is a component, not a module")
-                .with_offset(4)
-                .with_hint("give wasmend the core modules in it"));
-        }
         if let ValidPayload::Func(validation, body) = validator.payload(&payload)? {
             decoder.bodies.push((validation, body));
             continue;
