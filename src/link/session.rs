@@ -105,7 +105,7 @@ impl Edits {
             if decl.kind != DeclKind::Function || decl.remains {
                 continue;
             }
-            match (&decl.pending, decl.current.is_some()) {
+            match (decl.pending(), decl.current().is_some()) {
                 (Pending::Define(_), true) => edits.changed += 1,
                 (Pending::Define(_), false) => edits.added += 1,
                 (Pending::Remove, true) => edits.removed += 1,

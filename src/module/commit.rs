@@ -422,7 +422,7 @@ impl Module {
             .program
             .iter()
             .filter(|(_, decl)| !decl.remains && decl.kind != DeclKind::Custom)
-            .filter_map(|(_, decl)| decl.current.as_ref());
+            .filter_map(|(_, decl)| decl.current());
         let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
         let named = current
             .flat_map(|definition| definition.content.relocs())
@@ -549,7 +549,7 @@ fn all_data(program: &Program) -> Vec<DeclId> {
     let data = program
         .iter()
         .filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());
-    data.filter(|(_, decl)| !matches!(decl.pending, Pending::Remove))
+    data.filter(|(_, decl)| !matches!(decl.pending(), Pending::Remove))
         .map(|(id, _)| id)
         .collect()
 }

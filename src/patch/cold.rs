@@ -256,7 +256,7 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
             }
         };
         add(decl.next());
-        let members: &[DeclId] = if interned { &[] } else { &decl.members };
+        let members: &[DeclId] = if interned { &[] } else { decl.members() };
         for member in members {
             let member = program.decl(*member);
             if member.remains {

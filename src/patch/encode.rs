@@ -28,7 +28,7 @@ impl<'a> Encoder<'a> {
         let next = || self.program.decl(id).next();
         let left = || {
             let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
-            self.program.decl(*origin).current.as_ref()
+            self.program.decl(*origin).current()
         };
         next().or_else(left).expect("what is placed is defined")
     }

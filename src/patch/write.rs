@@ -173,7 +173,7 @@ impl Writer<'_> {
         let mut known = 0;
         if let (Reason::BodyInPlace, Occupant::Body(id)) = (reason, slot.occupant) {
             known = self.push_difference(offset, id, &code, reason);
-            let old = self.encoder.program.decl(id).current.as_ref();
+            let old = self.encoder.program.decl(id).current();
             if old.is_some_and(|old| old.content.len() == code.len() + 1) {
                 // The filler behind is as it should be.
                 filled = 0;
@@ -382,7 +382,7 @@ impl Writer<'_> {
         /// A gap that costs less to write again than to make another range.
         const GAP: usize = 8;
         let decl = self.encoder.program.decl(id);
-        let (Some(old), Some(next)) = (&decl.current, decl.next()) else {
+        let (Some(old), Some(next)) = (decl.current(), decl.next()) else {
             return 0;
         };
         let bytes = old.content.bytes();
@@ -587,7 +587,7 @@ impl Writer<'_> {
     fn left_sites(&mut self) {
         let anchor = self.anchor(SectionKind::Code);
         for &(ordinal, origin, at) in &self.writes.left_sites {
-            let Some(old) = &self.encoder.program.decl(origin).current else {
+            let Some(old) = self.encoder.program.decl(origin).current() else {
                 continue;
             };
             let reloc = &old.content.relocs()[at as usize];

@@ -85,7 +85,7 @@ impl Program {
         };
         let check = |&id: &DeclId| -> Result<()> {
             let decl = self.decl(id);
-            match &decl.pending {
+            match decl.pending() {
                 Pending::None => {}
                 Pending::Define(definition) => {
                     self.check_live(id, definition, lives)?;
@@ -156,7 +156,7 @@ impl Program {
     #[cold]
     fn dangling(&self, id: DeclId, reloc: &Relocation, target: DeclId) -> Error {
         let message = match self.get(target) {
-            Some(decl) if matches!(decl.pending, Pending::Remove) => {
+            Some(decl) if matches!(decl.pending(), Pending::Remove) => {
                 format!("refers to `{}`, which is removed", decl.label())
             }
             Some(decl) => format!(
@@ -183,7 +183,7 @@ impl Program {
     fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            if matches!(decl.pending, Pending::None) && !decl.remains {
+            if matches!(decl.pending(), Pending::None) && !decl.remains {
                 return Err(Error::bad_edit(format!(
                     "cannot be removed: `{}` still refers to it",
                     decl.label()
@@ -198,12 +198,12 @@ impl Program {
     fn next_exports(&self) -> Result<Option<Vec<Export>>> {
         let removed = |id: DeclId| {
             self.get(id)
-                .is_none_or(|decl| matches!(decl.pending, Pending::Remove))
+                .is_none_or(|decl| matches!(decl.pending(), Pending::Remove))
         };
         let removes = self
             .dirty
             .iter()
-            .any(|id| matches!(self.decl(*id).pending, Pending::Remove));
+            .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
         if self.export_edits.is_empty() {
             if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
             {

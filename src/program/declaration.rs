@@ -149,17 +149,25 @@ impl Definition {
 }
 
 /// What the next commit does to a declaration.
-#[derive(Debug)]
-pub(crate) enum Pending {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pending<'a> {
     /// Nothing.
     None,
     /// Gives it a first or another definition.
-    Define(Definition),
+    Define(&'a Definition),
     /// Takes it away.
     Remove,
 }
 
-/// All that the program knows of one declaration.
+/// [`Pending`], without the definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    None,
+    Define,
+    Remove,
+}
+
+/// All that the program knows of one declaration. There can be a million of them: what few of them have is boxed.
 #[derive(Debug)]
 pub(crate) struct Declaration {
     /// What the compiler calls it; unique among living declarations.
@@ -171,11 +179,14 @@ pub(crate) struct Declaration {
     pub(crate) serial: u32,
     /// The declaration that this one is part of; it shares that one's types and goes with it.
     pub(crate) owner: Option<DeclId>,
-    pub(crate) members: SmallVec<[DeclId; 2]>,
-    /// As of the last commit; `None` before the first one.
-    pub(crate) current: Option<Definition>,
-    /// Empty but for declarations in the program's dirty list.
-    pub(crate) pending: Pending,
+    #[allow(clippy::box_collection)]
+    members: Option<Box<Vec<DeclId>>>,
+    /// The definition that is pending, or else the current one.
+    definition: Option<Definition>,
+    /// The current definition while another one is pending.
+    before: Option<Box<Definition>>,
+    /// `None` but for declarations in the program's dirty list.
+    intent: Intent,
     /// Whether a commit has changed it after its first.
     pub(crate) edited: bool,
     /// Whether such a commit made it use types that it did not use before.
@@ -189,21 +200,113 @@ pub(crate) struct Declaration {
 }
 
 impl Declaration {
-    /// Makes a definition the current one.
-    pub(crate) fn redefine(&mut self, definition: Definition) {
-        if let Some(old) = &self.current {
-            self.edited = true;
-            self.retyped |= definition.names_more_types_than(old);
+    /// Something declared and not yet defined.
+    pub(crate) fn new(
+        kind: DeclKind,
+        key: Option<&str>,
+        serial: u32,
+        owner: Option<DeclId>,
+    ) -> Declaration {
+        Declaration {
+            key: key.map(Into::into),
+            name: None,
+            kind,
+            serial,
+            owner,
+            members: None,
+            definition: None,
+            before: None,
+            intent: Intent::None,
+            edited: false,
+            retyped: false,
+            remains: false,
+            frozen: false,
+            dirty: false,
         }
-        self.current = Some(definition);
+    }
+
+    /// The definition as of the last commit; `None` before the first one.
+    pub(crate) fn current(&self) -> Option<&Definition> {
+        match self.intent {
+            Intent::Define => self.before.as_deref(),
+            Intent::None | Intent::Remove => self.definition.as_ref(),
+        }
+    }
+
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Definition> {
+        match self.intent {
+            Intent::Define => self.before.as_deref_mut(),
+            Intent::None | Intent::Remove => self.definition.as_mut(),
+        }
+    }
+
+    /// What the next commit does to it.
+    pub(crate) fn pending(&self) -> Pending<'_> {
+        match (self.intent, &self.definition) {
+            (Intent::Define, Some(definition)) => Pending::Define(definition),
+            (Intent::Remove, _) => Pending::Remove,
+            (Intent::None | Intent::Define, _) => Pending::None,
+        }
     }
 
     /// The definition that holds once the next commit is done.
     pub(crate) fn next(&self) -> Option<&Definition> {
-        match &self.pending {
-            Pending::None => self.current.as_ref(),
-            Pending::Define(definition) => Some(definition),
-            Pending::Remove => None,
+        match self.intent {
+            Intent::None | Intent::Define => self.definition.as_ref(),
+            Intent::Remove => None,
+        }
+    }
+
+    /// Gives it a definition that is not pending: it holds already.
+    pub(crate) fn set_current(&mut self, definition: Option<Definition>) {
+        self.drop_pending();
+        self.definition = definition;
+    }
+
+    /// Lets the next commit define it.
+    pub(crate) fn define(&mut self, definition: Definition) {
+        if self.intent != Intent::Define {
+            self.before = self.definition.take().map(Box::new);
+            self.intent = Intent::Define;
+        }
+        self.definition = Some(definition);
+    }
+
+    /// Lets the next commit take it away.
+    pub(crate) fn remove(&mut self) {
+        self.drop_pending();
+        self.intent = Intent::Remove;
+    }
+
+    /// Lets the next commit leave it as it is.
+    pub(crate) fn drop_pending(&mut self) {
+        if self.intent == Intent::Define {
+            self.definition = self.before.take().map(|before| *before);
+        }
+        self.intent = Intent::None;
+    }
+
+    /// Makes a pending definition current.
+    pub(crate) fn settle(&mut self) {
+        if let (Some(old), Some(new)) = (self.before.take(), &self.definition) {
+            self.edited = true;
+            self.retyped |= new.names_more_types_than(&old);
+        }
+        self.intent = Intent::None;
+    }
+
+    /// The declarations that are parts of it.
+    pub(crate) fn members(&self) -> &[DeclId] {
+        self.members.as_ref().map_or(&[], |members| members)
+    }
+
+    pub(crate) fn add_member(&mut self, id: DeclId) {
+        self.members.get_or_insert_default().push(id);
+    }
+
+    pub(crate) fn remove_member(&mut self, id: DeclId) {
+        if let Some(members) = &mut self.members {
+            members.retain(|member| *member != id);
         }
     }
 

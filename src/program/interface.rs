@@ -47,7 +47,7 @@ impl Program {
         if decl.kind == DeclKind::Global {
             self.check_initial_value(id, new)?;
         }
-        let Some(old) = &decl.current else {
+        let Some(old) = decl.current() else {
             return Ok(());
         };
         match decl.kind {
@@ -90,8 +90,8 @@ impl Program {
     ) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            let stays = matches!(decl.pending, Pending::None) && !decl.remains;
-            let Some(definition) = decl.current.as_ref().filter(|_| stays) else {
+            let stays = matches!(decl.pending(), Pending::None) && !decl.remains;
+            let Some(definition) = decl.current().filter(|_| stays) else {
                 continue;
             };
             let bytes = definition.content.bytes();

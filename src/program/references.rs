@@ -132,7 +132,7 @@ impl References {
     /// Notes what `source` refers to now.
     pub(crate) fn add(&mut self, program: &Program, source: DeclId) {
         let decl = program.decl(source);
-        let Some(definition) = &decl.current else {
+        let Some(definition) = decl.current() else {
             return;
         };
         let relocs = definition.content.relocs().iter();
@@ -213,7 +213,7 @@ impl References {
 fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
     program
         .get(source)
-        .and_then(|decl| decl.current.as_ref())
+        .and_then(|decl| decl.current())
         .is_some_and(|definition| {
             definition
                 .content
@@ -227,7 +227,7 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 fn each_pair(program: &Program, f: &mut dyn FnMut(DeclId, DeclId)) {
     let is_source = |decl: &Declaration| !decl.remains && decl.kind != DeclKind::Custom;
     for (source, decl) in program.iter() {
-        let Some(definition) = decl.current.as_ref().filter(|_| is_source(decl)) else {
+        let Some(definition) = decl.current().filter(|_| is_source(decl)) else {
             continue;
         };
         let mut last = None;
@@ -250,7 +250,7 @@ fn each_weak_pair(program: &Program, seen: &mut Seen, f: &mut dyn FnMut(DeclId, 
     let pieces = program
         .iter()
         .filter(|(_, decl)| decl.kind == DeclKind::Custom);
-    for (source, definition) in pieces.filter_map(|(id, decl)| Some((id, decl.current.as_ref()?))) {
+    for (source, definition) in pieces.filter_map(|(id, decl)| Some((id, decl.current()?))) {
         seen.next();
         let relocs = definition.content.relocs().iter();
         for target in relocs.filter_map(|reloc| reloc.decl()) {

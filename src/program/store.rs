@@ -6,7 +6,6 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 use slab::Slab;
-use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
@@ -97,23 +96,10 @@ impl Program {
             self.kinds.resize(id.index() + 1, None);
         }
         self.kinds[id.index()] = Some(kind);
-        self.decls.insert(Declaration {
-            key: key.map(Into::into),
-            name: None,
-            kind,
-            serial: self.declared,
-            owner,
-            members: SmallVec::new(),
-            current: None,
-            pending: Pending::None,
-            edited: false,
-            retyped: false,
-            remains: false,
-            frozen: false,
-            dirty: false,
-        });
+        self.decls
+            .insert(Declaration::new(kind, key, self.declared, owner));
         if let Some(owner) = owner {
-            self.decls[owner.index()].members.push(id);
+            self.decls[owner.index()].add_member(id);
         }
         if let Some(key) = key {
             self.insert_key(key, id);
@@ -174,7 +160,7 @@ impl Program {
     /// A declaration named by the user.
     pub(crate) fn expect(&self, id: DeclId) -> Result<&Declaration> {
         self.get(id)
-            .filter(|decl| !matches!(decl.pending, Pending::Remove))
+            .filter(|decl| !matches!(decl.pending(), Pending::Remove))
             .ok_or_else(|| Error::bad_edit(format!("{id} is not declared, or has been removed")))
     }
 
@@ -223,7 +209,7 @@ impl Program {
     pub(crate) fn forget_target(&mut self, pieces: &[DeclId], target: DeclId) {
         for id in pieces {
             let decl = self.decls.get_mut(id.index());
-            let Some(definition) = decl.and_then(|decl| decl.current.as_mut()) else {
+            let Some(definition) = decl.and_then(Declaration::current_mut) else {
                 continue;
             };
             for reloc in definition.content.relocs_mut() {
@@ -245,7 +231,7 @@ impl Program {
         if decl.name == name || (name.is_some() && decl.given_name() == name.as_deref()) {
             return Ok(());
         }
-        if decl.current.is_some() {
+        if decl.current().is_some() {
             self.renamed.push(id);
         }
         self.decls[id.index()].name = name;
@@ -275,15 +261,14 @@ impl Program {
             .map_err(|error| error.with_symbol(self.decl(id).label()))?;
         let unchanged = self
             .decl(id)
-            .current
-            .as_ref()
+            .current()
             .is_some_and(|current| current.same_as(&definition));
         let decl = &mut self.decls[id.index()];
         if unchanged {
-            decl.pending = Pending::None;
+            decl.drop_pending();
             return Ok(());
         }
-        decl.pending = Pending::Define(definition);
+        decl.define(definition);
         self.mark_dirty(id);
         Ok(())
     }
@@ -291,13 +276,13 @@ impl Program {
     /// Takes a declaration away, with all that it owns, at the next commit.
     pub(crate) fn remove(&mut self, id: DeclId) -> Result<()> {
         self.expect(id)?;
-        for member in self.decls[id.index()].members.clone() {
+        for member in self.decls[id.index()].members().to_vec() {
             if self.expect(member).is_ok() && !self.decl(member).remains {
                 self.remove(member)?;
             }
         }
         self.remove_key(id);
-        self.decls[id.index()].pending = Pending::Remove;
+        self.decls[id.index()].remove();
         self.mark_dirty(id);
         Ok(())
     }
@@ -317,7 +302,7 @@ impl Program {
             || self
                 .dirty
                 .iter()
-                .any(|id| !matches!(self.decl(*id).pending, Pending::None))
+                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
     }
 
     /// Makes sure that there are `count` declarations for code that functions leave behind.
@@ -350,17 +335,17 @@ impl Program {
     ) {
         for &(id, remains) in left {
             let root = self.root(id);
-            let mut current = self.decls[id.index()].current.clone();
+            let mut current = self.decls[id.index()].current().cloned();
             if let Some(definition) = current.as_mut().filter(|_| moved.contains(&id)) {
                 let content = definition.content.clone();
                 definition.content = content.retarget(|reloc| reloc.follow(id, remains));
             }
             let decl = &mut self.decls[remains.index()];
-            decl.current = current;
+            decl.set_current(current);
             decl.owner = Some(root);
             self.spare_remains.retain(|other| *other != remains);
             self.remains.push(remains);
-            self.decls[root.index()].members.push(remains);
+            self.decls[root.index()].add_member(remains);
         }
         for &id in gone {
             self.forget_remains(id);
@@ -379,11 +364,11 @@ impl Program {
         let Some(decl) = self.decls.get_mut(id.index()) else {
             return;
         };
-        decl.current = None;
+        decl.set_current(None);
         if let Some(owner) = decl.owner.take()
             && let Some(owner) = self.decls.get_mut(owner.index())
         {
-            owner.members.retain(|member| *member != id);
+            owner.remove_member(id);
         }
         self.spare_remains.push(id);
     }
@@ -393,10 +378,8 @@ impl Program {
         for id in std::mem::take(&mut self.dirty) {
             let decl = &mut self.decls[id.index()];
             decl.dirty = false;
-            let was_removed = matches!(
-                std::mem::replace(&mut decl.pending, Pending::None),
-                Pending::Remove
-            );
+            let was_removed = matches!(decl.pending(), Pending::Remove);
+            decl.drop_pending();
             if was_removed && let Some(key) = decl.key.clone() {
                 if self.lookup(&key).is_some() {
                     // Declared anew in the meantime: the old one lives on without a key.
@@ -421,10 +404,10 @@ impl Program {
         for &id in &dirty {
             let decl = &mut self.decls[id.index()];
             decl.dirty = false;
-            match std::mem::replace(&mut decl.pending, Pending::None) {
+            match decl.pending() {
                 Pending::None => {}
-                Pending::Define(definition) => {
-                    decl.redefine(definition);
+                Pending::Define(_) => {
+                    decl.settle();
                     defined.push(id);
                 }
                 Pending::Remove => {
@@ -432,7 +415,7 @@ impl Program {
                     self.decls.remove(id.index());
                     self.kinds[id.index()] = None;
                     if let Some(owner) = owner.and_then(|owner| self.decls.get_mut(owner.index())) {
-                        owner.members.retain(|member| *member != id);
+                        owner.remove_member(id);
                     }
                     removed.push(id);
                 }

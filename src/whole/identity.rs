@@ -89,7 +89,7 @@ impl<'a> Matcher<'a> {
 
     fn old(&self, space: usize, at: u32) -> Option<&'a Definition> {
         let item = &self.known.spaces[space][at as usize];
-        self.program.get(item.id)?.current.as_ref()
+        self.program.get(item.id)?.current()
     }
 
     fn item(&self, space: usize, at: u32) -> &'a Item {

@@ -145,7 +145,7 @@ impl WholeModule {
             for (at, code) in changed.iter().zip(codes) {
                 let id = self.known.spaces[0][imported + *at as usize].id;
                 let program = self.module.program_mut();
-                let Some(current) = &program.decl(id).current else {
+                let Some(current) = program.decl(id).current() else {
                     continue;
                 };
                 let definition = Definition {
@@ -279,7 +279,7 @@ impl WholeModule {
                         .retarget(|reloc| retarget(&known, reloc)),
                     shape: item.definition.shape,
                 };
-                let current = program.decl(id).current.as_ref();
+                let current = program.decl(id).current();
                 let differs = current.is_some_and(|current| !current.same_as(&definition));
                 counts[0] += u32::from(differs && kind == DeclKind::Function);
                 program.define(id, kind, definition)?;

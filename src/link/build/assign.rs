@@ -102,7 +102,8 @@ pub(crate) fn assign(
 ) -> Result<Assigned> {
     let types = types(&plan.resolution.signatures, program)?;
     if old.units.is_empty() {
-        program.reserve(plan.live.functions.count() + plan.live.segments.count());
+        // And some for what the linker makes.
+        program.reserve(plan.live.functions.count() + plan.live.segments.count() + 256);
     }
     let mut assigner = Assigner::new(program, old, fresh);
     let zero = assigner.made(DeclKind::Data, "zero")?;

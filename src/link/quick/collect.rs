@@ -8,7 +8,7 @@ impl Update<'_> {
     pub(super) fn index_pending(&mut self) {
         let program = self.linked.module.program();
         for &source in &program.dirty {
-            if let Pending::Define(definition) = &program.decl(source).pending {
+            if let Pending::Define(definition) = program.decl(source).pending() {
                 let mut last = None;
                 for target in definition
                     .content
@@ -95,7 +95,7 @@ impl Update<'_> {
 
     pub(super) fn is_removed(&self, id: DeclId) -> bool {
         let decl = self.linked.module.program().get(id);
-        decl.is_none_or(|decl| matches!(decl.pending, Pending::Remove))
+        decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove))
     }
 
     /// What refers to a declaration once the edits are made.
@@ -107,7 +107,7 @@ impl Update<'_> {
             .into_iter()
             .filter(|source| {
                 let decl = program.decl(*source);
-                matches!(decl.pending, Pending::None) && !decl.remains
+                matches!(decl.pending(), Pending::None) && !decl.remains
             })
             .collect();
         if let Some(pending) = self.pending.get(&id) {

@@ -229,7 +229,7 @@ impl Update<'_> {
                 continue;
             }
             for decl in decls_of(unit) {
-                let current = &self.linked.module.program().decl(decl).current;
+                let current = &self.linked.module.program().decl(decl).current();
                 if let Some(current) = current {
                     let relocs = current.content.relocs().iter();
                     targets.extend(relocs.filter_map(|reloc| reloc.decl()));

@@ -44,7 +44,7 @@ impl Planner<'_> {
                 if custom.dead() > 1 << 16 && custom.dead() > custom.end() / 2 {
                     return Err(RelinkReason::Fragmented.into());
                 }
-                let slack = match &decl.current {
+                let slack = match decl.current() {
                     Some(_) => piece_slack(custom.filler, len),
                     None => 0,
                 };
@@ -102,7 +102,7 @@ impl Planner<'_> {
             let after = self.layout.place(id);
             for source in self.from.references.weak(program, id) {
                 let decl = program.decl(source);
-                let (Some(definition), Pending::None) = (&decl.current, &decl.pending) else {
+                let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
                     continue;
                 };
                 for (at, reloc) in definition.content.relocs().iter().enumerate() {

@@ -228,7 +228,7 @@ impl Planner<'_> {
         let mut sites = 0;
         for source in self.from.references.of(self.from.program, id) {
             let decl = self.from.program.decl(source);
-            if let (Some(definition), Pending::None) = (&decl.current, &decl.pending) {
+            if let (Some(definition), Pending::None) = (decl.current(), decl.pending()) {
                 let relocs = definition.content.relocs().iter();
                 sites += relocs
                     .filter(|reloc| reloc.kind.is_function_index() && reloc.decl() == Some(id))

@@ -40,7 +40,7 @@ impl Planner<'_> {
             }
         };
         let zero = new.content.is_empty();
-        let hot = self.from.program.decl(id).current.is_some();
+        let hot = self.from.program.decl(id).current().is_some();
         let cap = if hot { size + size / 4 } else { size };
         let address = self.layout.data.place(image, cap, align_log2, zero)?;
         let at = &self.layout.data.images()[image];

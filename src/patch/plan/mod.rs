@@ -190,12 +190,12 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     }
     let dirty = &from.program.dirty;
     for &id in dirty {
-        if matches!(from.program.decl(id).pending, Pending::Remove) {
+        if matches!(from.program.decl(id).pending(), Pending::Remove) {
             planner.remove(id)?;
         }
     }
     for &id in dirty {
-        if matches!(from.program.decl(id).pending, Pending::Define(_)) {
+        if matches!(from.program.decl(id).pending(), Pending::Define(_)) {
             planner.define(id)?;
         }
     }
@@ -230,7 +230,7 @@ impl<'a> Planner<'a> {
         let mut known: HashMap<DeclId, usize> = HashMap::new();
         for &id in &program.dirty {
             let decl = program.decl(id);
-            if matches!(decl.pending, Pending::None) {
+            if matches!(decl.pending(), Pending::None) {
                 continue;
             }
             let root = program.root(id);
@@ -238,11 +238,7 @@ impl<'a> Planner<'a> {
                 roots.push((root, UseDeltas::new()));
                 roots.len() - 1
             });
-            if let Some(old) = decl
-                .current
-                .as_ref()
-                .filter(|_| !self.leaving.contains(&id))
-            {
+            if let Some(old) = decl.current().filter(|_| !self.leaving.contains(&id)) {
                 add_uses(&mut roots[at].1, old, -1);
             }
             if let Some(new) = decl.next() {
@@ -265,7 +261,7 @@ impl<'a> Planner<'a> {
 
     fn remove(&mut self, id: DeclId) -> Planned {
         let decl = self.from.program.decl(id);
-        let Some(old) = &decl.current else {
+        let Some(old) = decl.current() else {
             return Ok(());
         };
         if let Some(slot) = self.layout.place(id).slot() {
@@ -327,10 +323,10 @@ impl<'a> Planner<'a> {
     fn define(&mut self, id: DeclId) -> Planned {
         let decl = self.from.program.decl(id);
         let new = self.next(id);
-        if decl.name.is_some() && decl.kind != DeclKind::Function && decl.current.is_none() {
+        if decl.name.is_some() && decl.kind != DeclKind::Function && decl.current().is_none() {
             self.writes.names_tail = Some(Vec::new());
         }
-        match (&decl.current, new.is_import()) {
+        match (decl.current(), new.is_import()) {
             (None, true) => self.add_import(id, None),
             (None, false) => self.place_new(id, None),
             (Some(old), true) if old.is_import() => {

@@ -5,7 +5,7 @@ use super::*;
 impl Planner<'_> {
     /// Gives slots to functions whose address a new definition takes.
     pub(super) fn place_slots(&mut self, id: DeclId) {
-        let Pending::Define(definition) = &self.from.program.decl(id).pending else {
+        let Pending::Define(definition) = self.from.program.decl(id).pending() else {
             return;
         };
         if definition.section().is_some() {
@@ -47,7 +47,7 @@ impl Planner<'_> {
             }
             for source in self.from.references.of(program, id) {
                 let decl = program.decl(source);
-                let (Some(definition), Pending::None) = (&decl.current, &decl.pending) else {
+                let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
                     continue;
                 };
                 match decl.kind {
@@ -74,7 +74,7 @@ impl Planner<'_> {
             let Place::Function { body, .. } = self.layout.place(remains) else {
                 continue;
             };
-            let Some(old) = &program.decl(origin).current else {
+            let Some(old) = program.decl(origin).current() else {
                 continue;
             };
             for (at, reloc) in old.content.relocs().iter().enumerate() {

@@ -17,14 +17,14 @@ impl Planner<'_> {
     pub(super) fn will_leave(&self, id: DeclId) -> bool {
         let program = self.from.program;
         let decl = program.decl(id);
-        let Some(old) = &decl.current else {
+        let Some(old) = decl.current() else {
             return false;
         };
         let Place::Function { entry, body, .. } = self.layout.place(id) else {
             return false;
         };
         let cap = self.layout.functions.slot(body).cap;
-        let moves = match &decl.pending {
+        let moves = match decl.pending() {
             Pending::None => false,
             Pending::Remove => true,
             Pending::Define(new) => {
@@ -53,7 +53,7 @@ impl Planner<'_> {
     /// Whether code that refers to `id` may not be valid any more once the commit is done.
     pub(super) fn changes_interface(&self, id: DeclId) -> bool {
         let decl = self.from.program.decl(id);
-        match (&decl.pending, &decl.current) {
+        match (decl.pending(), decl.current()) {
             (Pending::None, _) => false,
             (Pending::Remove, _) => true,
             (Pending::Define(new), Some(old)) => match decl.kind {
@@ -86,7 +86,7 @@ impl Planner<'_> {
         let program = self.from.program;
         let in_place = |id: &DeclId| {
             let decl = program.decl(*id);
-            let Pending::Define(new) = &decl.pending else {
+            let Pending::Define(new) = decl.pending() else {
                 return false;
             };
             match self.layout.place(*id) {
@@ -142,7 +142,7 @@ impl Planner<'_> {
     pub(super) fn release_types(&mut self, id: DeclId, root: DeclId) -> Planned {
         let program = self.from.program;
         let mut uses = UseDeltas::new();
-        if let Some(old) = &program.decl(id).current {
+        if let Some(old) = program.decl(id).current() {
             add_uses(&mut uses, old, -1);
         }
         self.layout
