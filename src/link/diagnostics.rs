@@ -31,6 +31,10 @@ impl Diagnostics {
 
 /// A symbol's name as it was in the source, if it is a mangled one of C++ or Rust.
 pub fn demangle(name: &str) -> Option<String> {
+    // The rest would be taken for names of other systems, which leave out the first underscore.
+    if !name.starts_with('_') {
+        return None;
+    }
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return Some(format!("{rust:#}"));
     }
@@ -74,6 +78,7 @@ mod tests {
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),
             ("plain", "plain"),
+            ("RNvC7mycrate3foo", "RNvC7mycrate3foo"),
             ("_Z", "_Z"),
         ] {
             assert_eq!(shown(name, true), expected);

@@ -465,7 +465,8 @@ impl<'a> Work<'a> {
             for &(object, index) in &segment.parts {
                 let linked = plan.resolution.object(object);
                 let part = &linked.object.segments[index.index()];
-                let is_new = !matches!(&matches[object.index()], Match::Same(_));
+                // Names are for finding what was known.
+                let is_changed = matches!(&matches[object.index()], Match::Changed(_));
                 let placed = match string_pieces(&linked.object, index, options, segment.is_zero) {
                     Some(pieces) => {
                         let mut placed = Vec::with_capacity(pieces.len());
@@ -483,7 +484,7 @@ impl<'a> Work<'a> {
                         Placed::Strings(placed.into())
                     }
                     None => {
-                        let name = match is_new {
+                        let name = match is_changed {
                             true => linked.object.str(part.name),
                             false => "",
                         };
@@ -577,17 +578,22 @@ impl<'a> Work<'a> {
     fn symbols(&mut self, merged: &[Option<MergedSegment>], memory: &MemoryPlan) -> Result<()> {
         let plan = self.plan;
         let resolution = &plan.resolution;
-        for (index, symbol) in resolution.table.symbols().iter().enumerate() {
+        let units = &self.assigner.new.units;
+        let symbols = resolution.table.symbols();
+        let meanings = self.meanings.par_iter_mut().zip(symbols);
+        meanings.with_min_len(1024).for_each(|(meaning, symbol)| {
+            if let (Meaning::Nothing, Some((object, symbol))) = (&*meaning, symbol.place()) {
+                let linked = resolution.object(object);
+                *meaning = own_meaning(&units[object.index()], object, &linked.object, symbol);
+            }
+        });
+        for (index, symbol) in symbols.iter().enumerate() {
             if self.meanings[index] != Meaning::Nothing {
                 continue;
             }
             let id = SymbolId(index as u32);
             self.meanings[index] = match symbol.definition {
-                Definition::Object { object, symbol } => {
-                    let linked = resolution.object(object);
-                    let unit = &self.assigner.new.units[object.index()];
-                    own_meaning(unit, object, &linked.object, symbol)
-                }
+                Definition::Object { .. } => Meaning::Nothing,
                 Definition::Address(address) => Meaning::Absolute(address as i64),
                 Definition::Synthetic(Synthetic::FunctionTable) => {
                     let table = self.setting.slot_table;
@@ -642,7 +648,7 @@ impl<'a> Work<'a> {
         for (id, linked) in self.plan.resolution.each_object() {
             let object = &linked.object;
             let mut imports = object.imported_globals.iter();
-            if !imports.any(|import| object.str(import.module).starts_with("GOT.")) {
+            if !imports.any(|import| object.bytes(import.module).starts_with(b"GOT.")) {
                 continue;
             }
             for (index, function) in object.functions.iter().enumerate() {
