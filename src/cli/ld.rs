@@ -95,11 +95,6 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
             asked.answer(&linked)?;
             if let Some(path) = dense {
                 let bytes = linked.finish()?;
-                // Making code shorter would make what debug information says of it wrong.
-                let bytes = match linked.has_debug_information() {
-                    true => bytes,
-                    false => wasmend::inspect::finish(&bytes)?,
-                };
                 super::replace(&path, &bytes)?;
             }
             for warning in &report.warnings {

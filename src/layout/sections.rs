@@ -257,8 +257,8 @@ impl Sections {
             .map_or(MAGIC_LEN, |(_, place)| place.end)
     }
 
-    /// Lays out all sections anew, each with a pad unless the output is dense.
-    pub(crate) fn lay_out(&mut self, dense: bool, spans: impl Fn(SectionKind) -> Option<Span>) {
+    /// Lays out all sections anew, each with a pad.
+    pub(crate) fn lay_out(&mut self, spans: impl Fn(SectionKind) -> Option<Span>) {
         let mut at = MAGIC_LEN;
         for kind in self.places.kinds() {
             let Some(span) = spans(kind) else {
@@ -275,7 +275,7 @@ impl Sections {
                 value: span.value,
             };
             self.places.set(kind, place);
-            at = end + if dense { 0 } else { kind.pad(end - at) };
+            at = end + kind.pad(end - at);
         }
         // Nothing stands behind the last section.
     }

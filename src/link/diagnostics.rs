@@ -45,6 +45,18 @@ pub fn demangle(name: &str) -> Option<String> {
         .demangle_with_options(&options)
         .ok()
         .filter(|text| text.len() < 100_000)
+        .map(|text| closed(&text))
+}
+
+/// Writes `>>` where the demangler writes `> >`, as LLVM does and as people have done since C++11.
+fn closed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("> >") {
+        out.push_str(&rest[..=at]);
+        rest = &rest[at + 2..];
+    }
+    out + rest
 }
 
 /// A name for messages and the name section: demangled unless the command line says otherwise.
@@ -71,6 +83,7 @@ mod tests {
                 "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
                 "core::fmt::Formatter::pad",
             ),
+            ("_ZN1AI1BI1CI1DEEE1fEv", "A<B<C<D>>>::f()"),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),
             ("plain", "plain"),

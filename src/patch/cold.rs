@@ -12,8 +12,8 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
-    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on, entry_len,
-    thunk_len, type_spare,
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on,
+    dense_entry_len, entry_len, thunk_len, type_spare,
 };
 use crate::patch::order;
 use crate::patch::plan::piece_slack;
@@ -45,7 +45,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         .module_name
         .as_ref()
         .map_or(0, |name| 11 + name.len() as u64);
-    layout.types.add_dead_type(request.dead_type);
+    if !layout.options.dense {
+        layout.types.add_dead_type(request.dead_type);
+    }
     let order = if layout.options.dense {
         order::canonical(program, request.exports, request.start)
     } else {
@@ -193,8 +195,12 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.lens.custom_tail = request.customs.tail.len() as u64;
     layout.lens.names_tail = tail::names_tail(program, &layout).len() as u64;
     check_limits(&layout)?;
+    if layout.options.dense {
+        // How long its sections are is known when they are written.
+        return Ok(layout);
+    }
     let mut sections = std::mem::take(&mut layout.sections);
-    sections.lay_out(layout.options.dense, |kind| layout.span(kind));
+    sections.lay_out(|kind| layout.span(kind));
     layout.sections = sections;
     Ok(layout)
 }
@@ -380,7 +386,7 @@ fn place_functions(
         for (id, decl, definition) in functions() {
             let len = entry_len(definition.content.len());
             let cap = if layout.options.dense {
-                len
+                dense_entry_len(definition.content.len())
             } else {
                 (len + body_slack(decl, len, false)).max(DEAD_LEN)
             };

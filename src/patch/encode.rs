@@ -24,7 +24,7 @@ pub(crate) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn next(&self, id: DeclId) -> &'a Definition {
+    pub(super) fn next(&self, id: DeclId) -> &'a Definition {
         let next = || self.program.decl(id).next();
         let left = || {
             let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
@@ -34,13 +34,13 @@ impl<'a> Encoder<'a> {
     }
 
     /// The declaration whose types `id` shares.
-    fn root(&self, id: DeclId) -> DeclId {
+    pub(super) fn root(&self, id: DeclId) -> DeclId {
         let origin = self.left.iter().find(|(_, remains)| *remains == id);
         self.program.root(origin.map_or(id, |(origin, _)| *origin))
     }
 
     /// The value of a relocation's field; negative values only for addends.
-    fn value(&self, root: DeclId, reloc: &Relocation) -> i64 {
+    pub(super) fn value(&self, root: DeclId, reloc: &Relocation) -> i64 {
         if let Some(ty) = reloc.ty() {
             return self
                 .layout
@@ -84,7 +84,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// The value of a field of a piece of a custom section, if its target is there.
-    fn piece_value(&self, reloc: &Relocation) -> Option<u64> {
+    pub(super) fn piece_value(&self, reloc: &Relocation) -> Option<u64> {
         use RelocKind::*;
         let plus = |value: u64| Some(value.wrapping_add_signed(reloc.addend.into()));
         let functions = &self.layout.functions;
@@ -249,14 +249,14 @@ impl<'a> Encoder<'a> {
     }
 
     /// The instruction for a slot's number: `i32.const` or `i64.const`.
-    fn slot_constant(&self) -> u8 {
+    pub(super) fn slot_constant(&self) -> u8 {
         match self.layout.options.table64 {
             true => 0x42,
             false => 0x41,
         }
     }
 
-    fn slot_table_index(&self) -> u32 {
+    pub(super) fn slot_table_index(&self) -> u32 {
         match self.layout.slot_table.map(|table| self.layout.place(table)) {
             Some(Place::Index(index)) => index,
             place => unreachable!("the table of slots has an index, not {place:?}"),
@@ -562,7 +562,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn image_of(&self, id: DeclId) -> Option<usize> {
+    pub(super) fn image_of(&self, id: DeclId) -> Option<usize> {
         match self.next(id).shape {
             Shape::Data { memory, .. } => self.layout.data.image_of(memory),
             _ => None,

@@ -4,3 +4,4 @@ pub(crate) mod dwarf;
 pub(crate) mod filler;
 pub(crate) mod leb;
 pub(crate) mod section;
+pub(crate) mod strings;
