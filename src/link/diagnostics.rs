@@ -45,11 +45,29 @@ pub fn demangle(name: &str) -> Option<String> {
         .demangle_with_options(&options)
         .ok()
         .filter(|text| text.len() < 100_000)
-        .map(|text| closed(&text))
+        .map(|text| as_llvm(&text))
 }
 
-/// Writes `>>` where the demangler writes `> >`, as LLVM does and as people have done since C++11.
-fn closed(text: &str) -> String {
+/// A demangled name spelled as LLVM does: `>>` where the demangler writes `> >`, and thunks in words.
+fn as_llvm(text: &str) -> String {
+    for (begin, word) in [
+        (
+            "{virtual override thunk({virtual offset(",
+            "virtual thunk to ",
+        ),
+        ("{virtual override thunk({offset(", "non-virtual thunk to "),
+    ] {
+        let target = text.strip_prefix(begin).and_then(|rest| {
+            let (_, target) = rest.split_once(")}, ")?;
+            target.strip_suffix(")}")
+        });
+        if let Some(target) = target {
+            return format!("{word}{}", as_llvm(target));
+        }
+    }
+    if let Some(variable) = text.strip_prefix("TLS init function for ") {
+        return format!("thread-local initialization routine for {variable}");
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("> >") {
@@ -84,6 +102,12 @@ mod tests {
                 "core::fmt::Formatter::pad",
             ),
             ("_ZN1AI1BI1CI1DEEE1fEv", "A<B<C<D>>>::f()"),
+            ("_ZTv0_n12_N1A1fEv", "virtual thunk to A::f()"),
+            ("_ZThn8_N1A1fEv", "non-virtual thunk to A::f()"),
+            (
+                "_ZTH5errno",
+                "thread-local initialization routine for errno",
+            ),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),
             ("plain", "plain"),
