@@ -95,7 +95,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
             asked.answer(&linked)?;
             if let Some(path) = dense {
                 let bytes = linked.finish()?;
-                super::replace(&path, &bytes)?;
+                super::replace(&path, &bytes, true)?;
             }
             for warning in &report.warnings {
                 reporter.problem(warning, false)?;
@@ -114,6 +114,7 @@ pub(crate) fn output_options(reporter: Reporter) -> OutputOptions {
     let notice = move |message: &str| reporter.note(message);
     OutputOptions {
         notice: Some(std::sync::Arc::new(notice)),
+        executable: true,
         ..OutputOptions::default()
     }
 }

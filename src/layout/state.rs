@@ -10,7 +10,6 @@ use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
 use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
-use crate::wire::leb;
 
 /// What decides how things are laid out; the same for the life of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,12 +135,6 @@ const CODE_COUNT: u64 = 5;
 /// Bytes of a code entry before the body: its size.
 const CODE_SIZE: u64 = 5;
 
-/// Bytes of the size field of a code entry of `cap` bytes in a dense output.
-fn dense_size_len(cap: u32) -> u64 {
-    let fits = |len: &u64| leb::unsigned_len(u64::from(cap) - len) as u64 == *len;
-    (1..CODE_SIZE).find(fits).unwrap_or(CODE_SIZE)
-}
-
 impl Layout {
     pub(crate) fn new(options: LayoutOptions) -> Self {
         Layout {
@@ -188,15 +181,8 @@ impl Layout {
 
     /// Where the body in an ordinal's place begins, from the beginning of the code section's contents.
     pub(crate) fn code_offset(&self, ordinal: Ordinal) -> u64 {
-        let slot = self.functions.slot(ordinal);
-        let (count, size) = match self.options.dense {
-            true => (
-                leb::unsigned_len(self.functions.count().into()) as u64,
-                dense_size_len(slot.cap),
-            ),
-            false => (CODE_COUNT, CODE_SIZE),
-        };
-        u64::from(slot.offset) - self.code_front() + count + size
+        let offset = self.functions.slot(ordinal).offset;
+        u64::from(offset) - self.code_front() + CODE_COUNT + CODE_SIZE
     }
 
     /// Whether the first code entry must begin where it does, because custom sections name offsets of code.

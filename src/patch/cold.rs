@@ -12,8 +12,8 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
-    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on,
-    dense_entry_len, entry_len, thunk_len, type_spare,
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on, entry_len,
+    thunk_len, type_spare,
 };
 use crate::patch::order;
 use crate::patch::plan::piece_slack;
@@ -386,7 +386,7 @@ fn place_functions(
         for (id, decl, definition) in functions() {
             let len = entry_len(definition.content.len());
             let cap = if layout.options.dense {
-                dense_entry_len(definition.content.len())
+                len
             } else {
                 (len + body_slack(decl, len, false)).max(DEAD_LEN)
             };

@@ -2,8 +2,8 @@
 //! sections, equal strings of debug information are written once. What stands where in the index spaces and in memory
 //! is the layout's; only here is it found out how many bytes that takes.
 //!
-//! Fields of code are left at their fixed width where custom sections name offsets of code: these count from where the
-//! object had its instructions.
+//! Fields of a function's code are left at their fixed width if a custom section names offsets in it: these count from
+//! where the object had its instructions.
 
 use std::ops::Range;
 
@@ -23,7 +23,8 @@ pub(crate) struct Dense {
     pub(crate) bytes: Vec<u8>,
     /// The sections that are there, in file order.
     pub(crate) sections: Vec<(SectionKind, Range<u64>)>,
-    /// Offset in the file of each function's code entry, by ordinal, and behind them that of the end.
+    /// Offset in the file of each function's code entry, in the order of the layout's ordinals, and behind them that of the
+    /// end.
     pub(crate) code: Vec<u64>,
     /// What is written of each memory's data.
     pub(crate) data: Vec<Chunk>,
@@ -48,7 +49,7 @@ pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>) -> Result<Dense> {
     let layout = encoder.layout;
     let writer = Writer {
         encoder,
-        is_short: !names_code_offsets(encoder),
+        described: described(encoder),
     };
     let mut out = Dense {
         bytes: b"\0asm\x01\0\0\0".to_vec(),
@@ -171,16 +172,24 @@ fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &
     owners.map(move |id| (id, &encoder.next(id).content))
 }
 
-/// Whether a custom section says where in the code something stands.
-fn names_code_offsets(encoder: Encoder<'_>) -> bool {
-    let sections = 0..encoder.layout.customs.sections().len() as u16;
-    let mut relocs = sections
-        .flat_map(|at| pieces(encoder, at))
-        .flat_map(|(_, content)| content.relocs());
-    relocs.any(|reloc| {
-        use RelocKind::{FunctionOffsetI32, FunctionOffsetI64};
-        matches!(reloc.kind, FunctionOffsetI32 | FunctionOffsetI64)
-    })
+/// By id: whether custom sections say where something stands in the declaration's code.
+fn described(encoder: Encoder<'_>) -> Vec<bool> {
+    let mut described = vec![false; encoder.program.capacity()];
+    for at in 0..encoder.layout.customs.sections().len() as u16 {
+        let relocs = pieces(encoder, at).flat_map(|(_, content)| content.relocs());
+        for target in relocs
+            .filter(|reloc| is_code_offset(reloc))
+            .filter_map(Relocation::decl)
+        {
+            described[target.index()] = true;
+        }
+    }
+    described
+}
+
+fn is_code_offset(reloc: &Relocation) -> bool {
+    use RelocKind::{FunctionOffsetI32, FunctionOffsetI64};
+    matches!(reloc.kind, FunctionOffsetI32 | FunctionOffsetI64)
 }
 
 /// Functions whose code one thread writes at a time.
@@ -192,8 +201,8 @@ const MOST_CHUNKS: usize = 1000;
 
 struct Writer<'a> {
     encoder: Encoder<'a>,
-    /// Whether fields of code are as short as they can be.
-    is_short: bool,
+    /// By id: the functions whose fields keep their width.
+    described: Vec<bool>,
 }
 
 impl<'a> Writer<'a> {
@@ -429,11 +438,11 @@ impl<'a> Writer<'a> {
             unreachable!("a dense output has nothing but functions' own code")
         };
         let content = &self.encoder.next(id).content;
-        if self.is_short {
-            self.content(id, content, 0, out);
-        } else {
+        if self.described[id.index()] {
             out.resize(content.len(), 0);
             self.encoder.content(self.encoder.root(id), content, out);
+        } else {
+            self.content(id, content, 0, out);
         }
     }
 
@@ -529,6 +538,7 @@ impl<'a> Writer<'a> {
         let sections = self.encoder.layout.customs.sections();
         let mut merged = Merged::default();
         let mut strings = vec![None; sections.len()];
+        let code = CodePlaces::of(out);
         for (at, section) in sections.iter().enumerate() {
             if STRINGS.contains(&&*section.name) {
                 let pieces: Vec<_> = pieces(self.encoder, at as u16).collect();
@@ -546,7 +556,10 @@ impl<'a> Writer<'a> {
                 let mut bytes = content.bytes().to_vec();
                 for reloc in content.relocs() {
                     let field = &mut bytes[reloc.offset as usize..][..reloc.kind.width()];
-                    match merged.place(reloc) {
+                    match merged
+                        .place(reloc)
+                        .or_else(|| self.code_offset(reloc, &code))
+                    {
                         Some(place) => {
                             let len = field.len();
                             field.copy_from_slice(&place.to_le_bytes()[..len]);
@@ -561,6 +574,19 @@ impl<'a> Writer<'a> {
                 out.custom(kind, &section.name, &parts);
             }
         }
+    }
+
+    /// What a field holds that says where something stands in a function's code.
+    fn code_offset(&self, reloc: &Relocation, code: &CodePlaces) -> Option<u64> {
+        if !is_code_offset(reloc) {
+            return None;
+        }
+        let Place::Function { body, .. } = self.encoder.layout.place(reloc.decl()?) else {
+            return None;
+        };
+        let first = self.encoder.layout.functions.first();
+        let start = code.starts.get((body.0 - first.0) as usize)?;
+        Some(start.wrapping_add_signed(reloc.addend.into()))
     }
 
     /// The contents of the name section.
@@ -601,6 +627,34 @@ impl<'a> Writer<'a> {
         }
         out.extend_from_slice(extra.names_tail);
         out
+    }
+}
+
+/// Where functions' code was written.
+struct CodePlaces {
+    /// By ordinal, from the first: where the body begins, from the beginning of the code section's contents.
+    starts: Vec<u64>,
+}
+
+impl CodePlaces {
+    fn of(out: &Dense) -> CodePlaces {
+        let begin = out
+            .sections
+            .iter()
+            .find(|(kind, _)| *kind == SectionKind::Code);
+        let contents = begin.and_then(|(_, range)| {
+            let size = out.bytes.get(range.start as usize + 1..)?;
+            Some(range.start + 1 + read_unsigned(size)?.1 as u64)
+        });
+        let contents = contents.unwrap_or(0);
+        let entries = out.code.iter().take(out.code.len().saturating_sub(1));
+        let starts = entries.map(|entry| {
+            let size = out.bytes.get(*entry as usize..).and_then(read_unsigned);
+            entry + size.map_or(0, |(_, len)| len as u64) - contents
+        });
+        CodePlaces {
+            starts: starts.collect(),
+        }
     }
 }
 

@@ -49,11 +49,6 @@ pub(crate) fn entry_len(content_len: usize) -> u32 {
     (SIZE + content_len) as u32
 }
 
-/// The same with a size field that is as short as it can be.
-pub(crate) fn dense_entry_len(content_len: usize) -> u32 {
-    (leb::unsigned_len(content_len as u64) + content_len) as u32
-}
-
 /// Slack of a declaration's code: none until it has changed, then in proportion, within what a patch may cost.
 pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
     if decl.edits > 0 || changing {
