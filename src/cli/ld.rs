@@ -82,20 +82,28 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     // What is not to be patched is written when it is finished.
     let is_dense = options.incremental == Some(false) || options.compress_relocations;
     let dense = is_dense.then(|| options.output.clone());
-    let mut asked = Asked::of(&options);
+    let asked = Asked::of(&options);
     let target = match dense {
         Some(_) => Target::Memory,
         None => Target::File(output),
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, report)) => {
-            if dense.is_some() && asked.map.take().is_some() {
-                reporter.warning("--Map: there is none of outputs that cannot be patched")?;
-            }
             asked.answer(&linked)?;
-            if let Some(path) = dense {
-                let bytes = linked.finish()?;
-                super::replace(&path, &bytes, true)?;
+            let map = match dense {
+                None => asked.map.is_some().then(|| linked.map()),
+                Some(path) if asked.map.is_some() => {
+                    let (bytes, map) = linked.finish_with_map()?;
+                    super::replace(&path, &bytes, true)?;
+                    Some(map)
+                }
+                Some(path) => {
+                    super::replace(&path, &linked.finish()?, true)?;
+                    None
+                }
+            };
+            if let (Some(path), Some(map)) = (&asked.map, &map) {
+                write_text(path, map)?;
             }
             for warning in &report.warnings {
                 reporter.problem(warning, false)?;
@@ -152,9 +160,6 @@ impl Asked {
             }
         }
         std::io::stdout().write_all(lines.as_bytes())?;
-        if let Some(path) = &self.map {
-            write_text(path, &linked.map())?;
-        }
         if let Some(path) = &self.why_extract {
             write_text(path, &linked.extractions())?;
         }
