@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::layout::{Occupant, Ordinal, Place, SectionKind};
 use crate::patch::encode::{Encoder, Extra};
+use crate::patch::tail::import_names;
 use crate::program::{Content, DeclId, DeclKind, Definition, RelocKind, Relocation, Shape, TypeId};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned, unsigned_len};
@@ -602,21 +603,19 @@ impl<'a> Writer<'a> {
             subsection(&mut out, 0, &body);
         }
         let (mut names, mut count) = (Vec::new(), 0u64);
-        let mut push = |index: u32, id: DeclId| {
-            if let Some(name) = self.encoder.program.decl(id).given_name() {
-                push_unsigned(&mut names, index.into());
-                push_string(&mut names, name);
-                count += 1;
-            }
+        let mut push = |index: u32, name: &str| {
+            push_unsigned(&mut names, index.into());
+            push_string(&mut names, name);
+            count += 1;
         };
-        for &id in layout.imports.iter() {
-            if let Place::ImportedFunction { index, .. } = layout.place(id) {
-                push(index, id);
-            }
+        for (index, name) in import_names(self.encoder.program, layout) {
+            push(index, name);
         }
         for ordinal in layout.functions.ordinals() {
             if let Occupant::Body(id) = layout.functions.slot(ordinal).occupant {
-                push(layout.functions.index(ordinal), id);
+                if let Some(name) = self.encoder.program.decl(id).given_name() {
+                    push(layout.functions.index(ordinal), name);
+                }
             }
         }
         if count > 0 {
