@@ -77,7 +77,9 @@ impl<'a> Encoder<'a> {
             MemoryIndex => field[0] = value as u8,
             SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
             SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
-            SlotI32 | AddressI32 => field.copy_from_slice(&(value as u32).to_le_bytes()),
+            SlotI32 | AddressI32 | DistanceI32 => {
+                field.copy_from_slice(&(value as u32).to_le_bytes())
+            }
             SlotI64 | AddressI64 => field.copy_from_slice(&value.to_le_bytes()),
             AddressLeb64 => leb::write_unsigned(field, value as u64),
             _ => leb::write_unsigned(field, u64::from(value as u32)),
@@ -453,6 +455,23 @@ impl<'a> Encoder<'a> {
         let len = definition.content.len();
         self.content(self.root(id), &definition.content, &mut out[..len]);
         out[len..].fill(0);
+        for reloc in definition.content.relocs() {
+            let field = &mut out[reloc.offset as usize..][..reloc.kind.width()];
+            self.count_from(id, reloc, field);
+        }
+    }
+
+    /// Makes the address in a field a distance, if that is what it should be, from the data that it is in.
+    pub(crate) fn count_from(&self, id: DeclId, reloc: &Relocation, field: &mut [u8]) {
+        if reloc.kind != RelocKind::DistanceI32 {
+            return;
+        }
+        if let (Place::Data { address: from, .. }, Ok(field)) =
+            (self.layout.place(id), <&mut [u8; 4]>::try_from(field))
+        {
+            let to = u32::from_le_bytes(*field);
+            *field = to.wrapping_sub(from as u32).to_le_bytes();
+        }
     }
 
     /// Writes the items of a section that is written whole, `out` being the section from its beginning to its end.

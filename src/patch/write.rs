@@ -582,6 +582,7 @@ impl Writer<'_> {
                     .encoder
                     .relocate(self.encoder.program.root(id), reloc, field),
             }
+            self.encoder.count_from(id, reloc, field);
             self.ranges.push(
                 start + u64::from(reloc.offset),
                 &field[..reloc.kind.varies()],
