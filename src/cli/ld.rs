@@ -78,6 +78,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         let _ = wasmend::link::use_threads(threads);
     }
     let output = output_options(reporter);
+    let tells = Reporter::new(false, options.verbose || options.stats);
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished.
     let is_dense = options.incremental == Some(false) || options.compress_relocations;
@@ -88,8 +89,10 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         None => Target::File(output),
     };
     match Linked::link(options, Access::Map, target) {
-        Ok((linked, report)) => {
+        Ok((linked, mut report)) => {
             asked.answer(&linked)?;
+            let start = std::time::Instant::now();
+            let is_dense = dense.is_some();
             let map = match dense {
                 None => asked.map.is_some().then(|| linked.map()),
                 Some(path) if asked.map.is_some() => {
@@ -102,13 +105,16 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                     None
                 }
             };
+            if is_dense {
+                report.phases.push(("finish", start.elapsed()));
+            }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
                 write_text(path, map)?;
             }
             for warning in &report.warnings {
                 reporter.problem(warning, false)?;
             }
-            said(&report, reporter);
+            said(&report, tells);
             // Taking everything apart is of no use at the end of the process.
             std::mem::forget(linked);
             Ok(ExitCode::SUCCESS)
