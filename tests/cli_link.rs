@@ -133,6 +133,55 @@ fn what_is_asked_for_is_said() {
 }
 
 #[test]
+fn dense_outputs_have_maps() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let files = [object("main.o"), object("twice.o")];
+    let [main, twice] = files.each_ref().map(String::as_str);
+    let arguments = [
+        "ld",
+        "--no-incremental",
+        main,
+        twice,
+        "-M",
+        "--stats",
+        "-o",
+        out.to_str().unwrap(),
+        "--unresolved-symbols=ignore-all",
+    ];
+    let done = run(wasmend(), &arguments);
+    let (said, stats) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{stats}");
+    assert!(
+        stats.contains("2 objects") && stats.contains("finish"),
+        "{stats}"
+    );
+    let bytes = fs::read(&out).unwrap();
+    // Offset and size of the line that ends with a name.
+    let place = |name: &str| -> (usize, usize) {
+        let line = said.lines().find(|line| line.ends_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} in {said}"));
+        let mut numbers = line.split_whitespace().skip(1);
+        let mut number = || usize::from_str_radix(numbers.next().unwrap(), 16).unwrap();
+        (number(), number())
+    };
+    let (code, code_len) = place(" CODE");
+    assert_eq!(bytes[code], 10);
+    let (function, len) = place("main.o:(answer_of)");
+    assert!(function > code && function + len <= code + code_len);
+    // An entry is its size and as many bytes.
+    let mut entry = wasmparser::BinaryReader::new(&bytes[function..function + len], 0);
+    let size = entry.read_var_u32().unwrap();
+    assert_eq!(size as usize, entry.bytes_remaining());
+    let (names, names_len) = place("CUSTOM(name)");
+    assert_eq!(&bytes[names + 3..names + 7], b"name");
+    assert!(names + names_len <= bytes.len());
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(&out).unwrap().permissions().mode();
+    assert_eq!(mode & 0o100, 0o100);
+}
+
+#[test]
 fn mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");

@@ -81,6 +81,23 @@ fn a_program_of_several_objects() {
 }
 
 #[test]
+fn data_that_says_how_far_away_other_data_is() {
+    let arguments = [0, 1, 2].map(|at| [Value::I32(at)]);
+    let calls: Vec<(&[Value], i32)> = arguments
+        .iter()
+        .map(|list| &list[..])
+        .zip([42, 43, 5])
+        .collect();
+    for more in ["", "--global-base=4096", "--no-gc-sections -O0"] {
+        check(
+            &format!("--no-entry --export=through --export=padding relative.o {more}"),
+            "through",
+            &calls,
+        );
+    }
+}
+
+#[test]
 fn thread_local_data_of_one_thread() {
     check(
         "--no-entry threads.o",

@@ -10,7 +10,7 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     let out = crate::cli::read(&args.out)?;
     crate::cli::expect_other_file(&args.output, &args.out)?;
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
-    crate::cli::replace(&args.output, &dense)?;
+    crate::cli::replace(&args.output, &dense, false)?;
     let parts = inspect::Map::read(&out)?.parts;
     if parts.iter().any(|part| part.name.starts_with(".debug_")) {
         reporter.warning("debug sections are left out: the code they name is shorter now")?;

@@ -78,34 +78,43 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         let _ = wasmend::link::use_threads(threads);
     }
     let output = output_options(reporter);
+    let tells = Reporter::new(false, options.verbose || options.stats);
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished.
     let is_dense = options.incremental == Some(false) || options.compress_relocations;
     let dense = is_dense.then(|| options.output.clone());
-    let mut asked = Asked::of(&options);
+    let asked = Asked::of(&options);
     let target = match dense {
         Some(_) => Target::Memory,
         None => Target::File(output),
     };
     match Linked::link(options, Access::Map, target) {
-        Ok((linked, report)) => {
-            if dense.is_some() && asked.map.take().is_some() {
-                reporter.warning("--Map: there is none of outputs that cannot be patched")?;
-            }
+        Ok((linked, mut report)) => {
             asked.answer(&linked)?;
-            if let Some(path) = dense {
-                let bytes = linked.finish()?;
-                // Making code shorter would make what debug information says of it wrong.
-                let bytes = match linked.has_debug_information() {
-                    true => bytes,
-                    false => wasmend::inspect::finish(&bytes)?,
-                };
-                super::replace(&path, &bytes)?;
+            let start = std::time::Instant::now();
+            let is_dense = dense.is_some();
+            let map = match dense {
+                None => asked.map.is_some().then(|| linked.map()),
+                Some(path) if asked.map.is_some() => {
+                    let (bytes, map) = linked.finish_with_map()?;
+                    super::replace(&path, &bytes, true)?;
+                    Some(map)
+                }
+                Some(path) => {
+                    super::replace(&path, &linked.finish()?, true)?;
+                    None
+                }
+            };
+            if is_dense {
+                report.phases.push(("finish", start.elapsed()));
+            }
+            if let (Some(path), Some(map)) = (&asked.map, &map) {
+                write_text(path, map)?;
             }
             for warning in &report.warnings {
                 reporter.problem(warning, false)?;
             }
-            said(&report, reporter);
+            said(&report, tells);
             // Taking everything apart is of no use at the end of the process.
             std::mem::forget(linked);
             Ok(ExitCode::SUCCESS)
@@ -119,6 +128,7 @@ pub(crate) fn output_options(reporter: Reporter) -> OutputOptions {
     let notice = move |message: &str| reporter.note(message);
     OutputOptions {
         notice: Some(std::sync::Arc::new(notice)),
+        executable: true,
         ..OutputOptions::default()
     }
 }
@@ -156,9 +166,6 @@ impl Asked {
             }
         }
         std::io::stdout().write_all(lines.as_bytes())?;
-        if let Some(path) = &self.map {
-            write_text(path, &linked.map())?;
-        }
         if let Some(path) = &self.why_extract {
             write_text(path, &linked.extractions())?;
         }

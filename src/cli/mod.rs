@@ -107,12 +107,22 @@ fn expect_other_file(output: &std::path::Path, input: &std::path::Path) -> wasme
     Ok(())
 }
 
-/// Writes a file beside the one that is to be replaced, and renames it.
-fn replace(file: &std::path::Path, bytes: &[u8]) -> wasmend::Result<()> {
+/// Writes a file beside the one that is to be replaced, and renames it. With `executable`, whoever may read it may execute
+/// it, as linkers have it.
+fn replace(file: &std::path::Path, bytes: &[u8], executable: bool) -> wasmend::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let fresh = file.with_file_name(name);
-    let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, file));
+    let mut create = std::fs::OpenOptions::new();
+    create.write(true).create(true).truncate(true);
+    if executable {
+        use std::os::unix::fs::OpenOptionsExt;
+        create.mode(0o777);
+    }
+    let written = create
+        .open(&fresh)
+        .and_then(|mut new| std::io::Write::write_all(&mut new, bytes))
+        .and_then(|()| std::fs::rename(&fresh, file));
     written.map_err(|error| {
         // What was written of it is of no use; if it cannot be removed either, the first error says more.
         let _ = std::fs::remove_file(&fresh);

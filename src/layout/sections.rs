@@ -171,6 +171,8 @@ pub(crate) struct Sections {
     places: Saved<Places>,
     /// Bytes between the name section's header and that of the function names: the module's name.
     pub(crate) name_prefix: u64,
+    /// Bytes of the names of imported functions, which stand before those that have a place for each ordinal.
+    pub(crate) import_names: Saved<u32>,
 }
 
 impl Places {
@@ -238,9 +240,14 @@ impl Sections {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
             SectionKind::Custom(at) => self.places.custom[at as usize].0,
-            SectionKind::Name => NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER,
+            SectionKind::Name => self.name_header_len() + u64::from(*self.import_names),
             _ => HEADER as u64,
         }
+    }
+
+    /// Bytes of the name section before the names of functions.
+    pub(crate) fn name_header_len(&self) -> u64 {
+        NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER
     }
 
     /// Adds a custom section of pieces behind those that are there; it is not present yet. `header` is the length of its
@@ -257,8 +264,8 @@ impl Sections {
             .map_or(MAGIC_LEN, |(_, place)| place.end)
     }
 
-    /// Lays out all sections anew, each with a pad unless the output is dense.
-    pub(crate) fn lay_out(&mut self, dense: bool, spans: impl Fn(SectionKind) -> Option<Span>) {
+    /// Lays out all sections anew, each with a pad.
+    pub(crate) fn lay_out(&mut self, spans: impl Fn(SectionKind) -> Option<Span>) {
         let mut at = MAGIC_LEN;
         for kind in self.places.kinds() {
             let Some(span) = spans(kind) else {
@@ -275,7 +282,7 @@ impl Sections {
                 value: span.value,
             };
             self.places.set(kind, place);
-            at = end + if dense { 0 } else { kind.pad(end - at) };
+            at = end + kind.pad(end - at);
         }
         // Nothing stands behind the last section.
     }
@@ -362,13 +369,16 @@ impl Sections {
 impl Transaction for Sections {
     fn begin(&mut self) {
         self.places.begin();
+        self.import_names.begin();
     }
 
     fn commit(&mut self) {
         self.places.commit();
+        self.import_names.commit();
     }
 
     fn rollback(&mut self) {
         self.places.rollback();
+        self.import_names.rollback();
     }
 }

@@ -142,6 +142,19 @@ impl TypeSpace {
         &self.extents
     }
 
+    /// The first type of each group, in the order of the section, where there are no unused indices.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = TypeId> + '_ {
+        let entries = self.extents.iter().flat_map(|extent| &extent.entries);
+        let types = entries.filter(|entry| !matches!(**entry, UNUSED | CONTINUED));
+        types.map(|ty| TypeId(*ty))
+    }
+
+    /// The index of a type of the shared pool.
+    pub(crate) fn shared_index(&self, ty: TypeId) -> Option<u32> {
+        let shared = self.shared.get(ty.index()).copied().flatten();
+        shared.map(|(index, _)| index)
+    }
+
     fn is_shared(&self, table: &TypeTable, ty: TypeId) -> bool {
         self.interned || !table.group_of(ty).is_simple()
     }

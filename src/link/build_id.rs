@@ -47,6 +47,7 @@ impl BuildIds {
             why_extract: None,
             trace: false,
             verbose: false,
+            stats: false,
             threads: None,
             ..options.clone()
         };

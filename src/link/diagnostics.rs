@@ -49,6 +49,36 @@ pub fn demangle(name: &str) -> Option<String> {
         .demangle_with_options(&options)
         .ok()
         .filter(|text| text.len() < 100_000)
+        .map(|text| as_llvm(&text))
+}
+
+/// A demangled name spelled as LLVM does: `>>` where the demangler writes `> >`, and thunks in words.
+fn as_llvm(text: &str) -> String {
+    for (begin, word) in [
+        (
+            "{virtual override thunk({virtual offset(",
+            "virtual thunk to ",
+        ),
+        ("{virtual override thunk({offset(", "non-virtual thunk to "),
+    ] {
+        let target = text.strip_prefix(begin).and_then(|rest| {
+            let (_, target) = rest.split_once(")}, ")?;
+            target.strip_suffix(")}")
+        });
+        if let Some(target) = target {
+            return format!("{word}{}", as_llvm(target));
+        }
+    }
+    if let Some(variable) = text.strip_prefix("TLS init function for ") {
+        return format!("thread-local initialization routine for {variable}");
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("> >") {
+        out.push_str(&rest[..=at]);
+        rest = &rest[at + 2..];
+    }
+    out + rest
 }
 
 /// A name for messages and the name section: demangled unless the command line says otherwise.
@@ -74,6 +104,13 @@ mod tests {
             (
                 "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
                 "core::fmt::Formatter::pad",
+            ),
+            ("_ZN1AI1BI1CI1DEEE1fEv", "A<B<C<D>>>::f()"),
+            ("_ZTv0_n12_N1A1fEv", "virtual thunk to A::f()"),
+            ("_ZThn8_N1A1fEv", "non-virtual thunk to A::f()"),
+            (
+                "_ZTH5errno",
+                "thread-local initialization routine for errno",
             ),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),

@@ -1,6 +1,7 @@
 //! What a link can be asked to list: a map of the output, what was linked and why, what was dropped.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use crate::layout::{Layout, Place, SectionKind};
 use crate::link::build::Placed;
@@ -8,7 +9,9 @@ use crate::link::diagnostics::shown;
 use crate::link::live;
 use crate::link::session::Linked;
 use crate::object::ids::SymbolIndex;
+use crate::patch::Dense;
 use crate::program::{DeclId, Shape};
+use crate::wire::leb;
 
 /// A line of the map: where something stands in memory and in the file, how long it is, what it is a part of, and what.
 struct Row<'a> {
@@ -36,65 +39,197 @@ fn push(out: &mut String, row: &Row<'_>) {
     );
 }
 
-const SECTIONS: [(SectionKind, &str); 12] = [
-    (SectionKind::Type, "TYPE"),
-    (SectionKind::Import, "IMPORT"),
-    (SectionKind::Function, "FUNCTION"),
-    (SectionKind::Table, "TABLE"),
-    (SectionKind::Memory, "MEMORY"),
-    (SectionKind::Tag, "TAG"),
-    (SectionKind::Global, "GLOBAL"),
-    (SectionKind::Export, "EXPORT"),
-    (SectionKind::Start, "START"),
-    (SectionKind::Element, "ELEM"),
-    (SectionKind::Code, "CODE"),
-    (SectionKind::Data, "DATA"),
-];
+/// The sections in a run of custom sections: where each begins, its length, its name.
+fn custom_sections(bytes: &[u8]) -> Vec<(u64, u64, &str)> {
+    let mut sections = Vec::new();
+    let mut at = 0;
+    let read = |at: usize| leb::read_unsigned(bytes.get(at..)?);
+    while let Some((size, size_len)) = read(at + 1) {
+        let contents = at + 1 + size_len;
+        let end = contents + size as usize;
+        let name = read(contents).and_then(|(len, width)| {
+            let start = contents + width;
+            std::str::from_utf8(bytes.get(start..start + len as usize)?).ok()
+        });
+        sections.push((at as u64, (end - at) as u64, name.unwrap_or_default()));
+        at = end;
+    }
+    sections
+}
+
+fn section_name(kind: SectionKind) -> &'static str {
+    match kind {
+        SectionKind::Type => "TYPE",
+        SectionKind::Import => "IMPORT",
+        SectionKind::Function => "FUNCTION",
+        SectionKind::Table => "TABLE",
+        SectionKind::Memory => "MEMORY",
+        SectionKind::Tag => "TAG",
+        SectionKind::Global => "GLOBAL",
+        SectionKind::Export => "EXPORT",
+        SectionKind::Start => "START",
+        SectionKind::Element => "ELEM",
+        SectionKind::DataCount => "DATACOUNT",
+        SectionKind::Code => "CODE",
+        SectionKind::Data => "DATA",
+        SectionKind::Name => "CUSTOM(name)",
+        SectionKind::Identity => "CUSTOM(wasmend)",
+        SectionKind::Custom(_) | SectionKind::CustomFront | SectionKind::CustomTail => "CUSTOM",
+    }
+}
+
+/// Where things stand in a file: in the patchable one, or in a dense one that was made of the program.
+struct Places<'a> {
+    layout: &'a Layout,
+    dense: Option<&'a Dense>,
+}
+
+impl Places<'_> {
+    /// The sections that are there, in file order.
+    fn sections(&self) -> Vec<(SectionKind, Range<u64>)> {
+        match self.dense {
+            Some(dense) => dense.sections.clone(),
+            None => {
+                let present = self.layout.sections.places().present();
+                present
+                    .map(|(kind, place)| (kind, place.begin..place.end))
+                    .collect()
+            }
+        }
+    }
+
+    /// A function's code entry.
+    fn code(&self, id: DeclId) -> Option<Range<u64>> {
+        let Place::Function { body, .. } = self.layout.place(id) else {
+            return None;
+        };
+        match self.dense {
+            Some(dense) => {
+                let at = (body.0 - self.layout.functions.first().0) as usize;
+                Some(*dense.code.get(at)?..*dense.code.get(at + 1)?)
+            }
+            None => {
+                let anchor = self.layout.sections.get(SectionKind::Code).anchor;
+                let slot = self.layout.functions.slot(body);
+                let begin = anchor + u64::from(slot.offset);
+                Some(begin..begin + u64::from(slot.cap))
+            }
+        }
+    }
+
+    /// Where the file has what stands at an address; 0 if nowhere, because it is zero.
+    fn data(&self, image: usize, address: u64) -> u64 {
+        match self.dense {
+            Some(dense) => {
+                let mut chunks = dense.data.iter().filter(|chunk| chunk.image == image);
+                let chunk = chunks
+                    .find(|chunk| (chunk.address..chunk.address + chunk.len).contains(&address));
+                chunk.map_or(0, |chunk| chunk.offset + address - chunk.address)
+            }
+            None => {
+                let anchor = self.layout.sections.get(SectionKind::Data).anchor;
+                let place = &self.layout.data.images()[image];
+                let begin = anchor + self.layout.data.offset(image) + place.header_len();
+                match address < place.top {
+                    true => begin + address - place.base,
+                    false => 0,
+                }
+            }
+        }
+    }
+}
 
 impl Linked {
     /// The map of the output, as wasm-ld writes it: sections, and in code and data the objects' parts with their
     /// symbols. `Off` counts from the beginning of the file.
     pub fn map(&self) -> String {
+        match self.module.layout() {
+            Some(layout) => self.map_of(&Places {
+                layout,
+                dense: None,
+            }),
+            None => String::new(),
+        }
+    }
+
+    /// The same as [`Linked::finish`], with the map of what it returns.
+    ///
+    /// # Errors
+    /// If a limit of engines would be exceeded.
+    pub fn finish_with_map(&self) -> crate::Result<(Vec<u8>, String)> {
+        let (layout, dense) = self.module.finish_layout()?;
+        let map = self.map_of(&Places {
+            layout: &layout,
+            dense: Some(&dense),
+        });
+        Ok((dense.bytes, map))
+    }
+
+    fn map_of(&self, places: &Places<'_>) -> String {
         let mut out = format!(
             "{:>8} {:>8} {:>8} {:8}{:8}{}\n",
             "Addr", "Off", "Size", "Out", "In", "Symbol"
         );
-        let Some(layout) = self.module.layout() else {
-            return out;
-        };
-        let places = layout.sections.places();
-        for (kind, name) in SECTIONS {
-            let place = places.get(kind);
-            if !place.present {
-                continue;
-            }
-            let row = Row {
-                address: None,
-                offset: place.begin,
-                size: place.end - place.begin,
-                depth: 0,
-                text: name,
+        for (kind, range) in places.sections() {
+            let mut row = |offset: u64, size: u64, text: &str| {
+                let row = Row {
+                    address: None,
+                    offset,
+                    size,
+                    depth: 0,
+                    text,
+                };
+                push(&mut out, &row);
             };
-            push(&mut out, &row);
             match kind {
-                SectionKind::Code => self.map_code(&mut out, layout),
-                SectionKind::Data => self.map_data(&mut out, layout),
+                SectionKind::CustomFront => {}
+                // Whole sections, one behind the other.
+                SectionKind::CustomTail => {
+                    for (at, len, name) in custom_sections(self.module.custom_tail()) {
+                        row(range.start + at, len, &format!("CUSTOM({name})"));
+                    }
+                }
+                SectionKind::Custom(at) => {
+                    let name = &places.layout.customs.section(at).name;
+                    let text = format!("CUSTOM({name})");
+                    row(range.start, range.end - range.start, &text);
+                }
+                _ => row(range.start, range.end - range.start, section_name(kind)),
+            }
+            match kind {
+                SectionKind::Global => self.map_globals(&mut out, places.layout),
+                SectionKind::Code => self.map_code(&mut out, places),
+                SectionKind::Data => self.map_data(&mut out, places),
                 _ => {}
             }
         }
         out
     }
 
-    /// Each object's declarations with where they stand, in the order of the output.
-    fn map_code(&self, out: &mut String, layout: &Layout) {
-        let anchor = layout.sections.places().get(SectionKind::Code).anchor;
-        let mut rows = Vec::new();
-        let place_of = |id: DeclId| match layout.place(id) {
-            Place::Function { body, .. } => {
-                let slot = layout.functions.slot(body);
-                Some((anchor + u64::from(slot.offset), u64::from(slot.cap)))
+    /// The globals' names; their indices stand where others have an address.
+    fn map_globals(&self, out: &mut String, layout: &Layout) {
+        for ordinal in layout.globals.ordinals() {
+            let owner = layout.globals.slot(ordinal).owner;
+            let name = owner.and_then(|id| self.module.program().decl(id).given_name());
+            if let Some(name) = name {
+                let row = Row {
+                    address: Some(layout.globals.index(ordinal).into()),
+                    offset: 0,
+                    size: 0,
+                    depth: 1,
+                    text: name,
+                };
+                push(out, &row);
             }
-            _ => None,
+        }
+    }
+
+    /// Each object's declarations with where they stand, in the order of the output.
+    fn map_code(&self, out: &mut String, places: &Places<'_>) {
+        let mut rows = Vec::new();
+        let place_of = |id: DeclId| {
+            let range = places.code(id)?;
+            Some((range.start, range.end - range.start))
         };
         for (id, linked) in self.plan.resolution.each_object() {
             let unit = &self.assigned.known.units[id.index()];
@@ -144,8 +279,8 @@ impl Linked {
         }
     }
 
-    fn map_data(&self, out: &mut String, layout: &Layout) {
-        let anchor = layout.sections.places().get(SectionKind::Data).anchor;
+    fn map_data(&self, out: &mut String, places: &Places<'_>) {
+        let layout = places.layout;
         let program = self.module.program();
         // Address, place in the file if it has one, and length.
         let place_of = |id: DeclId| -> Option<(u64, u64, u64)> {
@@ -157,11 +292,7 @@ impl Linked {
                 return None;
             };
             let at = layout.data.image_of(memory)?;
-            let image = &layout.data.images()[at];
-            let offset = match address < image.top {
-                true => anchor + layout.data.offset(at) + image.header_len() + address - image.base,
-                false => 0,
-            };
+            let offset = places.data(at, address);
             Some((address, offset, size))
         };
         let mut rows = Vec::new();

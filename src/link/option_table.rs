@@ -161,7 +161,7 @@ pub(super) static OPTIONS: &[Spec] = &[
             _ => number(v)?.min(255) as u8,
         }
     }),
-    flag!(Any "compress-relocations", "As few bytes as possible for relocated fields", |o| {
+    flag!(Any "compress-relocations", "Make a dense output with short fields in all code", |o| {
         o.compress_relocations = true
     }),
     flag!(Two "merge-data-segments", "Merge data segments by their prefix (default)", |o| {
@@ -332,7 +332,8 @@ pub(super) static OPTIONS: &[Spec] = &[
     flag!(One "t", "", |o| o.trace = true),
     value!(Any Value "trace-symbol", "SYMBOL", "List references to SYMBOL", |o, v| o.trace_symbols.push(v.into())),
     value!(One Attached "y", "SYMBOL", "", |o, v| o.trace_symbols.push(v.into())),
-    flag!(Any "verbose", "Say what is done", |o| o.verbose = true),
+    flag!(Any "verbose", "Say what is done, how much of it and how long it takes", |o| o.verbose = true),
+    flag!(Two "stats", "Say how much was linked, and how long each phase took", |o| o.stats = true),
     flag!(Any "version", "Print the version", |o| o.version = true),
     flag!(One "v", "", |o| o.version = true),
     flag!(Any "help", "Print this", |o| o.help = true),
@@ -348,8 +349,8 @@ pub(super) static OPTIONS: &[Spec] = &[
             _ => return Err(no_choice(v, "direct or table")),
         })
     }),
-    flag!(Two "incremental", "Make an output that can be patched", |o| o.incremental = Some(true)),
-    flag!(Two "no-incremental", "Make an output without slack", |o| o.incremental = Some(false)),
+    flag!(Two "incremental", "Make an output that can be patched (default)", |o| o.incremental = Some(true)),
+    flag!(Two "no-incremental", "Make a dense output, for release: as small as it can be", |o| o.incremental = Some(false)),
     // Said by drivers without a meaning for static linking.
     spec(
         &["no-pie", "no-shlib-sigcheck"],

@@ -222,6 +222,8 @@ pub struct LinkOptions {
     pub threads: Option<usize>,
     /// Whether to say what is done.
     pub verbose: bool,
+    /// How much was linked and how long it took is said.
+    pub stats: bool,
     /// Whether to print the version; with inputs, linking goes on.
     pub version: bool,
     /// Whether to print help, and do nothing else.
@@ -292,6 +294,7 @@ impl Default for LinkOptions {
             trace_symbols: Vec::new(),
             threads: None,
             verbose: false,
+            stats: false,
             version: false,
             help: false,
             redirect: None,
@@ -460,7 +463,12 @@ pub(super) fn number(text: &str) -> Result<u64> {
 
 /// The help text: every option with what it does.
 pub fn help() -> String {
-    let mut text = String::from("Usage: wasm-ld [OPTIONS] FILE...\n\n");
+    let mut text = String::from(
+        "Links WebAssembly objects and archives, as wasm-ld does, into a program that can be patched in its place.\n\n\
+         Usage: wasmend ld [OPTIONS] FILE...\n       wasm-ld [OPTIONS] FILE...    (wasmend under that name)\n\n\
+         @FILE stands for the arguments in FILE. Most long options may have one dash, and their value behind `=` or as the\n\
+         next argument.\n\n",
+    );
     for spec in OPTIONS {
         if spec.help.is_empty() {
             continue;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::{Pieces, Published};
+use crate::output::Published;
 use crate::patch::{
-    Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Reason, Request, Sources, Stop,
-    Writes, export_sites, lay_out, names_tail, plan, write_patch, write_whole,
+    Dense, Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Reason, Request, Sources,
+    Stop, Writes, export_sites, lay_out, names_tail, plan, write_dense, write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 
@@ -353,6 +353,11 @@ impl Module {
     /// # Errors
     /// If edits are pending, or a limit of engines would be exceeded.
     pub fn finish(&self) -> Result<Vec<u8>> {
+        Ok(self.finish_layout()?.1.bytes)
+    }
+
+    /// The dense output, and the layout behind it.
+    pub(crate) fn finish_layout(&self) -> Result<(Layout, Dense)> {
         if self.program.has_pending() {
             return Err(crate::Error::bad_edit("edits are pending")
                 .with_hint("commit or discard them first"));
@@ -393,18 +398,13 @@ impl Module {
             export_sites: &sites,
             data: &data,
         };
-        let mut out = vec![0; layout.sections.file_len() as usize];
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
             left: &[],
         };
-        {
-            let pieces = Pieces::of_buffer(&mut out);
-            let put = |at, bytes: &[u8]| pieces.write_at(at, bytes);
-            write_whole(encoder, &extra, Identity::default(), put)?;
-        }
-        Ok(out)
+        let dense = write_dense(encoder, &extra)?;
+        Ok((layout, dense))
     }
 
     /// Notes what the code refers to that functions left behind.

@@ -354,6 +354,11 @@ impl Module {
         references.map_or_else(SmallVec::new, |all| all.of(&self.program, id))
     }
 
+    /// Custom sections that stand at the end of the output.
+    pub(crate) fn custom_tail(&self) -> &[u8] {
+        &self.customs.tail
+    }
+
     /// Where everything stands as of the last commit.
     pub(crate) fn layout(&self) -> Option<&crate::layout::Layout> {
         self.layout.as_ref()

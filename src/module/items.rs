@@ -229,6 +229,18 @@ impl Data {
         self
     }
 
+    /// Puts the distance of other data plus `addend` from the beginning of this data (four bytes) at `offset`.
+    #[must_use]
+    pub fn with_distance(mut self, offset: u32, data: DeclId, addend: i32) -> Self {
+        self.relocs.push(Relocation::new(
+            RelocKind::DistanceI32,
+            offset,
+            data,
+            addend,
+        ));
+        self
+    }
+
     /// Puts the address of other data plus `addend` (eight bytes, for a 64-bit memory) at `offset`.
     #[must_use]
     pub fn with_address64(mut self, offset: u32, data: DeclId, addend: i32) -> Self {

@@ -14,7 +14,7 @@ use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file::FileOutput;
-use super::identity::{Identity, permissions};
+use super::identity::{Identity, Permissions, permissions};
 use super::options::Durability;
 use super::published::{Clock, How, Published};
 use super::sys::{self, Lease};
@@ -83,7 +83,9 @@ impl FileOutput {
         }
         let len = stat.st_size as u64;
         let names = &self.home.names;
-        let copy = self.home.create(&names.shadow, Some(permissions(&stat)))?;
+        let copy = self
+            .home
+            .create(&names.shadow, Permissions::Given(permissions(&stat)))?;
         sys::copy(&current, copy.file(), len)?;
         let identity = Identity::of_file(copy.file())?;
         drop(copy.keep());
@@ -121,7 +123,7 @@ impl FileOutput {
             .map_err(|error| failed(error.into()))?;
         let copy = self
             .home
-            .create(name, Some(permissions(&visible)))
+            .create(name, Permissions::Given(permissions(&visible)))
             .map_err(failed)?;
         sys::copy(&current, copy.file(), patch.old_len()).map_err(failed)?;
         published.bytes_caught_up = patch.old_len();

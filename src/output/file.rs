@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, Stat};
 
 use super::atomic::Shadow;
 use super::home::Home;
-use super::identity::{Identity, permissions};
+use super::identity::{Identity, Permissions, permissions, with_execution};
 use super::journal::Journal;
 use super::options::{Durability, OutputOptions, Publish};
 use super::pieces::Pieces;
@@ -91,9 +91,15 @@ impl FileOutput {
 
         // Space first: a full disk is known before any work is done. It also spares the rename from flushing
         // the file, which ext4 does when blocks are not allocated yet.
+        let wanted = match (&visible, self.options.executable) {
+            (None, false) => Permissions::Usual,
+            (None, true) => Permissions::Executable,
+            (Some(visible), false) => Permissions::Given(permissions(visible)),
+            (Some(visible), true) => Permissions::Given(with_execution(permissions(visible))),
+        };
         let fresh = self
             .home
-            .create(&self.home.names.fresh, visible.as_ref().map(permissions))
+            .create(&self.home.names.fresh, wanted)
             .map_err(failed)?;
         sys::grow(fresh.file(), 0, len).map_err(failed)?;
         let result = write(&Pieces::of_file(fresh.file(), len))

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-use super::identity::{Identity, is_regular, permissions};
+use super::identity::{Identity, Permissions, is_regular, permissions};
 use super::options::OutputOptions;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -141,7 +141,7 @@ impl Home {
     }
 
     pub(super) fn open_visible(&self, flags: OFlags) -> std::result::Result<File, Errno> {
-        open_at(rustix::fs::CWD, &self.visible_path, flags)
+        open_at(rustix::fs::CWD, &self.visible_path, flags, USUAL)
     }
 
     /// Opens a file in the state folder.
@@ -150,18 +150,23 @@ impl Home {
         name: &CStr,
         flags: OFlags,
     ) -> std::result::Result<File, Errno> {
-        open_at(&self.state, name, flags)
+        open_at(&self.state, name, flags, USUAL)
     }
 
-    /// Creates a file in the state folder, in place of any that has the name, with the given permissions or
-    /// those that any new file gets. It goes away when dropped, unless it was published or kept.
+    /// Creates a file in the state folder, in place of any that has the name. It goes away when dropped, unless it was published or kept.
     pub(super) fn create<'a>(
         &'a self,
         name: &'a CStr,
-        wanted: Option<Mode>,
+        wanted: Permissions,
     ) -> io::Result<NewFile<'a>> {
         self.remove(name)?;
-        let file = self.open_state_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
+        let (usual, wanted) = match wanted {
+            Permissions::Usual => (USUAL, None),
+            Permissions::Executable => (EXECUTABLE, None),
+            Permissions::Given(mode) => (USUAL, Some(mode)),
+        };
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = open_at(&self.state, name, flags, usual)?;
         let created = NewFile {
             home: self,
             name,
@@ -279,9 +284,18 @@ fn open_state(folder: &File) -> std::result::Result<File, Errno> {
     }
 }
 
-fn open_at(folder: impl AsFd, name: &CStr, flags: OFlags) -> std::result::Result<File, Errno> {
+/// The permissions of a new file, before the user's mask takes its share.
+const USUAL: Mode = Mode::from_bits_retain(0o666);
+const EXECUTABLE: Mode = Mode::from_bits_retain(0o777);
+
+fn open_at(
+    folder: impl AsFd,
+    name: &CStr,
+    flags: OFlags,
+    mode: Mode,
+) -> std::result::Result<File, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
+    rustix::fs::openat(folder, name, flags, mode).map(File::from)
 }
 
 fn stat_at(folder: impl AsFd, name: &CStr) -> std::result::Result<Option<Stat>, Errno> {
@@ -302,7 +316,7 @@ fn missing_is_none(
 fn lock(state: &File, name: &CStr, path: &Path, options: &OutputOptions) -> Result<Option<File>> {
     let io_error = |error: io::Error| Error::io("cannot lock the output", path, &error);
     loop {
-        let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE)
+        let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE, USUAL)
             .map_err(|error| io_error(error.into()))?;
         match file.try_lock() {
             Ok(()) => {}

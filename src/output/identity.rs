@@ -44,6 +44,23 @@ pub(super) fn permissions(stat: &Stat) -> rustix::fs::Mode {
     rustix::fs::Mode::from_raw_mode(stat.st_mode)
 }
 
+/// What a new file's permissions are to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Permissions {
+    /// To be read and written, as far as the user's mask allows.
+    Usual,
+    /// To be executed as well.
+    Executable,
+    /// These and no others.
+    Given(rustix::fs::Mode),
+}
+
+/// The permissions that also let those execute a file who can read it.
+pub(super) fn with_execution(mode: rustix::fs::Mode) -> rustix::fs::Mode {
+    let bits = mode.as_raw_mode();
+    rustix::fs::Mode::from_raw_mode(bits | (bits & 0o444) >> 2)
+}
+
 /// Whether it is a regular file, rather than a folder, a device or a pipe.
 pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile

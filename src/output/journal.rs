@@ -27,7 +27,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::home::Home;
-use super::identity::Identity;
+use super::identity::{Identity, Permissions};
 use super::sys;
 use crate::patch::RangeList;
 
@@ -82,8 +82,11 @@ impl Journal {
             Some(file) => file,
             // It holds contents of the output, which may not be for everybody to read.
             none => none.insert(
-                home.create(&home.names.journal, Some(Mode::RUSR | Mode::WUSR))?
-                    .keep(),
+                home.create(
+                    &home.names.journal,
+                    Permissions::Given(Mode::RUSR | Mode::WUSR),
+                )?
+                .keep(),
             ),
         };
         file.write_all_at(&self.scratch, 0)?;

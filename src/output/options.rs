@@ -36,6 +36,9 @@ pub struct OutputOptions {
     pub publish: Publish,
     /// What a published version survives.
     pub durability: Durability,
+    /// Whether the file can be executed by whoever can read it, as linkers have it. Otherwise a new file cannot, and one that
+    /// is there stays as it is.
+    pub executable: bool,
     /// Told, once, when the file system lacks something and a slower way is taken; and of a torn write that
     /// was rolled back.
     pub notice: Option<NoticeHook>,
@@ -62,6 +65,7 @@ impl fmt::Debug for OutputOptions {
         f.debug_struct("OutputOptions")
             .field("publish", &self.publish)
             .field("durability", &self.durability)
+            .field("executable", &self.executable)
             .field("notice", &self.notice.is_some())
             .finish()
     }

@@ -45,7 +45,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         .module_name
         .as_ref()
         .map_or(0, |name| 11 + name.len() as u64);
-    layout.types.add_dead_type(request.dead_type);
+    if !layout.options.dense {
+        layout.types.add_dead_type(request.dead_type);
+    }
     let order = if layout.options.dense {
         order::canonical(program, request.exports, request.start)
     } else {
@@ -193,8 +195,15 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.lens.custom_tail = request.customs.tail.len() as u64;
     layout.lens.names_tail = tail::names_tail(program, &layout).len() as u64;
     check_limits(&layout)?;
+    if layout.options.dense {
+        // How long its sections are is known when they are written.
+        return Ok(layout);
+    }
+    let import_names = tail::import_names(program, &layout);
+    layout.lens.import_names = import_names.len() as u32;
+    *layout.sections.import_names = tail::import_names_len(&import_names, 0);
     let mut sections = std::mem::take(&mut layout.sections);
-    sections.lay_out(layout.options.dense, |kind| layout.span(kind));
+    sections.lay_out(|kind| layout.span(kind));
     layout.sections = sections;
     Ok(layout)
 }

@@ -3,8 +3,9 @@
 
 use crate::layout::{
     Layout, NAME_SECTION_HEADER, Occupant, Ordinal, Place, SLOT_SEGMENT_HEADER, SectionKind,
-    SectionPlace, UNUSED_GLOBAL, encode_name,
+    SectionPlace, UNUSED_GLOBAL, encode_name, needed_name,
 };
+use crate::patch::tail::import_names;
 use crate::program::{Content, DeclId, Definition, Program, RelocKind, Relocation, Shape};
 use std::ops::Range;
 
@@ -24,7 +25,7 @@ pub(crate) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn next(&self, id: DeclId) -> &'a Definition {
+    pub(super) fn next(&self, id: DeclId) -> &'a Definition {
         let next = || self.program.decl(id).next();
         let left = || {
             let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
@@ -34,13 +35,13 @@ impl<'a> Encoder<'a> {
     }
 
     /// The declaration whose types `id` shares.
-    fn root(&self, id: DeclId) -> DeclId {
+    pub(super) fn root(&self, id: DeclId) -> DeclId {
         let origin = self.left.iter().find(|(_, remains)| *remains == id);
         self.program.root(origin.map_or(id, |(origin, _)| *origin))
     }
 
     /// The value of a relocation's field; negative values only for addends.
-    fn value(&self, root: DeclId, reloc: &Relocation) -> i64 {
+    pub(super) fn value(&self, root: DeclId, reloc: &Relocation) -> i64 {
         if let Some(ty) = reloc.ty() {
             return self
                 .layout
@@ -76,7 +77,9 @@ impl<'a> Encoder<'a> {
             MemoryIndex => field[0] = value as u8,
             SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
             SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
-            SlotI32 | AddressI32 => field.copy_from_slice(&(value as u32).to_le_bytes()),
+            SlotI32 | AddressI32 | DistanceI32 => {
+                field.copy_from_slice(&(value as u32).to_le_bytes())
+            }
             SlotI64 | AddressI64 => field.copy_from_slice(&value.to_le_bytes()),
             AddressLeb64 => leb::write_unsigned(field, value as u64),
             _ => leb::write_unsigned(field, u64::from(value as u32)),
@@ -84,7 +87,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// The value of a field of a piece of a custom section, if its target is there.
-    fn piece_value(&self, reloc: &Relocation) -> Option<u64> {
+    pub(super) fn piece_value(&self, reloc: &Relocation) -> Option<u64> {
         use RelocKind::*;
         let plus = |value: u64| Some(value.wrapping_add_signed(reloc.addend.into()));
         let functions = &self.layout.functions;
@@ -249,14 +252,14 @@ impl<'a> Encoder<'a> {
     }
 
     /// The instruction for a slot's number: `i32.const` or `i64.const`.
-    fn slot_constant(&self) -> u8 {
+    pub(super) fn slot_constant(&self) -> u8 {
         match self.layout.options.table64 {
             true => 0x42,
             false => 0x41,
         }
     }
 
-    fn slot_table_index(&self) -> u32 {
+    pub(super) fn slot_table_index(&self) -> u32 {
         match self.layout.slot_table.map(|table| self.layout.place(table)) {
             Some(Place::Index(index)) => index,
             place => unreachable!("the table of slots has an index, not {place:?}"),
@@ -327,7 +330,33 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Writes a section's header, from its beginning to its first item.
+    /// Bytes of what [`Encoder::header`] writes.
+    pub(crate) fn fixed_header_len(&self, kind: SectionKind) -> usize {
+        let sections = &self.layout.sections;
+        let len = match kind {
+            SectionKind::Name => sections.name_header_len(),
+            _ => sections.header_len(kind),
+        };
+        len as usize
+    }
+
+    /// Writes the names of imported functions, which stand behind the header of the name section.
+    pub(crate) fn import_names(&self, out: &mut [u8]) {
+        let names = import_names(self.program, self.layout);
+        let mut rest = out;
+        for (at, (index, name)) in names.iter().enumerate() {
+            let len = match at + 1 == names.len() {
+                true => rest.len(),
+                false => needed_name(*index, name) as usize,
+            };
+            let (entry, behind) = rest.split_at_mut(len);
+            encode_name(*index, name, entry);
+            rest = behind;
+        }
+    }
+
+    /// Writes a section's header, from its beginning to its first item. (That of the name section ends before the names of
+    /// imported functions.)
     pub(crate) fn header(&self, kind: SectionKind, place: SectionPlace, out: &mut [u8]) {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => {}
@@ -350,6 +379,7 @@ impl<'a> Encoder<'a> {
                 }
                 let at = at + self.layout.sections.name_prefix as usize;
                 let names = self.layout.names.end_offset() - self.layout.names.first_offset();
+                let names = names + *self.layout.sections.import_names;
                 out[at] = 1;
                 leb::write_unsigned(&mut out[at + 1..at + 6], u64::from(names) + 5);
                 leb::write_unsigned(&mut out[at + 6..at + 11], place.value.into());
@@ -425,6 +455,23 @@ impl<'a> Encoder<'a> {
         let len = definition.content.len();
         self.content(self.root(id), &definition.content, &mut out[..len]);
         out[len..].fill(0);
+        for reloc in definition.content.relocs() {
+            let field = &mut out[reloc.offset as usize..][..reloc.kind.width()];
+            self.count_from(id, reloc, field);
+        }
+    }
+
+    /// Makes the address in a field a distance, if that is what it should be, from the data that it is in.
+    pub(crate) fn count_from(&self, id: DeclId, reloc: &Relocation, field: &mut [u8]) {
+        if reloc.kind != RelocKind::DistanceI32 {
+            return;
+        }
+        if let (Place::Data { address: from, .. }, Ok(field)) =
+            (self.layout.place(id), <&mut [u8; 4]>::try_from(field))
+        {
+            let to = u32::from_le_bytes(*field);
+            *field = to.wrapping_sub(from as u32).to_le_bytes();
+        }
     }
 
     /// Writes the items of a section that is written whole, `out` being the section from its beginning to its end.
@@ -436,7 +483,7 @@ impl<'a> Encoder<'a> {
         extra: &Extra<'_>,
         out: &mut [u8],
     ) {
-        let header = self.layout.sections.header_len(kind) as usize;
+        let header = self.fixed_header_len(kind);
         self.header(kind, place, &mut out[..header]);
         let out = &mut out[header..];
         match kind {
@@ -538,6 +585,8 @@ impl<'a> Encoder<'a> {
                 }
             }
             SectionKind::Name => {
+                let (imports, out) = out.split_at_mut(*self.layout.sections.import_names as usize);
+                self.import_names(imports);
                 let front = self.layout.names.first_offset();
                 for ordinal in self.layout.functions.ordinals() {
                     if let Some(entry) = self.layout.names.entry(ordinal) {
@@ -562,7 +611,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn image_of(&self, id: DeclId) -> Option<usize> {
+    pub(super) fn image_of(&self, id: DeclId) -> Option<usize> {
         match self.next(id).shape {
             Shape::Data { memory, .. } => self.layout.data.image_of(memory),
             _ => None,

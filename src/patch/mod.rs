@@ -1,6 +1,7 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
 mod cold;
+mod dense;
 mod encode;
 mod lengths;
 mod order;
@@ -15,6 +16,7 @@ pub use relink::RelinkReason;
 pub use tail::Identity;
 
 pub(crate) use cold::{Request, lay_out, write as write_whole};
+pub(crate) use dense::{Dense, write as write_dense};
 pub(crate) use encode::{Encoder, ExportList, ExportSites, Extra};
 pub(crate) use lengths::MOST_BODY;
 pub(crate) use plan::{Sources, Stop, Writes, plan};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::program::{DeclId, DeclKind, Export, Program, Relocation};
+use crate::program::{DeclId, DeclKind, Definition, Export, Program, Relocation};
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
@@ -137,9 +137,55 @@ pub(crate) fn canonical(
         }
     }
     sort_globals(program, &mut order);
+    often_named_first(program, &mut order);
     // Nothing is there because a piece of a custom section names it.
     let mut pieces = pieces;
     pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
     order.extend(pieces);
     order
+}
+
+/// Indices below these take one and two bytes.
+const SHORT: [usize; 2] = [1 << 7, 1 << 14];
+
+/// Gives the functions that are named most often the indices that are the shortest; those of one length keep their order.
+fn often_named_first(program: &Program, order: &mut [DeclId]) {
+    let definition = |id: DeclId| program.decl(id).next();
+    let is_function = |id: &&DeclId| definition(**id).is_some_and(Definition::is_body);
+    let is_import = |id: &&DeclId| {
+        program.decl(**id).kind == DeclKind::Function
+            && definition(**id).is_some_and(Definition::is_import)
+    };
+    let functions: Vec<DeclId> = order.iter().filter(is_function).copied().collect();
+    let imported = order.iter().filter(is_import).count();
+    if imported + functions.len() <= SHORT[0] {
+        return;
+    }
+    let mut uses = vec![0u32; program.capacity()];
+    for &id in order.iter() {
+        let relocs = definition(id).map(|next| next.content.relocs());
+        for reloc in relocs.into_iter().flatten() {
+            if let Some(target) = reloc.decl().filter(|_| reloc.kind.is_function_index()) {
+                uses[target.index()] += 1;
+            }
+        }
+    }
+    let mut by_use: Vec<usize> = (0..functions.len()).collect();
+    by_use.sort_by_key(|at| std::cmp::Reverse(uses[functions[*at].index()]));
+    let bounds = SHORT.map(|bound| bound.saturating_sub(imported).min(functions.len()));
+    for (start, end) in [
+        (0, bounds[0]),
+        (bounds[0], bounds[1]),
+        (bounds[1], functions.len()),
+    ] {
+        by_use[start..end].sort_unstable();
+    }
+    let mut next = by_use.into_iter();
+    for id in order.iter_mut() {
+        if is_function(&&*id)
+            && let Some(at) = next.next()
+        {
+            *id = functions[at];
+        }
+    }
 }

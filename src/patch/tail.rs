@@ -1,6 +1,6 @@
 //! What stands at the end of the file: names other than functions', custom sections that are kept, the identity.
 
-use crate::layout::{IDENTITY_LEN, Layout, Place};
+use crate::layout::{IDENTITY_LEN, Layout, Place, needed_name};
 use crate::program::{DeclId, Program};
 use crate::wire::leb;
 
@@ -71,6 +71,33 @@ impl Identity {
             build_id: *build_id,
         };
         Some((u32::from_le_bytes(*version), identity))
+    }
+}
+
+/// The names of imported functions, by index.
+pub(crate) fn import_names<'a>(program: &'a Program, layout: &Layout) -> Vec<(u32, &'a str)> {
+    let mut names = Vec::new();
+    if !layout.options.names {
+        return names;
+    }
+    for &id in layout.imports.iter() {
+        if let Place::ImportedFunction { index, .. } = layout.place(id)
+            && let Some(name) = program.decl(id).given_name()
+        {
+            names.push((index, name));
+        }
+    }
+    names.sort_unstable();
+    names
+}
+
+/// Bytes that the names of imported functions take where they have `room`.
+pub(crate) fn import_names_len(names: &[(u32, &str)], room: u32) -> u32 {
+    let lens = names.iter().map(|(index, name)| needed_name(*index, name));
+    // The last entry takes what the others leave.
+    match names.is_empty() {
+        true => 0,
+        false => lens.sum::<u32>().max(room),
     }
 }
 

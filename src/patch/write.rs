@@ -97,9 +97,16 @@ impl Writer<'_> {
                     self.ranges.push(place.begin, &bytes, reason);
                 }
             } else if old != place {
-                let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
+                let mut bytes = vec![0; self.encoder.fixed_header_len(kind)];
                 self.encoder.header(kind, place, &mut bytes);
                 self.ranges.push(place.begin, &bytes, Reason::Header);
+            }
+            let names_moved = self.writes.import_names || old.begin != place.begin;
+            if kind == SectionKind::Name && !self.is_whole(kind) && names_moved {
+                let mut bytes = vec![0; *self.layout.sections.import_names as usize];
+                self.encoder.import_names(&mut bytes);
+                let start = place.begin + self.encoder.fixed_header_len(kind) as u64;
+                self.ranges.push(start, &bytes, Reason::Name);
             }
         }
         let old: Vec<(u64, u64)> = before.pads().collect();
@@ -575,6 +582,7 @@ impl Writer<'_> {
                     .encoder
                     .relocate(self.encoder.program.root(id), reloc, field),
             }
+            self.encoder.count_from(id, reloc, field);
             self.ranges.push(
                 start + u64::from(reloc.offset),
                 &field[..reloc.kind.varies()],

@@ -49,6 +49,10 @@ impl Program {
                     reloc.kind
                 ));
             }
+            let is_data = matches!(definition.shape, Shape::Data { .. });
+            if reloc.kind == RelocKind::DistanceI32 && !is_data {
+                return fail("has a distance to data, which only data can have".into());
+            }
             let Some(target) = reloc.decl() else {
                 if is_piece {
                     continue;
@@ -276,9 +280,8 @@ fn target_kind(kind: RelocKind) -> DeclKind {
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,
         DataIndex => DeclKind::DataSegment,
-        AddressLeb | AddressSleb | AddressI32 | AddressLeb64 | AddressSleb64 | AddressI64 => {
-            DeclKind::Data
-        }
+        AddressLeb | AddressSleb | AddressI32 | AddressLeb64 | AddressSleb64 | AddressI64
+        | DistanceI32 => DeclKind::Data,
         TypeIndex | HeapType => unreachable!("types are not declarations"),
     }
 }

@@ -52,6 +52,8 @@ pub enum RelocKind {
     AddressSleb64,
     /// Address of data plus addend in data; eight bytes, little-endian.
     AddressI64,
+    /// Distance of data plus addend from the beginning of the data that the field is in; four bytes, little-endian.
+    DistanceI32,
     /// Function index in a custom section; four bytes, little-endian.
     FunctionIndexI32,
     /// Global index in a custom section; four bytes, little-endian.
@@ -71,8 +73,8 @@ impl RelocKind {
         use RelocKind::*;
         match self {
             MemoryIndex => 1,
-            SlotI32 | AddressI32 | FunctionIndexI32 | GlobalIndexI32 | FunctionOffsetI32
-            | SectionOffsetI32 => 4,
+            SlotI32 | AddressI32 | DistanceI32 | FunctionIndexI32 | GlobalIndexI32
+            | FunctionOffsetI32 | SectionOffsetI32 => 4,
             SlotI64 | AddressI64 | FunctionOffsetI64 => 8,
             SlotSleb64 | AddressLeb64 | AddressSleb64 => 10,
             _ => 5,
@@ -107,7 +109,10 @@ impl RelocKind {
     /// Whether the field is little-endian, as the fields of custom sections are.
     pub fn is_little_endian(self) -> bool {
         use RelocKind::*;
-        matches!(self, SlotI32 | SlotI64 | AddressI32 | AddressI64) || self.is_of_customs()
+        matches!(
+            self,
+            SlotI32 | SlotI64 | AddressI32 | AddressI64 | DistanceI32
+        ) || self.is_of_customs()
     }
 
     /// Whether only custom sections have such fields.
@@ -123,12 +128,18 @@ impl RelocKind {
         )
     }
 
-    /// Whether the field holds an address of data.
+    /// Whether the field holds an address of data, or a distance to one.
     pub fn is_address(self) -> bool {
         use RelocKind::*;
         matches!(
             self,
-            AddressLeb | AddressSleb | AddressI32 | AddressLeb64 | AddressSleb64 | AddressI64
+            AddressLeb
+                | AddressSleb
+                | AddressI32
+                | AddressLeb64
+                | AddressSleb64
+                | AddressI64
+                | DistanceI32
         )
     }
 }

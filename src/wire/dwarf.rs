@@ -13,6 +13,10 @@ enum Grammar {
     Opaque,
     /// `.debug_info`: units of entries.
     Units,
+    /// `.debug_types`: units of entries that describe a type each.
+    TypeUnits,
+    /// `.debug_frame`: how to unwind the stack.
+    Frames,
     /// `.debug_line`: line tables.
     LineTables,
     /// Zeros of any number mean nothing: empty strings, empty tables of abbreviations.
@@ -68,6 +72,10 @@ const COMPILE_UNIT: u8 = 0x11;
 const BLOCK4: u8 = 0x04;
 /// Bytes of a unit's header and the code of its only entry.
 const UNIT: u32 = 11 + 1;
+/// Bytes of a type unit's header and the code of its only entry.
+const TYPE_UNIT: u32 = 23 + 1;
+/// Bytes of an entry of `.debug_frame` that others could share, without instructions.
+const FRAME: u32 = 13;
 /// Bytes of a line table's header, of the oldest version.
 const LINE_TABLE: u32 = 17;
 /// `DW_LNE_lo_user`: an opcode that readers skip.
@@ -82,6 +90,8 @@ impl Filler {
     pub(crate) fn of(name: &str, wide: bool) -> Filler {
         let grammar = match name {
             ".debug_info" => Grammar::Units,
+            ".debug_types" => Grammar::TypeUnits,
+            ".debug_frame" => Grammar::Frames,
             ".debug_line" => Grammar::LineTables,
             ".debug_abbrev" | ".debug_str" | ".debug_line_str" | ".debug_macinfo" => Grammar::Zeros,
             ".debug_ranges" => Grammar::RangeLists,
@@ -116,7 +126,8 @@ impl Filler {
 
     /// The section whose [`Filler::prefix`] this filler refers to.
     pub(crate) fn needs(self) -> Option<&'static str> {
-        (self.grammar == Grammar::Units).then_some(".debug_abbrev")
+        let is_units = matches!(self.grammar, Grammar::Units | Grammar::TypeUnits);
+        is_units.then_some(".debug_abbrev")
     }
 
     /// Whether a gap of `len` bytes can be filled.
@@ -127,6 +138,8 @@ impl Filler {
             || match self.grammar {
                 Grammar::Opaque => false,
                 Grammar::Units => len >= UNIT,
+                Grammar::TypeUnits => len == TYPE_UNIT || len >= TYPE_UNIT + 4,
+                Grammar::Frames => len >= FRAME,
                 // A line table's program is nothing, or three bytes at least.
                 Grammar::LineTables => len >= LINE_TABLE + 3,
                 Grammar::Zeros => true,
@@ -171,6 +184,29 @@ impl Filler {
                     out.push(2);
                     out.extend((len - UNIT - 4).to_le_bytes());
                 }
+            }
+            Grammar::TypeUnits => {
+                out.extend((len - 4).to_le_bytes());
+                out.extend(4u16.to_le_bytes());
+                out.extend(0u32.to_le_bytes());
+                out.push(self.address as u8);
+                // The signature of no type, and where its entry is: behind the header.
+                out.extend([0; 8]);
+                out.extend((TYPE_UNIT - 1).to_le_bytes());
+                if len == TYPE_UNIT {
+                    out.push(1);
+                } else {
+                    out.push(2);
+                    out.extend((len - TYPE_UNIT - 4).to_le_bytes());
+                }
+            }
+            Grammar::Frames => {
+                out.extend((len - 4).to_le_bytes());
+                // What others share says so instead of naming what it shares; of version 3, for nothing in particular.
+                out.extend(u32::MAX.to_le_bytes());
+                out.extend([3, 0, 1, 1, 0]);
+                // Instructions that do nothing.
+                out.resize(len as usize, 0);
             }
             Grammar::LineTables => {
                 out.extend((len - 4).to_le_bytes());
@@ -271,6 +307,8 @@ impl Filler {
         let is_told = matches!(
             self.grammar,
             Grammar::Units
+                | Grammar::TypeUnits
+                | Grammar::Frames
                 | Grammar::LineTables
                 | Grammar::AddressRanges
                 | Grammar::Names { .. }
@@ -308,8 +346,10 @@ pub(crate) fn tombstone(name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 18] = [
+    const NAMES: [&str; 20] = [
         ".debug_info",
+        ".debug_types",
+        ".debug_frame",
         ".debug_line",
         ".debug_abbrev",
         ".debug_str",
@@ -355,6 +395,8 @@ mod tests {
     fn units_and_tables_say_how_long_they_are() {
         for name in [
             ".debug_info",
+            ".debug_types",
+            ".debug_frame",
             ".debug_line",
             ".debug_aranges",
             ".debug_rnglists",
@@ -374,12 +416,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_bears_no_gap() {
-        for name in [
-            ".debug_names",
-            ".debug_types",
-            ".debug_frame",
-            "sourceMappingURL",
-        ] {
+        // An index of names covers one unit at least, and no unit twice.
+        for name in [".debug_names", "sourceMappingURL"] {
             let filler = Filler::of(name, false);
             assert!(filler.fits(0) && (1..1000).all(|len| !filler.fits(len)));
             assert_eq!(filler.at_least(100), 0);

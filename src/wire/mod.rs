@@ -4,6 +4,7 @@ pub(crate) mod dwarf;
 pub(crate) mod filler;
 pub(crate) mod leb;
 pub(crate) mod section;
+pub(crate) mod strings;
 
 use crate::error::{Error, Result};
 

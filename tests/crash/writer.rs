@@ -56,6 +56,7 @@ fn follow(path: &Path, script: &Script) -> ExitCode {
         publish: script.publish,
         durability: script.durability,
         notice: Some(notice),
+        ..OutputOptions::default()
     };
     let mut output = Output::file(path, options).unwrap();
     let mut contents = Vec::new();

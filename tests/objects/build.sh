@@ -13,7 +13,7 @@ ${C/-fno-ident/} -pthread -matomics -mbulk-memory src/threads.c -o threads.o
 $C -x c++ -fwasm-exceptions src/throws.cpp -o throws.o
 clang-19 --target=wasm64-unknown-unknown -O1 -ffreestanding -fno-ident -c src/main.c -o main64.o
 clang-19 --target=wasm32-unknown-unknown -mcpu=mvp -O1 -ffreestanding -fno-ident -c src/main.c -o mvp.o
-clang-19 --target=wasm32-unknown-unknown -c src/sections.s -o sections.o
+for f in sections relative; do clang-19 --target=wasm32-unknown-unknown -c src/$f.s -o $f.o; done
 $C -flto src/pick.c -o bitcode.o
 AR="llvm-ar-19"
 rm -f ./*.a

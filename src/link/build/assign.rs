@@ -18,6 +18,7 @@ use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
+use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
 #[derive(Debug)]
@@ -451,6 +452,10 @@ impl<'a> Work<'a> {
         let options = self.setting.options;
         let is_shared = options.shared_memory;
         let has_bounds = |at: usize| plan.bounds.iter().any(|(_, segment)| *segment == at);
+        let hosts = match self.setting.has_slack {
+            true => HashMap::new(),
+            false => self.string_hosts(),
+        };
         let mut merged = Vec::with_capacity(plan.segments.len());
         // How many bytes there are at most, with what alignment costs.
         let (mut size, mut most_align) = (0u64, 0u8);
@@ -471,13 +476,20 @@ impl<'a> Work<'a> {
                     Some(pieces) => {
                         let mut placed = Vec::with_capacity(pieces.len());
                         for span in pieces {
+                            let start = span.start - part.data.start;
                             let bytes = linked.object.bytes(span);
+                            let host = hosts.get(bytes).copied();
+                            let (object, span, offset) = host.unwrap_or((object, span, 0));
+                            let bytes = plan.resolution.object(object).object.bytes(span);
                             let (decl, is_new) = self.assigner.string(part.align_log2, bytes)?;
                             if is_new {
                                 self.strings.push((decl, part.align_log2, object, span));
                             }
-                            let start = span.start - part.data.start;
-                            placed.push(Piece { start, decl });
+                            placed.push(Piece {
+                                start,
+                                decl,
+                                offset,
+                            });
                             size =
                                 size.next_multiple_of(1 << part.align_log2) + u64::from(span.len);
                         }
@@ -546,6 +558,33 @@ impl<'a> Work<'a> {
             }
         }
         Ok((merged, memory_plan, flag_address))
+    }
+
+    /// For each string that may be merged with others, the one that is to have it, and where in that it begins.
+    fn string_hosts(&self) -> HashMap<&'a [u8], (ObjectId, Span, u32)> {
+        let plan = self.plan;
+        let mut spans = Vec::new();
+        let mut strings: Vec<&'a [u8]> = Vec::new();
+        for segment in plan
+            .segments
+            .iter()
+            .filter(|segment| !segment.is_thread_local)
+        {
+            for &(id, index) in &segment.parts {
+                let object = &plan.resolution.object(id).object;
+                let pieces = string_pieces(object, index, self.setting.options, segment.is_zero);
+                for span in pieces.into_iter().flatten() {
+                    spans.push((id, span));
+                    strings.push(object.bytes(span));
+                }
+            }
+        }
+        let hosts = hosts(&strings);
+        let places = hosts.iter().map(|(host, offset)| {
+            let (id, span) = spans[*host as usize];
+            (id, span, *offset)
+        });
+        strings.iter().copied().zip(places).collect()
     }
 
     /// Makes one declaration of a segment of the output.

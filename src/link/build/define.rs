@@ -177,6 +177,11 @@ impl Definer<'_> {
             let at = bytes.len() as u32;
             bytes.extend_from_slice(part.bytes(part.segments[index.index()].data));
             relocs.extend(self.converter.segment_relocs(object, index, at)?);
+            let is_distance = |reloc: &Relocation| reloc.kind == RelocKind::DistanceI32;
+            if merged.passive.is_some() && relocs.iter().any(is_distance) {
+                let text = "relocation R_WASM_MEMORY_ADDR_LOCREL_I32 in a segment that code loads";
+                return Err(Error::bad_input(text).with_path(part.display_name()));
+            }
         }
         Content::new(bytes, relocs)
     }

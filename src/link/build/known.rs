@@ -26,7 +26,9 @@ pub(crate) enum Placed {
 pub(crate) struct Piece {
     /// Where in the segment it begins.
     pub(crate) start: u32,
+    /// The declaration that has it, and where: in a dense output, strings that another one ends with are parts of that.
     pub(crate) decl: DeclId,
+    pub(crate) offset: u32,
 }
 
 impl Placed {
@@ -39,7 +41,8 @@ impl Placed {
             Placed::Strings(pieces) => {
                 let next = pieces.partition_point(|piece| i64::from(piece.start) <= offset);
                 let piece = pieces[next.saturating_sub(1)];
-                Some((piece.decl, offset - i64::from(piece.start)))
+                let offset = offset - i64::from(piece.start) + i64::from(piece.offset);
+                Some((piece.decl, offset))
             }
         }
     }

@@ -271,6 +271,13 @@ impl Converter<'_> {
             MemoryAddrLeb => address(RelocKind::AddressLeb),
             MemoryAddrSleb | MemoryAddrRelSleb => address(RelocKind::AddressSleb),
             MemoryAddrI32 => address(RelocKind::AddressI32),
+            // Counted from the field, which the engine counts from the data that it is in.
+            MemoryAddrLocrelI32 if before.is_none() => {
+                let mut distance = address(RelocKind::DistanceI32)?;
+                let addend = distance.addend.checked_sub_unsigned(at);
+                distance.addend = addend.ok_or_else(|| fail("is too far from an address"))?;
+                Ok(distance)
+            }
             MemoryAddrLeb64 => address(RelocKind::AddressLeb64),
             MemoryAddrSleb64 | MemoryAddrRelSleb64 => address(RelocKind::AddressSleb64),
             MemoryAddrI64 => address(RelocKind::AddressI64),

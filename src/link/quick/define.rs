@@ -115,7 +115,11 @@ impl Update<'_> {
                 }
             };
             let start = span.start - object.segments[index].data.start;
-            pieces.push(Piece { start, decl });
+            pieces.push(Piece {
+                start,
+                decl,
+                offset: 0,
+            });
         }
         Ok(Placed::Strings(pieces.into()))
     }
