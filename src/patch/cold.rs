@@ -497,7 +497,23 @@ fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Re
             .sections
             .add_custom(layout.customs.section(at).header_len());
     }
-    for &id in pieces {
+    // The last piece of a section can grow where it stands. What the largest leaves when it moves would be most of a
+    // section, so that is the one.
+    let mut largest: Vec<(u64, Option<DeclId>)> = vec![(0, None); program.sections().len()];
+    if !layout.options.dense {
+        for &id in pieces {
+            let definition = next(id);
+            let len = definition.map_or(0, |definition| definition.content.len() as u64);
+            if let Some(section) = section_of(&id)
+                && len >= largest[section.index()].0
+            {
+                largest[section.index()] = (len, Some(id));
+            }
+        }
+    }
+    let last: Vec<DeclId> = largest.into_iter().filter_map(|(_, id)| id).collect();
+    let others = pieces.iter().filter(|id| !last.contains(id));
+    for &id in others.chain(&last) {
         let decl = program.decl(id);
         let Some(definition) = decl.next() else {
             continue;

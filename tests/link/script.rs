@@ -310,7 +310,9 @@ fn functions(bytes: &[u8]) -> BTreeMap<String, Range<u64>> {
                 for name in reader {
                     if let Name::Function(map) = name.unwrap() {
                         let map = map.into_iter().map(|naming| naming.unwrap());
-                        names.extend(map.map(|naming| (naming.index, naming.name.to_owned())));
+                        // Names of functions that moved may have spaces behind them.
+                        let name = |name: &str| name.trim_end().to_owned();
+                        names.extend(map.map(|naming| (naming.index, name(naming.name))));
                     }
                 }
             }
