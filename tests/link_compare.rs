@@ -5,15 +5,20 @@
 
 #[path = "link/meaning.rs"]
 mod meaning;
+#[path = "link/toolchain.rs"]
+#[allow(dead_code, reason = "shared by tests that use some of it each")]
+mod toolchain;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
+
+use toolchain::{Sources, arguments, runtime};
 
 use wasmend::engine::Engine;
 use wasmend::link::{LinkOptions, Linked, Target};
 use wasmend::object::Access;
 
-const WASI: &str = "/usr/lib/wasm32-wasi";
 /// Symbols that are told apart by exporting them.
 const ADDRESSES: [&str; 5] = [
     "__heap_base",
@@ -22,36 +27,6 @@ const ADDRESSES: [&str; 5] = [
     "__stack_low",
     "__stack_high",
 ];
-
-fn runtime() -> String {
-    let output = Command::new("clang-19")
-        .args(["--target=wasm32-wasi", "-print-resource-dir"])
-        .output()
-        .expect("clang-19 can be run");
-    let folder = String::from_utf8(output.stdout).unwrap();
-    format!("{}/lib/wasi/libclang_rt.builtins-wasm32.a", folder.trim())
-}
-
-fn compile(folder: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, source).unwrap();
-    let object = path.with_extension("o");
-    let compiler = if name.ends_with(".c") {
-        "clang-19"
-    } else {
-        "clang++-19"
-    };
-    let status = Command::new(compiler)
-        .args(["--target=wasm32-wasi", "-w", "-c"])
-        .args(flags)
-        .arg(&path)
-        .arg("-o")
-        .arg(&object)
-        .status()
-        .expect("clang-19 can be run");
-    assert!(status.success());
-    object
-}
 
 /// Links with both and compares; runs both.
 fn compare(name: &str, inputs: &[String], runs: bool) {
@@ -98,12 +73,15 @@ fn compare(name: &str, inputs: &[String], runs: bool) {
     }
 }
 
-fn program(objects: &[PathBuf], more: &[&str]) -> Vec<String> {
-    let mut arguments = vec![format!("-L{WASI}"), format!("{WASI}/crt1-command.o")];
-    arguments.extend(objects.iter().map(|object| object.display().to_string()));
-    arguments.extend(more.iter().map(|more| (*more).to_owned()));
-    arguments.extend(["-lc".to_owned(), runtime()]);
-    arguments
+/// A program of one file.
+fn of_one_file(name: &'static str, text: &str, flags: &[&str]) -> Vec<PathBuf> {
+    let sources = Sources {
+        name,
+        files: BTreeMap::from([("program.c".to_owned(), text.to_owned())]),
+        flags: Vec::new(),
+        libraries: Vec::new(),
+    };
+    sources.compile(flags).into_values().collect()
 }
 
 const C: &str = r#"
@@ -131,40 +109,15 @@ int main(int argc, char **argv) {
 }
 "#;
 
-const CPP: &str = r#"
-#include <iostream>
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
-#include <algorithm>
-struct Shape { virtual double area() const = 0; virtual ~Shape() {} };
-struct Square : Shape { double a; Square(double a) : a(a) {} double area() const override { return a * a; } };
-struct Circle : Shape { double r; Circle(double r) : r(r) {} double area() const override { return 3 * r * r; } };
-static std::vector<int> numbers = {5, 3, 9, 1};
-struct Init { Init() { std::cout << "begin\n"; } ~Init() { std::cout << "end\n"; } } init;
-int main() {
-  std::map<std::string, int> counts;
-  for (auto word : {"a", "b", "a"}) counts[word]++;
-  for (auto &[k, v] : counts) std::cout << k << v << "\n";
-  std::sort(numbers.begin(), numbers.end());
-  for (int n : numbers) std::cout << n << ",";
-  std::vector<std::unique_ptr<Shape>> shapes;
-  shapes.emplace_back(new Square(2)); shapes.emplace_back(new Circle(1));
-  for (auto &s : shapes) std::cout << s->area() << "\n";
-}
-"#;
-
 #[test]
 fn c_programs() {
-    let folder = tempfile::tempdir().unwrap();
     for flags in [
         &["-O0"][..],
         &["-O1"],
         &["-O2"],
         &["-O2", "-fno-data-sections"],
     ] {
-        let object = compile(folder.path(), "program.c", C, flags);
+        let objects = of_one_file("small", C, flags);
         for more in [
             &[][..],
             &["--stack-first"],
@@ -173,29 +126,42 @@ fn c_programs() {
             &["--no-merge-data-segments", "-O0"],
         ] {
             let name = format!("{flags:?} {more:?}");
-            compare(&name, &program(std::slice::from_ref(&object), more), true);
+            compare(&name, &arguments(&objects, more), true);
         }
     }
 }
 
 #[test]
 fn a_reactor() {
-    let folder = tempfile::tempdir().unwrap();
-    let object = compile(folder.path(), "program.c", C, &["-O1"]);
-    let mut arguments = vec!["--no-entry".to_owned(), format!("-L{WASI}")];
-    arguments.push(object.display().to_string());
+    let objects = of_one_file("small", C, &["-O1"]);
+    let mut arguments = vec!["--no-entry".to_owned(), format!("-L{}", toolchain::WASI)];
+    arguments.push(objects[0].display().to_string());
     arguments.extend(["-lc".to_owned(), runtime()]);
     compare("reactor", &arguments, false);
 }
 
-#[test]
-fn cpp_programs() {
-    let folder = tempfile::tempdir().unwrap();
-    for flags in [&["-O0", "-fno-exceptions"][..], &["-O2", "-fno-exceptions"]] {
-        let object = compile(folder.path(), "program.cpp", CPP, flags);
-        let libraries = ["-lc++", "-lc++abi"];
-        compare(&format!("{flags:?}"), &program(&[object], &libraries), true);
+/// A real program, compiled at each level.
+fn real(sources: &Sources) {
+    for flags in [&["-O0", "-g"][..], &["-O1"], &["-O2"]] {
+        let objects: Vec<PathBuf> = sources.compile(flags).into_values().collect();
+        let arguments = arguments(&objects, &sources.libraries);
+        compare(&format!("{} {flags:?}", sources.name), &arguments, true);
     }
+}
+
+#[test]
+fn cpp() {
+    real(&toolchain::cpp());
+}
+
+#[test]
+fn lua() {
+    real(&toolchain::lua());
+}
+
+#[test]
+fn sqlite() {
+    real(&toolchain::sqlite());
 }
 
 /// Whatever links are named by `WASMEND_LINKS`: files of arguments, separated by colons.

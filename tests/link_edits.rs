@@ -4,6 +4,9 @@
 
 #[path = "link/program.rs"]
 mod program;
+#[path = "link/toolchain.rs"]
+#[allow(dead_code, reason = "shared by tests that use some of it each")]
+mod toolchain;
 
 use Expect::{Any, Patch, Quick, Relink};
 use program::{Expect, Program};
