@@ -252,34 +252,3 @@ fn objects_are_watched() {
     assert_eq!(next()["event"], "stopped");
     assert!(child.wait().unwrap().success());
 }
-
-/// Clang's own driver with wasmend for a linker.
-#[cfg(feature = "toolchain-tests")]
-#[test]
-fn clang_links_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let linker = folder.path().join("wasm-ld");
-    std::os::unix::fs::symlink(wasmend(), &linker).unwrap();
-    let source = folder.path().join("hello.c");
-    fs::write(
-        &source,
-        "#include <stdio.h>\nint main(void) { printf(\"%s %d\\n\", \"hello\", 42); }\n",
-    )
-    .unwrap();
-    let out = folder.path().join("hello.wasm");
-    let done = Command::new("clang-19")
-        .args(["--target=wasm32-wasi", "-g"])
-        .arg(format!("-fuse-ld={}", linker.display()))
-        .arg(&source)
-        .arg("-o")
-        .arg(&out)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", text(&done.stderr));
-    let ran = Engine::new()
-        .run_wasi(&fs::read(&out).unwrap(), &["hello"], b"")
-        .unwrap();
-    assert_eq!(text(&ran.stdout), "hello 42\n");
-    let inspected = run(wasmend(), &["inspect", out.to_str().unwrap()]);
-    assert!(inspected.status.success(), "{}", text(&inspected.stderr));
-}

@@ -3,6 +3,8 @@
 //! wasi-libc, libc++ and lld-19.
 #![cfg(all(feature = "toolchain-tests", feature = "engine"))]
 
+#[path = "link/beside.rs"]
+mod beside;
 #[path = "link/meaning.rs"]
 mod meaning;
 #[path = "link/toolchain.rs"]
@@ -11,65 +13,20 @@ mod toolchain;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use toolchain::{Sources, arguments, runtime};
 
 use wasmend::engine::Engine;
-use wasmend::link::{LinkOptions, Linked, Target};
-use wasmend::object::Access;
-
-/// Symbols that are told apart by exporting them.
-const ADDRESSES: [&str; 5] = [
-    "__heap_base",
-    "__heap_end",
-    "__data_end",
-    "__stack_low",
-    "__stack_high",
-];
 
 /// Links with both and compares; runs both.
-fn compare(name: &str, inputs: &[String], runs: bool) {
-    let folder = tempfile::tempdir().unwrap();
-    let (out, map) = (
-        folder.path().join("out.wasm"),
-        folder.path().join("out.map"),
-    );
-    let mut arguments = inputs.to_vec();
-    arguments.push("--no-demangle".to_owned());
-    arguments.extend(ADDRESSES.map(|address| format!("--export={address}")));
-    arguments.extend(["-o".to_owned(), out.display().to_string()]);
-    let theirs = Command::new("wasm-ld-19")
-        .args(&arguments)
-        .arg(format!("--Map={}", map.display()))
-        .output()
-        .expect("wasm-ld-19 can be run");
-    assert!(
-        theirs.status.success(),
-        "{}",
-        String::from_utf8_lossy(&theirs.stderr)
-    );
-    let theirs = std::fs::read(&out).unwrap();
-    let their_map = std::fs::read_to_string(&map).unwrap();
-    let options = LinkOptions::parse(&arguments).unwrap();
-    let linked = Linked::link(options, Access::Map, Target::Memory);
-    let (linked, _) = linked.unwrap_or_else(|failed| panic!("{name}: {:?}", failed.0));
-    let ours = linked.bytes().unwrap();
-    let differences = meaning::compare(&ours, &linked.map(), &theirs, &their_map, &ADDRESSES);
-    assert!(
-        differences.is_empty(),
-        "{name}:\n{}",
-        differences.join("\n")
-    );
+fn compare(name: &str, arguments: &[String], runs: bool) {
+    let [ours, theirs] = beside::compare(name, arguments);
     if runs {
-        let run = |bytes: &[u8]| Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
-        let (ours, theirs) = (run(&ours), run(&theirs));
-        assert_eq!(
-            String::from_utf8_lossy(&ours.stdout),
-            String::from_utf8_lossy(&theirs.stdout),
-            "{name}"
-        );
-        assert_eq!(ours.exit_code, theirs.exit_code, "{name}");
+        let run = |bytes: &[u8]| {
+            let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+            (String::from_utf8(output.stdout).unwrap(), output.exit_code)
+        };
+        assert_eq!(run(&ours), run(&theirs), "{name}");
     }
 }
 
