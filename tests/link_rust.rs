@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use script::{Replay, Row};
+use script::Replay;
 use wasmend::engine::{Engine, Imports, Value};
 
 const MANIFEST: &str = r#"
@@ -299,8 +299,11 @@ fn cargo_links_with_it() {
 /// The name of an object without the part that is another one in each build.
 fn stable_name(path: &str) -> Option<String> {
     let name = Path::new(path).file_name()?.to_str()?;
-    let (name, _) = name.strip_suffix(".rcgu.o")?.rsplit_once('.')?;
-    Some(format!("{name}.o"))
+    let name = name.strip_suffix(".rcgu.o")?;
+    let (unit, build) = name.rsplit_once('.')?;
+    // Where the parts are numbered there is nothing else.
+    let is_number = build.bytes().all(|byte| byte.is_ascii_digit());
+    Some(format!("{}.o", if is_number { name } else { unit }))
 }
 
 /// Puts a build's objects where the linker finds them each time; the arguments, and which of the files changed.
@@ -388,37 +391,50 @@ const EDITS: [Edit; 9] = [
     ),
 ];
 
-/// Makes edits, and checks each. All are patches as long as the compiler spreads the code over the same objects.
-fn edits(name: &str, edits: &[Edit], more: &[&str]) {
+/// Makes the edits, and checks each. Returns the names of those that were patches.
+fn edits(name: &str, more: &[&str]) -> Vec<&'static str> {
     let bin = ["--bin", "mended"].as_slice();
     let package = Package::new(name, "wasm32-wasip1", bin, "debug");
     let folder = tempfile::tempdir().unwrap();
     let (_, arguments) = package.build(more);
-    let (first, _) = stage(&arguments, folder.path());
-    let mut replay = Replay::new(format!("rust {name}"), first.clone(), true);
-    for (what, file, from, to) in edits {
+    let (mut before, _) = stage(&arguments, folder.path());
+    let start =
+        |arguments: &[String]| Replay::new(format!("rust {name}"), arguments.to_vec(), true);
+    let mut replay = start(&before);
+    let mut patches = Vec::new();
+    for (what, file, from, to) in EDITS {
         package.change(file, from, to);
         let (_, arguments) = package.build(more);
         let (arguments, changed) = stage(&arguments, folder.path());
-        assert_eq!(arguments, first, "{what}: other objects");
+        if arguments != before {
+            println!("{what}: the compiler makes other objects");
+            replay = start(&arguments);
+            before = arguments;
+            continue;
+        }
         assert!(!changed.is_empty(), "{what}: nothing changes");
         replay.update(what, &changed);
-        replay.check(what, *what == "change its signature");
+        replay.check(what, what == "grow a static array");
+        let reason = replay.rows.iter().rfind(|row| row.relink.is_some());
+        match reason.filter(|row| row.what == what) {
+            None => patches.push(what),
+            Some(row) => assert_eq!(row.relink.as_deref(), Some("fragmented"), "{}", row.line()),
+        }
     }
-    let relinks = replay.rows.iter().filter(|row| row.relink.is_some());
-    let relinks: Vec<String> = relinks.map(Row::line).collect();
-    assert!(relinks.is_empty(), "{}", relinks.join("\n"));
+    patches
 }
 
-/// In a few large objects.
+/// In a few large objects: from one build to the next, the compiler moves much of the code from one to another.
 #[test]
 fn edits_of_a_program() {
-    edits("units", &EDITS, &["-Ccodegen-units=16"]);
+    let patches = edits("units", &["-Ccodegen-units=16"]);
+    assert!(patches.len() >= 6, "{patches:?}");
 }
 
-/// As Cargo builds by default: in many small objects, of which what is compiled anew is few. An edit that has the
-/// compiler make another object is a link with other arguments, and none of these.
+/// As Cargo builds by default: in many small objects, of which few are compiled anew. An edit for which the compiler
+/// makes another one is a link with other arguments.
 #[test]
 fn edits_of_an_incremental_build() {
-    edits("incremental", &EDITS[..3], &[]);
+    let patches = edits("incremental", &[]);
+    assert!(patches.len() >= 6, "{patches:?}");
 }
