@@ -81,6 +81,10 @@ fn every_way_to_be_called() {
                 (String::new(), String::new())
             );
             assert_eq!(answer(&out), 260, "{arguments:?}");
+            // Drivers and Cargo expect what a linker writes to be a program.
+            let mode =
+                std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&out).unwrap().permissions());
+            assert_eq!(mode & 0o111, (mode & 0o444) >> 2, "{arguments:?}");
             fs::remove_file(&out).unwrap();
         }
     }

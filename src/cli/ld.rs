@@ -81,7 +81,8 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished.
     let is_dense = options.incremental == Some(false) || options.compress_relocations;
-    let dense = is_dense.then(|| options.output.clone());
+    let place = options.output.clone();
+    let dense = is_dense.then(|| place.clone());
     let mut asked = Asked::of(&options);
     let target = match dense {
         Some(_) => Target::Memory,
@@ -102,6 +103,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 };
                 super::replace(&path, &bytes)?;
             }
+            make_executable(&place);
             for warning in &report.warnings {
                 reporter.problem(warning, false)?;
             }
@@ -111,6 +113,20 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(complain(&failed, limit, reporter)?),
+    }
+}
+
+/// Lets those run the output who may read it, as other linkers do. Where that is refused it is still a good output.
+fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(metadata) = std::fs::metadata(path)
+        && metadata.is_file()
+    {
+        let mode = metadata.permissions().mode();
+        let wanted = mode | ((mode & 0o444) >> 2);
+        if wanted != mode {
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(wanted));
+        }
     }
 }
 

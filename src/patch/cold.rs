@@ -498,17 +498,16 @@ fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Re
             .add_custom(layout.customs.section(at).header_len());
     }
     // The last piece of a section can grow where it stands. What the largest leaves when it moves would be most of a
-    // section, so that is the one.
-    let mut largest: Vec<(u64, Option<DeclId>)> = vec![(0, None); program.sections().len()];
-    if !layout.options.dense {
-        for &id in pieces {
-            let definition = next(id);
-            let len = definition.map_or(0, |definition| definition.content.len() as u64);
-            if let Some(section) = section_of(&id)
-                && len >= largest[section.index()].0
-            {
-                largest[section.index()] = (len, Some(id));
-            }
+    // section, so that is the one; but not where readers may care for the order.
+    let mut largest: Vec<(u32, Option<DeclId>)> = vec![(0, None); program.sections().len()];
+    for &id in pieces.iter().filter(|_| !layout.options.dense) {
+        if let Some(definition) = next(id)
+            && let Some(section) = definition.section()
+            && name(section).starts_with(".debug_")
+        {
+            let len = definition.content.len() as u32;
+            let most = &mut largest[section.index()];
+            *most = (*most).max((len, Some(id)));
         }
     }
     let last: Vec<DeclId> = largest.into_iter().filter_map(|(_, id)| id).collect();
