@@ -4,6 +4,9 @@
 
 #[path = "link/program.rs"]
 mod program;
+#[path = "link/toolchain.rs"]
+#[allow(dead_code, reason = "shared by tests that use some of it each")]
+mod toolchain;
 
 use Expect::{Any, Patch, Quick, Relink};
 use program::{Expect, Program};
@@ -383,6 +386,28 @@ fn edits_of_a_c_program() {
         program.edit("revert the rest", "notes.c", "*", NOTES, Patch);
         program.finish();
     }
+}
+
+/// What it adds to debug information stands where it would in a fresh link.
+#[test]
+fn a_member_that_was_loaded_is_linked_later() {
+    let main = r#"
+#include <stdio.h>
+#include <stdlib.h>
+static int numbers[] = {2, 1};
+static int less(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+void sorted(void) { qsort(numbers, 2, sizeof(int), less); }
+int main(void) { printf("%d\n", numbers[0]); return 0; }
+"#;
+    let mut program = Program::new(&["-O0", "-g"], &[("main.c", main)]);
+    program.edit(
+        "call what calls it, and libc for more",
+        "main.c",
+        "{ printf(",
+        "{ sorted(); printf(\"%ld\\n\", strtol(\"77\", NULL, 8)); printf(",
+        Patch,
+    );
+    program.finish();
 }
 
 const CPP_HEADER: &str = r#"

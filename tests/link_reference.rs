@@ -4,29 +4,17 @@
 
 #[path = "link/reference.rs"]
 mod reference;
+#[path = "link/toolchain.rs"]
+#[allow(dead_code, reason = "shared by tests that use some of it each")]
+mod toolchain;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reference::Link;
+use toolchain::arguments;
 use wasmend::link::symbols::Definition;
 use wasmend::link::symbols::Synthetic;
-
-const WASI: &str = "/usr/lib/wasm32-wasi";
-const RUNTIME: &str = "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a";
-
-fn runtime() -> String {
-    let output = Command::new("clang-19")
-        .args(["--target=wasm32-wasi", "-print-resource-dir"])
-        .output()
-        .expect("clang-19 can be run");
-    let folder = String::from_utf8(output.stdout).unwrap();
-    let path = format!("{}/lib/wasi/libclang_rt.builtins-wasm32.a", folder.trim());
-    match Path::new(&path).exists() {
-        true => path,
-        false => RUNTIME.to_owned(),
-    }
-}
 
 /// Links with both and compares everything.
 fn compare(name: &str, arguments: &[String]) -> Link {
@@ -116,27 +104,6 @@ fn compare(name: &str, arguments: &[String]) -> Link {
     ours
 }
 
-fn strings(arguments: &[&str]) -> Vec<String> {
-    arguments
-        .iter()
-        .map(|argument| (*argument).to_owned())
-        .collect()
-}
-
-/// A program as clang would link it.
-fn program(objects: &[PathBuf], more: &[&str]) -> Vec<String> {
-    let mut arguments = strings(&[
-        "-m",
-        "wasm32",
-        &format!("-L{WASI}"),
-        &format!("{WASI}/crt1-command.o"),
-    ]);
-    arguments.extend(objects.iter().map(|object| object.display().to_string()));
-    arguments.extend(strings(more));
-    arguments.extend(strings(&["-lc", &runtime()]));
-    arguments
-}
-
 fn compile(source: &str, file: &str, flags: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file);
@@ -178,7 +145,7 @@ int main(int argc, char **argv) {
 fn hello() {
     for flags in [&["-O0", "-g"][..], &["-O2"]] {
         let (_folder, object) = compile(HELLO, "hello.c", flags);
-        let link = compare("hello", &program(std::slice::from_ref(&object), &[]));
+        let link = compare("hello", &arguments(std::slice::from_ref(&object), &[]));
         assert!(link.functions.len() > 50, "{}", link.functions.len());
         for more in [
             &["--no-gc-sections"][..],
@@ -197,186 +164,25 @@ fn hello() {
         ] {
             compare(
                 &more.join(" "),
-                &program(std::slice::from_ref(&object), more),
+                &arguments(std::slice::from_ref(&object), more),
             );
         }
     }
 }
 
-/// The sources of a crate that Cargo has fetched.
-fn crate_sources(name: &str, folder: &str) -> PathBuf {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))
-        .unwrap();
-    let registries = std::fs::read_dir(home.join("registry/src")).unwrap();
-    let mut found: Vec<PathBuf> = registries
-        .flat_map(|registry| std::fs::read_dir(registry.unwrap().path()).unwrap())
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with(name)
-        })
-        .collect();
-    found.sort();
-    let newest = found
-        .pop()
-        .unwrap_or_else(|| panic!("crate {name} has not been fetched"));
-    let mut inside: Vec<PathBuf> = std::fs::read_dir(&newest)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with(folder)
-        })
-        .collect();
-    inside.sort();
-    inside
-        .pop()
-        .unwrap_or_else(|| panic!("{}: no {folder}", newest.display()))
-}
-
-/// Compiles files of C, once for all runs of the tests.
-fn compile_all(name: &str, sources: &[PathBuf], flags: &[&str]) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    let objects: Vec<PathBuf> = sources
-        .iter()
-        .map(|source| folder.join(source.file_name().unwrap()).with_extension("o"))
-        .collect();
-    let mut running = Vec::new();
-    for (source, object) in sources.iter().zip(&objects) {
-        if !object.exists() {
-            let child = Command::new("clang-19")
-                .args(["--target=wasm32-wasi", "-w", "-c"])
-                .args(flags)
-                .arg(source)
-                .arg("-o")
-                .arg(object.with_extension("new"))
-                .spawn()
-                .expect("clang-19 can be run");
-            running.push((child, object));
-        }
-        if running.len() == 2 {
-            finish(&mut running);
-        }
-    }
-    finish(&mut running);
-    objects
-}
-
-fn finish(running: &mut Vec<(std::process::Child, &PathBuf)>) {
-    for (mut child, object) in running.drain(..) {
-        assert!(child.wait().unwrap().success(), "{}", object.display());
-        std::fs::rename(object.with_extension("new"), object).unwrap();
-    }
-}
-
-const EMULATED: [&str; 4] = [
-    "-lwasi-emulated-getpid",
-    "-lwasi-emulated-mman",
-    "-lwasi-emulated-signal",
-    "-lwasi-emulated-process-clocks",
-];
-
-const EMULATE: [&str; 4] = [
-    "-D_WASI_EMULATED_MMAN",
-    "-D_WASI_EMULATED_GETPID",
-    "-D_WASI_EMULATED_SIGNAL",
-    "-D_WASI_EMULATED_PROCESS_CLOCKS",
-];
-
-fn scratch(name: &str, text: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
 #[test]
 fn lua() {
-    let lua = crate_sources("lua-src-", "lua-5.4");
-    // Parts that need more of an operating system than there is, and the command.
-    let left_out = ["lua", "luac", "loslib", "liolib", "loadlib", "linit"];
-    let mut sources: Vec<PathBuf> = std::fs::read_dir(&lua)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
-        .filter(|path| !left_out.contains(&&*path.file_stem().unwrap().to_string_lossy()))
-        .collect();
-    sources.sort();
-    let main = r#"
-#include <stdio.h>
-#include "lua.h"
-#include "lauxlib.h"
-#include "lualib.h"
-int main(void) {
-    lua_State *L = luaL_newstate();
-    luaL_requiref(L, "_G", luaopen_base, 1);
-    luaL_requiref(L, "table", luaopen_table, 1);
-    luaL_requiref(L, "string", luaopen_string, 1);
-    luaL_requiref(L, "math", luaopen_math, 1);
-    luaL_dostring(L, "print(string.format('%d', #table.concat({'a', 'b'}, ',')), math.sqrt(2))");
-    lua_close(L);
-    return 0;
-}
-"#;
-    sources.push(scratch("lua-main/main.c", main));
-    // This wasi-libc has no setjmp: errors trap.
-    scratch("lua-main/setjmp.h", "typedef int jmp_buf;\n");
-    let include = format!("-I{}", lua.display());
-    let compat = format!("-I{}/lua-main", env!("CARGO_TARGET_TMPDIR"));
-    let mut flags = vec![
-        "-O1",
-        "-g",
-        &include,
-        &compat,
-        "-DLUAI_THROW(L,c)=__builtin_trap()",
-        "-DLUAI_TRY(L,c,a)=a",
-        "-Dluai_jmpbuf=int",
-    ];
-    flags.extend(EMULATE);
-    let objects = compile_all("lua", &sources, &flags);
-    let link = compare("lua", &program(&objects, &EMULATED));
+    let sources = toolchain::lua();
+    let objects: Vec<PathBuf> = sources.compile(&["-O0", "-g"]).into_values().collect();
+    let link = compare("lua", &arguments(&objects, &sources.libraries));
     assert!(link.functions.len() > 500, "{}", link.functions.len());
 }
 
 #[test]
 fn sqlite() {
-    let sqlite = crate_sources("libsqlite3-sys-", "sqlite3");
-    let main = r#"
-#include <stdio.h>
-#include "sqlite3.h"
-int main(void) {
-    sqlite3 *db;
-    if (sqlite3_open(":memory:", &db)) return 1;
-    sqlite3_exec(db, "create table t(a); insert into t values(1); select * from t", 0, 0, 0);
-    puts(sqlite3_libversion());
-    return sqlite3_close(db);
-}
-"#;
-    let sources = [
-        scratch("sqlite-main/main.c", main),
-        sqlite.join("sqlite3.c"),
-        sqlite.join("wasm32-wasi-vfs.c"),
-    ];
-    let include = format!("-I{}", sqlite.display());
-    let mut flags = vec![
-        "-O0",
-        &include,
-        "-DSQLITE_CORE",
-        "-DSQLITE_THREADSAFE=0",
-        "-DLONGDOUBLE_TYPE=double",
-        "-DSQLITE_OS_OTHER=1",
-        "-DSQLITE_OMIT_LOAD_EXTENSION",
-    ];
-    flags.extend(EMULATE);
-    let objects = compile_all("sqlite", &sources, &flags);
-    let link = compare("sqlite", &program(&objects, &EMULATED));
+    let sources = toolchain::sqlite();
+    let objects: Vec<PathBuf> = sources.compile(&["-O0", "-g"]).into_values().collect();
+    let link = compare("sqlite", &arguments(&objects, &sources.libraries));
     assert!(link.functions.len() > 1000, "{}", link.functions.len());
 }
 
@@ -391,37 +197,16 @@ int main() { return malloc(3) == 0; }
     let (_folder, object) = compile(source, "wrap.c", &["-O1"]);
     compare(
         "wrap",
-        &program(&[object], &["--wrap=malloc", "--wrap=nobody_calls_this"]),
+        &arguments(&[object], &["--wrap=malloc", "--wrap=nobody_calls_this"]),
     );
 }
 
-const CPP: &str = r#"
-#include <algorithm>
-#include <cstdio>
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
-struct Loud { std::string name; Loud(const char *n) : name(n) {} ~Loud() { std::puts(name.c_str()); } };
-static Loud one("one");
-Loud two("two");
-__attribute__((init_priority(200))) Loud three("three");
-int main(int argc, char **) {
-    std::map<std::string, std::vector<int>> map;
-    map["a"].push_back(argc);
-    auto pointer = std::make_unique<Loud>("four");
-    std::sort(map["a"].begin(), map["a"].end());
-    std::printf("%zu %s\n", map.size(), pointer->name.c_str());
-}
-"#;
-
 #[test]
 fn cpp() {
+    let sources = toolchain::cpp();
     for flags in [&["-O0", "-g"][..], &["-O2"]] {
-        let mut flags = flags.to_vec();
-        flags.push("-fno-exceptions");
-        let (_folder, object) = compile(CPP, "program.cpp", &flags);
-        let link = compare("c++", &program(&[object], &["-lc++", "-lc++abi"]));
+        let objects: Vec<PathBuf> = sources.compile(flags).into_values().collect();
+        let link = compare("c++", &arguments(&objects, &sources.libraries));
         assert!(link.functions.len() > 70, "{}", link.functions.len());
     }
 }

@@ -209,6 +209,25 @@ fn the_last_piece_grows_in_its_place() {
     check("grow-last", |program| program.define_unit(1, 60));
 }
 
+/// As a program has one whose sources are one file: what the piece would leave would be most of the section.
+#[test]
+fn the_largest_piece_of_a_section_can_always_grow() {
+    let mut program = Program::new(Redirect::Direct);
+    program.module.request_relink();
+    program.define_unit(0, 200_000);
+    assert_eq!(
+        program.commit().relink_reason(),
+        Some(RelinkReason::Requested)
+    );
+    for grown in 1..20 {
+        program.define_unit(0, 200_000 + grown * 10_000);
+        let patch = program.commit();
+        assert!(patch.ranges().is_some(), "{:?}", patch.relink_reason());
+    }
+    let len = program.contents(".debug_info").len();
+    assert!(len < 420_000, "{len}");
+}
+
 #[test]
 fn a_piece_that_has_moved_changes_in_its_place() {
     check("grow-again", |program| {

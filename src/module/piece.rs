@@ -84,7 +84,8 @@ impl Piece {
 
 impl Module {
     /// The custom section of this name, for [`Module::define_piece`]. It is written while it has pieces. Sections stand
-    /// in the order in which they are first named, and pieces in theirs, as far as edits let them.
+    /// in the order in which they are first named, and pieces in theirs, as far as edits let them; but the largest piece
+    /// of a section of debug information stands last, where it can grow.
     ///
     /// In sections of debug information (DWARF, in its 32-bit format) gaps are filled with what their readers step over;
     /// a field whose target is not there holds -1, or -2 in `.debug_ranges` and `.debug_loc`, as wasm-ld writes it. Any

@@ -501,7 +501,22 @@ fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Re
             .sections
             .add_custom(layout.customs.section(at).header_len());
     }
-    for &id in pieces {
+    // The last piece of a section can grow where it stands. What the largest leaves when it moves would be most of a
+    // section, so that is the one; but not where readers may care for the order.
+    let mut largest: Vec<(u32, Option<DeclId>)> = vec![(0, None); program.sections().len()];
+    for &id in pieces.iter().filter(|_| !layout.options.dense) {
+        if let Some(definition) = next(id)
+            && let Some(section) = definition.section()
+            && name(section).starts_with(".debug_")
+        {
+            let len = definition.content.len() as u32;
+            let most = &mut largest[section.index()];
+            *most = (*most).max((len, Some(id)));
+        }
+    }
+    let last: Vec<DeclId> = largest.into_iter().filter_map(|(_, id)| id).collect();
+    let others = pieces.iter().filter(|id| !last.contains(id));
+    for &id in others.chain(&last) {
         let decl = program.decl(id);
         let Some(definition) = decl.next() else {
             continue;

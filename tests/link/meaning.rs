@@ -283,12 +283,28 @@ impl Compare<'_> {
                 return true;
             }
         }
-        // Strings: by what they say. The address may be one behind the end.
-        [0, 1, -1].iter().any(|step| {
-            let text = |module: &Module<'_>, at: i64| module.text((at - step) as u64);
-            let text = (text(&self.ours, ours), text(&self.theirs, theirs));
-            text.0.is_some() && text.0 == text.1
-        })
+        // Strings: by what they say. The address may be one behind the end, or, where an index is added that is never
+        // small, somewhat before the beginning.
+        let text = |module: &Module<'_>, at: i64| module.text(u64::try_from(at).ok()?);
+        let both = |step: i64| {
+            Some((
+                text(&self.ours, ours + step)?,
+                text(&self.theirs, theirs + step)?,
+            ))
+        };
+        let begins = |step: i64| {
+            let before = (
+                text(&self.ours, ours + step - 1),
+                text(&self.theirs, theirs + step - 1),
+            );
+            before == (Some(Vec::new()), Some(Vec::new()))
+        };
+        let is_near = [0, -1, 1]
+            .iter()
+            .any(|step| both(*step).is_some_and(|(a, b)| a == b));
+        is_near
+            || (2..=16)
+                .any(|step| both(step).is_some_and(|(a, b)| a == b && a.len() > 1) && begins(step))
     }
 
     fn functions(&mut self) {

@@ -9,6 +9,8 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
+use crate::toolchain;
+
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
@@ -28,17 +30,6 @@ pub struct Program {
     links: Vec<Linked>,
     log: Vec<String>,
     wrong: Vec<String>,
-}
-
-const WASI: &str = "/usr/lib/wasm32-wasi";
-
-pub fn runtime() -> String {
-    let output = Command::new("clang-19")
-        .args(["--target=wasm32-wasi", "-print-resource-dir"])
-        .output()
-        .expect("clang-19 can be run");
-    let folder = String::from_utf8(output.stdout).unwrap();
-    format!("{}/lib/wasi/libclang_rt.builtins-wasm32.a", folder.trim())
 }
 
 impl Program {
@@ -70,12 +61,8 @@ impl Program {
     }
 
     fn options(&self, objects: &[PathBuf], redirect: Redirect) -> LinkOptions {
-        let mut arguments = vec!["-L".to_owned(), WASI.to_owned()];
-        arguments.push(format!("{WASI}/crt1-command.o"));
-        arguments.extend(objects.iter().map(|object| object.display().to_string()));
-        let libraries = ["-lc++", "-lc++abi", "-lc"];
-        arguments.extend(libraries.map(str::to_owned));
-        arguments.extend([runtime(), "-oout.wasm".to_owned()]);
+        let mut arguments = toolchain::arguments(objects, &["-lc++", "-lc++abi"]);
+        arguments.push("-oout.wasm".to_owned());
         let mut options = LinkOptions::parse(&arguments).unwrap();
         options.redirect = Some(redirect);
         options

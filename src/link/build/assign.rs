@@ -746,9 +746,10 @@ impl<'a> Work<'a> {
                     sections.insert(name.into(), self.assigner.program.section(name));
                 }
                 let known = &mut matches[id.index()];
-                let is_new = !matches!(known, Match::Same(_));
+                // An object that was loaded before may have had nothing that was linked.
+                let was_there = matches!(known, Match::Same(old) if old.customs[index].is_some());
                 let decl = self.assigner.custom(known, index, name)?;
-                if is_new {
+                if !was_there {
                     // In a dense output what has no other order stands in that of names.
                     self.set_name(decl, linked.object.display_name())?;
                 }
