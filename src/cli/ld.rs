@@ -95,14 +95,10 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
             let is_dense = dense.is_some();
             let map = match dense {
                 None => asked.map.is_some().then(|| linked.map()),
-                Some(path) if asked.map.is_some() => {
-                    let (bytes, map) = linked.finish_with_map()?;
-                    super::replace(&path, &bytes, true)?;
-                    Some(map)
-                }
                 Some(path) => {
-                    super::replace(&path, &linked.finish()?, true)?;
-                    None
+                    let (bytes, map) = linked.release(asked.map.is_some())?;
+                    super::replace(&path, &bytes, true)?;
+                    map
                 }
             };
             if is_dense {

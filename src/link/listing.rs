@@ -152,15 +152,18 @@ impl Linked {
         }
     }
 
-    /// The same as [`Linked::finish`], with the map of what it returns.
+    /// The program as it is to be released, and its map if it is wanted. Beside what [`Linked::finish`] does, long runs of
+    /// zeros in data are left out; so its segments are others than those of the patchable file.
     ///
     /// # Errors
     /// If a limit of engines would be exceeded.
-    pub fn finish_with_map(&self) -> crate::Result<(Vec<u8>, String)> {
-        let (layout, dense) = self.module.finish_layout()?;
-        let map = self.map_of(&Places {
-            layout: &layout,
-            dense: Some(&dense),
+    pub fn release(&self, with_map: bool) -> crate::Result<(Vec<u8>, Option<String>)> {
+        let (layout, dense) = self.module.finish_layout(true)?;
+        let map = with_map.then(|| {
+            self.map_of(&Places {
+                layout: &layout,
+                dense: Some(&dense),
+            })
         });
         Ok((dense.bytes, map))
     }

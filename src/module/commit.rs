@@ -353,11 +353,11 @@ impl Module {
     /// # Errors
     /// If edits are pending, or a limit of engines would be exceeded.
     pub fn finish(&self) -> Result<Vec<u8>> {
-        Ok(self.finish_layout()?.1.bytes)
+        Ok(self.finish_layout(false)?.1.bytes)
     }
 
-    /// The dense output, and the layout behind it.
-    pub(crate) fn finish_layout(&self) -> Result<(Layout, Dense)> {
+    /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
+    pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
         if self.program.has_pending() {
             return Err(crate::Error::bad_edit("edits are pending")
                 .with_hint("commit or discard them first"));
@@ -403,7 +403,7 @@ impl Module {
             layout: &layout,
             left: &[],
         };
-        let dense = write_dense(encoder, &extra)?;
+        let dense = write_dense(encoder, &extra, cuts)?;
         Ok((layout, dense))
     }
 

@@ -42,15 +42,16 @@ pub(crate) struct Chunk {
     pub(crate) len: u64,
 }
 
-/// Writes what was laid out densely.
+/// Writes what was laid out densely. With `cuts`, long runs of zeros in data are left out, which takes more segments.
 ///
 /// # Errors
 /// If the code would exceed 4 GiB.
-pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>) -> Result<Dense> {
+pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>, cuts: bool) -> Result<Dense> {
     let layout = encoder.layout;
     let writer = Writer {
         encoder,
         described: described(encoder),
+        cuts,
     };
     let mut out = Dense {
         bytes: b"\0asm\x01\0\0\0".to_vec(),
@@ -204,6 +205,7 @@ struct Writer<'a> {
     encoder: Encoder<'a>,
     /// By id: the functions whose fields keep their width.
     described: Vec<bool>,
+    cuts: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -473,7 +475,7 @@ impl<'a> Writer<'a> {
             // Memory begins with zeros, unless it was somebody else's before; and segments that code loads are numbered
             // behind one for each memory.
             let is_fresh = !self.encoder.next(image.memory).is_import();
-            let parts = match is_fresh && layout.data_segments.is_empty() {
+            let parts = match self.cuts && is_fresh && layout.data_segments.is_empty() {
                 true => cut(&bytes),
                 false => vec![0..bytes.len()],
             };
@@ -540,10 +542,13 @@ impl<'a> Writer<'a> {
         let mut merged = Merged::default();
         let mut strings = vec![None; sections.len()];
         let code = CodePlaces::of(out);
+        // Whoever checks such a section wants each offset to be the beginning of a string, not the middle of one.
+        let mut names = sections.iter().map(|section| &*section.name);
+        let has_offsets = names.any(|name| name.starts_with(".debug_str_offsets"));
         for (at, section) in sections.iter().enumerate() {
             if STRINGS.contains(&&*section.name) {
                 let pieces: Vec<_> = pieces(self.encoder, at as u16).collect();
-                strings[at] = merged.add(&pieces);
+                strings[at] = merged.add(&pieces, !has_offsets);
             }
         }
         for (at, (section, strings)) in sections.iter().zip(strings).enumerate() {
@@ -762,8 +767,9 @@ struct Merged {
 }
 
 impl Merged {
-    /// Merges the strings of a section's pieces; returns its contents, or `None` if these are not just strings.
-    fn add(&mut self, pieces: &[(DeclId, &Content)]) -> Option<Vec<u8>> {
+    /// Merges the strings of a section's pieces, with `tails` also those that others end with; returns its contents, or
+    /// `None` if these are not just strings.
+    fn add(&mut self, pieces: &[(DeclId, &Content)], tails: bool) -> Option<Vec<u8>> {
         let is_strings = |content: &Content| {
             content.relocs().is_empty() && content.bytes().last().is_none_or(|last| *last == 0)
         };
@@ -787,7 +793,10 @@ impl Merged {
             }
             found.push((*id, list));
         }
-        let hosts = strings::hosts(&distinct);
+        let hosts = match tails {
+            true => strings::hosts(&distinct),
+            false => (0..distinct.len() as u32).map(|at| (at, 0)).collect(),
+        };
         let mut out = Vec::new();
         let mut starts = vec![0; distinct.len()];
         for (number, string) in distinct.iter().enumerate() {
