@@ -477,7 +477,7 @@ impl<'a> Writer<'a> {
             let is_fresh = !self.encoder.next(image.memory).is_import();
             let parts = match self.cuts && is_fresh && layout.data_segments.is_empty() {
                 true => cut(&bytes),
-                false => vec![0..bytes.len()],
+                false => std::iter::once(0..bytes.len()).collect(),
             };
             let Place::Index(memory) = layout.place(image.memory) else {
                 unreachable!("a memory has an index")
@@ -617,10 +617,10 @@ impl<'a> Writer<'a> {
             push(index, name);
         }
         for ordinal in layout.functions.ordinals() {
-            if let Occupant::Body(id) = layout.functions.slot(ordinal).occupant {
-                if let Some(name) = self.encoder.program.decl(id).given_name() {
-                    push(layout.functions.index(ordinal), name);
-                }
+            if let Occupant::Body(id) = layout.functions.slot(ordinal).occupant
+                && let Some(name) = self.encoder.program.decl(id).given_name()
+            {
+                push(layout.functions.index(ordinal), name);
             }
         }
         if count > 0 {
