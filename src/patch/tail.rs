@@ -74,10 +74,10 @@ impl Identity {
     }
 }
 
-/// The names of imported functions, by index.
+/// The names of imported functions, by index. Only dense outputs have them: elsewhere they have no place of their own.
 pub(crate) fn import_names<'a>(program: &'a Program, layout: &Layout) -> Vec<(u32, &'a str)> {
     let mut names = Vec::new();
-    if !layout.options.names {
+    if !layout.options.names || !layout.options.dense {
         return names;
     }
     for &id in layout.imports.iter() {
