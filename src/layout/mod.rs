@@ -18,7 +18,7 @@ pub(crate) use customs::{CustomSpace, NoFiller};
 pub(crate) use data::{Image, ReserveFull};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
-pub(crate) use names::{encode_name, needed as needed_name};
+pub(crate) use names::encode_name;
 pub(crate) use sections::{IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace};
 pub(crate) use slots::Slot;
 pub(crate) use state::{Layout, LayoutOptions, Place, RawItem, SLOT_SEGMENT_HEADER};

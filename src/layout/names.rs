@@ -97,7 +97,7 @@ impl Transaction for NameSpace {
 }
 
 /// Bytes of an entry that is not padded.
-pub(crate) fn needed(index: u32, name: &str) -> u32 {
+fn needed(index: u32, name: &str) -> u32 {
     (leb::unsigned_len(u64::from(index)) + leb::unsigned_len(name.len() as u64) + name.len()) as u32
 }
 

@@ -171,8 +171,6 @@ pub(crate) struct Sections {
     places: Saved<Places>,
     /// Bytes between the name section's header and that of the function names: the module's name.
     pub(crate) name_prefix: u64,
-    /// Bytes of the names of imported functions, which stand before those that have a place for each ordinal.
-    pub(crate) import_names: Saved<u32>,
 }
 
 impl Places {
@@ -240,14 +238,9 @@ impl Sections {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
             SectionKind::Custom(at) => self.places.custom[at as usize].0,
-            SectionKind::Name => self.name_header_len() + u64::from(*self.import_names),
+            SectionKind::Name => NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER,
             _ => HEADER as u64,
         }
-    }
-
-    /// Bytes of the name section before the names of functions.
-    pub(crate) fn name_header_len(&self) -> u64 {
-        NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER
     }
 
     /// Adds a custom section of pieces behind those that are there; it is not present yet. `header` is the length of its
@@ -369,16 +362,13 @@ impl Sections {
 impl Transaction for Sections {
     fn begin(&mut self) {
         self.places.begin();
-        self.import_names.begin();
     }
 
     fn commit(&mut self) {
         self.places.commit();
-        self.import_names.commit();
     }
 
     fn rollback(&mut self) {
         self.places.rollback();
-        self.import_names.rollback();
     }
 }

@@ -89,8 +89,6 @@ pub(crate) struct Lens {
     pub(crate) tags: u64,
     pub(crate) exports: u64,
     pub(crate) export_count: u32,
-    /// How many imported functions have a name.
-    pub(crate) import_names: u32,
     pub(crate) names_tail: u64,
     pub(crate) custom_tail: u64,
 }
@@ -289,7 +287,7 @@ impl Layout {
             SectionKind::Name => self.options.names.then(|| Span {
                 front: self.names.first_offset().into(),
                 end: u64::from(self.names.end_offset()) + lens.names_tail,
-                value: self.names.named() + lens.import_names,
+                value: self.names.named(),
             }),
             SectionKind::CustomTail => whole(lens.custom_tail, 0),
             SectionKind::Identity => (!self.options.dense).then_some(Span {

@@ -199,9 +199,6 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         // How long its sections are is known when they are written.
         return Ok(layout);
     }
-    let import_names = tail::import_names(program, &layout);
-    layout.lens.import_names = import_names.len() as u32;
-    *layout.sections.import_names = tail::import_names_len(&import_names, 0);
     let mut sections = std::mem::take(&mut layout.sections);
     sections.lay_out(|kind| layout.span(kind));
     layout.sections = sections;

@@ -3,9 +3,8 @@
 
 use crate::layout::{
     Layout, NAME_SECTION_HEADER, Occupant, Ordinal, Place, SLOT_SEGMENT_HEADER, SectionKind,
-    SectionPlace, UNUSED_GLOBAL, encode_name, needed_name,
+    SectionPlace, UNUSED_GLOBAL, encode_name,
 };
-use crate::patch::tail::import_names;
 use crate::program::{Content, DeclId, Definition, Program, RelocKind, Relocation, Shape};
 use std::ops::Range;
 
@@ -330,33 +329,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Bytes of what [`Encoder::header`] writes.
-    pub(crate) fn fixed_header_len(&self, kind: SectionKind) -> usize {
-        let sections = &self.layout.sections;
-        let len = match kind {
-            SectionKind::Name => sections.name_header_len(),
-            _ => sections.header_len(kind),
-        };
-        len as usize
-    }
-
-    /// Writes the names of imported functions, which stand behind the header of the name section.
-    pub(crate) fn import_names(&self, out: &mut [u8]) {
-        let names = import_names(self.program, self.layout);
-        let mut rest = out;
-        for (at, (index, name)) in names.iter().enumerate() {
-            let len = match at + 1 == names.len() {
-                true => rest.len(),
-                false => needed_name(*index, name) as usize,
-            };
-            let (entry, behind) = rest.split_at_mut(len);
-            encode_name(*index, name, entry);
-            rest = behind;
-        }
-    }
-
-    /// Writes a section's header, from its beginning to its first item. (That of the name section ends before the names of
-    /// imported functions.)
+    /// Writes a section's header, from its beginning to its first item.
     pub(crate) fn header(&self, kind: SectionKind, place: SectionPlace, out: &mut [u8]) {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => {}
@@ -379,7 +352,6 @@ impl<'a> Encoder<'a> {
                 }
                 let at = at + self.layout.sections.name_prefix as usize;
                 let names = self.layout.names.end_offset() - self.layout.names.first_offset();
-                let names = names + *self.layout.sections.import_names;
                 out[at] = 1;
                 leb::write_unsigned(&mut out[at + 1..at + 6], u64::from(names) + 5);
                 leb::write_unsigned(&mut out[at + 6..at + 11], place.value.into());
@@ -483,7 +455,7 @@ impl<'a> Encoder<'a> {
         extra: &Extra<'_>,
         out: &mut [u8],
     ) {
-        let header = self.fixed_header_len(kind);
+        let header = self.layout.sections.header_len(kind) as usize;
         self.header(kind, place, &mut out[..header]);
         let out = &mut out[header..];
         match kind {
@@ -585,8 +557,6 @@ impl<'a> Encoder<'a> {
                 }
             }
             SectionKind::Name => {
-                let (imports, out) = out.split_at_mut(*self.layout.sections.import_names as usize);
-                self.import_names(imports);
                 let front = self.layout.names.first_offset();
                 for ordinal in self.layout.functions.ordinals() {
                     if let Some(entry) = self.layout.names.entry(ordinal) {

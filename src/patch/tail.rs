@@ -1,6 +1,6 @@
 //! What stands at the end of the file: names other than functions', custom sections that are kept, the identity.
 
-use crate::layout::{IDENTITY_LEN, Layout, Place, needed_name};
+use crate::layout::{IDENTITY_LEN, Layout, Place};
 use crate::program::{DeclId, Program};
 use crate::wire::leb;
 
@@ -74,10 +74,10 @@ impl Identity {
     }
 }
 
-/// The names of imported functions, by index. Only dense outputs have them: elsewhere they have no place of their own.
+/// The names of imported functions, by index, for dense outputs: elsewhere they have no place of their own.
 pub(crate) fn import_names<'a>(program: &'a Program, layout: &Layout) -> Vec<(u32, &'a str)> {
     let mut names = Vec::new();
-    if !layout.options.names || !layout.options.dense {
+    if !layout.options.names {
         return names;
     }
     for &id in layout.imports.iter() {
@@ -89,16 +89,6 @@ pub(crate) fn import_names<'a>(program: &'a Program, layout: &Layout) -> Vec<(u3
     }
     names.sort_unstable();
     names
-}
-
-/// Bytes that the names of imported functions take where they have `room`.
-pub(crate) fn import_names_len(names: &[(u32, &str)], room: u32) -> u32 {
-    let lens = names.iter().map(|(index, name)| needed_name(*index, name));
-    // The last entry takes what the others leave.
-    match names.is_empty() {
-        true => 0,
-        false => lens.sum::<u32>().max(room),
-    }
 }
 
 /// The name subsections behind the functions': tables, memories, globals, element and data segments, tags.

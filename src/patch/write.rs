@@ -97,16 +97,9 @@ impl Writer<'_> {
                     self.ranges.push(place.begin, &bytes, reason);
                 }
             } else if old != place {
-                let mut bytes = vec![0; self.encoder.fixed_header_len(kind)];
+                let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
                 self.encoder.header(kind, place, &mut bytes);
                 self.ranges.push(place.begin, &bytes, Reason::Header);
-            }
-            let names_moved = self.writes.import_names || old.begin != place.begin;
-            if kind == SectionKind::Name && !self.is_whole(kind) && names_moved {
-                let mut bytes = vec![0; *self.layout.sections.import_names as usize];
-                self.encoder.import_names(&mut bytes);
-                let start = place.begin + self.encoder.fixed_header_len(kind) as u64;
-                self.ranges.push(start, &bytes, Reason::Name);
             }
         }
         let old: Vec<(u64, u64)> = before.pads().collect();

@@ -252,13 +252,12 @@ impl Planner<'_> {
                 self.writes.names_tail = Some(Vec::new());
                 continue;
             }
+            let Place::Function { body, .. } = self.layout.place(id) else {
+                continue;
+            };
             if !self.layout.options.names {
                 continue;
             }
-            let Place::Function { body, .. } = self.layout.place(id) else {
-                self.writes.import_names = true;
-                continue;
-            };
             let (names, index) = (&self.layout.names, self.layout.functions.index(body));
             if names.fits(body, index, decl.given_name()) {
                 self.writes.names.insert(body);

@@ -26,7 +26,6 @@ impl Planner<'_> {
                     self.layout.functions.give_up_first();
                 }
                 self.layout.names.give_up_first(first);
-                self.writes.import_names = true;
                 Place::ImportedFunction { index, slot }
             }
             DeclKind::Global => {
@@ -140,7 +139,6 @@ impl Planner<'_> {
                 }
                 self.layout.imports.remove(last);
                 if kind == DeclKind::Function {
-                    self.writes.import_names = true;
                     let functions = &mut self.layout.functions;
                     let first = match keeps_front {
                         false => functions

@@ -113,8 +113,6 @@ pub(crate) struct Writes {
     /// Images whose size changed.
     pub(crate) images: BTreeSet<usize>,
     pub(crate) names: BTreeSet<Ordinal>,
-    /// The names of imported functions are to be written.
-    pub(crate) import_names: bool,
     /// Declarations whose index or address is another one now.
     pub(crate) moved: BTreeSet<DeclId>,
     /// References in declarations that did not change: the declaration and which of its relocations.
@@ -516,12 +514,6 @@ impl<'a> Planner<'a> {
             self.writes
                 .whole
                 .extend([SectionKind::CustomFront, SectionKind::CustomTail]);
-        }
-        if self.writes.import_names {
-            let names = tail::import_names(program, layout);
-            let room = *layout.sections.import_names;
-            lens.import_names = names.len() as u32;
-            *layout.sections.import_names = tail::import_names_len(&names, room);
         }
         let renamed = self.writes.names_tail.is_some() && layout.options.names;
         if renamed || (lens.names_tail > 0 && !self.writes.names.is_empty()) {
