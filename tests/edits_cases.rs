@@ -264,6 +264,12 @@ scripts! {
         function(f(13), 9, &[Op::CallDirect(11, 1), Op::Work(5, 7764), Op::Work(4, 3), Op::Follow(9)]), Commit,
         function(f(13), 9, &[Op::CallDirect(11, 1), Op::Work(5, 77640), Op::Work(4, 3), Op::Follow(9)]), Commit,
     ];
+    /// The name section ended too early when imported functions had names in it.
+    an_import_with_a_name_goes: [
+        function(f(17), 2, &[Op::Call(13, 7)]), function(f(13), 7, &[]), import(f(10), 1), import(f(1), 5), Commit,
+        Edit::Remove(f(1)), function(f(4), 4, &[Op::IsNull(1)]), Commit,
+        function(f(14), 6, &[Op::Work(187, 5)]), Commit,
+    ];
     /// The dense output had no table of slots although addresses were taken.
     dense_output_with_thunks_and_addresses: [
         function(f(1), MIX, &[]), function(f(2), MIX, &[Op::CallAddress(1, MIX)]), export("f", f(2)), Commit,
