@@ -335,6 +335,25 @@ fn shared_functions_have_no_thunks() {
 }
 
 #[test]
+fn a_shared_function_can_start() {
+    let build = |value: i64| {
+        wat(&format!(
+            r#"(module
+                (type $shared (shared (func)))
+                (global $g (export "g") (shared mut i64) i64.const 0)
+                (func $f (type $shared) (global.set $g (i64.const {value})))
+                (start $f))"#
+        ))
+    };
+    for mode in MODES {
+        let (mut whole, _) = WholeModule::in_memory(options(mode), &build(1)).expect("valid");
+        check(&whole, mode, &build(1));
+        whole.update(&build(2)).expect("valid");
+        check(&whole, mode, &build(2));
+    }
+}
+
+#[test]
 fn code_moves_away_and_callers_follow() {
     let build = |lines: usize| {
         let body = "local.get 0 i32.const 3 i32.mul local.set 0 ".repeat(lines);

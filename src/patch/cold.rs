@@ -12,8 +12,8 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
-    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, can_pass_on, entry_len,
-    thunk_len, type_spare,
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
+    type_spare,
 };
 use crate::patch::order;
 use crate::patch::plan::piece_slack;
@@ -347,7 +347,7 @@ fn place_functions(
     if thunks {
         for (id, decl, definition) in functions() {
             let ty = definition.ty().expect("a function has a type");
-            if decl.frozen || !can_pass_on(program, ty) {
+            if decl.frozen || !program.types.can_pass_on(ty) {
                 continue;
             }
             let entry = layout

@@ -223,12 +223,9 @@ impl<'a> Encoder<'a> {
         };
         out.extend_from_slice(&filler::marker(role));
         let ty = self.next(id).ty().expect("a function has a type");
-        let (params, _) = self
-            .program
-            .types
-            .arity(ty)
-            .expect("a function has a function type");
-        for param in 0..params {
+        let signature = self.program.types.signature(ty);
+        let signature = signature.expect("a function has a function type");
+        for param in 0..signature.params {
             out.push(0x20);
             leb::push_unsigned(out, param.into());
         }

@@ -16,14 +16,9 @@ pub(crate) const GLOBAL_RESERVE: u32 = 4;
 /// Bytes of a dead function's code entry: size, marker, `unreachable`, `end`.
 pub(crate) const DEAD_LEN: u32 = SIZE as u32 + 3 + 1 + 1;
 
-/// Whether a function of this type can have a thunk or forwarder.
-pub(crate) fn can_pass_on(program: &Program, ty: TypeId) -> bool {
-    program.types.arity(ty).is_some()
-}
-
 fn pass_on_len(program: &Program, ty: TypeId) -> u32 {
-    let (params, _) = program.types.arity(ty).unwrap_or((0, 0));
-    let arguments: usize = (0..params)
+    let signature = program.types.signature(ty);
+    let arguments: usize = (0..signature.map_or(0, |it| it.params))
         .map(|param| 1 + leb::unsigned_len(param.into()))
         .sum();
     (SIZE + 3 + arguments + std::mem::size_of_val(&END)) as u32
@@ -58,9 +53,10 @@ pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
     }
 }
 
-/// Unused types that a new extent of a declaration gets: none until its types have changed.
-pub(crate) fn type_spare(retyped: bool, types: usize) -> u32 {
-    if retyped {
+/// Unused types that a new extent of a declaration gets: none until it has changed. In a new layout only a change of its
+/// types counts; a patch, which knows no more than that an extent may have to move, takes any.
+pub(crate) fn type_spare(changed: bool, types: usize) -> u32 {
+    if changed {
         (types as u32).div_ceil(2)
     } else {
         0

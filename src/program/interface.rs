@@ -139,7 +139,8 @@ impl Program {
     /// The start function takes nothing and returns nothing.
     pub(super) fn check_start(&self, start: DeclId) -> Result<()> {
         let ty = self.decl(start).next().and_then(Definition::ty);
-        if ty.and_then(|ty| self.types.arity(ty)) == Some((0, 0)) {
+        let signature = ty.and_then(|ty| self.types.signature(ty));
+        if signature.is_some_and(|it| (it.params, it.results) == (0, 0)) {
             return Ok(());
         }
         Err(

@@ -19,4 +19,4 @@ pub(crate) use check::Checked;
 pub(crate) use declaration::{Declaration, Definition, Pending, Shape};
 pub(crate) use references::References;
 pub(crate) use store::{Export, ExportEdit, Program};
-pub(crate) use types::{TypeGroup, TypeTable};
+pub(crate) use types::{Signature, TypeGroup, TypeTable};

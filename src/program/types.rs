@@ -51,6 +51,18 @@ impl TypeGroup {
     }
 }
 
+/// What is known of a function type, however it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signature {
+    /// How many parameters it has.
+    pub(crate) params: u32,
+    /// How many results it has.
+    pub(crate) results: u32,
+    /// Whether its functions may be called by several threads at once. Calls of such functions cannot be passed on
+    /// through a table that is not shared.
+    pub(crate) shared: bool,
+}
+
 type GroupKey = (Box<[u8]>, Box<[Relocation]>, Box<[(u32, RelocKind, u32)]>);
 
 /// All types of the program.
@@ -59,8 +71,8 @@ pub(crate) struct TypeTable {
     groups: Vec<TypeGroup>,
     /// The group that each type belongs to.
     group_of: Vec<u32>,
-    /// How many parameters and results a function type has, if calls of it can be passed on.
-    arity: Vec<Option<(u32, u32)>>,
+    /// Of each type that is a function type.
+    signatures: Vec<Option<Signature>>,
     simple: HashMap<Box<[u8]>, TypeId, foldhash::fast::FixedState>,
     complex: HashMap<GroupKey, TypeId, foldhash::fast::FixedState>,
 }
@@ -79,30 +91,35 @@ impl TypeTable {
             leb::push_unsigned(&mut bytes, side.len() as u64);
             bytes.extend(side.iter().map(|ty| *ty as u8));
         }
-        self.simple(&bytes, Some((params.len() as u32, results.len() as u32)))
+        let signature = Signature {
+            params: params.len() as u32,
+            results: results.len() as u32,
+            shared: false,
+        };
+        self.simple(&bytes, Some(signature))
     }
 
     /// A type given by its bytes, which refer to no other type.
-    pub(crate) fn simple(&mut self, bytes: &[u8], arity: Option<(u32, u32)>) -> Result<TypeId> {
+    pub(crate) fn simple(&mut self, bytes: &[u8], signature: Option<Signature>) -> Result<TypeId> {
         if let Some(&id) = self.simple.get(bytes) {
             return Ok(id);
         }
         let content = Content::new(bytes.to_vec(), Vec::new())?;
-        let id = self.add(content, Box::default(), vec![arity]);
+        let id = self.add(content, Box::default(), vec![signature]);
         self.simple.insert(bytes.into(), id);
         Ok(id)
     }
 
-    /// A recursion group of any kind; `arity` has one entry for each of its types. Returns its first type; the
+    /// A recursion group of any kind; `signatures` has one entry for each of its types. Returns its first type; the
     /// others follow.
     pub(crate) fn group(
         &mut self,
         content: Content,
         own: Box<[(u32, RelocKind, u32)]>,
-        arity: Vec<Option<(u32, u32)>>,
+        signatures: Vec<Option<Signature>>,
     ) -> Result<TypeId> {
-        if arity.len() == 1 && own.is_empty() && content.relocs().is_empty() {
-            return self.simple(content.bytes(), arity[0]);
+        if signatures.len() == 1 && own.is_empty() && content.relocs().is_empty() {
+            return self.simple(content.bytes(), signatures[0]);
         }
         let mut masked = content.bytes().to_vec();
         let fields = content
@@ -120,7 +137,7 @@ impl TypeTable {
         if let Some(&id) = self.complex.get(&key) {
             return Ok(id);
         }
-        let id = self.add(content, own, arity);
+        let id = self.add(content, own, signatures);
         self.complex.insert(key, id);
         Ok(id)
     }
@@ -129,13 +146,13 @@ impl TypeTable {
         &mut self,
         content: Content,
         own: Box<[(u32, RelocKind, u32)]>,
-        arity: Vec<Option<(u32, u32)>>,
+        signatures: Vec<Option<Signature>>,
     ) -> TypeId {
         let first = TypeId(self.group_of.len() as u32);
         let group = self.groups.len() as u32;
-        self.group_of.extend(arity.iter().map(|_| group));
-        let len = arity.len() as u32;
-        self.arity.extend(arity);
+        self.group_of.extend(signatures.iter().map(|_| group));
+        let len = signatures.len() as u32;
+        self.signatures.extend(signatures);
         self.groups.push(TypeGroup {
             first,
             len,
@@ -150,10 +167,15 @@ impl TypeTable {
         &self.groups[self.group_of[ty.index()] as usize]
     }
 
-    /// Number of parameters and results, if `ty` is a function type that a thunk or forwarder can have. (One of a shared
-    /// function cannot: it may not use a table that is not shared.)
-    pub(crate) fn arity(&self, ty: TypeId) -> Option<(u32, u32)> {
-        self.arity.get(ty.index()).copied().flatten()
+    /// What is known of a type if it is a function type.
+    pub(crate) fn signature(&self, ty: TypeId) -> Option<Signature> {
+        self.signatures.get(ty.index()).copied().flatten()
+    }
+
+    /// Whether a function of this type can have a thunk or forwarder.
+    pub(crate) fn can_pass_on(&self, ty: TypeId) -> bool {
+        self.signature(ty)
+            .is_some_and(|signature| !signature.shared)
     }
 
     /// Whether `ty` names a type.

@@ -114,7 +114,7 @@ impl<'a> Matcher<'a> {
         // Whether calls can be passed on decides whether there is a thunk.
         let passed_on = |definition: &Definition| {
             SPACES[space] == DeclKind::Function
-                && definition.ty().is_some_and(|ty| types.arity(ty).is_some())
+                && definition.ty().is_some_and(|ty| types.can_pass_on(ty))
         };
         if before.is_import() != after.is_import() || passed_on(before) != passed_on(after) {
             return false;

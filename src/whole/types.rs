@@ -6,7 +6,7 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
-use crate::program::{Content, RelocKind, TypeId, TypeTable};
+use crate::program::{Content, RelocKind, Signature, TypeId, TypeTable};
 use crate::whole::emit::{Context, Emitter, Style};
 
 /// Gives every type of the section an id; appends them to `types`, which holds those of the module so far.
@@ -47,20 +47,20 @@ fn intern_group(
         emitter.byte(0x4e);
         emitter.unsigned(count as u64);
     }
-    let mut arity = Vec::with_capacity(count);
+    let mut signatures = Vec::with_capacity(count);
     for ty in group.types() {
         sub_type(&mut emitter, ty)?;
-        arity.push(match &ty.composite_type.inner {
-            // Calls of shared functions cannot be passed on through a table that is not shared.
-            CompositeInnerType::Func(function) if !ty.composite_type.shared => Some((
-                function.params().len() as u32,
-                function.results().len() as u32,
-            )),
+        signatures.push(match &ty.composite_type.inner {
+            CompositeInnerType::Func(function) => Some(Signature {
+                params: function.params().len() as u32,
+                results: function.results().len() as u32,
+                shared: ty.composite_type.shared,
+            }),
             _ => None,
         });
     }
     let content = Content::new(emitter.out, emitter.relocs)?;
-    table.group(content, emitter.own_references.into(), arity)
+    table.group(content, emitter.own_references.into(), signatures)
 }
 
 fn sub_type(emitter: &mut Emitter<'_>, ty: &SubType) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic
 use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
-use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
+use crate::program::{DeclId, DeclKind, Program, SectionId, Signature, TypeId};
 use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
@@ -181,11 +181,12 @@ pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Ve
                 crate::wire::leb::push_unsigned(&mut bytes, side.len() as u64);
                 bytes.extend_from_slice(side);
             }
-            let arity = (
-                signature.params.len() as u32,
-                signature.results.len() as u32,
-            );
-            program.types.simple(&bytes, Some(arity))
+            let known = Signature {
+                params: signature.params.len() as u32,
+                results: signature.results.len() as u32,
+                shared: false,
+            };
+            program.types.simple(&bytes, Some(known))
         })
         .collect()
 }

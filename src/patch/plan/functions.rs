@@ -189,7 +189,7 @@ impl Planner<'_> {
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
         let ty = new.ty().expect("a function has a type");
-        let fits = can_pass_on(self.from.program, ty)
+        let fits = self.from.program.types.can_pass_on(ty)
             && forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
             self.leave_code(id, body);

@@ -25,8 +25,7 @@ use crate::layout::{
 use crate::patch::cold::{add_uses, new_image};
 use crate::patch::encode::{ExportList, entity_len, unused_global};
 use crate::patch::lengths::{
-    DEAD_LEN, MOST_INDICES, body_slack, can_pass_on, entry_len, forwarder_len, thunk_len,
-    type_spare,
+    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len, type_spare,
 };
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
@@ -364,7 +363,7 @@ impl<'a> Planner<'a> {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
                 let thunk = self.layout.options.thunks
                     && !self.from.program.decl(id).frozen
-                    && can_pass_on(self.from.program, ty);
+                    && self.from.program.types.can_pass_on(ty);
                 let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
                     let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
