@@ -92,7 +92,6 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         Ok((linked, mut report)) => {
             asked.answer(&linked)?;
             let start = std::time::Instant::now();
-            let is_dense = dense.is_some();
             let map = match dense {
                 None => asked.map.is_some().then(|| linked.map()),
                 Some(path) => {

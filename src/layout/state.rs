@@ -290,7 +290,7 @@ impl Layout {
                 value: self.names.named(),
             }),
             SectionKind::CustomTail => whole(lens.custom_tail, 0),
-            SectionKind::Identity => (!self.options.dense).then_some(Span {
+            SectionKind::Identity => Some(Span {
                 front: 0,
                 end: IDENTITY_LEN,
                 value: 0,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
-use crate::link::build::push_section;
 use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, assign, define};
 use crate::link::build_id::BuildIds;
 use crate::link::diagnostics::Diagnostics;
@@ -20,6 +19,7 @@ use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
 use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Pending, Shape, ValType};
+use crate::wire::section;
 
 /// Where a link is published.
 #[derive(Debug, Clone)]
@@ -227,12 +227,6 @@ impl Linked {
         if self.quick.is_none() {
             self.quick = Some(State::of(self));
         }
-    }
-
-    /// Whether the output says where its code comes from.
-    pub fn has_debug_information(&self) -> bool {
-        let mut names = self.assigned.sections.keys();
-        names.any(|name| name.starts_with(".debug_"))
     }
 
     /// The files that are not what they were when they were read.
@@ -637,7 +631,7 @@ fn customs(plan: &Plan, options: &LinkOptions, build_id: &[u8]) -> Customs {
         let mut body = Vec::new();
         crate::wire::leb::push_unsigned(&mut body, build_id.len() as u64);
         body.extend_from_slice(build_id);
-        push_section(&mut tail, "build_id", &body);
+        section::push_custom(&mut tail, "build_id", &body);
     }
     Customs {
         front: Vec::new(),

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::program::{Content, DeclId, RelocKind, Relocation, TypeId, ValType};
 use crate::wire::filler::END;
-use crate::wire::leb;
+use crate::wire::{leb, section};
 
 /// A global's initial value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -274,8 +274,7 @@ pub(crate) fn import(
 ) -> Result<Content> {
     let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
     for name in [module, field] {
-        leb::push_unsigned(&mut bytes, name.len() as u64);
-        bytes.extend_from_slice(name.as_bytes());
+        section::push_string(&mut bytes, name);
     }
     let mut relocs = Vec::new();
     let mut type_index = |bytes: &mut Vec<u8>| {

@@ -174,6 +174,11 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         );
     }
 
+    check_limits(&layout)?;
+    if layout.options.dense {
+        // How long its sections are is known when they are written.
+        return Ok(layout);
+    }
     let definition = |id: &DeclId| {
         program
             .decl(*id)
@@ -194,11 +199,6 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.lens.custom_front = request.customs.front.len() as u64;
     layout.lens.custom_tail = request.customs.tail.len() as u64;
     layout.lens.names_tail = tail::names_tail(program, &layout).len() as u64;
-    check_limits(&layout)?;
-    if layout.options.dense {
-        // How long its sections are is known when they are written.
-        return Ok(layout);
-    }
     let mut sections = std::mem::take(&mut layout.sections);
     sections.lay_out(|kind| layout.span(kind));
     layout.sections = sections;

@@ -5,6 +5,7 @@
 //! Fields of a function's code are left at their fixed width if a custom section names offsets in it: these count from
 //! where the object had its instructions.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use hashbrown::HashMap;
@@ -14,9 +15,11 @@ use crate::error::{Error, Result};
 use crate::layout::{Occupant, Ordinal, Place, SectionKind};
 use crate::patch::encode::{Encoder, Extra};
 use crate::patch::tail::import_names;
-use crate::program::{Content, DeclId, DeclKind, Definition, RelocKind, Relocation, Shape, TypeId};
+use crate::program::short::{push_content, push_group};
+use crate::program::{Content, DeclId, Definition, RelocKind, Relocation, Shape};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned, unsigned_len};
+use crate::wire::section::{push, push_string, push_vector};
 use crate::wire::strings;
 
 /// A dense output, and where things stand in it.
@@ -162,11 +165,6 @@ impl Dense {
     }
 }
 
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    push_unsigned(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
 /// The pieces of a custom section, in order.
 fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &Content)> {
     let regions = encoder.layout.customs.section(section).regions().iter();
@@ -220,25 +218,10 @@ impl<'a> Writer<'a> {
         let mut out = Vec::new();
         let mut count = 0;
         for first in types.groups() {
-            let group = table.group_of(first);
-            let others = group.content.relocs().iter();
-            let mut fields: Vec<(u32, RelocKind, TypeId)> = others
-                .filter_map(|reloc| Some((reloc.offset, reloc.kind, reloc.ty()?)))
-                .collect();
-            let own = group.own.iter();
-            fields.extend(own.map(|&(at, kind, member)| (at, kind, TypeId(first.0 + member))));
-            fields.sort_unstable();
-            let bytes = group.content.bytes();
-            let mut at = 0;
-            for (offset, kind, ty) in fields {
-                out.extend_from_slice(&bytes[at..offset as usize]);
+            push_group(&mut out, table.group_of(first), |ty| {
                 let index = types.shared_index(ty);
-                let index =
-                    index.ok_or_else(|| Error::bad_edit("names a type that is not there"))?;
-                push_field(&mut out, kind, index.into());
-                at = offset as usize + kind.width();
-            }
-            out.extend_from_slice(&bytes[at..]);
+                index.ok_or_else(|| Error::bad_edit("names a type that is not there"))
+            })?;
             count += 1;
         }
         Ok((count, out))
@@ -252,24 +235,8 @@ impl<'a> Writer<'a> {
     /// Writes a declaration's bytes from `start` on, with short fields.
     fn content(&self, id: DeclId, content: &Content, start: usize, out: &mut Vec<u8>) {
         let root = self.encoder.root(id);
-        let bytes = content.bytes();
-        let mut at = start;
-        for reloc in content.relocs() {
-            let offset = reloc.offset as usize;
-            if offset < start {
-                continue;
-            }
-            out.extend_from_slice(&bytes[at..offset]);
-            at = offset + reloc.kind.width();
-            if reloc.kind.is_little_endian() {
-                let begin = out.len();
-                out.resize(begin + reloc.kind.width(), 0);
-                self.encoder.relocate(root, reloc, &mut out[begin..]);
-            } else {
-                push_field(out, reloc.kind, self.encoder.value(root, reloc));
-            }
-        }
-        out.extend_from_slice(&bytes[at..]);
+        let value = |reloc: &Relocation| Ok::<_, Infallible>(self.encoder.value(root, reloc));
+        let Ok(()) = push_content(out, content, start, value);
     }
 
     fn import(&self, id: DeclId, out: &mut Vec<u8>) {
@@ -356,13 +323,7 @@ impl<'a> Writer<'a> {
         let mut out = Vec::new();
         for export in exports {
             push_string(&mut out, &export.name);
-            out.push(match self.encoder.program.decl(export.decl).kind {
-                DeclKind::Function => 0,
-                DeclKind::Table => 1,
-                DeclKind::Memory => 2,
-                DeclKind::Global => 3,
-                _ => 4,
-            });
+            out.push(self.encoder.program.decl(export.decl).kind.external());
             push_unsigned(&mut out, self.encoder.export_index(export.decl).into());
         }
         (exports.len(), out)
@@ -605,30 +566,25 @@ impl<'a> Writer<'a> {
         if let Some(name) = &layout.module_name {
             let mut body = Vec::new();
             push_string(&mut body, name);
-            subsection(&mut out, 0, &body);
+            push(&mut out, 0, &body);
         }
-        let (mut names, mut count) = (Vec::new(), 0u64);
-        let mut push = |index: u32, name: &str| {
+        let (mut names, mut count) = (Vec::new(), 0);
+        let mut push_name = |index: u32, name: &str| {
             push_unsigned(&mut names, index.into());
             push_string(&mut names, name);
             count += 1;
         };
         for (index, name) in import_names(self.encoder.program, layout) {
-            push(index, name);
+            push_name(index, name);
         }
         for ordinal in layout.functions.ordinals() {
             if let Occupant::Body(id) = layout.functions.slot(ordinal).occupant
                 && let Some(name) = self.encoder.program.decl(id).given_name()
             {
-                push(layout.functions.index(ordinal), name);
+                push_name(layout.functions.index(ordinal), name);
             }
         }
-        if count > 0 {
-            let mut body = Vec::with_capacity(names.len() + 5);
-            push_unsigned(&mut body, count);
-            body.extend_from_slice(&names);
-            subsection(&mut out, 1, &body);
-        }
+        push_vector(&mut out, 1, count, &names);
         out.extend_from_slice(extra.names_tail);
         out
     }
@@ -659,23 +615,6 @@ impl CodePlaces {
         CodePlaces {
             starts: starts.collect(),
         }
-    }
-}
-
-fn subsection(out: &mut Vec<u8>, id: u8, body: &[u8]) {
-    out.push(id);
-    push_unsigned(out, body.len() as u64);
-    out.extend_from_slice(body);
-}
-
-/// Appends the value of a field that is not little-endian, as short as it can be.
-fn push_field(out: &mut Vec<u8>, kind: RelocKind, value: i64) {
-    use RelocKind::*;
-    match kind {
-        HeapType | SlotSleb64 | AddressSleb64 => push_signed(out, value),
-        SlotSleb | AddressSleb => push_signed(out, i64::from(value as i32)),
-        AddressLeb64 => push_unsigned(out, value as u64),
-        _ => push_unsigned(out, u64::from(value as u32)),
     }
 }
 

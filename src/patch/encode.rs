@@ -630,13 +630,7 @@ impl ExportList<'_> {
             let name = export.name.as_bytes();
             leb::write_unsigned(&mut out[..5], name.len() as u64);
             out[5..5 + name.len()].copy_from_slice(name);
-            out[5 + name.len()] = match encoder.program.decl(export.decl).kind {
-                crate::program::DeclKind::Function => 0,
-                crate::program::DeclKind::Table => 1,
-                crate::program::DeclKind::Memory => 2,
-                crate::program::DeclKind::Global => 3,
-                _ => 4,
-            };
+            out[5 + name.len()] = encoder.program.decl(export.decl).kind.external();
             let field = &mut out[6 + name.len()..];
             leb::write_unsigned(field, encoder.export_index(export.decl).into());
             at += 11 + name.len();

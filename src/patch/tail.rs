@@ -2,7 +2,7 @@
 
 use crate::layout::{IDENTITY_LEN, Layout, Place};
 use crate::program::{DeclId, Program};
-use crate::wire::leb;
+use crate::wire::{leb, section};
 
 /// Version of the patchable file's format.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -145,19 +145,12 @@ fn subsection(out: &mut Vec<u8>, program: &Program, id: u8, entries: &[(u32, Dec
         .iter()
         .filter(|(_, decl)| named(*decl).is_some())
         .count();
-    if count == 0 {
-        return;
-    }
     let mut body = Vec::new();
-    leb::push_unsigned(&mut body, count as u64);
     for &(index, decl) in entries {
         if let Some(name) = named(decl) {
             leb::push_unsigned(&mut body, index.into());
-            leb::push_unsigned(&mut body, name.len() as u64);
-            body.extend_from_slice(name.as_bytes());
+            section::push_string(&mut body, name);
         }
     }
-    out.push(id);
-    leb::push_unsigned(out, body.len() as u64);
-    out.extend_from_slice(&body);
+    section::push_vector(out, id, count, &body);
 }

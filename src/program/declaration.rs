@@ -47,6 +47,17 @@ impl DeclKind {
             DeclKind::Custom => "piece of a custom section",
         }
     }
+
+    /// The byte that stands for it in imports and exports; other kinds than these five have none.
+    pub(crate) fn external(self) -> u8 {
+        match self {
+            DeclKind::Function => 0,
+            DeclKind::Table => 1,
+            DeclKind::Memory => 2,
+            DeclKind::Global => 3,
+            _ => 4,
+        }
+    }
 }
 
 impl fmt::Display for DeclKind {

@@ -7,6 +7,7 @@ mod declaration;
 mod ids;
 mod interface;
 mod references;
+pub(crate) mod short;
 mod store;
 mod types;
 

@@ -6,8 +6,7 @@ use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader
 use crate::patch::{Customs, IDENTITY_NAME, Identity};
 use crate::program::DeclKind;
 use crate::whole::decode::{Item, Items, space};
-use crate::wire::leb;
-use crate::wire::section::PAD_NAME;
+use crate::wire::section::{self, PAD_NAME};
 
 /// What came of a module's custom sections.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl<'a> CustomSections<'a> {
         match name {
             "name" => self.add_names(BinaryReader::new(data, data_offset)),
             IDENTITY_NAME => self.identity = Identity::read(data).map(|(_, identity)| identity),
-            "dylink" | "dylink.0" => push_section(&mut self.kept.front, name, data),
+            "dylink" | "dylink.0" => section::push_custom(&mut self.kept.front, name, data),
             _ if goes_wrong(name) => self.drop_once(name.to_owned()),
             _ => self.tail.push((name.to_owned(), data)),
         }
@@ -41,7 +40,7 @@ impl<'a> CustomSections<'a> {
         for (name, data) in self.tail.drain(..) {
             // A pad too small for its name has none.
             if !is_output || (name != PAD_NAME && !name.is_empty()) {
-                push_section(&mut self.kept.tail, &name, data);
+                section::push_custom(&mut self.kept.tail, &name, data);
             }
         }
     }
@@ -127,14 +126,4 @@ pub(crate) fn goes_wrong(name: &str) -> bool {
     ) || [".debug_", "reloc.", "metadata.code.", "llvm.func_attr."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
-}
-
-/// Appends a custom section.
-fn push_section(out: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let header = leb::unsigned_len(name.len() as u64) + name.len();
-    out.push(0);
-    leb::push_unsigned(out, (header + data.len()) as u64);
-    leb::push_unsigned(out, name.len() as u64);
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(data);
 }

@@ -1,12 +1,13 @@
-//! From a module that was taken apart back to bytes: every index and number as short as it can be, nothing that is
-//! not needed. The one place where padded fields are made short.
+//! From a module that was taken apart back to bytes: every index as short as it can be, nothing that is not needed.
 
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::program::{Content, DeclKind, RelocKind, TypeId, TypeTable};
+use crate::program::short::{push_content, push_field, push_group};
+use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeId, TypeTable};
 use crate::whole::decode::{Decoded, Item, SPACES, space};
 use crate::wire::leb;
+use crate::wire::section::{push, push_custom, push_string, push_vector};
 
 /// Writes a module that was decoded in canonical style, or put together from parts of such a one.
 ///
@@ -32,23 +33,20 @@ pub(crate) fn write(module: &Decoded, table: &TypeTable) -> Result<Vec<u8>> {
     if let Some(start) = module.start {
         let mut body = Vec::new();
         leb::push_unsigned(&mut body, start.into());
-        section(&mut out, 8, &body);
+        push(&mut out, 8, &body);
     }
     vector(&mut out, 9, writer.elements()?);
     if writer.needs_data_count() {
         let mut body = Vec::new();
         let segments = writer.items(DeclKind::DataSegment).len();
         leb::push_unsigned(&mut body, segments as u64);
-        section(&mut out, 12, &body);
+        push(&mut out, 12, &body);
     }
     vector(&mut out, 10, writer.code()?);
     vector(&mut out, 11, writer.data()?);
     let names = writer.names();
     if !names.is_empty() {
-        let mut body = Vec::new();
-        push_string(&mut body, "name");
-        body.extend_from_slice(&names);
-        section(&mut out, 0, &body);
+        push_custom(&mut out, "name", &names);
     }
     out.extend_from_slice(&module.customs.tail);
     Ok(out)
@@ -58,25 +56,7 @@ pub(crate) fn write(module: &Decoded, table: &TypeTable) -> Result<Vec<u8>> {
 type Entries = (usize, Vec<u8>);
 
 fn vector(out: &mut Vec<u8>, id: u8, (count, entries): Entries) {
-    if count == 0 {
-        return;
-    }
-    out.push(id);
-    let len = leb::unsigned_len(count as u64) + entries.len();
-    leb::push_unsigned(out, len as u64);
-    leb::push_unsigned(out, count as u64);
-    out.extend_from_slice(&entries);
-}
-
-fn section(out: &mut Vec<u8>, id: u8, body: &[u8]) {
-    out.push(id);
-    leb::push_unsigned(out, body.len() as u64);
-    out.extend_from_slice(body);
-}
-
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    leb::push_unsigned(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    push_vector(out, id, count, &entries);
 }
 
 /// The types that are used, in the order of their first use: a group stands behind what it names.
@@ -126,34 +106,9 @@ impl TypeIndices {
 fn types_section(types: &TypeIndices, table: &TypeTable) -> Result<Entries> {
     let mut out = Vec::new();
     for &first in &types.groups {
-        let group = table.group_of(first);
-        // References to types outside and inside of the group, in the order of their places.
-        let mut fields: Vec<(u32, RelocKind, TypeId)> = group
-            .content
-            .relocs()
-            .iter()
-            .filter_map(|reloc| Some((reloc.offset, reloc.kind, reloc.ty()?)))
-            .collect();
-        let own = group.own.iter();
-        fields.extend(own.map(|&(at, kind, member)| (at, kind, TypeId(first.0 + member))));
-        fields.sort_unstable();
-        let bytes = group.content.bytes();
-        let mut at = 0;
-        for (offset, kind, ty) in fields {
-            out.extend_from_slice(&bytes[at..offset as usize]);
-            push_index(&mut out, kind, types.index(ty)?);
-            at = offset as usize + kind.width();
-        }
-        out.extend_from_slice(&bytes[at..]);
+        push_group(&mut out, table.group_of(first), |ty| types.index(ty))?;
     }
     Ok((types.groups.len(), out))
-}
-
-fn push_index(out: &mut Vec<u8>, kind: RelocKind, index: u32) {
-    match kind {
-        RelocKind::HeapType => leb::push_signed(out, index.into()),
-        _ => leb::push_unsigned(out, index.into()),
-    }
 }
 
 struct Writer<'a> {
@@ -172,23 +127,15 @@ impl<'a> Writer<'a> {
 
     /// Writes what stands from `start` on.
     fn content_from(&self, content: &Content, start: usize, out: &mut Vec<u8>) -> Result<()> {
-        let bytes = content.bytes();
-        let mut at = start;
-        for reloc in content.relocs() {
-            let offset = reloc.offset as usize;
-            if offset < at {
-                continue;
-            }
-            out.extend_from_slice(&bytes[at..offset]);
-            let index = match reloc.ty() {
-                Some(ty) => self.types.index(ty)?,
-                None => reloc.target,
-            };
-            push_index(out, reloc.kind, index);
-            at = offset + reloc.kind.width();
-        }
-        out.extend_from_slice(&bytes[at..]);
-        Ok(())
+        push_content(out, content, start, |reloc| self.value(reloc))
+    }
+
+    fn value(&self, reloc: &Relocation) -> Result<i64> {
+        let index = match reloc.ty() {
+            Some(ty) => self.types.index(ty)?,
+            None => reloc.target,
+        };
+        Ok(index.into())
     }
 
     fn imports(&self) -> Result<Entries> {
@@ -231,13 +178,7 @@ impl<'a> Writer<'a> {
         let mut out = Vec::new();
         for export in &self.module.exports {
             push_string(&mut out, &export.name);
-            out.push(match SPACES[export.space] {
-                DeclKind::Function => 0,
-                DeclKind::Table => 1,
-                DeclKind::Memory => 2,
-                DeclKind::Global => 3,
-                _ => 4,
-            });
+            out.push(SPACES[export.space].external());
             leb::push_unsigned(&mut out, export.index.into());
         }
         (self.module.exports.len(), out)
@@ -281,10 +222,7 @@ impl<'a> Writer<'a> {
         for reloc in content.relocs() {
             if (start..end).contains(&(reloc.offset as usize)) {
                 let mut index = Vec::new();
-                let value = reloc
-                    .ty()
-                    .map_or(Ok(reloc.target), |ty| self.types.index(ty))?;
-                push_index(&mut index, reloc.kind, value);
+                push_field(&mut index, reloc.kind, self.value(reloc)?);
                 len = len + index.len() - reloc.kind.width();
             }
         }
@@ -339,7 +277,7 @@ impl<'a> Writer<'a> {
         if let Some(name) = &self.module.customs.module_name {
             let mut body = Vec::new();
             push_string(&mut body, name);
-            section(&mut out, 0, &body);
+            push(&mut out, 0, &body);
         }
         for (id, kind) in [
             (1, DeclKind::Function),

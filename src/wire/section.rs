@@ -1,4 +1,5 @@
-//! Section headers of fixed width and the pads between sections.
+//! Sections: headers of fixed width and the pads between sections of patchable files, and sections as short as they can
+//! be.
 
 use super::leb;
 
@@ -43,4 +44,38 @@ pub(crate) fn write_pad_header(out: &mut [u8], len: u64) {
             out[7..10].copy_from_slice(PAD_NAME.as_bytes());
         }
     }
+}
+
+/// Appends text with its length before it.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+    leb::push_unsigned(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends a section, or a subsection of one.
+pub(crate) fn push(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
+    out.push(id);
+    leb::push_unsigned(out, contents.len() as u64);
+    out.extend_from_slice(contents);
+}
+
+/// Appends a section or subsection that is a vector of `count` entries, unless it is empty.
+pub(crate) fn push_vector(out: &mut Vec<u8>, id: u8, count: usize, entries: &[u8]) {
+    if count == 0 {
+        return;
+    }
+    out.push(id);
+    let len = leb::unsigned_len(count as u64) + entries.len();
+    leb::push_unsigned(out, len as u64);
+    leb::push_unsigned(out, count as u64);
+    out.extend_from_slice(entries);
+}
+
+/// Appends a custom section.
+pub(crate) fn push_custom(out: &mut Vec<u8>, name: &str, contents: &[u8]) {
+    let header = leb::unsigned_len(name.len() as u64) + name.len();
+    out.push(0);
+    leb::push_unsigned(out, (header + contents.len()) as u64);
+    push_string(out, name);
+    out.extend_from_slice(contents);
 }

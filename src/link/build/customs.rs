@@ -8,7 +8,7 @@ use crate::link::options::LinkOptions;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::ObjectId;
 use crate::object::Object;
-use crate::wire::leb;
+use crate::wire::{leb, section};
 
 /// What all objects together say of themselves.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -161,38 +161,24 @@ impl Merged {
             let mut body = Vec::new();
             leb::push_unsigned(&mut body, fields.len() as u64);
             for (field, list) in fields {
-                push_text(&mut body, field);
+                section::push_string(&mut body, field);
                 leb::push_unsigned(&mut body, list.len() as u64);
                 for (name, version) in list {
-                    push_text(&mut body, name);
-                    push_text(&mut body, version);
+                    section::push_string(&mut body, name);
+                    section::push_string(&mut body, version);
                 }
             }
-            push_section(&mut out, "producers", &body);
+            section::push_custom(&mut out, "producers", &body);
         }
         if kept("target_features") && !self.features.is_empty() {
             let mut body = Vec::new();
             leb::push_unsigned(&mut body, self.features.len() as u64);
             for feature in &self.features {
                 body.push(b'+');
-                push_text(&mut body, feature);
+                section::push_string(&mut body, feature);
             }
-            push_section(&mut out, "target_features", &body);
+            section::push_custom(&mut out, "target_features", &body);
         }
         out
     }
-}
-
-fn push_text(out: &mut Vec<u8>, text: &str) {
-    leb::push_unsigned(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Appends a custom section.
-pub(crate) fn push_section(out: &mut Vec<u8>, name: &str, body: &[u8]) {
-    let header = leb::unsigned_len(name.len() as u64) + name.len();
-    out.push(0);
-    leb::push_unsigned(out, (header + body.len()) as u64);
-    push_text(out, name);
-    out.extend_from_slice(body);
 }

@@ -20,7 +20,7 @@ use crate::program::{
     Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, SectionId,
     Shape, ValType,
 };
-use crate::wire::leb;
+use crate::wire::{leb, section};
 
 /// What is to be defined: a declaration, its kind, and what it is to be.
 pub(crate) type Item = (DeclId, DeclKind, Defined);
@@ -562,8 +562,7 @@ fn import(
 ) -> Result<Content> {
     let mut bytes = Vec::with_capacity(module.len() + name.len() + 16);
     for text in [module, name] {
-        leb::push_unsigned(&mut bytes, text.len() as u64);
-        bytes.extend_from_slice(text.as_bytes());
+        section::push_string(&mut bytes, text);
     }
     let mut relocs = Vec::new();
     match (kind, symbol) {

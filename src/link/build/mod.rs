@@ -18,7 +18,7 @@ mod relocate;
 mod threads;
 
 pub(crate) use assign::{Assigned, Setting, assign, kept_customs, string_pieces, types};
-pub(crate) use customs::{merge, push_section};
+pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
