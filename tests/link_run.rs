@@ -6,8 +6,9 @@ use std::path::Path;
 use wasmend::engine::{Engine, Imports, Value};
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
+use wasmend::output::OutputOptions;
 
-fn link(line: &str) -> Result<(Linked, LinkReport), Failed> {
+fn options(line: &str, output: &Path) -> LinkOptions {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
     let is_file = |word: &str| [".o", ".a", ".rlib"].iter().any(|end| word.ends_with(end));
     let mut arguments: Vec<String> = line
@@ -17,9 +18,41 @@ fn link(line: &str) -> Result<(Linked, LinkReport), Failed> {
             false => word.to_owned(),
         })
         .collect();
-    arguments.push("-oout.wasm".to_owned());
-    let options = LinkOptions::parse(&arguments).unwrap();
+    arguments.push(format!("-o{}", output.display()));
+    LinkOptions::parse(&arguments).unwrap()
+}
+
+fn link(line: &str) -> Result<(Linked, LinkReport), Failed> {
+    let options = options(line, Path::new("out.wasm"));
     Linked::link(options, Access::Map, Target::Memory)
+}
+
+/// What is linked without being kept is what is linked to be kept.
+#[test]
+fn a_link_of_which_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.wasm");
+    for line in [
+        "main.o lib_a.o lib_b.o --export-all",
+        "main.o lib_a.o lib_b.o --import-table --export=run",
+        "main.o --start-lib lib_a.o lib_b.o --end-lib --export=run",
+        "main.o --whole-archive libgnu.a --build-id --export-all",
+        "debug.o --no-gc-sections --redirect=table",
+    ] {
+        let line = format!("{line} --no-entry --allow-undefined");
+        let (linked, kept) = link(&line).unwrap_or_else(|failed| panic!("{line}: {:?}", failed.0));
+        let target = Target::File(OutputOptions::default());
+        let report = Linked::link_once(&options(&line, &path), Access::Map, target);
+        let (_, report) = report.unwrap_or_else(|failed| panic!("{line}: {:?}", failed.0));
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            linked.bytes().unwrap(),
+            "{line}"
+        );
+        assert_eq!(report.counts, kept.counts, "{line}");
+        assert_eq!(report.edits, kept.edits, "{line}");
+        assert_eq!(report.patch.identity, kept.patch.identity, "{line}");
+    }
 }
 
 /// The outputs of a link: patchable, dense, and as short as can be.

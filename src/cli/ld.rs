@@ -84,6 +84,18 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let is_dense = options.incremental == Some(false) || options.compress_relocations;
     let dense = is_dense.then(|| options.output.clone());
     let asked = Asked::of(&options);
+    if !is_dense && asked.is_nothing() {
+        return match Linked::link_once(&options, Access::Map, Target::File(output)) {
+            Ok((module, report)) => {
+                warn(&report, reporter)?;
+                said(&report, tells);
+                // Taking everything apart is of no use at the end of the process.
+                std::mem::forget(module);
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(failed) => Ok(complain(&failed, limit, reporter)?),
+        };
+    }
     let target = match dense {
         Some(_) => Target::Memory,
         None => Target::File(output),
@@ -106,9 +118,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
             if let (Some(path), Some(map)) = (&asked.map, &map) {
                 write_text(path, map)?;
             }
-            for warning in &report.warnings {
-                reporter.problem(warning, false)?;
-            }
+            warn(&report, reporter)?;
             said(&report, tells);
             // Taking everything apart is of no use at the end of the process.
             std::mem::forget(linked);
@@ -116,6 +126,11 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         }
         Err(failed) => Ok(complain(&failed, limit, reporter)?),
     }
+}
+
+fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
+    let mut warnings = report.warnings.iter();
+    warnings.try_for_each(|warning| reporter.problem(warning, false))
 }
 
 /// How outputs of links are published.
@@ -133,6 +148,7 @@ struct Asked {
     map: Option<PathBuf>,
     why_extract: Option<PathBuf>,
     trace: bool,
+    traces_symbols: bool,
     dropped: bool,
 }
 
@@ -142,8 +158,14 @@ impl Asked {
             map: options.map.clone(),
             why_extract: options.why_extract.clone(),
             trace: options.trace,
+            traces_symbols: !options.trace_symbols.is_empty(),
             dropped: options.print_gc_sections,
         }
+    }
+
+    fn is_nothing(&self) -> bool {
+        let lists = self.trace || self.traces_symbols || self.dropped;
+        !lists && self.map.is_none() && self.why_extract.is_none()
     }
 
     fn answer(&self, linked: &Linked) -> anyhow::Result<()> {

@@ -26,7 +26,7 @@ use crate::link::live::is_exported;
 use crate::link::options::BuildId;
 use crate::link::order::output_name;
 use crate::link::resolve::Resolution;
-use crate::link::session::{Done, Edits, Linked, fit_table_import};
+use crate::link::session::{Done, Edits, Linked, TableImport, fit_table_import};
 use crate::link::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
 use crate::link::units::{LinkedObject, SymbolRef};
@@ -316,7 +316,8 @@ impl Update<'_> {
         let linked = &mut *self.linked;
         let edits = Edits::pending(&linked.module);
         let mut patch = linked.module.commit()?;
-        let again = fit_table_import(&linked.plan, &linked.options, &mut linked.module)?;
+        let import = TableImport::of(&linked.plan, &linked.options);
+        let again = fit_table_import(import.as_ref(), &mut linked.module)?;
         if let Some(again) = again {
             patch.identity = again.identity;
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
-use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, assign, define};
+use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, Unit, assign, define};
 use crate::link::build_id::BuildIds;
 use crate::link::diagnostics::Diagnostics;
-use crate::link::inputs::{InputFile, Inputs};
+use crate::link::inputs::{InputFile, Inputs, check_unchanged};
 use crate::link::options::LinkOptions;
 use crate::link::quick::{self, State, Stop, Why};
 use crate::link::resolve::FUNCTION_TABLE;
@@ -81,6 +81,22 @@ pub struct Counts {
     pub relocations: usize,
     /// Functions of the objects that were linked.
     pub functions: usize,
+}
+
+impl Counts {
+    fn of(plan: &Plan) -> Counts {
+        let resolution = &plan.resolution;
+        let relocations = resolution.objects.iter().map(|linked| {
+            linked.object.code_relocs.all().len() + linked.object.data_relocs.all().len()
+        });
+        Counts {
+            files: resolution.inputs.len(),
+            objects: resolution.objects.len(),
+            symbols: resolution.table.order().len(),
+            relocations: relocations.sum(),
+            functions: plan.live.functions.count(),
+        }
+    }
 }
 
 /// How many functions a version has that are not as they were.
@@ -184,23 +200,67 @@ impl Linked {
         Linked::start(inputs, options, target, Watch::start())
     }
 
+    /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
+    /// Also returns what was published; whoever is about to end the process can forget it, which is quicker than to have it
+    /// taken apart.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn link_once(
+        options: &LinkOptions,
+        access: Access,
+        target: Target,
+    ) -> Result<(Module, LinkReport), Failed> {
+        let mut watch = Watch::start();
+        let inputs = Inputs::open(options, access)?;
+        watch.lap("open");
+        let build_id = BuildIds::default().bytes(&inputs, options);
+        let mut plan = plan(inputs, options, &mut watch)?;
+        let mut module = make_module(options, &plan, target)?;
+        let counts = Counts::of(&plan);
+        let job = Job {
+            options,
+            known: &Known::default(),
+            before: None,
+            build_id: &build_id,
+            keeps: false,
+        };
+        let assigned = edit(&job, &mut plan, &mut module, &mut Vec::new(), &mut watch)?;
+        let table = TableImport::of(&plan, options);
+        // What is still wanted of the plan; all else makes room for what is written.
+        let (inputs, warnings) = plan.into_inputs();
+        drop(assigned);
+        let (patch, edits) = commit(table.as_ref(), &mut module, &mut watch)?;
+        check_unchanged(&inputs)?;
+        let phases = watch.phases;
+        let report = LinkReport {
+            patch,
+            edits,
+            counts,
+            warnings,
+            resolved_anew: None,
+            phases,
+        };
+        Ok((module, report))
+    }
+
     fn start(
         inputs: Inputs,
         options: LinkOptions,
         target: Target,
         mut watch: Watch,
     ) -> Result<(Linked, LinkReport), Failed> {
-        let plan = plan(inputs.clone(), &options, &mut watch)?;
+        let mut plan = plan(inputs.clone(), &options, &mut watch)?;
         let mut module = make_module(&options, &plan, target)?;
         let mut build_id = BuildIds::default();
         let job = Job {
-            plan: &plan,
             options: &options,
             known: &Known::default(),
             before: None,
             build_id: &build_id.bytes(&inputs, &options),
+            keeps: true,
         };
-        let (assigned, patch) = publish(&job, &mut module, &mut watch)?;
+        let (assigned, patch) = publish(&job, &mut plan, &mut module, &mut watch)?;
         plan.resolution.check_inputs()?;
         let mut linked = Linked {
             options,
@@ -328,18 +388,18 @@ impl Linked {
             },
         };
         watch.lap("compare");
-        let plan = plan(self.inputs.clone(), &self.options, watch)?;
+        let mut plan = plan(self.inputs.clone(), &self.options, watch)?;
         for (file, _) in before {
             self.inputs.files[*file].input().check_unchanged()?;
         }
         let job = Job {
-            plan: &plan,
             options: &self.options,
             known: &self.assigned.known,
             before: Some(self.assigned.memory_plan),
             build_id: &self.build_id.bytes(&self.inputs, &self.options),
+            keeps: true,
         };
-        let (assigned, patch) = publish(&job, &mut self.module, watch)?;
+        let (assigned, patch) = publish(&job, &mut plan, &mut self.module, watch)?;
         self.plan = plan;
         self.assigned = assigned;
         self.is_stale = false;
@@ -395,17 +455,17 @@ impl Linked {
     /// All that went wrong.
     pub fn linked_anew(&self) -> Result<Linked, Failed> {
         let mut watch = Watch::start();
-        let plan = plan(self.inputs.clone(), &self.options, &mut watch)?;
+        let mut plan = plan(self.inputs.clone(), &self.options, &mut watch)?;
         let mut module = make_module(&self.options, &plan, Target::Memory)?;
         let mut build_id = BuildIds::default();
         let job = Job {
-            plan: &plan,
             options: &self.options,
             known: &Known::default(),
             before: Some(self.assigned.memory_plan),
             build_id: &build_id.bytes(&self.inputs, &self.options),
+            keeps: true,
         };
-        let published = publish(&job, &mut module, &mut watch)?;
+        let published = publish(&job, &mut plan, &mut module, &mut watch)?;
         Ok(Linked {
             options: self.options.clone(),
             module,
@@ -423,22 +483,13 @@ impl Linked {
         &self.module
     }
 
-    fn report(&mut self, (patch, edits): Done, watch: Watch) -> LinkReport {
-        let resolution = &mut self.plan.resolution;
-        let relocations = resolution.objects.iter().map(|linked| {
-            linked.object.code_relocs.all().len() + linked.object.data_relocs.all().len()
-        });
+    fn report(&mut self, done: Done, watch: Watch) -> LinkReport {
+        let (patch, edits) = done;
         LinkReport {
             patch,
             edits,
-            counts: Counts {
-                files: resolution.inputs.len(),
-                objects: resolution.objects.len(),
-                symbols: resolution.table.order().len(),
-                relocations: relocations.sum(),
-                functions: self.plan.live.functions.count(),
-            },
-            warnings: std::mem::take(&mut resolution.diagnostics.warnings),
+            counts: Counts::of(&self.plan),
+            warnings: std::mem::take(&mut self.plan.resolution.diagnostics.warnings),
             resolved_anew: None,
             phases: watch.phases,
         }
@@ -511,31 +562,27 @@ const PAGE: u64 = 65536;
 
 /// What a link is made from.
 struct Job<'a> {
-    plan: &'a Plan,
     options: &'a LinkOptions,
     /// What the last link declared, and where it stood in memory.
     known: &'a Known,
     before: Option<MemoryPlan>,
     build_id: &'a [u8],
+    /// Whether the plan is asked for anything after the link. If not, it loses what is not needed any more on the way.
+    keeps: bool,
 }
 
 /// Makes the module equal to a plan, and publishes it.
 fn publish(
     job: &Job<'_>,
+    plan: &mut Plan,
     module: &mut Module,
     watch: &mut Watch,
 ) -> Result<(Assigned, Done), Failed> {
-    let Job { plan, options, .. } = *job;
     let mut fresh = Vec::new();
-    let done = edit(job, module, &mut fresh, watch);
+    let done = edit(job, plan, module, &mut fresh, watch);
     let done = done.and_then(|assigned| {
-        let edits = Edits::pending(module);
-        let mut patch = module.commit()?;
-        if let Some(again) = fit_table_import(plan, options, module)? {
-            patch.identity = again.identity;
-        }
-        watch.lap("write");
-        Ok((assigned, (patch, edits)))
+        let table = TableImport::of(plan, job.options);
+        Ok((assigned, commit(table.as_ref(), module, watch)?))
     });
     match done {
         Ok(done) => Ok(done),
@@ -546,33 +593,69 @@ fn publish(
     }
 }
 
-/// Where the table of functions' addresses is imported: makes the import ask for as many entries as there are.
+/// Publishes what is pending.
+fn commit(
+    table: Option<&TableImport>,
+    module: &mut Module,
+    watch: &mut Watch,
+) -> crate::Result<Done> {
+    let edits = Edits::pending(module);
+    let mut patch = module.commit()?;
+    if let Some(again) = fit_table_import(table, module)? {
+        patch.identity = again.identity;
+    }
+    watch.lap("write");
+    Ok((patch, edits))
+}
+
+/// Where the table of functions' addresses is imported from, if it is.
+pub(super) struct TableImport {
+    from: String,
+    name: String,
+}
+
+impl TableImport {
+    pub(super) fn of(plan: &Plan, options: &LinkOptions) -> Option<TableImport> {
+        if !options.import_table {
+            return None;
+        }
+        let id = plan.resolution.find(FUNCTION_TABLE);
+        let (from, name) = id.map_or(("env", FUNCTION_TABLE), |id| {
+            plan.resolution.import_names(id)
+        });
+        Some(TableImport {
+            from: from.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// Makes the import of the table of functions' addresses ask for as many entries as there are.
 pub(super) fn fit_table_import(
-    plan: &Plan,
-    options: &LinkOptions,
+    import: Option<&TableImport>,
     module: &mut Module,
 ) -> crate::Result<Option<Patch>> {
-    let Some(table) = module.slot_table().filter(|_| options.import_table) else {
+    let (Some(import), Some(table)) = (import, module.slot_table()) else {
         return Ok(None);
     };
-    define_table_import(plan, module, table)?;
+    define_table_import(import, module, table)?;
     let is_pending = module.program().has_pending();
     is_pending.then(|| module.commit()).transpose()
 }
 
 /// Makes the table of functions' addresses an import, of as many entries as the last version has.
-fn define_table_import(plan: &Plan, module: &mut Module, table: DeclId) -> crate::Result<()> {
-    let id = plan.resolution.find(FUNCTION_TABLE);
-    let (from, name) = id.map_or(("env", FUNCTION_TABLE), |id| {
-        plan.resolution.import_names(id)
-    });
+fn define_table_import(
+    from: &TableImport,
+    module: &mut Module,
+    table: DeclId,
+) -> crate::Result<()> {
     let ty = TableType {
         element: ValType::FuncRef,
         minimum: module.slot_table_len(),
         // The host may have made it for a later version, which has more.
         maximum: None,
     };
-    let content = import(from, name, &ImportType::Table(ty), None)?;
+    let content = import(&from.from, &from.name, &ImportType::Table(ty), None)?;
     let shape = Shape::Import { ty: None };
     let definition = Definition { content, shape };
     let program = module.program_mut();
@@ -590,16 +673,17 @@ fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
 
 fn edit(
     job: &Job<'_>,
+    plan: &mut Plan,
     module: &mut Module,
     fresh: &mut Vec<DeclId>,
     watch: &mut Watch,
 ) -> crate::Result<Assigned> {
     let Job {
-        plan,
         options,
         known,
         before,
         build_id,
+        keeps,
     } = *job;
     let setting = Setting {
         options,
@@ -607,12 +691,21 @@ fn edit(
         has_slack: options.incremental != Some(false),
         memory_before: before,
     };
-    let assigned = assign(plan, &setting, module.program_mut(), known, fresh)?;
+    let mut assigned = assign(plan, &setting, module.program_mut(), known, fresh)?;
     watch.lap("declare");
     module.program_mut().validated = true;
-    define(plan, &assigned, options, module)?;
-    if let Some(table) = module.slot_table().filter(|_| options.import_table) {
-        define_table_import(plan, module, table)?;
+    let code_relocs = match keeps {
+        true => Vec::new(),
+        false => {
+            let units = assigned.known.units.iter_mut();
+            units.for_each(Unit::release_object);
+            plan.take_code_relocs()
+        }
+    };
+    define(plan, &assigned, options, module, code_relocs)?;
+    let import = TableImport::of(plan, options);
+    if let (Some(import), Some(table)) = (import, module.slot_table()) {
+        define_table_import(&import, module, table)?;
     }
     for id in &assigned.gone {
         module.program_mut().remove(*id)?;

@@ -24,7 +24,7 @@ pub use archive::{Archive, Member, MemberOffset};
 pub use custom::{Feature, Producer};
 pub use kind::FileKind;
 pub use map::{Access, Input};
-pub use reloc::{Reloc, RelocType};
+pub use reloc::{Reloc, RelocType, Relocs};
 pub use symbol::{Symbol, SymbolFlags, SymbolKind};
 pub use tables::{
     Comdat, CustomSection, Function, FunctionType, Global, GlobalType, Import, InitFunction,

@@ -252,6 +252,12 @@ impl Relocs {
         &self.table_indices
     }
 
+    /// Those with these numbers.
+    #[inline]
+    pub(super) fn range(&self, numbers: std::ops::Range<u32>) -> &[Reloc] {
+        &self.entries[numbers.start as usize..numbers.end as usize]
+    }
+
     /// All of them.
     pub fn all(&self) -> &[Reloc] {
         &self.entries

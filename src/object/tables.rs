@@ -104,6 +104,14 @@ pub struct Function {
     pub comdat: Option<ComdatIndex>,
 }
 
+impl Function {
+    /// Its relocations among all those of the object's code. Their offsets count from the code section's contents.
+    #[inline]
+    pub(crate) fn relocs_of<'a>(&self, code_relocs: &'a Relocs) -> &'a [Reloc] {
+        code_relocs.range(self.relocs.clone())
+    }
+}
+
 /// A defined global.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Global {
@@ -402,7 +410,7 @@ impl Object {
     /// The relocations of a defined function. Their offsets count from the code section's contents.
     #[inline]
     pub fn function_relocs(&self, function: &Function) -> &[Reloc] {
-        &self.code_relocs.entries[function.relocs.start as usize..function.relocs.end as usize]
+        function.relocs_of(&self.code_relocs)
     }
 
     /// The relocations of code that ask for a function's place in the table, with the defined function each is in.
@@ -421,7 +429,7 @@ impl Object {
     #[inline]
     pub fn segment_relocs(&self, segment: SegmentIndex) -> &[Reloc] {
         let relocs = &self.segments[segment.index()].relocs;
-        &self.data_relocs.entries[relocs.start as usize..relocs.end as usize]
+        self.data_relocs.range(relocs.clone())
     }
 
     /// Where in its body a function's relocation stands.

@@ -15,7 +15,7 @@ use crate::link::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
-use crate::object::{GlobalType, Object, Span, SymbolKind};
+use crate::object::{GlobalType, Object, Relocs, Span, SymbolKind};
 use crate::program::{
     Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, SectionId,
     Shape, ValType,
@@ -25,12 +25,18 @@ use crate::wire::{leb, section};
 /// What is to be defined: a declaration, its kind, and what it is to be.
 pub(crate) type Item = (DeclId, DeclKind, Defined);
 
-/// Makes pending whatever of a link differs from what is defined already.
+/// Objects whose definitions are made before they are given to the program: many enough for all threads, few enough for
+/// what stands between to be little.
+const BATCH: usize = 256;
+
+/// Makes pending whatever of a link differs from what is defined already. The relocations of the objects' code are
+/// dropped on the way if they are given, one for each object.
 pub(crate) fn define(
     plan: &Plan,
     assigned: &Assigned,
     options: &LinkOptions,
     module: &mut Module,
+    mut code_relocs: Vec<Relocs>,
 ) -> Result<()> {
     let cx = Definer {
         plan,
@@ -38,13 +44,6 @@ pub(crate) fn define(
         options,
         converter: converter(plan, assigned),
     };
-    let items: Vec<Vec<Item>> = plan
-        .resolution
-        .objects
-        .par_iter()
-        .enumerate()
-        .map(|(at, _)| cx.object(ObjectId(at as u32)))
-        .collect::<Result<_>>()?;
     let mut made = cx.strings()?;
     made.extend(cx.merged()?);
     made.extend(cx.functions(module)?);
@@ -53,7 +52,31 @@ pub(crate) fn define(
     cx.memory(module)?;
     crate::link::build::assign::define_address(module.program_mut(), assigned.zero, 0)?;
     let program = module.program_mut();
-    for (id, kind, definition) in items.into_iter().flatten().chain(made) {
+    let count = plan.resolution.objects.len();
+    for first in (0..count).step_by(BATCH) {
+        let make = |at: usize| {
+            let id = ObjectId(at as u32);
+            cx.object(id, &plan.resolution.object(id).object.code_relocs)
+        };
+        let end = count.min(first + BATCH);
+        let items: Vec<Vec<Item>> = match code_relocs.get_mut(first..end) {
+            None => (first..end)
+                .into_par_iter()
+                .map(make)
+                .collect::<Result<_>>()?,
+            Some(relocs) => {
+                let given = relocs.par_iter_mut().map(std::mem::take).enumerate();
+                let make = |(at, relocs): (usize, Relocs)| {
+                    cx.object(ObjectId((first + at) as u32), &relocs)
+                };
+                given.map(make).collect::<Result<_>>()?
+            }
+        };
+        for (id, kind, definition) in items.into_iter().flatten() {
+            program.define(id, kind, definition)?;
+        }
+    }
+    for (id, kind, definition) in made {
         program.define(id, kind, definition)?;
     }
     let start = assigned.threads.map(|threads| threads.init_memory);
@@ -83,7 +106,7 @@ struct Definer<'a> {
 
 impl Definer<'_> {
     /// What an object defines, without segments that are merged and strings.
-    fn object(&self, id: ObjectId) -> Result<Vec<Item>> {
+    fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
         let linked = self.plan.resolution.object(id);
         let object = &linked.object;
         let unit = &self.assigned.known.units[id.index()];
@@ -91,7 +114,8 @@ impl Definer<'_> {
         for (index, decl) in unit.functions.iter().enumerate() {
             if let Some(decl) = decl {
                 let signature = linked.signatures[object.functions[index].ty.index()];
-                items.push(self.function(*decl, signature, self.converter.function(id, index)?));
+                let content = self.converter.function(id, index, code_relocs)?;
+                items.push(self.function(*decl, signature, content));
             }
         }
         for (index, placed) in unit.segments.iter().enumerate() {

@@ -51,7 +51,8 @@ impl Placed {
 /// The declarations of an object's contents; `None` for what is not linked.
 #[derive(Debug, Clone)]
 pub(crate) struct Unit {
-    pub(crate) object: Arc<Object>,
+    /// What the declarations are of; `None` if there will be no other link to compare it with.
+    object: Option<Arc<Object>>,
     pub(crate) functions: Vec<Option<DeclId>>,
     pub(crate) segments: Vec<Placed>,
     pub(crate) globals: Vec<Option<DeclId>>,
@@ -64,7 +65,7 @@ pub(crate) struct Unit {
 impl Unit {
     pub(crate) fn new(object: &Arc<Object>) -> Unit {
         Unit {
-            object: object.clone(),
+            object: Some(object.clone()),
             functions: vec![None; object.functions.len()],
             segments: vec![Placed::Nowhere; object.segments.len()],
             globals: vec![None; object.globals.len()],
@@ -72,6 +73,16 @@ impl Unit {
             tables: vec![None; object.tables.len()],
             customs: vec![None; object.custom_sections.len()],
         }
+    }
+
+    /// Gives the object up.
+    pub(crate) fn release_object(&mut self) {
+        self.object = None;
+    }
+
+    fn is_of(&self, object: &Arc<Object>) -> bool {
+        let own = self.object.as_ref();
+        own.is_some_and(|own| Arc::ptr_eq(own, object))
     }
 
     /// Whether anything of the object is linked.
@@ -183,7 +194,7 @@ impl<'a> Assigner<'a> {
         let old = self.old.keys.get(key).map(|at| &self.old.units[*at]);
         match old {
             None => Match::New,
-            Some(old) if Arc::ptr_eq(&old.object, object) => Match::Same(old),
+            Some(old) if old.is_of(object) => Match::Same(old),
             Some(old) => Match::Changed(Box::new(Names::of(old))),
         }
     }
@@ -315,23 +326,31 @@ pub(crate) struct Names<'a> {
 impl<'a> Names<'a> {
     pub(crate) fn of(old: &'a Unit) -> Names<'a> {
         let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
-        let names = function_names(&old.object);
+        let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        let Some(object) = &old.object else {
+            return Names {
+                old,
+                functions,
+                segments,
+                customs,
+            };
+        };
+        let names = function_names(object);
         for (index, id) in old.functions.iter().enumerate().rev() {
             if let Some(id) = id {
                 functions.entry(names[index].into()).or_default().push(*id);
             }
         }
-        let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
         for (index, placed) in old.segments.iter().enumerate().rev() {
             if let Placed::Part(id, 0) = placed {
-                let name = old.object.str(old.object.segments[index].name);
+                let name = object.str(object.segments[index].name);
                 segments.entry(name.into()).or_default().push(*id);
             }
         }
-        let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
         for (index, id) in old.customs.iter().enumerate().rev() {
             if let Some(id) = id {
-                let name = old.object.str(old.object.custom_sections[index].name);
+                let name = object.str(object.custom_sections[index].name);
                 customs.entry(name.into()).or_default().push(*id);
             }
         }

@@ -1,7 +1,10 @@
 //! All that a link consists of, in the order of wasm-ld's output.
 
+use std::sync::Arc;
+
 use hashbrown::HashSet;
 
+use crate::error::Error;
 use crate::link::build::customs::{self, Merged};
 use crate::link::live::{Live, is_exported, mark};
 use crate::link::options::LinkOptions;
@@ -10,6 +13,7 @@ use crate::link::resolve::Resolution;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Trap};
 use crate::link::undefined;
 use crate::object::ids::SymbolIndex;
+use crate::object::{Input, Relocs};
 
 /// What a link consists of.
 pub(crate) struct Plan {
@@ -30,6 +34,23 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Takes the relocations of all objects' code, one for each object; nothing may ask for them any more. Those of
+    /// objects that somebody else has too are copied.
+    pub(crate) fn take_code_relocs(&mut self) -> Vec<Relocs> {
+        let objects = self.resolution.objects.iter_mut();
+        let relocs = objects.map(|linked| match Arc::get_mut(&mut linked.object) {
+            Some(object) => std::mem::take(&mut object.code_relocs),
+            None => linked.object.code_relocs.clone(),
+        });
+        relocs.collect()
+    }
+
+    /// The files that were opened, and what is still to be said.
+    pub(crate) fn into_inputs(self) -> (Vec<Arc<Input>>, Vec<Error>) {
+        let resolution = self.resolution;
+        (resolution.inputs, resolution.diagnostics.warnings)
+    }
+
     /// Finds out what can be reached and in which order it stands. What is to be said is added to the resolution's
     /// diagnostics; with errors there, the plan is of no use.
     pub(crate) fn new(mut resolution: Resolution, options: &LinkOptions) -> Plan {

@@ -8,8 +8,8 @@ use crate::link::build::known::Unit;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
-use crate::object::reloc::{Relocs, Target};
-use crate::object::{Object, Reloc, RelocType, Span, SymbolKind};
+use crate::object::reloc::Target;
+use crate::object::{Object, Reloc, RelocType, Relocs, Span, SymbolKind};
 use crate::program::{Bytes, Content, DeclId, RelocKind, Relocation, TypeId};
 
 /// `call` and `return_call`.
@@ -62,18 +62,23 @@ pub(crate) enum GotKey {
 }
 
 impl Converter<'_> {
-    /// A function's body.
-    pub(crate) fn function(&self, id: ObjectId, index: usize) -> Result<Content> {
+    /// A function's body. `code_relocs` are those of the object's code.
+    pub(crate) fn function(
+        &self,
+        id: ObjectId,
+        index: usize,
+        code_relocs: &Relocs,
+    ) -> Result<Content> {
         let object = &self.resolution.object(id).object;
         let function = &object.functions[index];
-        let relocs = object.function_relocs(function);
+        let relocs = function.relocs_of(code_relocs);
         let base = function.body.start - object.code.start;
         let code = object.bytes(function.body);
         let mut out = Vec::with_capacity(relocs.len());
         for reloc in relocs {
             let at = reloc.offset.wrapping_sub(base);
             let before = code.get((at as usize).wrapping_sub(1)).copied();
-            let converted = self.convert(id, object, &object.code_relocs, reloc, at, before);
+            let converted = self.convert(id, object, code_relocs, reloc, at, before);
             out.push(converted.map_err(|error| {
                 let name = object.function_name(index).unwrap_or("(unnamed)");
                 error.with_symbol(name)

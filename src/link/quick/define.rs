@@ -257,7 +257,7 @@ impl Update<'_> {
                 let linked = plan.resolution.object(id);
                 let signature = linked.signatures[linked.object.functions[index].ty.index()];
                 let ty = assigned.types[signature.index()];
-                let content = converter.function(id, index)?;
+                let content = converter.function(id, index, &linked.object.code_relocs)?;
                 let shape = Shape::Function { ty };
                 let definition = crate::program::Definition { content, shape };
                 Ok(Some((decl, DeclKind::Function, definition)))
