@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use crate::error::{Error, ErrorKind};
 use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, Unit, assign, define};
 use crate::link::build_id::BuildIds;
@@ -115,20 +117,26 @@ impl Edits {
     /// Counts what the next commit will do.
     pub(super) fn pending(module: &Module) -> Edits {
         let program = module.program();
-        let mut edits = Edits::default();
-        for id in &program.dirty {
+        let edit = |id: &DeclId| {
+            let mut edits = Edits::default();
             let decl = program.decl(*id);
-            if decl.kind != DeclKind::Function || decl.remains {
-                continue;
+            if decl.kind == DeclKind::Function && !decl.remains {
+                match (decl.pending(), decl.current().is_some()) {
+                    (Pending::Define(_), true) => edits.changed = 1,
+                    (Pending::Define(_), false) => edits.added = 1,
+                    (Pending::Remove, true) => edits.removed = 1,
+                    _ => {}
+                }
             }
-            match (decl.pending(), decl.current().is_some()) {
-                (Pending::Define(_), true) => edits.changed += 1,
-                (Pending::Define(_), false) => edits.added += 1,
-                (Pending::Remove, true) => edits.removed += 1,
-                _ => {}
-            }
-        }
-        edits
+            edits
+        };
+        let sum = |a: Edits, b: Edits| Edits {
+            changed: a.changed + b.changed,
+            added: a.added + b.added,
+            removed: a.removed + b.removed,
+        };
+        let dirty = program.dirty.par_iter().with_min_len(4096);
+        dirty.map(edit).reduce(Edits::default, sum)
     }
 }
 
@@ -228,9 +236,11 @@ impl Linked {
         let assigned = edit(&job, &mut plan, &mut module, &mut Vec::new(), &mut watch)?;
         let table = TableImport::of(&plan, options);
         // What is still wanted of the plan; all else makes room for what is written.
-        let (inputs, warnings) = plan.into_inputs();
-        drop(assigned);
-        let (patch, edits) = commit(table.as_ref(), &mut module, &mut watch)?;
+        let (inputs, warnings, rest) = plan.into_inputs();
+        let (patch, edits) = std::thread::scope(|scope| {
+            scope.spawn(move || drop((rest, assigned)));
+            commit(table.as_ref(), &mut module, &mut watch)
+        })?;
         check_unchanged(&inputs)?;
         let phases = watch.phases;
         let report = LinkReport {

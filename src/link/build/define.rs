@@ -1,5 +1,7 @@
 //! Defines what a link consists of: contents of objects, converted on all cores, and what the linker makes.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
@@ -53,28 +55,19 @@ pub(crate) fn define(
     crate::link::build::assign::define_address(module.program_mut(), assigned.zero, 0)?;
     let program = module.program_mut();
     let count = plan.resolution.objects.len();
-    for first in (0..count).step_by(BATCH) {
-        let make = |at: usize| {
-            let id = ObjectId(at as u32);
-            cx.object(id, &plan.resolution.object(id).object.code_relocs)
+    let mut ready: Vec<Vec<Item>> = Vec::new();
+    // While one batch is made, the one before is defined.
+    for first in (0..count + BATCH).step_by(BATCH) {
+        let range = first.min(count)..count.min(first + BATCH);
+        let given = code_relocs.get_mut(range.clone());
+        let before = std::mem::take(&mut ready);
+        let define = || {
+            let mut items = before.into_iter().flatten();
+            items.try_for_each(|(id, kind, definition)| program.define(id, kind, definition))
         };
-        let end = count.min(first + BATCH);
-        let items: Vec<Vec<Item>> = match code_relocs.get_mut(first..end) {
-            None => (first..end)
-                .into_par_iter()
-                .map(make)
-                .collect::<Result<_>>()?,
-            Some(relocs) => {
-                let given = relocs.par_iter_mut().map(std::mem::take).enumerate();
-                let make = |(at, relocs): (usize, Relocs)| {
-                    cx.object(ObjectId((first + at) as u32), &relocs)
-                };
-                given.map(make).collect::<Result<_>>()?
-            }
-        };
-        for (id, kind, definition) in items.into_iter().flatten() {
-            program.define(id, kind, definition)?;
-        }
+        let (defined, made) = rayon::join(define, || cx.objects(range, given));
+        defined?;
+        ready = made?;
     }
     for (id, kind, definition) in made {
         program.define(id, kind, definition)?;
@@ -105,6 +98,26 @@ struct Definer<'a> {
 }
 
 impl Definer<'_> {
+    /// What objects define. The relocations of their code are dropped if they are given.
+    fn objects(&self, range: Range<usize>, given: Option<&mut [Relocs]>) -> Result<Vec<Vec<Item>>> {
+        let first = range.start;
+        let id = |at: usize| ObjectId((first + at) as u32);
+        match given {
+            None => range
+                .into_par_iter()
+                .map(|at| {
+                    let id = ObjectId(at as u32);
+                    self.object(id, &self.plan.resolution.object(id).object.code_relocs)
+                })
+                .collect(),
+            Some(relocs) => relocs
+                .par_iter_mut()
+                .enumerate()
+                .map(|(at, relocs)| self.object(id(at), &std::mem::take(relocs)))
+                .collect(),
+        }
+    }
+
     /// What an object defines, without segments that are merged and strings.
     fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
         let linked = self.plan.resolution.object(id);

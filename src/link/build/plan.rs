@@ -45,10 +45,11 @@ impl Plan {
         relocs.collect()
     }
 
-    /// The files that were opened, and what is still to be said.
-    pub(crate) fn into_inputs(self) -> (Vec<Arc<Input>>, Vec<Error>) {
-        let resolution = self.resolution;
-        (resolution.inputs, resolution.diagnostics.warnings)
+    /// The files that were opened, what is still to be said, and the rest.
+    pub(crate) fn into_inputs(mut self) -> (Vec<Arc<Input>>, Vec<Error>, Plan) {
+        let inputs = std::mem::take(&mut self.resolution.inputs);
+        let warnings = std::mem::take(&mut self.resolution.diagnostics.warnings);
+        (inputs, warnings, self)
     }
 
     /// Finds out what can be reached and in which order it stands. What is to be said is added to the resolution's
