@@ -196,6 +196,16 @@ fn check(program: &Program, redirect: Redirect) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Indices of defined functions, and so their names, follow those of imported ones.
+#[test]
+fn an_import_before_the_first_function() {
+    let mut program = Program::new(Redirect::Table, Types::PerDeclaration);
+    for edit in [Edit::Import, Edit::Define(0, 0, false)] {
+        program.apply(&edit);
+        check(&program, Redirect::Table).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

@@ -2,13 +2,18 @@
 //! which stays right. Needs clang-19, wasi-libc, libc++, lld-19 and llvm-19.
 #![cfg(all(feature = "toolchain-tests", feature = "engine", feature = "cli"))]
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wasmend::engine::Engine;
 
-const WASI: &str = "/usr/lib/wasm32-wasi";
+#[path = "link/toolchain.rs"]
+#[allow(dead_code)]
+mod toolchain;
+
+use toolchain::{Sources, arguments, dwarf_errors, run};
 
 const C: [&str; 2] = [
     r#"
@@ -67,57 +72,31 @@ int main() {
 }
 "#;
 
-/// A file that the driver or the linker writes, made by a command.
-fn run(program: &str, arguments: &[String]) {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program}: {text}");
-}
-
-fn compile(folder: &Path, name: &str, source: &str, flags: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, source).unwrap();
-    let object = path.with_extension("o").display().to_string();
-    let compiler = match name.ends_with(".c") {
-        true => "clang-19",
-        false => "clang++-19",
-    };
-    let mut arguments: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
-    arguments.extend(
-        [
-            "--target=wasm32-wasi",
-            "-w",
-            "-fno-exceptions",
-            "-c",
-            "-o",
-            &object,
-        ]
-        .map(str::to_owned),
-    );
-    arguments.push(path.display().to_string());
-    run(compiler, &arguments);
-    object
-}
-
-fn runtime() -> String {
-    let output = Command::new("clang-19")
-        .args(["--target=wasm32-wasi", "-print-resource-dir"])
-        .output()
-        .expect("clang-19 can be run");
-    let folder = String::from_utf8(output.stdout).unwrap();
-    format!("{}/lib/wasi/libclang_rt.builtins-wasm32.a", folder.trim())
+fn sources(
+    name: &'static str,
+    files: &[(&str, &str)],
+    flags: &[&str],
+    libraries: &[&'static str],
+) -> Sources {
+    let files = files.iter();
+    let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    Sources {
+        name,
+        files: BTreeMap::from_iter(files.map(owned)),
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        libraries: libraries.to_vec(),
+    }
 }
 
 /// Links with both linkers, in the ways that decide about sizes.
-fn check(what: &str, folder: &Path, objects: &[String], libraries: &[&str]) {
+fn check(sources: &Sources, flags: &str) {
+    let what = format!("{} {flags}", sources.name);
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let objects: Vec<PathBuf> = sources.compile(&flags).into_values().collect();
+    let inputs = arguments(&objects, &sources.libraries);
     let wasmend = env!("CARGO_BIN_EXE_wasmend");
-    let mut inputs = vec![format!("-L{WASI}"), format!("{WASI}/crt1-command.o")];
-    inputs.extend_from_slice(objects);
-    inputs.extend(libraries.iter().map(|library| (*library).to_owned()));
-    inputs.push(runtime());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let out = |name: &str| -> PathBuf { folder.join(name) };
     let (ours, again, theirs) = (out("ours.wasm"), out("again.wasm"), out("theirs.wasm"));
     for more in [
@@ -129,11 +108,9 @@ fn check(what: &str, folder: &Path, objects: &[String], libraries: &[&str]) {
         "--strip-debug --compress-relocations -O2",
     ] {
         let link = |program: &str, before: &str, out: &Path| {
-            let mut arguments: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
-            arguments.extend_from_slice(&inputs);
-            arguments.extend(more.split_whitespace().map(str::to_owned));
-            arguments.extend(["-o".to_owned(), out.display().to_string()]);
-            run(program, &arguments);
+            let mut command = Command::new(program);
+            command.args(before.split_whitespace()).args(&inputs);
+            run(command.args(more.split_whitespace()).arg("-o").arg(out));
             std::fs::read(out).unwrap()
         };
         let dense = link(wasmend, "ld --no-incremental", &ours);
@@ -156,7 +133,8 @@ fn check(what: &str, folder: &Path, objects: &[String], libraries: &[&str]) {
         );
         if !more.contains("strip") && what.contains("-g") {
             // Of offsets of strings that are the end of others the verifier does not approve, as wasm-ld makes them too.
-            assert!(is_verified(&ours) || !is_verified(&theirs), "{what} {more}");
+            let wrong = dwarf_errors(&ours).filter(|_| dwarf_errors(&theirs).is_none());
+            assert!(wrong.is_none(), "{what} {more}: {wrong:?}");
             let described = rows(&ours);
             assert!(
                 !described.is_empty() && described == rows(&theirs),
@@ -167,14 +145,6 @@ fn check(what: &str, folder: &Path, objects: &[String], libraries: &[&str]) {
         link(wasmend, "ld", &again);
         assert_eq!(mode(&again), mode(&theirs), "{what} {more}");
     }
-}
-
-fn is_verified(path: &Path) -> bool {
-    let verify = Command::new("llvm-dwarfdump-19")
-        .args(["--verify", "--quiet"])
-        .arg(path)
-        .status();
-    verify.expect("llvm-dwarfdump-19 can be run").success()
 }
 
 /// For each function that the program's own objects define, where it was declared, as the symbolizer has it.
@@ -202,22 +172,18 @@ fn rows(path: &Path) -> Vec<String> {
 
 #[test]
 fn programs_in_c() {
+    let files = [("main.c", C[0]), ("work.c", C[1])];
     for flags in ["-O0 -g", "-O2 -g", "-O2", "-Os -gdwarf-5"] {
-        let folder = tempfile::tempdir().unwrap();
-        let sources = ["main.c", "work.c"].iter().zip(C);
-        let objects: Vec<String> = sources
-            .map(|(name, source)| compile(folder.path(), name, source, flags))
-            .collect();
-        check(flags, folder.path(), &objects, &["-lc"]);
+        check(&sources("small-c", &files, &[], &[]), flags);
     }
 }
 
 #[test]
 fn programs_in_cxx() {
+    let libraries = ["-lc++", "-lc++abi"];
     for flags in ["-O0 -g", "-O2 -g"] {
-        let folder = tempfile::tempdir().unwrap();
-        let object = compile(folder.path(), "main.cpp", CXX, flags);
-        let libraries = ["-lc++", "-lc++abi", "-lc"];
-        check(flags, folder.path(), &[object], &libraries);
+        let files = [("main.cpp", CXX)];
+        let program = sources("small-cxx", &files, &["-fno-exceptions"], &libraries);
+        check(&program, flags);
     }
 }

@@ -1,7 +1,7 @@
 //! A C program in a folder that is edited, compiled, and kept linked.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use wasmend::engine::Engine;
@@ -9,7 +9,7 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
-use crate::toolchain;
+use crate::toolchain::{self, keep};
 
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,17 +192,9 @@ impl Program {
     fn check_debug_information(&self, what: &str, bytes: &[u8]) {
         let path = self.path("out.wasm");
         fs::write(&path, bytes).unwrap();
-        let output = Command::new("llvm-dwarfdump-19")
-            .arg("--verify")
-            .arg(&path)
-            .output()
-            .expect("llvm-dwarfdump-19 can be run");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && said.contains("No errors."),
-            "{what}: {said}\n{}",
-            self.log.join("\n")
-        );
+        if let Some(said) = toolchain::dwarf_errors(&path) {
+            panic!("{what}: {said}\n{}", self.log.join("\n"));
+        }
     }
 
     /// Says whether all went as expected.
@@ -210,10 +202,4 @@ impl Program {
         println!("{:?}\n{}", self.flags, self.log.join("\n"));
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
     }
-}
-
-/// Leaves a file for whoever looks into a failure.
-fn keep(name: &str, bytes: &[u8]) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let _ = fs::write(folder.join(name), bytes);
 }

@@ -14,7 +14,7 @@ use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use crate::toolchain::{self, Sources};
+use crate::toolchain::{self, Sources, keep};
 
 const MODES: [(&str, Redirect); 2] = [
     ("direct", Redirect::Direct),
@@ -220,14 +220,8 @@ impl Replay {
         let path = |name: &str| self.folder.path().join(name);
         fs::write(path("patched.wasm"), patched).unwrap();
         fs::write(path("fresh.wasm"), fresh).unwrap();
-        let output = Command::new("llvm-dwarfdump-19")
-            .arg("--verify")
-            .arg(path("patched.wasm"))
-            .output()
-            .expect("llvm-dwarfdump-19 can be run");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let is_clean = output.status.success() && said.contains("No errors.");
-        assert!(is_clean, "{what}: {said}");
+        let wrong = toolchain::dwarf_errors(&path("patched.wasm"));
+        assert!(wrong.is_none(), "{what}: {}", wrong.unwrap_or_default());
         let (ours, theirs) = (functions(patched), functions(fresh));
         // Instructions stand at the same distance from a function's start in every link; in the patched file, filler may
         // stand behind the last one.
@@ -356,9 +350,4 @@ fn symbolize(file: &Path, places: impl Iterator<Item = u64>) -> Vec<String> {
         .filter(|answer| !answer.trim().is_empty())
         .map(str::to_owned)
         .collect()
-}
-
-/// Leaves a file for whoever looks into a failure.
-fn keep(name: &str, bytes: &[u8]) {
-    let _ = fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), bytes);
 }

@@ -48,6 +48,23 @@ pub fn wasm_ld(arguments: &[String]) -> Vec<u8> {
     fs::read(output).unwrap()
 }
 
+/// What a reader of debug information finds wrong with a file, if it does.
+pub fn dwarf_errors(path: &Path) -> Option<String> {
+    let output = Command::new("llvm-dwarfdump-19")
+        .arg("--verify")
+        .arg(path)
+        .output()
+        .expect("llvm-dwarfdump-19 can be run");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let is_clean = output.status.success() && said.contains("No errors.");
+    (!is_clean).then_some(said)
+}
+
+/// Leaves a file for whoever looks into a failure.
+pub fn keep(name: &str, bytes: &[u8]) {
+    let _ = fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), bytes);
+}
+
 /// A program in C or C++: its files, and how they are compiled and linked.
 #[derive(Debug, Clone)]
 pub struct Sources {
