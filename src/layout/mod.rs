@@ -15,7 +15,7 @@ mod types;
 mod undo;
 
 pub(crate) use customs::{CustomSpace, NoFiller};
-pub(crate) use data::{Image, ReserveFull};
+pub(crate) use data::{DataSpace, Image, ReserveFull};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::encode_name;

@@ -169,6 +169,11 @@ impl Layout {
         self.places.get(id.index()).copied().unwrap_or(Place::None)
     }
 
+    /// Makes room for the places of so many declarations.
+    pub(crate) fn reserve_places(&mut self, count: usize) {
+        self.places.reserve(count);
+    }
+
     pub(crate) fn set_place(&mut self, id: DeclId, place: Place) {
         while self.places.len() <= id.index() {
             self.places.push(Place::None);

@@ -179,7 +179,7 @@ impl TypeSpace {
         &mut self,
         table: &TypeTable,
         root: DeclId,
-        deltas: &UseDeltas,
+        deltas: &[(TypeId, i32)],
         spare: u32,
     ) -> Option<()> {
         while self.pools.len() <= root.index() && !self.interned {

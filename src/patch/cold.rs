@@ -1,14 +1,16 @@
 //! A layout from nothing: every declaration is placed in bulk, in the order of declaration. The first write of an
 //! output and every relink come this way; the bytes are then made by the same writers as a patch's.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    CustomSpace, Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind,
-    Slot, UseDeltas,
+    CustomSpace, DataSpace, Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem,
+    SectionKind, Slot, UseDeltas,
 };
 use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
 use crate::patch::lengths::{
@@ -18,7 +20,9 @@ use crate::patch::lengths::{
 use crate::patch::order;
 use crate::patch::plan::piece_slack;
 use crate::patch::tail::{self, Customs, Identity};
-use crate::program::{DeclId, DeclKind, Definition, Export, Program, SectionId, Shape, TypeId};
+use crate::program::{
+    DeclId, DeclKind, Definition, Export, Program, Relocation, SectionId, Shape, TypeId,
+};
 use crate::wire::{leb, section};
 
 /// What a fresh layout is made for.
@@ -38,6 +42,7 @@ pub(crate) struct Request<'a> {
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let program = request.program;
     let mut layout = Layout::new(request.options);
+    layout.reserve_places(program.capacity());
     layout.slot_table = request.slot_table;
     *layout.start = request.start;
     layout.module_name = request.customs.module_name.clone();
@@ -58,13 +63,14 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         others,
         address_taken,
     } = count_types(program, &order, &mut layout)?;
-    let others = || {
-        others.iter().map(|&id| {
-            let decl = program.decl(id);
-            let definition = decl.next().expect("only what is defined is laid out");
-            (id, decl, definition)
-        })
+    let defined = |id: DeclId| {
+        let decl = program.decl(id);
+        let definition = decl.next().expect("only what is defined is laid out");
+        (id, decl, definition)
     };
+    let is_import = |id: &DeclId| defined(*id).2.is_import();
+    let others = others.into_par_iter().with_min_len(RUN);
+    let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
     let kinds = [
         DeclKind::Function,
         DeclKind::Global,
@@ -73,7 +79,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         DeclKind::Tag,
     ];
     let mut imported = [0u32; 5];
-    for (id, decl, _) in others().filter(|(_, _, definition)| definition.is_import()) {
+    for (id, decl, _) in imports.into_iter().map(defined) {
         let kind = kinds
             .iter()
             .position(|kind| *kind == decl.kind)
@@ -105,11 +111,10 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.globals.set_imported(imported[1]);
     let mut data = Vec::new();
     let mut pieces = Vec::new();
-    let wanted = |definition: &Definition| {
-        !definition.is_import()
-            && (definition.shape != Shape::SlotTable || request.slot_table.is_some())
-    };
-    for (id, decl, definition) in others().filter(|(_, _, definition)| wanted(definition)) {
+    for (id, decl, definition) in others.into_iter().map(defined) {
+        if definition.shape == Shape::SlotTable && request.slot_table.is_none() {
+            continue;
+        }
         let mut index = |at: usize| {
             next_index[at] += 1;
             Place::Index(next_index[at] - 1)
@@ -164,8 +169,16 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         layout.set_place(id, place);
     }
     place_pieces(program, &mut layout, &pieces)?;
-    place_functions(request, &functions, &mut layout, &address_taken)?;
-    place_data(request, &mut layout, &data)?;
+    let mut images = std::mem::take(&mut layout.data);
+    let (functions_placed, addresses) = rayon::join(
+        || place_functions(request, &functions, &mut layout, &address_taken),
+        || place_data(request, &mut images, &data),
+    );
+    functions_placed?;
+    for (id, address, cap) in addresses? {
+        layout.set_place(id, Place::Data { address, cap });
+    }
+    layout.data = images;
     let images = layout.data.images().len() as u32;
     for at in 0..layout.data_segments.len() {
         layout.set_place(
@@ -215,37 +228,74 @@ struct Uses {
     address_taken: Vec<bool>,
 }
 
+/// Declarations that one thread looks at a time.
+const RUN: usize = 4096;
+
 /// Counts all uses of types, by the declaration that owns them.
 fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Uses> {
-    let mut address_taken = vec![false; program.capacity()];
-    let mut counted = vec![
-        false;
-        if layout.options.interned_types {
-            0
-        } else {
-            program.capacity()
-        }
-    ];
-    let mut uses = UseDeltas::new();
+    let is_function = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_body);
+    let ids = order.par_iter().with_min_len(RUN).copied();
+    let (functions, others) = ids.partition(is_function);
     let interned = layout.options.interned_types;
-    let mut functions = Vec::with_capacity(order.len());
-    let mut others = Vec::new();
-    for &root in order {
-        let decl = program.decl(root);
-        if decl.next().is_some_and(Definition::is_body) {
-            functions.push(root);
-        } else {
-            others.push(root);
+    let roots = if interned {
+        Cow::Borrowed(order)
+    } else {
+        Cow::Owned(roots(program, order))
+    };
+    let runs = roots.par_chunks(RUN);
+    let runs: Vec<RunUses> = runs.map(|run| run_uses(program, run, interned)).collect();
+    let mut address_taken = vec![false; program.capacity()];
+    for run in runs {
+        for id in run.address_taken {
+            address_taken[id.index()] = true;
         }
-        // An owner counts for its parts too, even where it has no definition of its own.
-        let root = if interned {
-            root
-        } else {
-            decl.owner.unwrap_or(root)
-        };
-        if !interned && std::mem::replace(&mut counted[root.index()], true) {
-            continue;
+        let mut start = 0;
+        for (root, retyped, end) in run.roots {
+            let uses = &run.uses[start..end];
+            start = end;
+            let spare = if layout.options.dense {
+                0
+            } else {
+                type_spare(retyped, uses.len())
+            };
+            layout
+                .types
+                .count_uses(&program.types, root, uses, spare)
+                .ok_or_else(types_full)?;
         }
+    }
+    Ok(Uses {
+        functions,
+        others,
+        address_taken,
+    })
+}
+
+/// The declarations that own others or belong to none, each once. An owner counts for its parts too, even where it has
+/// no definition of its own.
+fn roots(program: &Program, order: &[DeclId]) -> Vec<DeclId> {
+    let root = |id: &DeclId| program.decl(*id).owner.unwrap_or(*id);
+    let mut roots: Vec<DeclId> = order.par_iter().with_min_len(RUN).map(root).collect();
+    let mut seen = vec![false; program.capacity()];
+    roots.retain(|root| !std::mem::replace(&mut seen[root.index()], true));
+    roots
+}
+
+/// What a run of declarations uses.
+#[derive(Default)]
+struct RunUses {
+    /// Each of them, whether its types have changed, and where in `uses` its own end. If types belong to nobody, only the
+    /// first, which stands for all.
+    roots: Vec<(DeclId, bool, usize)>,
+    uses: Vec<(TypeId, i32)>,
+    address_taken: Vec<DeclId>,
+}
+
+fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
+    let mut found = RunUses::default();
+    let mut uses = UseDeltas::new();
+    let mut all: HashMap<TypeId, usize, foldhash::fast::FixedState> = HashMap::default();
+    for &root in run {
         let decl = program.decl(root);
         uses.clear();
         let mut retyped = decl.retyped;
@@ -255,37 +305,37 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
                 return;
             };
             add_uses(&mut uses, definition, 1);
-            for reloc in definition.content.relocs() {
-                if reloc.kind.is_slot() {
-                    address_taken[reloc.target as usize] = true;
-                }
-            }
+            let slots = definition.content.relocs().iter();
+            let slots = slots.filter(|reloc| reloc.kind.is_slot());
+            found
+                .address_taken
+                .extend(slots.filter_map(Relocation::decl));
         };
         add(decl.next());
-        let members: &[DeclId] = if interned { &[] } else { decl.members() };
-        for member in members {
-            let member = program.decl(*member);
-            if member.remains {
-                continue;
+        if !interned {
+            for member in decl.members() {
+                let member = program.decl(*member);
+                if !member.remains {
+                    retyped |= member.retyped;
+                    add(member.next());
+                }
             }
-            retyped |= member.retyped;
-            add(member.next());
+            found.uses.extend_from_slice(&uses);
+            found.roots.push((root, retyped, found.uses.len()));
+            continue;
         }
-        let spare = if layout.options.dense {
-            0
-        } else {
-            type_spare(retyped, uses.len())
-        };
-        layout
-            .types
-            .count_uses(&program.types, root, &uses, spare)
-            .ok_or_else(types_full)?;
+        for (ty, count) in uses.drain(..) {
+            let at = *all.entry(ty).or_insert_with(|| {
+                found.uses.push((ty, 0));
+                found.uses.len() - 1
+            });
+            found.uses[at].1 += count;
+        }
     }
-    Ok(Uses {
-        functions,
-        others,
-        address_taken,
-    })
+    if let (true, Some(first)) = (interned, run.first()) {
+        found.roots.push((*first, false, found.uses.len()));
+    }
+    found
 }
 
 /// Adds `by` for each type that a definition uses.
@@ -425,7 +475,13 @@ fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<
     address_taken[id.index()].then(|| layout.slots.append(id))
 }
 
-fn place_data(request: &Request<'_>, layout: &mut Layout, data: &[DeclId]) -> Result<()> {
+/// Gives data its addresses; returns these, and the bytes that stand there.
+fn place_data(
+    request: &Request<'_>,
+    images: &mut DataSpace,
+    data: &[DeclId],
+) -> Result<Vec<(DeclId, u64, u64)>> {
+    let mut addresses = Vec::with_capacity(data.len());
     for &id in data {
         let decl = request.program.decl(id);
         let Some(Definition {
@@ -440,38 +496,27 @@ fn place_data(request: &Request<'_>, layout: &mut Layout, data: &[DeclId]) -> Re
         else {
             continue;
         };
-        let image = match layout.data.image_of(*memory) {
+        let image = match images.image_of(*memory) {
             Some(image) => image,
-            None => layout
-                .data
-                .add_image(new_image(request.program, request.areas, *memory)?),
+            None => images.add_image(new_image(request.program, request.areas, *memory)?),
         };
         let zero = content.is_empty();
-        let address = layout
-            .data
-            .place(image, *size, *align_log2, zero)
-            .map_err(|_| {
-                let image = &layout.data.images()[image];
-                Error::bad_edit(format!(
-                    "does not fit the addresses {:#x}..{:#x} that data may take",
-                    image.base, image.limit
-                ))
-                .with_symbol(decl.label())
-                .with_hint("reserve more of the memory for data")
-            })?;
-        layout.set_place(
-            id,
-            Place::Data {
-                address,
-                cap: *size,
-            },
-        );
+        let address = images.place(image, *size, *align_log2, zero).map_err(|_| {
+            let image = &images.images()[image];
+            Error::bad_edit(format!(
+                "does not fit the addresses {:#x}..{:#x} that data may take",
+                image.base, image.limit
+            ))
+            .with_symbol(decl.label())
+            .with_hint("reserve more of the memory for data")
+        })?;
+        addresses.push((id, address, *size));
     }
-    for image in 0..layout.data.images().len() {
-        let cap = layout.data.images()[image].top - layout.data.images()[image].base;
-        layout.data.set_cap(image, cap);
+    for image in 0..images.images().len() {
+        let cap = images.images()[image].top - images.images()[image].base;
+        images.set_cap(image, cap);
     }
-    Ok(())
+    Ok(addresses)
 }
 
 /// Places pieces of custom sections: the sections in the order of their ids, or by name in a dense output.

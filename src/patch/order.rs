@@ -2,7 +2,12 @@
 
 use std::collections::VecDeque;
 
+use rayon::prelude::*;
+
 use crate::program::{DeclId, DeclKind, Definition, Export, Program, Relocation};
+
+/// Declarations that one thread looks at at a time.
+const RUN: usize = 4096;
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
@@ -11,20 +16,19 @@ pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
 
 /// All that will be defined, in the order of declaration; with `sort`, globals as a module must have them.
 fn declared(program: &Program, sort: bool) -> Vec<DeclId> {
-    let mut order = Vec::with_capacity(program.len());
-    let mut has_globals = false;
-    for (id, decl) in program.iter().filter(|(_, decl)| !decl.remains) {
-        if decl.next().is_some() {
-            has_globals |= decl.kind == DeclKind::Global;
-            order.push((decl.serial, id));
-        }
-    }
+    let place = |at: usize| {
+        let id = DeclId(at as u32);
+        let decl = program.get(id)?;
+        (!decl.remains && decl.next().is_some()).then_some((decl.serial, id))
+    };
+    let ids = (0..program.capacity()).into_par_iter().with_min_len(RUN);
+    let mut order: Vec<(_, DeclId)> = ids.filter_map(place).collect();
     // Ids are used again; segments must keep the order in which they are applied.
     if !order.is_sorted() {
         order.sort_unstable();
     }
     let mut order: Vec<DeclId> = order.into_iter().map(|(_, id)| id).collect();
-    if sort && has_globals {
+    if sort {
         sort_globals(program, &mut order);
     }
     order
@@ -72,8 +76,11 @@ fn sort_globals(program: &Program, order: &mut [DeclId]) {
 }
 
 fn is_defined_global(program: &Program, id: DeclId) -> bool {
-    let decl = program.decl(id);
-    decl.kind == DeclKind::Global && decl.next().is_some_and(|next| !next.is_import())
+    program.kind_of(id) == Some(DeclKind::Global)
+        && program
+            .decl(id)
+            .next()
+            .is_some_and(|next| !next.is_import())
 }
 
 /// All that will be defined, in an order that depends on the program alone and not on how it came about: what the exports,
