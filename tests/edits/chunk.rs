@@ -87,6 +87,10 @@ impl Chunk {
         bytes.resize(bytes.len() + 4 * self.fields.len(), 0);
         // Never a zero, which a gap may end with.
         bytes.resize(bytes.len() + usize::from(self.len), self.fill | 1);
+        // What is nothing but strings would be merged with others in a dense output.
+        if self.section() == ".debug_str" && bytes.last() == Some(&0) {
+            bytes.push(0x55);
+        }
         if self.section() == ".debug_ranges" {
             bytes.resize(bytes.len().next_multiple_of(8), 0x55);
         }
