@@ -238,7 +238,9 @@ impl Linked {
         // What is still wanted of the plan; all else makes room for what is written.
         let (inputs, warnings, rest) = plan.into_inputs();
         let (patch, edits) = std::thread::scope(|scope| {
-            scope.spawn(move || drop((rest, assigned)));
+            // If there is no other thread to be had, it is dropped here and now.
+            let beside = std::thread::Builder::new();
+            let _ = beside.spawn_scoped(scope, move || drop((rest, assigned)));
             commit(table.as_ref(), &mut module, &mut watch)
         })?;
         check_unchanged(&inputs)?;
