@@ -15,7 +15,8 @@
 //!   later, and an imported table asks for more entries and sets no maximum,
 //! - equal strings are shared, but with the ends of longer ones only in an output that is not to be patched.
 //!
-//! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]).
+//! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]). A link of which nothing is
+//! to be kept takes less memory ([`Linked::link_once`]).
 
 pub mod arguments;
 mod build;
