@@ -17,7 +17,7 @@ use crate::patch::lengths::{
     DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
     type_spare,
 };
-use crate::patch::order;
+use crate::patch::order::{self, RUN};
 use crate::patch::plan::piece_slack;
 use crate::patch::tail::{self, Customs, Identity};
 use crate::program::{
@@ -227,9 +227,6 @@ struct Uses {
     /// Which functions have their address taken, by id.
     address_taken: Vec<bool>,
 }
-
-/// Declarations that one thread looks at a time.
-const RUN: usize = 4096;
 
 /// Counts all uses of types, by the declaration that owns them.
 fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Result<Uses> {

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use crate::program::{DeclId, DeclKind, Definition, Export, Program, Relocation};
 
-/// Declarations that one thread looks at at a time.
-const RUN: usize = 4096;
+/// Declarations that one thread goes through at a time.
+pub(crate) const RUN: usize = 4096;
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
