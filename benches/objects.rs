@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use wasmend::link::{Inputs, LinkOptions, live, order, resolve};
+use wasmend::link::{Inputs, LinkOptions, gc, order, resolve};
 use wasmend::object::{Access, Input, Object};
 
 fn main() {
@@ -112,7 +112,7 @@ fn phases(arguments: &[String]) {
         times[1].push(start.elapsed());
         cpus[1].push(cpu() - before);
         let (start, before) = (Instant::now(), cpu());
-        let live = live::mark(&mut resolution, &options);
+        let live = gc::mark(&mut resolution, &options);
         times[2].push(start.elapsed());
         cpus[2].push(cpu() - before);
         let (start, before) = (Instant::now(), cpu());

@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmend::link::options::LinkOptions;
+use wasmend::link::command::options::LinkOptions;
 use wasmend::link::symbols::{Definition, Synthetic, Trap};
-use wasmend::link::{Inputs, Live, Resolution, live, order, resolve, undefined};
+use wasmend::link::{Inputs, Live, Resolution, gc, order, resolve, resolve::undefined};
 use wasmend::object::{Access, Input, Object};
 
 /// What a link came to.
@@ -46,7 +46,7 @@ fn link(line: &str) -> Outcome {
 
 fn finish(inputs: Inputs, options: LinkOptions) -> Outcome {
     let mut resolution = resolve(inputs, &options);
-    let mut live = live::mark(&mut resolution, &options);
+    let mut live = gc::mark(&mut resolution, &options);
     let segments = order::segments(&resolution, &live, &options);
     order::define_bounds(&mut resolution, &mut live, &segments, &options);
     undefined::settle(&mut resolution, &live, &options);
@@ -667,7 +667,7 @@ fn whatever_is_read_can_be_resolved() {
                     let link = finish(Inputs::of_objects(objects), options.clone());
                     summary(&link);
                     order::init_functions(&link.resolution, &link.live);
-                    live::dropped(&link.resolution, &link.live);
+                    gc::dropped(&link.resolution, &link.live);
                 }));
                 assert!(result.is_ok(), "{name}: bit {bit} of byte {at}");
                 resolved += 1;

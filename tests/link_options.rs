@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wasmend::Redirect;
 use wasmend::link::LinkOptions;
-use wasmend::link::options::{
+use wasmend::link::command::options::{
     BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Unresolved, help,
 };
 

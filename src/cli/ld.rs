@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::ErrorKind;
-use wasmend::link::options::{self, Color};
+use wasmend::link::command::options::{self, Color};
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::output::OutputOptions;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use notify::Watcher;
-use wasmend::link::options::InputArgument;
+use wasmend::link::command::options::InputArgument;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Error, Redirect};

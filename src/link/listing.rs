@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use crate::layout::{Layout, Place, SectionKind};
-use crate::link::build::Placed;
+use crate::link::declare::Placed;
 use crate::link::diagnostics::shown;
-use crate::link::live;
+use crate::link::gc;
 use crate::link::session::Linked;
 use crate::object::ids::SymbolIndex;
 use crate::patch::Dense;
@@ -371,7 +371,7 @@ impl Linked {
     /// Functions and segments that nothing leads to (`--print-gc-sections`).
     pub fn dropped_sections(&self) -> Vec<String> {
         let resolution = &self.plan.resolution;
-        let dropped = live::dropped(resolution, &self.plan.live).into_iter();
+        let dropped = gc::dropped(resolution, &self.plan.live).into_iter();
         dropped
             .map(|(id, name)| format!("{}:({name})", resolution.object(id).object.display_name()))
             .collect()

@@ -1,7 +1,7 @@
 //! Linking: objects and archives in, declarations out, by the rules of wasm-ld.
 //!
-//! In the order in which a link goes through them: [`options`] (the command line), [`inputs`] (finding and opening
-//! files), [`mod@resolve`] (which definition each symbol means, and which archive members that takes), [`mod@live`] (what can
+//! In the order in which a link goes through them: [`command`] (the command line), [`inputs`] (finding and opening
+//! files), [`mod@resolve`] (which definition each symbol means, and which archive members that takes), [`gc`] (what can
 //! be reached), [`mod@order`] (where things stand). Each is a function from plain tables to plain tables.
 //!
 //! What differs from wasm-ld, on purpose:
@@ -18,30 +18,22 @@
 //! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]). A link of which nothing is
 //! to be kept takes less memory ([`Linked::link_once`]).
 
-pub mod arguments;
-mod build;
-mod build_id;
+pub mod command;
+mod declare;
 pub mod diagnostics;
+pub mod gc;
 pub mod inputs;
 mod listing;
-pub mod live;
-pub mod names;
-mod option_table;
-pub mod options;
 pub mod order;
-mod quick;
 pub mod resolve;
 mod session;
-pub mod signatures;
-pub mod spelling;
 pub mod symbols;
-pub mod undefined;
-mod units;
+mod update;
 
+pub use command::options::LinkOptions;
 pub use diagnostics::Diagnostics;
+pub use gc::Live;
 pub use inputs::Inputs;
-pub use live::Live;
-pub use options::LinkOptions;
+pub use resolve::units::{LinkedObject, SymbolRef};
 pub use resolve::{Resolution, resolve};
 pub use session::{Counts, Edits, Failed, LinkReport, Linked, Target, use_threads};
-pub use units::{LinkedObject, SymbolRef};

@@ -3,8 +3,8 @@
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use crate::link::live::{Live, init_target, is_exported};
-use crate::link::options::LinkOptions;
+use crate::link::command::options::LinkOptions;
+use crate::link::gc::{Live, init_target, is_exported};
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};

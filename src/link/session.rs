@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind};
-use crate::link::build::{Assigned, Known, MemoryPlan, Plan, Setting, Unit, assign, define};
-use crate::link::build_id::BuildIds;
+use crate::link::command::options::LinkOptions;
+use crate::link::declare::{Assigned, Known, MemoryPlan, Plan, Setting, Unit, assign, define};
 use crate::link::diagnostics::Diagnostics;
+use crate::link::inputs::build_id::BuildIds;
 use crate::link::inputs::{InputFile, Inputs, check_unchanged};
-use crate::link::options::LinkOptions;
-use crate::link::quick::{self, State, Stop, Why};
 use crate::link::resolve::FUNCTION_TABLE;
 use crate::link::resolve::resolve;
 use crate::link::symbols::ObjectId;
+use crate::link::update::{self, State, Stop, Why};
 use crate::module::{ImportType, Module, ModuleOptions, Patch, Redirect, TableType, Types, import};
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
@@ -379,7 +379,7 @@ impl Linked {
         let mut fresh = Vec::new();
         let reason = match self.changed_objects(&state, before) {
             Err(Why(reason)) => reason,
-            Ok(changed) => match quick::update(self, &mut state, &changed, &mut fresh) {
+            Ok(changed) => match update::update(self, &mut state, &changed, &mut fresh) {
                 Ok(patch) => {
                     watch.lap("update");
                     self.quick = Some(state);

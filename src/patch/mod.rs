@@ -1,8 +1,8 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
-mod cold;
 mod dense;
 mod encode;
+mod fresh_layout;
 mod lengths;
 mod order;
 mod plan;
@@ -15,9 +15,9 @@ pub use ranges::{Range, RangeList, Reason};
 pub use relink::RelinkReason;
 pub use tail::Identity;
 
-pub(crate) use cold::{Request, lay_out, write as write_whole};
 pub(crate) use dense::{Dense, write as write_dense};
 pub(crate) use encode::{Encoder, ExportList, ExportSites, Extra};
+pub(crate) use fresh_layout::{Request, lay_out, write as write_whole};
 pub(crate) use lengths::MOST_BODY;
 pub(crate) use plan::{Sources, Stop, Writes, plan};
 pub(crate) use tail::{Customs, IDENTITY_NAME, names_tail};

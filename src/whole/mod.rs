@@ -5,7 +5,7 @@ mod customs;
 pub(crate) mod decode;
 pub(crate) mod dense;
 pub(crate) mod emit;
-mod identity;
+mod matching;
 mod print;
 mod session;
 mod types;

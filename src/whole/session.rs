@@ -8,7 +8,7 @@ use crate::output::OutputOptions;
 use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
-use crate::whole::identity::{Known, KnownItem, Matching, match_builds};
+use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
 use crate::whole::print::Print;
 
 /// Options of a [`WholeModule`].

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use wasmend::link::command::options::LinkOptions;
 use wasmend::link::diagnostics::shown;
-use wasmend::link::options::LinkOptions;
-use wasmend::link::{Inputs, Live, Resolution, live, order, resolve, undefined};
+use wasmend::link::{Inputs, Live, Resolution, gc, order, resolve, resolve::undefined};
 use wasmend::object::Access;
 use wasmparser::{ElementItems, ExternalKind, Name, Parser, Payload, TypeRef};
 
@@ -33,14 +33,14 @@ pub fn wasmend(arguments: &[String]) -> (Resolution, Live, Link) {
     let options = LinkOptions::parse(arguments).unwrap();
     let inputs = Inputs::open(&options, Access::Map).unwrap();
     let mut resolution = resolve(inputs, &options);
-    let mut live = live::mark(&mut resolution, &options);
+    let mut live = gc::mark(&mut resolution, &options);
     let segments = order::segments(&resolution, &live, &options);
     order::define_bounds(&mut resolution, &mut live, &segments, &options);
     undefined::settle(&mut resolution, &live, &options);
     let mut link = Link::default();
     let file = |id| resolution.object(id).object.display_name().to_owned();
     link.trace = resolution.trace.iter().map(|id| file(*id)).collect();
-    link.dropped = live::dropped(&resolution, &live)
+    link.dropped = gc::dropped(&resolution, &live)
         .into_iter()
         .map(|(id, name)| format!("{}:({name})", file(id)))
         .collect();

@@ -2,8 +2,8 @@
 //! of symbols that are still open.
 
 use super::*;
+use crate::link::command::options::DefinedSymbol;
 use crate::link::inputs::StubSymbols;
-use crate::link::options::DefinedSymbol;
 
 /// `i32` and `i64`.
 const I32: u8 = 0x7f;

@@ -22,8 +22,8 @@ use crate::error::Error;
 use crate::layout::{
     Layout, Occupant, Ordinal, Place, RawItem, ReserveFull, SectionKind, Slot, UseDeltas,
 };
-use crate::patch::cold::{add_uses, new_image};
 use crate::patch::encode::{ExportList, entity_len, unused_global};
+use crate::patch::fresh_layout::{add_uses, new_image};
 use crate::patch::lengths::{
     DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len, type_spare,
 };

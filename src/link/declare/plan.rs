@@ -5,13 +5,13 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 
 use crate::error::Error;
-use crate::link::build::customs::{self, Merged};
-use crate::link::live::{Live, is_exported, mark};
-use crate::link::options::LinkOptions;
+use crate::link::command::options::LinkOptions;
+use crate::link::declare::customs::{self, Merged};
+use crate::link::gc::{Live, is_exported, mark};
 use crate::link::order::{self, Entry, OutputSegment};
 use crate::link::resolve::Resolution;
+use crate::link::resolve::undefined;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Trap};
-use crate::link::undefined;
 use crate::object::ids::SymbolIndex;
 use crate::object::{Input, Relocs};
 

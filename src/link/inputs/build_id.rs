@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::link::command::options::{BuildId, LinkOptions};
 use crate::link::inputs::Inputs;
-use crate::link::options::{BuildId, LinkOptions};
 use crate::object::Input;
 
 /// Hashes of inputs, kept for those that stay as they are.
 #[derive(Debug, Default)]
-pub(super) struct BuildIds {
+pub(in crate::link) struct BuildIds {
     /// In the order of the inputs.
     known: Vec<(Arc<Input>, blake3::Hash)>,
     /// A random number, if one was asked for: the same for as long as the output is patched.
@@ -19,7 +19,7 @@ pub(super) struct BuildIds {
 
 impl BuildIds {
     /// The bytes of the build id; none if there is to be none.
-    pub(super) fn bytes(&mut self, inputs: &Inputs, options: &LinkOptions) -> Vec<u8> {
+    pub(in crate::link) fn bytes(&mut self, inputs: &Inputs, options: &LinkOptions) -> Vec<u8> {
         let len = match &options.build_id {
             BuildId::None => return Vec::new(),
             BuildId::Bytes(bytes) => return bytes.clone(),

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::inputs::{InputFile, Inputs};
-use crate::link::names::{NameId, NameMap, NameSource, Names};
-use crate::link::signatures::{SignatureId, Signatures};
+use crate::link::symbols::names::{NameId, NameMap, NameSource, Names};
+use crate::link::symbols::signatures::{SignatureId, Signatures};
 use crate::link::symbols::{LazyId, ObjectId, SymbolId};
 use crate::object::archive::ArchiveSymbol;
 use crate::object::ids::SymbolIndex;
@@ -21,7 +21,7 @@ impl SymbolRef {
     /// What the object itself says: a local definition, or a section.
     pub const OWN: SymbolRef = SymbolRef(u32::MAX);
 
-    pub(super) fn global(id: SymbolId) -> SymbolRef {
+    pub(in crate::link) fn global(id: SymbolId) -> SymbolRef {
         SymbolRef(id.0)
     }
 
@@ -46,7 +46,7 @@ pub struct LinkedObject {
     /// Whether its init functions and retained segments are linked whether or not anything refers to it.
     pub is_live: bool,
     /// Names of its symbols, then of its COMDAT groups; [`NameId::NONE`] for those that others do not see.
-    pub(super) names: Vec<NameId>,
+    pub(in crate::link) names: Vec<NameId>,
 }
 
 impl LinkedObject {
@@ -71,7 +71,7 @@ impl LinkedObject {
     }
 
     /// Whether what a symbol of the object stands for in the object itself is left out.
-    pub(super) fn is_discarded(&self, symbol: &Symbol) -> bool {
+    pub(in crate::link) fn is_discarded(&self, symbol: &Symbol) -> bool {
         if self.kept_comdats.is_empty() {
             return false;
         }
@@ -118,7 +118,7 @@ impl NameSource for IndexNames<'_> {
 
 /// A file that is linked only if it defines what is needed.
 #[derive(Debug)]
-pub(super) struct LazyFile {
+pub(in crate::link) struct LazyFile {
     /// Which file of the command line it is or is in.
     file: u32,
     /// Its place in the archive, if it is there.
@@ -126,12 +126,12 @@ pub(super) struct LazyFile {
     /// The object, once it was read.
     unit: Option<ObjectId>,
     /// Whether it is a part of the program.
-    pub(super) extracted: bool,
+    pub(in crate::link) extracted: bool,
 }
 
 /// What a file of the command line becomes.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(in crate::link) enum Step {
     /// Objects that are linked, whatever they define.
     Eager(Vec<ObjectId>),
     /// Definitions that are linked if they are needed: by name, the file that has them.
@@ -140,18 +140,18 @@ pub(super) enum Step {
 
 /// All objects that were loaded, and the files that could be.
 #[derive(Debug)]
-pub(super) struct Units {
-    pub(super) units: Vec<LinkedObject>,
-    pub(super) lazies: Vec<LazyFile>,
-    pub(super) names: Names,
-    pub(super) signatures: Signatures,
+pub(in crate::link) struct Units {
+    pub(in crate::link) units: Vec<LinkedObject>,
+    pub(in crate::link) lazies: Vec<LazyFile>,
+    pub(in crate::link) names: Names,
+    pub(in crate::link) signatures: Signatures,
     /// Where members come from.
     inputs: Inputs,
 }
 
 impl Units {
     /// Loads what the command line names. Returns what is to be done with each file, in order.
-    pub(super) fn load(inputs: Inputs) -> (Units, Vec<Step>) {
+    pub(in crate::link) fn load(inputs: Inputs) -> (Units, Vec<Step>) {
         let mut units = Units {
             units: Vec::new(),
             lazies: Vec::new(),
@@ -298,7 +298,7 @@ impl Units {
     }
 
     /// The object of a lazy file, read if it was not yet.
-    pub(super) fn extract(&mut self, lazy: LazyId) -> Result<ObjectId> {
+    pub(in crate::link) fn extract(&mut self, lazy: LazyId) -> Result<ObjectId> {
         let LazyFile {
             file, member, unit, ..
         } = self.lazies[lazy.0 as usize];
@@ -315,7 +315,7 @@ impl Units {
     /// Reads the members that will probably be needed, on all cores: what is extracted is decided later, one by one,
     /// in the order that the rules demand. `wanted` are names that will be looked for in any case. Members that turn
     /// out to be malformed are left for later, when it is sure that they are needed.
-    pub(super) fn read_ahead(&mut self, steps: &[Step], wanted: &[NameId]) {
+    pub(in crate::link) fn read_ahead(&mut self, steps: &[Step], wanted: &[NameId]) {
         if self.lazies.is_empty() {
             return;
         }
@@ -384,16 +384,16 @@ impl Units {
     }
 
     /// The files of the command line.
-    pub(super) fn inputs(&self) -> &Inputs {
+    pub(in crate::link) fn inputs(&self) -> &Inputs {
         &self.inputs
     }
 
-    pub(super) fn inputs_mut(&mut self) -> &mut Inputs {
+    pub(in crate::link) fn inputs_mut(&mut self) -> &mut Inputs {
         &mut self.inputs
     }
 
     /// What messages call a lazy file.
-    pub(super) fn lazy_name(&self, lazy: LazyId) -> String {
+    pub(in crate::link) fn lazy_name(&self, lazy: LazyId) -> String {
         let file = &self.lazies[lazy.0 as usize];
         if let Some(unit) = file.unit {
             return self.units[unit.index()].object.display_name().to_owned();

@@ -5,21 +5,24 @@
 //! comes next. Objects are numbered in the order in which they are done with, which is the order of their contents in
 //! the output.
 
+pub mod undefined;
+pub(crate) mod units;
+
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
 use crate::error::Error;
+use crate::link::command::options::{DefinedValue, LinkOptions};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::{InputFile, Inputs};
-use crate::link::names::{NameId, NameMap, Names};
-use crate::link::options::{DefinedValue, LinkOptions};
-use crate::link::signatures::Signatures;
+use crate::link::resolve::units::{LinkedObject, Step, SymbolRef, Units};
+use crate::link::symbols::names::{NameId, NameMap, Names};
+use crate::link::symbols::signatures::Signatures;
 use crate::link::symbols::{
     Context, Definition, ImportAs, Incoming, LazyId, ObjectId, SymbolId, SymbolTable, SymbolType,
     Synthetic, Trap,
 };
-use crate::link::units::{LinkedObject, Step, SymbolRef, Units};
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, Input, Object, SegmentFlags, SymbolFlags, SymbolKind};
 

@@ -11,10 +11,10 @@ mod assign;
 mod customs;
 mod define;
 mod known;
-mod made;
 mod memory;
 mod plan;
 mod relocate;
+mod synthetic;
 mod threads;
 
 pub(crate) use assign::{Assigned, Setting, assign, kept_customs, string_pieces, types};

@@ -3,8 +3,8 @@
 use hashbrown::HashSet;
 
 use crate::error::{Error, Result};
+use crate::link::command::options::LinkOptions;
 use crate::link::diagnostics::Diagnostics;
-use crate::link::options::LinkOptions;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::ObjectId;
 use crate::object::Object;

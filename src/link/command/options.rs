@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::link::arguments;
-use crate::link::option_table::{Dashes, OPTIONS, Spec, Takes};
-use crate::link::spelling;
+use crate::link::command::option_table::{Dashes, OPTIONS, Spec, Takes};
+use crate::link::command::response_file;
+use crate::link::command::spelling;
 use crate::module::Redirect;
 
 /// An argument whose place among the others matters.
@@ -319,7 +319,7 @@ impl LinkOptions {
     /// If an option is unknown (with a suggestion), is not supported (by name), lacks its value or has a bad one, or
     /// contradicts another.
     pub fn parse(arguments: &[String]) -> Result<LinkOptions> {
-        let arguments = arguments::expand(arguments)?;
+        let arguments = response_file::expand(arguments)?;
         let mut options = LinkOptions::default();
         let mut later = Later::default();
         let mut arguments = arguments.iter();

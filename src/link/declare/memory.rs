@@ -4,7 +4,7 @@
 //! Knows sizes, not declarations.
 
 use crate::error::{Error, Result};
-use crate::link::options::LinkOptions;
+use crate::link::command::options::LinkOptions;
 
 const STACK_ALIGN: u64 = 16;
 const HEAP_ALIGN: u64 = 16;

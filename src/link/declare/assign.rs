@@ -4,17 +4,17 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::link::build::known::{
+use crate::link::command::options::LinkOptions;
+use crate::link::declare::known::{
     Assigner, Known, Match, Piece, Placed, Unit, UnitKey, function_names,
 };
-use crate::link::build::memory::MemoryPlan;
-use crate::link::build::plan::Plan;
-use crate::link::build::relocate::{GotKey, Meaning, own_meaning};
+use crate::link::declare::memory::MemoryPlan;
+use crate::link::declare::plan::Plan;
+use crate::link::declare::relocate::{GotKey, Meaning, own_meaning};
 use crate::link::diagnostics::shown;
-use crate::link::options::LinkOptions;
-use crate::link::signatures::{SignatureId, Signatures};
+use crate::link::resolve::units::LinkedObject;
+use crate::link::symbols::signatures::{SignatureId, Signatures};
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic, Trap};
-use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Program, SectionId, Signature, TypeId};

@@ -5,11 +5,11 @@ use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::link::command::options::{LinkOptions, Unresolved};
+use crate::link::command::spelling;
 use crate::link::diagnostics::{demangle, shown};
-use crate::link::live::Live;
-use crate::link::options::{LinkOptions, Unresolved};
+use crate::link::gc::Live;
 use crate::link::resolve::Resolution;
-use crate::link::spelling;
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Trap};
 use crate::object::SymbolKind;
 use crate::object::ids::SegmentIndex;
@@ -53,7 +53,7 @@ impl Resolution {
     pub fn import_names(&self, id: SymbolId) -> (&str, &str) {
         let symbol = self.table.get(id);
         let or = |name, other| match name {
-            crate::link::names::NameId::NONE => other,
+            crate::link::symbols::names::NameId::NONE => other,
             name => self.names.text(name),
         };
         (
@@ -64,7 +64,7 @@ impl Resolution {
 }
 
 fn has_import(symbol: &GlobalSymbol) -> bool {
-    symbol.import_name != crate::link::names::NameId::NONE || symbol.force_import
+    symbol.import_name != crate::link::symbols::names::NameId::NONE || symbol.force_import
 }
 
 /// Reports undefined symbols that live code or data refers to. Where that is allowed, undefined functions that are not

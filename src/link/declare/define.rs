@@ -6,14 +6,14 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::link::build::assign::{Assigned, MergedSegment};
-use crate::link::build::made;
-use crate::link::build::plan::Plan;
-use crate::link::build::relocate::{Converter, GotKey, Meaning, own_meaning};
-use crate::link::build::threads::{self, Loaded};
-use crate::link::options::LinkOptions;
+use crate::link::command::options::LinkOptions;
+use crate::link::declare::assign::{Assigned, MergedSegment};
+use crate::link::declare::plan::Plan;
+use crate::link::declare::relocate::{Converter, GotKey, Meaning, own_meaning};
+use crate::link::declare::synthetic;
+use crate::link::declare::threads::{self, Loaded};
 use crate::link::order::OutputSegment;
-use crate::link::signatures::SignatureId;
+use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
@@ -52,7 +52,7 @@ pub(crate) fn define(
     made.extend(cx.globals()?);
     cx.imports(module)?;
     cx.memory(module)?;
-    crate::link::build::assign::define_address(module.program_mut(), assigned.zero, 0)?;
+    crate::link::declare::assign::define_address(module.program_mut(), assigned.zero, 0)?;
     let program = module.program_mut();
     let count = plan.resolution.objects.len();
     let mut ready: Vec<Vec<Item>> = Vec::new();
@@ -132,7 +132,7 @@ impl Definer<'_> {
             }
         }
         for (index, placed) in unit.segments.iter().enumerate() {
-            if let crate::link::build::known::Placed::Part(decl, 0) = placed {
+            if let crate::link::declare::known::Placed::Part(decl, 0) = placed {
                 let segment = SegmentIndex(index as u32);
                 if !self.is_merged(*decl) {
                     let memory = self.assigned.memory;
@@ -228,7 +228,7 @@ impl Definer<'_> {
         let assigned = self.assigned;
         let mut items = Vec::new();
         for &(id, signature) in &assigned.traps {
-            items.push(self.function(id, signature, made::trap()?));
+            items.push(self.function(id, signature, synthetic::trap()?));
         }
         let types = &mut module.program_mut().types;
         let nothing = types.function(&[], &[])?;
@@ -240,11 +240,11 @@ impl Definer<'_> {
             items.push((id, DeclKind::Function, Defined { content, shape }));
         };
         if let Some(ctors) = assigned.ctors {
-            push(ctors, nothing, made::calls(&assigned.inits)?);
+            push(ctors, nothing, synthetic::calls(&assigned.inits)?);
         }
         for wrapper in &assigned.wrappers {
             let signature = self.plan.resolution.signatures.get(wrapper.signature);
-            let content = made::wrapper(
+            let content = synthetic::wrapper(
                 assigned.ctors,
                 wrapper.target,
                 signature.params.len(),
@@ -303,7 +303,7 @@ impl Definer<'_> {
             let content = match init {
                 Init::Constant(init) => crate::module::global(pointer, mutable, init)?,
                 Init::Reloc(kind, target, addend) => {
-                    let mut code = made::Code::new();
+                    let mut code = synthetic::Code::new();
                     // A global's type stands where a function has its locals.
                     code.bytes = vec![pointer as u8, u8::from(mutable)];
                     let constant = if is_64 { 0x42 } else { 0x41 };

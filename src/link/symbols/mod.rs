@@ -1,11 +1,14 @@
 //! The symbols of a program, and the rules by which definitions and references meet: those of wasm-ld's symbol table.
 
+pub mod names;
+pub mod signatures;
+
 use hashbrown::HashMap;
 
 use crate::error::Error;
 use crate::link::diagnostics::{Diagnostics, shown};
-use crate::link::names::{NameId, NameMap, Names};
-use crate::link::signatures::{SignatureId, Signatures, value_type};
+use crate::link::symbols::names::{NameId, NameMap, Names};
+use crate::link::symbols::signatures::{SignatureId, Signatures, value_type};
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, SymbolFlags, SymbolKind};
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::link::options::LinkOptions;
+use crate::link::command::options::LinkOptions;
+use crate::link::resolve::units::LinkedObject;
 use crate::link::resolve::{FUNCTION_TABLE, Resolution};
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Synthetic};
-use crate::link::units::LinkedObject;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Reloc, SegmentFlags, SymbolFlags, SymbolKind};
 

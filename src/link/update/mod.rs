@@ -7,6 +7,11 @@
 //! inputs again. What is reached no more is found by going from it to what refers to it until something is met that is
 //! needed in any case: cycles are no exception.
 
+mod collect;
+mod define;
+mod mark;
+mod symbols;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,30 +19,25 @@ use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::link::build::{
+use crate::link::command::options::BuildId;
+use crate::link::declare::{
     Assigned, Item, Names, Piece, Placed, Unit, converter, custom_items, function_names,
     kept_customs, merge, other_items, own_meaning, segment_item, string_item, string_pieces,
     take_name,
 };
-use crate::link::build::{Meaning, StringKey};
+use crate::link::declare::{Meaning, StringKey};
 use crate::link::diagnostics::{Diagnostics, shown};
+use crate::link::gc::is_exported;
 use crate::link::inputs::InputFile;
-use crate::link::live::is_exported;
-use crate::link::options::BuildId;
 use crate::link::order::output_name;
 use crate::link::resolve::Resolution;
+use crate::link::resolve::units::{LinkedObject, SymbolRef};
 use crate::link::session::{Done, Edits, Linked, TableImport, fit_table_import};
-use crate::link::signatures::SignatureId;
+use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
-use crate::link::units::{LinkedObject, SymbolRef};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, RelocType, SegmentFlags, Symbol, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Pending, Shape};
-
-mod collect;
-mod define;
-mod mark;
-mod symbols;
 
 /// Why a change needs a new resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Finding the files of a command line, opening them on all cores, and telling them apart.
 
+pub(super) mod build_id;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +9,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::link::options::{InputArgument, LinkOptions, symbol_list};
+use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
 use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
 
 /// A file of the command line.

@@ -9,7 +9,7 @@ impl Update<'_> {
         let types = &mut self.linked.assigned.types;
         if types.len() < self.linked.plan.resolution.signatures.len() {
             let program = self.linked.module.program_mut();
-            *types = crate::link::build::types(&self.linked.plan.resolution.signatures, program)?;
+            *types = crate::link::declare::types(&self.linked.plan.resolution.signatures, program)?;
         }
         let linked = self.resolution().object(id);
         let old = &linked.object;

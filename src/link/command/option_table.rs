@@ -1,7 +1,7 @@
 //! The one table of options: how each is spelt, what it takes, what it does, what help says of it.
 
 use crate::error::{Error, Result};
-use crate::link::options::{
+use crate::link::command::options::{
     BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Later, LinkOptions,
     Unresolved, number,
 };

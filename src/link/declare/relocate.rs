@@ -4,7 +4,7 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::link::build::known::Unit;
+use crate::link::declare::known::Unit;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};

@@ -2,8 +2,8 @@
 //! its own copy of thread-local data.
 
 use crate::error::Result;
-use crate::link::build::assign::Threads;
-use crate::link::build::made::Code;
+use crate::link::declare::assign::Threads;
+use crate::link::declare::synthetic::Code;
 use crate::program::{Content, DeclId, RelocKind};
 use crate::wire::leb;
 
