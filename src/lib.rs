@@ -50,6 +50,7 @@ pub mod object;
 pub mod output;
 pub mod patch;
 pub mod program;
+mod stopwatch;
 pub mod whole;
 mod wire;
 
@@ -58,7 +59,7 @@ pub use module::{
     BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,
     ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, TableType, Types,
 };
-pub use patch::{Identity, Range, RangeList, Reason, RelinkReason};
+pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclId, DeclKind, RelocKind, Relocation, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 pub use whole::{Update, WholeModule, WholeOptions};

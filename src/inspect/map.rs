@@ -8,7 +8,7 @@
 
 use crate::error::Result;
 use crate::inspect::read;
-use crate::patch::Identity;
+use crate::patch::BuildIdentity;
 
 /// The identity that a patchable file carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct FileIdentity {
     /// Version of the file format.
     pub format: u32,
     /// Generation and build id.
-    pub identity: Identity,
+    pub identity: BuildIdentity,
 }
 
 /// What a part of the file is.

@@ -10,7 +10,7 @@ use wasmparser::{
 use crate::error::{Error, Result};
 use crate::inspect::map::{FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, Slots};
 use crate::inspect::uses::Uses;
-use crate::patch::{IDENTITY_NAME, Identity};
+use crate::patch::{BuildIdentity, IDENTITY_NAME};
 use crate::wire::dwarf::Filler;
 use crate::wire::filler::{Role, role_of};
 use crate::wire::section::PAD_NAME;
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
         for section in sections {
             if section.id == 0
                 && section.name == IDENTITY_NAME
-                && let Some((format, identity)) = Identity::read(section.contents)
+                && let Some((format, identity)) = BuildIdentity::read(section.contents)
             {
                 reader.identity = Some(FileIdentity { format, identity });
             }

@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
-use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeId, TypeTable};
+use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
 use crate::whole::decode::{Decoded, Item, SPACES, decode, space, target_space};
 use crate::whole::emit::Style;
 use crate::wire::filler::Role;
@@ -233,7 +233,7 @@ fn broken(what: &str, function: usize) -> Error {
 }
 
 /// The table and the slot that a thunk calls through.
-fn slot_of(content: &Content) -> Option<(u32, u32)> {
+fn slot_of(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let table = content
         .relocs()
         .iter()
@@ -253,7 +253,7 @@ fn slot_of(content: &Content) -> Option<(u32, u32)> {
 }
 
 /// The table and offset of an active element segment of functions whose offset is a constant.
-fn constant_place(content: &Content) -> Option<(u32, u32)> {
+fn constant_place(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let bytes = content.bytes();
     let first = content.relocs().first()?;
     if bytes[0] != 2 || first.kind != RelocKind::TableIndex {
@@ -269,7 +269,7 @@ fn constant_place(content: &Content) -> Option<(u32, u32)> {
 }
 
 /// The instructions of a function; its indices read as zeros.
-pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterator<'_>> {
+pub(super) fn operators(content: &RelocatableBytes) -> Option<wasmparser::OperatorsIterator<'_>> {
     let reader =
         wasmparser::BinaryReader::new_features(content.bytes(), 0, wasmparser::WasmFeatures::all());
     let body = wasmparser::FunctionBody::new(reader);
@@ -280,7 +280,7 @@ pub(super) fn operators(content: &Content) -> Option<wasmparser::OperatorsIterat
 pub(super) type Masked<'a> = (&'a [u8], Option<(RelocKind, Option<TypeId>)>);
 
 /// The bytes between relocations, and the relocations without what they refer to if that is a declaration.
-pub(super) fn masked(content: &Content) -> Vec<Masked<'_>> {
+pub(super) fn masked(content: &RelocatableBytes) -> Vec<Masked<'_>> {
     let (bytes, relocs) = (content.bytes(), content.relocs());
     let mut parts = Vec::with_capacity(relocs.len() + 1);
     let mut at = 0;

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use crate::inspect::{finish, verify};
 use crate::module::{Redirect, Types};
-use crate::program::{Content, DeclId, Definition, RelocKind, Relocation, Shape, TypeTable};
+use crate::program::{
+    DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeTable,
+};
 use crate::whole::decode::{Decoded, ExportItem, Item, SPACES, decode, target_space};
 use crate::whole::emit::Style;
 use crate::whole::{WholeModule, WholeOptions, dense};
@@ -110,7 +112,7 @@ impl Editor {
             reloc
         };
         let relocs: Vec<Relocation> = content.relocs().iter().map(shift).collect();
-        item.definition.content = Content::new(bytes, relocs).expect("in order");
+        item.definition.content = RelocatableBytes::new(bytes, relocs).expect("in order");
     }
 
     /// Replaces a function's code by one that traps.
@@ -124,7 +126,7 @@ impl Editor {
             .filter(|reloc| (reloc.offset as usize) < start)
             .collect();
         self.module.spaces[0][at].definition.content =
-            Content::new(bytes, relocs).expect("in order");
+            RelocatableBytes::new(bytes, relocs).expect("in order");
     }
 
     /// One edit such as a programmer or a compiler makes. Returns what it was, for messages.
@@ -198,8 +200,8 @@ impl Editor {
                 bytes.extend_from_slice(&[0; 5]);
                 let item = Item {
                     definition: Definition {
-                        content: Content::new(bytes, vec![reloc]).expect("in order"),
-                        shape: Shape::Import { ty: Some(ty) },
+                        content: RelocatableBytes::new(bytes, vec![reloc]).expect("in order"),
+                        shape: DefinitionKind::Import { ty: Some(ty) },
                     },
                     name: None,
                     import: Some(("env".into(), field.into())),
@@ -228,8 +230,8 @@ impl Editor {
                 bytes.push(0x0b);
                 let item = Item {
                     definition: Definition {
-                        content: Content::new(bytes, Vec::new()).expect("no relocations"),
-                        shape: Shape::Global,
+                        content: RelocatableBytes::new(bytes, Vec::new()).expect("no relocations"),
+                        shape: DefinitionKind::Global,
                     },
                     name: None,
                     import: None,
@@ -296,7 +298,7 @@ impl Editor {
 }
 
 /// Where the instructions of a function begin.
-fn code_start(content: &Content) -> usize {
+fn code_start(content: &RelocatableBytes) -> usize {
     let reader =
         wasmparser::BinaryReader::new_features(content.bytes(), 0, wasmparser::WasmFeatures::all());
     let body = wasmparser::FunctionBody::new(reader);
@@ -421,7 +423,7 @@ fn damage_is_found() {
 #[test]
 fn retargeting_keeps_places() {
     let reloc = Relocation::new(RelocKind::Call, 1, DeclId(3), 0);
-    let content = Content::new(vec![0; 8], vec![reloc]).expect("in order");
+    let content = RelocatableBytes::new(vec![0; 8], vec![reloc]).expect("in order");
     let other = content.clone().retarget(|reloc| reloc.target += 1);
     assert_eq!(other.relocs()[0].decl(), Some(DeclId(4)));
     assert!(!content.same_as(&other));

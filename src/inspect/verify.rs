@@ -16,7 +16,7 @@ use crate::inspect::debug;
 use crate::inspect::side::{
     FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
 };
-use crate::program::{Content, DeclKind, Shape, TypeTable};
+use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
 use crate::whole::decode::SPACES;
 
 /// Something in which an output differs from a build.
@@ -277,8 +277,8 @@ impl<'a> Compare<'a> {
             return self.differ(label(self.b, node_b), how);
         }
         let types_differ = match (a.shape, b.shape) {
-            (Shape::Function { ty: a }, Shape::Function { ty: b })
-            | (Shape::Tag { ty: a }, Shape::Tag { ty: b }) => a != b,
+            (DefinitionKind::Function { ty: a }, DefinitionKind::Function { ty: b })
+            | (DefinitionKind::Tag { ty: a }, DefinitionKind::Tag { ty: b }) => a != b,
             _ => false,
         };
         if types_differ {
@@ -574,11 +574,11 @@ fn label(side: &Side, node: Node) -> String {
 }
 
 /// The first instruction in which two functions differ.
-fn differing_code(a: &Content, b: &Content) -> String {
+fn differing_code(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
     let (Some(of_a), Some(of_b)) = (operators(a), operators(b)) else {
         return differing_bytes(a, b);
     };
-    let locals = |content: &Content| content.relocs().len();
+    let locals = |content: &RelocatableBytes| content.relocs().len();
     for (at, (a, b)) in of_a
         .map(Some)
         .chain([None])
@@ -599,7 +599,7 @@ fn differing_code(a: &Content, b: &Content) -> String {
     differing_bytes(a, b)
 }
 
-fn differing_bytes(a: &Content, b: &Content) -> String {
+fn differing_bytes(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
     let (of_a, of_b) = (a.bytes(), b.bytes());
     let at = of_a.iter().zip(of_b).position(|(a, b)| a != b);
     match at {

@@ -36,7 +36,7 @@ pub(crate) enum Occupant {
 
 /// A place in the code section.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CodeSlot {
+pub(crate) struct CodeRegion {
     /// Offset of the entry (its size field) from the section's anchor.
     pub(crate) offset: u32,
     /// Bytes of the entry, the five of the size field included.
@@ -52,7 +52,7 @@ const SCAN: usize = 16;
 /// All function entries and code slots.
 #[derive(Debug)]
 pub(crate) struct FunctionSpace {
-    slots: Log<CodeSlot>,
+    slots: Log<CodeRegion>,
     counts: Saved<Counts>,
     /// Dead slots of bodies by size class.
     free: Vec<Log<Ordinal>>,
@@ -91,7 +91,7 @@ impl FunctionSpace {
         self.slots.reserve(additional);
     }
 
-    pub(crate) fn slot(&self, ordinal: Ordinal) -> CodeSlot {
+    pub(crate) fn slot(&self, ordinal: Ordinal) -> CodeRegion {
         self.slots[ordinal.index()]
     }
 
@@ -141,7 +141,7 @@ impl FunctionSpace {
     }
 
     /// All slots from `start` on.
-    pub(crate) fn slots_from(&self, start: Ordinal) -> &[CodeSlot] {
+    pub(crate) fn slots_from(&self, start: Ordinal) -> &[CodeRegion] {
         &self.slots[start.index()..]
     }
 
@@ -153,7 +153,7 @@ impl FunctionSpace {
         if matches!(occupant, Occupant::Reserve | Occupant::Dead) {
             self.counts.dead_bytes += u64::from(cap);
         }
-        self.slots.push(CodeSlot {
+        self.slots.push(CodeRegion {
             offset,
             cap,
             occupant,
@@ -205,14 +205,14 @@ impl FunctionSpace {
         let slot = self.slots[ordinal.index()];
         self.counts.dead_bytes -= u64::from(slot.cap);
         self.slots
-            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+            .set(ordinal.index(), CodeRegion { occupant, ..slot });
     }
 
     /// Changes who stands in a slot that stays in use.
     pub(crate) fn replace(&mut self, ordinal: Ordinal, occupant: Occupant) {
         let slot = self.slots[ordinal.index()];
         self.slots
-            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+            .set(ordinal.index(), CodeRegion { occupant, ..slot });
     }
 
     /// Gives a slot up; it can be reused.
@@ -222,7 +222,7 @@ impl FunctionSpace {
         self.counts.dead_bytes += u64::from(slot.cap);
         self.slots.set(
             ordinal.index(),
-            CodeSlot {
+            CodeRegion {
                 occupant: Occupant::Dead,
                 ..slot
             },
@@ -240,7 +240,7 @@ impl FunctionSpace {
         self.counts.dead_bytes += u64::from(slot.cap);
         let occupant = Occupant::Body(remains);
         self.slots
-            .set(ordinal.index(), CodeSlot { occupant, ..slot });
+            .set(ordinal.index(), CodeRegion { occupant, ..slot });
         self.free[class_of(slot.cap)].push(ordinal);
     }
 
@@ -253,7 +253,7 @@ impl FunctionSpace {
         self.counts.dead_bytes -= u64::from(slot.cap);
         self.slots.set(
             first.index(),
-            CodeSlot {
+            CodeRegion {
                 occupant: Occupant::Reserve,
                 ..slot
             },
@@ -280,7 +280,7 @@ impl FunctionSpace {
         let next = self.first();
         let is_dead = self.is_filler(next)?;
         self.resize_filler(next, self.slot(given).offset, self.slot(next).cap + bytes);
-        let given_up = CodeSlot {
+        let given_up = CodeRegion {
             cap: 0,
             ..self.slot(given)
         };
@@ -294,12 +294,12 @@ impl FunctionSpace {
     pub(crate) fn take_back_first_in_place(&mut self, len: u32) -> Option<(Ordinal, Ordinal)> {
         let next = self.first();
         let is_dead = self.is_filler(next)?;
-        let CodeSlot { offset, cap, .. } = self.slot(next);
+        let CodeRegion { offset, cap, .. } = self.slot(next);
         let rest = cap.checked_sub(len).filter(|rest| *rest >= len)?;
         let first = Ordinal(next.0.checked_sub(1)?);
         self.slots.set(
             first.index(),
-            CodeSlot {
+            CodeRegion {
                 offset,
                 cap: len,
                 occupant: Occupant::Reserve,
@@ -327,7 +327,7 @@ impl FunctionSpace {
         let slot = self.slot(ordinal);
         self.slots.set(
             ordinal.index(),
-            CodeSlot {
+            CodeRegion {
                 offset,
                 cap,
                 ..slot

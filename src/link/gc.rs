@@ -177,7 +177,7 @@ pub fn mark(resolution: &mut Resolution, options: &LinkOptions) -> Live {
 
 /// What is visited: a function's or a segment's relocations.
 #[derive(Clone, Copy)]
-enum Chunk {
+enum GcNode {
     Function(u32),
     Segment(u32),
 }
@@ -209,7 +209,7 @@ struct Visit<'a> {
     id: ObjectId,
     linked: &'a LinkedObject,
     marks: &'a mut Marks,
-    stack: Vec<Chunk>,
+    stack: Vec<GcNode>,
     /// What was reached in other objects.
     outbox: Vec<(ObjectId, SymbolIndex)>,
 }
@@ -372,7 +372,7 @@ impl Visit<'_> {
                     && !linked.is_function_discarded(function)
                 {
                     self.marks.functions[function] = true;
-                    self.stack.push(Chunk::Function(function as u32));
+                    self.stack.push(GcNode::Function(function as u32));
                     self.be_live();
                 }
                 return;
@@ -407,7 +407,7 @@ impl Visit<'_> {
     fn segment(&mut self, segment: usize) {
         if !self.marks.segments[segment] && !self.linked.is_segment_discarded(segment) {
             self.marks.segments[segment] = true;
-            self.stack.push(Chunk::Segment(segment as u32));
+            self.stack.push(GcNode::Segment(segment as u32));
             self.be_live();
         }
     }
@@ -416,10 +416,10 @@ impl Visit<'_> {
         let object = &self.linked.object;
         while let Some(chunk) = self.stack.pop() {
             match chunk {
-                Chunk::Function(function) => {
+                GcNode::Function(function) => {
                     self.relocs(object.function_relocs(&object.functions[function as usize]));
                 }
-                Chunk::Segment(segment) => {
+                GcNode::Segment(segment) => {
                     self.relocs(object.segment_relocs(SegmentIndex(segment)))
                 }
             }

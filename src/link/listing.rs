@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use crate::layout::{Layout, Place, SectionKind};
-use crate::link::declare::Placed;
+use crate::link::declare::SegmentPlacement;
 use crate::link::diagnostics::shown;
 use crate::link::gc;
 use crate::link::session::Linked;
 use crate::object::ids::SymbolIndex;
 use crate::patch::Dense;
-use crate::program::{DeclId, Shape};
+use crate::program::{DeclId, DefinitionKind};
 use crate::wire::leb;
 
 /// A line of the map: where something stands in memory and in the file, how long it is, what it is a part of, and what.
@@ -291,7 +291,7 @@ impl Linked {
                 return None;
             };
             let definition = program.decl(id).next()?;
-            let Shape::Data { size, memory, .. } = definition.shape else {
+            let DefinitionKind::Data { size, memory, .. } = definition.shape else {
                 return None;
             };
             let at = layout.data.image_of(memory)?;
@@ -302,7 +302,7 @@ impl Linked {
         for (id, linked) in self.plan.resolution.each_object() {
             let unit = &self.assigned.known.units[id.index()];
             for (index, placed) in unit.segments.iter().enumerate() {
-                if let Placed::Part(decl, start) = placed
+                if let SegmentPlacement::Part(decl, start) = placed
                     && let Some((address, offset, _)) = place_of(*decl)
                 {
                     let start = u64::from(*start);

@@ -2,25 +2,31 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind};
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::{Assigned, Known, MemoryPlan, Plan, Setting, Unit, assign, define};
+use crate::link::declare::{
+    AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
+    assign, define,
+};
 use crate::link::diagnostics::Diagnostics;
 use crate::link::inputs::build_id::BuildIds;
 use crate::link::inputs::{InputFile, Inputs, check_unchanged};
 use crate::link::resolve::FUNCTION_TABLE;
 use crate::link::resolve::resolve;
 use crate::link::symbols::ObjectId;
-use crate::link::update::{self, State, Stop, Why};
+use crate::link::update::{self, FallbackReason, UpdateError, UpdateIndex};
 use crate::module::{ImportType, Module, ModuleOptions, Patch, Redirect, TableType, Types, import};
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
-use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Pending, Shape, ValType};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Pending, ValType,
+};
+use crate::stopwatch::Stopwatch;
 use crate::wire::section;
 
 /// Where a link is published.
@@ -32,7 +38,7 @@ pub enum Target {
     Memory,
 }
 
-/// Why a link failed: errors, of which there is at least one, and warnings.
+/// FallbackReason a link failed: errors, of which there is at least one, and warnings.
 #[derive(Debug)]
 pub struct Failed(pub Box<Diagnostics>);
 
@@ -61,7 +67,7 @@ pub struct LinkReport {
     pub warnings: Vec<Error>,
     /// How much was linked.
     pub counts: Counts,
-    /// Why all symbols had to be resolved anew, if they had; an update can mostly do without.
+    /// FallbackReason all symbols had to be resolved anew, if they had; an update can mostly do without.
     pub resolved_anew: Option<&'static str>,
     /// Which functions differ from the version before.
     pub edits: Edits,
@@ -145,13 +151,13 @@ pub struct Linked {
     pub(super) options: LinkOptions,
     pub(super) module: Module,
     pub(super) plan: Plan,
-    pub(super) assigned: Assigned,
+    pub(super) assigned: LinkDeclarations,
     /// The files as they were read last.
     pub(super) inputs: Inputs,
     /// What the build id is made from.
     build_id: BuildIds,
     /// What quick updates know; made when the first one comes, and gone after one that was none.
-    quick: Option<State>,
+    quick: Option<UpdateIndex>,
     /// Set if a quick update failed half-way: tables of the plan may say what is not so.
     is_stale: bool,
 }
@@ -159,24 +165,22 @@ pub struct Linked {
 /// What was published, and which functions differ.
 pub(super) type Done = (Patch, Edits);
 
-/// Measures consecutive phases.
-struct Watch {
-    last: Instant,
+/// How long each phase took, in order.
+struct PhaseTimes {
+    stopwatch: Stopwatch,
     phases: Vec<(&'static str, Duration)>,
 }
 
-impl Watch {
-    fn start() -> Watch {
-        Watch {
-            last: Instant::now(),
+impl PhaseTimes {
+    fn start() -> PhaseTimes {
+        PhaseTimes {
+            stopwatch: Stopwatch::start(),
             phases: Vec::new(),
         }
     }
 
     fn lap(&mut self, name: &'static str) {
-        let now = Instant::now();
-        self.phases.push((name, now - self.last));
-        self.last = now;
+        self.phases.push((name, self.stopwatch.lap()));
     }
 }
 
@@ -190,10 +194,10 @@ impl Linked {
         access: Access,
         target: Target,
     ) -> Result<(Linked, LinkReport), Failed> {
-        let mut watch = Watch::start();
+        let mut times = PhaseTimes::start();
         let inputs = Inputs::open(&options, access)?;
-        watch.lap("open");
-        Linked::start(inputs, options, target, watch)
+        times.lap("open");
+        Linked::start(inputs, options, target, times)
     }
 
     /// Links what was opened before, or never was a file, with what else the options say.
@@ -205,7 +209,7 @@ impl Linked {
         options: LinkOptions,
         target: Target,
     ) -> Result<(Linked, LinkReport), Failed> {
-        Linked::start(inputs, options, target, Watch::start())
+        Linked::start(inputs, options, target, PhaseTimes::start())
     }
 
     /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
@@ -219,21 +223,21 @@ impl Linked {
         access: Access,
         target: Target,
     ) -> Result<(Module, LinkReport), Failed> {
-        let mut watch = Watch::start();
+        let mut times = PhaseTimes::start();
         let inputs = Inputs::open(options, access)?;
-        watch.lap("open");
+        times.lap("open");
         let build_id = BuildIds::default().bytes(&inputs, options);
-        let mut plan = plan(inputs, options, &mut watch)?;
+        let mut plan = plan(inputs, options, &mut times)?;
         let mut module = make_module(options, &plan, target)?;
         let counts = Counts::of(&plan);
-        let job = Job {
+        let job = LinkRequest {
             options,
-            known: &Known::default(),
+            known: &PreviousDeclarations::default(),
             before: None,
             build_id: &build_id,
             keeps: false,
         };
-        let assigned = edit(&job, &mut plan, &mut module, &mut Vec::new(), &mut watch)?;
+        let assigned = edit(&job, &mut plan, &mut module, &mut Vec::new(), &mut times)?;
         let table = TableImport::of(&plan, options);
         // What is still wanted of the plan; all else makes room for what is written.
         let (inputs, warnings, rest) = plan.into_inputs();
@@ -241,10 +245,10 @@ impl Linked {
             // If there is no other thread to be had, it is dropped here and now.
             let beside = std::thread::Builder::new();
             let _ = beside.spawn_scoped(scope, move || drop((rest, assigned)));
-            commit(table.as_ref(), &mut module, &mut watch)
+            commit(table.as_ref(), &mut module, &mut times)
         })?;
         check_unchanged(&inputs)?;
-        let phases = watch.phases;
+        let phases = times.phases;
         let report = LinkReport {
             patch,
             edits,
@@ -260,19 +264,19 @@ impl Linked {
         inputs: Inputs,
         options: LinkOptions,
         target: Target,
-        mut watch: Watch,
+        mut times: PhaseTimes,
     ) -> Result<(Linked, LinkReport), Failed> {
-        let mut plan = plan(inputs.clone(), &options, &mut watch)?;
+        let mut plan = plan(inputs.clone(), &options, &mut times)?;
         let mut module = make_module(&options, &plan, target)?;
         let mut build_id = BuildIds::default();
-        let job = Job {
+        let job = LinkRequest {
             options: &options,
-            known: &Known::default(),
+            known: &PreviousDeclarations::default(),
             before: None,
             build_id: &build_id.bytes(&inputs, &options),
             keeps: true,
         };
-        let (assigned, patch) = publish(&job, &mut plan, &mut module, &mut watch)?;
+        let (assigned, patch) = publish(&job, &mut plan, &mut module, &mut times)?;
         plan.resolution.check_inputs()?;
         let mut linked = Linked {
             options,
@@ -284,7 +288,7 @@ impl Linked {
             quick: None,
             is_stale: false,
         };
-        let report = linked.report(patch, watch);
+        let report = linked.report(patch, times);
         Ok((linked, report))
     }
 
@@ -297,7 +301,7 @@ impl Linked {
     pub fn prepare(&mut self) {
         self.module.prepare();
         if self.quick.is_none() {
-            self.quick = Some(State::of(self));
+            self.quick = Some(UpdateIndex::of(self));
         }
     }
 
@@ -329,11 +333,11 @@ impl Linked {
     /// # Errors
     /// All that went wrong. The output stays as it was, and the next update starts from there.
     pub fn update<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<LinkReport, Failed> {
-        let mut watch = Watch::start();
+        let mut times = PhaseTimes::start();
         self.module.index();
         let state = match self.quick.take() {
             Some(state) => state,
-            None => State::of(self),
+            None => UpdateIndex::of(self),
         };
         let mut before = Vec::new();
         let mut errors = Vec::new();
@@ -346,9 +350,9 @@ impl Linked {
                 }
             }
         }
-        watch.lap("open");
+        times.lap("open");
         let done = match errors.is_empty() {
-            true => self.follow(state, &before, &mut watch),
+            true => self.follow(state, &before, &mut times),
             false => {
                 self.quick = Some(state);
                 Err(errors.into())
@@ -356,7 +360,7 @@ impl Linked {
         };
         match done {
             Ok((patch, reason)) => {
-                let mut report = self.report(patch, watch);
+                let mut report = self.report(patch, times);
                 report.resolved_anew = reason;
                 Ok(report)
             }
@@ -372,16 +376,16 @@ impl Linked {
     /// Brings the output up to date with files that were opened again; says why all had to be resolved anew, if it had.
     fn follow(
         &mut self,
-        mut state: State,
+        mut state: UpdateIndex,
         before: &[(usize, InputFile)],
-        watch: &mut Watch,
+        times: &mut PhaseTimes,
     ) -> Result<(Done, Option<&'static str>), Failed> {
         let mut fresh = Vec::new();
         let reason = match self.changed_objects(&state, before) {
-            Err(Why(reason)) => reason,
+            Err(FallbackReason(reason)) => reason,
             Ok(changed) => match update::update(self, &mut state, &changed, &mut fresh) {
                 Ok(patch) => {
-                    watch.lap("update");
+                    times.lap("update");
                     self.quick = Some(state);
                     return Ok((patch, None));
                 }
@@ -389,29 +393,29 @@ impl Linked {
                     take_back(&mut self.module, fresh)?;
                     self.is_stale = true;
                     match stop {
-                        Stop::Why(Why(reason)) => reason,
-                        Stop::Error(error) if error.kind() == ErrorKind::Io => {
+                        UpdateError::Fallback(FallbackReason(reason)) => reason,
+                        UpdateError::Error(error) if error.kind() == ErrorKind::Io => {
                             return Err(error.into());
                         }
                         // Whatever it is, it will be said in the words of a link.
-                        Stop::Error(_) => "an edit was refused",
+                        UpdateError::Error(_) => "an edit was refused",
                     }
                 }
             },
         };
-        watch.lap("compare");
-        let mut plan = plan(self.inputs.clone(), &self.options, watch)?;
+        times.lap("compare");
+        let mut plan = plan(self.inputs.clone(), &self.options, times)?;
         for (file, _) in before {
             self.inputs.files[*file].input().check_unchanged()?;
         }
-        let job = Job {
+        let job = LinkRequest {
             options: &self.options,
             known: &self.assigned.known,
             before: Some(self.assigned.memory_plan),
             build_id: &self.build_id.bytes(&self.inputs, &self.options),
             keeps: true,
         };
-        let (assigned, patch) = publish(&job, &mut plan, &mut self.module, watch)?;
+        let (assigned, patch) = publish(&job, &mut plan, &mut self.module, times)?;
         self.plan = plan;
         self.assigned = assigned;
         self.is_stale = false;
@@ -428,17 +432,19 @@ impl Linked {
     /// The objects among the files that changed, if these are all.
     fn changed_objects(
         &self,
-        state: &State,
+        state: &UpdateIndex,
         before: &[(usize, InputFile)],
-    ) -> Result<Vec<(ObjectId, Arc<Object>)>, Why> {
+    ) -> Result<Vec<(ObjectId, Arc<Object>)>, FallbackReason> {
         if self.is_stale {
-            return Err(Why("the last update failed"));
+            return Err(FallbackReason("the last update failed"));
         }
         let changed = before.iter().map(|(file, _)| {
             match (&self.inputs.files[*file], state.objects[*file]) {
                 (InputFile::Object { object, .. }, Some(id)) => Ok((id, object.clone())),
-                (InputFile::Object { .. }, None) => Err(Why("a file changed that was not needed")),
-                _ => Err(Why("a library changed")),
+                (InputFile::Object { .. }, None) => {
+                    Err(FallbackReason("a file changed that was not needed"))
+                }
+                _ => Err(FallbackReason("a library changed")),
             }
         });
         changed.collect()
@@ -466,18 +472,18 @@ impl Linked {
     /// # Errors
     /// All that went wrong.
     pub fn linked_anew(&self) -> Result<Linked, Failed> {
-        let mut watch = Watch::start();
-        let mut plan = plan(self.inputs.clone(), &self.options, &mut watch)?;
+        let mut times = PhaseTimes::start();
+        let mut plan = plan(self.inputs.clone(), &self.options, &mut times)?;
         let mut module = make_module(&self.options, &plan, Target::Memory)?;
         let mut build_id = BuildIds::default();
-        let job = Job {
+        let job = LinkRequest {
             options: &self.options,
-            known: &Known::default(),
+            known: &PreviousDeclarations::default(),
             before: Some(self.assigned.memory_plan),
             build_id: &build_id.bytes(&self.inputs, &self.options),
             keeps: true,
         };
-        let published = publish(&job, &mut plan, &mut module, &mut watch)?;
+        let published = publish(&job, &mut plan, &mut module, &mut times)?;
         Ok(Linked {
             options: self.options.clone(),
             module,
@@ -495,7 +501,7 @@ impl Linked {
         &self.module
     }
 
-    fn report(&mut self, done: Done, watch: Watch) -> LinkReport {
+    fn report(&mut self, done: Done, times: PhaseTimes) -> LinkReport {
         let (patch, edits) = done;
         LinkReport {
             patch,
@@ -503,7 +509,7 @@ impl Linked {
             counts: Counts::of(&self.plan),
             warnings: std::mem::take(&mut self.plan.resolution.diagnostics.warnings),
             resolved_anew: None,
-            phases: watch.phases,
+            phases: times.phases,
         }
     }
 }
@@ -518,20 +524,20 @@ pub fn use_threads(threads: usize) -> Result<(), String> {
 }
 
 /// Resolves symbols, and finds out what is linked and where it stands.
-fn plan(inputs: Inputs, options: &LinkOptions, watch: &mut Watch) -> Result<Plan, Failed> {
+fn plan(inputs: Inputs, options: &LinkOptions, times: &mut PhaseTimes) -> Result<Plan, Failed> {
     if options.page_size != PAGE {
         let text = format!("--page-size: memories have pages of {PAGE} bytes");
         return Err(Error::bad_input(text).into());
     }
     let mut resolution = resolve(inputs, options);
-    watch.lap("resolve");
+    times.lap("resolve");
     if !resolution.diagnostics.errors.is_empty() {
         return Err(Failed(Box::new(std::mem::take(
             &mut resolution.diagnostics,
         ))));
     }
     let mut plan = Plan::new(resolution, options);
-    watch.lap("mark and order");
+    times.lap("mark and order");
     let diagnostics = &mut plan.resolution.diagnostics;
     if options.fatal_warnings {
         diagnostics.errors.append(&mut diagnostics.warnings);
@@ -573,10 +579,10 @@ fn make_module(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Mod
 const PAGE: u64 = 65536;
 
 /// What a link is made from.
-struct Job<'a> {
+struct LinkRequest<'a> {
     options: &'a LinkOptions,
     /// What the last link declared, and where it stood in memory.
-    known: &'a Known,
+    known: &'a PreviousDeclarations,
     before: Option<MemoryPlan>,
     build_id: &'a [u8],
     /// Whether the plan is asked for anything after the link. If not, it loses what is not needed any more on the way.
@@ -585,16 +591,16 @@ struct Job<'a> {
 
 /// Makes the module equal to a plan, and publishes it.
 fn publish(
-    job: &Job<'_>,
+    job: &LinkRequest<'_>,
     plan: &mut Plan,
     module: &mut Module,
-    watch: &mut Watch,
-) -> Result<(Assigned, Done), Failed> {
+    times: &mut PhaseTimes,
+) -> Result<(LinkDeclarations, Done), Failed> {
     let mut fresh = Vec::new();
-    let done = edit(job, plan, module, &mut fresh, watch);
+    let done = edit(job, plan, module, &mut fresh, times);
     let done = done.and_then(|assigned| {
         let table = TableImport::of(plan, job.options);
-        Ok((assigned, commit(table.as_ref(), module, watch)?))
+        Ok((assigned, commit(table.as_ref(), module, times)?))
     });
     match done {
         Ok(done) => Ok(done),
@@ -609,14 +615,14 @@ fn publish(
 fn commit(
     table: Option<&TableImport>,
     module: &mut Module,
-    watch: &mut Watch,
+    times: &mut PhaseTimes,
 ) -> crate::Result<Done> {
     let edits = Edits::pending(module);
     let mut patch = module.commit()?;
     if let Some(again) = fit_table_import(table, module)? {
         patch.identity = again.identity;
     }
-    watch.lap("write");
+    times.lap("write");
     Ok((patch, edits))
 }
 
@@ -668,7 +674,7 @@ fn define_table_import(
         maximum: None,
     };
     let content = import(&from.from, &from.name, &ImportType::Table(ty), None)?;
-    let shape = Shape::Import { ty: None };
+    let shape = DefinitionKind::Import { ty: None };
     let definition = Definition { content, shape };
     let program = module.program_mut();
     program.define(table, DeclKind::Table, definition)
@@ -684,33 +690,33 @@ fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
 }
 
 fn edit(
-    job: &Job<'_>,
+    job: &LinkRequest<'_>,
     plan: &mut Plan,
     module: &mut Module,
     fresh: &mut Vec<DeclId>,
-    watch: &mut Watch,
-) -> crate::Result<Assigned> {
-    let Job {
+    times: &mut PhaseTimes,
+) -> crate::Result<LinkDeclarations> {
+    let LinkRequest {
         options,
         known,
         before,
         build_id,
         keeps,
     } = *job;
-    let setting = Setting {
+    let setting = AssignContext {
         options,
         slot_table: module.slot_table(),
         has_slack: options.incremental != Some(false),
         memory_before: before,
     };
     let mut assigned = assign(plan, &setting, module.program_mut(), known, fresh)?;
-    watch.lap("declare");
+    times.lap("declare");
     module.program_mut().validated = true;
     let code_relocs = match keeps {
         true => Vec::new(),
         false => {
             let units = assigned.known.units.iter_mut();
-            units.for_each(Unit::release_object);
+            units.for_each(ObjectDeclarations::release_object);
             plan.take_code_relocs()
         }
     };
@@ -724,7 +730,7 @@ fn edit(
     }
     edit_exports(module, &assigned.known.exports);
     module.set_customs(customs(plan, options, build_id));
-    watch.lap("define");
+    times.lap("define");
     Ok(assigned)
 }
 

@@ -3,23 +3,25 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::Published;
 use crate::patch::{
-    Dense, Encoder, ExportList, ExportSites, Extra, Identity, RangeList, Reason, Request, Sources,
-    Stop, Writes, export_sites, lay_out, names_tail, plan, write_dense, write_patch, write_whole,
+    BuildIdentity, Dense, Encoder, ExportList, ExportSites, PlanContext, PlanError, RangeList,
+    Reason, Request, SectionInputs, Writes, export_sites, lay_out, names_tail, plan, write_dense,
+    write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
+use crate::stopwatch::Stopwatch;
 
 /// What a commit did.
 #[derive(Debug, Clone)]
 pub struct Patch {
     /// The version that was published.
-    pub identity: Identity,
+    pub identity: BuildIdentity,
     /// Patched, relinked, or nothing to do.
     pub outcome: Outcome,
     /// Declarations that were defined, redefined or removed.
@@ -109,22 +111,12 @@ impl Patch {
 struct Done {
     ranges: Arc<RangeList>,
     moved: Moved,
-    identity: Identity,
+    identity: BuildIdentity,
     published: Published,
     left: Vec<(DeclId, DeclId)>,
     gone: Vec<DeclId>,
     /// Whose index or address is another one now.
     followed: BTreeSet<DeclId>,
-}
-
-/// Measures consecutive phases.
-struct Watch(Instant);
-
-impl Watch {
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.0, now)
-    }
 }
 
 impl Module {
@@ -134,7 +126,7 @@ impl Module {
     /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
     /// the edits stay pending.
     pub fn commit(&mut self) -> Result<Patch> {
-        let mut watch = Watch(Instant::now());
+        let mut stopwatch = Stopwatch::start();
         if self.layout.is_some()
             && self.relink.is_none()
             && !self.customs_changed
@@ -150,20 +142,20 @@ impl Module {
         let references = self.references.as_ref().unwrap_or(&nothing);
         let checked = self.program.check(references)?;
         let mut phases = Phases {
-            check: watch.lap(),
+            check: stopwatch.lap(),
             ..Phases::default()
         };
         let reason = match (self.relink, &self.layout) {
             (_, None) => RelinkReason::First,
             (Some(reason), _) => reason,
-            (None, Some(_)) => match self.patch(&checked, &mut watch, &mut phases)? {
+            (None, Some(_)) => match self.patch(&checked, &mut stopwatch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
                     self.program
                         .keep_remains(&done.left, &done.gone, &done.followed);
                     let changed = self.make_current(checked, false);
                     self.index_remains(&done.left);
-                    phases.finish = watch.lap();
+                    phases.finish = stopwatch.lap();
                     let mut patch =
                         self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
                     patch.published = Some(done.published);
@@ -172,10 +164,10 @@ impl Module {
                 Err(reason) => reason,
             },
         };
-        self.rebuild(&checked, &mut watch, &mut phases)?;
+        self.rebuild(&checked, &mut stopwatch, &mut phases)?;
         self.program.forget_all_remains();
         let changed = self.make_current(checked, true);
-        phases.finish = watch.lap();
+        phases.finish = stopwatch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
     }
 
@@ -226,32 +218,38 @@ impl Module {
     fn patch(
         &mut self,
         checked: &Checked,
-        watch: &mut Watch,
+        stopwatch: &mut Stopwatch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
         self.program.reserve_remains(self.program.dirty.len())?;
         let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
             return Ok(Err(RelinkReason::First));
         };
-        let mut from = Sources {
+        let mut from = PlanContext {
             program: &self.program,
             references,
             checked,
             customs: &self.customs,
             customs_changed: self.customs_changed,
-            areas: &self.areas,
-            frugal: false,
+            data_ranges: &self.data_ranges,
+            minimal: false,
         };
         let (sites, identity) = (&self.export_sites, self.identity);
         let mut make = |from, layout: &mut Layout| {
-            prepare(from, layout, sites, identity, (&mut *watch, &mut *phases))
+            prepare(
+                from,
+                layout,
+                sites,
+                identity,
+                (&mut *stopwatch, &mut *phases),
+            )
         };
         let mut prepared = make(from, layout);
         if let Ok(made) = &prepared
             && costs_too_much(&self.program, made)
         {
             layout.rollback();
-            from.frugal = true;
+            from.minimal = true;
             prepared = make(from, layout);
         }
         let Prepared {
@@ -263,8 +261,8 @@ impl Module {
             Err(stop) => {
                 layout.rollback();
                 return match stop {
-                    Stop::Relink(reason) => Ok(Err(reason)),
-                    Stop::Error(error) => Err(error),
+                    PlanError::Relink(reason) => Ok(Err(reason)),
+                    PlanError::Error(error) => Err(error),
                 };
             }
         };
@@ -277,7 +275,7 @@ impl Module {
         match self.output.publish_patch(Arc::clone(&ranges)) {
             Ok(published) => {
                 layout.commit();
-                phases.publish = watch.lap();
+                phases.publish = stopwatch.lap();
                 Ok(Ok(Done {
                     ranges,
                     moved,
@@ -299,7 +297,12 @@ impl Module {
     }
 
     /// Lays everything out anew and publishes the whole file.
-    fn rebuild(&mut self, checked: &Checked, watch: &mut Watch, phases: &mut Phases) -> Result<()> {
+    fn rebuild(
+        &mut self,
+        checked: &Checked,
+        stopwatch: &mut Stopwatch,
+        phases: &mut Phases,
+    ) -> Result<()> {
         let exports = checked.exports.as_deref().unwrap_or(&self.program.exports);
         let request = Request {
             program: &self.program,
@@ -309,10 +312,10 @@ impl Module {
             exports,
             start: checked.start,
             customs: &self.customs,
-            areas: &self.areas,
+            data_ranges: &self.data_ranges,
         };
         let layout = lay_out(&request)?;
-        phases.plan += watch.lap();
+        phases.plan += stopwatch.lap();
         let placed = !layout.data.images().is_empty();
         let data = if placed {
             all_data(&self.program)
@@ -321,7 +324,7 @@ impl Module {
         };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
-        let extra = Extra {
+        let extra = SectionInputs {
             custom_front: &self.customs.front,
             custom_tail: &self.customs.tail,
             names_tail: &names_tail,
@@ -341,7 +344,7 @@ impl Module {
                 pieces.write_at(at, bytes)
             })
         })?;
-        phases.publish = watch.lap();
+        phases.publish = stopwatch.lap();
         self.identity = next;
         self.layout = Some(layout);
         Ok(())
@@ -380,7 +383,7 @@ impl Module {
             exports: &exports,
             start: self.program.start,
             customs: &self.customs,
-            areas: &self.areas,
+            data_ranges: &self.data_ranges,
         })?;
         let placed = !layout.data.images().is_empty();
         let data = if placed {
@@ -390,7 +393,7 @@ impl Module {
         };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
-        let extra = Extra {
+        let extra = SectionInputs {
             custom_front: &self.customs.front,
             custom_tail: &self.customs.tail,
             names_tail: &names_tail,
@@ -470,7 +473,7 @@ impl Module {
 struct Prepared {
     writes: Writes,
     ranges: RangeList,
-    identity: Identity,
+    identity: BuildIdentity,
 }
 
 /// What a patch of one declaration may write beyond its bytes, if that can be helped.
@@ -497,17 +500,17 @@ fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
 
 /// Plans and encodes a patch, in a transaction of the layout that stays open.
 fn prepare(
-    from: Sources<'_>,
+    from: PlanContext<'_>,
     layout: &mut Layout,
     export_sites: &ExportSites,
-    identity: Identity,
-    (watch, phases): (&mut Watch, &mut Phases),
-) -> Result<Prepared, Stop> {
+    identity: BuildIdentity,
+    (stopwatch, phases): (&mut Stopwatch, &mut Phases),
+) -> Result<Prepared, PlanError> {
     let before = layout.sections.places().clone();
     let old_len = layout.sections.file_len();
     layout.begin();
     let writes = plan(from, layout)?;
-    phases.plan += watch.lap();
+    phases.plan += stopwatch.lap();
     let data = if writes.whole.contains(&SectionKind::Data) {
         all_data(from.program)
     } else {
@@ -523,7 +526,7 @@ fn prepare(
         None => &Vec::new(),
     };
     let exports = from.checked.exports.as_deref();
-    let extra = Extra {
+    let extra = SectionInputs {
         custom_front: &from.customs.front,
         custom_tail: &from.customs.tail,
         names_tail,
@@ -537,7 +540,7 @@ fn prepare(
         left: &writes.left,
     };
     let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
-    phases.encode += watch.lap();
+    phases.encode += stopwatch.lap();
     Ok(Prepared {
         writes,
         ranges,

@@ -8,8 +8,8 @@ use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableT
 use crate::module::{Module, RelinkReason};
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
-    Content, DeclId, DeclKind, Definition, Export, ExportEdit, Program, Relocation, Shape, TypeId,
-    ValType,
+    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Program, RelocatableBytes,
+    Relocation, TypeId, ValType,
 };
 use crate::wire::leb;
 use smallvec::SmallVec;
@@ -72,13 +72,13 @@ impl Module {
                 *reloc = Relocation::to_type(reloc.kind, reloc.offset, types[local.index()]);
             }
         }
-        let content = Content::new(function.bytes, relocs)?;
+        let content = RelocatableBytes::new(function.bytes, relocs)?;
         self.program.define(
             id,
             DeclKind::Function,
             Definition {
                 content,
-                shape: Shape::Function { ty: types[0] },
+                shape: DefinitionKind::Function { ty: types[0] },
             },
         )
     }
@@ -101,9 +101,9 @@ impl Module {
             );
         }
         data.relocs.sort_unstable();
-        let content = Content::new(data.bytes, data.relocs)
+        let content = RelocatableBytes::new(data.bytes, data.relocs)
             .map_err(|error| error.with_symbol(self.label(id)))?;
-        let shape = Shape::Data {
+        let shape = DefinitionKind::Data {
             align_log2: data.align_log2,
             size: data.size,
             memory,
@@ -117,8 +117,8 @@ impl Module {
     /// # Errors
     /// If `id` is not data.
     pub fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
-        let content = Content::new(Vec::new(), Vec::new())?;
-        let shape = Shape::Address(address);
+        let content = RelocatableBytes::new(Vec::new(), Vec::new())?;
+        let shape = DefinitionKind::Address(address);
         self.program
             .define(id, DeclKind::Data, Definition { content, shape })
     }
@@ -141,7 +141,7 @@ impl Module {
             DeclKind::Global,
             Definition {
                 content,
-                shape: Shape::Global,
+                shape: DefinitionKind::Global,
             },
         )
     }
@@ -155,13 +155,13 @@ impl Module {
         let mut bytes = Vec::new();
         ty.push(&mut bytes)
             .map_err(|error| error.with_symbol(self.label(id)))?;
-        let content = Content::new(bytes, Vec::new())?;
+        let content = RelocatableBytes::new(bytes, Vec::new())?;
         self.program.define(
             id,
             DeclKind::Table,
             Definition {
                 content,
-                shape: Shape::Table,
+                shape: DefinitionKind::Table,
             },
         )
     }
@@ -175,8 +175,8 @@ impl Module {
         let mut bytes = Vec::new();
         ty.push(&mut bytes)
             .map_err(|error| error.with_symbol(self.label(id)))?;
-        let content = Content::new(bytes, Vec::new())?;
-        let shape = Shape::Memory {
+        let content = RelocatableBytes::new(bytes, Vec::new())?;
+        let shape = DefinitionKind::Memory {
             minimum_bytes: ty.minimum.saturating_mul(PAGE),
             is_64: ty.is_64,
         };
@@ -197,15 +197,15 @@ impl Module {
                     .with_symbol(decl.label()),
             );
         }
-        if self.areas.contains(&(memory, addresses.clone())) {
+        if self.data_ranges.contains(&(memory, addresses.clone())) {
             return Ok(());
         }
         let placed = self
             .layout
             .as_ref()
             .is_some_and(|layout| layout.data.image_of(memory).is_some());
-        self.areas.retain(|(id, _)| *id != memory);
-        self.areas.push((memory, addresses));
+        self.data_ranges.retain(|(id, _)| *id != memory);
+        self.data_ranges.push((memory, addresses));
         if placed {
             self.relink.get_or_insert(RelinkReason::DataArea);
         }
@@ -223,13 +223,13 @@ impl Module {
             1,
             ty,
         )];
-        let content = Content::new(vec![0; 1 + leb::WIDE32], relocs)?;
+        let content = RelocatableBytes::new(vec![0; 1 + leb::WIDE32], relocs)?;
         self.program.define(
             id,
             DeclKind::Tag,
             Definition {
                 content,
-                shape: Shape::Tag { ty },
+                shape: DefinitionKind::Tag { ty },
             },
         )
     }
@@ -266,7 +266,7 @@ impl Module {
             kind,
             Definition {
                 content,
-                shape: Shape::Import { ty: type_id },
+                shape: DefinitionKind::Import { ty: type_id },
             },
         )
     }

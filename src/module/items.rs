@@ -1,7 +1,7 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
 use crate::error::{Error, Result};
-use crate::program::{Content, DeclId, RelocKind, Relocation, TypeId, ValType};
+use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation, TypeId, ValType};
 use crate::wire::filler::END;
 use crate::wire::{leb, section};
 
@@ -87,7 +87,7 @@ impl ConstExpr {
 }
 
 /// A global's entry.
-pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<Content> {
+pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<RelocatableBytes> {
     if init.ty().is_some_and(|of| of != ty) {
         return Err(Error::bad_edit(format!(
             "is of type {ty:?}, but is given {init:?} to begin with"
@@ -99,7 +99,7 @@ pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<Cont
     let mut bytes = vec![ty as u8, u8::from(mutable)];
     let mut relocs = Vec::new();
     init.push(&mut bytes, &mut relocs);
-    Content::new(bytes, relocs)
+    RelocatableBytes::new(bytes, relocs)
 }
 
 fn is_reference(ty: ValType) -> bool {
@@ -271,7 +271,7 @@ pub(crate) fn import(
     field: &str,
     ty: &ImportType,
     id: Option<TypeId>,
-) -> Result<Content> {
+) -> Result<RelocatableBytes> {
     let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
     for name in [module, field] {
         section::push_string(&mut bytes, name);
@@ -308,5 +308,5 @@ pub(crate) fn import(
             type_index(&mut bytes);
         }
     }
-    Content::new(bytes, relocs)
+    RelocatableBytes::new(bytes, relocs)
 }

@@ -23,8 +23,8 @@ use std::path::Path;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::output::Output;
-use crate::patch::{Customs, ExportSites, Identity, RelinkReason};
-use crate::program::{DeclId, DeclKind, Definition, Program, References, Shape, TypeId};
+use crate::patch::{BuildIdentity, Customs, ExportSites, RelinkReason};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
 pub struct Module {
@@ -35,14 +35,14 @@ pub struct Module {
     /// `None` until the first commit.
     layout: Option<Layout>,
     export_sites: ExportSites,
-    identity: Identity,
+    identity: BuildIdentity,
     output: Output,
     /// The type of functions that nobody calls.
     dead_type: TypeId,
     slot_table: Option<DeclId>,
     customs: Customs,
     customs_changed: bool,
-    areas: Vec<(DeclId, Range<u64>)>,
+    data_ranges: Vec<(DeclId, Range<u64>)>,
     /// Set when the next commit must rebuild the output.
     relink: Option<RelinkReason>,
 }
@@ -68,13 +68,13 @@ impl Module {
         let mut slot_table = None;
         if options.slot_table {
             let id = program.declare(DeclKind::Table, None, None)?;
-            let content = crate::program::Content::new(Vec::new(), Vec::new())?;
+            let content = crate::program::RelocatableBytes::new(Vec::new(), Vec::new())?;
             program.define(
                 id,
                 DeclKind::Table,
                 Definition {
                     content,
-                    shape: Shape::SlotTable,
+                    shape: DefinitionKind::SlotTable,
                 },
             )?;
             slot_table = Some(id);
@@ -85,13 +85,13 @@ impl Module {
             references: None,
             layout: None,
             export_sites: ExportSites::default(),
-            identity: Identity::default(),
+            identity: BuildIdentity::default(),
             output,
             dead_type,
             slot_table,
             customs: Customs::default(),
             customs_changed: false,
-            areas: Vec::new(),
+            data_ranges: Vec::new(),
             relink: None,
         })
     }
@@ -108,7 +108,7 @@ impl Module {
     }
 
     /// The generation and build id of the last published version; generation 0 before the first.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> BuildIdentity {
         self.identity
     }
 

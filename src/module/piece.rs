@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::program::{
-    Bytes, Content, DeclId, DeclKind, Definition, RelocKind, Relocation, SectionId, Shape,
+    Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation,
+    SectionId,
 };
 use crate::wire::section::PAD_NAME;
 
@@ -115,12 +116,12 @@ impl Module {
     /// sections do not have, or refers to something of the wrong kind or that is not declared.
     pub fn define_piece(&mut self, id: DeclId, section: SectionId, mut piece: Piece) -> Result<()> {
         piece.relocs.sort_unstable();
-        let content = Content::new(piece.bytes, piece.relocs);
+        let content = RelocatableBytes::new(piece.bytes, piece.relocs);
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         if content.len() > u32::MAX as usize {
             return Err(Error::limit("has more than 4 GiB").with_symbol(self.label(id)));
         }
-        let shape = Shape::Custom { section };
+        let shape = DefinitionKind::Custom { section };
         self.program_mut()
             .define(id, DeclKind::Custom, Definition { content, shape })
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::Identity;
+use crate::output::FileStamp;
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Input {
     path: PathBuf,
     contents: Contents,
     /// `None` for contents that never were a file, and for pipes.
-    identity: Option<Identity>,
+    identity: Option<FileStamp>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -111,7 +111,7 @@ impl Input {
     }
 
     /// What identified the file when it was opened, if it is a file.
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<FileStamp> {
         self.identity
     }
 
@@ -129,7 +129,7 @@ impl Input {
             return Ok(());
         };
         match rustix::fs::stat(&self.path) {
-            Ok(stat) if Identity::of_stat(&stat) == opened => Ok(()),
+            Ok(stat) if FileStamp::of_stat(&stat) == opened => Ok(()),
             Ok(_) => Err(changed(&self.path)),
             Err(errno) => Err(Error::io(
                 "cannot be found again",
@@ -146,8 +146,8 @@ impl AsRef<[u8]> for Input {
     }
 }
 
-fn identity_of(file: &File, path: &Path) -> Result<Identity> {
-    Identity::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
+fn identity_of(file: &File, path: &Path) -> Result<FileStamp> {
+    FileStamp::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
 #[cold]

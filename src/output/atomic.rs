@@ -14,12 +14,13 @@ use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file::FileOutput;
-use super::identity::{Identity, Permissions, permissions};
 use super::options::Durability;
-use super::published::{Clock, How, Published};
+use super::published::{How, Published};
+use super::stamp::{FileStamp, Permissions, permissions};
 use super::sys::{self, Lease};
 use crate::error::Result;
 use crate::patch::RangeList;
+use crate::stopwatch::Stopwatch;
 
 /// How long to wait for readers of the shadow before a copy is made. A reader that holds on for longer costs one
 /// copy, not one for each commit: the copy takes the place of what it reads.
@@ -31,43 +32,43 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// The file under the shadow's name: what was visible one version ago.
 #[derive(Debug)]
 pub(super) struct Shadow {
-    identity: Identity,
+    identity: FileStamp,
     /// The patch that it lacks.
     behind: Arc<RangeList>,
 }
 
 impl FileOutput {
     pub(super) fn commit_atomic(&mut self, patch: Arc<RangeList>) -> Result<Published> {
-        let mut clock = Clock::start();
+        let mut stopwatch = Stopwatch::start();
         let mut published = Published::new(How::Exchanged, patch.bytes());
         let visible = self.check(&patch)?;
-        published.times.check = clock.lap();
+        published.times.check = stopwatch.lap();
 
         // From here until the exchange the shadow is in between two versions, so it is not remembered: any
         // failure leads to a fresh one.
         if let Some(shadow) = self.shadow.take()
             && let Some(leased) = self.open_shadow(&shadow, &visible)
         {
-            published.times.prepare = clock.lap();
+            published.times.prepare = stopwatch.lap();
             let written = write_shadow(&leased.0, &shadow.behind, &patch);
-            published.times.write = clock.lap();
+            published.times.write = stopwatch.lap();
             let ready = written.and_then(|caught_up| {
                 published.bytes_caught_up = caught_up;
                 self.flush(&leased.0)?;
-                Identity::of_file(&leased.0)
+                FileStamp::of_file(&leased.0)
             });
             // The lease ends before the name becomes visible, or readers would wait for it.
             drop(leased);
-            published.times.sync = clock.lap();
+            published.times.sync = stopwatch.lap();
             let identity = ready.map_err(|error| {
                 let _ = self.home.remove(&self.home.names.shadow);
                 self.io("cannot write the shadow of the output", &error)
             })?;
             self.make_visible(patch, &visible, identity)?;
-            published.times.publish = clock.lap();
+            published.times.publish = stopwatch.lap();
             return Ok(published);
         }
-        self.commit_copy(patch, published, clock)
+        self.commit_copy(patch, published, stopwatch)
     }
 
     /// Makes a shadow of the current version, if there is none.
@@ -77,7 +78,7 @@ impl FileOutput {
         };
         let current = self.home.open_visible(OFlags::RDONLY)?;
         let stat = rustix::fs::fstat(&current)?;
-        if Identity::of_stat(&stat) != *published {
+        if FileStamp::of_stat(&stat) != *published {
             // The next patch finds out and says so.
             return Ok(());
         }
@@ -87,7 +88,7 @@ impl FileOutput {
             .home
             .create(&names.shadow, Permissions::Given(permissions(&stat)))?;
         sys::copy(&current, copy.file(), len)?;
-        let identity = Identity::of_file(copy.file())?;
+        let identity = FileStamp::of_file(copy.file())?;
         drop(copy.keep());
         let mut behind = RangeList::new(len);
         behind.finish(len);
@@ -103,7 +104,7 @@ impl FileOutput {
         &mut self,
         patch: Arc<RangeList>,
         mut published: Published,
-        mut clock: Clock,
+        mut stopwatch: Stopwatch,
     ) -> Result<Published> {
         published.how = How::FreshCopy;
         // This is the slow way already: see also whether somebody removed the state folder.
@@ -128,13 +129,13 @@ impl FileOutput {
         sys::copy(&current, copy.file(), patch.old_len()).map_err(failed)?;
         published.bytes_caught_up = patch.old_len();
         drop(current);
-        published.times.prepare += clock.lap();
+        published.times.prepare += stopwatch.lap();
 
         write_patch(copy.file(), &patch).map_err(failed)?;
-        published.times.write = clock.lap();
+        published.times.write = stopwatch.lap();
         self.flush(copy.file()).map_err(failed)?;
-        let identity = Identity::of_file(copy.file()).map_err(failed)?;
-        published.times.sync = clock.lap();
+        let identity = FileStamp::of_file(copy.file()).map_err(failed)?;
+        published.times.sync = stopwatch.lap();
 
         // Copying takes long enough for somebody to come in between.
         let visible = self.check(&patch)?;
@@ -148,7 +149,7 @@ impl FileOutput {
                 self.sync_names()?;
             }
         }
-        published.times.publish = clock.lap();
+        published.times.publish = stopwatch.lap();
         Ok(published)
     }
 
@@ -174,7 +175,7 @@ impl FileOutput {
         let leased = Leased(file);
         let stat = rustix::fs::fstat(&leased.0).ok()?;
         // Another name for the file would show a version that is being written.
-        if Identity::of_stat(&stat) != shadow.identity || stat.st_nlink != 1 {
+        if FileStamp::of_stat(&stat) != shadow.identity || stat.st_nlink != 1 {
             return None;
         }
         if permissions(&stat) != permissions(visible) {
@@ -188,14 +189,14 @@ impl FileOutput {
         &mut self,
         patch: Arc<RangeList>,
         visible: &Stat,
-        identity: Identity,
+        identity: FileStamp,
     ) -> Result<()> {
         match self.home.exchange() {
             Ok(()) => {
                 self.published = Some(identity);
                 if visible.st_nlink == 1 {
                     self.shadow = Some(Shadow {
-                        identity: Identity::of_stat(visible),
+                        identity: FileStamp::of_stat(visible),
                         behind: patch,
                     });
                 } else {

@@ -1,6 +1,6 @@
 //! A file as an output: opening it, writing it whole, and what both ways of patching share.
 //!
-//! Kept here: which file, by [`Identity`], this process last made visible. Nothing is ever exchanged with or
+//! Kept here: which file, by [`FileStamp`], this process last made visible. Nothing is ever exchanged with or
 //! patched into any other.
 
 use std::io::Read;
@@ -11,14 +11,15 @@ use rustix::fs::{OFlags, Stat};
 
 use super::atomic::Shadow;
 use super::home::Home;
-use super::identity::{Identity, Permissions, permissions, with_execution};
 use super::journal::Journal;
 use super::options::{Durability, OutputOptions, Publish};
-use super::pieces::Pieces;
-use super::published::{Clock, How, Published};
+use super::published::{How, Published};
+use super::stamp::{FileStamp, Permissions, permissions, with_execution};
 use super::sys;
+use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::patch::RangeList;
+use crate::stopwatch::Stopwatch;
 
 /// An output file and the right to write it.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct FileOutput {
     pub(super) options: OutputOptions,
     /// The visible file as it was last published or, at first, found. `None` if there is none, or if what is
     /// visible may not be what was last asked for.
-    pub(super) published: Option<Identity>,
+    pub(super) published: Option<FileStamp>,
     /// The other copy, if there is one. Atomic publishing only.
     pub(super) shadow: Option<Shadow>,
     /// False once the file system or the platform turned out to lack what a shadow needs.
@@ -69,7 +70,7 @@ impl FileOutput {
         let visible = home
             .visible()
             .map_err(|error| self.io("cannot look at the output", &error))?;
-        self.published = visible.as_ref().map(Identity::of_stat);
+        self.published = visible.as_ref().map(FileStamp::of_stat);
         Ok(())
     }
 
@@ -77,7 +78,7 @@ impl FileOutput {
     pub(super) fn publish_pieces<R>(
         &mut self,
         len: u64,
-        write: impl FnOnce(&Pieces<'_>) -> Result<R>,
+        write: impl FnOnce(&FileWriter<'_>) -> Result<R>,
     ) -> Result<R> {
         if self.home.refresh(&self.options)? {
             self.shadow = None;
@@ -102,13 +103,13 @@ impl FileOutput {
             .create(&self.home.names.fresh, wanted)
             .map_err(failed)?;
         sys::grow(fresh.file(), 0, len).map_err(failed)?;
-        let result = write(&Pieces::of_file(fresh.file(), len))
+        let result = write(&FileWriter::of_file(fresh.file(), len))
             .map_err(|error| error.with_path(self.home.path()))?;
         let power = self.options.durability == Durability::Power;
         if power {
             fresh.file().sync_data().map_err(failed)?;
         }
-        let identity = Identity::of_file(fresh.file()).map_err(failed)?;
+        let identity = FileStamp::of_file(fresh.file()).map_err(failed)?;
         let published = fresh.publish().map_err(failed)?;
         drop(published);
         self.published = Some(identity);
@@ -135,13 +136,13 @@ impl FileOutput {
                 .home
                 .visible()
                 .map_err(|error| self.io("cannot look at the output", &error))?;
-            self.published = visible.as_ref().map(Identity::of_stat).filter(|_| undone);
+            self.published = visible.as_ref().map(FileStamp::of_stat).filter(|_| undone);
         }
         if patch.is_empty() && patch.new_len() == patch.old_len() {
-            let mut clock = Clock::start();
+            let mut stopwatch = Stopwatch::start();
             let mut published = Published::new(How::Unchanged, 0);
             self.check(&patch)?;
-            published.times.check = clock.lap();
+            published.times.check = stopwatch.lap();
             return Ok(published);
         }
         match self.options.publish {
@@ -174,7 +175,7 @@ impl FileOutput {
     }
 
     /// Which file is the current version, if there is one.
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<FileStamp> {
         self.published
     }
 
@@ -182,14 +183,14 @@ impl FileOutput {
     pub(super) fn check(&self, patch: &RangeList) -> Result<Stat> {
         match self.home.visible() {
             Ok(Some(stat)) => self
-                .check_identity(patch, &Identity::of_stat(&stat))
+                .check_identity(patch, &FileStamp::of_stat(&stat))
                 .map(|()| stat),
             Ok(None) => Err(self.changed()),
             Err(error) => Err(self.io("cannot look at the output", &error)),
         }
     }
 
-    pub(super) fn check_identity(&self, patch: &RangeList, found: &Identity) -> Result<()> {
+    pub(super) fn check_identity(&self, patch: &RangeList, found: &FileStamp) -> Result<()> {
         if self.published != Some(*found) {
             return Err(self.changed());
         }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-use super::identity::{Identity, Permissions, is_regular, permissions};
 use super::options::OutputOptions;
+use super::stamp::{FileStamp, Permissions, is_regular, permissions};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The state folder's name.
@@ -123,8 +123,8 @@ impl Home {
     /// Whether the paths still lead to the folders and the lock that are held.
     fn stands(&self) -> io::Result<bool> {
         let same = |held: &File, found: Option<Stat>| {
-            let held = Identity::of_file(held)?;
-            io::Result::Ok(found.is_some_and(|found| held.same_file(&Identity::of_stat(&found))))
+            let held = FileStamp::of_file(held)?;
+            io::Result::Ok(found.is_some_and(|found| held.same_file(&FileStamp::of_stat(&found))))
         };
         let folder = missing_is_none(rustix::fs::stat(&self.folder_path))?;
         Ok(same(&self.folder, folder)?
@@ -332,9 +332,9 @@ fn lock(state: &File, name: &CStr, path: &Path, options: &OutputOptions) -> Resu
             }
         }
         // Somebody may have removed the file between opening and locking: then it guards nothing.
-        let held = Identity::of_file(&file).map_err(io_error)?;
+        let held = FileStamp::of_file(&file).map_err(io_error)?;
         let found = stat_at(state, name).map_err(|error| io_error(error.into()))?;
-        if !found.is_some_and(|found| held.same_file(&Identity::of_stat(&found))) {
+        if !found.is_some_and(|found| held.same_file(&FileStamp::of_stat(&found))) {
             continue;
         }
         // The id only serves a message: on a full disk the lock must hold without it.

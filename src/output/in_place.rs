@@ -10,16 +10,17 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::file::FileOutput;
-use super::identity::Identity;
 use super::options::Durability;
-use super::published::{Clock, How, Published};
+use super::published::{How, Published};
+use super::stamp::FileStamp;
 use super::sys;
 use crate::error::{Error, Result};
 use crate::patch::RangeList;
+use crate::stopwatch::Stopwatch;
 
 impl FileOutput {
     pub(super) fn commit_in_place(&mut self, patch: &RangeList) -> Result<Published> {
-        let mut clock = Clock::start();
+        let mut stopwatch = Stopwatch::start();
         let mut published = Published::new(How::InPlace, patch.bytes());
         let power = self.options.durability == Durability::Power;
         let visible = match self.home.open_visible(OFlags::RDWR) {
@@ -28,30 +29,30 @@ impl FileOutput {
             Err(Errno::NOENT | Errno::LOOP) => return Err(self.changed()),
             Err(error) => return Err(self.io("cannot open the output", &error.into())),
         };
-        let identity = Identity::of_file(&visible)
+        let identity = FileStamp::of_file(&visible)
             .map_err(|error| self.io("cannot look at the output", &error))?;
         self.check_identity(patch, &identity)?;
-        published.times.check = clock.lap();
+        published.times.check = stopwatch.lap();
 
         self.begin_journal(&visible, &identity, patch, power)?;
-        published.times.prepare = clock.lap();
+        published.times.prepare = stopwatch.lap();
 
         let done = write_patch(&visible, patch).and_then(|()| {
-            published.times.write = clock.lap();
+            published.times.write = stopwatch.lap();
             if power {
                 visible.sync_data()?;
             }
-            published.times.sync = clock.lap();
+            published.times.sync = stopwatch.lap();
             self.journal.end()?;
             if power {
                 self.journal.sync()?;
             }
-            Identity::of_file(&visible)
+            FileStamp::of_file(&visible)
         });
         match done {
             Ok(identity) => {
                 self.published = Some(identity);
-                published.times.publish = clock.lap();
+                published.times.publish = stopwatch.lap();
                 Ok(published)
             }
             Err(error) => Err(self.undo(&visible, &error)),
@@ -62,7 +63,7 @@ impl FileOutput {
     fn begin_journal(
         &mut self,
         visible: &File,
-        identity: &Identity,
+        identity: &FileStamp,
         patch: &RangeList,
         power: bool,
     ) -> Result<()> {
@@ -95,7 +96,7 @@ impl FileOutput {
         match self
             .journal
             .undo(visible)
-            .and_then(|()| Identity::of_file(visible))
+            .and_then(|()| FileStamp::of_file(visible))
         {
             Ok(identity) => {
                 self.published = Some(identity);

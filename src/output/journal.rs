@@ -27,7 +27,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::home::Home;
-use super::identity::{Identity, Permissions};
+use super::stamp::{FileStamp, Permissions};
 use super::sys;
 use crate::patch::RangeList;
 
@@ -72,7 +72,7 @@ impl Journal {
         &mut self,
         home: &Home,
         visible: &File,
-        identity: &Identity,
+        identity: &FileStamp,
         patch: &RangeList,
     ) -> io::Result<bool> {
         self.sequence += 1;
@@ -165,7 +165,7 @@ fn roll_back_from(journal: &File, home: &Home) -> io::Result<bool> {
 fn encode(
     out: &mut Vec<u8>,
     visible: &File,
-    identity: &Identity,
+    identity: &FileStamp,
     sequence: u64,
     patch: &RangeList,
 ) -> io::Result<()> {
@@ -269,7 +269,7 @@ impl<'a> Decoded<'a> {
     /// Whether `visible` is the file, and nobody else wrote it since: each byte that the commit was to change
     /// is still the one before or already the one after. An inode alone can be that of a newer file.
     fn is_of(&self, visible: &File) -> io::Result<bool> {
-        let identity = Identity::of_file(visible)?;
+        let identity = FileStamp::of_file(visible)?;
         if (identity.device, identity.inode) != (self.device, self.inode) {
             return Ok(false);
         }
@@ -300,7 +300,7 @@ impl<'a> Decoded<'a> {
     }
 
     fn roll_back(&self, visible: &File) -> io::Result<()> {
-        if Identity::of_file(visible)?.len < self.old_len {
+        if FileStamp::of_file(visible)?.len < self.old_len {
             sys::grow(visible, self.new_len.min(self.old_len), self.old_len)?;
         }
         for record in self.records() {
@@ -330,7 +330,7 @@ mod tests {
         encode(
             &mut journal,
             visible,
-            &Identity::of_file(visible).unwrap(),
+            &FileStamp::of_file(visible).unwrap(),
             1,
             patch,
         )

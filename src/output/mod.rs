@@ -19,13 +19,13 @@
 mod atomic;
 mod file;
 mod home;
-mod identity;
 mod in_place;
 mod journal;
 mod options;
-mod pieces;
 mod published;
+mod stamp;
 mod sys;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,10 +35,10 @@ use crate::error::{Error, Result};
 use crate::patch::RangeList;
 
 pub use file::FileOutput;
-pub use identity::Identity;
 pub use options::{Durability, NoticeHook, OutputOptions, Publish};
-pub use pieces::Pieces;
 pub use published::{How, Published, Times};
+pub use stamp::FileStamp;
+pub use writer::FileWriter;
 
 /// Where a module is published: in memory, or in a file.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Output {
     pub fn publish_pieces<R>(
         &mut self,
         len: u64,
-        write: impl FnOnce(&Pieces<'_>) -> Result<R>,
+        write: impl FnOnce(&FileWriter<'_>) -> Result<R>,
     ) -> Result<R> {
         match self {
             Output::Memory(contents) => {
@@ -84,7 +84,7 @@ impl Output {
                     Error::limit(format!("an output of {len} bytes does not fit in memory"))
                 })?;
                 let mut fresh = vec![0; len];
-                let result = write(&Pieces::of_buffer(&mut fresh))?;
+                let result = write(&FileWriter::of_buffer(&mut fresh))?;
                 *contents = fresh;
                 Ok(result)
             }

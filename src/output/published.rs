@@ -1,6 +1,6 @@
 //! What a commit reports about its own publishing: a plain value.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// By which way a patch was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,23 +61,5 @@ impl Published {
             how,
             times: Times::default(),
         }
-    }
-}
-
-/// Measures phases that follow one another.
-#[derive(Debug)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    pub(super) fn start() -> Clock {
-        Clock(Instant::now())
-    }
-
-    /// The time since the start or the last lap.
-    pub(super) fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        let lap = now - self.0;
-        self.0 = now;
-        lap
     }
 }

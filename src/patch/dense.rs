@@ -13,10 +13,10 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{Occupant, Ordinal, Place, SectionKind};
-use crate::patch::encode::{Encoder, Extra};
+use crate::patch::encode::{Encoder, SectionInputs};
 use crate::patch::tail::import_names;
 use crate::program::short::{push_content, push_group};
-use crate::program::{Content, DeclId, Definition, RelocKind, Relocation, Shape};
+use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned, unsigned_len};
 use crate::wire::section::{push, push_string, push_vector};
@@ -49,7 +49,7 @@ pub(crate) struct Chunk {
 ///
 /// # Errors
 /// If the code would exceed 4 GiB.
-pub(crate) fn write(encoder: Encoder<'_>, extra: &Extra<'_>, cuts: bool) -> Result<Dense> {
+pub(crate) fn write(encoder: Encoder<'_>, extra: &SectionInputs<'_>, cuts: bool) -> Result<Dense> {
     let layout = encoder.layout;
     let writer = Writer {
         encoder,
@@ -166,7 +166,7 @@ impl Dense {
 }
 
 /// The pieces of a custom section, in order.
-fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &Content)> {
+fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &RelocatableBytes)> {
     let regions = encoder.layout.customs.section(section).regions().iter();
     let owners = regions.filter_map(|region| region.owner);
     owners.map(move |id| (id, &encoder.next(id).content))
@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a declaration's bytes from `start` on, with short fields.
-    fn content(&self, id: DeclId, content: &Content, start: usize, out: &mut Vec<u8>) {
+    fn content(&self, id: DeclId, content: &RelocatableBytes, start: usize, out: &mut Vec<u8>) {
         let root = self.encoder.root(id);
         let value = |reloc: &Relocation| Ok::<_, Infallible>(self.encoder.value(root, reloc));
         let Ok(()) = push_content(out, content, start, value);
@@ -257,7 +257,7 @@ impl<'a> Writer<'a> {
 
     fn table(&self, id: DeclId, out: &mut Vec<u8>) {
         let Definition { content, shape } = self.encoder.next(id);
-        if *shape == Shape::SlotTable {
+        if *shape == DefinitionKind::SlotTable {
             let options = &self.encoder.layout.options;
             let entries = u64::from(self.encoder.layout.slots.table_len());
             out.extend([
@@ -318,7 +318,7 @@ impl<'a> Writer<'a> {
         (ordinals.len(), out)
     }
 
-    fn exports(&self, extra: &Extra<'_>) -> Entries {
+    fn exports(&self, extra: &SectionInputs<'_>) -> Entries {
         let exports = extra.exports.0;
         let mut out = Vec::new();
         for export in exports {
@@ -411,7 +411,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Data segments, and what is written of the data that has addresses: offsets count from the first segment.
-    fn data(&self, extra: &Extra<'_>) -> (Entries, Vec<Chunk>) {
+    fn data(&self, extra: &SectionInputs<'_>) -> (Entries, Vec<Chunk>) {
         let layout = self.encoder.layout;
         let mut out = Vec::new();
         let mut chunks = Vec::new();
@@ -425,7 +425,7 @@ impl<'a> Writer<'a> {
                 let Place::Data { address, .. } = layout.place(id) else {
                     continue;
                 };
-                let Shape::Data { size, .. } = self.encoder.next(id).shape else {
+                let DefinitionKind::Data { size, .. } = self.encoder.next(id).shape else {
                     continue;
                 };
                 if address < image.top {
@@ -519,7 +519,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             let pieces: Vec<_> = pieces(self.encoder, at as u16).collect();
-            let write = |(_, content): &(DeclId, &Content)| {
+            let write = |(_, content): &(DeclId, &RelocatableBytes)| {
                 let mut bytes = content.bytes().to_vec();
                 for reloc in content.relocs() {
                     let field = &mut bytes[reloc.offset as usize..][..reloc.kind.width()];
@@ -557,7 +557,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The contents of the name section.
-    fn names(&self, extra: &Extra<'_>) -> Vec<u8> {
+    fn names(&self, extra: &SectionInputs<'_>) -> Vec<u8> {
         let layout = self.encoder.layout;
         let mut out = Vec::new();
         if !layout.options.names {
@@ -708,8 +708,8 @@ struct Merged {
 impl Merged {
     /// Merges the strings of a section's pieces, with `tails` also those that others end with; returns its contents, or
     /// `None` if these are not just strings.
-    fn add(&mut self, pieces: &[(DeclId, &Content)], tails: bool) -> Option<Vec<u8>> {
-        let is_strings = |content: &Content| {
+    fn add(&mut self, pieces: &[(DeclId, &RelocatableBytes)], tails: bool) -> Option<Vec<u8>> {
+        let is_strings = |content: &RelocatableBytes| {
             content.relocs().is_empty() && content.bytes().last().is_none_or(|last| *last == 0)
         };
         if !pieces.iter().all(|(_, content)| is_strings(content)) {

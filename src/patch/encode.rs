@@ -5,7 +5,9 @@ use crate::layout::{
     Layout, NAME_SECTION_HEADER, Occupant, Ordinal, Place, SLOT_SEGMENT_HEADER, SectionKind,
     SectionPlace, UNUSED_GLOBAL, encode_name,
 };
-use crate::program::{Content, DeclId, Definition, Program, RelocKind, Relocation, Shape};
+use crate::program::{
+    DeclId, Definition, DefinitionKind, Program, RelocKind, RelocatableBytes, Relocation,
+};
 use std::ops::Range;
 
 use crate::wire::filler::{self, Role};
@@ -173,7 +175,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Writes bytes with their relocations resolved.
-    pub(crate) fn content(&self, root: DeclId, content: &Content, out: &mut [u8]) {
+    pub(crate) fn content(&self, root: DeclId, content: &RelocatableBytes, out: &mut [u8]) {
         out.copy_from_slice(content.bytes());
         for reloc in content.relocs() {
             self.relocate(
@@ -377,7 +379,7 @@ impl<'a> Encoder<'a> {
             let definition = self.next(id);
             let len = entity_len(definition);
             let out = &mut out[at..at + len];
-            if definition.shape == Shape::SlotTable {
+            if definition.shape == DefinitionKind::SlotTable {
                 self.slot_table(out);
             } else {
                 self.decl(id, out);
@@ -449,7 +451,7 @@ impl<'a> Encoder<'a> {
         &self,
         kind: SectionKind,
         place: SectionPlace,
-        extra: &Extra<'_>,
+        extra: &SectionInputs<'_>,
         out: &mut [u8],
     ) {
         let header = self.layout.sections.header_len(kind) as usize;
@@ -534,7 +536,7 @@ impl<'a> Encoder<'a> {
                         let Place::Data { address, .. } = self.layout.place(*id) else {
                             continue;
                         };
-                        let Shape::Data { size, .. } = self.next(*id).shape else {
+                        let DefinitionKind::Data { size, .. } = self.next(*id).shape else {
                             continue;
                         };
                         if address < image.top {
@@ -580,7 +582,7 @@ impl<'a> Encoder<'a> {
 
     pub(super) fn image_of(&self, id: DeclId) -> Option<usize> {
         match self.next(id).shape {
-            Shape::Data { memory, .. } => self.layout.data.image_of(memory),
+            DefinitionKind::Data { memory, .. } => self.layout.data.image_of(memory),
             _ => None,
         }
     }
@@ -598,7 +600,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// What sections are written from besides the program and the layout.
-pub(crate) struct Extra<'a> {
+pub(crate) struct SectionInputs<'a> {
     pub(crate) custom_front: &'a [u8],
     pub(crate) custom_tail: &'a [u8],
     pub(crate) names_tail: &'a [u8],
@@ -660,7 +662,7 @@ pub(crate) const SLOT_TABLE_LEN: usize = 12;
 
 /// Bytes of a table's, memory's or tag's entry.
 pub(crate) fn entity_len(definition: &Definition) -> usize {
-    if definition.shape == Shape::SlotTable {
+    if definition.shape == DefinitionKind::SlotTable {
         SLOT_TABLE_LEN
     } else {
         definition.content.len()

@@ -12,16 +12,16 @@ use crate::layout::{
     CustomSpace, DataSpace, Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem,
     SectionKind, Slot, UseDeltas,
 };
-use crate::patch::encode::{Encoder, ExportList, Extra, entity_len};
+use crate::patch::encode::{Encoder, ExportList, SectionInputs, entity_len};
 use crate::patch::lengths::{
     DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
     type_spare,
 };
 use crate::patch::order::{self, RUN};
 use crate::patch::plan::piece_slack;
-use crate::patch::tail::{self, Customs, Identity};
+use crate::patch::tail::{self, BuildIdentity, Customs};
 use crate::program::{
-    DeclId, DeclKind, Definition, Export, Program, Relocation, SectionId, Shape, TypeId,
+    DeclId, DeclKind, Definition, DefinitionKind, Export, Program, Relocation, SectionId, TypeId,
 };
 use crate::wire::{leb, section};
 
@@ -35,7 +35,7 @@ pub(crate) struct Request<'a> {
     pub(crate) start: Option<DeclId>,
     pub(crate) customs: &'a Customs,
     /// First address and the address behind the last one, where the user has set them.
-    pub(crate) areas: &'a [(DeclId, std::ops::Range<u64>)],
+    pub(crate) data_ranges: &'a [(DeclId, std::ops::Range<u64>)],
 }
 
 /// Places everything that is or becomes defined.
@@ -112,7 +112,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let mut data = Vec::new();
     let mut pieces = Vec::new();
     for (id, decl, definition) in others.into_iter().map(defined) {
-        if definition.shape == Shape::SlotTable && request.slot_table.is_none() {
+        if definition.shape == DefinitionKind::SlotTable && request.slot_table.is_none() {
             continue;
         }
         let mut index = |at: usize| {
@@ -123,7 +123,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         let place = match decl.kind {
             DeclKind::Function => unreachable!("functions with a body are not among the others"),
             DeclKind::Data => {
-                if let Shape::Address(address) = definition.shape {
+                if let DefinitionKind::Address(address) = definition.shape {
                     layout.set_place(id, Place::Data { address, cap: 0 });
                 } else {
                     data.push(id);
@@ -484,7 +484,7 @@ fn place_data(
         let Some(Definition {
             content,
             shape:
-                Shape::Data {
+                DefinitionKind::Data {
                     align_log2,
                     size,
                     memory,
@@ -495,7 +495,7 @@ fn place_data(
         };
         let image = match images.image_of(*memory) {
             Some(image) => image,
-            None => images.add_image(new_image(request.program, request.areas, *memory)?),
+            None => images.add_image(new_image(request.program, request.data_ranges, *memory)?),
         };
         let zero = content.is_empty();
         let address = images.place(image, *size, *align_log2, zero).map_err(|_| {
@@ -581,8 +581,8 @@ fn place_pieces(program: &Program, layout: &mut Layout, pieces: &[DeclId]) -> Re
 /// Whether this is a memory whose addresses have eight bytes.
 fn has_wide_addresses(definition: &Definition) -> bool {
     match definition.shape {
-        Shape::Memory { is_64, .. } => is_64,
-        Shape::Import { ty: None } => {
+        DefinitionKind::Memory { is_64, .. } => is_64,
+        DefinitionKind::Import { ty: None } => {
             // Two names, the kind, and the flags of the limits.
             let skip = |bytes: &[u8], at: usize| {
                 let (len, width) = leb::read_unsigned(bytes.get(at..)?)?;
@@ -600,16 +600,16 @@ fn has_wide_addresses(definition: &Definition) -> bool {
 /// The image of a memory: where the user said, or from address 1024 to the end of what the memory begins with.
 pub(crate) fn new_image(
     program: &Program,
-    areas: &[(DeclId, std::ops::Range<u64>)],
+    data_ranges: &[(DeclId, std::ops::Range<u64>)],
     memory: DeclId,
 ) -> Result<Image> {
     let decl = program.decl(memory);
-    let area = areas
+    let area = data_ranges
         .iter()
         .find(|(id, _)| *id == memory)
         .map(|(_, area)| area.clone());
     let (bytes, is_64) = match decl.next().map(|definition| definition.shape) {
-        Some(Shape::Memory {
+        Some(DefinitionKind::Memory {
             minimum_bytes,
             is_64,
         }) => (Some(minimum_bytes), is_64),
@@ -691,10 +691,10 @@ const CHUNK_BYTES: u32 = 1 << 18;
 /// contents, whatever the order in which they were written.
 pub(crate) fn write(
     encoder: Encoder<'_>,
-    extra: &Extra<'_>,
-    identity: Identity,
+    extra: &SectionInputs<'_>,
+    identity: BuildIdentity,
     put: impl Fn(u64, &[u8]) -> Result<()> + Sync,
-) -> Result<Identity> {
+) -> Result<BuildIdentity> {
     let layout = encoder.layout;
     let places = layout.sections.places();
     let mut parts = vec![(0, Part::Bytes(b"\0asm\x01\0\0\0".to_vec()))];

@@ -13,12 +13,12 @@ mod write;
 
 pub use ranges::{Range, RangeList, Reason};
 pub use relink::RelinkReason;
-pub use tail::Identity;
+pub use tail::BuildIdentity;
 
 pub(crate) use dense::{Dense, write as write_dense};
-pub(crate) use encode::{Encoder, ExportList, ExportSites, Extra};
+pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs};
 pub(crate) use fresh_layout::{Request, lay_out, write as write_whole};
 pub(crate) use lengths::MOST_BODY;
-pub(crate) use plan::{Sources, Stop, Writes, plan};
+pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
 pub(crate) use tail::{Customs, IDENTITY_NAME, names_tail};
 pub(crate) use write::{export_sites, write as write_patch};

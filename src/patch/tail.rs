@@ -21,16 +21,19 @@ pub(crate) struct Customs {
 
 /// Which version of which output a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Identity {
+pub struct BuildIdentity {
     /// Counts published versions, from 1.
     pub generation: u64,
     /// Changes with every published version; the same after the same history.
     pub build_id: [u8; 16],
 }
 
-impl Identity {
+impl BuildIdentity {
     /// The identity of the version that follows, made by writing `bytes`.
-    pub(crate) fn next<'a>(&self, bytes: impl IntoIterator<Item = (u64, &'a [u8])>) -> Identity {
+    pub(crate) fn next<'a>(
+        &self,
+        bytes: impl IntoIterator<Item = (u64, &'a [u8])>,
+    ) -> BuildIdentity {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.build_id);
         hasher.update(&self.generation.to_le_bytes());
@@ -40,7 +43,7 @@ impl Identity {
         }
         let mut build_id = [0; 16];
         hasher.finalize_xof().fill(&mut build_id);
-        Identity {
+        BuildIdentity {
             generation: self.generation + 1,
             build_id,
         }
@@ -62,11 +65,11 @@ impl Identity {
     pub(crate) const VARIES_AT: u64 = 18;
 
     /// Reads the contents of an identity section, behind its name.
-    pub fn read(data: &[u8]) -> Option<(u32, Identity)> {
+    pub fn read(data: &[u8]) -> Option<(u32, BuildIdentity)> {
         let (version, rest) = data.split_first_chunk::<4>()?;
         let (generation, rest) = rest.split_first_chunk::<8>()?;
         let (build_id, _) = rest.split_first_chunk::<16>()?;
-        let identity = Identity {
+        let identity = BuildIdentity {
             generation: u64::from_le_bytes(*generation),
             build_id: *build_id,
         };

@@ -1,12 +1,12 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
-use crate::patch::encode::{Encoder, Extra, SIZE, SLOT_TABLE_LEN, entity_len, entry_len};
+use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len, entry_len};
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::Writes;
 use crate::patch::ranges::{RangeList, Reason};
-use crate::patch::tail::Identity;
-use crate::program::{DeclId, DeclKind, RelocKind, Relocation, Shape};
+use crate::patch::tail::BuildIdentity;
+use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
@@ -17,10 +17,10 @@ pub(crate) fn write(
     encoder: Encoder<'_>,
     before: &Places,
     writes: &Writes,
-    extra: &Extra<'_>,
+    extra: &SectionInputs<'_>,
     old_len: u64,
-    identity: Identity,
-) -> (RangeList, Identity) {
+    identity: BuildIdentity,
+) -> (RangeList, BuildIdentity) {
     let layout = encoder.layout;
     let mut out = Writer {
         encoder,
@@ -52,7 +52,7 @@ pub(crate) fn write(
     next.write(&mut bytes);
     // A section that moved is written whole; otherwise only what varies.
     let skip = if before.get(kind).begin == place.begin {
-        Identity::VARIES_AT as usize
+        BuildIdentity::VARIES_AT as usize
     } else {
         0
     };
@@ -79,7 +79,7 @@ impl Writer<'_> {
     }
 
     /// Whole sections, headers that changed, and pads.
-    fn sections(&mut self, before: &Places, extra: &Extra<'_>) {
+    fn sections(&mut self, before: &Places, extra: &SectionInputs<'_>) {
         for (kind, place) in self.layout.sections.places().present() {
             let old = before.get(kind);
             if self.is_whole(kind) {
@@ -459,7 +459,7 @@ impl Writer<'_> {
                 .decl(id)
                 .next()
                 .expect("what is placed is defined");
-            let Shape::Data { size, memory, .. } = definition.shape else {
+            let DefinitionKind::Data { size, memory, .. } = definition.shape else {
                 continue;
             };
             let (Place::Data { address, .. }, Some(image)) =
@@ -521,7 +521,7 @@ impl Writer<'_> {
             + (address - at.base)
     }
 
-    fn names(&mut self, extra: &Extra<'_>) {
+    fn names(&mut self, extra: &SectionInputs<'_>) {
         if self.is_whole(SectionKind::Name) || !self.layout.options.names {
             return;
         }
@@ -626,7 +626,7 @@ impl Writer<'_> {
             }
             Place::Data { address, .. } => {
                 let written = self.is_whole(SectionKind::Data) || self.writes.data.contains(&id);
-                let Some(Shape::Data { memory, .. }) =
+                let Some(DefinitionKind::Data { memory, .. }) =
                     self.encoder.program.decl(id).next().map(|next| next.shape)
                 else {
                     return None;
@@ -662,7 +662,7 @@ impl Writer<'_> {
         }
     }
 
-    fn exports(&mut self, extra: &Extra<'_>) {
+    fn exports(&mut self, extra: &SectionInputs<'_>) {
         if self.is_whole(SectionKind::Export) || self.writes.exports.is_empty() {
             return;
         }

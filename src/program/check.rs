@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
-use crate::program::declaration::{DeclKind, Definition, Pending, Shape};
+use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
 use crate::program::ids::DeclId;
 use crate::program::references::References;
 use crate::program::store::{Export, ExportEdit, Program};
@@ -49,7 +49,7 @@ impl Program {
                     reloc.kind
                 ));
             }
-            let is_data = matches!(definition.shape, Shape::Data { .. });
+            let is_data = matches!(definition.shape, DefinitionKind::Data { .. });
             if reloc.kind == RelocKind::DistanceI32 && !is_data {
                 return fail("has a distance to data, which only data can have".into());
             }
@@ -150,7 +150,7 @@ impl Program {
                 return Err(self.dangling(id, reloc, target));
             }
         }
-        if let Shape::Data { memory, .. } = definition.shape {
+        if let DefinitionKind::Data { memory, .. } = definition.shape {
             self.live(memory)
                 .map_err(|error| error.with_hint("data needs a memory to stand in"))?;
         }

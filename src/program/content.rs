@@ -257,18 +257,18 @@ impl fmt::Debug for Bytes {
 
 /// Bytes with their relocations, sorted by offset. The bytes under a relocation carry no meaning.
 #[derive(Debug, Clone)]
-pub struct Content {
+pub struct RelocatableBytes {
     bytes: Bytes,
     relocs: Box<[Relocation]>,
 }
 
-impl Content {
+impl RelocatableBytes {
     /// Bytes with relocations.
     ///
     /// # Errors
     /// If a relocation lies outside the bytes, two overlap, or they are not sorted by offset.
     pub fn new(bytes: impl Into<Bytes>, relocs: impl Into<Box<[Relocation]>>) -> Result<Self> {
-        let content = Content {
+        let content = RelocatableBytes {
             bytes: bytes.into(),
             relocs: relocs.into(),
         };
@@ -323,7 +323,7 @@ impl Content {
     }
 
     /// Whether both have the same relocations and, outside of them, the same bytes.
-    pub fn same_as(&self, other: &Content) -> bool {
+    pub fn same_as(&self, other: &RelocatableBytes) -> bool {
         let (mine, theirs) = (self.bytes(), other.bytes());
         if mine.len() != theirs.len() || self.relocs != other.relocs {
             return false;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::program::content::Content;
+use crate::program::content::RelocatableBytes;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 
 /// What a declaration declares.
@@ -68,7 +68,7 @@ impl fmt::Display for DeclKind {
 
 /// What a definition's bytes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum DefinitionKind {
     /// Local declarations and code of a function, without the size.
     Function { ty: TypeId },
     /// A whole entry of the import section; functions and tags have a type.
@@ -102,34 +102,34 @@ pub(crate) enum Shape {
 /// A definition: the bytes and what they mean.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
-    pub(crate) content: Content,
-    pub(crate) shape: Shape,
+    pub(crate) content: RelocatableBytes,
+    pub(crate) shape: DefinitionKind,
 }
 
 impl Definition {
     /// The function's or tag's type.
     pub(crate) fn ty(&self) -> Option<TypeId> {
         match self.shape {
-            Shape::Function { ty } | Shape::Tag { ty } => Some(ty),
-            Shape::Import { ty } => ty,
+            DefinitionKind::Function { ty } | DefinitionKind::Tag { ty } => Some(ty),
+            DefinitionKind::Import { ty } => ty,
             _ => None,
         }
     }
 
     /// Whether this is an import.
     pub(crate) fn is_import(&self) -> bool {
-        matches!(self.shape, Shape::Import { .. })
+        matches!(self.shape, DefinitionKind::Import { .. })
     }
 
     /// Whether this is a function with a body.
     pub(crate) fn is_body(&self) -> bool {
-        matches!(self.shape, Shape::Function { .. })
+        matches!(self.shape, DefinitionKind::Function { .. })
     }
 
     /// The custom section that this is a piece of.
     pub(crate) fn section(&self) -> Option<SectionId> {
         match self.shape {
-            Shape::Custom { section } => Some(section),
+            DefinitionKind::Custom { section } => Some(section),
             _ => None,
         }
     }

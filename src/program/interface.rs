@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
-use crate::program::declaration::{DeclKind, Definition, Pending, Shape};
+use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
 use crate::program::ids::DeclId;
 use crate::program::references::References;
 use crate::program::store::Program;
@@ -23,8 +23,8 @@ struct GlobalType {
 fn global_type(definition: &Definition) -> Option<GlobalType> {
     let bytes = definition.content.bytes();
     let (ty, imported) = match definition.shape {
-        Shape::Global => (bytes.first_chunk::<2>()?, false),
-        Shape::Import { .. } => (bytes.last_chunk::<2>()?, true),
+        DefinitionKind::Global => (bytes.first_chunk::<2>()?, false),
+        DefinitionKind::Import { .. } => (bytes.last_chunk::<2>()?, true),
         _ => return None,
     };
     Some(GlobalType {
@@ -114,7 +114,7 @@ impl Program {
 
     /// A global that begins with the value of another one needs an imported constant of its type.
     fn check_initial_value(&self, id: DeclId, new: &Definition) -> Result<()> {
-        if new.shape != Shape::Global {
+        if new.shape != DefinitionKind::Global {
             return Ok(());
         }
         let relocs = new.content.relocs().iter();

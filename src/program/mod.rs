@@ -11,13 +11,13 @@ pub(crate) mod short;
 mod store;
 mod types;
 
-pub use content::{Bytes, Content, RelocKind, Relocation};
+pub use content::{Bytes, RelocKind, RelocatableBytes, Relocation};
 pub use declaration::DeclKind;
 pub use ids::{DeclId, SectionId, TypeId};
 pub use types::ValType;
 
 pub(crate) use check::Checked;
-pub(crate) use declaration::{Declaration, Definition, Pending, Shape};
+pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
 pub(crate) use references::References;
 pub(crate) use store::{Export, ExportEdit, Program};
 pub(crate) use types::{Signature, TypeGroup, TypeTable};

@@ -2,7 +2,7 @@
 //! holds is the caller's to say; where it stands in a file is not known here.
 
 use crate::error::Result;
-use crate::program::{Content, RelocKind, Relocation, TypeGroup, TypeId};
+use crate::program::{RelocKind, RelocatableBytes, Relocation, TypeGroup, TypeId};
 use crate::wire::leb::{push_signed, push_unsigned};
 
 /// Appends the value of a field as short as it can be; little-endian ones keep their width.
@@ -25,7 +25,7 @@ pub(crate) fn push_field(out: &mut Vec<u8>, kind: RelocKind, value: i64) {
 /// Those of `value`, which says what a field holds.
 pub(crate) fn push_content<E>(
     out: &mut Vec<u8>,
-    content: &Content,
+    content: &RelocatableBytes,
     start: usize,
     mut value: impl FnMut(&Relocation) -> Result<i64, E>,
 ) -> Result<(), E> {

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::program::content::{Content, RelocKind, Relocation};
+use crate::program::content::{RelocKind, RelocatableBytes, Relocation};
 use crate::program::ids::TypeId;
 use crate::wire::leb;
 
@@ -36,7 +36,7 @@ pub(crate) struct TypeGroup {
     pub(crate) len: u32,
     /// The entry of the type section. References to other groups are relocations; references within the group are
     /// listed in `own`.
-    pub(crate) content: Content,
+    pub(crate) content: RelocatableBytes,
     /// References within the group: offset, kind, and which of the group's types.
     pub(crate) own: Box<[(u32, RelocKind, u32)]>,
 }
@@ -104,7 +104,7 @@ impl TypeTable {
         if let Some(&id) = self.simple.get(bytes) {
             return Ok(id);
         }
-        let content = Content::new(bytes.to_vec(), Vec::new())?;
+        let content = RelocatableBytes::new(bytes.to_vec(), Vec::new())?;
         let id = self.add(content, Box::default(), vec![signature]);
         self.simple.insert(bytes.into(), id);
         Ok(id)
@@ -114,7 +114,7 @@ impl TypeTable {
     /// others follow.
     pub(crate) fn group(
         &mut self,
-        content: Content,
+        content: RelocatableBytes,
         own: Box<[(u32, RelocKind, u32)]>,
         signatures: Vec<Option<Signature>>,
     ) -> Result<TypeId> {
@@ -144,7 +144,7 @@ impl TypeTable {
 
     fn add(
         &mut self,
-        content: Content,
+        content: RelocatableBytes,
         own: Box<[(u32, RelocKind, u32)]>,
         signatures: Vec<Option<Signature>>,
     ) -> TypeId {

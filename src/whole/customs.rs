@@ -3,7 +3,7 @@
 
 use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader};
 
-use crate::patch::{Customs, IDENTITY_NAME, Identity};
+use crate::patch::{BuildIdentity, Customs, IDENTITY_NAME};
 use crate::program::DeclKind;
 use crate::whole::decode::{Item, Items, space};
 use crate::wire::section::{self, PAD_NAME};
@@ -15,7 +15,7 @@ pub(crate) struct CustomSections<'a> {
     /// What had to be dropped, by the name it is known by.
     pub(crate) dropped: Vec<String>,
     /// Set if the module is an output of wasmend.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<BuildIdentity>,
     /// Whether a name section was there.
     pub(crate) has_names: bool,
     names: Vec<(DeclKind, u32, Box<str>)>,
@@ -27,7 +27,9 @@ impl<'a> CustomSections<'a> {
     pub(crate) fn add(&mut self, name: &str, data: &'a [u8], data_offset: u64) {
         match name {
             "name" => self.add_names(BinaryReader::new(data, data_offset)),
-            IDENTITY_NAME => self.identity = Identity::read(data).map(|(_, identity)| identity),
+            IDENTITY_NAME => {
+                self.identity = BuildIdentity::read(data).map(|(_, identity)| identity)
+            }
             "dylink" | "dylink.0" => section::push_custom(&mut self.kept.front, name, data),
             _ if goes_wrong(name) => self.drop_once(name.to_owned()),
             _ => self.tail.push((name.to_owned(), data)),

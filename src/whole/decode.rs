@@ -13,8 +13,10 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
-use crate::patch::{Customs, Identity, MOST_BODY};
-use crate::program::{Content, DeclKind, Definition, RelocKind, Shape, TypeId, TypeTable};
+use crate::patch::{BuildIdentity, Customs, MOST_BODY};
+use crate::program::{
+    DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, TypeId, TypeTable,
+};
 use crate::whole::customs::CustomSections;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::whole::types;
@@ -88,7 +90,7 @@ pub(crate) struct Decoded {
     /// Custom sections and kinds of names that were dropped, because they would be wrong after code has moved.
     pub(crate) dropped: Vec<String>,
     /// Set if the module is an output of wasmend.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<BuildIdentity>,
     /// Whether any code uses tail calls.
     pub(crate) tail_calls: bool,
     /// The ids of its types, by index.
@@ -246,7 +248,7 @@ impl<'a> Decoder<'a, '_> {
         ty.ok_or_else(|| Error::bad_input(format!("unknown type {index}")))
     }
 
-    fn push(&mut self, space: usize, content: Content, shape: Shape) {
+    fn push(&mut self, space: usize, content: RelocatableBytes, shape: DefinitionKind) {
         self.module.spaces[space].push(Item {
             definition: Definition { content, shape },
             name: None,
@@ -275,7 +277,7 @@ impl<'a> Decoder<'a, '_> {
             Payload::TableSection(section) => {
                 for table in section {
                     let content = self.table(&table?)?;
-                    self.push(2, content, Shape::Table);
+                    self.push(2, content, DefinitionKind::Table);
                 }
             }
             Payload::MemorySection(section) => {
@@ -283,7 +285,7 @@ impl<'a> Decoder<'a, '_> {
                     let memory = memory?;
                     let mut emitter = self.emitter();
                     memory_type(&mut emitter, &memory);
-                    let content = Content::new(emitter.out, emitter.relocs)?;
+                    let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
                     self.push(3, content, memory_shape(&memory));
                 }
             }
@@ -292,9 +294,9 @@ impl<'a> Decoder<'a, '_> {
                     let tag = tag?;
                     let mut emitter = self.emitter();
                     tag_type(&mut emitter, &tag)?;
-                    let content = Content::new(emitter.out, emitter.relocs)?;
+                    let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
                     let ty = self.ty(tag.func_type_idx)?;
-                    self.push(4, content, Shape::Tag { ty });
+                    self.push(4, content, DefinitionKind::Tag { ty });
                 }
             }
             Payload::GlobalSection(section) => {
@@ -303,8 +305,8 @@ impl<'a> Decoder<'a, '_> {
                     let mut emitter = self.emitter();
                     global_type(&mut emitter, &global.ty)?;
                     constant(&mut emitter, &global.init_expr)?;
-                    let content = Content::new(emitter.out, emitter.relocs)?;
-                    self.push(1, content, Shape::Global);
+                    let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
+                    self.push(1, content, DefinitionKind::Global);
                 }
             }
             Payload::ExportSection(section) => {
@@ -328,13 +330,13 @@ impl<'a> Decoder<'a, '_> {
             Payload::ElementSection(section) => {
                 for element in section {
                     let content = self.element(element?)?;
-                    self.push(5, content, Shape::ElementSegment);
+                    self.push(5, content, DefinitionKind::ElementSegment);
                 }
             }
             Payload::DataSection(section) => {
                 for data in section {
                     let content = self.data(&data?)?;
-                    self.push(6, content, Shape::DataSegment);
+                    self.push(6, content, DefinitionKind::DataSegment);
                 }
             }
             Payload::CustomSection(section) => {
@@ -390,12 +392,12 @@ impl<'a> Decoder<'a, '_> {
                 (4, Some(ty.func_type_idx))
             }
         };
-        let content = Content::new(emitter.out, emitter.relocs)?;
+        let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
         let ty = function.map(|index| self.ty(index)).transpose()?;
         self.module.spaces[kind].push(Item {
             definition: Definition {
                 content,
-                shape: Shape::Import { ty },
+                shape: DefinitionKind::Import { ty },
             },
             name: None,
             import: Some((module.into(), field.into())),
@@ -404,7 +406,7 @@ impl<'a> Decoder<'a, '_> {
         Ok(())
     }
 
-    fn table(&self, table: &Table<'_>) -> Result<Content> {
+    fn table(&self, table: &Table<'_>) -> Result<RelocatableBytes> {
         let mut emitter = self.emitter();
         match &table.init {
             TableInit::RefNull => table_type(&mut emitter, &table.ty)?,
@@ -414,11 +416,11 @@ impl<'a> Decoder<'a, '_> {
                 constant(&mut emitter, init)?;
             }
         }
-        Content::new(emitter.out, emitter.relocs)
+        RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
     /// An element segment, in the form that names everything, so that nothing depends on what has index 0.
-    fn element(&self, element: Element<'_>) -> Result<Content> {
+    fn element(&self, element: Element<'_>) -> Result<RelocatableBytes> {
         let mut emitter = self.emitter();
         let flags = match &element.kind {
             ElementKind::Passive => 1,
@@ -451,10 +453,10 @@ impl<'a> Decoder<'a, '_> {
                 }
             }
         }
-        Content::new(emitter.out, emitter.relocs)
+        RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
-    fn data(&self, data: &Data<'_>) -> Result<Content> {
+    fn data(&self, data: &Data<'_>) -> Result<RelocatableBytes> {
         let mut emitter = self.emitter();
         match &data.kind {
             DataKind::Passive => emitter.byte(1),
@@ -469,7 +471,7 @@ impl<'a> Decoder<'a, '_> {
         }
         emitter.unsigned(data.data.len() as u64);
         emitter.bytes(data.data);
-        Content::new(emitter.out, emitter.relocs)
+        RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
     /// Validates and re-encodes the code, and puts everything together.
@@ -490,7 +492,7 @@ impl<'a> Decoder<'a, '_> {
             self.module.spaces[0].push(Item {
                 definition: Definition {
                     content: body.content,
-                    shape: Shape::Function { ty },
+                    shape: DefinitionKind::Function { ty },
                 },
                 name: None,
                 import: None,
@@ -511,7 +513,7 @@ impl<'a> Decoder<'a, '_> {
 
 /// A function's body, re-encoded.
 pub(crate) struct Code {
-    pub(crate) content: Content,
+    pub(crate) content: RelocatableBytes,
     pub(crate) tail_calls: bool,
     role: Option<Role>,
 }
@@ -532,7 +534,7 @@ fn code(context: Context<'_>, body: &FunctionBody<'_>, returns: &[u32]) -> Resul
     }
     emitter.out.shrink_to_fit();
     Ok(Code {
-        content: Content::new(emitter.out, emitter.relocs)?,
+        content: RelocatableBytes::new(emitter.out, emitter.relocs)?,
         tail_calls: emitter.tail_calls,
         role: role_of(body.as_bytes()),
     })
@@ -581,8 +583,8 @@ fn memory_type(emitter: &mut Emitter<'_>, ty: &MemoryType) {
     }
 }
 
-fn memory_shape(ty: &MemoryType) -> Shape {
-    Shape::Memory {
+fn memory_shape(ty: &MemoryType) -> DefinitionKind {
+    DefinitionKind::Memory {
         minimum_bytes: ty.initial.saturating_mul(ty.page_size().into()),
         is_64: ty.memory64,
     }

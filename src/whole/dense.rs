@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::program::short::{push_content, push_field, push_group};
-use crate::program::{Content, DeclKind, RelocKind, Relocation, TypeId, TypeTable};
+use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
 use crate::whole::decode::{Decoded, Item, SPACES, space};
 use crate::wire::leb;
 use crate::wire::section::{push, push_custom, push_string, push_vector};
@@ -71,7 +71,7 @@ impl TypeIndices {
         let mut seen: HashSet<TypeId, foldhash::fast::FixedState> = HashSet::default();
         let mut groups = Vec::new();
         let mut open: Vec<(TypeId, bool)> = Vec::new();
-        let named = |content: &Content| {
+        let named = |content: &RelocatableBytes| {
             let types = content.relocs().iter().filter_map(|reloc| reloc.ty());
             types.map(|ty| (ty, false)).collect::<Vec<_>>()
         };
@@ -121,12 +121,17 @@ impl<'a> Writer<'a> {
         space(kind).map_or(&[], |space| &self.module.spaces[space])
     }
 
-    fn content(&self, content: &Content, out: &mut Vec<u8>) -> Result<()> {
+    fn content(&self, content: &RelocatableBytes, out: &mut Vec<u8>) -> Result<()> {
         self.content_from(content, 0, out)
     }
 
     /// Writes what stands from `start` on.
-    fn content_from(&self, content: &Content, start: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn content_from(
+        &self,
+        content: &RelocatableBytes,
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         push_content(out, content, start, |reloc| self.value(reloc))
     }
 
@@ -217,7 +222,7 @@ impl<'a> Writer<'a> {
     }
 
     /// How long what stands from `start` to `end` is once its indices are short.
-    fn shortened_len(&self, content: &Content, start: usize, end: usize) -> Result<usize> {
+    fn shortened_len(&self, content: &RelocatableBytes, start: usize, end: usize) -> Result<usize> {
         let mut len = end - start;
         for reloc in content.relocs() {
             if (start..end).contains(&(reloc.offset as usize)) {

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashMap;
 
-use crate::program::{Content, DeclId, DeclKind, Definition, Program, Relocation, TypeId};
+use crate::program::{DeclId, DeclKind, Definition, Program, RelocatableBytes, Relocation, TypeId};
 use crate::whole::decode::{Decoded, Item, SPACES, space, target_space};
 
 /// A declaration of the build before.
@@ -417,7 +417,7 @@ fn free(taken: &[Option<u32>]) -> impl Iterator<Item = u32> + use<> {
 }
 
 /// The instructions of a function's content. Its indices read as zeros.
-fn body(content: &Content) -> Option<wasmparser::OperatorsReader<'_>> {
+fn body(content: &RelocatableBytes) -> Option<wasmparser::OperatorsReader<'_>> {
     let reader =
         wasmparser::BinaryReader::new_features(content.bytes(), 0, wasmparser::WasmFeatures::all());
     wasmparser::FunctionBody::new(reader)

@@ -6,7 +6,7 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
-use crate::program::{Content, RelocKind, Signature, TypeId, TypeTable};
+use crate::program::{RelocKind, RelocatableBytes, Signature, TypeId, TypeTable};
 use crate::whole::emit::{Context, Emitter, Style};
 
 /// Gives every type of the section an id; appends them to `types`, which holds those of the module so far.
@@ -59,7 +59,7 @@ fn intern_group(
             _ => None,
         });
     }
-    let content = Content::new(emitter.out, emitter.relocs)?;
+    let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
     table.group(content, emitter.own_references.into(), signatures)
 }
 

@@ -6,11 +6,12 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::{
-    Assigner, Known, Match, Piece, Placed, Unit, UnitKey, function_names,
+    DeclarationReuse, Match, MergedString, ObjectDeclarations, PreviousDeclarations,
+    SegmentPlacement, UnitKey, function_names,
 };
 use crate::link::declare::memory::MemoryPlan;
 use crate::link::declare::plan::Plan;
-use crate::link::declare::relocate::{GotKey, Meaning, own_meaning};
+use crate::link::declare::relocate::{GotKey, ResolvedTarget, own_meaning};
 use crate::link::diagnostics::shown;
 use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::signatures::{SignatureId, Signatures};
@@ -53,9 +54,9 @@ pub(crate) struct Threads {
 }
 
 /// The declarations of a link.
-pub(crate) struct Assigned {
-    pub(crate) known: Known,
-    pub(crate) meanings: Vec<Meaning>,
+pub(crate) struct LinkDeclarations {
+    pub(crate) known: PreviousDeclarations,
+    pub(crate) meanings: Vec<ResolvedTarget>,
     pub(crate) types: Vec<TypeId>,
     pub(crate) zero: DeclId,
     pub(crate) memory: DeclId,
@@ -84,7 +85,7 @@ pub(crate) struct Assigned {
 }
 
 /// What the assignment depends on beside the plan.
-pub(crate) struct Setting<'a> {
+pub(crate) struct AssignContext<'a> {
     pub(crate) options: &'a LinkOptions,
     pub(crate) slot_table: Option<DeclId>,
     /// Whether there is to be room for more data.
@@ -96,24 +97,24 @@ pub(crate) struct Setting<'a> {
 /// Gives everything of `plan` its declaration. What is declared anew is added to `fresh`.
 pub(crate) fn assign(
     plan: &Plan,
-    setting: &Setting<'_>,
+    setting: &AssignContext<'_>,
     program: &mut Program,
-    old: &Known,
+    old: &PreviousDeclarations,
     fresh: &mut Vec<DeclId>,
-) -> Result<Assigned> {
+) -> Result<LinkDeclarations> {
     let types = types(&plan.resolution.signatures, program)?;
     if old.units.is_empty() {
         // And some for what the linker makes.
         program.reserve(plan.live.functions.count() + plan.live.segments.count() + 256);
     }
-    let mut assigner = Assigner::new(program, old, fresh);
+    let mut assigner = DeclarationReuse::new(program, old, fresh);
     let zero = assigner.made(DeclKind::Data, "zero")?;
     let memory = assigner.made(DeclKind::Memory, "memory")?;
-    let mut work = Work {
+    let mut work = DeclarationAssigner {
         plan,
         setting,
         assigner,
-        meanings: vec![Meaning::Nothing; plan.resolution.table.symbols().len()],
+        meanings: vec![ResolvedTarget::Nothing; plan.resolution.table.symbols().len()],
         strings: Vec::new(),
         traps: Vec::new(),
     };
@@ -140,7 +141,7 @@ pub(crate) fn assign(
     let inits = work.inits()?;
     let (wrappers, data_exports) = work.exports(memory)?;
     let threads = work.threads(flag_address)?;
-    let Work {
+    let DeclarationAssigner {
         assigner,
         meanings,
         strings,
@@ -148,7 +149,7 @@ pub(crate) fn assign(
         ..
     } = work;
     let gone = assigner.gone();
-    Ok(Assigned {
+    Ok(LinkDeclarations {
         known: assigner.new,
         meanings,
         types,
@@ -194,11 +195,11 @@ pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Ve
 /// A function's name in its object, and what the output calls it if it is new.
 type Named<'a> = (&'a str, Option<Box<str>>);
 
-struct Work<'a> {
+struct DeclarationAssigner<'a> {
     plan: &'a Plan,
-    setting: &'a Setting<'a>,
-    assigner: Assigner<'a>,
-    meanings: Vec<Meaning>,
+    setting: &'a AssignContext<'a>,
+    assigner: DeclarationReuse<'a>,
+    meanings: Vec<ResolvedTarget>,
     strings: Vec<(DeclId, u8, ObjectId, Span)>,
     traps: Vec<(DeclId, SignatureId)>,
 }
@@ -213,7 +214,7 @@ fn kind_of(kind: SymbolKind) -> DeclKind {
     }
 }
 
-impl<'a> Work<'a> {
+impl<'a> DeclarationAssigner<'a> {
     fn is_live(&self, id: SymbolId) -> bool {
         self.plan.live.is_live(&self.plan.resolution, id)
     }
@@ -230,7 +231,7 @@ impl<'a> Work<'a> {
                 && symbol.ty == SymbolType::Table(0x70)
                 && resolution.name(id) == crate::link::resolve::FUNCTION_TABLE;
             if is_slots && let Some(table) = self.setting.slot_table {
-                self.meanings[id.index()] = Meaning::Index(table);
+                self.meanings[id.index()] = ResolvedTarget::Index(table);
                 continue;
             }
             let (module, name) = resolution.import_names(id);
@@ -239,11 +240,11 @@ impl<'a> Work<'a> {
             let shown = resolution.debug_name(id, self.setting.options.demangle);
             self.set_name(decl, &shown)?;
             self.meanings[id.index()] = match symbol.kind {
-                SymbolKind::Function => Meaning::Function {
+                SymbolKind::Function => ResolvedTarget::Function {
                     id: Some(decl),
                     has_address: true,
                 },
-                _ => Meaning::Index(decl),
+                _ => ResolvedTarget::Index(decl),
             };
         }
         Ok(())
@@ -279,14 +280,14 @@ impl<'a> Work<'a> {
                     }
                 }
                 _ => {
-                    self.meanings[id.index()] = Meaning::Function {
+                    self.meanings[id.index()] = ResolvedTarget::Function {
                         id: Some(decl),
                         has_address: true,
                     };
                     continue;
                 }
             }
-            self.meanings[id.index()] = Meaning::Function {
+            self.meanings[id.index()] = ResolvedTarget::Function {
                 id: Some(decl),
                 has_address: false,
             };
@@ -296,7 +297,7 @@ impl<'a> Work<'a> {
             match symbol.definition {
                 Definition::Trap(Trap::Undefined) => {
                     let signature = symbol.ty.signature();
-                    self.meanings[index] = Meaning::Function {
+                    self.meanings[index] = ResolvedTarget::Function {
                         id: signature.and_then(|signature| undefined.get(&signature).copied()),
                         has_address: self.plan.undefined_with_address.contains(&id),
                     };
@@ -304,9 +305,9 @@ impl<'a> Work<'a> {
                 // Weak, not imported, and called by nobody: only its address is asked for.
                 Definition::Trap(_) | Definition::Undefined
                     if symbol.kind == SymbolKind::Function
-                        && self.meanings[index] == Meaning::Nothing =>
+                        && self.meanings[index] == ResolvedTarget::Nothing =>
                 {
-                    self.meanings[index] = Meaning::Function {
+                    self.meanings[index] = ResolvedTarget::Function {
                         id: None,
                         has_address: false,
                     };
@@ -329,7 +330,10 @@ impl<'a> Work<'a> {
             *count += 1;
             let known = self.assigner.unit(&key, &linked.object);
             matches.push(known);
-            self.assigner.new.units.push(Unit::new(&linked.object));
+            self.assigner
+                .new
+                .units
+                .push(ObjectDeclarations::new(&linked.object));
             self.assigner.new.keys.insert(key, at);
         }
         matches
@@ -438,7 +442,7 @@ impl<'a> Work<'a> {
                 let name = resolution.name(id);
                 let decl = self.assigner.made(DeclKind::Global, name)?;
                 self.set_name(decl, name)?;
-                self.meanings[id.index()] = Meaning::Index(decl);
+                self.meanings[id.index()] = ResolvedTarget::Index(decl);
             }
         }
         Ok(())
@@ -486,7 +490,7 @@ impl<'a> Work<'a> {
                             if is_new {
                                 self.strings.push((decl, part.align_log2, object, span));
                             }
-                            placed.push(Piece {
+                            placed.push(MergedString {
                                 start,
                                 decl,
                                 offset,
@@ -494,7 +498,7 @@ impl<'a> Work<'a> {
                             size =
                                 size.next_multiple_of(1 << part.align_log2) + u64::from(span.len);
                         }
-                        Placed::Strings(placed.into())
+                        SegmentPlacement::Strings(placed.into())
                     }
                     None => {
                         let name = match is_changed {
@@ -505,7 +509,7 @@ impl<'a> Work<'a> {
                         let decl = self.assigner.segment(known, index.index(), name)?;
                         size =
                             size.next_multiple_of(1 << part.align_log2) + u64::from(part.data.len);
-                        Placed::Part(decl, 0)
+                        SegmentPlacement::Part(decl, 0)
                     }
                 };
                 most_align = most_align.max(part.align_log2);
@@ -603,7 +607,7 @@ impl<'a> Work<'a> {
             })?;
             starts.push(start);
             self.assigner.new.units[object.index()].segments[index.index()] =
-                Placed::Part(decl, start);
+                SegmentPlacement::Part(decl, start);
             size += u64::from(part.data.len);
         }
         Ok(MergedSegment {
@@ -622,22 +626,22 @@ impl<'a> Work<'a> {
         let symbols = resolution.table.symbols();
         let meanings = self.meanings.par_iter_mut().zip(symbols);
         meanings.with_min_len(1024).for_each(|(meaning, symbol)| {
-            if let (Meaning::Nothing, Some((object, symbol))) = (&*meaning, symbol.place()) {
+            if let (ResolvedTarget::Nothing, Some((object, symbol))) = (&*meaning, symbol.place()) {
                 let linked = resolution.object(object);
                 *meaning = own_meaning(&units[object.index()], object, &linked.object, symbol);
             }
         });
         for (index, symbol) in symbols.iter().enumerate() {
-            if self.meanings[index] != Meaning::Nothing {
+            if self.meanings[index] != ResolvedTarget::Nothing {
                 continue;
             }
             let id = SymbolId(index as u32);
             self.meanings[index] = match symbol.definition {
-                Definition::Object { .. } => Meaning::Nothing,
-                Definition::Address(address) => Meaning::Absolute(address as i64),
+                Definition::Object { .. } => ResolvedTarget::Nothing,
+                Definition::Address(address) => ResolvedTarget::Absolute(address as i64),
                 Definition::Synthetic(Synthetic::FunctionTable) => {
                     let table = self.setting.slot_table;
-                    table.map_or(Meaning::Nothing, Meaning::Index)
+                    table.map_or(ResolvedTarget::Nothing, ResolvedTarget::Index)
                 }
                 Definition::Synthetic(synthetic) if symbol.kind == SymbolKind::Data => {
                     let address = self.address(synthetic, memory);
@@ -649,19 +653,19 @@ impl<'a> Work<'a> {
                             })?;
                             let is_stop = synthetic == Synthetic::SegmentStop;
                             let offset = if is_stop { segment.size as i64 } else { 0 };
-                            Meaning::Data(segment.decl, offset)
+                            ResolvedTarget::Data(segment.decl, offset)
                         }
                         None if self.is_live(id) => {
                             let key = format!("address {}", resolution.name(id));
                             let decl = self.assigner.made(DeclKind::Data, &key)?;
                             define_address(self.assigner.program, decl, address)?;
-                            Meaning::Data(decl, 0)
+                            ResolvedTarget::Data(decl, 0)
                         }
-                        None => Meaning::Absolute(address as i64),
+                        None => ResolvedTarget::Absolute(address as i64),
                     }
                 }
-                _ if symbol.kind == SymbolKind::Data => Meaning::Null,
-                _ => Meaning::Nothing,
+                _ if symbol.kind == SymbolKind::Data => ResolvedTarget::Null,
+                _ => ResolvedTarget::Nothing,
             };
         }
         Ok(())
@@ -762,7 +766,7 @@ impl<'a> Work<'a> {
 
     fn function_of(&self, id: SymbolId) -> Option<DeclId> {
         match self.meanings[id.index()] {
-            Meaning::Function { id, .. } => id,
+            ResolvedTarget::Function { id, .. } => id,
             _ => None,
         }
     }
@@ -774,7 +778,7 @@ impl<'a> Work<'a> {
             .map(|&(id, symbol)| {
                 let object = &resolution.object(id).object;
                 let meaning = own_meaning(&self.assigner.new.units[id.index()], id, object, symbol);
-                let Meaning::Function { id: Some(decl), .. } = meaning else {
+                let ResolvedTarget::Function { id: Some(decl), .. } = meaning else {
                     return Err(Error::bad_input("an init function that is not linked")
                         .with_path(object.display_name())
                         .with_symbol(object.symbol_name(symbol)));
@@ -800,7 +804,7 @@ impl<'a> Work<'a> {
             let symbol = resolution.table.get(id);
             let name = export_name(plan, id);
             let decl = match self.meanings[id.index()] {
-                Meaning::Function { id: Some(decl), .. } => match symbol.ty.signature() {
+                ResolvedTarget::Function { id: Some(decl), .. } => match symbol.ty.signature() {
                     Some(signature) if plan.wraps_exports => {
                         let shown = resolution.debug_name(id, false);
                         let key = format!("{shown}.command_export");
@@ -815,8 +819,11 @@ impl<'a> Work<'a> {
                     }
                     _ => decl,
                 },
-                Meaning::Index(decl) => decl,
-                Meaning::Segment(..) | Meaning::Data(..) | Meaning::Absolute(_) | Meaning::Null => {
+                ResolvedTarget::Index(decl) => decl,
+                ResolvedTarget::Segment(..)
+                | ResolvedTarget::Data(..)
+                | ResolvedTarget::Absolute(_)
+                | ResolvedTarget::Null => {
                     let key = format!("export {}", resolution.name(id));
                     let decl = self.assigner.made(DeclKind::Global, &key)?;
                     self.set_name(decl, resolution.name(id))?;
@@ -846,7 +853,7 @@ impl<'a> Work<'a> {
             init_memory,
             init_tls,
             tls_base: match tls_base {
-                Some(Meaning::Index(id)) => Some(id),
+                Some(ResolvedTarget::Index(id)) => Some(id),
                 _ => None,
             },
             flag_address,
@@ -859,10 +866,10 @@ const SLACK: u64 = 32 << 10;
 
 /// Gives a declaration an address that does not move.
 pub(crate) fn define_address(program: &mut Program, id: DeclId, address: u64) -> Result<()> {
-    use crate::program::{Content, Definition, Shape};
+    use crate::program::{Definition, DefinitionKind, RelocatableBytes};
     let definition = Definition {
-        content: Content::new(Vec::new(), Vec::new())?,
-        shape: Shape::Address(address),
+        content: RelocatableBytes::new(Vec::new(), Vec::new())?,
+        shape: DefinitionKind::Address(address),
     };
     program.define(id, DeclKind::Data, definition)
 }

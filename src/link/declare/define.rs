@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::assign::{Assigned, MergedSegment};
+use crate::link::declare::assign::{LinkDeclarations, MergedSegment};
 use crate::link::declare::plan::Plan;
-use crate::link::declare::relocate::{Converter, GotKey, Meaning, own_meaning};
+use crate::link::declare::relocate::{Converter, GotKey, ResolvedTarget, own_meaning};
 use crate::link::declare::synthetic;
 use crate::link::declare::threads::{self, Loaded};
 use crate::link::order::OutputSegment;
@@ -19,8 +19,8 @@ use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Object, Relocs, Span, SymbolKind};
 use crate::program::{
-    Bytes, Content, DeclId, DeclKind, Definition as Defined, RelocKind, Relocation, SectionId,
-    Shape, ValType,
+    Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, RelocKind, RelocatableBytes,
+    Relocation, SectionId, ValType,
 };
 use crate::wire::{leb, section};
 
@@ -35,7 +35,7 @@ const BATCH: usize = 256;
 /// dropped on the way if they are given, one for each object.
 pub(crate) fn define(
     plan: &Plan,
-    assigned: &Assigned,
+    assigned: &LinkDeclarations,
     options: &LinkOptions,
     module: &mut Module,
     mut code_relocs: Vec<Relocs>,
@@ -77,7 +77,7 @@ pub(crate) fn define(
 }
 
 /// What converts relocations of a link.
-pub(crate) fn converter<'a>(plan: &'a Plan, assigned: &'a Assigned) -> Converter<'a> {
+pub(crate) fn converter<'a>(plan: &'a Plan, assigned: &'a LinkDeclarations) -> Converter<'a> {
     let thread_data = assigned.thread_data;
     Converter {
         resolution: &plan.resolution,
@@ -92,7 +92,7 @@ pub(crate) fn converter<'a>(plan: &'a Plan, assigned: &'a Assigned) -> Converter
 
 struct Definer<'a> {
     plan: &'a Plan,
-    assigned: &'a Assigned,
+    assigned: &'a LinkDeclarations,
     options: &'a LinkOptions,
     converter: Converter<'a>,
 }
@@ -132,7 +132,7 @@ impl Definer<'_> {
             }
         }
         for (index, placed) in unit.segments.iter().enumerate() {
-            if let crate::link::declare::known::Placed::Part(decl, 0) = placed {
+            if let crate::link::declare::known::SegmentPlacement::Part(decl, 0) = placed {
                 let segment = SegmentIndex(index as u32);
                 if !self.is_merged(*decl) {
                     let memory = self.assigned.memory;
@@ -150,9 +150,9 @@ impl Definer<'_> {
         merged.any(|segment| segment.decl == decl)
     }
 
-    fn function(&self, id: DeclId, signature: SignatureId, content: Content) -> Item {
+    fn function(&self, id: DeclId, signature: SignatureId, content: RelocatableBytes) -> Item {
         let ty = self.assigned.types[signature.index()];
-        let shape = Shape::Function { ty };
+        let shape = DefinitionKind::Function { ty };
         (id, DeclKind::Function, Defined { content, shape })
     }
 
@@ -174,7 +174,7 @@ impl Definer<'_> {
             let content = self.merged_content(segment, merged)?;
             match merged.passive {
                 None => {
-                    let shape = Shape::Data {
+                    let shape = DefinitionKind::Data {
                         align_log2: segment.align_log2,
                         size: merged.size,
                         memory: self.assigned.memory,
@@ -183,12 +183,12 @@ impl Definer<'_> {
                 }
                 Some((address, contents)) => {
                     let definition = Defined {
-                        content: Content::new(Vec::new(), Vec::new())?,
-                        shape: Shape::Address(address),
+                        content: RelocatableBytes::new(Vec::new(), Vec::new())?,
+                        shape: DefinitionKind::Address(address),
                     };
                     items.push((merged.decl, DeclKind::Data, definition));
                     if let Some(contents) = contents {
-                        let shape = Shape::DataSegment;
+                        let shape = DefinitionKind::DataSegment;
                         items.push((contents, DeclKind::DataSegment, Defined { content, shape }));
                     }
                 }
@@ -197,9 +197,13 @@ impl Definer<'_> {
         Ok(items)
     }
 
-    fn merged_content(&self, segment: &OutputSegment, merged: &MergedSegment) -> Result<Content> {
+    fn merged_content(
+        &self,
+        segment: &OutputSegment,
+        merged: &MergedSegment,
+    ) -> Result<RelocatableBytes> {
         if segment.is_zero {
-            return Content::new(Vec::new(), Vec::new());
+            return RelocatableBytes::new(Vec::new(), Vec::new());
         }
         let mut bytes = Vec::with_capacity(merged.size as usize + 6);
         if merged.passive.is_some() {
@@ -220,7 +224,7 @@ impl Definer<'_> {
                 return Err(Error::bad_input(text).with_path(part.display_name()));
             }
         }
-        Content::new(bytes, relocs)
+        RelocatableBytes::new(bytes, relocs)
     }
 
     /// The functions that the linker makes.
@@ -235,8 +239,8 @@ impl Definer<'_> {
         let is_64 = self.plan.resolution.is_64;
         let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
         let of_pointer = types.function(&[pointer], &[])?;
-        let mut push = |id: DeclId, ty, content: Content| {
-            let shape = Shape::Function { ty };
+        let mut push = |id: DeclId, ty, content: RelocatableBytes| {
+            let shape = DefinitionKind::Function { ty };
             items.push((id, DeclKind::Function, Defined { content, shape }));
         };
         if let Some(ctors) = assigned.ctors {
@@ -311,7 +315,7 @@ impl Definer<'_> {
                     code.finish()?
                 }
             };
-            let shape = Shape::Global;
+            let shape = DefinitionKind::Global;
             items.push((id, DeclKind::Global, Defined { content, shape }));
             Ok(())
         };
@@ -319,7 +323,7 @@ impl Definer<'_> {
         let thread_segment = thread_data.map(|at| &self.plan.segments[at]);
         let thread_merged = thread_data.and_then(|at| assigned.merged[at].as_ref());
         for &id in &resolution.synthetic_globals {
-            let Meaning::Index(decl) = assigned.meanings[id.index()] else {
+            let ResolvedTarget::Index(decl) = assigned.meanings[id.index()] else {
                 continue;
             };
             let Definition::Synthetic(synthetic) = resolution.table.get(id).definition else {
@@ -349,9 +353,9 @@ impl Definer<'_> {
             };
             push(decl, mutable, init)?;
         }
-        let address = |meaning: Meaning| -> Result<Init> {
+        let address = |meaning: ResolvedTarget| -> Result<Init> {
             let (target, addend) = match meaning {
-                Meaning::Function {
+                ResolvedTarget::Function {
                     id: Some(id),
                     has_address: true,
                 } => {
@@ -362,7 +366,7 @@ impl Definer<'_> {
                     };
                     return Ok(Init::Reloc(kind, id, 0));
                 }
-                Meaning::Function { .. } => (assigned.zero, 0),
+                ResolvedTarget::Function { .. } => (assigned.zero, 0),
                 other => self.converter.address(other, 0).ok_or_else(|| {
                     Error::bad_input("its address is asked for, but it is not linked")
                 })?,
@@ -396,7 +400,7 @@ impl Definer<'_> {
             let symbol = resolution.table.get(id);
             let (from, name) = resolution.import_names(id);
             let (decl, ty) = match self.assigned.meanings[id.index()] {
-                Meaning::Function { id: Some(decl), .. } => (
+                ResolvedTarget::Function { id: Some(decl), .. } => (
                     decl,
                     symbol
                         .ty
@@ -404,8 +408,8 @@ impl Definer<'_> {
                         .map(|ty| self.assigned.types[ty.index()]),
                 ),
                 // The table of functions' addresses is dealt with together with its size.
-                Meaning::Index(decl) if Some(decl) == module.slot_table() => continue,
-                Meaning::Index(decl) => (
+                ResolvedTarget::Index(decl) if Some(decl) == module.slot_table() => continue,
+                ResolvedTarget::Index(decl) => (
                     decl,
                     symbol
                         .ty
@@ -415,7 +419,7 @@ impl Definer<'_> {
                 _ => continue,
             };
             let content = import(from, name, symbol.kind, symbol.ty, ty)?;
-            let shape = Shape::Import { ty };
+            let shape = DefinitionKind::Import { ty };
             let definition = Defined { content, shape };
             let kind = module.program().decl(decl).kind;
             module.program_mut().define(decl, kind, definition)?;
@@ -456,10 +460,10 @@ pub(crate) fn segment_item(
     let object = &converter.resolution.object(id).object;
     let segment = &object.segments[index.index()];
     let content = match is_zero(object, index) {
-        true => Content::new(Vec::new(), Vec::new())?,
+        true => RelocatableBytes::new(Vec::new(), Vec::new())?,
         false => converter.segment(id, index)?,
     };
-    let shape = Shape::Data {
+    let shape = DefinitionKind::Data {
         align_log2: segment.align_log2,
         size: segment.data.len.into(),
         memory,
@@ -481,8 +485,8 @@ pub(crate) fn string_item(
         len: span.len,
     };
     let definition = Defined {
-        content: Content::new(bytes, Vec::new())?,
-        shape: Shape::Data {
+        content: RelocatableBytes::new(bytes, Vec::new())?,
+        shape: DefinitionKind::Data {
             align_log2,
             size: span.len.into(),
             memory,
@@ -492,7 +496,11 @@ pub(crate) fn string_item(
 }
 
 /// An object's globals, tags and tables.
-pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Result<Vec<Item>> {
+pub(crate) fn other_items(
+    plan: &Plan,
+    assigned: &LinkDeclarations,
+    id: ObjectId,
+) -> Result<Vec<Item>> {
     let linked = plan.resolution.object(id);
     let object = &linked.object;
     let unit = &assigned.known.units[id.index()];
@@ -503,8 +511,8 @@ pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Res
             let mut bytes = vec![global.ty.value, u8::from(global.ty.mutable)];
             bytes.extend_from_slice(object.bytes(global.init));
             let definition = Defined {
-                content: Content::new(bytes, Vec::new())?,
-                shape: Shape::Global,
+                content: RelocatableBytes::new(bytes, Vec::new())?,
+                shape: DefinitionKind::Global,
             };
             items.push((*decl, DeclKind::Global, definition));
         }
@@ -515,8 +523,8 @@ pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Res
             let ty = assigned.types[signature.index()];
             let reloc = Relocation::to_type(RelocKind::TypeIndex, 1, ty);
             let definition = Defined {
-                content: Content::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
-                shape: Shape::Tag { ty },
+                content: RelocatableBytes::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
+                shape: DefinitionKind::Tag { ty },
             };
             items.push((*decl, DeclKind::Tag, definition));
         }
@@ -525,7 +533,7 @@ pub(crate) fn other_items(plan: &Plan, assigned: &Assigned, id: ObjectId) -> Res
         if let Some(decl) = decl {
             let definition = Defined {
                 content: table_content(&object.tables[index])?,
-                shape: Shape::Table,
+                shape: DefinitionKind::Table,
             };
             items.push((*decl, DeclKind::Table, definition));
         }
@@ -547,7 +555,7 @@ pub(crate) fn custom_items(
         if let (Some(decl), Some(section)) = (decl, sections.get(name)) {
             let definition = Defined {
                 content: converter.custom(id, index)?,
-                shape: Shape::Custom { section: *section },
+                shape: DefinitionKind::Custom { section: *section },
             };
             items.push((*decl, DeclKind::Custom, definition));
         }
@@ -576,10 +584,10 @@ fn is_zero(object: &Object, index: SegmentIndex) -> bool {
         && object.segment_relocs(index).is_empty()
 }
 
-fn table_content(table: &crate::object::TableType) -> Result<Content> {
+fn table_content(table: &crate::object::TableType) -> Result<RelocatableBytes> {
     let mut bytes = vec![table.element];
     push_limits(&mut bytes, table.limits.minimum, table.limits.maximum);
-    Content::new(bytes, Vec::new())
+    RelocatableBytes::new(bytes, Vec::new())
 }
 
 fn push_limits(bytes: &mut Vec<u8>, minimum: u64, maximum: Option<u64>) {
@@ -596,7 +604,7 @@ fn import(
     kind: SymbolKind,
     symbol: SymbolType,
     ty: Option<crate::program::TypeId>,
-) -> Result<Content> {
+) -> Result<RelocatableBytes> {
     let mut bytes = Vec::with_capacity(module.len() + name.len() + 16);
     for text in [module, name] {
         section::push_string(&mut bytes, text);
@@ -624,5 +632,5 @@ fn import(
     } else if matches!(kind, SymbolKind::Function | SymbolKind::Tag) {
         return Err(Error::bad_input("an import without a type").with_symbol(name));
     }
-    Content::new(bytes, relocs)
+    RelocatableBytes::new(bytes, relocs)
 }

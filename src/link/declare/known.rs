@@ -12,18 +12,18 @@ use crate::program::{DeclId, DeclKind, Program};
 
 /// Where a segment of an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Placed {
+pub(crate) enum SegmentPlacement {
     /// Nowhere: it is not linked.
     Nowhere,
     /// At an offset of a declaration of data.
     Part(DeclId, u32),
     /// Each of its strings is a declaration, which others may share.
-    Strings(Arc<[Piece]>),
+    Strings(Arc<[MergedString]>),
 }
 
 /// A string of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct MergedString {
     /// Where in the segment it begins.
     pub(crate) start: u32,
     /// The declaration that has it, and where: in a dense output, strings that another one ends with are parts of that.
@@ -31,14 +31,14 @@ pub(crate) struct Piece {
     pub(crate) offset: u32,
 }
 
-impl Placed {
+impl SegmentPlacement {
     /// The declaration that stands at an offset of the segment, and the offset in it.
     #[inline]
     pub(crate) fn at(&self, offset: i64) -> Option<(DeclId, i64)> {
         match self {
-            Placed::Nowhere => None,
-            Placed::Part(decl, start) => Some((*decl, offset + i64::from(*start))),
-            Placed::Strings(pieces) => {
+            SegmentPlacement::Nowhere => None,
+            SegmentPlacement::Part(decl, start) => Some((*decl, offset + i64::from(*start))),
+            SegmentPlacement::Strings(pieces) => {
                 let next = pieces.partition_point(|piece| i64::from(piece.start) <= offset);
                 let piece = pieces[next.saturating_sub(1)];
                 let offset = offset - i64::from(piece.start) + i64::from(piece.offset);
@@ -50,11 +50,11 @@ impl Placed {
 
 /// The declarations of an object's contents; `None` for what is not linked.
 #[derive(Debug, Clone)]
-pub(crate) struct Unit {
+pub(crate) struct ObjectDeclarations {
     /// What the declarations are of; `None` if there will be no other link to compare it with.
     object: Option<Arc<Object>>,
     pub(crate) functions: Vec<Option<DeclId>>,
-    pub(crate) segments: Vec<Placed>,
+    pub(crate) segments: Vec<SegmentPlacement>,
     pub(crate) globals: Vec<Option<DeclId>>,
     pub(crate) tags: Vec<Option<DeclId>>,
     pub(crate) tables: Vec<Option<DeclId>>,
@@ -62,12 +62,12 @@ pub(crate) struct Unit {
     pub(crate) customs: Vec<Option<DeclId>>,
 }
 
-impl Unit {
-    pub(crate) fn new(object: &Arc<Object>) -> Unit {
-        Unit {
+impl ObjectDeclarations {
+    pub(crate) fn new(object: &Arc<Object>) -> ObjectDeclarations {
+        ObjectDeclarations {
             object: Some(object.clone()),
             functions: vec![None; object.functions.len()],
-            segments: vec![Placed::Nowhere; object.segments.len()],
+            segments: vec![SegmentPlacement::Nowhere; object.segments.len()],
             globals: vec![None; object.globals.len()],
             tags: vec![None; object.tags.len()],
             tables: vec![None; object.tables.len()],
@@ -92,7 +92,7 @@ impl Unit {
             || self
                 .segments
                 .iter()
-                .any(|placed| *placed != Placed::Nowhere)
+                .any(|placed| *placed != SegmentPlacement::Nowhere)
             || any(&self.globals)
             || any(&self.tags)
             || any(&self.tables)
@@ -108,9 +108,9 @@ pub(crate) type StringKey = (u8, Box<[u8]>);
 
 /// Everything that the last link declared.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct PreviousDeclarations {
     /// By object of the link.
-    pub(crate) units: Vec<Unit>,
+    pub(crate) units: Vec<ObjectDeclarations>,
     pub(crate) keys: HashMap<UnitKey, usize>,
     /// What the linker made, by a key that says what for.
     pub(crate) made: HashMap<Box<str>, DeclId>,
@@ -119,27 +119,27 @@ pub(crate) struct Known {
 }
 
 /// Gives things their declarations.
-pub(crate) struct Assigner<'a> {
+pub(crate) struct DeclarationReuse<'a> {
     pub(crate) program: &'a mut Program,
-    old: &'a Known,
-    pub(crate) new: Known,
+    old: &'a PreviousDeclarations,
+    pub(crate) new: PreviousDeclarations,
     /// What was declared just now.
     pub(crate) fresh: &'a mut Vec<DeclId>,
     /// By id: whether it is among what is known from before and still there.
     kept: Vec<bool>,
 }
 
-impl<'a> Assigner<'a> {
+impl<'a> DeclarationReuse<'a> {
     pub(crate) fn new(
         program: &'a mut Program,
-        old: &'a Known,
+        old: &'a PreviousDeclarations,
         fresh: &'a mut Vec<DeclId>,
-    ) -> Assigner<'a> {
+    ) -> DeclarationReuse<'a> {
         let kept = vec![false; program.capacity()];
-        Assigner {
+        DeclarationReuse {
             program,
             old,
-            new: Known::default(),
+            new: PreviousDeclarations::default(),
             fresh,
             kept,
         }
@@ -224,7 +224,7 @@ impl<'a> Assigner<'a> {
         let known = match of {
             Match::New => None,
             Match::Same(old) => match old.segments[index] {
-                Placed::Part(id, 0) => Some(id),
+                SegmentPlacement::Part(id, 0) => Some(id),
                 _ => None,
             },
             Match::Changed(names) => take_name(&mut names.segments, name),
@@ -288,7 +288,7 @@ impl<'a> Assigner<'a> {
                 list.iter().flatten().for_each(|id| visit(*id));
             }
             for segment in &unit.segments {
-                if let Placed::Part(id, _) = segment {
+                if let SegmentPlacement::Part(id, _) = segment {
                     visit(*id);
                 }
             }
@@ -310,21 +310,21 @@ pub(crate) fn take_name(names: &mut HashMap<Box<str>, Vec<DeclId>>, name: &str) 
 pub(crate) enum Match<'a> {
     New,
     /// It is the same object.
-    Same(&'a Unit),
+    Same(&'a ObjectDeclarations),
     /// Another one is in its place.
     Changed(Box<Names<'a>>),
 }
 
 /// What an object declared, by name; of several that have one name the first is the last of the list.
 pub(crate) struct Names<'a> {
-    old: &'a Unit,
+    old: &'a ObjectDeclarations,
     pub(crate) functions: HashMap<Box<str>, Vec<DeclId>>,
     pub(crate) segments: HashMap<Box<str>, Vec<DeclId>>,
     pub(crate) customs: HashMap<Box<str>, Vec<DeclId>>,
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn of(old: &'a Unit) -> Names<'a> {
+    pub(crate) fn of(old: &'a ObjectDeclarations) -> Names<'a> {
         let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
         let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
         let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
@@ -343,7 +343,7 @@ impl<'a> Names<'a> {
             }
         }
         for (index, placed) in old.segments.iter().enumerate().rev() {
-            if let Placed::Part(id, 0) = placed {
+            if let SegmentPlacement::Part(id, 0) = placed {
                 let name = object.str(object.segments[index].name);
                 segments.entry(name.into()).or_default().push(*id);
             }

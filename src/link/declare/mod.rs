@@ -17,12 +17,17 @@ mod relocate;
 mod synthetic;
 mod threads;
 
-pub(crate) use assign::{Assigned, Setting, assign, kept_customs, string_pieces, types};
+pub(crate) use assign::{
+    AssignContext, LinkDeclarations, assign, kept_customs, string_pieces, types,
+};
 pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
-pub(crate) use known::{Known, Names, Piece, Placed, StringKey, Unit, function_names, take_name};
+pub(crate) use known::{
+    MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
+    function_names, take_name,
+};
 pub(crate) use memory::MemoryPlan;
 pub(crate) use plan::Plan;
-pub(crate) use relocate::{Meaning, own_meaning};
+pub(crate) use relocate::{ResolvedTarget, own_meaning};

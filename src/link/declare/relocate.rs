@@ -4,20 +4,20 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::link::declare::known::Unit;
+use crate::link::declare::known::ObjectDeclarations;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::reloc::Target;
 use crate::object::{Object, Reloc, RelocType, Relocs, Span, SymbolKind};
-use crate::program::{Bytes, Content, DeclId, RelocKind, Relocation, TypeId};
+use crate::program::{Bytes, DeclId, RelocKind, RelocatableBytes, Relocation, TypeId};
 
 /// `call` and `return_call`.
 const CALLS: [u8; 2] = [0x10, 0x12];
 
 /// What a symbol means in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum ResolvedTarget {
     /// Nothing that anybody refers to.
     Nothing,
     /// A function. Those without an address are at address 0.
@@ -41,9 +41,9 @@ pub(crate) enum Meaning {
 pub(crate) struct Converter<'a> {
     pub(crate) resolution: &'a Resolution,
     /// By symbol of the program.
-    pub(crate) meanings: &'a [Meaning],
+    pub(crate) meanings: &'a [ResolvedTarget],
     /// By object.
-    pub(crate) units: &'a [Unit],
+    pub(crate) units: &'a [ObjectDeclarations],
     /// By signature.
     pub(crate) types: &'a [TypeId],
     /// Data at address 0.
@@ -68,7 +68,7 @@ impl Converter<'_> {
         id: ObjectId,
         index: usize,
         code_relocs: &Relocs,
-    ) -> Result<Content> {
+    ) -> Result<RelocatableBytes> {
         let object = &self.resolution.object(id).object;
         let function = &object.functions[index];
         let relocs = function.relocs_of(code_relocs);
@@ -88,7 +88,7 @@ impl Converter<'_> {
     }
 
     /// A piece of a custom section. What its fields refer to need not be linked.
-    pub(crate) fn custom(&self, id: ObjectId, index: usize) -> Result<Content> {
+    pub(crate) fn custom(&self, id: ObjectId, index: usize) -> Result<RelocatableBytes> {
         let object = &self.resolution.object(id).object;
         let custom = &object.custom_sections[index];
         let relocs = object.custom_relocs(custom.section)?;
@@ -150,11 +150,11 @@ impl Converter<'_> {
                 );
                 match self.meaning(id, object, symbol) {
                     _ if is_place && !is_own => None,
-                    Meaning::Function { id, has_address } => {
+                    ResolvedTarget::Function { id, has_address } => {
                         let slot = kind.is_slot();
                         id.filter(|_| has_address || !slot).map(|id| (id, addend))
                     }
-                    Meaning::Index(id) => Some((id, addend)),
+                    ResolvedTarget::Index(id) => Some((id, addend)),
                     other if kind.is_address() => self.address(other, addend),
                     _ => None,
                 }
@@ -171,7 +171,7 @@ impl Converter<'_> {
     }
 
     /// A segment's bytes, all of them.
-    pub(crate) fn segment(&self, id: ObjectId, segment: SegmentIndex) -> Result<Content> {
+    pub(crate) fn segment(&self, id: ObjectId, segment: SegmentIndex) -> Result<RelocatableBytes> {
         let object = &self.resolution.object(id).object;
         let relocs = self.segment_relocs(id, segment, 0)?;
         content(object, object.segments[segment.index()].data, relocs)
@@ -194,7 +194,7 @@ impl Converter<'_> {
             .collect()
     }
 
-    fn meaning(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> Meaning {
+    fn meaning(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> ResolvedTarget {
         match self.resolution.object(id).symbol_ref(symbol).symbol() {
             Some(global) => self.meanings[global.index()],
             None => own_meaning(&self.units[id.index()], id, object, symbol),
@@ -236,11 +236,11 @@ impl Converter<'_> {
             Ok(Relocation::new(kind, at, target, 0))
         };
         let slot = |slot: RelocKind, null: RelocKind| match meaning {
-            Meaning::Function {
+            ResolvedTarget::Function {
                 id: Some(id),
                 has_address: true,
             } => Ok(Relocation::new(slot, at, id, 0)),
-            Meaning::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
+            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {
@@ -263,7 +263,7 @@ impl Converter<'_> {
                     _ => RelocKind::FunctionIndex,
                 };
                 match meaning {
-                    Meaning::Function { id, .. } => index(kind, id),
+                    ResolvedTarget::Function { id, .. } => index(kind, id),
                     _ => Err(fail("is no function")),
                 }
             }
@@ -301,7 +301,7 @@ impl Converter<'_> {
                 Ok(Relocation::new(kind, at, self.zero, offset))
             }
             GlobalIndexLeb => match meaning {
-                Meaning::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
+                ResolvedTarget::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
                 _ => {
                     let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
                         Some(global) => GotKey::Global(global),
@@ -311,11 +311,11 @@ impl Converter<'_> {
                 }
             },
             TagIndexLeb => match meaning {
-                Meaning::Index(id) => index(RelocKind::TagIndex, Some(id)),
+                ResolvedTarget::Index(id) => index(RelocKind::TagIndex, Some(id)),
                 _ => Err(fail("is not linked")),
             },
             TableNumberLeb => match meaning {
-                Meaning::Index(id) => index(RelocKind::TableIndex, Some(id)),
+                ResolvedTarget::Index(id) => index(RelocKind::TableIndex, Some(id)),
                 _ => Err(fail("is not linked")),
             },
             TypeIndexLeb | FunctionOffsetI32 | FunctionOffsetI64 | SectionOffsetI32
@@ -326,17 +326,17 @@ impl Converter<'_> {
     }
 
     /// The declaration that an address is in, and the distance to its beginning.
-    pub(crate) fn address(&self, meaning: Meaning, addend: i64) -> Option<(DeclId, i64)> {
+    pub(crate) fn address(&self, meaning: ResolvedTarget, addend: i64) -> Option<(DeclId, i64)> {
         match meaning {
-            Meaning::Segment(object, segment, value) => {
+            ResolvedTarget::Segment(object, segment, value) => {
                 let placed = &self.units[object.index()].segments[segment.index()];
                 // The symbol says which string of a segment is meant, wherever the addend leads.
                 let (decl, offset) = placed.at(i64::from(value))?;
                 Some((decl, offset + addend))
             }
-            Meaning::Data(decl, offset) => Some((decl, offset + addend)),
-            Meaning::Absolute(address) => Some((self.zero, address + addend)),
-            Meaning::Null => Some((self.zero, 0)),
+            ResolvedTarget::Data(decl, offset) => Some((decl, offset + addend)),
+            ResolvedTarget::Absolute(address) => Some((self.zero, address + addend)),
+            ResolvedTarget::Null => Some((self.zero, 0)),
             _ => None,
         }
     }
@@ -344,27 +344,27 @@ impl Converter<'_> {
 
 /// What a symbol means that only its object sees.
 pub(crate) fn own_meaning(
-    unit: &Unit,
+    unit: &ObjectDeclarations,
     id: ObjectId,
     object: &Object,
     symbol: SymbolIndex,
-) -> Meaning {
+) -> ResolvedTarget {
     let symbol = &object.symbols[symbol.index()];
     let index = |list: &[Option<DeclId>], index: Option<usize>| {
         let id = index.and_then(|index| list[index]);
-        id.map_or(Meaning::Nothing, Meaning::Index)
+        id.map_or(ResolvedTarget::Nothing, ResolvedTarget::Index)
     };
     match symbol.kind {
         SymbolKind::Function => {
             let function = symbol.function().and_then(|id| object.defined_function(id));
-            Meaning::Function {
+            ResolvedTarget::Function {
                 id: function.and_then(|function| unit.functions[function]),
                 has_address: true,
             }
         }
         SymbolKind::Data => match symbol.segment() {
-            Some(segment) => Meaning::Segment(id, segment, symbol.value),
-            None => Meaning::Absolute(i64::from(symbol.value)),
+            Some(segment) => ResolvedTarget::Segment(id, segment, symbol.value),
+            None => ResolvedTarget::Absolute(i64::from(symbol.value)),
         },
         SymbolKind::Global => {
             let global = symbol.global().and_then(|id| object.defined_global(id));
@@ -378,15 +378,15 @@ pub(crate) fn own_meaning(
             let table = symbol.table().and_then(|id| object.defined_table(id));
             index(&unit.tables, table)
         }
-        SymbolKind::Section => Meaning::Nothing,
+        SymbolKind::Section => ResolvedTarget::Nothing,
     }
 }
 
-fn content(object: &Object, span: Span, relocs: Vec<Relocation>) -> Result<Content> {
+fn content(object: &Object, span: Span, relocs: Vec<Relocation>) -> Result<RelocatableBytes> {
     let bytes = Bytes::Shared {
         input: object.input().clone(),
         start: span.start,
         len: span.len,
     };
-    Content::new(bytes, relocs).map_err(|error| error.with_path(object.display_name()))
+    RelocatableBytes::new(bytes, relocs).map_err(|error| error.with_path(object.display_name()))
 }

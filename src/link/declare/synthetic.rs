@@ -1,7 +1,7 @@
 //! Functions that the linker makes: code with relocations, of fixed width as objects' code is.
 
 use crate::error::Result;
-use crate::program::{Content, DeclId, RelocKind, Relocation};
+use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::{END, UNREACHABLE};
 use crate::wire::leb;
 
@@ -36,21 +36,21 @@ impl Code {
         self.field(CALL, RelocKind::Call, function, 0);
     }
 
-    pub(crate) fn finish(mut self) -> Result<Content> {
+    pub(crate) fn finish(mut self) -> Result<RelocatableBytes> {
         self.bytes.push(END);
-        Content::new(self.bytes, self.relocs)
+        RelocatableBytes::new(self.bytes, self.relocs)
     }
 }
 
 /// A function that traps.
-pub(crate) fn trap() -> Result<Content> {
+pub(crate) fn trap() -> Result<RelocatableBytes> {
     let mut code = Code::new();
     code.bytes.push(UNREACHABLE);
     code.finish()
 }
 
 /// A function that calls others, each of which returns so many results, and forgets those.
-pub(crate) fn calls(targets: &[(DeclId, usize)]) -> Result<Content> {
+pub(crate) fn calls(targets: &[(DeclId, usize)]) -> Result<RelocatableBytes> {
     let mut code = Code::new();
     for (target, results) in targets {
         code.call(*target);
@@ -65,7 +65,7 @@ pub(crate) fn wrapper(
     target: DeclId,
     params: usize,
     behind: Option<DeclId>,
-) -> Result<Content> {
+) -> Result<RelocatableBytes> {
     let mut code = Code::new();
     if let Some(before) = before {
         code.call(before);

@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::link::declare::assign::Threads;
 use crate::link::declare::synthetic::Code;
-use crate::program::{Content, DeclId, RelocKind};
+use crate::program::{DeclId, RelocKind, RelocatableBytes};
 use crate::wire::leb;
 
 /// A segment of the output, as code loads it.
@@ -48,7 +48,11 @@ fn load(code: &mut Code, segment: DeclId, size: u64) {
 
 /// The start function: fills memory once, and lets whoever comes meanwhile wait. Every thread then drops the segments
 /// that it does not need.
-pub(crate) fn init_memory(threads: &Threads, segments: &[Loaded], is_64: bool) -> Result<Content> {
+pub(crate) fn init_memory(
+    threads: &Threads,
+    segments: &[Loaded],
+    is_64: bool,
+) -> Result<RelocatableBytes> {
     let mut code = Code::new();
     let flag = |code: &mut Code| constant(code, is_64, threads.flag_address);
     // Leaving the outermost block drops the segments; the next one waits; the innermost initialises.
@@ -99,7 +103,7 @@ pub(crate) fn init_memory(threads: &Threads, segments: &[Loaded], is_64: bool) -
 }
 
 /// The function that gives a thread its own copy of thread-local data, at the address that it is called with.
-pub(crate) fn init_tls(threads: &Threads, segment: Option<&Loaded>) -> Result<Content> {
+pub(crate) fn init_tls(threads: &Threads, segment: Option<&Loaded>) -> Result<RelocatableBytes> {
     let mut code = Code::new();
     if let (Some(segment), Some(base)) = (segment, threads.tls_base) {
         code.bytes.extend([LOCAL_GET, 0]);

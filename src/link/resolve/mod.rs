@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::link::command::options::{DefinedValue, LinkOptions};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::{InputFile, Inputs};
-use crate::link::resolve::units::{LinkedObject, Step, SymbolRef, Units};
+use crate::link::resolve::units::{LinkedObject, LoadedObjects, Step, SymbolRef};
 use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::Signatures;
 use crate::link::symbols::{
@@ -124,7 +124,7 @@ impl Resolution {
 /// Resolves the symbols of a command line's files. What it says is in the result's diagnostics; with errors there, the
 /// rest of the result is of no use.
 pub fn resolve(inputs: Inputs, options: &LinkOptions) -> Resolution {
-    let (units, steps) = Units::load(inputs);
+    let (units, steps) = LoadedObjects::load(inputs);
     let mut resolver = Resolver::new(units, options);
     resolver.run(steps);
     resolver.finish()
@@ -143,7 +143,7 @@ enum Frame {
 
 struct Resolver<'a> {
     options: &'a LinkOptions,
-    units: Units,
+    units: LoadedObjects,
     table: SymbolTable,
     /// COMDAT groups that an object has provided.
     comdats: NameMap<bool>,
@@ -186,7 +186,7 @@ macro_rules! with_context {
 mod settle;
 
 impl<'a> Resolver<'a> {
-    fn new(mut units: Units, options: &'a LinkOptions) -> Resolver<'a> {
+    fn new(mut units: LoadedObjects, options: &'a LinkOptions) -> Resolver<'a> {
         let env = units.names.add_text("env");
         let traced = options.trace_symbols.iter();
         let traced = traced.map(|name| units.names.add_text(name)).collect();

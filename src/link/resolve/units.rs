@@ -140,7 +140,7 @@ pub(in crate::link) enum Step {
 
 /// All objects that were loaded, and the files that could be.
 #[derive(Debug)]
-pub(in crate::link) struct Units {
+pub(in crate::link) struct LoadedObjects {
     pub(in crate::link) units: Vec<LinkedObject>,
     pub(in crate::link) lazies: Vec<LazyFile>,
     pub(in crate::link) names: Names,
@@ -149,10 +149,10 @@ pub(in crate::link) struct Units {
     inputs: Inputs,
 }
 
-impl Units {
+impl LoadedObjects {
     /// Loads what the command line names. Returns what is to be done with each file, in order.
-    pub(in crate::link) fn load(inputs: Inputs) -> (Units, Vec<Step>) {
-        let mut units = Units {
+    pub(in crate::link) fn load(inputs: Inputs) -> (LoadedObjects, Vec<Step>) {
+        let mut units = LoadedObjects {
             units: Vec::new(),
             lazies: Vec::new(),
             names: Names::default(),
@@ -305,7 +305,7 @@ impl Units {
         let (None, Some(member)) = (unit, member) else {
             return unit.ok_or_else(|| Error::bad_input("a file without an object"));
         };
-        let object = Units::read_lazy(&self.inputs, file, member)?;
+        let object = LoadedObjects::read_lazy(&self.inputs, file, member)?;
         let unit = ObjectId(self.units.len() as u32);
         self.add(&[(object, false)], &Inputs::default());
         self.lazies[lazy.0 as usize].unit = Some(unit);
@@ -363,7 +363,7 @@ impl Units {
                 .par_iter()
                 .map(|lazy| {
                     let lazy = &self.lazies[lazy.0 as usize];
-                    Units::read_lazy(&self.inputs, lazy.file, lazy.member?).ok()
+                    LoadedObjects::read_lazy(&self.inputs, lazy.file, lazy.member?).ok()
                 })
                 .collect();
             let mut objects = Vec::new();

@@ -26,7 +26,11 @@ impl Update<'_> {
     }
 
     /// Drops what is not reached any more.
-    pub(super) fn collect(&mut self, before: HashSet<DeclId>, removed: Vec<DeclId>) -> Quick<()> {
+    pub(super) fn collect(
+        &mut self,
+        before: HashSet<DeclId>,
+        removed: Vec<DeclId>,
+    ) -> UpdateResult<()> {
         let saved: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
         for id in &saved {
             let unit = self.linked.assigned.known.units[id.index()].clone();
@@ -118,7 +122,7 @@ impl Update<'_> {
     }
 
     /// Takes a declaration away; returns what it referred to.
-    pub(super) fn remove(&mut self, id: DeclId) -> Quick<Vec<DeclId>> {
+    pub(super) fn remove(&mut self, id: DeclId) -> UpdateResult<Vec<DeclId>> {
         if self.is_removed(id) {
             return Ok(Vec::new());
         }
@@ -134,10 +138,10 @@ impl Update<'_> {
         Ok(targets)
     }
 
-    pub(super) fn drop_from_unit(&mut self, id: DeclId) -> Quick<()> {
+    pub(super) fn drop_from_unit(&mut self, id: DeclId) -> UpdateResult<()> {
         let (object, chunk) = match self.state.owner(id) {
-            Owner::Function(object, index) => (object, Chunk::Function(index)),
-            Owner::Segment(object, index) => (object, Chunk::Segment(index)),
+            Owner::Function(object, index) => (object, GcNode::Function(index)),
+            Owner::Segment(object, index) => (object, GcNode::Segment(index)),
             _ => return Ok(()),
         };
         self.save(object);
@@ -147,15 +151,15 @@ impl Update<'_> {
         }
         let unit = &mut self.linked.assigned.known.units[object.index()];
         match chunk {
-            Chunk::Function(index) => unit.functions[index as usize] = None,
-            Chunk::Segment(index) => unit.segments[index as usize] = Placed::Nowhere,
+            GcNode::Function(index) => unit.functions[index as usize] = None,
+            GcNode::Segment(index) => unit.segments[index as usize] = SegmentPlacement::Nowhere,
         }
         self.touched.insert(object);
         Ok(())
     }
 
     /// Counts the users of strings anew where objects changed, and drops strings that have none.
-    pub(super) fn recount(&mut self, own: &[ObjectId]) -> Quick<()> {
+    pub(super) fn recount(&mut self, own: &[ObjectId]) -> UpdateResult<()> {
         let ids: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
         for id in ids.iter().filter(|id| !own.contains(id)) {
             // Something of it was dropped: which of its strings are left?
@@ -175,14 +179,14 @@ impl Update<'_> {
                 }
             }
             for (index, placed) in unit.segments.iter().enumerate() {
-                if matches!(placed, Placed::Part(..)) {
+                if matches!(placed, SegmentPlacement::Part(..)) {
                     visit(object.segment_relocs(SegmentIndex(index as u32)));
                 }
             }
             let unit = &mut self.linked.assigned.known.units[id.index()];
             for (placed, needed) in unit.segments.iter_mut().zip(needed) {
-                if matches!(placed, Placed::Strings(_)) && !needed {
-                    *placed = Placed::Nowhere;
+                if matches!(placed, SegmentPlacement::Strings(_)) && !needed {
+                    *placed = SegmentPlacement::Nowhere;
                 }
             }
         }
@@ -194,7 +198,7 @@ impl Update<'_> {
                 .for_each(|placed| self.state.count(placed, 1));
             for placed in &old.segments {
                 self.state.count(placed, -1);
-                if let Placed::Strings(pieces) = placed {
+                if let SegmentPlacement::Strings(pieces) = placed {
                     lost.extend(pieces.iter().map(|piece| piece.decl));
                 }
             }
@@ -206,7 +210,7 @@ impl Update<'_> {
             self.state.string_users.remove(&decl);
             let program = self.linked.module.program_mut();
             let definition = program.decl(decl).next();
-            if let Some((Shape::Data { align_log2, .. }, bytes)) =
+            if let Some((DefinitionKind::Data { align_log2, .. }, bytes)) =
                 definition.map(|definition| (definition.shape, definition.content.bytes()))
             {
                 let key: StringKey = (align_log2, bytes.into());

@@ -17,14 +17,14 @@ impl Update<'_> {
     }
 
     /// Gives what is new a declaration.
-    pub(super) fn assign(&mut self) -> Quick<()> {
+    pub(super) fn assign(&mut self) -> UpdateResult<()> {
         for at in 0..self.changes.len() {
             let id = self.changes[at].id;
             let object = self.changes[at].object.clone();
             self.save(id);
             let old = self.linked.assigned.known.units[id.index()].clone();
             let mut names = Names::of(&old);
-            let mut unit = Unit::new(&object);
+            let mut unit = ObjectDeclarations::new(&object);
             unit.globals.clone_from(&old.globals);
             unit.tags.clone_from(&old.tags);
             unit.tables.clone_from(&old.tables);
@@ -51,7 +51,7 @@ impl Update<'_> {
             self.save(id);
             let object = self.resolution().object(id).object.clone();
             match chunk {
-                Chunk::Function(function) => {
+                GcNode::Function(function) => {
                     let name = object
                         .function_name(function as usize)
                         .unwrap_or("(unnamed)");
@@ -62,7 +62,7 @@ impl Update<'_> {
                     let unit = &mut self.linked.assigned.known.units[id.index()];
                     unit.functions[function as usize] = Some(decl);
                 }
-                Chunk::Segment(segment) => {
+                GcNode::Segment(segment) => {
                     let placed = self.place_segment(&object, segment as usize, None)?;
                     let unit = &mut self.linked.assigned.known.units[id.index()];
                     unit.segments[segment as usize] = placed;
@@ -88,7 +88,7 @@ impl Update<'_> {
         object: &Arc<Object>,
         index: usize,
         known: Option<DeclId>,
-    ) -> Result<Placed> {
+    ) -> Result<SegmentPlacement> {
         let segment = SegmentIndex(index as u32);
         let is_zero = output_name(object, index, &self.linked.options).starts_with(".bss");
         let align_log2 = object.segments[index].align_log2;
@@ -97,7 +97,7 @@ impl Update<'_> {
                 Some(decl) => decl,
                 None => self.declare(DeclKind::Data)?,
             };
-            return Ok(Placed::Part(decl, 0));
+            return Ok(SegmentPlacement::Part(decl, 0));
         };
         let mut pieces = Vec::with_capacity(spans.len());
         for span in spans {
@@ -115,13 +115,13 @@ impl Update<'_> {
                 }
             };
             let start = span.start - object.segments[index].data.start;
-            pieces.push(Piece {
+            pieces.push(MergedString {
                 start,
                 decl,
                 offset: 0,
             });
         }
-        Ok(Placed::Strings(pieces.into()))
+        Ok(SegmentPlacement::Strings(pieces.into()))
     }
 
     /// Brings the meanings of symbols up to date that objects define whose declarations changed.
@@ -145,7 +145,7 @@ impl Update<'_> {
     }
 
     /// What others refer to must be where it was: they are not looked at.
-    pub(super) fn check_meanings(&self, meant: &[Meant]) -> Quick<()> {
+    pub(super) fn check_meanings(&self, meant: &[SymbolBefore]) -> UpdateResult<()> {
         for (object, id, before) in meant {
             let Some((decl, _)) = before else { continue };
             if self.place_of(*id) != *before && self.is_used_outside(*object, *decl) {
@@ -156,7 +156,7 @@ impl Update<'_> {
     }
 
     /// Pieces of custom sections of objects that changed, or of which other contents are linked than before.
-    pub(super) fn define_customs(&mut self) -> Quick<()> {
+    pub(super) fn define_customs(&mut self) -> UpdateResult<()> {
         let mut ids: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable();
         for id in ids {
@@ -244,7 +244,7 @@ impl Update<'_> {
     }
 
     /// Defines what is new or may have changed. Returns what changed objects do not have any more.
-    pub(super) fn define(&mut self) -> Quick<Vec<DeclId>> {
+    pub(super) fn define(&mut self) -> UpdateResult<Vec<DeclId>> {
         let mut items = Vec::new();
         {
             let Linked { plan, assigned, .. } = &*self.linked;
@@ -258,7 +258,7 @@ impl Update<'_> {
                 let signature = linked.signatures[linked.object.functions[index].ty.index()];
                 let ty = assigned.types[signature.index()];
                 let content = converter.function(id, index, &linked.object.code_relocs)?;
-                let shape = Shape::Function { ty };
+                let shape = DefinitionKind::Function { ty };
                 let definition = crate::program::Definition { content, shape };
                 Ok(Some((decl, DeclKind::Function, definition)))
             };
@@ -276,7 +276,7 @@ impl Update<'_> {
                 items.extend(functions.into_iter().flatten());
                 let unit = &assigned.known.units[change.id.index()];
                 for (index, placed) in unit.segments.iter().enumerate() {
-                    if let Placed::Part(decl, 0) = placed {
+                    if let SegmentPlacement::Part(decl, 0) = placed {
                         let segment = SegmentIndex(index as u32);
                         items.push(segment_item(&converter, *decl, change.id, segment, memory)?);
                     }
@@ -285,10 +285,10 @@ impl Update<'_> {
             }
             for (id, chunk) in &self.added {
                 match chunk {
-                    Chunk::Function(index) => items.extend(function(*id, *index as usize)?),
-                    Chunk::Segment(index) => {
+                    GcNode::Function(index) => items.extend(function(*id, *index as usize)?),
+                    GcNode::Segment(index) => {
                         let unit = &assigned.known.units[id.index()];
-                        if let Placed::Part(decl, 0) = unit.segments[*index as usize] {
+                        if let SegmentPlacement::Part(decl, 0) = unit.segments[*index as usize] {
                             let segment = SegmentIndex(*index);
                             items.push(segment_item(&converter, decl, *id, segment, memory)?);
                         }

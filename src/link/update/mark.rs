@@ -4,7 +4,7 @@ use super::*;
 
 impl Update<'_> {
     /// Marks what is reached of the changed objects, and of others what was not before.
-    pub(super) fn mark(&mut self) -> Quick<()> {
+    pub(super) fn mark(&mut self) -> UpdateResult<()> {
         for at in 0..self.changes.len() {
             let id = self.changes[at].id;
             let object = self.changes[at].object.clone();
@@ -51,11 +51,11 @@ impl Update<'_> {
         while let Some((id, chunk)) = self.queue.pop() {
             let object = self.resolution().object(id).object.clone();
             match chunk {
-                Chunk::Function(function) => {
+                GcNode::Function(function) => {
                     let function = &object.functions[function as usize];
                     self.reach_all(id, object.function_relocs(function))?;
                 }
-                Chunk::Segment(segment) => {
+                GcNode::Segment(segment) => {
                     self.reach_all(id, object.segment_relocs(SegmentIndex(segment)))?;
                 }
             }
@@ -63,7 +63,7 @@ impl Update<'_> {
         Ok(())
     }
 
-    pub(super) fn reach_all(&mut self, id: ObjectId, relocs: &[Reloc]) -> Quick<()> {
+    pub(super) fn reach_all(&mut self, id: ObjectId, relocs: &[Reloc]) -> UpdateResult<()> {
         for reloc in relocs {
             let Some(symbol) = reloc.symbol() else {
                 continue;
@@ -83,8 +83,10 @@ impl Update<'_> {
                     );
                     let meaning = self.linked.assigned.meanings[global.index()];
                     let is_there = match meaning {
-                        Meaning::Nothing => false,
-                        Meaning::Function { id: None, .. } => takes_address && known.is_stub(),
+                        ResolvedTarget::Nothing => false,
+                        ResolvedTarget::Function { id: None, .. } => {
+                            takes_address && known.is_stub()
+                        }
                         _ => true,
                     };
                     if !is_there {
@@ -97,7 +99,7 @@ impl Update<'_> {
     }
 
     /// What a symbol of an object stands for is needed.
-    pub(super) fn reach_entry(&mut self, id: ObjectId, index: SymbolIndex) -> Quick<()> {
+    pub(super) fn reach_entry(&mut self, id: ObjectId, index: SymbolIndex) -> UpdateResult<()> {
         let resolution = &self.linked.plan.resolution;
         let linked = resolution.object(id);
         let object = &linked.object;
@@ -112,14 +114,14 @@ impl Update<'_> {
                 };
                 if let Some(marks) = self.marks.get_mut(&id) {
                     if !std::mem::replace(&mut marks.functions[function], true) {
-                        self.queue.push((id, Chunk::Function(function as u32)));
+                        self.queue.push((id, GcNode::Function(function as u32)));
                     }
                     return Ok(());
                 }
                 if unit.functions[function].is_some() {
                     return Ok(());
                 }
-                Chunk::Function(function as u32)
+                GcNode::Function(function as u32)
             }
             SymbolKind::Data => {
                 let Some(segment) = symbol.segment() else {
@@ -130,14 +132,14 @@ impl Update<'_> {
                 }
                 if let Some(marks) = self.marks.get_mut(&id) {
                     if !std::mem::replace(&mut marks.segments[segment.index()], true) {
-                        self.queue.push((id, Chunk::Segment(segment.0)));
+                        self.queue.push((id, GcNode::Segment(segment.0)));
                     }
                     return Ok(());
                 }
-                if unit.segments[segment.index()] != Placed::Nowhere {
+                if unit.segments[segment.index()] != SegmentPlacement::Nowhere {
                     return Ok(());
                 }
-                Chunk::Segment(segment.0)
+                GcNode::Segment(segment.0)
             }
             SymbolKind::Section => return Ok(()),
             kind => {
@@ -165,7 +167,7 @@ impl Update<'_> {
         if !was_live && (!object.init_functions.is_empty() || retains(object)) {
             return why("an object with init functions is needed that was not");
         }
-        if let Chunk::Segment(segment) = chunk {
+        if let GcNode::Segment(segment) = chunk {
             let at = segment as usize;
             let name = output_name(object, at, &self.linked.options);
             let mut merged = self

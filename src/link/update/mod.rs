@@ -3,7 +3,7 @@
 //!
 //! An update goes through the steps of a link for the changed objects alone: their symbols are looked up in the tables
 //! that are there, what they reach is marked, new things are declared, contents are converted and defined. Where that is
-//! not possible the answer is a [`Why`], nothing that outlives a link has changed, and the caller links from the
+//! not possible the answer is a [`FallbackReason`], nothing that outlives a link has changed, and the caller links from the
 //! inputs again. What is reached no more is found by going from it to what refers to it until something is met that is
 //! needed in any case: cycles are no exception.
 
@@ -21,11 +21,11 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::link::command::options::BuildId;
 use crate::link::declare::{
-    Assigned, Item, Names, Piece, Placed, Unit, converter, custom_items, function_names,
-    kept_customs, merge, other_items, own_meaning, segment_item, string_item, string_pieces,
-    take_name,
+    Item, LinkDeclarations, MergedString, Names, ObjectDeclarations, SegmentPlacement, converter,
+    custom_items, function_names, kept_customs, merge, other_items, own_meaning, segment_item,
+    string_item, string_pieces, take_name,
 };
-use crate::link::declare::{Meaning, StringKey};
+use crate::link::declare::{ResolvedTarget, StringKey};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::gc::is_exported;
 use crate::link::inputs::InputFile;
@@ -37,35 +37,35 @@ use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, RelocType, SegmentFlags, Symbol, SymbolFlags, SymbolKind};
-use crate::program::{DeclId, DeclKind, Pending, Shape};
+use crate::program::{DeclId, DeclKind, DefinitionKind, Pending};
 
-/// Why a change needs a new resolution.
+/// FallbackReason a change needs a new resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Why(pub(super) &'static str);
+pub(super) struct FallbackReason(pub(super) &'static str);
 
 /// Either of: an answer, or the reason why there is none.
-type Quick<T> = Result<T, Stop>;
+type UpdateResult<T> = Result<T, UpdateError>;
 
 /// What ends a quick update.
-pub(super) enum Stop {
-    Why(Why),
+pub(super) enum UpdateError {
+    Fallback(FallbackReason),
     Error(crate::Error),
 }
 
-impl From<Why> for Stop {
-    fn from(why: Why) -> Stop {
-        Stop::Why(why)
+impl From<FallbackReason> for UpdateError {
+    fn from(why: FallbackReason) -> UpdateError {
+        UpdateError::Fallback(why)
     }
 }
 
-impl From<crate::Error> for Stop {
-    fn from(error: crate::Error) -> Stop {
-        Stop::Error(error)
+impl From<crate::Error> for UpdateError {
+    fn from(error: crate::Error) -> UpdateError {
+        UpdateError::Error(error)
     }
 }
 
-fn why<T>(text: &'static str) -> Quick<T> {
-    Err(Stop::Why(Why(text)))
+fn why<T>(text: &'static str) -> UpdateResult<T> {
+    Err(UpdateError::Fallback(FallbackReason(text)))
 }
 
 /// Whose a declaration is.
@@ -80,7 +80,7 @@ enum Owner {
 
 /// What is known of a link beside its tables, for quick updates.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct UpdateIndex {
     /// By declaration.
     owners: Vec<Owner>,
     /// How many segments have a string among theirs.
@@ -93,9 +93,9 @@ pub(super) struct State {
     pub(super) objects: Vec<Option<ObjectId>>,
 }
 
-impl State {
-    pub(super) fn of(linked: &Linked) -> State {
-        let mut state = State::default();
+impl UpdateIndex {
+    pub(super) fn of(linked: &Linked) -> UpdateIndex {
+        let mut state = UpdateIndex::default();
         let Linked { plan, assigned, .. } = linked;
         for (at, unit) in assigned.known.units.iter().enumerate() {
             state.own(ObjectId(at as u32), unit);
@@ -133,7 +133,7 @@ impl State {
         for (at, object) in resolution.objects.iter().enumerate() {
             for (index, segment) in object.object.segments.iter().enumerate() {
                 if segment.flags.has(SegmentFlags::RETAIN)
-                    && let Placed::Part(id, _) = &assigned.known.units[at].segments[index]
+                    && let SegmentPlacement::Part(id, _) = &assigned.known.units[at].segments[index]
                 {
                     state.roots.insert(*id);
                 }
@@ -156,7 +156,7 @@ impl State {
         self.owners[id.index()] = owner;
     }
 
-    fn own(&mut self, object: ObjectId, unit: &Unit) {
+    fn own(&mut self, object: ObjectId, unit: &ObjectDeclarations) {
         for (index, id) in unit.functions.iter().enumerate() {
             if let Some(id) = id {
                 self.set_owner(*id, Owner::Function(object, index as u32));
@@ -164,8 +164,10 @@ impl State {
         }
         for (index, placed) in unit.segments.iter().enumerate() {
             match placed {
-                Placed::Part(id, 0) => self.set_owner(*id, Owner::Segment(object, index as u32)),
-                Placed::Strings(pieces) => pieces
+                SegmentPlacement::Part(id, 0) => {
+                    self.set_owner(*id, Owner::Segment(object, index as u32))
+                }
+                SegmentPlacement::Strings(pieces) => pieces
                     .iter()
                     .for_each(|piece| self.set_owner(piece.decl, Owner::String)),
                 _ => {}
@@ -173,8 +175,8 @@ impl State {
         }
     }
 
-    fn count(&mut self, placed: &Placed, by: i32) {
-        if let Placed::Strings(pieces) = placed {
+    fn count(&mut self, placed: &SegmentPlacement, by: i32) {
+        if let SegmentPlacement::Strings(pieces) = placed {
             for piece in &**pieces {
                 let users = self.string_users.entry(piece.decl).or_insert(0);
                 *users = users.saturating_add_signed(by);
@@ -184,11 +186,11 @@ impl State {
 }
 
 /// The declaration that a meaning is about.
-fn decl_of(assigned: &Assigned, meaning: Meaning) -> Option<DeclId> {
+fn decl_of(assigned: &LinkDeclarations, meaning: ResolvedTarget) -> Option<DeclId> {
     match meaning {
-        Meaning::Function { id, .. } => id,
-        Meaning::Index(id) | Meaning::Data(id, _) => Some(id),
-        Meaning::Segment(object, segment, value) => {
+        ResolvedTarget::Function { id, .. } => id,
+        ResolvedTarget::Index(id) | ResolvedTarget::Data(id, _) => Some(id),
+        ResolvedTarget::Segment(object, segment, value) => {
             let unit = &assigned.known.units[object.index()];
             let placed = &unit.segments[segment.index()];
             placed.at(value.into()).map(|(id, _)| id)
@@ -198,7 +200,7 @@ fn decl_of(assigned: &Assigned, meaning: Meaning) -> Option<DeclId> {
 }
 
 /// A symbol that a changed object defines, and where it stood.
-type Meant = (ObjectId, SymbolId, Option<(DeclId, i64)>);
+type SymbolBefore = (ObjectId, SymbolId, Option<(DeclId, i64)>);
 
 /// A changed object with what its symbols mean.
 struct Change {
@@ -210,7 +212,7 @@ struct Change {
 
 /// What an object says of a symbol that others see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said {
+struct SymbolFacts {
     is_defined: bool,
     kind: SymbolKind,
     flags: SymbolFlags,
@@ -221,20 +223,20 @@ struct Said {
 /// What changes may be taken back of.
 #[derive(Default)]
 struct Undo {
-    units: Vec<(ObjectId, Unit)>,
+    units: Vec<(ObjectId, ObjectDeclarations)>,
     strings: Vec<StringKey>,
     dropped_strings: Vec<(StringKey, DeclId)>,
 }
 
 struct Update<'a> {
     linked: &'a mut Linked,
-    state: &'a mut State,
+    state: &'a mut UpdateIndex,
     changes: Vec<Change>,
     /// By object: what is reached of the changed ones.
     marks: HashMap<ObjectId, Marks>,
-    queue: Vec<(ObjectId, Chunk)>,
+    queue: Vec<(ObjectId, GcNode)>,
     /// What is reached of others that was not before.
-    added: Vec<(ObjectId, Chunk)>,
+    added: Vec<(ObjectId, GcNode)>,
     fresh: &'a mut Vec<DeclId>,
     undo: Undo,
     /// Which declarations are referred to by what is defined anew.
@@ -250,7 +252,7 @@ struct Marks {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Chunk {
+enum GcNode {
     Function(u32),
     Segment(u32),
 }
@@ -259,10 +261,10 @@ enum Chunk {
 /// edits may be pending and `fresh` declared.
 pub(super) fn update(
     linked: &mut Linked,
-    state: &mut State,
+    state: &mut UpdateIndex,
     changed: &[(ObjectId, Arc<Object>)],
     fresh: &mut Vec<DeclId>,
-) -> Result<Done, Stop> {
+) -> Result<Done, UpdateError> {
     let mut update = Update {
         linked,
         state,
@@ -283,7 +285,7 @@ pub(super) fn update(
 }
 
 impl Update<'_> {
-    fn run(&mut self, changed: &[(ObjectId, Arc<Object>)]) -> Quick<Done> {
+    fn run(&mut self, changed: &[(ObjectId, Arc<Object>)]) -> UpdateResult<Done> {
         let options = &self.linked.options;
         if !options.gc_sections || options.shared_memory {
             return why("everything is linked, or memory is shared");
@@ -329,7 +331,7 @@ impl Update<'_> {
     }
 
     /// Where an object came to be linked or is not any more: what do those that are linked say of themselves?
-    fn merge_customs(&mut self) -> Quick<()> {
+    fn merge_customs(&mut self) -> UpdateResult<()> {
         let units = &self.linked.assigned.known.units;
         let mut saved = self.undo.units.iter();
         let resolution = &self.linked.plan.resolution;
@@ -364,9 +366,9 @@ impl Update<'_> {
 }
 
 /// A unit's own functions and data.
-fn decls_of(unit: &Unit) -> impl Iterator<Item = DeclId> {
+fn decls_of(unit: &ObjectDeclarations) -> impl Iterator<Item = DeclId> {
     let segments = unit.segments.iter().filter_map(|placed| match placed {
-        Placed::Part(id, 0) => Some(*id),
+        SegmentPlacement::Part(id, 0) => Some(*id),
         _ => None,
     });
     unit.functions.iter().flatten().copied().chain(segments)

@@ -4,7 +4,7 @@ use super::*;
 
 impl Update<'_> {
     /// Compares what does not concern single symbols.
-    pub(super) fn compare(&mut self, id: ObjectId, new: &Arc<Object>) -> Quick<()> {
+    pub(super) fn compare(&mut self, id: ObjectId, new: &Arc<Object>) -> UpdateResult<()> {
         let signatures = self.linked.plan.resolution.signatures.add_object(new);
         let types = &mut self.linked.assigned.types;
         if types.len() < self.linked.plan.resolution.signatures.len() {
@@ -89,7 +89,7 @@ impl Update<'_> {
     }
 
     /// Finds out what the symbols of the changed objects mean.
-    pub(super) fn look_up(&mut self) -> Quick<()> {
+    pub(super) fn look_up(&mut self) -> UpdateResult<()> {
         let mut changes = std::mem::take(&mut self.changes);
         let mut new_symbols = Vec::new();
         for (at, change) in changes.iter_mut().enumerate() {
@@ -112,7 +112,7 @@ impl Update<'_> {
                     return why("a symbol is needed as something else");
                 }
                 let is_made = matches!(known.definition, Definition::Synthetic(_))
-                    && self.linked.assigned.meanings[id.index()] != Meaning::Nothing;
+                    && self.linked.assigned.meanings[id.index()] != ResolvedTarget::Nothing;
                 if known.place().is_none() && !is_made {
                     return why("a symbol is needed that no object defines");
                 }
@@ -142,7 +142,7 @@ impl Update<'_> {
                     object: change.id,
                     symbol: index,
                 };
-                self.linked.assigned.meanings.push(Meaning::Nothing);
+                self.linked.assigned.meanings.push(ResolvedTarget::Nothing);
                 id
             };
             change.refs[index.index()] = SymbolRef::global(id);
@@ -158,10 +158,10 @@ impl Update<'_> {
         at: usize,
         change: &mut Change,
         new_symbols: &mut Vec<(usize, SymbolIndex)>,
-    ) -> Quick<()> {
+    ) -> UpdateResult<()> {
         let resolution = &self.linked.plan.resolution;
         let old = resolution.object(change.id);
-        let mut known: HashMap<&str, (Said, SymbolRef)> = HashMap::new();
+        let mut known: HashMap<&str, (SymbolFacts, SymbolRef)> = HashMap::new();
         for (index, symbol) in old.object.symbols.iter().enumerate() {
             if symbol.is_local() {
                 if symbol.is_undefined() {
@@ -198,7 +198,7 @@ impl Update<'_> {
             let new = said(object, &change.signatures, &probe, symbol);
             match known.remove(object.str(symbol.name)) {
                 Some((old, reference)) => {
-                    let called = |said: Said| Said {
+                    let called = |said: SymbolFacts| SymbolFacts {
                         called_directly: false,
                         ..said
                     };
@@ -210,7 +210,7 @@ impl Update<'_> {
                     let is_table = new.kind == SymbolKind::Table
                         && old.kind == SymbolKind::Table
                         && reference.symbol().is_some_and(|id| {
-                            self.linked.assigned.meanings[id.index()] != Meaning::Nothing
+                            self.linked.assigned.meanings[id.index()] != ResolvedTarget::Nothing
                         });
                     let is_same =
                         old == new || is_table || (is_settled && called(old) == called(new));
@@ -266,7 +266,7 @@ impl Update<'_> {
             let symbol = self.linked.plan.resolution.table.get_mut(id);
             symbol.definition = Definition::Undefined;
             symbol.flags = SymbolFlags::UNDEFINED;
-            self.linked.assigned.meanings[id.index()] = Meaning::Nothing;
+            self.linked.assigned.meanings[id.index()] = ResolvedTarget::Nothing;
         }
         Ok(())
     }
@@ -294,7 +294,7 @@ impl Update<'_> {
     }
 
     /// Where the symbols that changed objects define stood.
-    pub(super) fn meant_before(&self) -> Vec<Meant> {
+    pub(super) fn meant_before(&self) -> Vec<SymbolBefore> {
         let mut meant = Vec::new();
         for change in &self.changes {
             let linked = self.resolution().object(change.id);
@@ -313,7 +313,7 @@ impl Update<'_> {
     pub(super) fn place_of(&self, id: SymbolId) -> Option<(DeclId, i64)> {
         let assigned = &self.linked.assigned;
         match assigned.meanings[id.index()] {
-            Meaning::Segment(object, segment, value) => {
+            ResolvedTarget::Segment(object, segment, value) => {
                 let unit = &assigned.known.units[object.index()];
                 unit.segments[segment.index()].at(value.into())
             }
@@ -378,8 +378,8 @@ fn said(
     signatures: &[SignatureId],
     linked: &LinkedObject,
     symbol: &Symbol,
-) -> Said {
-    Said {
+) -> SymbolFacts {
+    SymbolFacts {
         is_defined: !symbol.is_undefined() && !linked.is_discarded(symbol),
         kind: symbol.kind,
         flags: symbol.flags,

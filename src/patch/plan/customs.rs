@@ -8,9 +8,9 @@ use crate::layout::NoFiller;
 use crate::program::SectionId;
 use crate::wire::dwarf::Filler;
 
-impl From<NoFiller> for Stop {
+impl From<NoFiller> for PlanError {
     fn from(_: NoFiller) -> Self {
-        Stop::Relink(RelinkReason::CustomGap)
+        PlanError::Relink(RelinkReason::CustomGap)
     }
 }
 

@@ -73,7 +73,7 @@ impl Planner<'_> {
         }
         let decl = self.from.program.decl(id);
         let name = decl.given_name().filter(|_| self.layout.options.names);
-        let slack = if self.from.frugal {
+        let slack = if self.from.minimal {
             0
         } else {
             body_slack(decl, len, true)

@@ -19,7 +19,7 @@ impl Planner<'_> {
 
     pub(super) fn place_data(&mut self, id: DeclId) -> Planned<Place> {
         let new = self.next(id);
-        let Shape::Data {
+        let DefinitionKind::Data {
             align_log2,
             size,
             memory,
@@ -34,9 +34,11 @@ impl Planner<'_> {
                     return Err(RelinkReason::DataArea.into());
                 }
                 self.writes.whole.insert(SectionKind::Data);
-                self.layout
-                    .data
-                    .add_image(new_image(self.from.program, self.from.areas, memory)?)
+                self.layout.data.add_image(new_image(
+                    self.from.program,
+                    self.from.data_ranges,
+                    memory,
+                )?)
             }
         };
         let zero = new.content.is_empty();
@@ -75,8 +77,10 @@ impl Planner<'_> {
         cap: u64,
     ) -> Planned {
         let new = self.next(id);
-        if matches!(old.shape, Shape::Address(_)) || matches!(new.shape, Shape::Address(_)) {
-            if let Shape::Data { memory, .. } = old.shape
+        if matches!(old.shape, DefinitionKind::Address(_))
+            || matches!(new.shape, DefinitionKind::Address(_))
+        {
+            if let DefinitionKind::Data { memory, .. } = old.shape
                 && let Some(image) = self.layout.data.image_of(memory)
             {
                 self.layout.data.free(image, address, cap);
@@ -86,8 +90,8 @@ impl Planner<'_> {
             return Ok(());
         }
         let (
-            Shape::Data { memory: before, .. },
-            Shape::Data {
+            DefinitionKind::Data { memory: before, .. },
+            DefinitionKind::Data {
                 align_log2,
                 size,
                 memory,

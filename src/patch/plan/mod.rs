@@ -30,40 +30,40 @@ use crate::patch::lengths::{
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
 use crate::program::{
-    Checked, DeclId, DeclKind, Definition, Pending, Program, References, RelocKind, Shape,
+    Checked, DeclId, DeclKind, Definition, DefinitionKind, Pending, Program, References, RelocKind,
 };
 
 /// Why there is no plan.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub(crate) enum PlanError {
     /// The output must be rebuilt.
     Relink(RelinkReason),
     /// The edits make no sense.
     Error(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for PlanError {
     fn from(error: Error) -> Self {
-        Stop::Error(error)
+        PlanError::Error(error)
     }
 }
 
-impl From<RelinkReason> for Stop {
+impl From<RelinkReason> for PlanError {
     fn from(reason: RelinkReason) -> Self {
-        Stop::Relink(reason)
+        PlanError::Relink(reason)
     }
 }
 
-impl From<ReserveFull> for Stop {
+impl From<ReserveFull> for PlanError {
     fn from(_: ReserveFull) -> Self {
-        Stop::Relink(RelinkReason::ReserveFull)
+        PlanError::Relink(RelinkReason::ReserveFull)
     }
 }
 
 /// Code of up to this many bytes is not left behind but filled.
 const SMALL_REMAINS: u32 = 160;
 /// The same where no more than must be is written.
-const SMALL_REMAINS_FRUGAL: u32 = 32;
+const SMALL_REMAINS_MINIMAL: u32 = 32;
 /// More unused bytes than this are not filled: the body goes to a place that fits it better.
 const MOST_FILLER: u32 = 480;
 
@@ -81,7 +81,7 @@ const DEAD_SHARE: u64 = 10;
 /// How many of the oldest remains are looked at.
 const SCANNED_REMAINS: usize = 16;
 
-type Planned<T = ()> = Result<T, Stop>;
+type Planned<T = ()> = Result<T, PlanError>;
 
 /// What of a section's items must be written.
 #[derive(Debug, Default)]
@@ -145,20 +145,20 @@ pub(crate) struct Writes {
 
 /// What a plan is made from besides the layout.
 #[derive(Clone, Copy)]
-pub(crate) struct Sources<'a> {
+pub(crate) struct PlanContext<'a> {
     pub(crate) program: &'a Program,
     pub(crate) references: &'a References,
     pub(crate) checked: &'a Checked,
     pub(crate) customs: &'a Customs,
     /// Whether the custom sections changed.
     pub(crate) customs_changed: bool,
-    pub(crate) areas: &'a [(DeclId, Range<u64>)],
+    pub(crate) data_ranges: &'a [(DeclId, Range<u64>)],
     /// Whether to write no more than must be: no slack, nothing buried, code left behind however small it is.
-    pub(crate) frugal: bool,
+    pub(crate) minimal: bool,
 }
 
 struct Planner<'a> {
-    from: Sources<'a>,
+    from: PlanContext<'a>,
     layout: &'a mut Layout,
     writes: Writes,
     /// Declarations whose index or address is another one now.
@@ -170,7 +170,7 @@ struct Planner<'a> {
 }
 
 /// Plans the pending edits as a patch.
-pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
+pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes> {
     let mut planner = Planner {
         from,
         layout,
@@ -184,7 +184,7 @@ pub(crate) fn plan(from: Sources<'_>, layout: &mut Layout) -> Planned<Writes> {
     planner.find_leaving();
     planner.count_types()?;
     planner.bury_dependent_remains()?;
-    if !from.frugal {
+    if !from.minimal {
         planner.bury_some_remains()?;
     }
     let dirty = &from.program.dirty;
@@ -291,7 +291,7 @@ impl<'a> Planner<'a> {
             Place::Global(ordinal) => self.free_global(ordinal)?,
             Place::Custom { section, region } => self.free_piece(section, region)?,
             Place::Data { address, cap } => {
-                if let Shape::Data { memory, .. } = old.shape
+                if let DefinitionKind::Data { memory, .. } = old.shape
                     && let Some(image) = self.layout.data.image_of(memory)
                 {
                     self.layout.data.free(image, address, cap);
@@ -359,7 +359,7 @@ impl<'a> Planner<'a> {
         let new = self.next(id);
         let len = new.content.len() as u32;
         let place = match new.shape {
-            Shape::Function { ty } => {
+            DefinitionKind::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
                 let thunk = self.layout.options.thunks
                     && !self.from.program.decl(id).frozen
@@ -374,40 +374,40 @@ impl<'a> Planner<'a> {
                 };
                 Place::Function { entry, body, slot }
             }
-            Shape::Global => Place::Global(self.place_global(id, len)),
-            Shape::Data { .. } => self.place_data(id)?,
-            Shape::Address(address) => Place::Data { address, cap: 0 },
-            Shape::Custom { section } => self.place_piece(id, section)?,
-            Shape::Table | Shape::SlotTable => {
+            DefinitionKind::Global => Place::Global(self.place_global(id, len)),
+            DefinitionKind::Data { .. } => self.place_data(id)?,
+            DefinitionKind::Address(address) => Place::Data { address, cap: 0 },
+            DefinitionKind::Custom { section } => self.place_piece(id, section)?,
+            DefinitionKind::Table | DefinitionKind::SlotTable => {
                 self.layout.tables.push(id);
                 self.writes.whole.insert(SectionKind::Table);
                 Place::Index(self.imported(DeclKind::Table) + self.layout.tables.len() as u32 - 1)
             }
-            Shape::Memory { .. } => {
+            DefinitionKind::Memory { .. } => {
                 self.layout.memories.push(id);
                 self.writes.whole.insert(SectionKind::Memory);
                 Place::Index(
                     self.imported(DeclKind::Memory) + self.layout.memories.len() as u32 - 1,
                 )
             }
-            Shape::Tag { .. } => {
+            DefinitionKind::Tag { .. } => {
                 self.layout.tags.push(id);
                 self.writes.whole.insert(SectionKind::Tag);
                 Place::Index(self.imported(DeclKind::Tag) + self.layout.tags.len() as u32 - 1)
             }
-            Shape::ElementSegment => {
+            DefinitionKind::ElementSegment => {
                 push_raw(&mut self.layout.elements, id, len);
                 self.writes.elements.all = true;
                 Place::Index(self.first_element() + self.layout.elements.len() as u32 - 1)
             }
-            Shape::DataSegment => {
+            DefinitionKind::DataSegment => {
                 push_raw(&mut self.layout.data_segments, id, len);
                 self.writes.data_segments.all = true;
                 Place::Index(
                     (self.layout.data.images().len() + self.layout.data_segments.len()) as u32 - 1,
                 )
             }
-            Shape::Import { .. } => unreachable!("imports are placed with the imports"),
+            DefinitionKind::Import { .. } => unreachable!("imports are placed with the imports"),
         };
         self.layout.set_place(id, place);
         Ok(())

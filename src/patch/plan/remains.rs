@@ -34,8 +34,8 @@ impl Planner<'_> {
                 new.is_body() && !stays && (len > cap || cap - len > MOST_FILLER)
             }
         };
-        let small = if self.from.frugal {
-            SMALL_REMAINS_FRUGAL
+        let small = if self.from.minimal {
+            SMALL_REMAINS_MINIMAL
         } else {
             SMALL_REMAINS
         };

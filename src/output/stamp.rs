@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Stat};
 
 /// Which file stands under a name and, as far as its metadata tell, whether it was written since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct FileStamp {
     /// The file system.
     pub device: u64,
     /// The file in it.
@@ -18,11 +18,11 @@ pub struct Identity {
     pub modified: (i64, u64),
 }
 
-impl Identity {
+impl FileStamp {
     // The widths of these fields differ between platforms.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    pub(crate) fn of_stat(stat: &Stat) -> Identity {
-        Identity {
+    pub(crate) fn of_stat(stat: &Stat) -> FileStamp {
+        FileStamp {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
             len: stat.st_size as u64,
@@ -30,11 +30,11 @@ impl Identity {
         }
     }
 
-    pub(crate) fn of_file(file: &File) -> io::Result<Identity> {
-        Ok(Identity::of_stat(&rustix::fs::fstat(file)?))
+    pub(crate) fn of_file(file: &File) -> io::Result<FileStamp> {
+        Ok(FileStamp::of_stat(&rustix::fs::fstat(file)?))
     }
 
-    pub(super) fn same_file(&self, other: &Identity) -> bool {
+    pub(super) fn same_file(&self, other: &FileStamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }

@@ -7,7 +7,7 @@ use super::sys;
 use crate::error::{Error, Result};
 
 /// Where the pieces of a new version go. What no piece covers is zero.
-pub struct Pieces<'a> {
+pub struct FileWriter<'a> {
     to: To<'a>,
     len: u64,
 }
@@ -17,19 +17,19 @@ enum To<'a> {
     Memory(Mutex<&'a mut [u8]>),
 }
 
-impl<'a> Pieces<'a> {
-    /// Pieces of a buffer that is all zero.
+impl<'a> FileWriter<'a> {
+    /// The writer of a buffer that is all zero.
     pub fn of_buffer(buffer: &'a mut [u8]) -> Self {
         let len = buffer.len() as u64;
-        Pieces {
+        FileWriter {
             to: To::Memory(Mutex::new(buffer)),
             len,
         }
     }
 
-    /// Pieces of an empty file that has room for `len` bytes.
+    /// The writer of an empty file that has room for `len` bytes.
     pub(super) fn of_file(file: &'a File, len: u64) -> Self {
-        Pieces {
+        FileWriter {
             to: To::File(file),
             len,
         }
