@@ -105,6 +105,7 @@ const WRITERS: [&[&str]; 4] = [
     &[
         "ld",
         "--compress-relocations",
+        "--strip-debug",
         "main.o",
         "twice.o",
         "pick.o",

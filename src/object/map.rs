@@ -12,7 +12,7 @@ use std::sync::Arc;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::FileStamp;
+use crate::output::{FileStamp, Sighting};
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Input {
     path: PathBuf,
     contents: Contents,
     /// `None` for contents that never were a file, and for pipes.
-    identity: Option<FileStamp>,
+    identity: Option<Sighting>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -61,7 +61,7 @@ impl Input {
             true => Some(identity_of(&file, &path)?),
             false => None,
         };
-        let len = identity.map_or(0, |identity| identity.len);
+        let len = identity.map_or(0, |identity| identity.stamp.len);
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
@@ -112,7 +112,7 @@ impl Input {
 
     /// What identified the file when it was opened, if it is a file.
     pub fn identity(&self) -> Option<FileStamp> {
-        self.identity
+        self.identity.map(|seen| seen.stamp)
     }
 
     /// Whether another file's writer can change the bytes.
@@ -120,7 +120,7 @@ impl Input {
         matches!(self.contents, Contents::Mapped(_))
     }
 
-    /// Checks that the path still names the file that was opened, with the size and time that it had then.
+    /// Checks that the path still names the file that was opened, with the size and times that it had then.
     ///
     /// # Errors
     /// If it does not: what was read may be a mixture of the old and the new contents.
@@ -129,7 +129,7 @@ impl Input {
             return Ok(());
         };
         match rustix::fs::stat(&self.path) {
-            Ok(stat) if FileStamp::of_stat(&stat) == opened => Ok(()),
+            Ok(stat) if opened.is_still(&stat) => Ok(()),
             Ok(_) => Err(changed(&self.path)),
             Err(errno) => Err(Error::io(
                 "cannot be found again",
@@ -146,8 +146,8 @@ impl AsRef<[u8]> for Input {
     }
 }
 
-fn identity_of(file: &File, path: &Path) -> Result<FileStamp> {
-    FileStamp::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
+fn identity_of(file: &File, path: &Path) -> Result<Sighting> {
+    Sighting::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
 #[cold]
@@ -172,6 +172,23 @@ mod tests {
                 let input = Input::open(&path, access).unwrap();
                 assert_eq!(input.bytes(), vec![7; len]);
                 input.check_unchanged().unwrap();
+                // The clock of file times ticks every few milliseconds.
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let second = folder.path().join("second name");
+                fs::hard_link(&path, &second).unwrap();
+                fs::remove_file(&second).unwrap();
+                fs::hard_link(&path, &second).unwrap();
+                input.check_unchanged().unwrap();
+                fs::remove_file(&second).unwrap();
+                let input = Input::open(&path, access).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let time = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::write(&path, vec![8; len]).unwrap();
+                let file = File::options().write(true).open(&path).unwrap();
+                file.set_modified(time).unwrap();
+                assert!(input.check_unchanged().is_err(), "written, time put back");
+                fs::write(&path, vec![7; len]).unwrap();
+                let input = Input::open(&path, access).unwrap();
                 let replacement = folder.path().join("b.o");
                 fs::write(&replacement, vec![7; len]).unwrap();
                 fs::rename(&replacement, &path).unwrap();
