@@ -58,7 +58,7 @@ pub(crate) fn choose_color(color: Color) {
     .write_global();
 }
 
-fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
         write!(std::io::stdout(), "{}", options::help())?;
         return Ok(ExitCode::SUCCESS);
@@ -85,6 +85,9 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let is_file = matches!(destination, Destination::File(_));
     let wants_dense = options.incremental == Some(false) || options.compress_relocations;
     let is_dense = wants_dense || !is_file;
+    if !is_file {
+        options.incremental = Some(false);
+    }
     let dense = is_dense.then(|| options.output.clone());
     let mut asked = Asked::of(&options);
     asked.spares_output = destination == Destination::StandardOutput;
