@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
-use crate::layout::{Layout, LayoutOptions, SectionKind, Transaction};
+use crate::layout::{Layout, LayoutOptions, SectionKind};
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::Published;
 use crate::patch::{
@@ -16,6 +16,7 @@ use crate::patch::{
 };
 use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
 use crate::stopwatch::Stopwatch;
+use crate::transaction::Transaction;
 
 /// What a commit did.
 #[derive(Debug, Clone)]
