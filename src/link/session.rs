@@ -23,9 +23,7 @@ use crate::module::{ImportType, Module, ModuleOptions, Patch, Redirect, TableTyp
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
-use crate::program::{
-    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Pending, ValType,
-};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Pending, ValType};
 use crate::stopwatch::Stopwatch;
 use crate::wire::section;
 
@@ -390,7 +388,7 @@ impl Linked {
                     return Ok((patch, None));
                 }
                 Err(stop) => {
-                    take_back(&mut self.module, fresh)?;
+                    self.module.discard();
                     self.is_stale = true;
                     match stop {
                         UpdateError::Fallback(FallbackReason(reason)) => reason,
@@ -605,7 +603,7 @@ fn publish(
     match done {
         Ok(done) => Ok(done),
         Err(error) => {
-            take_back(module, fresh)?;
+            module.discard();
             Err(error.into())
         }
     }
@@ -618,7 +616,7 @@ fn commit(
     times: &mut PhaseTimes,
 ) -> crate::Result<Done> {
     let edits = Edits::pending(module);
-    let mut patch = module.commit()?;
+    let mut patch = module.commit_validated()?;
     if let Some(again) = fit_table_import(table, module)? {
         patch.identity = again.identity;
     }
@@ -658,7 +656,7 @@ pub(super) fn fit_table_import(
     };
     define_table_import(import, module, table)?;
     let is_pending = module.program().has_pending();
-    is_pending.then(|| module.commit()).transpose()
+    is_pending.then(|| module.commit_validated()).transpose()
 }
 
 /// Makes the table of functions' addresses an import, of as many entries as the last version has.
@@ -678,15 +676,6 @@ fn define_table_import(
     let definition = Definition { content, shape };
     let program = module.program_mut();
     program.define(table, DeclKind::Table, definition)
-}
-
-/// Forgets pending edits, and what was declared for them.
-fn take_back(module: &mut Module, fresh: Vec<DeclId>) -> crate::Result<()> {
-    module.discard();
-    for id in fresh {
-        module.remove(id)?;
-    }
-    Ok(())
 }
 
 fn edit(
@@ -711,7 +700,6 @@ fn edit(
     };
     let mut assigned = assign(plan, &setting, module.program_mut(), known, fresh)?;
     times.lap("declare");
-    module.program_mut().validated = true;
     let code_relocs = match keeps {
         true => Vec::new(),
         false => {
@@ -728,7 +716,7 @@ fn edit(
     for id in &assigned.gone {
         module.program_mut().remove(*id)?;
     }
-    edit_exports(module, &assigned.known.exports);
+    module.program_mut().set_exports(&assigned.known.exports);
     module.set_customs(customs(plan, options, build_id));
     times.lap("define");
     Ok(assigned)
@@ -749,30 +737,4 @@ fn customs(plan: &Plan, options: &LinkOptions, build_id: &[u8]) -> Customs {
         tail,
         module_name: options.module_name.as_deref().map(Into::into),
     }
-}
-
-/// Adds and takes away only exports that differ.
-fn edit_exports(module: &mut Module, exports: &[(Box<str>, DeclId)]) {
-    let program = module.program_mut();
-    let mut edits = Vec::new();
-    let mut there = hashbrown::HashSet::new();
-    let wanted: hashbrown::HashMap<&str, DeclId> =
-        exports.iter().map(|(name, id)| (&**name, *id)).collect();
-    for export in &program.exports {
-        match wanted.get(&*export.name) {
-            Some(id) if *id == export.decl => {
-                there.insert(&*export.name);
-            }
-            _ => edits.push(ExportEdit::Remove(export.name.clone())),
-        }
-    }
-    for (name, decl) in exports {
-        if !there.contains(&**name) {
-            edits.push(ExportEdit::Add(Export {
-                name: name.clone(),
-                decl: *decl,
-            }));
-        }
-    }
-    program.export_edits.extend(edits);
 }

@@ -317,7 +317,7 @@ impl Update<'_> {
         }
         let linked = &mut *self.linked;
         let edits = Edits::pending(&linked.module);
-        let mut patch = linked.module.commit()?;
+        let mut patch = linked.module.commit_validated()?;
         let import = TableImport::of(&linked.plan, &linked.options);
         let again = fit_table_import(import.as_ref(), &mut linked.module)?;
         if let Some(again) = again {
