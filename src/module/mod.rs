@@ -14,7 +14,7 @@ mod settings;
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
-pub(crate) use items::{global, import};
+pub(crate) use items::{global, import_slot_table};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 
