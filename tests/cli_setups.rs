@@ -5,12 +5,15 @@
 #[path = "link/toolchain.rs"]
 #[allow(dead_code, reason = "shared by tests that use some of it each")]
 mod toolchain;
+#[path = "support/wasi.rs"]
+mod wasi;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use toolchain::run;
+use wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
 
 fn wasmend() -> &'static Path {
@@ -27,7 +30,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 
 fn said(program: &Path) -> String {
     let bytes = fs::read(program).unwrap();
-    let output = Engine::new().run_wasi(&bytes, &["program"], b"").unwrap();
+    let output = run_command(&bytes, &["program"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -7,6 +7,8 @@ mod program;
 #[path = "link/toolchain.rs"]
 #[allow(dead_code, reason = "shared by tests that use some of it each")]
 mod toolchain;
+#[path = "support/wasi.rs"]
+mod wasi;
 
 use Expect::{Any, Patch, Quick, Relink};
 use program::{Expect, Program};

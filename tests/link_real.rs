@@ -8,6 +8,8 @@ mod script;
 #[path = "link/toolchain.rs"]
 #[allow(dead_code, reason = "shared by tests that use some of it each")]
 mod toolchain;
+#[path = "support/wasi.rs"]
+mod wasi;
 
 use std::collections::BTreeSet;
 

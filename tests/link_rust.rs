@@ -13,6 +13,8 @@ mod script;
 #[path = "link/toolchain.rs"]
 #[allow(dead_code, reason = "shared by tests that use some of it each")]
 mod toolchain;
+#[path = "support/wasi.rs"]
+mod wasi;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -256,9 +258,7 @@ fn home() -> PathBuf {
 }
 
 fn run_program(bytes: &[u8]) -> String {
-    let output = Engine::new()
-        .run_wasi(bytes, &["program", "argument"], b"")
-        .unwrap();
+    let output = wasi::run_command(bytes, &["program", "argument"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -7,13 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wasmend::engine::Engine;
-
 #[path = "link/toolchain.rs"]
 #[allow(dead_code)]
 mod toolchain;
+#[path = "support/wasi.rs"]
+mod wasi;
 
 use toolchain::{Sources, arguments, dwarf_errors, run};
+use wasi::run_command;
 
 const C: [&str; 2] = [
     r#"
@@ -125,7 +126,7 @@ fn check(sources: &Sources, flags: &str) {
         assert!(one == dense, "{what} {more}: another output of one thread");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&theirs), "{what} {more}");
-        let output = |bytes: &[u8]| Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+        let output = |bytes: &[u8]| run_command(bytes, &["program"], b"").unwrap();
         assert_eq!(
             output(&dense).stdout,
             output(&reference).stdout,

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 #[cfg(feature = "engine")]
 pub mod run;
+#[cfg(feature = "engine")]
+pub mod wasi;
 
 /// How a family's modules are run.
 pub enum Kind {
