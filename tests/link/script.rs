@@ -75,7 +75,7 @@ pub struct Row {
     /// The reason of a relink.
     pub relink: Option<String>,
     /// Why all symbols were resolved anew, if they were.
-    pub anew: Option<&'static str>,
+    pub anew: Option<String>,
     pub changed: u32,
     pub added: u32,
     pub removed: u32,
@@ -268,7 +268,7 @@ fn row(
         what,
         mode,
         relink,
-        anew: report.resolved_anew,
+        anew: report.resolved_anew.map(|reason| reason.to_string()),
         changed: report.edits.changed,
         added: report.edits.added,
         removed: report.edits.removed,
