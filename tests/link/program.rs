@@ -9,7 +9,7 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
-use crate::toolchain::{self, keep};
+use crate::support::toolchain::{self, keep};
 
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

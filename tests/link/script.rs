@@ -14,7 +14,7 @@ use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use crate::toolchain::{self, Sources, keep};
+use crate::support::toolchain::{self, Sources, keep};
 
 const MODES: [(&str, Redirect); 2] = [
     ("direct", Redirect::Direct),
