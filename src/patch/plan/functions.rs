@@ -244,10 +244,11 @@ impl Planner<'_> {
     /// Names that changed without anything else.
     pub(super) fn rename(&mut self) -> Planned {
         let program = self.from.program;
-        for &id in &program.renamed {
-            let Some(decl) = program.get(id).filter(|decl| decl.next().is_some()) else {
+        for id in program.renamed() {
+            let decl = program.decl(id);
+            if decl.next().is_none() {
                 continue;
-            };
+            }
             if decl.kind != DeclKind::Function {
                 self.writes.names_tail = Some(Vec::new());
                 continue;
