@@ -6,6 +6,7 @@ mod content;
 mod declaration;
 mod ids;
 mod interface;
+mod orphans;
 mod references;
 pub(crate) mod short;
 mod store;
@@ -18,6 +19,7 @@ pub use types::ValType;
 
 pub(crate) use check::Checked;
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
+pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use references::References;
 pub(crate) use store::{Export, ExportEdit, Program};
 pub(crate) use types::{Signature, TypeGroup, TypeTable};
