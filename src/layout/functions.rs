@@ -4,8 +4,8 @@
 //! Imports come before all defined functions. A new import takes the index of the first ordinal, which is given
 //! up: every other function keeps its index. A few ordinals at the front are reserved for that.
 
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Saved, Transaction};
 
 /// The position of a defined function among all that were ever laid out; never reused for another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -537,12 +537,12 @@ fn entity_section(kind: DeclKind) -> SectionKind {
     }
 }
 
-fn push_raw(items: &mut crate::layout::Log<RawItem>, decl: DeclId, len: u32) {
+fn push_raw(items: &mut crate::transaction::Log<RawItem>, decl: DeclId, len: u32) {
     let offset = Layout::raw_len(items) as u32;
     items.push(RawItem { decl, offset, len });
 }
 
-fn remove_raw(items: &mut crate::layout::Log<RawItem>, decl: DeclId) {
+fn remove_raw(items: &mut crate::transaction::Log<RawItem>, decl: DeclId) {
     let at = items
         .iter()
         .position(|item| item.decl == decl)
@@ -551,7 +551,7 @@ fn remove_raw(items: &mut crate::layout::Log<RawItem>, decl: DeclId) {
     recompute_raw(items);
 }
 
-fn recompute_raw(items: &mut crate::layout::Log<RawItem>) {
+fn recompute_raw(items: &mut crate::transaction::Log<RawItem>) {
     let mut offset = 0;
     for at in 0..items.len() {
         let item = items[at];
