@@ -85,7 +85,7 @@ pub struct Row {
 
 impl Row {
     pub fn line(&self) -> String {
-        let outcome = match (&self.relink, self.anew) {
+        let outcome = match (&self.relink, &self.anew) {
             (Some(reason), _) => format!("relink: {reason}"),
             (None, Some(why)) => format!("patch, resolved anew: {why}"),
             (None, None) => "patch".to_owned(),
