@@ -1,7 +1,6 @@
 //! A commit: check, plan, encode, publish, and only then make the edits current. Where a patch is not possible the
 //! output is laid out anew, by the same writers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,9 @@ use crate::patch::{
     Reason, Request, SectionInputs, Writes, export_sites, lay_out, names_tail, plan, write_dense,
     write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind, Users};
+use crate::program::{
+    Checked, DeclId, DeclKind, OrphanChanges, Pending, Program, References, RelocKind, Users,
+};
 use crate::stopwatch::Stopwatch;
 use crate::transaction::Transaction;
 
@@ -114,10 +115,7 @@ struct Done {
     moved: Moved,
     identity: BuildIdentity,
     published: Published,
-    left: Vec<(DeclId, DeclId)>,
-    gone: Vec<DeclId>,
-    /// Whose index or address is another one now.
-    followed: BTreeSet<DeclId>,
+    orphans: OrphanChanges,
 }
 
 impl Module {
@@ -140,9 +138,9 @@ impl Module {
         self.commit_as(Users::MayBeStale, check)
     }
 
-    /// As [`Module::commit`], for edits that make the program equal to one that has been validated as a whole.
-    pub(crate) fn commit_validated(&mut self) -> Result<Patch> {
-        self.commit_as(Users::AreValid, &no_check)
+    /// The same for edits that make the program equal to one that has been validated as a whole.
+    pub(crate) fn commit_validated(&mut self, check: LastCheck<'_>) -> Result<Patch> {
+        self.commit_as(Users::AreValid, check)
     }
 
     fn commit_as(&mut self, users: Users, check: LastCheck<'_>) -> Result<Patch> {
@@ -170,10 +168,9 @@ impl Module {
             (None, Some(_)) => match self.patch(&checked, check, &mut stopwatch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
-                    self.program
-                        .keep_remains(&done.left, &done.gone, &done.followed);
+                    let orphans = self.program.keep_orphans(done.orphans);
                     let changed = self.make_current(checked, false);
-                    self.index_remains(&done.left);
+                    self.index_orphans(&orphans);
                     phases.finish = stopwatch.lap();
                     let mut patch =
                         self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
@@ -184,7 +181,7 @@ impl Module {
             },
         };
         self.rebuild(&checked, check, &mut stopwatch, &mut phases)?;
-        self.program.forget_all_remains();
+        self.program.forget_all_orphans();
         let changed = self.make_current(checked, true);
         phases.finish = stopwatch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
@@ -241,7 +238,7 @@ impl Module {
         stopwatch: &mut Stopwatch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
-        self.program.reserve_remains(self.program.dirty.len())?;
+        self.program.reserve_orphans(self.program.dirty.len())?;
         let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
             return Ok(Err(RelinkReason::First));
         };
@@ -304,9 +301,7 @@ impl Module {
                     moved,
                     identity,
                     published,
-                    left: writes.left,
-                    gone: writes.gone,
-                    followed: writes.moved,
+                    orphans: writes.orphans,
                 }))
             }
             Err(error) => {
@@ -360,7 +355,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            left: &[],
+            orphans: &[],
         };
         let identity = self.identity;
         let len = layout.sections.file_len();
@@ -430,17 +425,17 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            left: &[],
+            orphans: &[],
         };
         let dense = write_dense(encoder, &extra, cuts)?;
         Ok((layout, dense))
     }
 
-    /// Notes what the code refers to that functions left behind.
-    fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
+    /// Notes what newly orphaned code refers to.
+    fn index_orphans(&mut self, orphans: &[DeclId]) {
         if let Some(references) = &mut self.references {
-            for &(_, remains) in left {
-                references.add(&self.program, remains);
+            for orphan in orphans {
+                references.add(&self.program, *orphan);
             }
         }
     }
@@ -450,7 +445,7 @@ impl Module {
         let current = self
             .program
             .iter()
-            .filter(|(_, decl)| !decl.remains && decl.kind != DeclKind::Custom)
+            .filter(|(_, decl)| !decl.is_orphan && decl.kind != DeclKind::Custom)
             .filter_map(|(_, decl)| decl.current());
         let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
         let named = current
@@ -563,7 +558,7 @@ fn prepare(
     let encoder = Encoder {
         program: from.program,
         layout,
-        left: &writes.left,
+        orphans: writes.orphans.new(),
     };
     let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
     phases.encode += stopwatch.lap();

@@ -202,7 +202,7 @@ impl Program {
     fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            if matches!(decl.pending(), Pending::None) && !decl.remains {
+            if matches!(decl.pending(), Pending::None) && !decl.is_orphan {
                 return Err(Error::bad_edit(format!(
                     "cannot be removed: `{}` still refers to it",
                     decl.label()

@@ -203,7 +203,7 @@ pub(crate) struct Declaration {
     /// Whether such a commit made it use types that it did not use before.
     pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
-    pub(crate) remains: bool,
+    pub(crate) is_orphan: bool,
     /// A function that is not expected to change: it is called directly, with whatever redirection others are.
     pub(crate) frozen: bool,
     /// Whether it is in the dirty list.
@@ -232,7 +232,7 @@ impl Declaration {
             intent: Intent::None,
             edited: false,
             retyped: false,
-            remains: false,
+            is_orphan: false,
             frozen: false,
             dirty: false,
             renamed: false,

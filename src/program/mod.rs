@@ -6,6 +6,7 @@ mod content;
 mod declaration;
 mod ids;
 mod interface;
+mod orphans;
 mod pending;
 mod references;
 pub(crate) mod short;
@@ -19,6 +20,7 @@ pub use types::ValType;
 
 pub(crate) use check::{Checked, Users};
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
+pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use pending::ExportEdit;
 pub(crate) use references::References;
 pub(crate) use store::{Export, Program};

@@ -37,7 +37,7 @@ pub(super) struct PendingSet {
 struct Lengths {
     types: usize,
     sections: usize,
-    spare_remains: usize,
+    spare_orphans: usize,
     declared: u32,
 }
 
@@ -174,7 +174,7 @@ impl Program {
         let before = pending.before;
         self.types.truncate(before.types);
         self.sections.truncate(before.sections);
-        self.spare_remains.truncate(before.spare_remains);
+        self.spare_orphans.truncate(before.spare_orphans);
         self.declared = before.declared;
         self.pending.before = before;
     }
@@ -199,7 +199,7 @@ impl Program {
         self.pending.before = Lengths {
             types: self.types.len(),
             sections: self.sections.len(),
-            spare_remains: self.spare_remains.len(),
+            spare_orphans: self.spare_orphans.len(),
             declared: self.declared,
         };
     }

@@ -1,7 +1,6 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
 //! pending. What can take an edit back is in `pending`.
 
-use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -10,6 +9,7 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
 use crate::program::ids::{DeclId, SectionId, TypeId};
+use crate::program::orphans::OrphanChanges;
 use crate::program::pending::PendingSet;
 use crate::program::types::TypeTable;
 
@@ -36,8 +36,8 @@ pub(crate) struct Program {
     /// As of the last commit, in the order they were added.
     pub(crate) exports: Vec<Export>,
     /// Declarations for code that functions leave behind: in use, and not in use.
-    remains: Vec<DeclId>,
-    pub(super) spare_remains: Vec<DeclId>,
+    orphans: Vec<DeclId>,
+    pub(super) spare_orphans: Vec<DeclId>,
     /// As of the last commit.
     pub(crate) start: Option<DeclId>,
     /// How many declarations there have been.
@@ -176,7 +176,7 @@ impl Program {
 
     /// How many declarations there are.
     pub(crate) fn len(&self) -> usize {
-        self.decls.len() - self.remains.len() - self.spare_remains.len()
+        self.decls.len() - self.orphans.len() - self.spare_orphans.len()
     }
 
     /// The names of the custom sections that pieces can stand in, by id.
@@ -274,7 +274,7 @@ impl Program {
     pub(crate) fn remove(&mut self, id: DeclId) -> Result<()> {
         self.expect(id)?;
         for member in self.decls[id.index()].members().to_vec() {
-            if self.expect(member).is_ok() && !self.decl(member).remains {
+            if self.expect(member).is_ok() && !self.decl(member).is_orphan {
                 self.remove(member)?;
             }
         }
@@ -292,61 +292,54 @@ impl Program {
     }
 
     /// Makes sure that there are `count` declarations for code that functions leave behind.
-    pub(crate) fn reserve_remains(&mut self, count: usize) -> Result<()> {
-        while self.spare_remains.len() < count {
+    pub(crate) fn reserve_orphans(&mut self, count: usize) -> Result<()> {
+        while self.spare_orphans.len() < count {
             let id = self.declare(DeclKind::Function, None, None)?;
-            self.decls[id.index()].remains = true;
-            self.spare_remains.push(id);
+            self.decls[id.index()].is_orphan = true;
+            self.spare_orphans.push(id);
         }
         Ok(())
     }
 
     /// Declarations that are free to stand for code that functions leave behind.
-    pub(crate) fn spare_remains(&self) -> &[DeclId] {
-        &self.spare_remains
+    pub(crate) fn spare_orphans(&self) -> &[DeclId] {
+        &self.spare_orphans
     }
 
-    /// What stands for code that was left behind, the oldest first.
-    pub(crate) fn remains(&self) -> &[DeclId] {
-        &self.remains
+    /// What stands for orphaned code, the oldest first.
+    pub(crate) fn orphans(&self) -> &[DeclId] {
+        &self.orphans
     }
 
-    /// Notes which functions left code behind and whose remains are gone; before pending definitions become current.
-    /// Where the entry moved too, the old code goes on calling itself: nothing in it must be rewritten for that, now or later.
-    pub(crate) fn keep_remains(
-        &mut self,
-        left: &[(DeclId, DeclId)],
-        gone: &[DeclId],
-        moved: &BTreeSet<DeclId>,
-    ) {
-        for &(id, remains) in left {
-            let root = self.root(id);
-            let mut current = self.decls[id.index()].current().cloned();
-            if let Some(definition) = current.as_mut().filter(|_| moved.contains(&id)) {
-                let content = definition.content.clone();
-                definition.content = content.retarget(|reloc| reloc.follow(id, remains));
-            }
-            let decl = &mut self.decls[remains.index()];
-            decl.set_current(current);
-            decl.owner = Some(root);
-            self.spare_remains.retain(|other| *other != remains);
-            self.remains.push(remains);
-            self.decls[root.index()].add_member(remains);
+    /// Makes the changes of orphaned code that a commit has published, before pending definitions become current. Returns
+    /// what is new.
+    pub(crate) fn keep_orphans(&mut self, changes: OrphanChanges) -> Vec<DeclId> {
+        let (new, overwritten) = changes.into_parts();
+        let mut kept = Vec::with_capacity(new.len());
+        for orphan in new {
+            let decl = &mut self.decls[orphan.id.index()];
+            decl.set_current(Some(orphan.definition));
+            decl.owner = Some(orphan.root);
+            self.spare_orphans.retain(|other| *other != orphan.id);
+            self.orphans.push(orphan.id);
+            self.decls[orphan.root.index()].add_member(orphan.id);
+            kept.push(orphan.id);
         }
-        for &id in gone {
-            self.forget_remains(id);
-            self.remains.retain(|other| *other != id);
+        for id in overwritten {
+            self.forget_orphan(id);
+            self.orphans.retain(|other| *other != id);
         }
+        kept
     }
 
-    /// Forgets all code that was left behind, because the output was laid out anew.
-    pub(crate) fn forget_all_remains(&mut self) {
-        for id in std::mem::take(&mut self.remains) {
-            self.forget_remains(id);
+    /// Forgets all orphaned code, because the output was laid out anew.
+    pub(crate) fn forget_all_orphans(&mut self) {
+        for id in std::mem::take(&mut self.orphans) {
+            self.forget_orphan(id);
         }
     }
 
-    fn forget_remains(&mut self, id: DeclId) {
+    fn forget_orphan(&mut self, id: DeclId) {
         let Some(decl) = self.decls.get_mut(id.index()) else {
             return;
         };
@@ -356,7 +349,7 @@ impl Program {
         {
             owner.remove_member(id);
         }
-        self.spare_remains.push(id);
+        self.spare_orphans.push(id);
     }
 
     /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
-use crate::output::OutputOptions;
+use crate::output::{OutputOptions, no_check};
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
@@ -154,7 +154,7 @@ impl WholeModule {
             program.define(id, DeclKind::Function, definition)?;
         }
         Ok(Update {
-            patch: self.module.commit_validated()?,
+            patch: self.module.commit_validated(&no_check)?,
             functions_changed,
             functions_added: 0,
             functions_removed: 0,
@@ -169,7 +169,7 @@ impl WholeModule {
         let matching = match_builds(&self.known, self.module.program(), &decoded);
         let dropped = std::mem::take(&mut decoded.dropped);
         let (counts, known) = self.apply(decoded, &matching)?;
-        let patch = self.module.commit_validated()?;
+        let patch = self.module.commit_validated(&no_check)?;
         self.known = known;
         Ok(Update {
             patch,
