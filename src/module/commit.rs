@@ -14,7 +14,7 @@ use crate::patch::{
     write_patch, write_whole,
 };
 use crate::program::{
-    Checked, DeclId, DeclKind, OrphanChanges, Pending, Program, References, RelocKind,
+    Checked, DeclId, DeclKind, OrphanChanges, Pending, Program, References, RelocKind, Users,
 };
 use crate::stopwatch::Stopwatch;
 use crate::transaction::Transaction;
@@ -125,7 +125,7 @@ impl Module {
     /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
     /// the edits stay pending.
     pub fn commit(&mut self) -> Result<Patch> {
-        self.commit_checked(&no_check)
+        self.commit_as(Users::MayBeStale, &no_check)
     }
 
     /// As [`Module::commit`], with a last check: it runs when everything has been written and nothing of it is visible
@@ -135,14 +135,19 @@ impl Module {
     /// # Errors
     /// As [`Module::commit`], and what `check` returns: then nothing is changed either.
     pub fn commit_checked(&mut self, check: LastCheck<'_>) -> Result<Patch> {
+        self.commit_as(Users::MayBeStale, check)
+    }
+
+    /// The same for edits that make the program equal to one that has been validated as a whole.
+    pub(crate) fn commit_validated(&mut self, check: LastCheck<'_>) -> Result<Patch> {
+        self.commit_as(Users::AreValid, check)
+    }
+
+    fn commit_as(&mut self, users: Users, check: LastCheck<'_>) -> Result<Patch> {
         let mut stopwatch = Stopwatch::start();
-        if self.layout.is_some()
-            && self.relink.is_none()
-            && !self.customs_changed
-            && !self.program.has_pending()
-        {
+        if self.layout.is_some() && !self.pending.relink && !self.has_edits() {
             check()?;
-            self.program.discard();
+            self.program.finish_commit(None);
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
         if self.layout.is_some() {
@@ -150,12 +155,14 @@ impl Module {
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
-        let checked = self.program.check(references)?;
+        let checked = self.program.check(references, users)?;
         let mut phases = Phases {
             check: stopwatch.lap(),
             ..Phases::default()
         };
-        let reason = match (self.relink, &self.layout) {
+        let layout = self.layout.as_ref();
+        let relink = layout.and_then(|it| self.pending.relink_reason(&self.settings, it));
+        let reason = match (relink, &self.layout) {
             (_, None) => RelinkReason::First,
             (Some(reason), _) => reason,
             (None, Some(_)) => match self.patch(&checked, check, &mut stopwatch, &mut phases)? {
@@ -214,7 +221,7 @@ impl Module {
             thunks: self.options.redirect == Redirect::TableThunks,
             interned_types: self.options.types == Types::Interned,
             names: self.options.names,
-            tail_calls: self.options.tail_calls,
+            tail_calls: self.settings.tail_calls | self.pending.tail_calls,
             fan_in: self.options.fan_in,
             first_slot: self.options.first_slot,
             growable_table: self.options.growable_table,
@@ -239,9 +246,9 @@ impl Module {
             program: &self.program,
             references,
             checked,
-            customs: &self.customs,
-            customs_changed: self.customs_changed,
-            data_ranges: &self.data_ranges,
+            customs: self.pending.customs(&self.settings),
+            customs_changed: self.pending.customs.is_some(),
+            data_ranges: self.pending.data_ranges(&self.settings),
             minimal: false,
         };
         let (sites, identity) = (&self.export_sites, self.identity);
@@ -323,8 +330,8 @@ impl Module {
             slot_table: self.slot_table,
             exports,
             start: checked.start,
-            customs: &self.customs,
-            data_ranges: &self.data_ranges,
+            customs: self.pending.customs(&self.settings),
+            data_ranges: self.pending.data_ranges(&self.settings),
         };
         let layout = lay_out(&request)?;
         phases.plan += stopwatch.lap();
@@ -336,9 +343,10 @@ impl Module {
         };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
+        let customs = self.pending.customs(&self.settings);
         let extra = SectionInputs {
-            custom_front: &self.customs.front,
-            custom_tail: &self.customs.tail,
+            custom_front: &customs.front,
+            custom_tail: &customs.tail,
             names_tail: &names_tail,
             exports: ExportList(exports),
             export_sites: &sites,
@@ -374,7 +382,7 @@ impl Module {
 
     /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
     pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
-        if self.program.has_pending() {
+        if self.has_edits() {
             return Err(crate::Error::bad_edit("edits are pending")
                 .with_hint("commit or discard them first"));
         }
@@ -395,8 +403,8 @@ impl Module {
             slot_table: self.slot_table.filter(|_| slots),
             exports: &exports,
             start: self.program.start,
-            customs: &self.customs,
-            data_ranges: &self.data_ranges,
+            customs: &self.settings.customs,
+            data_ranges: &self.settings.data_ranges,
         })?;
         let placed = !layout.data.images().is_empty();
         let data = if placed {
@@ -407,8 +415,8 @@ impl Module {
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = SectionInputs {
-            custom_front: &self.customs.front,
-            custom_tail: &self.customs.tail,
+            custom_front: &self.settings.customs.front,
+            custom_tail: &self.settings.customs.tail,
             names_tail: &names_tail,
             exports: ExportList(&exports),
             export_sites: &sites,
@@ -476,8 +484,8 @@ impl Module {
         if new_exports || rebuilt {
             self.export_sites = export_sites(&self.program.exports);
         }
-        self.relink = None;
-        self.customs_changed = false;
+        let pending = std::mem::take(&mut self.pending);
+        self.settings.settle(pending, &self.program);
         changed
     }
 }

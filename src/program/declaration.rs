@@ -208,6 +208,8 @@ pub(crate) struct Declaration {
     pub(crate) frozen: bool,
     /// Whether it is in the dirty list.
     pub(crate) dirty: bool,
+    /// Whether the name that it had at the last commit is kept, for it may have another one now.
+    pub(crate) renamed: bool,
 }
 
 impl Declaration {
@@ -233,6 +235,7 @@ impl Declaration {
             is_orphan: false,
             frozen: false,
             dirty: false,
+            renamed: false,
         }
     }
 
@@ -317,7 +320,10 @@ impl Declaration {
 
     pub(crate) fn remove_member(&mut self, id: DeclId) {
         if let Some(members) = &mut self.members {
-            members.retain(|member| *member != id);
+            match members.last() == Some(&id) {
+                true => drop(members.pop()),
+                false => members.retain(|member| *member != id),
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
-//! pending. Edits change only what is pending.
+//! pending. What can take an edit back is in `pending`.
 
 use std::hash::BuildHasher;
 
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
+use crate::program::pending::PendingSet;
 use crate::program::types::TypeTable;
 
 /// An export.
@@ -19,42 +20,30 @@ pub(crate) struct Export {
     pub(crate) decl: DeclId,
 }
 
-/// A pending change of the exports.
-#[derive(Debug, Clone)]
-pub(crate) enum ExportEdit {
-    Add(Export),
-    Remove(Box<str>),
-}
-
 /// What exists.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
-    decls: Slab<Declaration>,
+    pub(super) decls: Slab<Declaration>,
     /// What each declaration is, by id: so little that all of it stays at hand while references are checked.
-    kinds: Vec<Option<DeclKind>>,
+    pub(super) kinds: Vec<Option<DeclKind>>,
     keys: HashTable<DeclId>,
     hasher: foldhash::fast::FixedState,
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
-    sections: Vec<Box<str>>,
+    pub(super) sections: Vec<Box<str>>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
     /// As of the last commit, in the order they were added.
     pub(crate) exports: Vec<Export>,
-    pub(crate) export_edits: Vec<ExportEdit>,
     /// Declarations for code that functions leave behind: in use, and not in use.
     orphans: Vec<DeclId>,
-    spare_orphans: Vec<DeclId>,
+    pub(super) spare_orphans: Vec<DeclId>,
+    /// As of the last commit.
     pub(crate) start: Option<DeclId>,
-    /// Set if definitions come from a module that has been validated as a whole: who still calls a function that changes
-    /// its signature is known to be right.
-    pub(crate) validated: bool,
-    /// Declarations that were given another name since the last commit.
-    pub(crate) renamed: Vec<DeclId>,
     /// How many declarations there have been.
-    declared: u32,
-    /// `Some` if the next commit sets or clears the start function.
-    pub(crate) pending_start: Option<Option<DeclId>>,
+    pub(super) declared: u32,
+    /// What else has been said since the last commit.
+    pub(super) pending: PendingSet,
 }
 
 impl Program {
@@ -91,6 +80,7 @@ impl Program {
             }
         }
         let id = DeclId(self.decls.vacant_key() as u32);
+        self.pending.declared.push(id);
         self.declared += 1;
         if self.kinds.len() <= id.index() {
             self.kinds.resize(id.index() + 1, None);
@@ -107,7 +97,7 @@ impl Program {
         Ok(id)
     }
 
-    fn insert_key(&mut self, key: &str, id: DeclId) {
+    pub(super) fn insert_key(&mut self, key: &str, id: DeclId) {
         let hash = self.hasher.hash_one(key);
         let (decls, hasher) = (&self.decls, self.hasher.clone());
         self.keys.insert_unique(hash, id, |id| {
@@ -120,7 +110,7 @@ impl Program {
         });
     }
 
-    fn remove_key(&mut self, id: DeclId) {
+    pub(super) fn remove_key(&mut self, id: DeclId) {
         if let Some(key) = self.decls[id.index()].key.as_deref() {
             let hash = self.hasher.hash_one(key);
             if let Ok(entry) = self.keys.find_entry(hash, |other| *other == id) {
@@ -231,18 +221,25 @@ impl Program {
         if decl.name == name || (name.is_some() && decl.given_name() == name.as_deref()) {
             return Ok(());
         }
-        if decl.current().is_some() {
-            self.renamed.push(id);
-        }
+        self.keep_name(id);
         self.decls[id.index()].name = name;
         Ok(())
     }
 
     /// Lets a function that is not expected to change be called directly. To be said before it is committed first.
     pub(crate) fn freeze(&mut self, id: DeclId) {
-        if let Some(decl) = self.decls.get_mut(id.index()) {
-            decl.frozen = true;
+        if let Some(decl) = self.decls.get_mut(id.index())
+            && !std::mem::replace(&mut decl.frozen, true)
+        {
+            self.pending.note_frozen(id, decl.serial);
         }
+    }
+
+    /// Declares and defines something that is there from the beginning: no edit, so that nothing takes it back.
+    pub(crate) fn establish(&mut self, kind: DeclKind, definition: Definition) -> Result<DeclId> {
+        let id = self.declare(kind, None, None)?;
+        self.decls[id.index()].set_current(Some(definition));
+        Ok(id)
     }
 
     /// Gives a declaration a definition, to be committed.
@@ -292,17 +289,6 @@ impl Program {
         if !std::mem::replace(&mut decl.dirty, true) {
             self.dirty.push(id);
         }
-    }
-
-    /// Whether the next commit has something to do.
-    pub(crate) fn has_pending(&self) -> bool {
-        !self.export_edits.is_empty()
-            || !self.renamed.is_empty()
-            || self.pending_start.is_some()
-            || self
-                .dirty
-                .iter()
-                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
     }
 
     /// Makes sure that there are `count` declarations for code that functions leave behind.
@@ -366,26 +352,6 @@ impl Program {
         self.spare_orphans.push(id);
     }
 
-    /// Forgets all edits since the last commit. Declarations made since then and not yet committed stay declared.
-    pub(crate) fn discard(&mut self) {
-        for id in std::mem::take(&mut self.dirty) {
-            let decl = &mut self.decls[id.index()];
-            decl.dirty = false;
-            let was_removed = matches!(decl.pending(), Pending::Remove);
-            decl.drop_pending();
-            if was_removed && let Some(key) = decl.key.clone() {
-                if self.lookup(&key).is_some() {
-                    // Declared anew in the meantime: the old one lives on without a key.
-                    self.decls[id.index()].key = None;
-                } else {
-                    self.insert_key(&key, id);
-                }
-            }
-        }
-        self.export_edits.clear();
-        self.pending_start = None;
-    }
-
     /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.
     pub(crate) fn finish_commit(
         &mut self,
@@ -417,11 +383,8 @@ impl Program {
         if let Some(exports) = exports {
             self.exports = exports;
         }
-        self.export_edits.clear();
-        self.renamed.clear();
-        if let Some(start) = self.pending_start.take() {
-            self.start = start;
-        }
+        self.start = self.next_start();
+        self.settle_pending();
         (defined, removed)
     }
 

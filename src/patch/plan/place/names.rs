@@ -9,10 +9,11 @@ impl Placing<'_> {
     /// Puts new names where the old ones stand; a function whose new name does not fit there goes to another place.
     pub(super) fn rename(&mut self) -> Planned {
         let program = self.context.program;
-        for &id in &program.renamed {
-            let Some(decl) = program.get(id).filter(|decl| decl.next().is_some()) else {
+        for id in program.renamed() {
+            let decl = program.decl(id);
+            if decl.next().is_none() {
                 continue;
-            };
+            }
             if decl.kind != DeclKind::Function {
                 self.names_tail_is_stale = true;
                 continue;
