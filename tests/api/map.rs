@@ -252,7 +252,7 @@ fn a_file_cut_anywhere_is_a_map_or_an_error() {
 
 #[test]
 fn modules_of_compilers_have_maps() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules");
+    let folder = crate::support::families::modules();
     let mut read = 0;
     for program in std::fs::read_dir(folder).expect("is there") {
         let folder = program.expect("is there").path();

@@ -5,12 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::command::wasmend;
 use crate::support::toolchain::{self, run};
 use wasmend::engine::{Engine, Imports, Value};
-
-fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
 
 /// A folder with wasmend under the name that drivers look for.
 fn folder() -> (tempfile::TempDir, PathBuf) {

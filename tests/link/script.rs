@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wasmend::engine::Engine;
-use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
+use wasmend::link::{FallbackReason, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
@@ -75,7 +75,7 @@ pub struct Row {
     /// The reason of a relink.
     pub relink: Option<String>,
     /// Why all symbols were resolved anew, if they were.
-    pub anew: Option<&'static str>,
+    pub anew: Option<FallbackReason>,
     pub changed: u32,
     pub added: u32,
     pub removed: u32,

@@ -3,7 +3,8 @@
 use wasmend::inspect::{finish, verify};
 use wasmend::{ErrorKind, WholeModule, WholeOptions};
 
-use crate::support::{self, Family, smith};
+use crate::support::families::Family;
+use crate::support::{self, smith};
 
 /// A module with a bit of everything.
 fn samples() -> Vec<Vec<u8>> {

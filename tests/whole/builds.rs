@@ -3,7 +3,8 @@
 use wasmend::inspect::{finish, verify};
 use wasmend::{Outcome, Redirect, RelinkReason, Types, Update, WholeModule, WholeOptions};
 
-use crate::support::{self, FAMILIES, smith};
+use crate::support::families::FAMILIES;
+use crate::support::{self, smith};
 
 const MODES: [(Redirect, Types); 4] = [
     (Redirect::TableThunks, Types::Interned),
@@ -82,13 +83,13 @@ fn builds_of_real_compilers_are_patched_and_run_alike() {
                 #[cfg(feature = "engine")]
                 if family.runs() {
                     assert_eq!(
-                        support::run::observe(family, &out),
-                        support::run::observe(family, &versions[at])
+                        support::observe::observe(family, &out),
+                        support::observe::observe(family, &versions[at])
                     );
                     let dense = finish(&out).expect("valid");
                     assert_eq!(
-                        support::run::observe(family, &dense),
-                        support::run::observe(family, &versions[at])
+                        support::observe::observe(family, &dense),
+                        support::observe::observe(family, &versions[at])
                     );
                 }
             }
