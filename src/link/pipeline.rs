@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
     AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
-    assign, define, define_exports,
+    assign, define,
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
@@ -140,7 +140,9 @@ fn edit_and_publish(
     for id in &declarations.gone {
         module.program_mut().remove(*id)?;
     }
-    define_exports(module, &declarations.known.exports);
+    module
+        .program_mut()
+        .set_exports(&declarations.known.exports);
     module.set_customs(plan.custom_sections(options, request.build_id));
     times.lap("define");
 
@@ -165,8 +167,7 @@ fn edit_and_publish(
 /// Publishes what is pending, if the inputs are unchanged.
 pub(super) fn publish(module: &mut Module, inputs: &[Arc<Input>]) -> crate::Result<PublishedPatch> {
     let edits = Edits::pending(module);
-    check_unchanged(inputs)?;
-    let patch = module.commit()?;
+    let patch = module.commit_validated(&|| check_unchanged(inputs))?;
     Ok(PublishedPatch { patch, edits })
 }
 

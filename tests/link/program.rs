@@ -131,7 +131,7 @@ impl Program {
         };
         let anew = report
             .resolved_anew
-            .map_or("quick".to_owned(), |reason| reason.to_string());
+            .map_or("in place".to_owned(), |reason| reason.to_string());
         self.log.push(format!("{what}: {outcome}, {anew}"));
         let is_relink = matches!(report.patch.outcome, Outcome::Relinked(_));
         let as_expected = match expect {

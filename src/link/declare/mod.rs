@@ -10,12 +10,12 @@
 mod assign;
 mod customs;
 mod define;
-mod exports;
 mod known;
 mod memory;
 mod plan;
 mod relocate;
 mod synthetic;
+mod table_import;
 mod threads;
 
 pub(crate) use assign::{
@@ -25,7 +25,6 @@ pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
-pub(crate) use exports::define_exports;
 pub(crate) use known::{
     MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
     function_names, take_name,

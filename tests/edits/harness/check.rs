@@ -252,8 +252,9 @@ impl Session {
             }
             Edit::Discard => {
                 self.model.discard();
-                self.driver.module.discard();
-                self.driver.body_bytes.clear();
+                let (memory, _) = self.model.declare(MEMORY, None, true);
+                self.driver.discard(memory).map_err(words("discard"))?;
+                self.relink_asked = false;
             }
             Edit::Commit => return self.commit(),
         }

@@ -47,13 +47,28 @@ fn kind(kind: Kind) -> w::DeclKind {
 impl Driver {
     /// Drives a module whose memory is the thing `memory`.
     pub fn new(mut module: w::Module, memory: Ent) -> w::Result<Driver> {
-        let id = module.declare(w::DeclKind::Memory, &MEMORY.to_string())?;
+        let id = Self::declare_memory(&mut module)?;
         Ok(Driver {
             module,
             ids: HashMap::from([(memory, id)]),
             memory: id,
             body_bytes: HashMap::new(),
         })
+    }
+
+    fn declare_memory(module: &mut w::Module) -> w::Result<w::DeclId> {
+        module.declare(w::DeclKind::Memory, &MEMORY.to_string())
+    }
+
+    /// Discards what is pending. The memory is there in any case: it is declared again if it was never committed.
+    pub fn discard(&mut self, memory: Ent) -> w::Result<()> {
+        self.module.discard();
+        self.body_bytes.clear();
+        if self.module.lookup(&MEMORY.to_string()).is_none() {
+            self.memory = Self::declare_memory(&mut self.module)?;
+            self.ids.insert(memory, self.memory);
+        }
+        Ok(())
     }
 
     /// The declaration of a thing.

@@ -347,7 +347,7 @@ impl Def {
     }
 }
 
-/// A thing that was declared; never used for another one.
+/// A thing that was declared; never used for another one, unless the declaration was discarded.
 pub type Ent = u32;
 
 /// What a thing is imported as. Two things can have had the same name.
@@ -368,8 +368,6 @@ pub struct Entity {
     pub name: Name,
     /// Whether the output may give it its name.
     pub named: bool,
-    /// Whether its name was given to another thing for good.
-    pub nameless: bool,
     pub owner: Option<Ent>,
     pub bound: Option<Bound>,
 }
@@ -433,7 +431,8 @@ pub struct Model {
     export_edits: Vec<ExportEdit>,
     names: HashMap<Name, Ent>,
     next: Ent,
-    start_is_pending: bool,
+    /// The next thing as of the last commit.
+    committed_next: Ent,
 }
 
 impl Model {
@@ -453,13 +452,10 @@ impl Model {
         let entity = Entity {
             name,
             named,
-            nameless: false,
             owner,
             bound: None,
         };
-        self.pending.things.insert(ent, entity.clone());
-        // A declaration outlives a discard.
-        self.committed.things.insert(ent, entity);
+        self.pending.things.insert(ent, entity);
         (ent, true)
     }
 
@@ -588,6 +584,7 @@ impl Model {
         self.export_edits.clear();
         self.dirty.clear();
         self.committed = self.pending.clone();
+        self.committed_next = self.next;
     }
 
     /// Whether the exports are changed by the next commit.
@@ -595,30 +592,16 @@ impl Model {
         !self.export_edits.is_empty()
     }
 
-    /// Forgets what is pending, but for declarations.
+    /// Forgets what is pending.
     pub fn discard(&mut self) {
         self.dirty.clear();
         self.export_edits.clear();
-        let committed = &self.committed.things;
-        // Without a key there is nothing to find it by again.
-        self.names
-            .retain(|_, ent| committed.get(ent).is_none_or(Entity::has_key));
-        for (ent, thing) in &mut self.committed.things {
-            if thing.nameless || !thing.has_key() || self.names.get(&thing.name) == Some(ent) {
-                continue;
-            }
-            match self.names.entry(thing.name) {
-                // The name was given to another thing in the meantime.
-                std::collections::hash_map::Entry::Occupied(_) => {
-                    thing.named = false;
-                    thing.nameless = true;
-                }
-                std::collections::hash_map::Entry::Vacant(vacant) => {
-                    vacant.insert(*ent);
-                }
-            }
-        }
         self.pending = self.committed.clone();
+        let named = self.committed.things.iter();
+        // Without a key there is nothing to find it by again.
+        let named = named.filter(|(_, thing)| thing.has_key());
+        self.names = named.map(|(ent, thing)| (thing.name, *ent)).collect();
+        self.next = self.committed_next;
     }
 }
 

@@ -3,18 +3,34 @@
 
 use super::*;
 
+/// Code of up to this many bytes is not orphaned but filled.
+const SMALL_ORPHAN: u32 = 160;
+/// The same where no more than must be is written.
+const SMALL_ORPHAN_MINIMAL: u32 = 32;
+/// More unused bytes than this are not filled: the body goes to a place that fits it better.
+const MOST_FILLER: u32 = 480;
+
+/// The largest orphan that is buried in a commit which moves nothing: a ninth of it is written.
+pub(super) const BURIED_QUIETLY: u32 = 600;
+/// The same in a commit that moves code.
+const BURIED_WITH_MOVES: u32 = 240;
+
+/// How many of the oldest orphans are looked at.
+const SCANNED_ORPHANS: usize = 16;
+
 impl Planner<'_> {
     /// Finds the functions that will move and whose old code can stay as it is. To fill it with something that refers to
     /// nothing would cost a ninth of its size.
-    pub(super) fn find_leaving(&mut self) {
+    pub(super) fn expect_orphans(&mut self) {
         for &id in &self.from.program.dirty {
-            if self.will_leave(id) {
-                self.leaving.insert(id);
+            if self.will_orphan(id) {
+                self.expected_orphans.insert(id);
             }
         }
     }
 
-    pub(super) fn will_leave(&self, id: DeclId) -> bool {
+    /// Whether a function moves in this commit and its code can stay as it is.
+    fn will_orphan(&self, id: DeclId) -> bool {
         let program = self.from.program;
         let decl = program.decl(id);
         let Some(old) = decl.current() else {
@@ -35,9 +51,9 @@ impl Planner<'_> {
             }
         };
         let small = if self.from.minimal {
-            SMALL_REMAINS_MINIMAL
+            SMALL_ORPHAN_MINIMAL
         } else {
-            SMALL_REMAINS
+            SMALL_ORPHAN
         };
         if !moves || cap <= small {
             return false;
@@ -51,7 +67,7 @@ impl Planner<'_> {
     }
 
     /// Whether code that refers to `id` may not be valid any more once the commit is done.
-    pub(super) fn changes_interface(&self, id: DeclId) -> bool {
+    fn changes_interface(&self, id: DeclId) -> bool {
         let decl = self.from.program.decl(id);
         match (decl.pending(), decl.current()) {
             (Pending::None, _) => false,
@@ -65,15 +81,15 @@ impl Planner<'_> {
         }
     }
 
-    /// Buries code left behind by earlier commits that refers to something which it could not be valid with.
-    pub(super) fn bury_dependent_remains(&mut self) -> Planned {
+    /// Buries older orphans that refer to something which they could not be valid with.
+    pub(super) fn bury_dependent_orphans(&mut self) -> Planned {
         let program = self.from.program;
         for &id in &program.dirty {
             if !self.changes_interface(id) {
                 continue;
             }
             for source in self.from.references.of(program, id) {
-                if program.decl(source).remains {
+                if program.decl(source).is_orphan {
                     self.bury(source)?;
                 }
             }
@@ -81,8 +97,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Buries some code that was left behind, as far as a patch may cost: engines compile it faster then.
-    pub(super) fn bury_some_remains(&mut self) -> Planned {
+    /// Buries an older orphan, as far as a patch may cost: engines compile it faster then.
+    pub(super) fn bury_one_orphan(&mut self) -> Planned {
         let program = self.from.program;
         let in_place = |id: &DeclId| {
             let decl = program.decl(*id);
@@ -96,7 +112,7 @@ impl Planner<'_> {
                 _ => false,
             }
         };
-        let quiet = self.leaving.is_empty() && program.dirty.iter().all(in_place);
+        let quiet = self.expected_orphans.is_empty() && program.dirty.iter().all(in_place);
         let most = if quiet {
             BURIED_QUIETLY
         } else {
@@ -106,79 +122,80 @@ impl Planner<'_> {
             Place::Function { body, .. } => self.layout.functions.slot(body).cap <= most,
             _ => false,
         };
-        match program.remains().iter().take(SCANNED_REMAINS).find(fits) {
+        match program.orphans().iter().take(SCANNED_ORPHANS).find(fits) {
             Some(&id) => self.bury(id),
             None => Ok(()),
         }
     }
 
-    pub(super) fn bury(&mut self, remains: DeclId) -> Planned {
-        if let Place::Function { body, .. } = self.layout.place(remains) {
+    fn bury(&mut self, orphan: DeclId) -> Planned {
+        if let Place::Function { body, .. } = self.layout.place(orphan) {
             self.touch_code(body);
             self.layout.functions.replace(body, Occupant::Dead);
-            self.forget_remains(remains)?;
+            self.forget_orphan(orphan)?;
         }
         Ok(())
     }
 
-    /// Takes back what a declaration stood for whose code is overwritten.
-    pub(super) fn forget_remains(&mut self, remains: DeclId) -> Planned {
-        self.layout.set_place(remains, Place::None);
+    /// Takes back what an orphan stood for whose code is overwritten.
+    pub(super) fn forget_orphan(&mut self, orphan: DeclId) -> Planned {
+        self.layout.set_place(orphan, Place::None);
         let program = self.from.program;
-        if let Some(at) = self
-            .writes
-            .left
-            .iter()
-            .position(|(_, other)| *other == remains)
-        {
-            let (origin, _) = self.writes.left.remove(at);
-            return self.release_types(origin, program.root(origin));
+        match self.writes.orphans.overwrite(orphan) {
+            Some(unborn) => self.release_types(&unborn.definition, unborn.root),
+            None => match program.decl(orphan).current() {
+                Some(code) => self.release_types(code, program.root(orphan)),
+                None => Ok(()),
+            },
         }
-        self.writes.gone.push(remains);
-        self.release_types(remains, program.root(remains))
     }
 
-    /// Takes back the uses of types by a declaration's current definition.
-    pub(super) fn release_types(&mut self, id: DeclId, root: DeclId) -> Planned {
-        let program = self.from.program;
+    /// Takes back the uses of types by code that is gone.
+    fn release_types(&mut self, code: &Definition, root: DeclId) -> Planned {
         let mut uses = UseDeltas::new();
-        if let Some(old) = program.decl(id).current() {
-            add_uses(&mut uses, old, -1);
-        }
+        add_uses(&mut uses, code, -1);
         self.layout
             .types
-            .count_uses(&program.types, root, &uses, 0)
+            .count_uses(&self.from.program.types, root, &uses, 0)
             .ok_or(RelinkReason::TypesFull)?;
         Ok(())
     }
 
-    /// Functions that did not leave their code behind after all.
-    pub(super) fn release_unused_leaving(&mut self) -> Planned {
-        for id in std::mem::take(&mut self.leaving) {
-            self.release_types(id, self.from.program.root(id))?;
+    /// Functions that were expected to orphan their code and did not.
+    pub(super) fn release_unorphaned(&mut self) -> Planned {
+        let program = self.from.program;
+        for id in std::mem::take(&mut self.expected_orphans) {
+            if let Some(code) = program.decl(id).current() {
+                self.release_types(code, program.root(id))?;
+            }
         }
         Ok(())
     }
 
     /// Gives up the place of a body: as it is if that can be, otherwise filled.
-    pub(super) fn leave_code(&mut self, id: DeclId, body: Ordinal) {
-        let spare = self.from.program.spare_remains();
-        if let Some(&remains) = spare.get(self.leaves)
-            && self.leaving.remove(&id)
-        {
-            self.leaves += 1;
-            self.layout.functions.leave(body, remains);
-            self.layout.set_place(
-                remains,
-                Place::Function {
-                    entry: body,
-                    body,
-                    slot: None,
-                },
-            );
-            self.writes.left.push((id, remains));
-        } else {
+    pub(super) fn vacate_body(&mut self, id: DeclId, body: Ordinal) {
+        let program = self.from.program;
+        let orphan = match program.decl(id).current() {
+            Some(code) if self.expected_orphans.contains(&id) => {
+                let origin = (id, program.root(id));
+                let spare = program.spare_orphans();
+                self.writes.orphans.add(spare, origin, code)
+            }
+            _ => None,
+        };
+        let Some(orphan) = orphan else {
             self.free_code(body);
-        }
+            return;
+        };
+        self.expected_orphans.remove(&id);
+        self.layout.functions.orphan(body, orphan);
+        self.layout.set_place(
+            orphan,
+            Place::Function {
+                entry: body,
+                body,
+                slot: None,
+            },
+        );
     }
 }
