@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use wasmend::inspect::{FunctionRole, Map, Part, PartKind};
-use wasmend::{Patch, Range};
+use wasmend::{Patch, Range, Reason};
 use wasmparser::{
     DataKind, ElementItems, ElementKind, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
 };
@@ -35,6 +35,9 @@ pub fn listing(patch: &Patch, before: &[u8], after: &[u8], names: Names<'_>) -> 
     for (range, _) in ranges.iter() {
         let (offset, len, reason) = (range.offset, range.len, range.reason.word());
         let (section, mut declaration) = file.describe(&range);
+        if range.reason == Reason::Gap && declaration != "-" {
+            declaration = format!("left by {declaration}");
+        }
         // Code that has become filler stands where it stood.
         if declaration.ends_with(DEAD) {
             let (_, was) = old_file.describe(&range);
