@@ -1,4 +1,7 @@
 //! Data that holds distances to other data follows it wherever both go.
+//!
+//! Run: `Module::commit` on a table of two words, each the distance to other data, while that data grows and moves; then the
+//! program, in the interpreter.
 
 use crate::support::programs;
 use wasmend::engine::{Engine, Imports};

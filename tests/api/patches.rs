@@ -1,5 +1,8 @@
 //! What single edits write: the ranges of their patches, to be read in review.
 //!
+//! Run: one edit and `Module::commit`, on a module in memory with three functions that call one another, a memory, data and a
+//! global; once for each way of redirecting calls.
+//!
 //! Each case edits the same small program once and lists offset, length and reason of every range. A change of these
 //! lists is a change of what patches cost.
 

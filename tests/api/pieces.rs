@@ -1,4 +1,7 @@
 //! Pieces of custom sections: what single edits of them write, what they may refer to, and what is refused.
+//!
+//! Run: one edit and `Module::commit`, on a module in memory with two functions, each with a unit of `.debug_info`, a string
+//! and abbreviations; once through thunks and once directly.
 
 use std::fmt::Write;
 

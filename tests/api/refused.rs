@@ -1,5 +1,8 @@
 //! Edits that would make an invalid module although each of them alone is good: the commit refuses them, names who is
 //! concerned, and the file stays as it is.
+//!
+//! Run: edits, `Module::commit`, which fails, the edits that make it right, and another commit, on a module in memory with one
+//! of each kind of declaration.
 
 use crate::support::programs;
 use wasm_encoder::Instruction as I;

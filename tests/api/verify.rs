@@ -1,4 +1,6 @@
 //! What a compiler made through the API can be finished and verified from the file alone as well.
+//!
+//! Run: `inspect::finish` and `inspect::verify`, on what `Module::commit` published of twenty functions, before and after edits.
 
 use crate::support::{self, programs};
 use wasm_encoder::Instruction as I;

@@ -1,4 +1,7 @@
 //! The commands that follow builds of a module: `replay`, `watch`, `verify`, `finish`, with builds of real compilers.
+//!
+//! Run: `wasmend replay OUT V1 V2 V3`, `wasmend watch BUILD -o OUT`, `wasmend verify OUT BUILD`, `wasmend finish OUT -o DENSE`,
+//! on the modules of `tests/modules`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

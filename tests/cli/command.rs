@@ -1,4 +1,7 @@
 //! The command as a user runs it: help, exit codes, events, and what is printed.
+//!
+//! Run: `wasmend COMMAND --help`, `wasmend inspect`, `wasmend demo`, `wasmend completions`, `wasmend man`, on a module with one
+//! function and on files that are none.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,7 @@
 //! Linking from the command line: the names wasmend is called by, what it says, watching and replaying objects.
+//!
+//! Run: `wasmend ld main.o twice.o pick.o -o OUT`, also by other names, `wasmend watch` and `wasmend replay-ld` with the same, on
+//! the objects of `tests/objects`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

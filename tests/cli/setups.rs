@@ -1,5 +1,7 @@
 //! The set-ups of the README: clang, CMake and Zig with wasmend for a linker. (Cargo's is tested with the Rust programs.)
 //! Needs clang-19, lld-19, wasi-libc, cmake, and a `zig` that can be found.
+//!
+//! Run: `clang -fuse-ld=WASMEND main.c`, `cmake --build`, `zig build-obj` and `wasmend ld`, on programs of a few lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};

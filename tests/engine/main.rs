@@ -1,4 +1,7 @@
 //! The built-in interpreter: programs always end, say why, and always do the same.
+//!
+//! Run: `cargo test --test engine`; `Engine::instantiate`, `Instance::call` and `Engine::run_wasi`, on modules of a few lines and
+//! on random ones.
 
 use std::cell::Cell;
 

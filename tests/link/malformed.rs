@@ -1,5 +1,8 @@
 //! Objects with bytes changed, linked beside good ones, and as a new version of one that is linked: an error or a whole
 //! file, never a panic, and after an error the output is as it was.
+//!
+//! Run: `Linked::link` and `Linked::update`, on objects of `tests/objects` with up to three bytes changed beside `twice.o`.
+//! `ROUNDS` says how often for each object (default: 100).
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,8 @@
 //! Resolution and section garbage collection, on small objects that are checked in. (`resolve_reference.rs` compares
 //! with wasm-ld.)
+//!
+//! Run: `resolve`, `gc::mark` and what else comes before contents are written, on the command line that each case begins with;
+//! its files are those of `tests/objects`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

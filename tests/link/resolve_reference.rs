@@ -1,5 +1,8 @@
 //! Real programs, resolved as wasm-ld-19 resolves them: the same members, dropped sections, functions, imports,
 //! exports, table entries and segments, in the same order. Needs clang-19, wasi-libc and lld-19.
+//!
+//! Run: `wasm-ld-19 ARGS --trace --print-gc-sections` and the same by `resolve` and `gc::mark`, on programs of a few lines, on Lua and SQLite,
+//! and on the objects of `tests/objects`.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,7 @@
 //! Whole links of small objects that are checked in: what is written runs, however it is laid out.
+//!
+//! Run: `Linked::link` with the command line that each case begins with, on objects of `tests/objects`; then the program, in the
+//! interpreter.
 
 use std::path::Path;
 

@@ -1,5 +1,8 @@
 //! Malformed objects and archives: an error with the file's name, never a panic, never an allocation that the input's
 //! size does not explain. One test, because allocations are counted for the whole process.
+//!
+//! Run: `Object::read` and `Archive::open`, on each file of `tests/objects` cut at every length, with every bit flipped, and with
+//! large numbers in it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;

@@ -1,4 +1,7 @@
 //! The object and archive readers: equal to wasmparser's on real objects.
+//!
+//! Run: `Object::read` and `Archive::open`, and wasmparser's readers, on the files of `tests/objects`; with `toolchain-tests`, on
+//! the libraries of wasi-libc.
 
 use std::fs;
 use std::path::Path;

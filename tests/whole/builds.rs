@@ -1,4 +1,7 @@
 //! Whole modules: created from one build, patched to the next, equal to it each time.
+//!
+//! Run: `WholeModule::in_memory` with one build and `WholeModule::update` with the next, `inspect::verify`, `inspect::finish`, on the
+//! modules of `tests/modules` in every mode and on random ones.
 
 use wasmend::inspect::{finish, verify};
 use wasmend::{Outcome, Redirect, RelinkReason, Types, Update, WholeModule, WholeOptions};

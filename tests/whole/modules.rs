@@ -1,4 +1,6 @@
 //! The checked-in modules are what their table says: valid, complete, small, and different from version to version.
+//!
+//! Run: each module of `tests/modules`, in the interpreter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
