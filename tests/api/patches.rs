@@ -6,15 +6,13 @@
 //! Each case edits the same small program once and lists offset, length and reason of every range. A change of these
 //! lists is a change of what patches cost.
 
-use std::fmt::Write;
-
 use wasm_encoder::Instruction;
 use wasmend::{
     ConstExpr, Data, DeclId, DeclKind, FunctionBuilder, ImportType, Module, Patch, Redirect,
     ValType,
 };
 
-use crate::support::listing::listing;
+use crate::support::listing::{by_redirect, listing};
 use crate::support::programs::{self, I32, adds};
 use crate::support::{snapshot, validate};
 
@@ -94,16 +92,12 @@ impl Program {
 }
 
 fn check(name: &str, edit: impl Fn(&mut Program)) {
-    let mut out = String::new();
-    for (word, redirect) in [
-        ("table", Redirect::Table),
-        ("thunks", Redirect::TableThunks),
-        ("direct", Redirect::Direct),
-    ] {
+    let redirects = [Redirect::Table, Redirect::TableThunks, Redirect::Direct];
+    let out = by_redirect(&redirects, |redirect| {
         let mut program = Program::new(redirect);
         edit(&mut program);
-        let _ = writeln!(out, "{word}: {}", program.commit_and_list());
-    }
+        program.commit_and_list()
+    });
     snapshot!(format!("patch-{name}"), out);
 }
 

@@ -11,7 +11,7 @@ use wasmend::{
     RelocKind, Relocation,
 };
 
-use crate::support::listing::listing;
+use crate::support::listing::{by_redirect, listing};
 use crate::support::programs::{self, I32, adds};
 use crate::support::snapshot;
 
@@ -178,15 +178,12 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn check(name: &str, edit: impl Fn(&mut Program)) {
-    let mut out = String::new();
-    for (word, redirect) in [
-        ("thunks", Redirect::TableThunks),
-        ("direct", Redirect::Direct),
-    ] {
+    let redirects = [Redirect::TableThunks, Redirect::Direct];
+    let out = by_redirect(&redirects, |redirect| {
         let mut program = Program::new(redirect);
         edit(&mut program);
-        let _ = writeln!(out, "{word}: {}", program.commit_and_list());
-    }
+        program.commit_and_list()
+    });
     snapshot!(format!("pieces-{name}"), out);
 }
 

@@ -12,6 +12,18 @@ use serde_json::Value;
 use wasm_encoder::Instruction;
 use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, ValType};
 
+/// What can be asked of the command.
+const COMMANDS: [&str; 8] = [
+    "replay",
+    "watch",
+    "inspect",
+    "verify",
+    "finish",
+    "demo",
+    "completions",
+    "man",
+];
+
 /// A file of a small module, made by the library.
 fn module(folder: &Path) -> PathBuf {
     let path = folder.join("module.wasm");
@@ -29,17 +41,7 @@ fn module(folder: &Path) -> PathBuf {
 
 #[test]
 fn help() {
-    for name in [
-        "",
-        "replay",
-        "watch",
-        "inspect",
-        "verify",
-        "finish",
-        "demo",
-        "completions",
-        "man",
-    ] {
+    for name in [""].into_iter().chain(COMMANDS) {
         let args: Vec<&str> = [name, "--help"]
             .into_iter()
             .filter(|arg| !arg.is_empty())
@@ -298,16 +300,6 @@ fn colour_is_for_terminals_or_when_asked_for() {
 
 #[test]
 fn completions_and_pages_name_every_command() {
-    let commands = [
-        "replay",
-        "watch",
-        "inspect",
-        "verify",
-        "finish",
-        "demo",
-        "completions",
-        "man",
-    ];
     for args in [
         &["completions", "bash"][..],
         &["completions", "zsh"],
@@ -317,7 +309,7 @@ fn completions_and_pages_name_every_command() {
         let output = run_wasmend(args);
         assert_eq!(output.status.code(), Some(0));
         let printed = text(&output.stdout);
-        for command in commands {
+        for command in COMMANDS {
             assert!(printed.contains(command), "{args:?} lacks {command}");
         }
     }

@@ -85,15 +85,8 @@ impl Failure {
                 program.fail(&what, &["helper.o"], "`other`: duplicate symbol");
             }
             Failure::OutputFolder => {
-                let (out, away) = (program.path("out"), program.path("away"));
                 program.write("helper.o", good);
-                fs::rename(&out, &away).unwrap();
-                fs::write(&out, "not a folder").unwrap();
-                let failed = program.linked.update(&[program.path("helper.o")]);
-                fs::remove_file(&out).unwrap();
-                fs::rename(&away, &out).unwrap();
-                let said = failed.expect_err("there is no folder").to_string();
-                assert!(said.contains("out"), "{said}");
+                program.fail_for_want_of_a_folder(&what, &["helper.o"]);
             }
         }
     }

@@ -130,17 +130,8 @@ fn no_reader_sees_a_table_import_that_is_too_small() {
 fn a_table_import_is_as_it_was_after_an_update_that_failed() {
     let mut program = program(Publish::Atomic, "", 3);
     for functions in [400, 3, 900] {
-        let out = program.path("out");
-        let away = program.path("away");
-        let before = program.published();
         program.write("main.o", main_of(functions));
-        std::fs::rename(&out, &away).unwrap();
-        std::fs::write(&out, "not a folder").unwrap();
-        let failed = program.linked.update(&[program.path("main.o")]);
-        assert!(failed.is_err());
-        std::fs::remove_file(&out).unwrap();
-        std::fs::rename(&away, &out).unwrap();
-        assert_eq!(program.published(), before);
+        program.fail_for_want_of_a_folder("no folder", &["main.o"]);
         program.update("the folder is back", &["main.o"]);
         let (asked, needed) = entries(&program.published());
         assert_eq!(asked, needed);

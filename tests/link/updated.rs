@@ -103,6 +103,26 @@ impl Program {
         assert!(before == after, "{what}: the output has changed");
     }
 
+    /// Tries an update with these files while a file stands where the output's folder should be.
+    pub fn fail_for_want_of_a_folder(&mut self, what: &str, names: &[&str]) {
+        let before = (self.published(), self.generation());
+        let (out, away) = (self.path("out"), self.path("away"));
+        fs::rename(&out, &away).unwrap();
+        fs::write(&out, "not a folder").unwrap();
+        let result = self.linked.update(&self.paths(names));
+        fs::remove_file(&out).unwrap();
+        fs::rename(&away, &out).unwrap();
+        match result {
+            Ok(_) => panic!("{what}: it was linked"),
+            Err(failed) => {
+                let said = failed.to_string();
+                assert!(said.contains("out"), "{what}: {said}");
+            }
+        }
+        let after = (self.published(), self.generation());
+        assert!(before == after, "{what}: the output has changed");
+    }
+
     fn generation(&self) -> u64 {
         self.linked.module().identity().generation
     }

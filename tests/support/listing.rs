@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use wasmend::inspect::{FunctionRole, Map, Part, PartKind};
-use wasmend::{Patch, Range, Reason};
+use wasmend::{Patch, Range, Reason, Redirect};
 use wasmparser::{
     DataKind, ElementItems, ElementKind, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
 };
@@ -61,6 +61,20 @@ pub fn listing(patch: &Patch, before: &[u8], after: &[u8], names: Names<'_>) -> 
 
 /// What a function is called that is there to be used again.
 const DEAD: &str = "(dead)";
+
+/// What `list` makes of a program for each way of redirecting calls.
+pub fn by_redirect(redirects: &[Redirect], list: impl Fn(Redirect) -> String) -> String {
+    let mut out = String::new();
+    for redirect in redirects {
+        let word = match redirect {
+            Redirect::Table => "table",
+            Redirect::TableThunks => "thunks",
+            Redirect::Direct => "direct",
+        };
+        let _ = writeln!(out, "{word}: {}", list(*redirect));
+    }
+    out
+}
 
 /// A run of bytes that belongs to one declaration.
 struct Item {
