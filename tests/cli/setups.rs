@@ -9,6 +9,7 @@ use std::process::Command;
 
 use crate::support::command::wasmend;
 use crate::support::toolchain::{self, run};
+use crate::support::wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
 
 /// A folder with wasmend under the name that drivers look for.
@@ -21,7 +22,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 
 fn said(program: &Path) -> String {
     let bytes = fs::read(program).unwrap();
-    let output = Engine::new().run_wasi(&bytes, &["program"], b"").unwrap();
+    let output = run_command(&bytes, &["program"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -9,15 +9,14 @@ use std::path::PathBuf;
 
 use crate::beside;
 use crate::support::toolchain::{self, Sources, arguments, runtime};
-
-use wasmend::engine::Engine;
+use crate::support::wasi::run_command;
 
 /// Links with both and compares; runs both.
 fn compare(name: &str, arguments: &[String], runs: bool) {
     let [ours, theirs] = beside::compare(name, arguments);
     if runs {
         let run = |bytes: &[u8]| {
-            let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+            let output = run_command(bytes, &["program"], b"").unwrap();
             (String::from_utf8(output.stdout).unwrap(), output.exit_code)
         };
         assert_eq!(run(&ours), run(&theirs), "{name}");

@@ -12,6 +12,7 @@ use std::process::Command;
 use crate::beside;
 use crate::script::Replay;
 use crate::support::toolchain;
+use crate::support::wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
 
 const MANIFEST: &str = r#"
@@ -249,9 +250,7 @@ fn home() -> PathBuf {
 }
 
 fn run_program(bytes: &[u8]) -> String {
-    let output = Engine::new()
-        .run_wasi(bytes, &["program", "argument"], b"")
-        .unwrap();
+    let output = run_command(bytes, &["program", "argument"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -8,6 +8,7 @@
 //! | `listing.rs` | patches as text, for snapshots |
 //! | `smith.rs` | numbers and modules that look random and are the same each time |
 //! | `command.rs` | the command `wasmend` and what it says |
+//! | `wasi.rs` | a host for programs that expect WASI |
 //! | `toolchain.rs` | clang, wasm-ld, wasi-libc, sources of real programs |
 
 // Each program takes from here what it needs.
@@ -24,6 +25,8 @@ pub mod programs;
 pub mod smith;
 #[cfg(feature = "toolchain-tests")]
 pub mod toolchain;
+#[cfg(feature = "engine")]
+pub mod wasi;
 
 /// Validates a module with every feature on.
 pub fn validate(wasm: &[u8]) -> Result<(), String> {
