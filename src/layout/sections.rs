@@ -1,6 +1,6 @@
 //! The sections of the file in their order, the pads between them, and `make_room`.
 
-use crate::layout::undo::{Saved, Transaction};
+use crate::transaction::{Saved, Transaction};
 use crate::wire::section::{HEADER, is_valid_pad};
 
 /// A section of the patchable file, in file order.
@@ -282,7 +282,7 @@ impl Sections {
 
     /// Gives every section the bytes it needs now. Sections grow into the pads around them; where a pad is used up,
     /// the sections behind it move, up to the nearest pad that has room. Returns the sections that moved.
-    pub(crate) fn settle(
+    pub(crate) fn make_room(
         &mut self,
         spans: impl Fn(SectionKind) -> Option<Span>,
     ) -> Result<Vec<SectionKind>, CodeMustMove> {

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -34,8 +34,9 @@ enum Contents {
 pub struct Input {
     path: PathBuf,
     contents: Contents,
-    /// `None` for contents that never were a file, and for pipes.
-    identity: Option<Sighting>,
+    /// `None` for contents that never were a file, and for pipes. Another one when a file with the same contents has taken
+    /// its place.
+    seen: Mutex<Option<Sighting>>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -57,11 +58,11 @@ impl Input {
             return Err(Error::new(ErrorKind::Io, "is a directory").with_path(&path));
         }
         let is_file = metadata.is_file();
-        let identity = match is_file {
-            true => Some(identity_of(&file, &path)?),
+        let seen = match is_file {
+            true => Some(seen_as(&file, &path)?),
             false => None,
         };
-        let len = identity.map_or(0, |identity| identity.stamp.len);
+        let len = seen.map_or(0, |seen| seen.stamp.len);
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
@@ -84,7 +85,7 @@ impl Input {
         Ok(Arc::new(Input {
             path,
             contents,
-            identity,
+            seen: Mutex::new(seen),
         }))
     }
 
@@ -93,7 +94,7 @@ impl Input {
         Arc::new(Input {
             path: path.into(),
             contents: Contents::Owned(bytes.into()),
-            identity: None,
+            seen: Mutex::new(None),
         })
     }
 
@@ -111,8 +112,33 @@ impl Input {
     }
 
     /// What identified the file when it was opened, if it is a file.
-    pub fn identity(&self) -> Option<FileStamp> {
-        self.identity.map(|seen| seen.stamp)
+    pub fn stamp(&self) -> Option<FileStamp> {
+        self.seen().map(|seen| seen.stamp)
+    }
+
+    fn seen(&self) -> Option<Sighting> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is mapped here shows what was written into the same file since: then nobody knows what it was.
+    pub fn has_become(&self, again: &Input) -> bool {
+        match (self.seen(), again.seen()) {
+            (Some(seen), Some(again)) if self.is_mapped() => {
+                seen.stamp.same_file(&again.stamp) && !seen.is_still(&again)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
+    /// for as long as it is as `again` found it. Says whether the contents are the same.
+    pub fn is_written_again(&self, again: &Input) -> bool {
+        let is_same = self.bytes() == again.bytes();
+        if is_same {
+            let seen = again.seen();
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        }
+        is_same
     }
 
     /// Whether another file's writer can change the bytes.
@@ -125,11 +151,11 @@ impl Input {
     /// # Errors
     /// If it does not: what was read may be a mixture of the old and the new contents.
     pub fn check_unchanged(&self) -> Result<()> {
-        let Some(opened) = self.identity else {
+        let Some(opened) = self.seen() else {
             return Ok(());
         };
         match rustix::fs::stat(&self.path) {
-            Ok(stat) if opened.is_still(&stat) => Ok(()),
+            Ok(stat) if opened.is_still(&Sighting::of_stat(&stat)) => Ok(()),
             Ok(_) => Err(changed(&self.path)),
             Err(errno) => Err(Error::io(
                 "cannot be found again",
@@ -146,7 +172,7 @@ impl AsRef<[u8]> for Input {
     }
 }
 
-fn identity_of(file: &File, path: &Path) -> Result<Sighting> {
+fn seen_as(file: &File, path: &Path) -> Result<Sighting> {
     Sighting::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
@@ -173,21 +199,21 @@ mod tests {
                 assert_eq!(input.bytes(), vec![7; len]);
                 input.check_unchanged().unwrap();
                 // The clock of file times ticks every few milliseconds.
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                let second = folder.path().join("second name");
-                fs::hard_link(&path, &second).unwrap();
-                fs::remove_file(&second).unwrap();
-                fs::hard_link(&path, &second).unwrap();
+                let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+                tick();
+                fs::hard_link(&path, folder.path().join("second name")).unwrap();
                 input.check_unchanged().unwrap();
-                fs::remove_file(&second).unwrap();
+                fs::remove_file(folder.path().join("second name")).unwrap();
                 let input = Input::open(&path, access).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                tick();
                 let time = fs::metadata(&path).unwrap().modified().unwrap();
                 fs::write(&path, vec![8; len]).unwrap();
                 let file = File::options().write(true).open(&path).unwrap();
                 file.set_modified(time).unwrap();
-                assert!(input.check_unchanged().is_err(), "written, time put back");
-                fs::write(&path, vec![7; len]).unwrap();
+                assert!(
+                    input.check_unchanged().is_err(),
+                    "written, and the time put back"
+                );
                 let input = Input::open(&path, access).unwrap();
                 let replacement = folder.path().join("b.o");
                 fs::write(&replacement, vec![7; len]).unwrap();
@@ -199,6 +225,37 @@ mod tests {
                 fs::remove_file(&path).unwrap();
                 assert!(input.check_unchanged().is_err(), "gone");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_again_with_the_same_contents_is_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o");
+        fs::write(&path, vec![7; 100]).unwrap();
+        let input = Input::open(&path, Access::Read).unwrap();
+        let replace = |bytes: &[u8]| {
+            let replacement = folder.path().join("b.o");
+            fs::write(&replacement, bytes).unwrap();
+            fs::rename(&replacement, &path).unwrap();
+            Input::open(&path, Access::Read).unwrap()
+        };
+        assert!(input.is_written_again(&replace(&[7; 100])));
+        input.check_unchanged().unwrap();
+        assert!(!input.is_written_again(&replace(&[8; 100])));
+        assert!(input.check_unchanged().is_err());
+    }
+
+    #[test]
+    fn what_is_written_in_its_place_is_not_known_any_more_if_it_is_mapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o");
+        for access in [Access::Map, Access::Read] {
+            fs::write(&path, vec![7; 100_000]).unwrap();
+            let input = Input::open(&path, access).unwrap();
+            fs::write(&path, vec![8; 100_001]).unwrap();
+            let again = Input::open(&path, access).unwrap();
+            assert_eq!(input.has_become(&again), access == Access::Map);
         }
     }
 

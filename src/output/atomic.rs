@@ -86,7 +86,7 @@ impl FileOutput {
         };
         let current = self.home.open_visible(OFlags::RDONLY)?;
         let stat = rustix::fs::fstat(&current)?;
-        if !published.is_still(&stat) {
+        if !published.is_still(&Sighting::of_stat(&stat)) {
             // The next patch finds out and says so.
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl FileOutput {
         let leased = Leased(file);
         let stat = rustix::fs::fstat(&leased.0).ok()?;
         // Another name for the file would show a version that is being written.
-        if !shadow.written.is_still(&stat) || stat.st_nlink != 1 {
+        if !shadow.written.is_still(&Sighting::of_stat(&stat)) || stat.st_nlink != 1 {
             return None;
         }
         if permissions(&stat) != permissions(visible) {

@@ -238,7 +238,7 @@ impl FileOutput {
     pub(super) fn check_identity(&self, patch: &RangeList, found: &Stat) -> Result<()> {
         if !self
             .published
-            .is_some_and(|published| published.is_still(found))
+            .is_some_and(|published| published.is_still(&Sighting::of_stat(found)))
         {
             return Err(self.changed());
         }

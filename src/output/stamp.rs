@@ -38,7 +38,7 @@ impl FileStamp {
         Ok(FileStamp::of_stat(&rustix::fs::fstat(file)?))
     }
 
-    pub(super) fn same_file(&self, other: &FileStamp) -> bool {
+    pub(crate) fn same_file(&self, other: &FileStamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
@@ -83,14 +83,15 @@ impl Sighting {
             ..self
         };
         match found {
-            Some(found) if unsettled.is_still(found) => Sighting::of_stat(found),
+            Some(found) if unsettled.is_still(&Sighting::of_stat(found)) => {
+                Sighting::of_stat(found)
+            }
             _ => unsettled,
         }
     }
 
     /// Whether `found` is this file, and nobody wrote it since.
-    pub(crate) fn is_still(&self, found: &Stat) -> bool {
-        let found = Sighting::of_stat(found);
+    pub(crate) fn is_still(&self, found: &Sighting) -> bool {
         let same = FileStamp {
             changed: found.stamp.changed,
             ..self.stamp
@@ -153,12 +154,12 @@ mod tests {
         let stat = || rustix::fs::stat(&path).unwrap();
         let written = Sighting::of_stat(&stat());
         tick();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
         let file = File::options().write(true).open(&path).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();
         file.write_all_at(b"after ", 0).unwrap();
         file.set_times(FileTimes::new().set_modified(time)).unwrap();
-        assert!(!written.is_still(&stat()));
+        assert!(!written.is_still(&Sighting::of_stat(&stat())));
         assert_ne!(written.stamp, FileStamp::of_stat(&stat()));
     }
 
@@ -171,8 +172,8 @@ mod tests {
         let written = Sighting::of_stat(&stat());
         tick();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
         hard_link(&path, folder.path().join("second")).unwrap();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
     }
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use wasmend::engine::Engine;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
-use crate::toolchain::{self, keep};
+use crate::support::toolchain::{self, keep};
+use crate::support::wasi::run_command;
 
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,9 @@ impl Program {
             Outcome::Patched(ranges) => format!("patch of {} bytes", ranges.bytes()),
             Outcome::Relinked(reason) => format!("relink: {reason}"),
         };
-        let anew = report.resolved_anew.unwrap_or("quick");
+        let anew = report
+            .resolved_anew
+            .map_or("in place".to_owned(), |reason| reason.to_string());
         self.log.push(format!("{what}: {outcome}, {anew}"));
         let is_relink = matches!(report.patch.outcome, Outcome::Relinked(_));
         let as_expected = match expect {
@@ -162,7 +164,7 @@ impl Program {
             wasmparser::Validator::new()
                 .validate_all(bytes)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
-            let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+            let output = run_command(bytes, &["program"], b"").unwrap();
             (String::from_utf8(output.stdout).unwrap(), output.exit_code)
         };
         let mut expected = None;

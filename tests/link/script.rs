@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wasmend::engine::Engine;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use crate::toolchain::{self, Sources, keep};
+use crate::support::toolchain::{self, Sources, keep};
+use crate::support::wasi::run_command;
 
 const MODES: [(&str, Redirect); 2] = [
     ("direct", Redirect::Direct),
@@ -75,7 +75,7 @@ pub struct Row {
     /// The reason of a relink.
     pub relink: Option<String>,
     /// Why all symbols were resolved anew, if they were.
-    pub anew: Option<&'static str>,
+    pub anew: Option<String>,
     pub changed: u32,
     pub added: u32,
     pub removed: u32,
@@ -85,7 +85,7 @@ pub struct Row {
 
 impl Row {
     pub fn line(&self) -> String {
-        let outcome = match (&self.relink, self.anew) {
+        let outcome = match (&self.relink, &self.anew) {
             (Some(reason), _) => format!("relink: {reason}"),
             (None, Some(why)) => format!("patch, resolved anew: {why}"),
             (None, None) => "patch".to_owned(),
@@ -268,7 +268,7 @@ fn row(
         what,
         mode,
         relink,
-        anew: report.resolved_anew,
+        anew: report.resolved_anew.map(|reason| reason.to_string()),
         changed: report.edits.changed,
         added: report.edits.added,
         removed: report.edits.removed,
@@ -279,7 +279,7 @@ fn row(
 
 /// What a program says, and how it ends.
 fn run(bytes: &[u8]) -> (String, i32) {
-    let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+    let output = run_command(bytes, &["program"], b"").unwrap();
     (String::from_utf8(output.stdout).unwrap(), output.exit_code)
 }
 
