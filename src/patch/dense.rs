@@ -417,22 +417,7 @@ impl<'a> Writer<'a> {
         let mut chunks = Vec::new();
         for (at, image) in layout.data.images().iter().enumerate() {
             let mut bytes = vec![0; image.cap as usize];
-            for &id in extra
-                .data
-                .iter()
-                .filter(|id| self.encoder.image_of(**id) == Some(at))
-            {
-                let Place::Data { address, .. } = layout.place(id) else {
-                    continue;
-                };
-                let DefinitionKind::Data { size, .. } = self.encoder.next(id).shape else {
-                    continue;
-                };
-                if address < image.top {
-                    let start = (address - image.base) as usize;
-                    self.encoder.data(id, &mut bytes[start..][..size as usize]);
-                }
-            }
+            self.encoder.image(at, extra.data, &mut bytes);
             // Memory begins with zeros, unless it was somebody else's before; and segments that code loads are numbered
             // behind one for each memory.
             let is_fresh = !self.encoder.next(image.memory).is_import();

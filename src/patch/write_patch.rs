@@ -1,7 +1,7 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
-use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len, entry_len};
+use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len};
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::{OrphanSite, Site, Writes};
 use crate::patch::ranges::{RangeList, Reason};
@@ -741,18 +741,4 @@ fn whole_reason(kind: SectionKind) -> Reason {
         SectionKind::Data => Reason::Data,
         _ => Reason::Section,
     }
-}
-
-/// Where the index of each exported declaration stands, from the export section's anchor.
-pub(crate) fn export_sites(
-    exports: &[crate::program::Export],
-) -> crate::patch::encode::ExportSites {
-    let mut sites = crate::patch::encode::ExportSites::default();
-    let mut at = 0;
-    for export in exports {
-        let len = entry_len(&export.name) as u32;
-        sites.entry(export.decl).or_default().push(at + len - 5);
-        at += len;
-    }
-    sites
 }
