@@ -14,8 +14,8 @@ mod slots;
 mod state;
 mod types;
 
-pub(crate) use customs::{CustomSpace, NoFiller};
-pub(crate) use data::{DataSpace, Image, ReserveFull};
+pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
+pub(crate) use data::{DataSpace, Image, ImageIndex, ReserveFull};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::encode_name;

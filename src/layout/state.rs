@@ -1,6 +1,6 @@
 //! All of the layout together, and the place of each declaration in it.
 
-use crate::layout::customs::CustomSpace;
+use crate::layout::customs::{CustomIndex, CustomSpace, RegionIndex};
 use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
@@ -55,7 +55,10 @@ pub(crate) enum Place {
     /// Data: its address and the bytes it may take there.
     Data { address: u64, cap: u64 },
     /// A piece of a custom section: which of the sections, and which of its regions.
-    Custom { section: u16, region: u32 },
+    Custom {
+        section: CustomIndex,
+        region: RegionIndex,
+    },
 }
 
 impl Place {

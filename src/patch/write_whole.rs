@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::layout::{Ordinal, SectionKind};
+use crate::layout::{CustomIndex, Ordinal, RegionIndex, SectionKind};
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::patch::tail::BuildIdentity;
 use crate::wire::section;
@@ -15,7 +15,7 @@ enum Part {
     /// Code entries from the first ordinal to before the second.
     Code(Ordinal, Ordinal),
     /// Of a custom section that consists of pieces, the regions from the first to before the second.
-    Pieces(u16, u32, u32),
+    Pieces(CustomIndex, u32, u32),
 }
 
 /// Functions whose code one thread writes at a time.
@@ -87,8 +87,8 @@ pub(crate) fn write_whole(
             }
             Part::Pieces(at, start, end) => {
                 let custom = layout.customs.section(*at);
-                let last = custom.region(end - 1);
-                let len = last.offset + last.cap - custom.region(*start).offset;
+                let last = custom.region(RegionIndex(end - 1));
+                let len = last.offset + last.cap - custom.region(RegionIndex(*start)).offset;
                 buffer.resize(len as usize, 0);
                 encoder.custom_range(*at, *start..*end, buffer);
             }

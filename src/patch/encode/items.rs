@@ -1,6 +1,6 @@
 //! Entries and segments, each in its place.
 
-use crate::layout::{Occupant, Ordinal, Place, encode_name};
+use crate::layout::{ImageIndex, Occupant, Ordinal, Place, encode_name};
 use crate::patch::encode::encoder::Encoder;
 use crate::patch::encode::globals::unused_global;
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, Relocation};
@@ -70,8 +70,8 @@ impl Encoder<'_> {
     }
 
     /// Writes the header of an image's data segment.
-    pub(crate) fn image_header(&self, image: usize, out: &mut [u8]) {
-        let image = &self.layout.data.images()[image];
+    pub(crate) fn image_header(&self, image: ImageIndex, out: &mut [u8]) {
+        let image = self.layout.data.image(image);
         let Place::Index(memory) = self.layout.place(image.memory) else {
             unreachable!("a memory has an index")
         };
@@ -91,8 +91,8 @@ impl Encoder<'_> {
     }
 
     /// Writes what of `data` stands in an image, `out` being its bytes from the base.
-    pub(crate) fn image(&self, index: usize, data: &[DeclId], out: &mut [u8]) {
-        let image = &self.layout.data.images()[index];
+    pub(crate) fn image(&self, index: ImageIndex, data: &[DeclId], out: &mut [u8]) {
+        let image = self.layout.data.image(index);
         for id in data.iter().filter(|id| self.image_of(**id) == Some(index)) {
             let Place::Data { address, .. } = self.layout.place(*id) else {
                 continue;
@@ -132,7 +132,7 @@ impl Encoder<'_> {
         }
     }
 
-    pub(crate) fn image_of(&self, id: DeclId) -> Option<usize> {
+    pub(crate) fn image_of(&self, id: DeclId) -> Option<ImageIndex> {
         match self.next(id).shape {
             DefinitionKind::Data { memory, .. } => self.layout.data.image_of(memory),
             _ => None,

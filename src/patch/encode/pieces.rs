@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::layout::Place;
+use crate::layout::{CustomIndex, Place, RegionIndex};
 use crate::patch::encode::encoder::Encoder;
 use crate::program::{DeclId, RelocKind, Relocation};
 
@@ -65,7 +65,12 @@ impl Encoder<'_> {
 
     /// Calls `put` with what fills the unused bytes of a region of a custom section, and its offset in the section's
     /// contents.
-    pub(crate) fn gap(&self, section: u16, region: u32, mut put: impl FnMut(u32, &[u8])) {
+    pub(crate) fn gap(
+        &self,
+        section: CustomIndex,
+        region: RegionIndex,
+        mut put: impl FnMut(u32, &[u8]),
+    ) {
         let custom = self.layout.customs.section(section);
         let region = custom.region(region);
         let used = region
@@ -78,7 +83,7 @@ impl Encoder<'_> {
     }
 
     /// Writes a run of regions of a custom section with what they hold; `out` holds zeros.
-    pub(crate) fn custom_range(&self, section: u16, regions: Range<u32>, out: &mut [u8]) {
+    pub(crate) fn custom_range(&self, section: CustomIndex, regions: Range<u32>, out: &mut [u8]) {
         let custom = self.layout.customs.section(section);
         let all = &custom.regions()[regions.start as usize..regions.end as usize];
         let base = all.first().map_or(0, |region| region.offset);
@@ -88,7 +93,7 @@ impl Encoder<'_> {
                 let at = (region.offset - base) as usize;
                 self.piece(custom.tombstone, id, &mut out[at..at + len]);
             }
-            self.gap(section, index, |at, bytes| {
+            self.gap(section, RegionIndex(index), |at, bytes| {
                 out[(at - base) as usize..][..bytes.len()].copy_from_slice(bytes);
             });
         }

@@ -166,7 +166,8 @@ impl Encoder<'_> {
     /// The segments of the images, with `data` in them, and the program's own data segments.
     fn all_data(&self, data: &[DeclId], out: &mut [u8]) {
         let mut at = 0;
-        for (index, image) in self.layout.data.images().iter().enumerate() {
+        for index in self.layout.data.indices() {
+            let image = self.layout.data.image(index);
             let header = image.header_len() as usize;
             self.image_header(index, &mut out[at..at + header]);
             at += header;
