@@ -296,9 +296,9 @@ impl Module {
 impl Moved {
     fn of(writes: &Writes) -> Moved {
         Moved {
-            bodies_in_place: writes.in_place,
-            bodies_moved: writes.moved_bodies,
-            references: writes.sites.len() as u32,
+            bodies_in_place: writes.places.in_place,
+            bodies_moved: writes.places.moved_bodies,
+            references: writes.fields.sites.len() as u32,
         }
     }
 }

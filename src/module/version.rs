@@ -111,17 +111,12 @@ impl<'a> Version<'a> {
         writes: &'a Writes,
         export_sites: &'a ExportSites,
     ) -> Content<'a> {
-        let is_whole = |kind| writes.whole.contains(&kind);
-        let names_tail = match &writes.names_tail {
-            Some(names) => Cow::Borrowed(&names[..]),
-            None if is_whole(SectionKind::Name) => Cow::Owned(names_tail(self.program, layout)),
-            None => Cow::Borrowed(&[][..]),
-        };
+        let names_tail = writes.names_tail.as_deref().unwrap_or_default();
         Content {
             version: self,
             layout,
-            names_tail,
-            data: self.data_if(is_whole(SectionKind::Data)),
+            names_tail: Cow::Borrowed(names_tail),
+            data: self.data_if(writes.whole.contains(&SectionKind::Data)),
             export_sites: Cow::Borrowed(export_sites),
             orphans: writes.orphans.new(),
         }

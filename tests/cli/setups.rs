@@ -1,17 +1,16 @@
 //! The set-ups of the README: clang, CMake and Zig with wasmend for a linker. (Cargo's is tested with the Rust programs.)
 //! Needs clang-19, lld-19, wasi-libc, cmake, and a `zig` that can be found.
+//!
+//! Run: `clang -fuse-ld=WASMEND main.c`, `cmake --build`, `zig build-obj` and `wasmend ld`, on programs of a few lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::command::wasmend;
 use crate::support::toolchain::{self, run};
 use crate::support::wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
-
-fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
 
 /// A folder with wasmend under the name that drivers look for.
 fn folder() -> (tempfile::TempDir, PathBuf) {

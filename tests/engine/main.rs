@@ -1,4 +1,7 @@
 //! The built-in interpreter: programs always end, say why, and always do the same.
+//!
+//! Run: `Engine::instantiate`, `Instance::call`, and `run_command` of `tests/support`, on modules of a few lines and on random
+//! ones.
 
 #[path = "../support/mod.rs"]
 mod support;

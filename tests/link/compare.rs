@@ -1,6 +1,8 @@
 //! What wasmend links compared with what wasm-ld-19 links, declaration by declaration: functions by name with every index
 //! and address mapped back to what it stands for, the data image, exports, the meaning of the table. Needs clang-19,
 //! wasi-libc, libc++ and lld-19.
+//!
+//! Run: `wasm-ld-19 ARGS` and the same link by `Linked::link`, on small programs in C and C++, and on Lua and SQLite.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! The command line: what drivers pass, what users mistype, and what is refused.
+//!
+//! Run: `LinkOptions::parse`, on the words of a command line.
 
 use std::path::PathBuf;
 

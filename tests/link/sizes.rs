@@ -1,5 +1,8 @@
 //! Dense outputs are no larger than what wasm-ld-19 makes of the same command line, with and without debug information,
 //! which stays right. Needs clang-19, wasi-libc, libc++, lld-19 and llvm-19.
+//!
+//! Run: `wasmend ld --no-incremental ARGS -o OUT` and `wasm-ld-19 ARGS -o OUT`, on programs in C and C++, with each of the options
+//! that decide about sizes.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use wasmend::engine::{Engine, Imports, Trap, Value};
 
+use super::families::{Argument, Call, Family, Kind, modules};
 use super::wasi::run_command;
-use super::{Argument, Call, Family, Kind, modules};
 
 /// What can be observed of `wasm`, a version of `family` or something that should behave like one: output, exit status
 /// and traps, or the results of its calls and the calls it makes. `None` for a family that cannot be run.
