@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
+use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::{DeclId, SectionId};
-use crate::program::pending::ExportEdit;
 use crate::program::references::References;
-use crate::program::store::{Export, Program};
+use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;

@@ -4,6 +4,8 @@
 mod check;
 mod content;
 mod declaration;
+mod discard;
+mod exports;
 mod ids;
 mod interface;
 mod orphans;
@@ -20,8 +22,8 @@ pub use types::ValType;
 
 pub(crate) use check::{Checked, Users};
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
+pub(crate) use exports::{Export, ExportEdit};
 pub(crate) use orphans::{Orphan, OrphanChanges};
-pub(crate) use pending::ExportEdit;
 pub(crate) use references::References;
-pub(crate) use store::{Export, Program};
+pub(crate) use store::Program;
 pub(crate) use types::{Signature, TypeGroup, TypeTable};

@@ -1,5 +1,5 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
-//! pending. What can take an edit back is in `pending`.
+//! pending. What takes an edit back is in `discard`.
 
 use std::hash::BuildHasher;
 
@@ -8,17 +8,11 @@ use slab::Slab;
 
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
+use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::PendingSet;
 use crate::program::types::TypeTable;
-
-/// An export.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Export {
-    pub(crate) name: Box<str>,
-    pub(crate) decl: DeclId,
-}
 
 /// What exists.
 #[derive(Debug, Default)]
@@ -231,7 +225,9 @@ impl Program {
         if let Some(decl) = self.decls.get_mut(id.index())
             && !std::mem::replace(&mut decl.frozen, true)
         {
-            self.pending.note_frozen(id, decl.serial);
+            if !self.pending.is_new(decl.serial) {
+                self.pending.frozen.push(id);
+            }
         }
     }
 
