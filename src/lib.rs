@@ -40,19 +40,21 @@
 
 #[cfg(feature = "engine")]
 pub mod engine;
-pub mod error;
+mod error;
 pub mod inspect;
+#[doc(hidden)]
+pub mod internals;
 mod layout;
 pub mod link;
-pub mod module;
-pub mod object;
+mod module;
+mod object;
 #[allow(unsafe_code)]
 pub mod output;
-pub mod patch;
-pub mod program;
+mod patch;
+mod program;
 mod stopwatch;
 mod transaction;
-pub mod whole;
+mod whole;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,10 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use wasmend::link::command::options::{Color, InputArgument};
-use wasmend::link::command::parse;
+use wasmend::link::Access;
+use wasmend::link::{Color, InputArgument};
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
@@ -61,7 +60,7 @@ pub(crate) fn choose_color(color: Color) {
 
 fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}", parse::help())?;
+        write!(std::io::stdout(), "{}", wasmend::link::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {

@@ -7,9 +7,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use notify::Watcher;
-use wasmend::link::command::options::InputArgument;
+use wasmend::link::Access;
+use wasmend::link::InputArgument;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::{Error, Redirect};
 
 use crate::cli::args::ReplayLd;
