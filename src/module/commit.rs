@@ -112,7 +112,7 @@ impl Module {
     }
 
     /// Why there cannot be a patch, as far as that is known beforehand.
-    fn must_relink(&self) -> Option<RelinkReason> {
+    pub(super) fn must_relink(&self) -> Option<RelinkReason> {
         match &self.layout {
             None => Some(RelinkReason::First),
             Some(layout) => self.pending.relink_reason(&self.settings, layout),

@@ -5,6 +5,8 @@ mod body;
 mod commit;
 #[cfg(all(test, feature = "toolchain-tests"))]
 mod debug_tests;
+#[cfg(test)]
+mod discard_tests;
 mod edit;
 mod finish;
 mod items;

@@ -169,6 +169,16 @@ fn a_memory_that_goes_without_its_data() {
     refused("memory", |subject| subject.module.remove(subject.memory));
 }
 
+/// It was found by nobody where the user had said which addresses data may take.
+#[test]
+fn a_memory_that_goes_without_its_data_although_its_addresses_are_given() {
+    refused_after(
+        |subject| subject.module.reserve_data(subject.memory, 2048..8192),
+        "memory",
+        |subject| subject.module.remove(subject.memory),
+    );
+}
+
 #[test]
 fn the_table_of_slots() {
     refused("(unnamed)", |subject| {
