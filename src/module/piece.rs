@@ -6,7 +6,7 @@ use crate::program::{
     Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation,
     SectionId,
 };
-use crate::wire::section::PAD_NAME;
+use crate::wire::section::is_reserved;
 
 /// A piece of a custom section: one object's part of the debug information, for example.
 ///
@@ -96,9 +96,7 @@ impl Module {
     /// # Errors
     /// If wasmend writes a section of this name itself, or there are 65,536 sections.
     pub fn custom_section(&mut self, name: &str) -> Result<SectionId> {
-        if matches!(name, "" | "name" | "dylink" | "dylink.0" | PAD_NAME)
-            || name == crate::patch::IDENTITY_NAME
-        {
+        if is_reserved(name) {
             return Err(Error::bad_edit(format!(
                 "a custom section cannot be called \"{name}\""
             )));

@@ -23,6 +23,6 @@ pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs, export_
 pub(crate) use fresh_layout::{Request, lay_out};
 pub(crate) use lengths::MOST_BODY;
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
-pub(crate) use tail::{Customs, IDENTITY_NAME, names_tail};
+pub(crate) use tail::{Customs, names_tail};
 pub(crate) use write_patch::write_patch;
 pub(crate) use write_whole::write_whole;

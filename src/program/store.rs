@@ -7,7 +7,8 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::error::{Error, Result};
-use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
+use crate::program::content::RelocatableBytes;
+use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
@@ -236,6 +237,15 @@ impl Program {
         let id = self.declare(kind, None, None)?;
         self.decls[id.index()].set_current(Some(definition));
         Ok(id)
+    }
+
+    /// Gives a declaration of data a fixed address, to be committed: it takes no space.
+    pub(crate) fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
+        let definition = Definition {
+            content: RelocatableBytes::new(Vec::new(), Vec::new())?,
+            shape: DefinitionKind::Address(address),
+        };
+        self.define(id, DeclKind::Data, definition)
     }
 
     /// Gives a declaration a definition, to be committed.
