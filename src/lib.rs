@@ -79,7 +79,7 @@ pub mod inspect;
 pub mod internals;
 mod layout;
 pub mod link;
-mod module;
+pub mod module;
 mod object;
 #[allow(unsafe_code)]
 pub mod output;
