@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;
+use crate::link::declare::customs::is_linked;
 use crate::link::declare::known::{
     DeclarationReuse, Match, MergedString, ObjectDeclarations, PreviousDeclarations,
     SegmentPlacement, UnitKey, function_names,
@@ -21,7 +22,6 @@ use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
 use crate::transaction::{Log, LogMap, Transaction};
-use crate::wire::section::is_reserved;
 use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
@@ -761,15 +761,13 @@ impl<'a> DeclarationAssigner<'a> {
         Ok(got)
     }
 
-    /// The pieces that objects add to custom sections, where anything of the object is linked.
+    /// The pieces that objects add to custom sections.
     fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<LogMap<Box<str>, SectionId>> {
         let plan = self.plan;
         let mut sections = LogMap::default();
         for (id, linked) in plan.resolution.each_object() {
-            if !plan.live.objects[id.index()] {
-                continue;
-            }
-            for (index, name) in kept_customs(linked, self.setting.options) {
+            let is_live = plan.live.objects[id.index()];
+            for (index, name) in kept_customs(linked, is_live, self.setting.options) {
                 if !sections.contains_key(name) {
                     sections.insert(name.into(), self.assigner.program.section(name));
                 }
@@ -887,23 +885,19 @@ impl<'a> DeclarationAssigner<'a> {
 /// Bytes that data can grow by at least, before it has to be laid out anew.
 const SLACK: u64 = 32 << 10;
 
-/// The custom sections of an object that are linked, with their names.
+/// The custom sections of an object that are linked, with their names; `is_live` says whether anything of it is reached.
 pub(crate) fn kept_customs<'a>(
     linked: &'a LinkedObject,
+    is_live: bool,
     options: &'a LinkOptions,
 ) -> impl Iterator<Item = (usize, &'a str)> {
     let object = &linked.object;
     let customs = object.custom_sections.iter().enumerate();
     customs.filter_map(move |(index, custom)| {
         let name = object.str(custom.name);
-        let is_kept = options.keep_sections.iter().any(|kept| kept == name);
-        let is_stripped = options.strip_all || (options.strip_debug && name.starts_with(".debug_"));
-        // What compilers keep for themselves is in no program.
-        let is_none =
-            is_reserved(name) || matches!(name, ".llvmbc" | ".llvmcmd" | "sourceMappingURL");
         let comdat = custom.comdat;
         let is_discarded = comdat.is_some_and(|comdat| !linked.kept_comdats[comdat.index()]);
-        ((is_kept || !is_stripped) && !is_none && !is_discarded).then_some((index, name))
+        (is_linked(name, is_live, options) && !is_discarded).then_some((index, name))
     })
 }
 

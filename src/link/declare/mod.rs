@@ -21,7 +21,6 @@ mod threads;
 pub(crate) use assign::{
     AssignContext, LinkDeclarations, assign, engine_type, kept_customs, string_pieces,
 };
-pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };

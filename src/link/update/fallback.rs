@@ -54,8 +54,6 @@ pub enum FallbackReason {
     EverythingIsLinked,
     /// Exported names changed.
     ExportedNames,
-    /// Features do not go together.
-    Features,
     /// Globals, tags or tables changed.
     Globals,
     /// Init functions changed.
@@ -103,7 +101,6 @@ impl fmt::Display for FallbackReason {
             MergedData => "data that must be in one piece changed",
             EverythingIsLinked => "everything is linked, or memory is shared",
             ExportedNames => "exported names changed",
-            Features => "features do not go together",
             Globals => "globals, tags or tables changed",
             InitFunctions => "init functions changed",
             InitFunctionsAreNotNeeded => "less is needed of an object with init functions",
