@@ -10,7 +10,7 @@ use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
-use crate::cli::report::Reporter;
+use crate::cli::report::{Reporter, for_people};
 use crate::cli::text::{count, number, time};
 
 /// The linker's arguments, if the process was called to link: under the name of a linker, or with `ld` or
@@ -73,10 +73,8 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     for warning in &options.warnings {
         reporter.warning(warning)?;
     }
-    if let Some(threads) = options.threads {
-        // It can be set once; there is nothing before this that would have.
-        let _ = wasmend::link::use_threads(threads);
-    }
+    // It can be set once; there is nothing before this that would have.
+    let _ = wasmend::link::use_threads(options.threads);
     let destination = expect_writable(&options)?;
     let publishing = output_options(reporter);
     let tells = Reporter::new(false, options.verbose || options.stats);
@@ -246,9 +244,10 @@ impl Asked {
     }
 
     fn list(&self, text: &str) -> std::io::Result<()> {
+        let (out, err) = (std::io::stdout(), std::io::stderr());
         match self.spares_output {
-            true => std::io::stderr().write_all(text.as_bytes()),
-            false => std::io::stdout().write_all(text.as_bytes()),
+            true => (&err).write_all(for_people(text, &err).as_bytes()),
+            false => (&out).write_all(for_people(text, &out).as_bytes()),
         }
     }
 }

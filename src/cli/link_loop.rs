@@ -61,6 +61,7 @@ pub(crate) fn watch(arguments: &[String]) -> ExitCode {
         Err(error) => return super::failed(&error.into(), Reporter::new(is_json, false)),
     };
     ld::choose_color(options.color);
+    let _ = wasmend::link::use_threads(options.threads);
     let reporter = Reporter::new(is_json, options.verbose);
     match watch_link(options, reporter) {
         Ok(code) => code,
@@ -278,13 +279,13 @@ fn watch_folders(
 
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
     let mut signals = super::signals::take_over()?;
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {
                 break;
             }
         }
-    });
+    })?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod verify;
 mod watch;
 
 use std::io::ErrorKind::BrokenPipe;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -43,7 +44,10 @@ pub(crate) fn main() -> ExitCode {
         return link_loop::watch(arguments);
     }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say_usage(&error),
+    };
     match cli.color {
         Color::Auto => anstream::ColorChoice::Auto,
         Color::Always => anstream::ColorChoice::Always,
@@ -51,6 +55,10 @@ pub(crate) fn main() -> ExitCode {
     }
     .write_global();
     let reporter = Reporter::new(cli.json, cli.verbose);
+    if !matches!(cli.command, Command::Ld(_)) {
+        // A link says itself how many threads it wants.
+        let _ = wasmend::link::use_threads(None);
+    }
     let result = match cli.command {
         Command::Ld(args) => return ld::run(&args.arguments),
         Command::ReplayLd(args) => {
@@ -70,6 +78,23 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error, reporter),
     }
+}
+
+/// Prints help, or what is wrong with the arguments, which are shown as a terminal may have them.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let arguments: String = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    // With its colours, if no argument has any of its own. Whoever does not want to read it needs not.
+    let _ = match text::printable(&arguments) == arguments {
+        true => error.print(),
+        false => {
+            let text = error.render().to_string();
+            let shown = report::for_people(&text, &std::io::stderr());
+            write!(std::io::stderr(), "{shown}")
+        }
+    };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Reports what ended a command, and decides the exit code.

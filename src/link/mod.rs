@@ -54,6 +54,7 @@ pub(crate) mod resolve;
 mod session;
 mod state;
 pub(crate) mod symbols;
+mod threads;
 mod update;
 
 pub use crate::object::Access;
@@ -64,5 +65,6 @@ pub use command::parse::help;
 pub use diagnostics::Diagnostics;
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport};
-pub use session::{Linked, use_threads};
+pub use session::Linked;
+pub use threads::use_threads;
 pub use update::fallback::FallbackReason;

@@ -363,13 +363,3 @@ fn report(
         phases: times.phases,
     }
 }
-
-/// Sets how many threads work at once, for the whole process.
-///
-/// # Errors
-/// If that has been decided before.
-pub fn use_threads(threads: usize) -> crate::Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    pool.build_global()
-        .map_err(|error| Error::bad_edit(error.to_string()))
-}

@@ -7,6 +7,7 @@ mod link;
 mod outputs;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
+mod surroundings;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -216,12 +216,12 @@ pub(crate) fn is_reading(event: &notify::Event) -> bool {
 /// Turns SIGINT, SIGTERM and SIGHUP into a request to end.
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
     let mut signals = crate::cli::signals::take_over()?;
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {
                 break;
             }
         }
-    });
+    })?;
     Ok(())
 }
