@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use wasmend::link::{Inputs, LinkOptions, Linked, Target};
-use wasmend::object::{Access, Archive, FileKind, Input, Object};
+use wasmend::internals::link::Inputs;
+use wasmend::link::{LinkOptions, Linked, Target};
+use wasmend::internals::object::{Access, Archive, FileKind, Input, Object};
 
 const OTHER: &[u8] = include_bytes!("../../tests/objects/twice.o");
 

@@ -4,12 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use wasmend::ErrorKind;
-use wasmend::link::command::options::Color;
-use wasmend::link::command::parse;
+use wasmend::link::Access;
+use wasmend::link::{Color, InputArgument};
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
-use wasmend::output::OutputOptions;
+use wasmend::output::{self, Destination, OutputOptions};
+use wasmend::{Error, ErrorKind};
 
 use crate::cli::report::Reporter;
 use crate::cli::text::{count, number, time};
@@ -59,9 +58,9 @@ pub(crate) fn choose_color(color: Color) {
     .write_global();
 }
 
-fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}", parse::help())?;
+        write!(std::io::stdout(), "{}", wasmend::link::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {
@@ -78,20 +77,26 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
         // It can be set once; there is nothing before this that would have.
         let _ = wasmend::link::use_threads(threads);
     }
-    let output = output_options(reporter);
+    let destination = expect_writable(&options)?;
+    let publishing = output_options(reporter);
     let tells = Reporter::new(false, options.verbose || options.stats);
     let limit = options.error_limit;
-    // What is not to be patched is written when it is finished.
-    let is_dense = options.incremental == Some(false) || options.compress_relocations;
+    // What is not to be patched is written when it is finished, and so is what cannot be.
+    let is_file = matches!(destination, Destination::File(_));
+    let wants_dense = options.incremental == Some(false) || options.compress_relocations;
+    let is_dense = wants_dense || !is_file;
+    if !is_file {
+        options.incremental = Some(false);
+    }
     let dense = is_dense.then(|| options.output.clone());
-    let asked = Asked::of(&options);
+    let mut asked = Asked::of(&options);
+    asked.spares_output = destination == Destination::StandardOutput;
     if !is_dense && asked.is_nothing() {
-        return match Linked::link_once(&options, Access::Map, Target::File(output)) {
+        return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
             Ok((module, report)) => {
                 warn(&report, reporter)?;
                 said(&report, tells);
-                // Taking everything apart is of no use at the end of the process.
-                std::mem::forget(module);
+                leave(module);
                 Ok(ExitCode::SUCCESS)
             }
             Err(failed) => Ok(complain(&failed, limit, reporter)?),
@@ -99,7 +104,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }
     let target = match dense {
         Some(_) => Target::Memory,
-        None => Target::File(output),
+        None => Target::File(publishing.clone()),
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, mut report)) => {
@@ -109,7 +114,8 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 None => asked.map.is_some().then(|| linked.map()),
                 Some(path) => {
                     let (bytes, map) = linked.release(asked.map.is_some())?;
-                    super::replace(&path, &bytes, true)?;
+                    let check = || expect_unchanged(&linked);
+                    output::write_file(&path, &publishing, &bytes, &check)?;
                     map
                 }
             };
@@ -117,16 +123,52 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 report.phases.push(("finish", start.elapsed()));
             }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
-                write_text(path, map)?;
+                asked.write_text(path, map)?;
             }
             warn(&report, reporter)?;
             said(&report, tells);
-            // Taking everything apart is of no use at the end of the process.
-            std::mem::forget(linked);
+            leave(linked);
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(complain(&failed, limit, reporter)?),
     }
+}
+
+/// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
+pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> {
+    options.inputs.iter().filter_map(|input| match input {
+        InputArgument::File(file) => Some(&**file),
+        _ => None,
+    })
+}
+
+/// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.
+fn expect_writable(options: &LinkOptions) -> wasmend::Result<Destination> {
+    let destination = Destination::of(&options.output)?;
+    let lists = [&options.map, &options.why_extract];
+    let written = lists.into_iter().flatten().chain([&options.output]);
+    for path in written {
+        output::expect_not_an_input(path, input_files(options))?;
+    }
+    Ok(destination)
+}
+
+/// The last check of a dense output, whose bytes may come from files that are mapped.
+fn expect_unchanged(linked: &Linked) -> wasmend::Result<()> {
+    match linked.changed_files().first() {
+        None => Ok(()),
+        Some(file) => Err(
+            Error::new(ErrorKind::Io, "was changed while it was being linked")
+                .with_path(file)
+                .with_hint("wait for what writes it to finish, and link again"),
+        ),
+    }
+}
+
+/// Ends with `link` as it is: taking everything apart is of no use at the end of the process, but for its files.
+fn leave<T>(link: T) {
+    std::mem::forget(link);
+    drop(output::remove_temporaries());
 }
 
 fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
@@ -151,6 +193,8 @@ struct Asked {
     trace: bool,
     traces_symbols: bool,
     dropped: bool,
+    /// Whether standard output has the module, so that lists have to go elsewhere.
+    spares_output: bool,
 }
 
 impl Asked {
@@ -161,6 +205,7 @@ impl Asked {
             trace: options.trace,
             traces_symbols: !options.trace_symbols.is_empty(),
             dropped: options.print_gc_sections,
+            spares_output: false,
         }
     }
 
@@ -183,22 +228,29 @@ impl Asked {
                 lines += &format!("removing unused section {section}\n");
             }
         }
-        std::io::stdout().write_all(lines.as_bytes())?;
+        self.list(&lines)?;
         if let Some(path) = &self.why_extract {
-            write_text(path, &linked.extractions())?;
+            self.write_text(path, &linked.extractions())?;
         }
         Ok(())
     }
-}
 
-/// Writes to a file, or for `-` to standard output.
-fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    match path.to_str() {
-        Some("-") => std::io::stdout().write_all(text.as_bytes())?,
-        _ => std::fs::write(path, text)
-            .map_err(|error| wasmend::Error::io("cannot write", path, &error))?,
+    /// Writes to a file, or for `-` to where lists go.
+    fn write_text(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        match path.to_str() {
+            Some("-") => self.list(text)?,
+            _ => std::fs::write(path, text)
+                .map_err(|error| Error::io("cannot write", path, &error))?,
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn list(&self, text: &str) -> std::io::Result<()> {
+        match self.spares_output {
+            true => std::io::stderr().write_all(text.as_bytes()),
+            false => std::io::stdout().write_all(text.as_bytes()),
+        }
+    }
 }
 
 /// Says why a link failed, and with which code the process ends.

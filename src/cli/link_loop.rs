@@ -7,14 +7,15 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use notify::Watcher;
-use wasmend::link::command::options::InputArgument;
+use wasmend::link::Access;
+use wasmend::link::InputArgument;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::{Error, Redirect};
 
 use crate::cli::args::ReplayLd;
 use crate::cli::ld;
 use crate::cli::report::{Counts, Event, Reporter, path};
+use crate::cli::signals::Scratch;
 
 /// How often files are looked at when nothing is heard of them: some file systems tell nothing.
 const IDLE: Duration = Duration::from_secs(1);
@@ -88,6 +89,7 @@ impl Follower {
         options.redirect.get_or_insert(Redirect::TableThunks);
         options.incremental = Some(true);
         let output = options.output.clone();
+        super::claim_output(&output, ld::input_files(&options), None)?;
         let limit = options.error_limit;
         let target = Target::File(ld::output_options(reporter));
         let start = Instant::now();
@@ -275,10 +277,7 @@ fn watch_folders(
 }
 
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ])?;
+    let mut signals = super::signals::take_over()?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {
@@ -304,7 +303,7 @@ pub(crate) fn replay(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<Exit
         };
         if args.steps.iter().any(|step| step.join(name).is_file()) {
             let copy = scratch
-                .0
+                .path()
                 .join(format!("{}-{}", files.len(), name.display()));
             if file.is_file() {
                 copy_file(file, &copy)?;
@@ -313,6 +312,9 @@ pub(crate) fn replay(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<Exit
             *file = copy;
         }
     }
+    let in_step = |step: &PathBuf| files.iter().map(|(name, _)| step.join(name)).collect();
+    let in_steps: Vec<Vec<PathBuf>> = args.steps.iter().map(in_step).collect();
+    wasmend::output::expect_not_an_input(&options.output, in_steps.iter().flatten())?;
     let mut follower: Option<Follower> = None;
     for step in &args.steps {
         let mut changed = Vec::new();
@@ -349,23 +351,4 @@ fn copy_file(from: &Path, to: &Path) -> wasmend::Result<()> {
     let fresh = to.with_extension("new");
     let copied = std::fs::copy(from, &fresh).and_then(|_| std::fs::rename(&fresh, to));
     copied.map_err(|error| Error::io("cannot copy", from, &error))
-}
-
-/// A folder that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> wasmend::Result<Scratch> {
-        let folder = std::env::temp_dir().join(format!("wasmend-replay-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Error::io("cannot create", &folder, &error))?;
-        Ok(Scratch(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Nothing depends on its being gone.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

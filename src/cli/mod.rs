@@ -12,21 +12,25 @@ mod link_loop;
 mod patcher;
 mod replay;
 mod report;
+mod signals;
 mod text;
 mod verify;
 mod watch;
 
 use std::io::ErrorKind::BrokenPipe;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use wasmend::Error;
+use wasmend::output::{self, Destination};
 
 use args::{Cli, Color, Command};
 use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
+    signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
     let arguments: Option<Vec<String>> = std::env::args_os()
         .map(|argument| argument.into_string().ok())
@@ -87,45 +91,50 @@ fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
 }
 
 /// Reads a whole file.
-fn read(path: &std::path::Path) -> wasmend::Result<Vec<u8>> {
+fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
 }
 
-/// Refuses an output that is also what is read: it would be gone.
-fn expect_other_file(output: &std::path::Path, input: &std::path::Path) -> wasmend::Result<()> {
-    let same = match (output.canonicalize(), input.canonicalize()) {
-        (Ok(output), Ok(input)) => output == input,
-        // One of them does not exist yet.
-        _ => std::path::absolute(output).ok() == std::path::absolute(input).ok(),
-    };
-    if same {
-        let error = Error::bad_edit("is both what is read and what is to be written");
-        return Err(error
-            .with_path(output)
-            .with_hint("give the output another name"));
+/// What has to hold of an output that is going to be patched, before anything is done: it is none of `inputs`, it is a
+/// file that may be replaced, and its folder is there, which is made if need be.
+fn claim_output(
+    output: &Path,
+    inputs: impl IntoIterator<Item = impl AsRef<Path>>,
+    force: Option<bool>,
+) -> wasmend::Result<()> {
+    output::expect_not_an_input(output, inputs)?;
+    if let Some(folder) = output.parent()
+        && !folder.as_os_str().is_empty()
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Error::io("cannot create the folder", folder, &error))?;
     }
-    Ok(())
+    Destination::expect_file(output)?;
+    expect_replaceable(output, force)
 }
 
-/// Writes a file beside the one that is to be replaced, and renames it. With `executable`, whoever may read it may execute
-/// it, as linkers have it.
-fn replace(file: &std::path::Path, bytes: &[u8], executable: bool) -> wasmend::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = file.with_file_name(name);
-    let mut create = std::fs::OpenOptions::new();
-    create.write(true).create(true).truncate(true);
-    if executable {
-        use std::os::unix::fs::OpenOptionsExt;
-        create.mode(0o777);
+/// Refuses to replace what is neither a module nor empty nor called one, unless told to: whoever names a source or a
+/// text has most likely named the wrong file. What is no regular file is not replaced anyway. `force` is `None` where one
+/// cannot be told to.
+fn expect_replaceable(file: &Path, force: Option<bool>) -> wasmend::Result<()> {
+    use std::io::Read;
+    const MAGIC: &[u8] = b"\0asm";
+    let is_called_module = file
+        .extension()
+        .is_some_and(|extension| extension == "wasm");
+    if force == Some(true) || is_called_module || !file.is_file() {
+        return Ok(());
     }
-    let written = create
-        .open(&fresh)
-        .and_then(|mut new| std::io::Write::write_all(&mut new, bytes))
-        .and_then(|()| std::fs::rename(&fresh, file));
-    written.map_err(|error| {
-        // What was written of it is of no use; if it cannot be removed either, the first error says more.
-        let _ = std::fs::remove_file(&fresh);
-        Error::io("cannot write", file, &error)
-    })
+    let mut start = Vec::new();
+    let read = std::fs::File::open(file)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    let refused = match read {
+        Ok(_) if start.is_empty() || start == MAGIC => return Ok(()),
+        Ok(_) => Error::bad_input("is there already, and is no WebAssembly module").with_path(file),
+        Err(error) => Error::io("cannot see whether this may be replaced", file, &error),
+    };
+    Err(refused.with_hint(match force {
+        Some(_) => "give the output another name, or replace the file with --force",
+        None => "give the output another name, or remove the file",
+    }))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use wasmend::whole::{WholeModule, WholeOptions};
+use wasmend::{WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
 use crate::cli::report::{Counts, Reporter};

@@ -36,10 +36,14 @@ impl Image {
     }
 }
 
+/// The position of an image among all of them, which is that of its segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ImageIndex(pub(crate) usize);
+
 /// A range of addresses that is free.
 #[derive(Debug, Clone, Copy)]
 struct Free {
-    image: usize,
+    image: ImageIndex,
     zero: bool,
     address: u64,
     len: u64,
@@ -61,18 +65,28 @@ impl DataSpace {
         &self.images
     }
 
-    pub(crate) fn image_of(&self, memory: DeclId) -> Option<usize> {
-        self.images.iter().position(|image| image.memory == memory)
+    pub(crate) fn image(&self, index: ImageIndex) -> &Image {
+        &self.images[index.0]
     }
 
-    pub(crate) fn add_image(&mut self, image: Image) -> usize {
+    /// The positions of all images.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = ImageIndex> + use<> {
+        (0..self.images.len()).map(ImageIndex)
+    }
+
+    pub(crate) fn image_of(&self, memory: DeclId) -> Option<ImageIndex> {
+        let at = self.images.iter().position(|image| image.memory == memory);
+        at.map(ImageIndex)
+    }
+
+    pub(crate) fn add_image(&mut self, image: Image) -> ImageIndex {
         self.images.push(image);
-        self.images.len() - 1
+        ImageIndex(self.images.len() - 1)
     }
 
     /// Offset of an image's segment header from the data section's anchor.
-    pub(crate) fn offset(&self, image: usize) -> u64 {
-        self.images[..image]
+    pub(crate) fn offset(&self, image: ImageIndex) -> u64 {
+        self.images[..image.0]
             .iter()
             .map(|image| image.header_len() + image.cap)
             .sum()
@@ -80,18 +94,18 @@ impl DataSpace {
 
     /// Bytes that all images take in the file.
     pub(crate) fn len(&self) -> u64 {
-        self.offset(self.images.len())
+        self.offset(ImageIndex(self.images.len()))
     }
 
     /// Sets how many bytes an image has in the file.
-    pub(crate) fn set_cap(&mut self, image: usize, cap: u64) {
-        self.images[image].cap = cap;
+    pub(crate) fn set_cap(&mut self, image: ImageIndex, cap: u64) {
+        self.images[image.0].cap = cap;
     }
 
     /// An address for `size` bytes; with `zero` in the zero area.
     pub(crate) fn place(
         &mut self,
-        image: usize,
+        image: ImageIndex,
         size: u64,
         align_log2: u8,
         zero: bool,
@@ -124,7 +138,7 @@ impl DataSpace {
             }
             return Ok(start);
         }
-        let image = &mut self.images[image];
+        let image = &mut self.images[image.0];
         if zero {
             let start = image.zero.checked_sub(size).ok_or(ReserveFull)? & !(align - 1);
             if start < image.top {
@@ -147,11 +161,11 @@ impl DataSpace {
     }
 
     /// Gives a range back.
-    pub(crate) fn free(&mut self, image: usize, address: u64, len: u64) {
+    pub(crate) fn free(&mut self, image: ImageIndex, address: u64, len: u64) {
         if len == 0 {
             return;
         }
-        let zero = address >= self.images[image].zero;
+        let zero = address >= self.images[image.0].zero;
         // Grow a neighbour instead of keeping crumbs, if one is at hand.
         let near = self.free.iter().enumerate().rev().take(SCAN);
         let near = near.map(|(at, free)| (at, *free)).find(|(_, free)| {

@@ -42,18 +42,6 @@ impl Linked {
         Linked::link_opened(inputs, options, target, times)
     }
 
-    /// Links what was opened before, or never was a file, with what else the options say.
-    ///
-    /// # Errors
-    /// All that went wrong. Nothing is written then.
-    pub fn of_inputs(
-        inputs: Inputs,
-        options: LinkOptions,
-        target: Target,
-    ) -> Result<(Linked, LinkReport), Failed> {
-        Linked::link_opened(inputs, options, target, PhaseTimes::start())
-    }
-
     fn link_opened(
         inputs: Inputs,
         options: LinkOptions,

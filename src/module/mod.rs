@@ -17,8 +17,8 @@ mod settings;
 mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
+pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
-pub(crate) use items::{global, import_slot_table};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 pub use report::{Moved, Outcome, Patch, Phases};

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::error::{Error, Result};
+use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
@@ -239,6 +240,15 @@ impl Program {
         self.has_slots |= definition.shape == DefinitionKind::SlotTable;
         self.decls[id.index()].set_current(Some(definition));
         Ok(id)
+    }
+
+    /// Gives a declaration of data a fixed address, to be committed: it takes no space.
+    pub(crate) fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
+        let definition = Definition {
+            content: RelocatableBytes::new(Vec::new(), Vec::new())?,
+            shape: DefinitionKind::Address(address),
+        };
+        self.define(id, DeclKind::Data, definition)
     }
 
     /// Gives a declaration a definition, to be committed.

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use wasmend::object::{Access, Archive, Input, Object};
+use wasmend::internals::object::{Access, Archive, Input, Object};
 
 use crate::support::objects;
 use crate::tables;

@@ -31,7 +31,7 @@ enum Wake {
 }
 
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
-    crate::cli::expect_other_file(&args.output, &args.file)?;
+    crate::cli::claim_output(&args.output, [&args.file], Some(args.force))?;
     let mut patcher = Patcher::new(&args.output, &args.build, reporter);
     let (sender, wakes) = mpsc::channel();
     stop_on_signals(sender.clone())?;
@@ -213,12 +213,9 @@ pub(crate) fn is_reading(event: &notify::Event) -> bool {
     }
 }
 
-/// Turns SIGINT and SIGTERM into a request to end.
+/// Turns SIGINT, SIGTERM and SIGHUP into a request to end.
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ])?;
+    let mut signals = crate::cli::signals::take_over()?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {

@@ -131,7 +131,7 @@ pub(super) static OPTIONS: &[Spec] = &[
         nothing,
     ),
     // Output.
-    value!(One Attached "o", "FILE", "Write FILE", |o, v| o.output = v.into()),
+    value!(One Attached "o", "FILE", "Write FILE, or with - to standard output", |o, v| o.output = v.into()),
     value!(One Attached "m", "TARGET", "wasm32 or wasm64", |o, v| o.is_64 = Some(match v {
         "wasm32" => false,
         "wasm64" => true,

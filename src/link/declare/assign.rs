@@ -21,6 +21,7 @@ use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
 use crate::transaction::{Log, LogMap, Transaction};
+use crate::wire::section::is_reserved;
 use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
@@ -680,7 +681,7 @@ impl<'a> DeclarationAssigner<'a> {
                         None if self.is_live(id) => {
                             let key = format!("address {}", resolution.name(id));
                             let decl = self.assigner.synthetic(DeclKind::Data, &key)?;
-                            define_address(self.assigner.program, decl, address)?;
+                            self.assigner.program.define_address(decl, address)?;
                             ResolvedTarget::Data(decl, 0)
                         }
                         None => ResolvedTarget::Absolute(address as i64),
@@ -886,16 +887,6 @@ impl<'a> DeclarationAssigner<'a> {
 /// Bytes that data can grow by at least, before it has to be laid out anew.
 const SLACK: u64 = 32 << 10;
 
-/// Gives a declaration an address that does not move.
-pub(crate) fn define_address(program: &mut Program, id: DeclId, address: u64) -> Result<()> {
-    use crate::program::{Definition, DefinitionKind, RelocatableBytes};
-    let definition = Definition {
-        content: RelocatableBytes::new(Vec::new(), Vec::new())?,
-        shape: DefinitionKind::Address(address),
-    };
-    program.define(id, DeclKind::Data, definition)
-}
-
 /// The custom sections of an object that are linked, with their names.
 pub(crate) fn kept_customs<'a>(
     linked: &'a LinkedObject,
@@ -907,11 +898,9 @@ pub(crate) fn kept_customs<'a>(
         let name = object.str(custom.name);
         let is_kept = options.keep_sections.iter().any(|kept| kept == name);
         let is_stripped = options.strip_all || (options.strip_debug && name.starts_with(".debug_"));
-        // What compilers keep for themselves, and what would be wrong in a module that moves.
-        let is_none = matches!(
-            name,
-            "" | "name" | "dylink" | "dylink.0" | "pad" | "wasmend"
-        ) || matches!(name, ".llvmbc" | ".llvmcmd" | "sourceMappingURL");
+        // What compilers keep for themselves is in no program.
+        let is_none =
+            is_reserved(name) || matches!(name, ".llvmbc" | ".llvmcmd" | "sourceMappingURL");
         let comdat = custom.comdat;
         let is_discarded = comdat.is_some_and(|comdat| !linked.kept_comdats[comdat.index()]);
         ((is_kept || !is_stripped) && !is_none && !is_discarded).then_some((index, name))

@@ -20,10 +20,10 @@ use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Object, Relocs, Span, SymbolKind};
 use crate::program::{
-    Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, RelocKind, RelocatableBytes,
-    Relocation, SectionId, ValType,
+    Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
+    RelocatableBytes, Relocation, SectionId, ValType,
 };
-use crate::wire::{leb, section};
+use crate::wire::leb;
 
 /// What is to be defined: a declaration, its kind, and what it is to be.
 pub(crate) type Item = (DeclId, DeclKind, Defined);
@@ -54,7 +54,7 @@ pub(crate) fn define(
     cx.imports(module)?;
     define_table_import(plan, options, module)?;
     cx.memory(module)?;
-    crate::link::declare::assign::define_address(module.program_mut(), declarations.zero, 0)?;
+    module.program_mut().define_address(declarations.zero, 0)?;
     let program = module.program_mut();
     let count = plan.resolution.objects.len();
     let mut ready: Vec<Vec<Item>> = Vec::new();
@@ -427,7 +427,7 @@ impl Definer<'_> {
                 ),
                 _ => continue,
             };
-            let content = import(from, name, symbol.kind, symbol.ty, ty)?;
+            let content = import(from, name, symbol.ty, ty, symbol.kind)?;
             let shape = DefinitionKind::Import { ty };
             let definition = Defined { content, shape };
             let kind = module.program().decl(decl).kind;
@@ -602,36 +602,22 @@ fn push_limits(bytes: &mut Vec<u8>, minimum: u64, maximum: Option<u64>) {
 fn import(
     module: &str,
     name: &str,
-    kind: SymbolKind,
     symbol: SymbolType,
     ty: Option<crate::program::TypeId>,
+    kind: SymbolKind,
 ) -> Result<RelocatableBytes> {
-    let mut bytes = Vec::with_capacity(module.len() + name.len() + 16);
-    for text in [module, name] {
-        section::push_string(&mut bytes, text);
-    }
-    let mut relocs = Vec::new();
-    match (kind, symbol) {
-        (SymbolKind::Function, _) => bytes.push(0),
-        (SymbolKind::Tag, _) => bytes.extend([4, 0]),
-        (SymbolKind::Table, SymbolType::Table(element)) => {
-            bytes.extend([1, element]);
-            push_limits(&mut bytes, 0, None);
+    let entry = match (kind, symbol, ty) {
+        (SymbolKind::Function, _, Some(ty)) => ImportEntry::function(module, name, ty),
+        (SymbolKind::Tag, _, Some(ty)) => ImportEntry::tag(module, name, ty),
+        (SymbolKind::Table, SymbolType::Table(element), _) => {
+            let mut table = vec![element];
+            push_limits(&mut table, 0, None);
+            ImportEntry::table(module, name).with(&table)
         }
-        (_, SymbolType::Global(global)) => {
-            bytes.extend([3, global.value, u8::from(global.mutable)]);
+        (_, SymbolType::Global(global), _) => {
+            ImportEntry::global(module, name, global.value, global.mutable)
         }
         _ => return Err(Error::bad_input("an import without a type").with_symbol(name)),
-    }
-    if let Some(ty) = ty {
-        relocs.push(Relocation::to_type(
-            RelocKind::TypeIndex,
-            bytes.len() as u32,
-            ty,
-        ));
-        bytes.resize(bytes.len() + leb::WIDE32, 0);
-    } else if matches!(kind, SymbolKind::Function | SymbolKind::Tag) {
-        return Err(Error::bad_input("an import without a type").with_symbol(name));
-    }
-    RelocatableBytes::new(bytes, relocs)
+    };
+    entry.finish()
 }

@@ -155,7 +155,7 @@ impl Inputs {
         }
     }
 
-    /// Objects that are there already, all of them linked: for tests, and for a compiler that keeps them in memory.
+    /// Objects that are there already, all of them linked: for tests of single phases.
     pub fn of_objects(objects: impl IntoIterator<Item = Arc<Object>>) -> Inputs {
         let files = objects.into_iter().map(|object| InputFile::Object {
             object,
