@@ -114,7 +114,11 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
                 None => asked.map.is_some().then(|| linked.map()),
                 Some(path) => {
                     let (bytes, map) = linked.release(asked.map.is_some())?;
-                    let check = || expect_unchanged(&linked);
+                    let check = || {
+                        // By now it is known which libraries and members of thin archives were read.
+                        output::expect_not_an_input(&path, linked.files())?;
+                        expect_unchanged(&linked)
+                    };
                     output::write_file(&path, &publishing, &bytes, &check)?;
                     map
                 }
