@@ -27,6 +27,16 @@ Exit codes:
 #[command(name = "wasmend", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) general: General,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands, wherever it stands.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct General {
     /// Print one JSON object a line on standard output, for programs
     #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
@@ -45,9 +55,6 @@ pub(crate) struct Cli {
         help_heading = "General"
     )]
     pub(crate) color: Color,
-
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -145,14 +152,41 @@ pub(crate) struct Watch {
     /// The file to create and patch
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+/// How long files are waited for.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Waiting {
     /// How many milliseconds the build must have stood unchanged before it is read
     #[arg(long, value_name = "MS", default_value = "25", value_parser = milliseconds)]
     pub(crate) settle: Duration,
     /// How many milliseconds a build may be missing or torn before a line says so
     #[arg(long, value_name = "MS", default_value = "2000", value_parser = milliseconds)]
     pub(crate) patience: Duration,
+}
+
+/// What `watch` understands next to a linker's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend watch", disable_help_flag = true)]
+pub(crate) struct WatchLink {
     #[command(flatten)]
-    pub(crate) build: BuildOptions,
+    pub(crate) general: General,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What `ld` understands next to a linker's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend ld", disable_help_flag = true)]
+pub(crate) struct LinkGeneral {
+    #[command(flatten)]
+    pub(crate) general: General,
 }
 
 /// Show where everything in a file stands, and what each byte is for

@@ -7,8 +7,8 @@ use crate::cli::report::{Event, Reporter, path};
 use crate::cli::text::{number, percent};
 
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
-    let out = crate::cli::read(&args.out)?;
-    crate::cli::expect_other_file(&args.output, &args.out)?;
+    let out = crate::cli::files::read(&args.out)?;
+    crate::cli::files::expect_other_file(&args.output, &args.out)?;
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
     crate::cli::replace(&args.output, &dense, false)?;
     let parts = inspect::Map::read(&out)?.parts;

@@ -6,11 +6,11 @@ use crate::cli::report::Reporter;
 
 pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
     for file in &args.versions {
-        crate::cli::expect_other_file(&args.out, file)?;
+        crate::cli::files::expect_other_file(&args.out, file)?;
     }
     let mut patcher = Patcher::new(&args.out, &args.build, reporter);
     for file in &args.versions {
-        let bytes = crate::cli::read(file)?;
+        let bytes = crate::cli::files::read(file)?;
         patcher.update(file, &bytes)?;
     }
     Ok(())

@@ -29,6 +29,7 @@ pub mod resolve;
 mod session;
 pub mod symbols;
 mod update;
+pub mod watched;
 
 pub use command::options::LinkOptions;
 pub use diagnostics::Diagnostics;
