@@ -51,6 +51,7 @@ pub mod output;
 pub mod patch;
 pub mod program;
 mod stopwatch;
+mod transaction;
 pub mod whole;
 mod wire;
 

@@ -3,8 +3,8 @@
 //! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region goes to a
 //! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length.
 
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::{DeclId, SectionId};
+use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::dwarf::{self, Filler};
 use crate::wire::leb;
 

@@ -1,8 +1,8 @@
 //! Data addresses: each memory has a flat image that grows from its base, and a zero area that grows down from the
 //! limit of the reserve and takes no bytes in the file.
 
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Saved, Transaction};
 
 /// How many freed ranges are looked at.
 const SCAN: usize = 64;

@@ -4,8 +4,8 @@
 //! Imports come before all defined functions. A new import takes the index of the first ordinal, which is given
 //! up: every other function keeps its index. A few ordinals at the front are reserved for that.
 
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Saved, Transaction};
 
 /// The position of a defined function among all that were ever laid out; never reused for another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -234,11 +234,11 @@ impl FunctionSpace {
         }
     }
 
-    /// Gives a slot up but leaves the code in it, now known as `remains`, until the slot is reused.
-    pub(crate) fn leave(&mut self, ordinal: Ordinal, remains: DeclId) {
+    /// Gives a slot up but keeps the code in it, now known as `orphan`, until the slot is reused.
+    pub(crate) fn orphan(&mut self, ordinal: Ordinal, orphan: DeclId) {
         let slot = self.slots[ordinal.index()];
         self.counts.dead_bytes += u64::from(slot.cap);
-        let occupant = Occupant::Body(remains);
+        let occupant = Occupant::Body(orphan);
         self.slots
             .set(ordinal.index(), CodeRegion { occupant, ..slot });
         self.free[class_of(slot.cap)].push(ordinal);

@@ -2,8 +2,8 @@
 //! ordinal, as with functions.
 
 use crate::layout::functions::Ordinal;
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Saved, Transaction};
 
 /// Bytes of an unused global: `i32`, constant, zero, with a five-byte initialiser.
 pub(crate) const UNUSED: [u8; 9] = [0x7f, 0x00, 0x41, 0x80, 0x80, 0x80, 0x80, 0x00, 0x0b];

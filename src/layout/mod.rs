@@ -12,7 +12,6 @@ mod sections;
 mod slots;
 mod state;
 mod types;
-mod undo;
 
 pub(crate) use customs::{CustomSpace, NoFiller};
 pub(crate) use data::{DataSpace, Image, ReserveFull};
@@ -23,4 +22,3 @@ pub(crate) use sections::{IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind
 pub(crate) use slots::Slot;
 pub(crate) use state::{Layout, LayoutOptions, Place, RawItem, SLOT_SEGMENT_HEADER};
 pub(crate) use types::UseDeltas;
-pub(crate) use undo::{Log, Transaction};

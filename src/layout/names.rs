@@ -2,7 +2,7 @@
 //! its ordinal is used again.
 
 use crate::layout::functions::Ordinal;
-use crate::layout::undo::{Log, Saved, Transaction};
+use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::leb;
 
 /// A place in the function name map. `len` is 0 where the ordinal has no name.

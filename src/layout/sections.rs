@@ -1,6 +1,6 @@
 //! The sections of the file in their order, the pads between them, and `make_room`.
 
-use crate::layout::undo::{Saved, Transaction};
+use crate::transaction::{Saved, Transaction};
 use crate::wire::section::{HEADER, is_valid_pad};
 
 /// A section of the patchable file, in file order.

@@ -1,8 +1,8 @@
 //! Slots of the function table. A slot belongs to one function for as long as anything refers to it; free slots point
 //! at the trap.
 
-use crate::layout::undo::{Log, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Transaction};
 
 /// An index into the function table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,8 +8,8 @@ use crate::layout::names::NameSpace;
 use crate::layout::sections::{IDENTITY_LEN, SectionKind, Sections, Span};
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::DeclId;
+use crate::transaction::{Log, Saved, Transaction};
 
 /// What decides how things are laid out; the same for the life of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

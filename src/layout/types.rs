@@ -7,8 +7,8 @@
 
 use smallvec::SmallVec;
 
-use crate::layout::undo::{Log, Saved, Transaction};
 use crate::program::{DeclId, TypeGroup, TypeId, TypeTable};
+use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::leb;
 
 /// An extent of the type section.

@@ -42,7 +42,7 @@ pub(crate) fn write(
     out.gaps();
     out.names(extra);
     out.sites();
-    out.left_sites();
+    out.orphan_sites();
     out.exports(extra);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
@@ -317,8 +317,11 @@ impl Writer<'_> {
         let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
             return;
         };
-        // Where the table is imported, it is for the front end to say how long it must be.
-        if self.is_whole(SectionKind::Table) || !self.layout.tables.contains(&table) {
+        if !self.layout.tables.contains(&table) {
+            self.imported_slot_table(table);
+            return;
+        }
+        if self.is_whole(SectionKind::Table) {
             return;
         }
         let before = self.layout.tables.iter().take_while(|id| **id != table);
@@ -332,6 +335,25 @@ impl Writer<'_> {
             &entry[2..],
             Reason::Slot,
         );
+    }
+
+    /// How many entries the table of slots must have where it is imported.
+    fn imported_slot_table(&mut self, table: DeclId) {
+        if self.is_whole(SectionKind::Import) {
+            return;
+        }
+        let program = self.encoder.program;
+        let next = |id: DeclId| program.decl(id).next().expect("what is placed is defined");
+        let before = self.layout.imports.iter().take_while(|id| **id != table);
+        let offset = before.map(|id| next(*id).content.len()).sum::<usize>() as u64;
+        let anchor = self.anchor(SectionKind::Import);
+        for reloc in next(table).content.relocs() {
+            let mut field = [0; leb::WIDE32];
+            self.encoder
+                .relocate(program.root(table), reloc, &mut field);
+            let at = anchor + offset + u64::from(reloc.offset);
+            self.ranges.push(at, &field, Reason::Slot);
+        }
     }
 
     /// The program's own segments.
@@ -584,18 +606,15 @@ impl Writer<'_> {
         }
     }
 
-    /// References in code that was left behind just now.
-    fn left_sites(&mut self) {
+    /// References in code that is orphaned in this commit.
+    fn orphan_sites(&mut self) {
         let anchor = self.anchor(SectionKind::Code);
-        for &(ordinal, origin, at) in &self.writes.left_sites {
-            let Some(old) = self.encoder.program.decl(origin).current() else {
-                continue;
-            };
-            let reloc = &old.content.relocs()[at as usize];
+        for &(ordinal, orphan, at) in &self.writes.orphan_sites {
+            let reloc = &self.encoder.next(orphan).content.relocs()[at as usize];
             let mut field = [0; leb::WIDE64];
             let field = &mut field[..reloc.kind.width()];
             self.encoder
-                .relocate(self.encoder.program.root(origin), reloc, field);
+                .relocate(self.encoder.root(orphan), reloc, field);
             let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
             self.ranges.push(
                 anchor + u64::from(offset),

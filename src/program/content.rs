@@ -24,6 +24,8 @@ pub enum RelocKind {
     GlobalIndex,
     /// Table index; five bytes, unsigned.
     TableIndex,
+    /// How many entries the table of functions' addresses has, in the entry of the import that it is; five bytes, unsigned.
+    TableLen,
     /// Tag index; five bytes, unsigned.
     TagIndex,
     /// Element segment index; five bytes, unsigned.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
-use crate::output::OutputOptions;
-use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Relocation, TypeTable};
+use crate::output::{OutputOptions, no_check};
+use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
 use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
@@ -94,9 +94,7 @@ impl WholeModule {
         types.function(&[], &[])?;
         let decoded = decode(build, Style::Patchable, &mut types)?;
         let mut module = make(decoded.tail_calls)?;
-        let program = module.program_mut();
-        program.types = types;
-        program.validated = true;
+        module.program_mut().types = types;
         let mut whole = WholeModule {
             module,
             known: Known::default(),
@@ -120,13 +118,14 @@ impl WholeModule {
             _ => None,
         };
         let update = match changed {
-            Some(changed) => self.update_bodies(build, &changed)?,
+            Some(changed) => self.update_bodies(build, &changed),
             None => {
                 let types = &mut self.module.program_mut().types;
-                let decoded = decode(build, Style::Patchable, types)?;
-                self.publish(decoded)?
+                let decoded = decode(build, Style::Patchable, types);
+                decoded.and_then(|decoded| self.publish(decoded))
             }
         };
+        let update = update.inspect_err(|_| self.module.discard())?;
         self.print = print;
         Ok(update)
     }
@@ -141,25 +140,21 @@ impl WholeModule {
             self.module.use_tail_calls();
         }
         let mut functions_changed = 0;
-        let define = || -> Result<Patch> {
-            for (at, code) in changed.iter().zip(codes) {
-                let id = self.known.spaces[0][imported + *at as usize].id;
-                let program = self.module.program_mut();
-                let Some(current) = program.decl(id).current() else {
-                    continue;
-                };
-                let definition = Definition {
-                    content: code.content.retarget(|reloc| retarget(&self.known, reloc)),
-                    shape: current.shape,
-                };
-                functions_changed += u32::from(!current.same_as(&definition));
-                program.define(id, DeclKind::Function, definition)?;
-            }
-            self.module.commit()
-        };
-        let patch = define().inspect_err(|_| self.module.discard())?;
+        for (at, code) in changed.iter().zip(codes) {
+            let id = self.known.spaces[0][imported + *at as usize].id;
+            let program = self.module.program_mut();
+            let Some(current) = program.decl(id).current() else {
+                continue;
+            };
+            let definition = Definition {
+                content: code.content.retarget(|reloc| retarget(&self.known, reloc)),
+                shape: current.shape,
+            };
+            functions_changed += u32::from(!current.same_as(&definition));
+            program.define(id, DeclKind::Function, definition)?;
+        }
         Ok(Update {
-            patch,
+            patch: self.module.commit_validated(&no_check)?,
             functions_changed,
             functions_added: 0,
             functions_removed: 0,
@@ -173,20 +168,8 @@ impl WholeModule {
         }
         let matching = match_builds(&self.known, self.module.program(), &decoded);
         let dropped = std::mem::take(&mut decoded.dropped);
-        let mut fresh = Vec::new();
-        let done = self
-            .apply(decoded, &matching, &mut fresh)
-            .and_then(|applied| Ok((applied, self.module.commit()?)));
-        let ((counts, known), patch) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                self.module.discard();
-                for id in fresh {
-                    self.module.remove(id)?;
-                }
-                return Err(error);
-            }
-        };
+        let (counts, known) = self.apply(decoded, &matching)?;
+        let patch = self.module.commit_validated(&no_check)?;
         self.known = known;
         Ok(Update {
             patch,
@@ -230,13 +213,8 @@ impl WholeModule {
     }
 
     /// Turns a build into pending edits. Returns how many functions changed, came and went, and what will be known of the
-    /// build; declarations that were made are added to `fresh`.
-    fn apply(
-        &mut self,
-        mut decoded: Decoded,
-        matching: &Matching,
-        fresh: &mut Vec<DeclId>,
-    ) -> Result<([u32; 3], Known)> {
+    /// build.
+    fn apply(&mut self, mut decoded: Decoded, matching: &Matching) -> Result<([u32; 3], Known)> {
         let mut counts = [0; 3];
         let mut known = Known {
             types: std::mem::take(&mut decoded.types),
@@ -249,9 +227,7 @@ impl WholeModule {
                     Some(old) => self.known.spaces[space][old as usize].id,
                     None => {
                         counts[1] += u32::from(kind == DeclKind::Function);
-                        let id = program.declare(kind, None, None)?;
-                        fresh.push(id);
-                        id
+                        program.declare(kind, None, None)?
                     }
                 };
                 program.set_name(id, item.name.as_deref())?;
@@ -285,11 +261,13 @@ impl WholeModule {
                 program.define(id, kind, definition)?;
             }
         }
-        for export in &decoded.exports {
+        let named = decoded.exports.into_iter().map(|export| {
             let id = known.spaces[export.space][export.index as usize].id;
-            known.exports.insert(export.name.clone(), id);
-        }
-        edit_exports(self.module.program_mut(), &decoded, &known);
+            (export.name, id)
+        });
+        let exports: Vec<(Box<str>, DeclId)> = named.collect();
+        self.module.program_mut().set_exports(&exports);
+        known.exports.extend(exports);
         let start = decoded
             .start
             .map(|start| known.spaces[0][start as usize].id);
@@ -320,26 +298,4 @@ fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
         tail_calls,
         ..ModuleOptions::default()
     }
-}
-
-/// Adds and takes away only exports that differ.
-fn edit_exports(program: &mut crate::program::Program, decoded: &Decoded, known: &Known) {
-    let mut edits = Vec::new();
-    let mut published = hashbrown::HashMap::with_capacity(program.exports.len());
-    for export in &program.exports {
-        if known.exports.get(&export.name) == Some(&export.decl) {
-            published.insert(export.name.clone(), ());
-        } else {
-            edits.push(ExportEdit::Remove(export.name.clone()));
-        }
-    }
-    for export in &decoded.exports {
-        if !published.contains_key(&export.name) {
-            edits.push(ExportEdit::Add(Export {
-                name: export.name.clone(),
-                decl: known.exports[&export.name],
-            }));
-        }
-    }
-    program.export_edits.extend(edits);
 }

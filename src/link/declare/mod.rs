@@ -15,10 +15,11 @@ mod memory;
 mod plan;
 mod relocate;
 mod synthetic;
+mod table_import;
 mod threads;
 
 pub(crate) use assign::{
-    AssignContext, LinkDeclarations, assign, kept_customs, string_pieces, types,
+    AssignContext, LinkDeclarations, assign, engine_type, kept_customs, string_pieces,
 };
 pub(crate) use customs::merge;
 pub(crate) use define::{
