@@ -1,9 +1,8 @@
-//! Linking from the command line: the names wasmend is called by, what it says, watching and replaying objects.
+//! Linking from the command line: the names wasmend is called by, what it says, replaying objects.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
@@ -255,55 +254,4 @@ fn steps_are_replayed() {
         .collect();
     assert_eq!(outcomes, ["created", "patched", "patched", "patched"]);
     assert_eq!(answer(&out), 260 - 100 + 7);
-}
-
-#[test]
-fn objects_are_watched() {
-    let folder = tempfile::tempdir().unwrap();
-    let (out, pick) = (folder.path().join("out.wasm"), folder.path().join("pick.o"));
-    fs::write(&pick, other_pick(100)).unwrap();
-    let mut child = Command::new(wasmend())
-        .args(["watch", "--json", &object("main.o"), &object("twice.o")])
-        .args([pick.to_str().unwrap(), "-o", out.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || event(&lines.next().unwrap().unwrap());
-    assert_eq!(next()["outcome"], "created");
-    assert_eq!(next()["event"], "watching");
-    for (round, added) in [101, 5, 100].into_iter().enumerate() {
-        let bytes = other_pick(added);
-        // Written over, replaced by a rename, and written in two parts.
-        match round {
-            0 => fs::write(&pick, &bytes).unwrap(),
-            1 => {
-                let fresh = folder.path().join("fresh");
-                fs::write(&fresh, &bytes).unwrap();
-                fs::rename(&fresh, &pick).unwrap();
-            }
-            _ => {
-                let mut file = fs::File::create(&pick).unwrap();
-                file.write_all(&bytes[..100]).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                file.write_all(&bytes[100..]).unwrap();
-            }
-        }
-        let patched = next();
-        assert_eq!(patched["outcome"], "patched", "{patched}");
-        assert_eq!(answer(&out), 160 + i32::from(added));
-    }
-    // What cannot be linked is said, and mended by the next save.
-    fs::write(&pick, b"\0asm\x01\0\0\0").unwrap();
-    let error = next();
-    assert_eq!(error["event"], "error", "{error}");
-    assert_eq!(answer(&out), 260);
-    fs::write(&pick, other_pick(9)).unwrap();
-    assert_eq!(next()["outcome"], "patched");
-    assert_eq!(answer(&out), 169);
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(next()["event"], "stopped");
-    assert!(child.wait().unwrap().success());
 }

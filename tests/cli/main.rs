@@ -6,6 +6,11 @@ mod command;
 mod link;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
+#[cfg(feature = "crash-tests")]
+mod starved;
+mod watch_builds;
+mod watch_links;
+mod watching;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -80,7 +80,10 @@ impl Link {
     /// What the next link is made from.
     fn basis(&self) -> wasmend::Result<Basis> {
         let options = self.command.options.clone()?;
+        // An update reads that of the command line by itself.
+        let allowed = options.allow_undefined_file.clone();
         let lists = self.found.lists.iter();
+        let lists = lists.filter(|list| Some(*list) != allowed.as_ref());
         Ok(Basis {
             options,
             libraries: self.found.libraries.clone(),
@@ -98,7 +101,9 @@ impl Link {
         files.extend(archives.map(|(_, archive)| archive.clone()));
         files.sort();
         files.dedup();
-        files.retain(|file| linked.files().any(|linked| linked == file));
+        let allowed = self.command.options.as_ref().ok();
+        let allowed = allowed.and_then(|options| options.allow_undefined_file.as_ref());
+        files.retain(|file| Some(file) == allowed || linked.files().any(|linked| linked == file));
         files
     }
 
