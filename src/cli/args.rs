@@ -137,10 +137,12 @@ pub(crate) struct ReplayLd {
 /// Patch a file each time a compiler has written a new build of a module, or new objects of a program
 ///
 /// What is watched is a whole module or, if objects, archives or libraries are named, a program that is linked: then
-/// the arguments are those of `wasmend ld`, and only what an object changed is linked anew.
+/// the arguments are those of `wasmend ld`, and only what an object changed is linked anew. Response files, libraries
+/// and the members of thin archives are watched as well.
 ///
-/// The build is read once it has stopped changing, however it is saved: written over, replaced by a rename, or
-/// deleted and written again. A file that is half written is waited for. Ends on Ctrl-C.
+/// Files are read once they have stopped changing and nobody has them open for writing, however they are saved: written
+/// over, replaced by a rename, or deleted and written again. What is missing or half written is waited for. An output that
+/// is deleted is written again. Ends on Ctrl-C.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  wasmend watch target/app.wasm -o dev/app.wasm\n  wasmend watch crt1.o main.o util.o -lc -o dev/app.wasm"

@@ -48,9 +48,15 @@ pub(crate) fn use_options(options: &LinkOptions) {
     }
 }
 
+/// What help says of the options that every command has.
+const GENERAL_HELP: &str = "\
+  --json                             Print one JSON object a line on standard output, for programs
+  --color=WHEN                       When to use colour: auto, always or never
+";
+
 fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}", options::help())?;
+        write!(std::io::stdout(), "{}{GENERAL_HELP}", options::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {

@@ -255,3 +255,46 @@ fn steps_are_replayed() {
     assert_eq!(outcomes, ["created", "patched", "patched", "patched"]);
     assert_eq!(answer(&out), 260 - 100 + 7);
 }
+
+#[test]
+fn a_link_tells_programs_what_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let files = [object("main.o"), object("twice.o"), object("pick.o")];
+    let [main, twice, pick] = files.each_ref().map(String::as_str);
+    let link = [main, twice, pick, "-o", out.to_str().unwrap()];
+    for (before, after, is_patchable) in [
+        (&["--json", "ld"][..], &[][..], true),
+        (&["ld"], &["--json", "--no-incremental"], false),
+        (&["--color", "never", "--json", "ld"], &["-t"], true),
+    ] {
+        let done = run(wasmend(), &[before, &link, after].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let said = text(&done.stdout);
+        let mut events: Vec<Json> = said.lines().map(event).collect();
+        let linked = events.pop().unwrap();
+        assert_eq!(linked["event"], "linked", "{said}");
+        assert_eq!(linked["objects"], 3);
+        assert_eq!(linked["patchable"], is_patchable);
+        assert_eq!(linked["file_bytes"], fs::metadata(&out).unwrap().len());
+        match after {
+            ["-t"] => {
+                assert_eq!(events.len(), 1);
+                assert_eq!(events[0]["event"], "listing");
+                assert_eq!(events[0]["text"], format!("{main}\n{twice}\n{pick}\n"));
+            }
+            _ => assert!(events.is_empty(), "{said}"),
+        }
+    }
+    let done = run(
+        wasmend(),
+        &["--json", "ld", main, "-o", out.to_str().unwrap()],
+    );
+    assert_eq!(done.status.code(), Some(1));
+    let said = text(&done.stdout);
+    assert!(said.lines().count() >= 1);
+    assert!(
+        said.lines().all(|line| event(line)["event"] == "error"),
+        "{said}"
+    );
+}

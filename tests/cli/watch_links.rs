@@ -77,6 +77,7 @@ fn an_object_that_is_half_written_at_the_start_is_waited_for() {
     let mut watching = Watching::start(folder, &LINK);
     let error = watching.expect("error");
     assert_eq!(error["kind"], "bad-input");
+    watching.expect("waiting");
     assert!(!watching.path("out.wasm").exists());
     watching.expect_silence(SHORT);
     watching.write("pick.o", &bytes);
@@ -315,6 +316,7 @@ fn an_output_that_is_gone_is_published_again() {
     watching.expect_update("created");
     assert_eq!(answer(&out), 260);
     // Moved away and back, it is what it was.
+    watching.expect_silence(SHORT);
     fs::rename(watching.path("dist"), watching.path("aside")).unwrap();
     watching.expect("waiting");
     fs::rename(watching.path("aside"), watching.path("dist")).unwrap();
@@ -404,6 +406,7 @@ fn options_of_watch_and_of_the_linker_go_together() {
 fn usage_errors_end_a_watch_at_once() {
     for (arguments, code, said) in [
         (&["main.o"][..], 1, "no output file"),
+        (&["main.o", "-o", "./main.o"], 1, "both what is read"),
         (&["main.o", "-o", "out.wasm", "--exprot=x"], 1, "--export"),
         (
             &["main.o", "-o", "out.wasm", "--settle", "soon"],

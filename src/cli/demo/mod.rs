@@ -3,7 +3,7 @@
 mod program;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use wasmend::{Error, ErrorKind, Module, ModuleOptions, Patch};
 use crate::cli::args::{Demo, RedirectArg};
 use crate::cli::report::{Event, Reporter};
 use crate::cli::text::{Table, count, number, time};
+use crate::stopwatch::Stopwatch;
 use program::{EditKind, Program};
 
 /// How often the interpreter loads the file and runs its exported functions, with each redirection.
@@ -103,11 +104,11 @@ fn measure(
         },
     )?;
     let mut program = Program::build(&mut module, args.functions as usize, args.seed)?;
-    let start = Instant::now();
+    let mut stopwatch = Stopwatch::start();
     module.commit()?;
     let mut measured = Measured {
         redirect,
-        created: start.elapsed(),
+        created: stopwatch.lap(),
         file_len: 0,
         bytes: Vec::new(),
         times: Vec::new(),
@@ -123,9 +124,9 @@ fn measure(
             .map(|(_, function)| (function, program.result(function, 1)))
             .collect::<Vec<_>>();
         let (kind, function) = program.edit(&mut module)?;
-        let start = Instant::now();
+        stopwatch.lap();
         let patch = module.commit()?;
-        let took = start.elapsed();
+        let took = stopwatch.lap();
         measured.note(&patch, took);
         let first_of_kind = measured.samples.iter().all(|sample| sample.edit != kind);
         if first_of_kind
@@ -150,10 +151,10 @@ fn measure(
             let bytes =
                 std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))?;
             let rival = folder.join("rewritten.wasm");
-            let start = Instant::now();
+            stopwatch.lap();
             std::fs::write(&rival, &bytes)
                 .map_err(|error| Error::io("cannot write", &rival, &error))?;
-            measured.rewrites.push(start.elapsed());
+            measured.rewrites.push(stopwatch.lap());
         }
         progress.inc(1);
     }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use wasmend::link::watched::{CommandLine, LinkFiles};
 use wasmend::link::{Failed, LinkOptions};
-use wasmend::{Error, ErrorKind};
+use wasmend::output::OutputOptions;
+use wasmend::{Error, ErrorKind, Types};
 
 use crate::cli::args::WatchLink;
+use crate::cli::files::expect_other_file;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
@@ -14,7 +16,6 @@ use crate::cli::text::count;
 use crate::cli::watch::looks;
 use crate::cli::watch::settle::{Haste, Look};
 use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
-use wasmend::output::OutputOptions;
 
 /// A link and the output that follows it.
 pub(super) struct Link {
@@ -55,9 +56,16 @@ impl Link {
         arguments: &[String],
         reporter: Reporter,
     ) -> wasmend::Result<Link> {
+        if args.output.types() == Some(Types::PerDeclaration) {
+            let error = Error::bad_input("--types per-declaration: a link shares equal types");
+            return Err(error.with_hint("leave it out; it is for whole modules"));
+        }
         let command = CommandLine::read(arguments);
         match &command.options {
-            Ok(options) => ld::use_options(options),
+            Ok(options) => {
+                ld::use_options(options);
+                expect_other_files(options, &LinkFiles::of(options))?;
+            }
             // A response file may be on its way.
             Err(error) if error.kind() == ErrorKind::Io => {}
             Err(error) => return Err(error.clone()),
@@ -80,6 +88,7 @@ impl Link {
     /// What the next link is made from.
     fn basis(&self) -> wasmend::Result<Basis> {
         let options = self.command.options.clone()?;
+        expect_other_files(&options, &self.found)?;
         // An update reads that of the command line by itself.
         let allowed = options.allow_undefined_file.clone();
         let lists = self.found.lists.iter();
@@ -229,6 +238,13 @@ impl Subject for Link {
         let linked = self.linked.as_ref();
         self.versions + linked.map_or(0, |linked| linked.patcher.versions())
     }
+}
+
+/// Refuses an output that is linked into itself.
+fn expect_other_files(options: &LinkOptions, found: &LinkFiles) -> wasmend::Result<()> {
+    let members = found.members.iter().map(|(member, _)| member);
+    let mut files = found.inputs.iter().chain(&found.libraries).chain(members);
+    files.try_for_each(|file| expect_other_file(&options.output, file))
 }
 
 /// The files to look at for a command line.

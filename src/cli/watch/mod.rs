@@ -20,7 +20,7 @@ use crate::cli::args::{Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
-use settle::{FileLook, Looks, Patience, Settle, Step, Trouble};
+use settle::{FileLook, Looks, Obstacle, Patience, Settle, Step, Trouble};
 use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
@@ -67,26 +67,32 @@ fn watch(subject: &mut dyn Subject, waiting: Waiting, reporter: Reporter) -> any
                 if !watch.follow(&mut wakes) {
                     watch.read(&changed)?;
                 }
-                if wakes.is_stopped() {
-                    break;
-                }
-                continue;
+                Some(Duration::ZERO)
             }
             Step::Complain(trouble) => {
                 watch.complain(&trouble)?;
-                continue;
+                Some(Duration::ZERO)
+            }
+            // Something is in the way, for now or for longer than files take to settle.
+            Step::Again(wait) if wait > patience.settle => {
+                watch.announce()?;
+                Some(wait)
             }
             Step::Again(wait) => Some(wait),
-            Step::Idle => None,
+            Step::Idle => {
+                watch.announce()?;
+                None
+            }
         };
-        watch.announce()?;
         match wakes.wait(wait) {
             Wake::Stop => break,
             Wake::Event => watch.settle.woken(watch.now()),
             Wake::Time => {}
         }
     }
-    watch.stopped()
+    // Whoever asked for the end may have closed the terminal.
+    let _ = watch.stopped();
+    Ok(())
 }
 
 /// The loop's state.
@@ -137,11 +143,12 @@ impl Watching<'_> {
         let mut files = changed.iter();
         if let Some(file) = files.find(|file| writers::of(file) == Writers::Some) {
             self.settle.busy(self.now(), file.clone());
-            return Ok(());
+            return self.announce();
         }
         if self.settle.is_lost() {
             self.subject.forget();
         }
+        let start = self.now();
         match self.subject.update(changed) {
             Ok(()) => {
                 self.said.clear();
@@ -160,7 +167,7 @@ impl Watching<'_> {
                     self.said.push(text);
                 }
                 self.complaint = Some(complaint);
-                self.settle.failed(self.now(), is_new);
+                self.settle.failed(start, self.now(), is_new);
             }
             Err(Refusal::Overtaken) => self.settle.overtaken(self.now()),
             Err(Refusal::End(error)) => return Err(error),
@@ -190,9 +197,17 @@ impl Watching<'_> {
                         let others = crate::cli::text::count(others.len() as u64, "other file");
                         text += &format!("; {others} cannot be read either");
                     }
+                    let writer = match obstacle {
+                        Obstacle::Busy => writers::name_one(file),
+                        Obstacle::Missing | Obstacle::Refused(_) => None,
+                    };
+                    let hint = match writer {
+                        Some(writer) => format!("process {writer} has it open; watching goes on"),
+                        None => "watching goes on".to_owned(),
+                    };
                     let error = Error::new(ErrorKind::BadInput, text)
                         .with_path(name(file))
-                        .with_hint("watching goes on");
+                        .with_hint(hint);
                     self.reporter.error(&error)?;
                 }
                 for (file, obstacle) in files {

@@ -266,11 +266,13 @@ impl Settle {
         self.verdict = Verdict::Useless { haste, told: false };
     }
 
-    /// It did not work, but may later. If it `is_new`, it is said.
-    pub(crate) fn failed(&mut self, now: Duration, is_new: bool) {
+    /// What was begun at `start` did not work, but may later. If it `is_new`, it is said.
+    pub(crate) fn failed(&mut self, start: Duration, now: Duration, is_new: bool) {
         self.attempted(now);
+        // What takes long is not to take all the time there is.
+        let pause = RETRY.max(2 * now.saturating_sub(start));
         self.verdict = Verdict::Later {
-            until: now + RETRY,
+            until: now + pause,
             told: Some(!is_new),
         };
     }
@@ -279,7 +281,7 @@ impl Settle {
     pub(crate) fn overtaken(&mut self, now: Duration) {
         self.attempted(now);
         self.verdict = Verdict::Later {
-            until: now + self.patience.settle,
+            until: now + self.patience.settle.max(PROBE.0),
             told: None,
         };
     }
@@ -777,13 +779,13 @@ mod tests {
         world.set("a", 2);
         world.at(100);
         assert_eq!(world.at(125), read(["a"]));
-        world.settle.failed(ms(130), true);
+        world.settle.failed(ms(130), ms(130), true);
         assert_eq!(world.at(130), Step::Complain(Trouble::Attempt));
         for attempt in 1..5 {
             let at = 130 + attempt * 1000;
             assert_eq!(world.at(at - 1), Step::Again(ms(1)));
             assert_eq!(world.at(at), read(["a"]));
-            world.settle.failed(ms(at), false);
+            world.settle.failed(ms(at), ms(at), false);
         }
         // An edit is tried at once.
         world.set("a", 3);
@@ -837,7 +839,7 @@ mod tests {
                         let settle = &mut self.world.settle;
                         match outcome {
                             0 => settle.refused(now, Haste::Patient),
-                            1 => settle.failed(now, false),
+                            1 => settle.failed(now, now, false),
                             2 if !files.is_empty() => settle.busy(now, files[0].clone()),
                             2 | 3 => settle.overtaken(now),
                             _ => {

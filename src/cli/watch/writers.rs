@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::cli::watch::looks;
@@ -24,6 +25,33 @@ pub(super) fn of(file: &Path) -> Writers {
         Ok(file) if has_leases(&file) => probe(&file),
         _ => Writers::Unknown,
     }
+}
+
+/// The process that has a file open for writing, as `7 (cc)`, if it can be found out.
+pub(super) fn name_one(file: &Path) -> Option<String> {
+    let wanted = std::fs::metadata(file).ok()?;
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    processes.map(|entry| entry.path()).find_map(|process| {
+        let id = process.file_name()?.to_str()?.parse::<u32>().ok()?;
+        // Those of others cannot be read.
+        let mut open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
+        open.find(|descriptor| {
+            let found = std::fs::metadata(descriptor.path());
+            let is_it =
+                found.is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()));
+            is_it && is_for_writing(&process, &descriptor.file_name())
+        })?;
+        let name = std::fs::read_to_string(process.join("comm")).ok()?;
+        Some(format!("{id} ({})", name.trim_end().escape_debug()))
+    })
+}
+
+fn is_for_writing(process: &Path, descriptor: &std::ffi::OsStr) -> bool {
+    let info = std::fs::read_to_string(process.join("fdinfo").join(descriptor));
+    let info = info.unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|digits| i32::from_str_radix(digits.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
 /// Whether a refused lease means that there is a writer. Network file systems also refuse what their server has not
@@ -92,9 +120,12 @@ mod tests {
             return;
         }
         assert_eq!(of(&file), Writers::Some);
+        let name = name_one(&file).expect("it is this process");
+        assert!(name.starts_with(&std::process::id().to_string()), "{name}");
         drop(writer);
         let reader = File::open(&file).unwrap();
         assert_eq!(of(&file), Writers::None);
+        assert_eq!(name_one(&file), None);
         drop(reader);
         let appender = File::options().append(true).open(&file).unwrap();
         assert_eq!(of(&file), Writers::Some);
