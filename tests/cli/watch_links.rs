@@ -166,7 +166,6 @@ fn a_member_of_a_thin_archive_is_watched() {
     assert_eq!(answer(&watching.path("out.wasm")), 162);
     // Saved again without a change, it is nothing new.
     watching.replace("pick.o", pick(2));
-    watching.expect("watching");
     watching.expect_silence(SHORT);
     watching.stop(Signal::TERM);
 }
@@ -192,7 +191,6 @@ fn a_response_file_that_changes_is_read_again() {
     watching.write("link.rsp", "main.o @inner.rsp ");
     watching.expect_update("created");
     assert_eq!(answer(&watching.path("out.wasm")), 159);
-    watching.expect("watching");
     watching.write("pick.o", pick(2));
     watching.write("link.rsp", "main.o @inner.rsp   ");
     watching.expect_silence(SHORT);
@@ -229,7 +227,6 @@ fn a_library_is_watched_and_one_that_appears_in_an_earlier_folder_is_taken() {
     watching.expect_update("created");
     assert_eq!(answer(&watching.path("out.wasm")), 163);
     // The later one is of no interest now, but for when the other goes.
-    watching.expect("watching");
     replace(&late, archive(false, &pick(4)));
     watching.expect_silence(SHORT);
     fs::remove_file(&early).unwrap();
@@ -306,6 +303,7 @@ fn an_output_that_is_gone_is_published_again() {
     fs::remove_file(&out).unwrap();
     watching.expect_update("created");
     assert_eq!(answer(&out), 260);
+    watching.expect_silence(SHORT);
     // Its folder, too, may go and come back.
     fs::remove_dir_all(watching.path("dist")).unwrap();
     let waiting = watching.expect("waiting");

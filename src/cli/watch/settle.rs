@@ -199,6 +199,13 @@ impl Settle {
             self.forget_trouble();
             return Step::Idle;
         }
+        if changed.is_empty() && self.is_lost {
+            // Whoever deletes it may be about to delete its folder as well, which must be empty then.
+            let at = self.output.1 + GRACE;
+            if now < at {
+                return Step::Again(at - now);
+            }
+        }
         match self.verdict {
             Verdict::Open => {}
             Verdict::Useless { haste, told } => return self.complain_of_attempt(now, haste, told),
@@ -749,10 +756,11 @@ mod tests {
     fn an_output_that_is_gone_is_written_again_without_an_edit() {
         let mut world = World::published([("a", 1)]);
         world.looks.output = Look::Missing;
-        assert_eq!(world.at(5000), read([]));
+        assert_eq!(world.at(5000), Step::Again(ms(300)));
+        assert_eq!(world.at(5300), read([]));
         assert!(world.settle.is_lost());
         world.publish();
-        assert_eq!(world.at(5001), Step::Idle);
+        assert_eq!(world.at(5301), Step::Idle);
         // One that somebody has put there instead is left alone until the next edit.
         world.looks.output = version(7);
         assert_eq!(world.at(6000), Step::Idle);
@@ -770,7 +778,8 @@ mod tests {
         assert_eq!(world.at(8300), complaint([("", gone)]));
         assert_eq!(world.at(9000), Step::Idle);
         world.looks.output = version(8);
-        assert_eq!(world.at(9500), read([]));
+        world.at(9500);
+        assert_eq!(world.at(9800), read([]));
     }
 
     #[test]

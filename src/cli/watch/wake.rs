@@ -156,11 +156,6 @@ impl Wakes {
         found
     }
 
-    /// Whether the process was asked to end.
-    pub(super) fn is_stopped(&mut self) -> bool {
-        self.wait(Some(Duration::ZERO)) == Wake::Stop
-    }
-
     fn blind(&mut self, error: &notify::Error) {
         self.is_blind = true;
         if !std::mem::replace(&mut self.is_said, true) {
