@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::watch::looks;
 
@@ -21,28 +21,45 @@ pub(super) enum Writers {
 
 /// Who writes a file. One that cannot be opened has no writer that matters here: reading it fails too.
 pub(super) fn of(file: &Path) -> Writers {
-    match looks::open(file) {
+    let found = match looks::open(file) {
         Ok(file) if has_leases(&file) => probe(&file),
         _ => Writers::Unknown,
+    };
+    // A descriptor that this process was started with would be waited for in vain, and hides whether there are others.
+    let own = PathBuf::from("/proc/self");
+    match found {
+        Writers::Some if has_open(&own, file) && name_one(file).is_none() => Writers::Unknown,
+        found => found,
     }
 }
 
-/// The process that has a file open for writing, as `7 (cc)`, if it can be found out.
+/// Another process that has a file open for writing, as `7 (cc)`, if it can be found out.
 pub(super) fn name_one(file: &Path) -> Option<String> {
-    let wanted = std::fs::metadata(file).ok()?;
+    let own = std::process::id();
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     processes.map(|entry| entry.path()).find_map(|process| {
         let id = process.file_name()?.to_str()?.parse::<u32>().ok()?;
-        // Those of others cannot be read.
-        let mut open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
-        open.find(|descriptor| {
-            let found = std::fs::metadata(descriptor.path());
-            let is_it =
-                found.is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()));
-            is_it && is_for_writing(&process, &descriptor.file_name())
-        })?;
+        if id == own || !has_open(&process, file) {
+            return None;
+        }
         let name = std::fs::read_to_string(process.join("comm")).ok()?;
         Some(format!("{id} ({})", name.trim_end().escape_debug()))
+    })
+}
+
+/// Whether the process of a folder in `/proc` has a file open for writing. Those of other users cannot be read.
+fn has_open(process: &Path, file: &Path) -> bool {
+    let wanted = std::fs::metadata(file);
+    let open = std::fs::read_dir(process.join("fd"));
+    let (Ok(wanted), Ok(open)) = (wanted, open) else {
+        return false;
+    };
+    let mut open = open.flatten();
+    open.any(|descriptor| {
+        let found = std::fs::metadata(descriptor.path());
+        let is_it =
+            found.is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()));
+        is_it && is_for_writing(process, &descriptor.file_name())
     })
 }
 
@@ -109,28 +126,40 @@ fn probe(_: &File) -> Writers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_writer_is_noticed_until_it_closes_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
-        let writer = File::create(&file).unwrap();
-        if of(&file) == Writers::Unknown {
-            assert!(!has_leases(&writer), "this file system has leases");
+        let open = File::create(&file).unwrap();
+        if !has_leases(&open) {
+            assert_eq!(of(&file), Writers::Unknown);
             return;
         }
+        // Somebody else writes; this process does not count.
+        let mut writer = Command::new("cat");
+        let writer = writer.stdin(Stdio::piped()).stdout(open);
+        let mut child = writer.spawn().unwrap();
+        drop(std::mem::replace(writer, Command::new("cat")));
         assert_eq!(of(&file), Writers::Some);
-        let name = name_one(&file).expect("it is this process");
-        assert!(name.starts_with(&std::process::id().to_string()), "{name}");
-        drop(writer);
+        let name = name_one(&file).expect("it is a process");
+        assert_eq!(name, format!("{} (cat)", child.id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(of(&file), Writers::None);
         let reader = File::open(&file).unwrap();
-        assert_eq!(of(&file), Writers::None);
-        assert_eq!(name_one(&file), None);
+        assert_eq!((of(&file), name_one(&file)), (Writers::None, None));
         drop(reader);
-        let appender = File::options().append(true).open(&file).unwrap();
-        assert_eq!(of(&file), Writers::Some);
-        drop(appender);
-        assert_eq!(of(&file), Writers::None);
         assert_eq!(of(folder.path()), Writers::Unknown);
+    }
+
+    #[test]
+    fn a_file_that_this_process_has_open_itself_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let open = File::create(&file).unwrap();
+        assert_eq!(of(&file), Writers::Unknown);
+        drop(open);
     }
 }
