@@ -102,14 +102,19 @@ pub(crate) struct Ld {
 /// The builds are whole modules, as any compiler writes them. One line for each says how many functions changed and
 /// how many bytes of the file were written, or why the file had to be rebuilt.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wasmend replay out.wasm build1.wasm build2.wasm build3.wasm")]
+#[command(
+    after_help = "Example:\n  wasmend replay -o out.wasm build1.wasm build2.wasm build3.wasm"
+)]
 pub(crate) struct Replay {
-    /// The file to create and patch
-    #[arg(value_name = "OUT")]
-    pub(crate) out: PathBuf,
-    /// Modules, oldest first
+    /// Modules, oldest first. Without -o the first of them is the output, which must be one already or not be there
     #[arg(value_name = "BUILD", required = true)]
-    pub(crate) versions: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
+    /// The file to create and patch
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output whatever it is
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
 }
@@ -154,6 +159,9 @@ pub(crate) struct Watch {
     /// The file to create and patch
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
     #[command(flatten)]
@@ -179,6 +187,9 @@ pub(crate) struct WatchLink {
     pub(crate) general: General,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -231,9 +242,12 @@ pub(crate) struct Finish {
     /// The patched file; it is left as it is
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
-    /// The file to write
+    /// The file to write, or `-` for standard output
     #[arg(long, short, value_name = "DENSE")]
     pub(crate) output: PathBuf,
+    /// Replace the file to write even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Build a large module, edit and run it, and compare patching with rewriting
@@ -249,6 +263,9 @@ pub(crate) struct Demo {
     /// Keep the module here instead of in a temporary folder; with both redirections, that of the first
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace the file to keep the module in even if it neither is one nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
     /// How many functions the module begins with
     #[arg(long, value_name = "N", default_value = "20000", value_parser = clap::value_parser!(u32).range(100..=400_000))]
     pub(crate) functions: u32,

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use wasmend::ErrorKind;
-use wasmend::link::command::options::{self, Color};
+use wasmend::link::command::options::{Color, InputArgument};
+use wasmend::link::command::parse;
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
-use wasmend::output::OutputOptions;
+use wasmend::output::{self, Destination, OutputOptions};
+use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
 use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, micros};
@@ -56,7 +57,7 @@ const GENERAL_HELP: &str = "\
 
 fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}{GENERAL_HELP}", options::help())?;
+        write!(std::io::stdout(), "{}{GENERAL_HELP}", parse::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {
@@ -69,23 +70,30 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     for warning in &options.warnings {
         reporter.warning(warning)?;
     }
-    let output = output_options(reporter);
+    let destination = expect_writable(&options)?;
+    if destination == Destination::StandardOutput && reporter.is_json() {
+        let message = "--json: standard output cannot have events if it has the module";
+        return Err(Error::bad_input(message).into());
+    }
+    let publishing = output_options(reporter);
     let tells = Reporter::new(false, reporter.is_verbose() || options.stats);
     let limit = options.error_limit;
-    // What is not to be patched is written when it is finished.
-    let is_dense = options.incremental == Some(false) || options.compress_relocations;
+    // What is not to be patched is written when it is finished, and so is what cannot be.
+    let is_file = matches!(destination, Destination::File(_));
+    let wants_dense = options.incremental == Some(false) || options.compress_relocations;
+    let is_dense = wants_dense || !is_file;
     let path = options.output.clone();
     let mut stopwatch = Stopwatch::start();
-    let asked = ListingRequest::of(&options);
+    let mut asked = ListingRequest::of(&options);
+    asked.spares_output = destination == Destination::StandardOutput;
     if !is_dense && asked.is_nothing() {
-        return match Linked::link_once(&options, Access::Map, Target::File(output)) {
+        return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
             Ok((module, report)) => {
                 warn(&report, reporter)?;
                 print_stats(&report, tells);
                 let took = stopwatch.lap();
                 reporter.event(&linked_event(&report, &path, took, None))?;
-                // Taking everything apart is of no use at the end of the process.
-                std::mem::forget(module);
+                leave(module);
                 Ok(ExitCode::SUCCESS)
             }
             Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
@@ -93,7 +101,7 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     }
     let target = match is_dense {
         true => Target::Memory,
-        false => Target::File(output),
+        false => Target::File(publishing.clone()),
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, mut report)) => {
@@ -104,7 +112,8 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 false => asked.map.is_some().then(|| linked.map()),
                 true => {
                     let (bytes, map) = linked.release(asked.map.is_some())?;
-                    super::replace(&path, &bytes, true)?;
+                    let check = || expect_unchanged(&linked);
+                    output::write_file(&path, &publishing, &bytes, &check)?;
                     dense_len = Some(bytes.len() as u64);
                     map
                 }
@@ -113,14 +122,13 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 report.phases.push(("finish", finishing.lap()));
             }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
-                write_text(path, map, reporter)?;
+                asked.write_text(path, map, reporter)?;
             }
             warn(&report, reporter)?;
             print_stats(&report, tells);
             let took = stopwatch.lap();
             reporter.event(&linked_event(&report, &path, took, dense_len))?;
-            // Taking everything apart is of no use at the end of the process.
-            std::mem::forget(linked);
+            leave(linked);
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
@@ -153,6 +161,43 @@ fn linked_event(
     })
 }
 
+/// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
+pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> {
+    options.inputs.iter().filter_map(|input| match input {
+        InputArgument::File(file) => Some(&**file),
+        _ => None,
+    })
+}
+
+/// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.
+fn expect_writable(options: &LinkOptions) -> wasmend::Result<Destination> {
+    let destination = Destination::of(&options.output)?;
+    let lists = [&options.map, &options.why_extract];
+    let written = lists.into_iter().flatten().chain([&options.output]);
+    for path in written {
+        output::expect_not_an_input(path, input_files(options))?;
+    }
+    Ok(destination)
+}
+
+/// The last check of a dense output, whose bytes may come from files that are mapped.
+fn expect_unchanged(linked: &Linked) -> wasmend::Result<()> {
+    match linked.changed_files().first() {
+        None => Ok(()),
+        Some(file) => Err(
+            Error::new(ErrorKind::Io, "was changed while it was being linked")
+                .with_path(file)
+                .with_hint("wait for what writes it to finish, and link again"),
+        ),
+    }
+}
+
+/// Ends with `link` as it is: taking everything apart is of no use at the end of the process, but for its files.
+fn leave<T>(link: T) {
+    std::mem::forget(link);
+    drop(output::remove_temporaries());
+}
+
 fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
     let mut warnings = report.warnings.iter();
     warnings.try_for_each(|warning| reporter.problem(warning, false))
@@ -175,6 +220,8 @@ struct ListingRequest {
     trace: bool,
     traces_symbols: bool,
     dropped: bool,
+    /// Whether standard output has the module, so that lists have to go elsewhere.
+    spares_output: bool,
 }
 
 impl ListingRequest {
@@ -185,6 +232,7 @@ impl ListingRequest {
             trace: options.trace,
             traces_symbols: !options.trace_symbols.is_empty(),
             dropped: options.print_gc_sections,
+            spares_output: false,
         }
     }
 
@@ -207,31 +255,33 @@ impl ListingRequest {
                 lines += &format!("removing unused section {section}\n");
             }
         }
-        print(&lines, reporter)?;
+        self.list(&lines, reporter)?;
         if let Some(path) = &self.why_extract {
-            write_text(path, &linked.extractions(), reporter)?;
+            self.write_text(path, &linked.extractions(), reporter)?;
         }
         Ok(())
     }
-}
 
-/// Writes to a file, or for `-` to standard output.
-fn write_text(path: &Path, text: &str, reporter: Reporter) -> anyhow::Result<()> {
-    match path.to_str() {
-        Some("-") => print(text, reporter),
-        _ => Ok(std::fs::write(path, text)
-            .map_err(|error| wasmend::Error::io("cannot write", path, &error))?),
+    /// Writes to a file, or for `-` to where lists go.
+    fn write_text(&self, path: &Path, text: &str, reporter: Reporter) -> anyhow::Result<()> {
+        match path.to_str() {
+            Some("-") => self.list(text, reporter),
+            _ => Ok(std::fs::write(path, text)
+                .map_err(|error| Error::io("cannot write", path, &error))?),
+        }
     }
-}
 
-/// Prints what was asked for: for programs, which expect events only, as one of these.
-fn print(text: &str, reporter: Reporter) -> anyhow::Result<()> {
-    match (reporter.is_json(), text.is_empty()) {
-        (_, true) => Ok(()),
-        (true, false) => reporter.event(&Event::Listing {
-            text: text.to_owned(),
-        }),
-        (false, false) => Ok(std::io::stdout().write_all(text.as_bytes())?),
+    /// Prints what was asked for: for programs, which expect events only, as one of these.
+    fn list(&self, text: &str, reporter: Reporter) -> anyhow::Result<()> {
+        match (reporter.is_json(), self.spares_output) {
+            _ if text.is_empty() => {}
+            (true, _) => reporter.event(&Event::Listing {
+                text: text.to_owned(),
+            })?,
+            (false, true) => std::io::stderr().write_all(text.as_bytes())?,
+            (false, false) => std::io::stdout().write_all(text.as_bytes())?,
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod patcher;
 mod replay;
 mod replay_ld;
 mod report;
+mod signals;
 mod text;
 mod verify;
 mod watch;
@@ -22,7 +23,6 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wasmend::Error;
 
 use args::{Cli, Command, General};
 use invocation::Invocation;
@@ -30,6 +30,7 @@ use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
+    signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
     let arguments: Option<Vec<String>> = std::env::args_os()
         .map(|argument| argument.into_string().ok())
@@ -76,27 +77,4 @@ fn ended(result: anyhow::Result<()>, reporter: Reporter) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failed(&error, reporter),
     }
-}
-
-/// Writes a file beside the one that is to be replaced, and renames it. With `executable`, whoever may read it may execute
-/// it, as linkers have it.
-fn replace(file: &std::path::Path, bytes: &[u8], executable: bool) -> wasmend::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = file.with_file_name(name);
-    let mut create = std::fs::OpenOptions::new();
-    create.write(true).create(true).truncate(true);
-    if executable {
-        use std::os::unix::fs::OpenOptionsExt;
-        create.mode(0o777);
-    }
-    let written = create
-        .open(&fresh)
-        .and_then(|mut new| std::io::Write::write_all(&mut new, bytes))
-        .and_then(|()| std::fs::rename(&fresh, file));
-    written.map_err(|error| {
-        // What was written of it is of no use; if it cannot be removed either, the first error says more.
-        let _ = std::fs::remove_file(&fresh);
-        Error::io("cannot write", file, &error)
-    })
 }

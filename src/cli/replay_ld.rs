@@ -8,9 +8,11 @@ use wasmend::link::LinkOptions;
 use wasmend::link::command::options::InputArgument;
 
 use crate::cli::args::ReplayLd;
+use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
+use crate::cli::signals::Scratch;
 
 /// Links once for each step: the files of a step take the place of the arguments' files of the same names.
 pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCode> {
@@ -27,7 +29,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         };
         if args.steps.iter().any(|step| step.join(name).is_file()) {
             let copy = scratch
-                .0
+                .path()
                 .join(format!("{}-{}", files.len(), name.display()));
             if file.is_file() {
                 copy_file(file, &copy)?;
@@ -36,6 +38,10 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
             *file = copy;
         }
     }
+    let in_step = |step: &PathBuf| files.iter().map(|(name, _)| step.join(name)).collect();
+    let in_steps: Vec<Vec<PathBuf>> = args.steps.iter().map(in_step).collect();
+    wasmend::output::expect_not_an_input(&options.output, in_steps.iter().flatten())?;
+    claim_output(&options.output, ld::input_files(&options), None)?;
     let mut linked: Option<LinkPatcher> = None;
     for step in &args.steps {
         let mut changed = Vec::new();
@@ -73,23 +79,4 @@ fn copy_file(from: &Path, to: &Path) -> wasmend::Result<()> {
     let fresh = to.with_extension("new");
     let copied = std::fs::copy(from, &fresh).and_then(|_| std::fs::rename(&fresh, to));
     copied.map_err(|error| Error::io("cannot copy", from, &error))
-}
-
-/// A folder that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> wasmend::Result<Scratch> {
-        let folder = std::env::temp_dir().join(format!("wasmend-replay-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Error::io("cannot create", &folder, &error))?;
-        Ok(Scratch(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Nothing depends on its being gone.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

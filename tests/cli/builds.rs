@@ -1,37 +1,18 @@
 //! The commands that follow builds of a module: `replay`, `verify`, `finish`, with builds of real compilers. (`watch` has
 //! tests of its own.)
+//!
+//! Run: `wasmend replay OUT V1 V2 V3`, `wasmend verify OUT BUILD`, `wasmend finish OUT -o DENSE`, on the modules of
+//! `tests/modules`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::command::{arg, event, run_wasmend, text, wasmend};
+use crate::support::families;
 use serde_json::Value;
 
-fn wasmend(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wasmend"))
-        .args(args)
-        .output()
-        .expect("the command runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is text")
-}
-
-fn arg(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
-}
-
 fn build(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/modules")
-        .join(name)
-}
-
-fn event(line: &str) -> Value {
-    let event: Value =
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
-    assert_eq!(event["version"], 1, "{line}");
-    event
+    families::modules().join(name)
 }
 
 #[test]
@@ -46,7 +27,7 @@ fn replay_verify_and_finish() {
         let builds = [1, 2, 3].map(|version| build(&format!("{program}/v{version}.wasm")));
         let mut args = vec!["replay", "--redirect", redirect, arg(&out)];
         args.extend(builds.iter().map(|build| arg(build)));
-        let output = wasmend(&args);
+        let output = run_wasmend(&args);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let printed = text(&output.stdout);
         let lines: Vec<&str> = printed.lines().collect();
@@ -62,7 +43,7 @@ fn replay_verify_and_finish() {
             );
         }
 
-        let output = wasmend(&["verify", arg(&out), arg(&builds[2])]);
+        let output = run_wasmend(&["verify", arg(&out), arg(&builds[2])]);
         assert_eq!(
             output.status.code(),
             Some(0),
@@ -73,11 +54,11 @@ fn replay_verify_and_finish() {
         assert!(text(&output.stdout).contains(" is equivalent to "));
 
         let dense = folder.path().join("dense.wasm");
-        let output = wasmend(&["finish", arg(&out), "-o", arg(&dense)]);
+        let output = run_wasmend(&["finish", arg(&out), "-o", arg(&dense)]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let len = |path: &Path| std::fs::metadata(path).expect("was written").len();
         assert!(len(&dense) < len(&out));
-        let output = wasmend(&["verify", arg(&dense), arg(&builds[2])]);
+        let output = run_wasmend(&["verify", arg(&dense), arg(&builds[2])]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     }
 }
@@ -88,10 +69,10 @@ fn what_differs_is_3_and_named() {
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("c-calc/v1.wasm"), build("c-calc/v2.wasm"));
     assert_eq!(
-        wasmend(&["replay", arg(&out), arg(&old)]).status.code(),
+        run_wasmend(&["replay", arg(&out), arg(&old)]).status.code(),
         Some(0)
     );
-    let output = wasmend(&["verify", arg(&out), arg(&new)]);
+    let output = run_wasmend(&["verify", arg(&out), arg(&new)]);
     assert_eq!(output.status.code(), Some(3));
     assert!(
         text(&output.stdout).contains("function `"),
@@ -100,7 +81,7 @@ fn what_differs_is_3_and_named() {
     );
     assert!(text(&output.stderr).starts_with(&format!("error: {}: differs from", out.display())));
 
-    let output = wasmend(&["verify", "--json", arg(&out), arg(&new)]);
+    let output = run_wasmend(&["verify", "--json", arg(&out), arg(&new)]);
     assert_eq!(output.status.code(), Some(3));
     let printed = text(&output.stdout);
     let events: Vec<Value> = printed.lines().map(event).collect();
@@ -120,7 +101,7 @@ fn replay_tells_programs_what_it_wrote() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("rust-words/v1.wasm"), build("rust-words/v2.wasm"));
-    let output = wasmend(&[
+    let output = run_wasmend(&[
         "replay",
         "--json",
         arg(&out),
@@ -164,7 +145,7 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
     let good = build("c-sort/v1.wasm");
     let whole = std::fs::read(&good).expect("is there");
     std::fs::write(&bad, &whole[..whole.len() / 2]).expect("can be written");
-    let output = wasmend(&["replay", arg(&out), arg(&good), arg(&bad)]);
+    let output = run_wasmend(&["replay", arg(&out), arg(&good), arg(&bad)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(
@@ -173,12 +154,14 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
     );
     assert!(message.contains("(at offset 0x"), "{message}");
     assert_eq!(
-        wasmend(&["verify", arg(&out), arg(&good)]).status.code(),
+        run_wasmend(&["verify", arg(&out), arg(&good)])
+            .status
+            .code(),
         Some(0)
     );
 
     std::fs::write(&bad, b"").expect("can be written");
-    let output = wasmend(&["replay", arg(&folder.path().join("other.wasm")), arg(&bad)]);
+    let output = run_wasmend(&["replay", arg(&folder.path().join("other.wasm")), arg(&bad)]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("the file is empty"));
     assert!(!folder.path().join("other.wasm").exists());
@@ -189,7 +172,7 @@ fn nothing_is_written_over_what_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     assert_eq!(
-        wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))])
+        run_wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))])
             .status
             .code(),
         Some(0)
@@ -201,7 +184,7 @@ fn nothing_is_written_over_what_is_read() {
         &["replay", arg(&out), arg(&roundabout)],
         &["watch", arg(&out), "-o", arg(&roundabout)],
     ] {
-        let output = wasmend(args);
+        let output = run_wasmend(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let message = text(&output.stderr);
         assert!(

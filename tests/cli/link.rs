@@ -1,32 +1,16 @@
 //! Linking from the command line: the names wasmend is called by, what it says, replaying objects.
+//!
+//! Run: `wasmend ld main.o twice.o pick.o -o OUT`, also by other names, and `wasmend replay-ld` with the same, on the objects of
+//! `tests/objects`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::command::{run, text, wasmend};
+use crate::support::objects;
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
-
-fn objects() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects")
-}
-
-fn object(name: &str) -> String {
-    objects().join(name).display().to_string()
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program);
-    command.args(arguments).output().expect("it can be run")
-}
-
-fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// What the program of `main.o` answers.
 fn answer(file: &Path) -> i32 {
@@ -42,7 +26,7 @@ fn answer(file: &Path) -> i32 {
 
 /// `pick.o` adds 100; this one adds something else.
 fn other_pick(added: u8) -> Vec<u8> {
-    let mut bytes = fs::read(objects().join("pick.o")).unwrap();
+    let mut bytes = fs::read(objects::path("pick.o")).unwrap();
     let constant = [0x41, 0xe4, 0x00];
     let at = bytes
         .windows(3)
@@ -58,7 +42,11 @@ fn every_way_to_be_called() {
     let out = folder.path().join("out.wasm");
     let named = folder.path().join("wasm-ld");
     std::os::unix::fs::symlink(wasmend(), &named).unwrap();
-    let files = [object("main.o"), object("twice.o"), object("pick.o")];
+    let files = [
+        objects::word("main.o"),
+        objects::word("twice.o"),
+        objects::word("pick.o"),
+    ];
     let [main, twice, pick] = files.each_ref().map(String::as_str);
     let output = out.to_str().unwrap();
     for (program, first) in [
@@ -99,7 +87,11 @@ fn what_is_asked_for_is_said() {
     assert!(help.contains("--export-if-defined"), "{help}");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
-    let files = [object("main.o"), object("libgnu.a"), object("twice.o")];
+    let files = [
+        objects::word("main.o"),
+        objects::word("libgnu.a"),
+        objects::word("twice.o"),
+    ];
     let [main, library, twice] = files.each_ref().map(String::as_str);
     let why = folder.path().join("why");
     let why_option = format!("--why-extract={}", why.display());
@@ -138,7 +130,7 @@ fn what_is_asked_for_is_said() {
 fn dense_outputs_have_maps() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
-    let files = [object("main.o"), object("twice.o")];
+    let files = [objects::word("main.o"), objects::word("twice.o")];
     let [main, twice] = files.each_ref().map(String::as_str);
     let arguments = [
         "ld",
@@ -191,7 +183,7 @@ fn mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
     let output = out.to_str().unwrap();
-    let main = object("main.o");
+    let main = objects::word("main.o");
     for (arguments, said) in [
         (&["ld", &main, "-o", output][..], "undefined symbol"),
         (
@@ -232,7 +224,7 @@ fn steps_are_replayed() {
             step
         })
         .collect();
-    let files = [object("main.o"), object("twice.o")];
+    let files = [objects::word("main.o"), objects::word("twice.o")];
     let mut arguments = vec!["--json", "replay-ld", "--verify"];
     for step in &steps {
         arguments.extend(["--step", step.to_str().unwrap()]);
@@ -260,7 +252,11 @@ fn steps_are_replayed() {
 fn a_link_tells_programs_what_it_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
-    let files = [object("main.o"), object("twice.o"), object("pick.o")];
+    let files = [
+        objects::word("main.o"),
+        objects::word("twice.o"),
+        objects::word("pick.o"),
+    ];
     let [main, twice, pick] = files.each_ref().map(String::as_str);
     let link = [main, twice, pick, "-o", out.to_str().unwrap()];
     for (before, after, is_patchable) in [

@@ -4,6 +4,7 @@
 mod builds;
 mod command;
 mod link;
+mod outputs;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
 #[cfg(feature = "crash-tests")]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::watching::{Watching, build, wasmend};
+use crate::support::command::wasmend;
+use crate::watching::{Watching, build};
 
 fn versions() -> ([PathBuf; 3], [Vec<u8>; 3]) {
     let versions = [1, 2, 3].map(|version| build(&format!("c-sort/v{version}.wasm")));

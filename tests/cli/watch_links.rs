@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::watching::{Watching, answer, archive, object, pick, program, replace, wasmend};
+use crate::support::command::wasmend;
+use crate::watching::{Watching, answer, archive, object, pick, program, replace};
 
 const LINK: [&str; 5] = ["main.o", "twice.o", "pick.o", "-o", "out.wasm"];
 const SHORT: Duration = Duration::from_millis(700);

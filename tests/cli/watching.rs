@@ -11,12 +11,11 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
 
+use crate::support::command::{event, wasmend};
+use crate::support::{families, objects};
+
 /// How long something may take that has to happen.
 const LONG: Duration = Duration::from_secs(30);
-
-pub(crate) fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
 
 /// A folder and what is watched in it.
 pub(crate) struct Watching {
@@ -73,10 +72,7 @@ impl Watching {
     /// The next event, if one comes in time.
     pub(crate) fn next_within(&mut self, time: Duration) -> Option<Json> {
         let line = self.lines.recv_timeout(time).ok()?;
-        let event: Json =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
-        assert_eq!(event["version"], 1, "{line}");
-        Some(event)
+        Some(event(&line))
     }
 
     /// The next event of this kind; others may come before it.
@@ -188,13 +184,11 @@ pub(crate) fn replace(file: &Path, bytes: impl AsRef<[u8]>) {
 
 /// A version of a checked-in module.
 pub(crate) fn build(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules");
-    folder.join(name)
+    families::modules().join(name)
 }
 
 pub(crate) fn object(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
-    fs::read(folder.join(name)).expect("is there")
+    fs::read(objects::path(name)).expect("is there")
 }
 
 /// `pick.o` adds 100; this one adds something else.

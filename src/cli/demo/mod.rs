@@ -1,20 +1,22 @@
 //! `wasmend demo`: a large module, edited and run, and what patching costs against rewriting.
 
 mod program;
+mod progress;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use wasmend::engine::{Engine, Value as Operand};
 use wasmend::{Error, ErrorKind, Module, ModuleOptions, Patch};
 
 use crate::cli::args::{Demo, RedirectArg};
 use crate::cli::report::{Event, Reporter};
+use crate::cli::signals::Scratch;
 use crate::cli::text::{Table, count, number, time};
 use crate::stopwatch::Stopwatch;
 use program::{EditKind, Program};
+use progress::Progress;
 
 /// How often the interpreter loads the file and runs its exported functions, with each redirection.
 const CHECKS: u32 = 40;
@@ -50,20 +52,28 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
         Some(redirect) => vec![redirect],
         None => vec![RedirectArg::Table, RedirectArg::Direct],
     };
-    let folder = Folder::create()?;
+    if let Some(output) = &args.output {
+        crate::cli::files::claim_output(output, [] as [&Path; 0], Some(args.force))?;
+    }
+    let folder = Scratch::new()?;
     let total = redirects.len() as u64 * u64::from(args.edits);
-    let progress = progress(total, reporter);
+    let mut progress = Progress::new(total, reporter.is_json());
     let mut measured = Vec::new();
     for redirect in redirects {
         let path = match &args.output {
             Some(path) if measured.is_empty() => path.clone(),
-            _ => folder.0.join(format!("{}.wasm", redirect.word())),
+            _ => folder.path().join(format!("{}.wasm", redirect.word())),
         };
         measured.push(measure(
-            args, redirect, &path, &folder.0, &progress, reporter,
+            args,
+            redirect,
+            &path,
+            folder.path(),
+            &mut progress,
+            reporter,
         )?);
     }
-    progress.finish_and_clear();
+    drop(progress);
     if reporter.is_json() {
         reporter.event(&Event::Demo(as_json(args, &measured)))
     } else {
@@ -71,29 +81,15 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
     }
 }
 
-fn progress(total: u64, reporter: Reporter) -> ProgressBar {
-    // Shown on standard error, and only if that is a terminal.
-    let progress = if reporter.is_json() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10))
-    };
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} edits") {
-        progress.set_style(style);
-    }
-    progress
-}
-
 fn measure(
     args: &Demo,
     redirect: RedirectArg,
     path: &Path,
     folder: &Path,
-    progress: &ProgressBar,
+    progress: &mut Progress,
     reporter: Reporter,
 ) -> anyhow::Result<Measured> {
-    progress.set_message(format!("{:6}", redirect.word()));
-    progress.tick();
+    progress.set_message(redirect.word());
     let mut module = Module::create(
         path,
         ModuleOptions {
@@ -156,7 +152,7 @@ fn measure(
                 .map_err(|error| Error::io("cannot write", &rival, &error))?;
             measured.rewrites.push(stopwatch.lap());
         }
-        progress.inc(1);
+        progress.advance();
     }
     Ok(measured)
 }
@@ -334,29 +330,4 @@ fn as_json(args: &Demo, measured: &[Measured]) -> Value {
         })
     });
     json!({"functions": args.functions, "edits": args.edits, "seed": args.seed, "runs": runs.collect::<Vec<_>>()})
-}
-
-/// A temporary folder that goes away with this value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> wasmend::Result<Folder> {
-        let parent = std::env::temp_dir();
-        for attempt in 0..100 {
-            let path = parent.join(format!("wasmend-demo-{}-{attempt}", std::process::id()));
-            match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(Folder(path)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("cannot create a folder", &path, &error)),
-            }
-        }
-        Err(Error::new(ErrorKind::Io, "no free name for a temporary folder").with_path(parent))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that stays behind in the temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -8,7 +8,7 @@ use wasmend::output::OutputOptions;
 use wasmend::{Error, ErrorKind, Types};
 
 use crate::cli::args::WatchLink;
-use crate::cli::files::expect_other_file;
+use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
@@ -20,6 +20,7 @@ use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 /// A link and the output that follows it.
 pub(super) struct Link {
     arguments: Vec<String>,
+    force: bool,
     publishing: OutputOptions,
     reporter: Reporter,
     /// The command line as it reads now, and what it leads to.
@@ -64,7 +65,7 @@ impl Link {
         match &command.options {
             Ok(options) => {
                 ld::use_options(options);
-                expect_other_files(options, &LinkFiles::of(options))?;
+                claim(options, &LinkFiles::of(options), args.force)?;
             }
             // A response file may be on its way.
             Err(error) if error.kind() == ErrorKind::Io => {}
@@ -72,6 +73,7 @@ impl Link {
         }
         Ok(Link {
             arguments: arguments.to_vec(),
+            force: args.force,
             publishing: OutputOptions {
                 executable: true,
                 ..args.output.options(move |message| reporter.note(message))
@@ -88,7 +90,6 @@ impl Link {
     /// What the next link is made from.
     fn basis(&self) -> wasmend::Result<Basis> {
         let options = self.command.options.clone()?;
-        expect_other_files(&options, &self.found)?;
         // An update reads that of the command line by itself.
         let allowed = options.allow_undefined_file.clone();
         let lists = self.found.lists.iter();
@@ -131,6 +132,7 @@ impl Link {
                 // One output has one writer, also within a process.
                 self.versions += before.map_or(0, |before| before.patcher.versions());
                 let options = basis.options.clone();
+                claim(&options, &self.found, self.force).map_err(Failed::from)?;
                 let patcher = LinkPatcher::link(options, self.publishing.clone(), self.reporter)?;
                 let patcher = patcher.silent_if_unchanged();
                 self.linked = Some(Linked { patcher, basis });
@@ -240,11 +242,11 @@ impl Subject for Link {
     }
 }
 
-/// Refuses an output that is linked into itself.
-fn expect_other_files(options: &LinkOptions, found: &LinkFiles) -> wasmend::Result<()> {
+/// Makes sure that the output can be written and is no input.
+fn claim(options: &LinkOptions, found: &LinkFiles, force: bool) -> wasmend::Result<()> {
     let members = found.members.iter().map(|(member, _)| member);
-    let mut files = found.inputs.iter().chain(&found.libraries).chain(members);
-    files.try_for_each(|file| expect_other_file(&options.output, file))
+    let files = found.inputs.iter().chain(&found.libraries).chain(members);
+    claim_output(&options.output, files, Some(force))
 }
 
 /// The files to look at for a command line.

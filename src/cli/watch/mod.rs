@@ -27,7 +27,7 @@ use writers::Writers;
 
 /// Watches a build of a module.
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
-    crate::cli::files::expect_other_file(&args.output, &args.file)?;
+    crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
     let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
     watch(&mut build, args.waiting, reporter)
 }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use notify::Watcher;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::report::Reporter;
+use crate::cli::signals;
 use crate::cli::watch::looks;
 
 /// How often files are looked at when nothing is heard of them: some file systems tell nothing.
@@ -224,14 +224,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Turns signals into a request to end: those of the keyboard and of `kill`, and that of a terminal which is closed, unless
-/// the process was started to outlive it.
+/// Turns signals that end the process into a request to end.
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
-    let mut wanted = vec![SIGINT, SIGTERM];
-    if !is_ignored(SIGHUP) {
-        wanted.push(SIGHUP);
-    }
-    let mut signals = signal_hook::iterator::Signals::new(wanted)?;
+    let mut signals = signals::take_over()?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {
@@ -240,12 +235,4 @@ fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Whether this process was started with a signal ignored, as `nohup` does.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }

@@ -1,19 +1,25 @@
-//! Imports, tags and the program's own segments: whatever has its index by its position in a list. An import takes the
-//! index of the first defined function or global, which makes way.
+//! Imports. One takes the index of the first defined function or global, which makes way; when one goes, the last of its
+//! kind takes its place.
 
-use super::*;
+use crate::layout::{Occupant, Place, SectionKind, Slot};
+use crate::patch::encode::unused_global;
+use crate::patch::lengths::DEAD_LEN;
+use crate::patch::plan::context::Planned;
+use crate::patch::plan::place::Placing;
+use crate::patch::relink::RelinkReason;
+use crate::program::{DeclId, DeclKind};
 
-impl Planner<'_> {
+impl Placing<'_> {
     pub(super) fn imported(&self, kind: DeclKind) -> u32 {
         self.layout
             .imports
             .iter()
-            .filter(|id| self.from.program.decl(**id).kind == kind)
+            .filter(|id| self.context.program.decl(**id).kind == kind)
             .count() as u32
     }
 
     pub(super) fn add_import(&mut self, id: DeclId, slot: Option<Slot>) -> Planned {
-        let place = match self.from.program.decl(id).kind {
+        let place = match self.context.program.decl(id).kind {
             DeclKind::Function => {
                 self.vacate_first_function()?;
                 let index = self.layout.functions.imported();
@@ -40,7 +46,7 @@ impl Planner<'_> {
         };
         self.layout.imports.push(id);
         self.layout.set_place(id, place);
-        self.writes.whole.insert(SectionKind::Import);
+        self.whole.insert(SectionKind::Import);
         self.renumber_tags();
         Ok(())
     }
@@ -70,7 +76,7 @@ impl Planner<'_> {
                     .slots
                     .extend(unused.map(|(entry, _)| entry as u32));
             }
-            Occupant::Body(id) if self.from.program.decl(id).is_orphan => {
+            Occupant::Body(id) if self.context.program.decl(id).is_orphan => {
                 self.layout.functions.replace(first, Occupant::Dead);
                 self.forget_orphan(id)?;
             }
@@ -100,7 +106,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn remove_import(&mut self, id: DeclId) -> Planned {
-        let program = self.from.program;
+        let program = self.context.program;
         let kind = program.decl(id).kind;
         let keeps_front = self.layout.keeps_code_front();
         let at = self
@@ -109,7 +115,7 @@ impl Planner<'_> {
             .iter()
             .position(|import| *import == id)
             .expect("placed imports are listed");
-        self.writes.whole.insert(SectionKind::Import);
+        self.whole.insert(SectionKind::Import);
         match kind {
             DeclKind::Table => return Err(RelinkReason::TableIndices.into()),
             DeclKind::Memory => return Err(RelinkReason::MemoryIndices.into()),
@@ -171,49 +177,5 @@ impl Planner<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Gives imported and defined tags their indices.
-    pub(super) fn renumber_tags(&mut self) {
-        let program = self.from.program;
-        let imported = self
-            .layout
-            .imports
-            .iter()
-            .filter(|id| program.decl(**id).kind == DeclKind::Tag);
-        let tags: SmallVec<[DeclId; 8]> =
-            imported.chain(self.layout.tags.iter()).copied().collect();
-        self.renumber(&tags, 0);
-    }
-
-    pub(super) fn renumber_segments(&mut self) {
-        let elements: Vec<DeclId> = self.layout.elements.iter().map(|item| item.decl).collect();
-        let data: Vec<DeclId> = self
-            .layout
-            .data_segments
-            .iter()
-            .map(|item| item.decl)
-            .collect();
-        self.writes.elements.all |= self.renumber(&elements, self.first_element());
-        self.writes.data_segments.all |=
-            self.renumber(&data, self.layout.data.images().len() as u32);
-    }
-
-    /// Gives declarations consecutive indices; returns whether any changed.
-    pub(super) fn renumber(&mut self, ids: &[DeclId], first: u32) -> bool {
-        let mut changed = false;
-        for (at, &id) in ids.iter().enumerate() {
-            let place = Place::Index(first + at as u32);
-            if self.layout.place(id) != place {
-                self.layout.set_place(id, place);
-                self.moved.insert(id);
-                changed = true;
-            }
-        }
-        changed
-    }
-
-    pub(super) fn first_element(&self) -> u32 {
-        u32::from(self.layout.slot_table.is_some())
     }
 }
