@@ -55,6 +55,7 @@ mod session;
 mod state;
 pub(crate) mod symbols;
 mod update;
+pub mod watched;
 
 pub use crate::object::Access;
 pub use command::options::{

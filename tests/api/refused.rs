@@ -8,7 +8,7 @@ use crate::support::programs;
 use wasm_encoder::Instruction as I;
 use wasmend::{
     ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder, ImportType,
-    Module, Redirect, TableType, ValType,
+    Module, ModuleOptions, Redirect, TableType, ValType,
 };
 
 /// A module with one of each.
