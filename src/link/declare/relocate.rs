@@ -286,29 +286,17 @@ impl Converter<'_> {
             MemoryAddrLeb64 => address(RelocKind::AddressLeb64),
             MemoryAddrSleb64 | MemoryAddrRelSleb64 => address(RelocKind::AddressSleb64),
             MemoryAddrI64 => address(RelocKind::AddressI64),
-            MemoryAddrTlsSleb | MemoryAddrTlsSleb64 => {
-                let kind = match reloc.kind() {
-                    MemoryAddrTlsSleb => RelocKind::AddressSleb,
-                    _ => RelocKind::AddressSleb64,
-                };
-                let place = self.address(meaning, relocs.addend(reloc));
-                let offset = match place {
-                    Some((decl, offset)) if Some(decl) == self.thread_data => offset,
-                    Some((decl, 0)) if decl == self.zero => 0,
-                    _ => return Err(fail("is not thread-local")),
-                };
-                let offset = i32::try_from(offset).map_err(|_| fail("is too far away"))?;
-                Ok(Relocation::new(kind, at, self.zero, offset))
-            }
+            MemoryAddrTlsSleb => self
+                .thread_offset(meaning, relocs.addend(reloc))
+                .map(|offset| Relocation::new(RelocKind::AddressSleb, at, self.zero, offset))
+                .ok_or_else(|| fail("is not thread-local, or too far away")),
+            MemoryAddrTlsSleb64 => self
+                .thread_offset(meaning, relocs.addend(reloc))
+                .map(|offset| Relocation::new(RelocKind::AddressSleb64, at, self.zero, offset))
+                .ok_or_else(|| fail("is not thread-local, or too far away")),
             GlobalIndexLeb => match meaning {
                 ResolvedTarget::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
-                _ => {
-                    let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
-                        Some(global) => GotKey::Global(global),
-                        None => GotKey::Own(id, symbol),
-                    };
-                    index(RelocKind::GlobalIndex, self.got.get(&key).copied())
-                }
+                _ => index(RelocKind::GlobalIndex, self.got_global(id, symbol)),
             },
             TagIndexLeb => match meaning {
                 ResolvedTarget::Index(id) => index(RelocKind::TagIndex, Some(id)),
@@ -323,6 +311,25 @@ impl Converter<'_> {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
         }
+    }
+
+    /// How far an address is from the beginning of the data that each thread has its own copy of.
+    fn thread_offset(&self, meaning: ResolvedTarget, addend: i64) -> Option<i32> {
+        let offset = match self.address(meaning, addend)? {
+            (decl, offset) if Some(decl) == self.thread_data => offset,
+            (decl, 0) if decl == self.zero => 0,
+            _ => return None,
+        };
+        i32::try_from(offset).ok()
+    }
+
+    /// The global that holds the address of what an object's symbol means.
+    fn got_global(&self, id: ObjectId, symbol: SymbolIndex) -> Option<DeclId> {
+        let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
+            Some(global) => GotKey::Global(global),
+            None => GotKey::Own(id, symbol),
+        };
+        self.got.get(&key).copied()
     }
 
     /// The declaration that an address is in, and the distance to its beginning.

@@ -6,8 +6,8 @@ use crate::patch::fresh_layout::request::Request;
 use crate::patch::images::new_image;
 use crate::program::{DeclId, DefinitionKind};
 
-/// Gives data its addresses; returns these, and the bytes that stand there. A minimal layout packs it. Any other has it in
-/// the order of declaration, unless alignment then wastes more than there is room for.
+/// Gives data its addresses; returns these, and the bytes that stand there. Data is packed if alignment wastes more than
+/// there is room for in the order of the layout.
 pub(super) fn place_data(
     request: &Request<'_>,
     images: &mut DataSpace,
@@ -34,10 +34,7 @@ pub(super) fn place_data(
     let mut placed: Vec<(DeclId, DeclId, DataItem)> = placed.collect();
     let is_unplaced = images.images().is_empty();
     let mut addresses = Vec::new();
-    let mut placing = Err(Error::bad_edit("is to be packed"));
-    if !request.options.dense {
-        placing = place_all(request, images, &placed, &mut addresses);
-    }
+    let mut placing = place_all(request, images, &placed, &mut addresses);
     if placing.is_err() && is_unplaced {
         *images = DataSpace::default();
         addresses.clear();
