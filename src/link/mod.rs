@@ -3,6 +3,30 @@
 //! [`LinkOptions::parse`] reads a command line, [`Linked::link`] links what it says, [`Linked::update`] brings the output up to
 //! date with files that have changed.
 //!
+//! ```
+//! use wasmend::link::{Access, LinkOptions, Linked, Target};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let objects = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
+//! # let names = ["main.o", "twice.o", "pick.o"].map(|name| folder.path().join(name));
+//! # for name in &names {
+//! #     std::fs::copy(objects.join(name.file_name().unwrap()), name)?;
+//! # }
+//! # let [main, twice, pick] = names.map(|name| name.display().to_string());
+//! let arguments = [main, twice, pick.clone(), "-oout.wasm".to_owned()];
+//! let options = LinkOptions::parse(&arguments)?;
+//! // What is to be followed is read rather than mapped. `Target::File` publishes in the file that the options name.
+//! let (mut linked, report) = Linked::link(options, Access::Read, Target::Memory)?;
+//! println!("{} objects", report.counts.objects);
+//!
+//! // After each recompilation:
+//! let report = linked.update(&[pick])?;
+//! println!("{} bytes", report.patch.bytes_written());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What differs from wasm-ld, on purpose:
 //! - an archive is opened by its index; wasm-ld reads the symbols of every member,
 //! - undefined symbols are reported once each, with what refers to them,
@@ -31,6 +55,7 @@ mod session;
 mod state;
 pub(crate) mod symbols;
 mod update;
+pub mod watched;
 
 pub use crate::object::Access;
 pub use command::options::{

@@ -331,6 +331,15 @@ fn spoil(module: &mut Module) {
     module.unexport("what is not exported");
 }
 
+/// Commits, which fails: when everything is written and nothing of it visible, or at once.
+fn fail(module: &mut Module, is_late: bool) {
+    let refuse = || Err(crate::Error::bad_edit("is refused at last"));
+    if !is_late {
+        spoil(module);
+    }
+    assert!(module.commit_checked(&refuse).is_err());
+}
+
 fn definition(definition: Option<&Definition>) -> String {
     let parts = definition.map(|it| (it.shape, it.content.bytes(), it.content.relocs()));
     format!("{parts:?}")
@@ -458,9 +467,8 @@ proptest! {
         let (mut module, mut other) = (module(with), module(with));
         for (edits, dropped, failures) in rounds {
             say(&mut module, &dropped);
-            for _ in 0..failures {
-                spoil(&mut module);
-                prop_assert!(module.commit().is_err());
+            for at in 0..failures {
+                fail(&mut module, at == 0);
                 say(&mut module, &dropped);
             }
             module.discard();
@@ -584,8 +592,8 @@ fn each_kind_of_edit_is_taken_back_after_a_commit_that_failed() {
         let before = observe(&mut module);
         say_all(&mut module, &[edit]);
         let said = observe(&mut module);
-        spoil(&mut module);
-        assert!(module.commit().is_err(), "{edit:?}");
+        fail(&mut module, true);
+        fail(&mut module, false);
         assert!(
             observe(&mut module) != before,
             "{edit:?} is not pending any more"

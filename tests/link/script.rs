@@ -163,7 +163,7 @@ impl Replay {
         for (_, redirect) in MODES {
             let mut options = LinkOptions::parse(&arguments).unwrap();
             options.redirect = Some(redirect);
-            let linked = Linked::link(options, Access::Map, Target::Memory);
+            let linked = Linked::link(options, Access::Read, Target::Memory);
             let (mut linked, _) =
                 linked.unwrap_or_else(|failed| panic!("{}: {:?}", replay.program, failed.0));
             // As watching does while nobody waits.

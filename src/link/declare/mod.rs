@@ -9,6 +9,7 @@
 
 mod assign;
 mod customs;
+mod data;
 mod define;
 mod known;
 mod memory;
