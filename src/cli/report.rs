@@ -4,14 +4,17 @@
 //! an error's among them. [`EVENT_VERSION`] changes when an event changes its meaning or loses a field.
 
 use std::borrow::Cow;
+use std::io::ErrorKind::BrokenPipe;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use wasmend::{Error, ErrorKind, Outcome, Patch};
 
+use crate::cli::args::Color;
 use crate::cli::text;
 
 /// Version of the events, in each of them.
@@ -28,6 +31,10 @@ const FAINT: Style = Style::new().dimmed();
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     Update(UpdateEvent),
+    Linked(LinkedEvent),
+    Listing {
+        text: String,
+    },
     Warning {
         message: String,
     },
@@ -104,6 +111,21 @@ pub(crate) struct RelinkEvent {
 pub(crate) struct PhaseEvent {
     pub(crate) phase: &'static str,
     pub(crate) micros: f64,
+}
+
+/// What a link made.
+#[derive(Debug, Serialize)]
+pub(crate) struct LinkedEvent {
+    pub(crate) output: String,
+    pub(crate) patchable: bool,
+    pub(crate) file_bytes: u64,
+    pub(crate) files: usize,
+    pub(crate) objects: usize,
+    pub(crate) symbols: usize,
+    pub(crate) relocations: usize,
+    pub(crate) functions: usize,
+    pub(crate) micros: f64,
+    pub(crate) phases: Vec<PhaseEvent>,
 }
 
 /// An error, for programs.
@@ -276,7 +298,7 @@ fn phases(patch: &Patch) -> [(&'static str, Duration); 5] {
     ]
 }
 
-fn micros(time: Duration) -> f64 {
+pub(crate) fn micros(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e3
 }
 
@@ -378,6 +400,34 @@ fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> S
             counts_text(counts),
         ),
     }
+}
+
+/// Sets when messages have colours.
+pub(crate) fn choose_color(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Reports what ended a command, and decides the exit code.
+pub(crate) fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == BrokenPipe)
+    {
+        // The reader of standard output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let error = match error.downcast_ref::<Error>() {
+        Some(error) => error.clone(),
+        None => Error::new(ErrorKind::Io, format!("{error:#}")),
+    };
+    // If this cannot be said either, the exit code still tells.
+    let _ = reporter.error(&error);
+    ExitCode::from(exit_code(error.kind()))
 }
 
 /// The exit code of an error: the one place that decides it.

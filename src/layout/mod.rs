@@ -15,7 +15,9 @@ mod state;
 mod types;
 
 pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
-pub(crate) use data::{DataSpace, Image, ImageIndex, ReserveFull};
+pub(crate) use data::{
+    DataItem, DataSpace, Image, ImageIndex, ReserveFull, packed_end, sort_for_packing,
+};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::encode_name;

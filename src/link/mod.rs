@@ -56,6 +56,7 @@ mod state;
 pub(crate) mod symbols;
 mod threads;
 mod update;
+pub mod watched;
 
 pub use crate::object::Access;
 pub use command::options::{

@@ -118,7 +118,7 @@ impl<'a> Version<'a> {
             names_tail: Cow::Borrowed(names_tail),
             data: self.data_if(writes.whole.contains(&SectionKind::Data)),
             export_sites: Cow::Borrowed(export_sites),
-            orphans: writes.orphans.new(),
+            orphans: writes.orphans.added(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Opening reads the index and the table of long names, both of which stand in front: no byte of a member is touched
 //! until it is asked for.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,24 +173,57 @@ impl Archive {
     /// # Errors
     /// If a header is malformed, or a file of a thin archive cannot be opened.
     pub fn members(&self, access: Access) -> Result<Vec<Member>> {
-        let read = || {
-            let mut members = Vec::new();
+        let mut members = Vec::new();
+        self.for_each_header(|header, offset| {
+            let member = self.open_member(header, offset, access)?;
+            if !member.is_foreign() {
+                members.push(member);
+            }
+            Ok(())
+        })?;
+        Ok(members)
+    }
+
+    /// The files that the members of a thin archive are. None of them is opened.
+    ///
+    /// # Errors
+    /// If a header is malformed.
+    pub fn member_files(&self) -> Result<BTreeSet<PathBuf>> {
+        let mut files = BTreeSet::new();
+        self.for_each_header(|header, offset| {
+            if self.thin {
+                files.insert(self.member_file(&self.name_and_contents(header, offset)?.0));
+            }
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    /// The file that a member of a thin archive is.
+    fn member_file(&self, name: &str) -> PathBuf {
+        let folder = self.input.path().parent().unwrap_or(Path::new(""));
+        folder.join(name)
+    }
+
+    /// Goes through the members' headers.
+    fn for_each_header(
+        &self,
+        mut then: impl FnMut(&Header<'_>, MemberOffset) -> Result<()>,
+    ) -> Result<()> {
+        let mut read = || {
             let mut at = self.first_member;
             while at < self.input.bytes().len() {
                 let header = read_header(self.input.bytes(), at)?;
                 let is_special = is_index(header.name, &[]) || header.name == b"//";
                 if !is_special {
-                    let member = self.open_member(&header, MemberOffset(at as u32), access)?;
-                    if !member.is_foreign() {
-                        members.push(member);
-                    }
+                    then(&header, MemberOffset(at as u32))?;
                 }
                 at = match self.thin && !is_special {
                     true => at + HEADER_LEN,
                     false => next_header(&header),
                 };
             }
-            Ok(members)
+            Ok(())
         };
         read().map_err(|error: Error| error.with_path(self.input.path()))
     }
@@ -318,12 +352,12 @@ impl Archive {
         });
     }
 
-    fn open_member(
+    /// A member's name, and where its contents are.
+    fn name_and_contents(
         &self,
         header: &Header<'_>,
         offset: MemberOffset,
-        access: Access,
-    ) -> Result<Member> {
+    ) -> Result<(String, Span)> {
         let bytes = self.input.bytes();
         let at = offset.0 as usize;
         let name = match header.name {
@@ -346,7 +380,18 @@ impl Archive {
             [] => name.strip_suffix(b"/").unwrap_or(name),
             bsd_name => bsd_name,
         };
-        let name = String::from_utf8_lossy(name).into_owned();
+        Ok((String::from_utf8_lossy(name).into_owned(), contents))
+    }
+
+    fn open_member(
+        &self,
+        header: &Header<'_>,
+        offset: MemberOffset,
+        access: Access,
+    ) -> Result<Member> {
+        let bytes = self.input.bytes();
+        let at = offset.0 as usize;
+        let (name, contents) = self.name_and_contents(header, offset)?;
         if !self.thin {
             return Ok(Member {
                 name,
@@ -356,8 +401,7 @@ impl Archive {
                 archive: self.input.clone(),
             });
         }
-        let folder = self.input.path().parent().unwrap_or(Path::new(""));
-        let path: PathBuf = folder.join(&name);
+        let path = self.member_file(&name);
         // Devices and pipes have no size to be told from the one that the archive says, and may never end.
         let is_file = std::fs::metadata(&path)
             .map_err(|error| Error::io("cannot open", &path, &error))?

@@ -59,6 +59,9 @@ impl Program {
                     reloc.kind
                 ));
             }
+            if reloc.kind.is_slot() && !is_piece && !self.has_slots {
+                return fail("takes a function's address, but there is no table of slots".into());
+            }
             let is_data = matches!(definition.shape, DefinitionKind::Data { .. });
             if reloc.kind == RelocKind::DistanceI32 && !is_data {
                 return fail("has a distance to data, which only data can have".into());

@@ -35,6 +35,8 @@ pub(crate) struct Program {
     pub(super) spare_orphans: Vec<DeclId>,
     /// As of the last commit.
     pub(crate) start: Option<DeclId>,
+    /// Whether functions can have slots, and so addresses.
+    pub(super) has_slots: bool,
     /// How many declarations there have been.
     pub(super) declared: u32,
     /// What else has been said since the last commit.
@@ -225,16 +227,16 @@ impl Program {
     pub(crate) fn freeze(&mut self, id: DeclId) {
         if let Some(decl) = self.decls.get_mut(id.index())
             && !std::mem::replace(&mut decl.frozen, true)
+            && !self.pending.is_new(decl.serial)
         {
-            if !self.pending.is_new(decl.serial) {
-                self.pending.frozen.push(id);
-            }
+            self.pending.frozen.push(id);
         }
     }
 
     /// Declares and defines something that is there from the beginning: no edit, so that nothing takes it back.
     pub(crate) fn establish(&mut self, kind: DeclKind, definition: Definition) -> Result<DeclId> {
         let id = self.declare(kind, None, None)?;
+        self.has_slots |= definition.shape == DefinitionKind::SlotTable;
         self.decls[id.index()].set_current(Some(definition));
         Ok(id)
     }

@@ -20,6 +20,8 @@ mod compare;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod conventions;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod derived;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;

@@ -46,6 +46,19 @@ impl InputFile {
             InputFile::PassedOver { input, .. } => input,
         }
     }
+
+    /// Whether it is a thin archive of which a member that was read is another file by now.
+    fn has_changed_members(&self) -> bool {
+        match self {
+            InputFile::Archive(file) if file.archive.is_thin() => {
+                let lock = file.read.lock();
+                let read = lock.unwrap_or_else(|poisoned| poisoned.into_inner());
+                let mut members = file.members.iter().chain(read.values());
+                members.any(|member| member.input().check_unchanged().is_err())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// An archive of the command line.
@@ -196,7 +209,7 @@ impl Inputs {
                 "read what is to be followed (Access::Read), or replace files as a whole",
             ));
         }
-        if before.is_written_again(&fresh) {
+        if before.is_written_again(&fresh) && !self.files[file].has_changed_members() {
             return Ok(false);
         }
         let wanted = Wanted { path, lazy, whole };
@@ -300,19 +313,25 @@ fn find_all(options: &LinkOptions) -> Result<Vec<Wanted>, Vec<Error>> {
     }
 }
 
-fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
+/// Where a library is looked for, in order.
+pub(super) fn library_places(
+    options: &LinkOptions,
+    name: &str,
+    shared: bool,
+) -> impl Iterator<Item = PathBuf> {
     let files = match name.strip_prefix(':') {
         Some(file) => vec![file.to_owned()],
         None if shared => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         None => vec![format!("lib{name}.a")],
     };
-    for folder in &options.search_paths {
-        for file in &files {
-            let path = folder.join(file);
-            if path.exists() {
-                return Ok(path);
-            }
-        }
+    let folders = options.search_paths.iter();
+    folders.flat_map(move |folder| files.clone().into_iter().map(|file| folder.join(file)))
+}
+
+fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
+    let mut places = library_places(options, name, shared);
+    if let Some(path) = places.find(|path| path.exists()) {
+        return Ok(path);
     }
     let folders: Vec<String> = options
         .search_paths
@@ -356,9 +375,13 @@ fn bitcode() -> Error {
         .with_hint("compile it without -flto if it is needed")
 }
 
+/// The file beside an archive that lists what its members need from the host, if there is one.
+pub(super) fn symbols_beside(archive: &Path) -> PathBuf {
+    archive.with_extension("imports")
+}
+
 fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
-    // A file of the same name beside it lists what its members need from the host.
-    let list = input.path().with_extension("imports");
+    let list = symbols_beside(input.path());
     let allowed_undefined = match list.exists() {
         true => symbol_list(&list)?,
         false => Vec::new(),
