@@ -208,7 +208,7 @@ fn member(name: &str, contents: &[u8]) -> Vec<u8> {
 
 fn archive(magic: &str, members: &[Vec<u8>]) -> wasmend::Result<Archive> {
     let bytes = [magic.as_bytes(), &members.concat()].concat();
-    Archive::open(Input::from_bytes(Path::new("made.a"), bytes))
+    Archive::open(Input::from_bytes(std::path::Path::new("made.a"), bytes))
 }
 
 /// 40,000 entries of the same name of 400,000 bytes would take 16 GB to go through.
