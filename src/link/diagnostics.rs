@@ -155,10 +155,6 @@ mod tests {
             ),
             ("_ZN1nUt_1fEv", "n::'unnamed'::f()"),
             ("_ZN1nUt1_1fEv", "n::'unnamed1'::f()"),
-            (
-                "_ZZ3runvENKUlT_E_clIiEEDaS_",
-                "auto run()::'lambda'(auto)::operator()<int>(auto) const",
-            ),
             ("_Z4callIZ3runE3$_0EvT_", "void call<run::$_0>(run::$_0)"),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),

@@ -4,6 +4,7 @@
 //! the libraries of wasi-libc.
 
 use std::fs;
+use std::path::Path;
 
 use wasmend::internals::object::{Access, Archive, Input, Object};
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use crate::link::command::options::BuildId;
-use crate::link::declare::{ObjectDeclarations, SegmentPlacement};
+use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
 use crate::link::pipeline::publish;
 use crate::link::report::PublishedPatch;
 use crate::link::resolve::Resolution;
@@ -32,7 +32,7 @@ use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::{Input, Object};
 use crate::program::DeclId;
 
-use fallback::{FallbackReason, UpdateError, fall_back};
+use fallback::{FallbackReason, UpdateError, UpdateResult, fall_back};
 pub(super) use index::UpdateIndex;
 
 /// A symbol that a changed object defines, and where it stood.
@@ -120,6 +120,7 @@ pub(super) fn run(
     let removed = update.define()?;
     update.collect(before, removed)?;
     update.define_customs()?;
+    update.expect_same_members()?;
     if builds_id {
         update.link.set_custom_sections();
     }
@@ -151,6 +152,32 @@ impl Update<'_> {
     fn units_before(&self) -> impl Iterator<Item = (ObjectId, &ObjectDeclarations)> {
         let units = self.link.declarations.known.units.before();
         units.map(|(at, unit)| (ObjectId(at as u32), unit))
+    }
+}
+
+impl Update<'_> {
+    /// A member that came to be reached or is not any more may be one that a link from the inputs would not load: that
+    /// must make no difference to what all loaded objects say, nor to their custom sections.
+    fn expect_same_members(&self) -> UpdateResult<()> {
+        let resolution = self.resolution();
+        let roots = || resolution.objects().iter().filter(|linked| linked.is_live);
+        for (id, old) in self.units_before() {
+            let linked = resolution.object(id);
+            if linked.is_live || old.is_live() == self.unit(id).is_live() {
+                continue;
+            }
+            let object = &linked.object;
+            let says_nothing_new = roots().any(|root| {
+                let root = &root.object;
+                root.producers_bytes() == object.producers_bytes()
+                    && root.features_bytes() == object.features_bytes()
+            });
+            let has_own = kept_customs(linked, false, &self.link.options).next();
+            if !says_nothing_new || has_own.is_some() {
+                return fall_back(FallbackReason::NotLinked);
+            }
+        }
+        Ok(())
     }
 }
 
