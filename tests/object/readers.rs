@@ -4,7 +4,6 @@
 //! the libraries of wasi-libc.
 
 use std::fs;
-use std::path::Path;
 
 use wasmend::internals::object::{Access, Archive, Input, Object};
 
