@@ -5,7 +5,7 @@ use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader
 
 use crate::patch::{BuildIdentity, Customs};
 use crate::program::DeclKind;
-use crate::whole::decode::{Item, Items, space};
+use crate::whole::spaces::{Item, Items, space};
 use crate::wire::section::{self, IDENTITY_NAME, PAD_NAME};
 
 /// What came of a module's custom sections.
