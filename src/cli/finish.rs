@@ -10,12 +10,12 @@ use crate::cli::text::{number, percent};
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     let destination = Destination::of(&args.output)?;
     output::expect_not_an_input(&args.output, [&args.out])?;
-    crate::cli::expect_replaceable(&args.output, Some(args.force))?;
+    crate::cli::files::expect_replaceable(&args.output, Some(args.force))?;
     if destination == Destination::StandardOutput && reporter.is_json() {
         let message = "--json: standard output cannot have events if it has the module";
         return Err(Error::bad_input(message).into());
     }
-    let out = crate::cli::read(&args.out)?;
+    let out = crate::cli::files::read(&args.out)?;
     let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
     let options = OutputOptions::default();
     output::write_file(&args.output, &options, &dense, &output::no_check)?;

@@ -5,27 +5,28 @@
 mod args;
 mod completions;
 mod demo;
+mod files;
 mod finish;
 mod inspect;
+mod invocation;
 mod ld;
-mod link_loop;
+mod link_patcher;
 mod patcher;
 mod replay;
+mod replay_ld;
 mod report;
 mod signals;
 mod text;
 mod verify;
 mod watch;
 
-use std::io::ErrorKind::BrokenPipe;
-use std::path::Path;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wasmend::Error;
-use wasmend::output::{self, Destination};
 
-use args::{Cli, Color, Command};
+use args::{Cli, Command, General};
+use invocation::Invocation;
 use report::Reporter;
 
 /// Runs the command that the arguments ask for.
@@ -35,27 +36,30 @@ pub(crate) fn main() -> ExitCode {
     let arguments: Option<Vec<String>> = std::env::args_os()
         .map(|argument| argument.into_string().ok())
         .collect();
-    let arguments = arguments.as_deref();
-    if let Some(arguments) = arguments.and_then(ld::called_to_link) {
-        return ld::run(arguments);
-    }
-    if let Some(arguments) = arguments.and_then(link_loop::called_to_watch) {
-        return link_loop::watch(arguments);
+    match Invocation::of(&arguments.unwrap_or_default()) {
+        Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
+        Ok(Invocation::WatchLink(options, arguments)) => {
+            let reporter = report_as(options.general);
+            return ended(watch::run_link(&options, &arguments, reporter), reporter);
+        }
+        Ok(Invocation::Other) => {}
+        Err(error) => return say_usage(&error),
     }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
-    let cli = Cli::parse();
-    match cli.color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say_usage(&error),
+    };
+    let reporter = report_as(cli.general);
+    if !matches!(cli.command, Command::Ld(_)) {
+        // A link says itself how many threads it wants.
+        let _ = wasmend::link::use_threads(None);
     }
-    .write_global();
-    let reporter = Reporter::new(cli.json, cli.verbose);
     let result = match cli.command {
-        Command::Ld(args) => return ld::run(&args.arguments),
+        Command::Ld(args) => return ld::run(&args.arguments, cli.general),
         Command::ReplayLd(args) => {
-            return link_loop::replay(&args, reporter)
-                .unwrap_or_else(|error| failed(&error, reporter));
+            return replay_ld::run(&args, reporter)
+                .unwrap_or_else(|error| report::failed(&error, reporter));
         }
         Command::Replay(args) => replay::run(&args, reporter),
         Command::Watch(args) => watch::run(&args, reporter),
@@ -66,75 +70,36 @@ pub(crate) fn main() -> ExitCode {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
     };
+    ended(result, reporter)
+}
+
+/// Who says what happens, as the general options have it.
+fn report_as(general: General) -> Reporter {
+    report::choose_color(general.color);
+    Reporter::new(general.json, general.verbose)
+}
+
+/// Prints help, or what is wrong with the arguments, which are shown as a terminal may have them.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let arguments: String = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    // With its colours, if no argument has any of its own. Whoever does not want to read it needs not.
+    let _ = match text::printable(&arguments) == arguments {
+        true => error.print(),
+        false => {
+            let text = error.render().to_string();
+            let shown = report::for_people(&text, &std::io::stderr());
+            write!(std::io::stderr(), "{shown}")
+        }
+    };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// How the process ends.
+fn ended(result: anyhow::Result<()>, reporter: Reporter) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error, reporter),
+        Err(error) => report::failed(&error, reporter),
     }
-}
-
-/// Reports what ended a command, and decides the exit code.
-fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
-    if error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == BrokenPipe)
-    {
-        // The reader of standard output has seen enough.
-        return ExitCode::SUCCESS;
-    }
-    let error = match error.downcast_ref::<Error>() {
-        Some(error) => error.clone(),
-        None => Error::new(wasmend::ErrorKind::Io, format!("{error:#}")),
-    };
-    // If this cannot be said either, the exit code still tells.
-    let _ = reporter.error(&error);
-    ExitCode::from(report::exit_code(error.kind()))
-}
-
-/// Reads a whole file.
-fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
-}
-
-/// What has to hold of an output that is going to be patched, before anything is done: it is none of `inputs`, it is a
-/// file that may be replaced, and its folder is there, which is made if need be.
-fn claim_output(
-    output: &Path,
-    inputs: impl IntoIterator<Item = impl AsRef<Path>>,
-    force: Option<bool>,
-) -> wasmend::Result<()> {
-    output::expect_not_an_input(output, inputs)?;
-    if let Some(folder) = output.parent()
-        && !folder.as_os_str().is_empty()
-    {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Error::io("cannot create the folder", folder, &error))?;
-    }
-    Destination::expect_file(output)?;
-    expect_replaceable(output, force)
-}
-
-/// Refuses to replace what is neither a module nor empty nor called one, unless told to: whoever names a source or a
-/// text has most likely named the wrong file. What is no regular file is not replaced anyway. `force` is `None` where one
-/// cannot be told to.
-fn expect_replaceable(file: &Path, force: Option<bool>) -> wasmend::Result<()> {
-    use std::io::Read;
-    const MAGIC: &[u8] = b"\0asm";
-    let is_called_module = file
-        .extension()
-        .is_some_and(|extension| extension == "wasm");
-    if force == Some(true) || is_called_module || !file.is_file() {
-        return Ok(());
-    }
-    let mut start = Vec::new();
-    let read = std::fs::File::open(file)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
-    let refused = match read {
-        Ok(_) if start.is_empty() || start == MAGIC => return Ok(()),
-        Ok(_) => Error::bad_input("is there already, and is no WebAssembly module").with_path(file),
-        Err(error) => Error::io("cannot see whether this may be replaced", file, &error),
-    };
-    Err(refused.with_hint(match force {
-        Some(_) => "give the output another name, or replace the file with --force",
-        None => "give the output another name, or remove the file",
-    }))
 }

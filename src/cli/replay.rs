@@ -12,10 +12,10 @@ use crate::cli::report::Reporter;
 
 pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
     let (out, builds) = files(args)?;
-    crate::cli::claim_output(out, builds, Some(args.force))?;
+    crate::cli::files::claim_output(out, builds, Some(args.force))?;
     let mut patcher = Patcher::new(out, &args.build, reporter);
     for file in builds {
-        let bytes = crate::cli::read(file)?;
+        let bytes = crate::cli::files::read(file)?;
         patcher.update(file, &bytes)?;
     }
     Ok(())
@@ -45,6 +45,6 @@ fn files(args: &Replay) -> wasmend::Result<(&Path, &[PathBuf])> {
 }
 
 fn is_output(file: &Path) -> wasmend::Result<bool> {
-    let found = Map::read(&crate::cli::read(file)?);
+    let found = Map::read(&crate::cli::files::read(file)?);
     Ok(found.is_ok_and(|map| map.identity.is_some()))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
-use super::file::FileOutput;
+use super::file::{FileOutput, Shadow};
 use super::options::{Durability, LastCheck};
 use super::published::{How, Published};
 use super::stamp::{Permissions, Sighting, permissions};
@@ -28,14 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Time between two attempts at the lease.
 const PAUSE: Duration = Duration::from_micros(100);
-
-/// The file under the shadow's name: what was visible one version ago.
-#[derive(Debug)]
-pub(super) struct Shadow {
-    written: Sighting,
-    /// The patch that it lacks.
-    behind: Arc<RangeList>,
-}
 
 impl FileOutput {
     pub(super) fn commit_atomic(

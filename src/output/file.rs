@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 
-use super::atomic::Shadow;
 use super::home::Home;
 use super::journal::Journal;
 use super::lock;
@@ -22,6 +21,14 @@ use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::patch::RangeList;
 use crate::stopwatch::Stopwatch;
+
+/// The file under the shadow's name: what was visible one version ago.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    pub(super) written: Sighting,
+    /// The patch that it lacks.
+    pub(super) behind: Arc<RangeList>,
+}
 
 /// An output file and the right to write it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ mod program;
 mod progress;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wasmend::engine::{Engine, Value as Operand};
@@ -14,6 +14,7 @@ use crate::cli::args::{Demo, RedirectArg};
 use crate::cli::report::{Event, Reporter};
 use crate::cli::signals::Scratch;
 use crate::cli::text::{Table, count, number, time};
+use crate::stopwatch::Stopwatch;
 use program::{EditKind, Program};
 use progress::Progress;
 
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
         None => vec![RedirectArg::Table, RedirectArg::Direct],
     };
     if let Some(output) = &args.output {
-        crate::cli::claim_output(output, [] as [&Path; 0], Some(args.force))?;
+        crate::cli::files::claim_output(output, [] as [&Path; 0], Some(args.force))?;
     }
     let folder = Scratch::new()?;
     let total = redirects.len() as u64 * u64::from(args.edits);
@@ -99,11 +100,11 @@ fn measure(
         },
     )?;
     let mut program = Program::build(&mut module, args.functions as usize, args.seed)?;
-    let start = Instant::now();
+    let mut stopwatch = Stopwatch::start();
     module.commit()?;
     let mut measured = Measured {
         redirect,
-        created: start.elapsed(),
+        created: stopwatch.lap(),
         file_len: 0,
         bytes: Vec::new(),
         times: Vec::new(),
@@ -119,9 +120,9 @@ fn measure(
             .map(|(_, function)| (function, program.result(function, 1)))
             .collect::<Vec<_>>();
         let (kind, function) = program.edit(&mut module)?;
-        let start = Instant::now();
+        stopwatch.lap();
         let patch = module.commit()?;
-        let took = start.elapsed();
+        let took = stopwatch.lap();
         measured.note(&patch, took);
         let first_of_kind = measured.samples.iter().all(|sample| sample.edit != kind);
         if first_of_kind
@@ -146,10 +147,10 @@ fn measure(
             let bytes =
                 std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))?;
             let rival = folder.join("rewritten.wasm");
-            let start = Instant::now();
+            stopwatch.lap();
             std::fs::write(&rival, &bytes)
                 .map_err(|error| Error::io("cannot write", &rival, &error))?;
-            measured.rewrites.push(start.elapsed());
+            measured.rewrites.push(stopwatch.lap());
         }
         progress.advance();
     }

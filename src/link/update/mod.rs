@@ -21,8 +21,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use crate::link::command::options::BuildId;
-use crate::link::declare::{ObjectDeclarations, SegmentPlacement, merge};
-use crate::link::diagnostics::Diagnostics;
+use crate::link::declare::{ObjectDeclarations, SegmentPlacement};
 use crate::link::pipeline::publish;
 use crate::link::report::PublishedPatch;
 use crate::link::resolve::Resolution;
@@ -33,7 +32,7 @@ use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::{Input, Object};
 use crate::program::DeclId;
 
-use fallback::{FallbackReason, UpdateError, UpdateResult, fall_back};
+use fallback::{FallbackReason, UpdateError, fall_back};
 pub(super) use index::UpdateIndex;
 
 /// A symbol that a changed object defines, and where it stood.
@@ -121,7 +120,6 @@ pub(super) fn run(
     let removed = update.define()?;
     update.collect(before, removed)?;
     update.define_customs()?;
-    update.merge_customs()?;
     if builds_id {
         update.link.set_custom_sections();
     }
@@ -153,27 +151,6 @@ impl Update<'_> {
     fn units_before(&self) -> impl Iterator<Item = (ObjectId, &ObjectDeclarations)> {
         let units = self.link.declarations.known.units.before();
         units.map(|(at, unit)| (ObjectId(at as u32), unit))
-    }
-
-    /// Where an object came to be linked or is not any more: what do those that are linked say of themselves?
-    fn merge_customs(&mut self) -> UpdateResult<()> {
-        let resolution = &self.link.plan.resolution;
-        let is_live = |id: ObjectId| resolution.object(id).is_live || self.unit(id).is_live();
-        let mut before = self.units_before();
-        let was_live =
-            |id: ObjectId, old: &ObjectDeclarations| resolution.object(id).is_live || old.is_live();
-        if before.all(|(id, old)| was_live(id, old) == is_live(id)) {
-            return Ok(());
-        }
-        drop(before);
-        let mut diagnostics = Diagnostics::default();
-        let merged = merge(resolution, is_live, &self.link.options, &mut diagnostics);
-        if !diagnostics.errors.is_empty() {
-            return fall_back(FallbackReason::Features);
-        }
-        *self.link.plan.merged = merged;
-        self.link.set_custom_sections();
-        Ok(())
     }
 }
 
