@@ -23,6 +23,19 @@ pub mod link {
     pub use crate::link::inputs::Inputs;
     pub use crate::link::resolve::units::{LinkedObject, SymbolRef};
     pub use crate::link::resolve::{Resolution, resolve};
+    use crate::link::{Failed, LinkOptions, LinkReport, Linked, Target};
+
+    /// Links objects that never were files.
+    ///
+    /// # Errors
+    /// Those of [`Linked::link`].
+    pub fn link_inputs(
+        inputs: Inputs,
+        options: LinkOptions,
+        target: Target,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        Linked::of_inputs(inputs, options, target)
+    }
 
     /// What is said of a link.
     pub mod diagnostics {

@@ -79,6 +79,15 @@ impl Linked {
         Ok((linked, report))
     }
 
+    /// Links what never was a file, with what else the options say.
+    pub(crate) fn of_inputs(
+        inputs: Inputs,
+        options: LinkOptions,
+        target: Target,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        Linked::link_opened(inputs, options, target, PhaseTimes::start())
+    }
+
     /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
     /// Also returns what was published; whoever is about to end the process can forget it, which is quicker than to have it
     /// taken apart.

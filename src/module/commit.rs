@@ -35,6 +35,10 @@ enum PublishedCode {
 }
 
 /// What came of the attempt to publish the edits as a patch.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one in a commit, which is taken apart at once"
+)]
 enum PatchAttempt {
     Published(PublishedVersion),
     /// It has changed nothing: the edits can be published by a relink only.

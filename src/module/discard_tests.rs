@@ -95,8 +95,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         4 => (kind.clone(), key.clone()).prop_map(|(kind, key)| Edit::Declare { kind, key }),
         2 => (id.clone(), kind.clone(), proptest::option::of(key.clone()))
             .prop_map(|(owner, kind, key)| Edit::DeclarePart { owner, kind, key }),
-        12 => (id.clone(), with.clone()).prop_map(|(id, with)| Edit::Define { id, with }),
-        1 => (id.clone(), with.clone()).prop_map(|(id, with)| Edit::Import { id, with }),
+        12 => (id.clone(), with).prop_map(|(id, with)| Edit::Define { id, with }),
+        1 => (id.clone(), with).prop_map(|(id, with)| Edit::Import { id, with }),
         2 => (key.clone(), 0u8..4, id.clone())
             .prop_map(|(key, section, of)| Edit::Piece { key, section, of }),
         2 => (id.clone(), key.clone()).prop_map(|(id, name)| Edit::Rename { id, name }),
@@ -108,8 +108,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => key.clone().prop_map(|name| Edit::Unexport { name }),
         1 => (key, id.clone()).prop_map(|(name, id)| Edit::SetExports { name, id }),
         1 => proptest::option::of(id.clone()).prop_map(|id| Edit::Start { id }),
-        1 => (id, with.clone()).prop_map(|(id, end)| Edit::Reserve { id, end }),
-        1 => with.clone().prop_map(|with| Edit::Customs { with }),
+        1 => (id, with).prop_map(|(id, end)| Edit::Reserve { id, end }),
+        1 => with.prop_map(|with| Edit::Customs { with }),
         1 => Just(Edit::TailCalls),
         1 => Just(Edit::Relink),
         1 => with.prop_map(|with| Edit::InternType { with }),
@@ -175,7 +175,7 @@ fn define(module: &mut Module, id: DeclId, with: u8) -> Result<()> {
             module.define_function(id, body)
         }
         DeclKind::Global => {
-            let init = match of_kind(DeclKind::Function).filter(|_| with % 2 == 0) {
+            let init = match of_kind(DeclKind::Function).filter(|_| with.is_multiple_of(2)) {
                 Some(function) => ConstExpr::FunctionAddress(function),
                 None => ConstExpr::I32(with.into()),
             };

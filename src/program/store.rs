@@ -227,10 +227,9 @@ impl Program {
     pub(crate) fn freeze(&mut self, id: DeclId) {
         if let Some(decl) = self.decls.get_mut(id.index())
             && !std::mem::replace(&mut decl.frozen, true)
+            && !self.pending.is_new(decl.serial)
         {
-            if !self.pending.is_new(decl.serial) {
-                self.pending.frozen.push(id);
-            }
+            self.pending.frozen.push(id);
         }
     }
 

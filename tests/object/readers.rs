@@ -39,7 +39,7 @@ fn installed_libraries_read_as_wasmparser_reads_them() {
         "libc++abi.a",
         "libc-printscan-long-double.a",
     ] {
-        let path = Path::new("/usr/lib/wasm32-wasi").join(name);
+        let path = std::path::Path::new("/usr/lib/wasm32-wasi").join(name);
         let archive = Archive::open(Input::open(path, Access::Map).unwrap()).unwrap();
         for member in archive.members(Access::Map).unwrap() {
             let object = member.read().unwrap();

@@ -544,8 +544,7 @@ impl<'a> DeclarationAssigner<'a> {
         let mut got = HashMap::new();
         for (id, linked) in self.plan.resolution.each_object() {
             let object = &linked.object;
-            let mut imports = object.imported_globals.iter();
-            if !imports.any(|import| object.bytes(import.module).starts_with(b"GOT.")) {
+            if !has_addresses_in_globals(object) {
                 continue;
             }
             for (index, function) in object.functions.iter().enumerate() {
@@ -556,12 +555,15 @@ impl<'a> DeclarationAssigner<'a> {
                     let Some(symbol) = reloc.symbol() else {
                         continue;
                     };
-                    if reloc.kind() != RelocType::GlobalIndexLeb
-                        || object.symbols[symbol.index()].kind == SymbolKind::Global
-                    {
+                    let shared = linked.symbol_ref(symbol).symbol();
+                    let kind = match shared {
+                        Some(global) => self.plan.resolution.table.get(global).kind,
+                        None => object.symbols[symbol.index()].kind,
+                    };
+                    if reloc.kind() != RelocType::GlobalIndexLeb || kind == SymbolKind::Global {
                         continue;
                     }
-                    let (key, text) = match linked.symbol_ref(symbol).symbol() {
+                    let (key, text) = match shared {
                         Some(global) => (
                             GotKey::Global(global),
                             format!("GOT {}", self.plan.resolution.name(global)),
@@ -712,6 +714,17 @@ impl<'a> DeclarationAssigner<'a> {
             flag_address,
         }))
     }
+}
+
+/// Whether an object finds addresses in globals: it was compiled to be put anywhere.
+pub(crate) fn has_addresses_in_globals(object: &Object) -> bool {
+    object.imported_globals.iter().any(|import| {
+        object.bytes(import.module).starts_with(b"GOT.")
+            || matches!(
+                object.bytes(import.name),
+                b"__memory_base" | b"__table_base"
+            )
+    })
 }
 
 /// The custom sections of an object that are linked, with their names.

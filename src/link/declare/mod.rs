@@ -20,7 +20,8 @@ mod table_import;
 mod threads;
 
 pub(crate) use assign::{
-    AssignContext, LinkDeclarations, assign, engine_type, kept_customs, string_pieces,
+    AssignContext, LinkDeclarations, assign, engine_type, has_addresses_in_globals, kept_customs,
+    string_pieces,
 };
 pub(crate) use customs::merge;
 pub(crate) use define::{

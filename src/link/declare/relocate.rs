@@ -37,6 +37,16 @@ pub(crate) enum ResolvedTarget {
     Null,
 }
 
+impl ResolvedTarget {
+    /// The global, table or tag, if it is one.
+    fn index(self) -> Option<DeclId> {
+        match self {
+            ResolvedTarget::Index(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// All that relocations need to know of a link.
 pub(crate) struct Converter<'a> {
     pub(crate) resolution: &'a Resolution,
@@ -220,16 +230,7 @@ impl Converter<'_> {
             }
             Target::Symbol(symbol) => symbol,
         };
-        let fail = |what: &str| {
-            let name = object.symbol_name(symbol);
-            let text = format!(
-                "relocation {} against `{name}`, which {what}",
-                reloc.kind().name()
-            );
-            Error::bad_input(text)
-                .with_path(object.display_name())
-                .with_offset(u64::from(at))
-        };
+        let fail = |what: &str| refused(object, reloc, symbol, at, what);
         let meaning = self.meaning(id, object, symbol);
         let index = |kind: RelocKind, target: Option<DeclId>| {
             let target = target.ok_or_else(|| fail("is not linked"))?;
@@ -255,6 +256,11 @@ impl Converter<'_> {
             });
             let addend = fits.ok_or_else(|| fail("is too far from an address"))?;
             Ok(Relocation::new(kind, at, target, addend))
+        };
+        let thread_offset = |kind: RelocKind| {
+            let offset = self.thread_offset(meaning, relocs.addend(reloc));
+            let offset = offset.ok_or_else(|| fail("is not thread-local, or too far away"))?;
+            Ok(Relocation::new(kind, at, self.zero, offset))
         };
         match reloc.kind() {
             FunctionIndexLeb => {
@@ -286,26 +292,14 @@ impl Converter<'_> {
             MemoryAddrLeb64 => address(RelocKind::AddressLeb64),
             MemoryAddrSleb64 | MemoryAddrRelSleb64 => address(RelocKind::AddressSleb64),
             MemoryAddrI64 => address(RelocKind::AddressI64),
-            MemoryAddrTlsSleb => self
-                .thread_offset(meaning, relocs.addend(reloc))
-                .map(|offset| Relocation::new(RelocKind::AddressSleb, at, self.zero, offset))
-                .ok_or_else(|| fail("is not thread-local, or too far away")),
-            MemoryAddrTlsSleb64 => self
-                .thread_offset(meaning, relocs.addend(reloc))
-                .map(|offset| Relocation::new(RelocKind::AddressSleb64, at, self.zero, offset))
-                .ok_or_else(|| fail("is not thread-local, or too far away")),
+            MemoryAddrTlsSleb => thread_offset(RelocKind::AddressSleb),
+            MemoryAddrTlsSleb64 => thread_offset(RelocKind::AddressSleb64),
             GlobalIndexLeb => match meaning {
                 ResolvedTarget::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
                 _ => index(RelocKind::GlobalIndex, self.got_global(id, symbol)),
             },
-            TagIndexLeb => match meaning {
-                ResolvedTarget::Index(id) => index(RelocKind::TagIndex, Some(id)),
-                _ => Err(fail("is not linked")),
-            },
-            TableNumberLeb => match meaning {
-                ResolvedTarget::Index(id) => index(RelocKind::TableIndex, Some(id)),
-                _ => Err(fail("is not linked")),
-            },
+            TagIndexLeb => index(RelocKind::TagIndex, meaning.index()),
+            TableNumberLeb => index(RelocKind::TableIndex, meaning.index()),
             TypeIndexLeb | FunctionOffsetI32 | FunctionOffsetI64 | SectionOffsetI32
             | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
                 Err(fail("cannot be referred to in this way in code and data"))
@@ -396,4 +390,14 @@ fn content(object: &Object, span: Span, relocs: Vec<Relocation>) -> Result<Reloc
         len: span.len,
     };
     RelocatableBytes::new(bytes, relocs).map_err(|error| error.with_path(object.display_name()))
+}
+
+/// Why a field of code or data cannot be converted.
+#[cold]
+fn refused(object: &Object, reloc: &Reloc, symbol: SymbolIndex, at: u32, what: &str) -> Error {
+    let name = object.symbol_name(symbol);
+    let kind = reloc.kind().name();
+    Error::bad_input(format!("relocation {kind} against `{name}`, which {what}"))
+        .with_path(object.display_name())
+        .with_offset(u64::from(at))
 }

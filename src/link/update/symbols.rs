@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::link::declare::{ResolvedTarget, engine_type};
+use crate::link::declare::{ResolvedTarget, engine_type, has_addresses_in_globals};
 use crate::link::order::output_name;
 use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
 use crate::link::symbols::signatures::SignatureId;
@@ -49,10 +49,6 @@ impl Update<'_> {
                 })
                 .collect()
         };
-        let has_got = |object: &Object| {
-            let mut imports = object.imported_globals.iter();
-            imports.any(|import| object.str(import.module).starts_with("GOT."))
-        };
         if old.is_64() != new.is_64()
             || old.features_bytes() != new.features_bytes()
             || old.producers_bytes() != new.producers_bytes()
@@ -72,7 +68,7 @@ impl Update<'_> {
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
             || lacks_table_symbol(new)
-            || has_got(new)
+            || has_addresses_in_globals(new)
         {
             return fall_back(FallbackReason::Globals);
         }
