@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::command::wasmend;
+use crate::support::{families, objects};
+
 fn object(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
-    path.join(name).display().to_string()
+    objects::word(name)
 }
 
 fn build(version: u32) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules/c-sort");
-    path.join(format!("v{version}.wasm")).display().to_string()
+    let path = families::modules().join(format!("c-sort/v{version}.wasm"));
+    path.display().to_string()
 }
 
 /// A fresh folder in which commands are run.
@@ -48,7 +50,7 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
+        let mut command = Command::new(wasmend());
         command.args(arguments).current_dir(self.path());
         command
     }
@@ -485,7 +487,8 @@ fn links_under_names_with_the_process_id_are_not_followed() {
     ];
     for writer in WRITERS.iter().copied().chain([&steps[..]]) {
         let done = Command::new("sh")
-            .args(["-c", plant, env!("CARGO_BIN_EXE_wasmend")])
+            .args(["-c", plant])
+            .arg(wasmend())
             .args(with(writer, &["out.wasm"]))
             .env("TMPDIR", place.at("tmp"))
             .current_dir(place.path())
@@ -591,7 +594,7 @@ fn a_watch_without_a_terminal_goes_on_when_the_terminal_is_closed() {
     fs::copy(build(1), place.at("build.wasm")).unwrap();
     let script = r#"trap "" HUP; exec "$0" watch build.wasm -o out.wasm"#;
     let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_wasmend")]);
+    command.args(["-c", script]).arg(wasmend());
     let mut watch = Running::start(command.current_dir(place.path()));
     wait_for("a copy", || is_there(&place.at(".wasmend"), ".shadow"));
     watch.signal(Signal::HUP);
