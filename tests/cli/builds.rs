@@ -5,9 +5,8 @@
 //! `tests/modules`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use crate::support::command::{arg, event, run_wasmend, text, wasmend};
+use crate::support::command::{arg, event, run_wasmend, text};
 use crate::support::families;
 use serde_json::Value;
 
