@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use wasmend::link::command::options::{Color, InputArgument};
-use wasmend::link::command::parse;
+use wasmend::link::Access;
+use wasmend::link::{Color, InputArgument};
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
-use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, micros};
+use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, for_people, micros};
 use crate::cli::text::{count, number, time};
 use crate::stopwatch::Stopwatch;
 
@@ -43,10 +42,8 @@ pub(crate) fn use_options(options: &LinkOptions) {
         Color::Always => report::choose_color(args::Color::Always),
         Color::Never => report::choose_color(args::Color::Never),
     }
-    if let Some(threads) = options.threads {
-        // It can be set once; there is nothing before this that would have.
-        let _ = wasmend::link::use_threads(threads);
-    }
+    // It can be set once; there is nothing before this that would have.
+    let _ = wasmend::link::use_threads(options.threads);
 }
 
 /// What help says of the options that every command has.
@@ -55,9 +52,9 @@ const GENERAL_HELP: &str = "\
   --color=WHEN                       When to use colour: auto, always or never
 ";
 
-fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}{GENERAL_HELP}", parse::help())?;
+        write!(std::io::stdout(), "{}{GENERAL_HELP}", wasmend::link::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {
@@ -82,6 +79,9 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let is_file = matches!(destination, Destination::File(_));
     let wants_dense = options.incremental == Some(false) || options.compress_relocations;
     let is_dense = wants_dense || !is_file;
+    if !is_file {
+        options.incremental = Some(false);
+    }
     let path = options.output.clone();
     let mut stopwatch = Stopwatch::start();
     let mut asked = ListingRequest::of(&options);
@@ -112,7 +112,11 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
                 false => asked.map.is_some().then(|| linked.map()),
                 true => {
                     let (bytes, map) = linked.release(asked.map.is_some())?;
-                    let check = || expect_unchanged(&linked);
+                    let check = || {
+                        // By now it is known which libraries and members of thin archives were read.
+                        output::expect_not_an_input(&path, linked.files())?;
+                        expect_unchanged(&linked)
+                    };
                     output::write_file(&path, &publishing, &bytes, &check)?;
                     dense_len = Some(bytes.len() as u64);
                     map
@@ -278,8 +282,14 @@ impl ListingRequest {
             (true, _) => reporter.event(&Event::Listing {
                 text: text.to_owned(),
             })?,
-            (false, true) => std::io::stderr().write_all(text.as_bytes())?,
-            (false, false) => std::io::stdout().write_all(text.as_bytes())?,
+            (false, true) => {
+                let mut err = std::io::stderr();
+                err.write_all(for_people(text, &err).as_bytes())?;
+            }
+            (false, false) => {
+                let mut out = std::io::stdout();
+                out.write_all(for_people(text, &out).as_bytes())?;
+            }
         }
         Ok(())
     }

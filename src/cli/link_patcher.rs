@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wasmend::link::Access;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::output::OutputOptions;
 use wasmend::{Outcome, Redirect};
 

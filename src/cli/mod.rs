@@ -20,6 +20,7 @@ mod text;
 mod verify;
 mod watch;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,11 +43,18 @@ pub(crate) fn main() -> ExitCode {
             return ended(watch::run_link(&options, &arguments, reporter), reporter);
         }
         Ok(Invocation::Other) => {}
-        Err(error) => error.exit(),
+        Err(error) => return say_usage(&error),
     }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say_usage(&error),
+    };
     let reporter = report_as(cli.general);
+    if !matches!(cli.command, Command::Ld(_)) {
+        // A link says itself how many threads it wants.
+        let _ = wasmend::link::use_threads(None);
+    }
     let result = match cli.command {
         Command::Ld(args) => return ld::run(&args.arguments, cli.general),
         Command::ReplayLd(args) => {
@@ -69,6 +77,23 @@ pub(crate) fn main() -> ExitCode {
 fn report_as(general: General) -> Reporter {
     report::choose_color(general.color);
     Reporter::new(general.json, general.verbose)
+}
+
+/// Prints help, or what is wrong with the arguments, which are shown as a terminal may have them.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let arguments: String = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    // With its colours, if no argument has any of its own. Whoever does not want to read it needs not.
+    let _ = match text::printable(&arguments) == arguments {
+        true => error.print(),
+        false => {
+            let text = error.render().to_string();
+            let shown = report::for_people(&text, &std::io::stderr());
+            write!(std::io::stderr(), "{shown}")
+        }
+    };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// How the process ends.

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmend::Outcome;
-use wasmend::whole::{WholeModule, WholeOptions};
+use wasmend::{Outcome, WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
 use crate::cli::report::{Counts, Reporter};

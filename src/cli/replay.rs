@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wasmend::Error;
 use wasmend::inspect::Map;
+use wasmend::output::Destination;
 
 use crate::cli::args::Replay;
 use crate::cli::patcher::Patcher;
@@ -26,7 +27,11 @@ fn files(args: &Replay) -> wasmend::Result<(&Path, &[PathBuf])> {
     match (&args.output, &args.files[..]) {
         (Some(output), builds) => Ok((output, builds)),
         (None, [output, builds @ ..]) if !builds.is_empty() => {
-            if args.force || !output.exists() || is_output(output)? {
+            if args.force || !output.exists() {
+                return Ok((output, builds));
+            }
+            Destination::expect_file(output)?;
+            if is_output(output)? {
                 return Ok((output, builds));
             }
             let message = "is there already, and is no output that can be patched";

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::Error;
-use wasmend::link::LinkOptions;
-use wasmend::link::command::options::InputArgument;
+use wasmend::link::{InputArgument, LinkOptions};
 use wasmend::output;
 
 use crate::cli::args::ReplayLd;

@@ -3,8 +3,9 @@
 //! Results go to standard output, what went wrong to standard error. With `--json` standard output has events only,
 //! an error's among them. [`EVENT_VERSION`] changes when an event changes its meaning or loses a field.
 
+use std::borrow::Cow;
 use std::io::ErrorKind::BrokenPipe;
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -184,6 +185,11 @@ impl Reporter {
 
     /// Tells a person, without `--json`.
     pub(crate) fn line(self, line: &str) -> anyhow::Result<()> {
+        self.styled(&for_people(line, &stdout()))
+    }
+
+    /// As [`line`](Reporter::line), of a line with styles, in which only they are control characters.
+    fn styled(self, line: &str) -> anyhow::Result<()> {
         if !self.json {
             let mut out = anstream::stdout().lock();
             writeln!(out, "{line}")?;
@@ -207,6 +213,7 @@ impl Reporter {
             message: message.to_owned(),
         })?;
         // Standard error may be closed; there is nobody to tell then.
+        let message = for_people(message, &stderr());
         let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {message}");
         Ok(())
     }
@@ -233,6 +240,7 @@ impl Reporter {
     /// Something for those who want to know more, with `--verbose`.
     pub(crate) fn note(self, message: &str) {
         if self.verbose {
+            let message = for_people(message, &stderr());
             let _ = writeln!(anstream::stderr(), "{FAINT}note: {message}{FAINT:#}");
         }
     }
@@ -253,10 +261,12 @@ impl Reporter {
         patch: &Patch,
         took: Duration,
     ) -> anyhow::Result<()> {
-        self.both(
-            &Event::Update(update_event(output, build, counts, patch, took)),
-            || update_line(build, counts, patch, took),
-        )?;
+        match self.json {
+            true => self.event(&Event::Update(update_event(
+                output, build, counts, patch, took,
+            )))?,
+            false => self.styled(&update_line(build, counts, patch, took))?,
+        }
         if self.verbose {
             self.note(
                 &phases(patch)
@@ -265,6 +275,15 @@ impl Reporter {
             );
         }
         Ok(())
+    }
+}
+
+/// A text without styles as it is written to a stream: terminals get no control characters from names, files have names as
+/// they are.
+pub(crate) fn for_people<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a, str> {
+    match stream.is_terminal() {
+        true => text::printable(text),
+        false => Cow::Borrowed(text),
     }
 }
 
@@ -358,7 +377,8 @@ fn counts_text(counts: Counts) -> String {
 }
 
 fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> String {
-    let build = build.display();
+    let build = path(build);
+    let build = for_people(&build, &stdout());
     let time = text::time(took);
     let size = text::number(patch.file_len);
     let written = text::number(patch.bytes_written());
@@ -444,23 +464,21 @@ fn error_event(error: &Error) -> ErrorEvent {
 fn error_text(error: &Error) -> String {
     let mut text = format!("{ERROR}error{ERROR:#}: ");
     if let Some(path) = error.path() {
-        text += &format!("{STRONG}{}{STRONG:#}: ", path.display());
+        let path = self::path(path);
+        text += &format!("{STRONG}{}{STRONG:#}: ", for_people(&path, &stderr()));
     }
     if let Some(symbol) = error.symbol() {
-        text += &format!("`{symbol}`: ");
+        text += &format!("`{}`: ", for_people(symbol, &stderr()));
     }
     // Some messages have lines of their own; here one line is one error.
-    text += &error
-        .message()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let message: Vec<&str> = error.message().split_whitespace().collect();
+    text += &for_people(&message.join(" "), &stderr());
     if let Some(offset) = error.offset() {
         text += &format!(" (at offset {offset:#x})");
     }
     text.push('\n');
     if let Some(hint) = error.hint() {
-        text += &format!("{HINT}hint{HINT:#}: {hint}\n");
+        text += &format!("{HINT}hint{HINT:#}: {}\n", for_people(hint, &stderr()));
     }
     text
 }

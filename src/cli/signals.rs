@@ -4,6 +4,7 @@
 //! [`take_over`]. Signals that the process was started to ignore, as `nohup` has it, stay ignored.
 
 use std::ffi::c_int;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -70,7 +71,10 @@ pub(crate) struct Scratch(tempfile::TempDir);
 impl Scratch {
     pub(crate) fn new() -> wasmend::Result<Scratch> {
         let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = tempfile::Builder::new().prefix("wasmend-").tempdir();
+        let folder = tempfile::Builder::new()
+            .prefix("wasmend-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir();
         let folder = folder.map_err(|error| {
             Error::io("cannot create a folder in", &std::env::temp_dir(), &error)
         })?;

@@ -10,10 +10,10 @@ use wasmparser::{
 use crate::error::{Error, Result};
 use crate::inspect::map::{FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, Slots};
 use crate::inspect::uses::Uses;
-use crate::patch::{BuildIdentity, IDENTITY_NAME};
+use crate::patch::BuildIdentity;
 use crate::wire::dwarf::Filler;
 use crate::wire::filler::{Role, role_of};
-use crate::wire::section::PAD_NAME;
+use crate::wire::section::{IDENTITY_NAME, PAD_NAME};
 use crate::wire::{expect_module, leb};
 
 /// Magic and version.

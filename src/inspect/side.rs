@@ -8,8 +8,9 @@ use wasmparser::Operator;
 
 use crate::error::{Error, Result};
 use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
-use crate::whole::decode::{Decoded, Item, SPACES, decode, space, target_space};
+use crate::whole::decode::{Decoded, decode};
 use crate::whole::emit::Style;
+use crate::whole::spaces::{Item, SPACES, space, target_space};
 use crate::wire::filler::Role;
 
 /// Position of functions among the index spaces.

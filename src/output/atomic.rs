@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
-use super::file::FileOutput;
+use super::file::{FileOutput, Shadow};
 use super::options::{Durability, LastCheck};
 use super::published::{How, Published};
-use super::stamp::{Permissions, Written, permissions};
+use super::stamp::{Permissions, Sighting, permissions};
 use super::sys::{self, Lease};
 use crate::error::Result;
 use crate::patch::RangeList;
@@ -28,14 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Time between two attempts at the lease.
 const PAUSE: Duration = Duration::from_micros(100);
-
-/// The file under the shadow's name: what was visible one version ago.
-#[derive(Debug)]
-pub(super) struct Shadow {
-    written: Written,
-    /// The patch that it lacks.
-    behind: Arc<RangeList>,
-}
 
 impl FileOutput {
     pub(super) fn commit_atomic(
@@ -59,7 +51,7 @@ impl FileOutput {
             let ready = written.and_then(|caught_up| {
                 published.bytes_caught_up = caught_up;
                 self.flush(&leased.0)?;
-                Written::of_file(&leased.0)
+                Sighting::of_file(&leased.0)
             });
             // The lease ends before the name becomes visible, or readers would wait for it.
             drop(leased);
@@ -86,7 +78,7 @@ impl FileOutput {
         };
         let current = self.home.open_visible(OFlags::RDONLY)?;
         let stat = rustix::fs::fstat(&current)?;
-        if !published.is_still(&stat) {
+        if !published.is_still(&Sighting::of_stat(&stat)) {
             // The next patch finds out and says so.
             return Ok(());
         }
@@ -96,7 +88,7 @@ impl FileOutput {
             .home
             .create(&names.shadow, Permissions::Given(permissions(&stat)))?;
         sys::copy(&current, copy.file(), len)?;
-        let written = Written::of_file(copy.file())?;
+        let written = Sighting::of_file(copy.file())?;
         drop(copy.keep());
         let mut behind = RangeList::new(len);
         behind.finish(len);
@@ -143,7 +135,7 @@ impl FileOutput {
         write_patch(copy.file(), &patch).map_err(failed)?;
         published.times.write = stopwatch.lap();
         self.flush(copy.file()).map_err(failed)?;
-        let written = Written::of_file(copy.file()).map_err(failed)?;
+        let written = Sighting::of_file(copy.file()).map_err(failed)?;
         published.times.sync = stopwatch.lap();
 
         // Copying takes long enough for somebody to come in between.
@@ -186,7 +178,7 @@ impl FileOutput {
         let leased = Leased(file);
         let stat = rustix::fs::fstat(&leased.0).ok()?;
         // Another name for the file would show a version that is being written.
-        if !shadow.written.is_still(&stat) || stat.st_nlink != 1 {
+        if !shadow.written.is_still(&Sighting::of_stat(&stat)) || stat.st_nlink != 1 {
             return None;
         }
         if permissions(&stat) != permissions(visible) {
@@ -200,7 +192,7 @@ impl FileOutput {
         &mut self,
         patch: Arc<RangeList>,
         visible: &Stat,
-        written: Written,
+        written: Sighting,
     ) -> Result<()> {
         match self.home.exchange() {
             Ok(()) => {
@@ -209,7 +201,7 @@ impl FileOutput {
                 let before = before.and_then(|file| rustix::fs::fstat(&file).ok());
                 if visible.st_nlink == 1 {
                     self.shadow = Some(Shadow {
-                        written: Written::of_stat(visible).renamed(before.as_ref()),
+                        written: Sighting::of_stat(visible).renamed(before.as_ref()),
                         behind: patch,
                     });
                 } else {

@@ -10,18 +10,25 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 
-use super::atomic::Shadow;
 use super::home::Home;
 use super::journal::Journal;
 use super::lock;
 use super::options::{Durability, LastCheck, OutputOptions, Publish};
 use super::published::{How, Published};
-use super::stamp::{FileStamp, Permissions, Written, is_regular};
+use super::stamp::{FileStamp, Permissions, Sighting, is_regular};
 use super::sys;
 use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::patch::RangeList;
 use crate::stopwatch::Stopwatch;
+
+/// The file under the shadow's name: what was visible one version ago.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    pub(super) written: Sighting,
+    /// The patch that it lacks.
+    pub(super) behind: Arc<RangeList>,
+}
 
 /// An output file and the right to write it.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ pub struct FileOutput {
     pub(super) options: OutputOptions,
     /// The visible file as it was last published or, at first, found. `None` if there is none, or if what is
     /// visible may not be what was last asked for.
-    pub(super) published: Option<Written>,
+    pub(super) published: Option<Sighting>,
     /// The visible file, open for reading, with the mark that keeps other writers out. `None` if it could not be opened.
     held: Option<File>,
     /// The other copy, if there is one. Atomic publishing only.
@@ -77,7 +84,7 @@ impl FileOutput {
     }
 
     /// Notes that `written` is visible now, and takes hold of it. Returns the file that was held before.
-    pub(super) fn hold(&mut self, written: Written) -> Option<File> {
+    pub(super) fn hold(&mut self, written: Sighting) -> Option<File> {
         let visible = self.home.open_visible(OFlags::RDONLY).ok();
         let found = visible
             .as_ref()
@@ -112,7 +119,7 @@ impl FileOutput {
         let visible = home
             .visible()
             .map_err(|error| self.io("cannot look at the output", &error))?;
-        self.published = visible.as_ref().map(Written::of_stat);
+        self.published = visible.as_ref().map(Sighting::of_stat);
         Ok(())
     }
 
@@ -151,7 +158,7 @@ impl FileOutput {
         if power {
             fresh.file().sync_data().map_err(failed)?;
         }
-        let written = Written::of_file(fresh.file()).map_err(failed)?;
+        let written = Sighting::of_file(fresh.file()).map_err(failed)?;
         check()?;
         self.home.publish(fresh).map_err(failed)?;
         self.hold(written);
@@ -182,7 +189,7 @@ impl FileOutput {
                 .home
                 .visible()
                 .map_err(|error| self.io("cannot look at the output", &error))?;
-            self.published = visible.as_ref().map(Written::of_stat).filter(|_| undone);
+            self.published = visible.as_ref().map(Sighting::of_stat).filter(|_| undone);
         }
         if patch.is_empty() && patch.new_len() == patch.old_len() {
             let mut stopwatch = Stopwatch::start();
@@ -238,7 +245,7 @@ impl FileOutput {
     pub(super) fn check_identity(&self, patch: &RangeList, found: &Stat) -> Result<()> {
         if !self
             .published
-            .is_some_and(|published| published.is_still(found))
+            .is_some_and(|published| published.is_still(&Sighting::of_stat(found)))
         {
             return Err(self.changed());
         }

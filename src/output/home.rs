@@ -145,7 +145,9 @@ impl Home {
         Ok(stat_at(rustix::fs::CWD, &self.visible_path)?)
     }
 
+    /// Opens the visible file, without waiting for anybody if a pipe has taken its place.
     pub(super) fn open_visible(&self, flags: OFlags) -> std::result::Result<File, Errno> {
+        let flags = flags | OFlags::NONBLOCK;
         open_at(rustix::fs::CWD, &self.visible_path, flags, Mode::empty())
     }
 

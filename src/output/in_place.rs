@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::file::FileOutput;
 use super::options::{Durability, LastCheck};
 use super::published::{How, Published};
-use super::stamp::{FileStamp, Written};
+use super::stamp::{FileStamp, Sighting};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::patch::RangeList;
@@ -29,8 +29,10 @@ impl FileOutput {
         let power = self.options.durability == Durability::Power;
         let visible = match self.home.open_visible(OFlags::RDWR) {
             Ok(file) => file,
-            // A link that took the file's place is refused as a loop.
-            Err(Errno::NOENT | Errno::LOOP) => return Err(self.changed()),
+            // What took the file's place: a link is refused as a loop, a socket as a device that is not there.
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                return Err(self.changed());
+            }
             Err(error) => return Err(self.io("cannot open the output", &error.into())),
         };
         let found = rustix::fs::fstat(&visible)
@@ -52,7 +54,7 @@ impl FileOutput {
             if power {
                 self.journal.sync()?;
             }
-            Written::of_file(&visible)
+            Sighting::of_file(&visible)
         });
         match done {
             Ok(written) => {
@@ -101,7 +103,7 @@ impl FileOutput {
         match self
             .journal
             .undo(visible)
-            .and_then(|()| Written::of_file(visible))
+            .and_then(|()| Sighting::of_file(visible))
         {
             Ok(written) => {
                 self.published = Some(written);

@@ -54,6 +54,7 @@ pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_
 pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
+pub(crate) use stamp::Sighting;
 pub use temporary::{Removed, remove_temporaries};
 pub use whole_file::write_file;
 pub use writer::FileWriter;

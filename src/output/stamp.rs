@@ -38,16 +38,17 @@ impl FileStamp {
         Ok(FileStamp::of_stat(&rustix::fs::fstat(file)?))
     }
 
-    pub(super) fn same_file(&self, other: &FileStamp) -> bool {
+    pub(crate) fn same_file(&self, other: &FileStamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
-/// A file that was written here, to tell whether somebody else wrote it since. That somebody gave it other permissions,
-/// another owner or another name is no such thing, although it changes the file's `changed`.
+/// A file as it was once seen, to tell whether somebody wrote it since. That somebody gave it other permissions, another
+/// owner or another name is no such thing, although it changes the file's `changed`: build systems link objects into other
+/// folders at any time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Written {
-    pub(super) stamp: FileStamp,
+pub(crate) struct Sighting {
+    pub(crate) stamp: FileStamp,
     attributes: Attributes,
     /// False between a rename, which changes `changed` on most file systems, and the next look at the file.
     is_settled: bool,
@@ -56,10 +57,10 @@ pub(super) struct Written {
 /// What can change of a file without its contents: permissions, number of names, owner and group.
 type Attributes = (u64, u64, u64, u64);
 
-impl Written {
+impl Sighting {
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    pub(super) fn of_stat(stat: &Stat) -> Written {
-        Written {
+    pub(crate) fn of_stat(stat: &Stat) -> Sighting {
+        Sighting {
             stamp: FileStamp::of_stat(stat),
             attributes: (
                 stat.st_mode as u64,
@@ -71,25 +72,26 @@ impl Written {
         }
     }
 
-    pub(super) fn of_file(file: &File) -> io::Result<Written> {
-        Ok(Written::of_stat(&rustix::fs::fstat(file)?))
+    pub(crate) fn of_file(file: &File) -> io::Result<Sighting> {
+        Ok(Sighting::of_stat(&rustix::fs::fstat(file)?))
     }
 
     /// The same file once it has another name; `found` is what was seen of it since, if anything was.
-    pub(super) fn renamed(self, found: Option<&Stat>) -> Written {
-        let unsettled = Written {
+    pub(super) fn renamed(self, found: Option<&Stat>) -> Sighting {
+        let unsettled = Sighting {
             is_settled: false,
             ..self
         };
         match found {
-            Some(found) if unsettled.is_still(found) => Written::of_stat(found),
+            Some(found) if unsettled.is_still(&Sighting::of_stat(found)) => {
+                Sighting::of_stat(found)
+            }
             _ => unsettled,
         }
     }
 
     /// Whether `found` is this file, and nobody wrote it since.
-    pub(super) fn is_still(&self, found: &Stat) -> bool {
-        let found = Written::of_stat(found);
+    pub(crate) fn is_still(&self, found: &Sighting) -> bool {
         let same = FileStamp {
             changed: found.stamp.changed,
             ..self.stamp
@@ -150,14 +152,14 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, b"before").unwrap();
         let stat = || rustix::fs::stat(&path).unwrap();
-        let written = Written::of_stat(&stat());
+        let written = Sighting::of_stat(&stat());
         tick();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
         let file = File::options().write(true).open(&path).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();
         file.write_all_at(b"after ", 0).unwrap();
         file.set_times(FileTimes::new().set_modified(time)).unwrap();
-        assert!(!written.is_still(&stat()));
+        assert!(!written.is_still(&Sighting::of_stat(&stat())));
         assert_ne!(written.stamp, FileStamp::of_stat(&stat()));
     }
 
@@ -167,11 +169,11 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, b"before").unwrap();
         let stat = || rustix::fs::stat(&path).unwrap();
-        let written = Written::of_stat(&stat());
+        let written = Sighting::of_stat(&stat());
         tick();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
         hard_link(&path, folder.path().join("second")).unwrap();
-        assert!(written.is_still(&stat()));
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
     }
 }

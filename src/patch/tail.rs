@@ -2,12 +2,11 @@
 
 use crate::layout::{IDENTITY_LEN, Layout, Place};
 use crate::program::{DeclId, Program};
+use crate::wire::section::IDENTITY_NAME;
 use crate::wire::{leb, section};
 
 /// Version of the patchable file's format.
 pub(crate) const FORMAT_VERSION: u32 = 1;
-/// Name of the custom section that identifies a patchable file.
-pub(crate) const IDENTITY_NAME: &str = "wasmend";
 
 /// Custom sections that are kept as they are, headers included, and the module's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub(crate) struct Orphan {
 /// What one commit changes of the orphaned code.
 #[derive(Debug, Default)]
 pub(crate) struct OrphanChanges {
-    new: Vec<Orphan>,
+    added: Vec<Orphan>,
     overwritten: Vec<DeclId>,
     /// How many of the program's spare declarations stand for something, or did.
     taken: usize,
@@ -43,7 +43,7 @@ impl OrphanChanges {
     ) -> Option<DeclId> {
         let id = *spare.get(self.taken)?;
         self.taken += 1;
-        self.new.push(Orphan {
+        self.added.push(Orphan {
             id,
             origin,
             root,
@@ -55,17 +55,21 @@ impl OrphanChanges {
     /// Notes that an orphan's place is used again. If it was orphaned in this very commit, it never was one: that is
     /// returned.
     pub(crate) fn overwrite(&mut self, id: DeclId) -> Option<Orphan> {
-        let at = self.new.iter().position(|orphan| orphan.id == id);
+        let at = self.added.iter().position(|orphan| orphan.id == id);
         if at.is_none() {
             self.overwritten.push(id);
         }
-        at.map(|at| self.new.remove(at))
+        at.map(|at| self.added.remove(at))
     }
 
     /// Where the entry of a function moved too, its old code goes on calling itself: nothing in it must be rewritten for
     /// that, now or later. `moved` are the declarations whose index is another one.
     pub(crate) fn call_themselves(&mut self, moved: &BTreeSet<DeclId>) {
-        for orphan in self.new.iter_mut().filter(|it| moved.contains(&it.origin)) {
+        for orphan in self
+            .added
+            .iter_mut()
+            .filter(|it| moved.contains(&it.origin))
+        {
             for reloc in orphan.definition.content.relocs_mut() {
                 reloc.follow(orphan.origin, orphan.id);
             }
@@ -73,12 +77,12 @@ impl OrphanChanges {
     }
 
     /// Code that is orphaned in this commit.
-    pub(crate) fn new(&self) -> &[Orphan] {
-        &self.new
+    pub(crate) fn added(&self) -> &[Orphan] {
+        &self.added
     }
 
     /// Both lists: code that is orphaned in this commit, and older orphans that are overwritten in it.
     pub(super) fn into_parts(self) -> (Vec<Orphan>, Vec<DeclId>) {
-        (self.new, self.overwritten)
+        (self.added, self.overwritten)
     }
 }

@@ -3,10 +3,10 @@
 
 use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader};
 
-use crate::patch::{BuildIdentity, Customs, IDENTITY_NAME};
+use crate::patch::{BuildIdentity, Customs};
 use crate::program::DeclKind;
-use crate::whole::decode::{Item, Items, space};
-use crate::wire::section::{self, PAD_NAME};
+use crate::whole::spaces::{Item, Items, space};
+use crate::wire::section::{self, IDENTITY_NAME, PAD_NAME};
 
 /// What came of a module's custom sections.
 #[derive(Debug, Default)]

@@ -6,10 +6,11 @@ use crate::error::Result;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::{OutputOptions, no_check};
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
-use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
+use crate::whole::decode::{Decoded, decode, decode_bodies};
 use crate::whole::emit::Style;
 use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
 use crate::whole::print::Print;
+use crate::whole::spaces::{SPACES, target_space};
 
 /// Options of a [`WholeModule`].
 #[derive(Debug, Clone)]
@@ -50,6 +51,21 @@ pub struct Update {
 }
 
 /// A patchable output that is kept equal to successive builds of a module.
+///
+/// ```
+/// use wasmend::{WholeModule, WholeOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let build = |number| wat::parse_str(format!("(module (func (export \"f\") (result i32) i32.const {number}))"));
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("out.wasm");
+/// let (mut module, _) = WholeModule::create(&path, WholeOptions::default(), &build(1)?)?;
+/// let update = module.update(&build(2)?)?;
+/// assert_eq!(update.functions_changed, 1);
+/// assert!(update.patch.bytes_written() < 64);
+/// # Ok(())
+/// # }
+/// ```
 pub struct WholeModule {
     module: Module,
     known: Known,

@@ -10,6 +10,18 @@ pub(crate) const HEADER: usize = 1 + leb::WIDE32 + leb::WIDE32;
 /// The name of the custom sections that hold unused space. A pad too small for it has an empty name.
 pub(crate) const PAD_NAME: &str = "pad";
 
+/// The name of the custom section that identifies a patchable file.
+pub(crate) const IDENTITY_NAME: &str = "wasmend";
+
+/// Whether custom sections of this name are not for others to define: they are wasmend's own, or say what would be wrong
+/// in a file that it lays out.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "" | "name" | "dylink" | "dylink.0" | PAD_NAME | IDENTITY_NAME
+    )
+}
+
 /// Writes the header of a section whose end is `end` bytes behind the beginning of `out`.
 pub(crate) fn write_header(out: &mut [u8], id: u8, end: u64, value: u32) {
     out[0] = id;

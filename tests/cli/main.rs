@@ -9,6 +9,7 @@ mod outputs;
 mod setups;
 #[cfg(feature = "crash-tests")]
 mod starved;
+mod surroundings;
 mod watch_builds;
 mod watch_links;
 mod watching;

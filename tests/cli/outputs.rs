@@ -104,6 +104,7 @@ const WRITERS: [&[&str]; 4] = [
     &[
         "ld",
         "--compress-relocations",
+        "--strip-debug",
         "main.o",
         "twice.o",
         "pick.o",
@@ -304,6 +305,16 @@ fn inputs_are_never_the_output_by_any_name() {
         }
         assert!(!place.at("out.wasm").exists());
     }
+    let by_name = ["--no-incremental", "-L.", "--whole-archive", "-lgnu"];
+    place.refused(
+        &[
+            &["ld", "main.o", "twice.o"],
+            &by_name[..],
+            &["-o", "libgnu.a"],
+        ]
+        .concat(),
+        why,
+    );
     place.refused(
         &["watch", "main.o", "twice.o", "pick.o", "-o", "hard.o"],
         why,

@@ -276,9 +276,9 @@ fn constant_saves_are_published_about_every_second() {
     let file = watching.path("pick.o");
     let start = Instant::now();
     let saver = std::thread::spawn(move || {
-        let mut added = 0;
+        let mut added = 0u32;
         while start.elapsed() < Duration::from_secs(5) {
-            replace(&file, pick(added % 100));
+            replace(&file, pick((added % 100) as u8));
             added += 1;
             std::thread::sleep(Duration::from_millis(15));
         }

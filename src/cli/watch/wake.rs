@@ -229,12 +229,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Turns signals that end the process into a request to end.
 fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
     let mut signals = signals::take_over()?;
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for _ in signals.forever() {
             if sender.send(Wake::Stop).is_err() {
                 break;
             }
         }
-    });
+    })?;
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! What is removed, defined and redefined, whatever its kind.
 
-use crate::layout::{Place, RawItem, SectionKind, Slot};
+use crate::layout::{Place, SectionKind, Slot};
 use crate::patch::lengths::entry_len;
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
-use crate::patch::plan::place::lists::{push_raw, recompute_raw, remove_raw};
 use crate::patch::plan::writes::entity_section;
 use crate::patch::relink::RelinkReason;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
@@ -63,8 +62,8 @@ impl Placing<'_> {
                     self.layout.tags.remove(at);
                     self.renumber_tags();
                 }
-                DeclKind::ElementSegment => remove_raw(&mut self.layout.elements, id),
-                _ => remove_raw(&mut self.layout.data_segments, id),
+                DeclKind::ElementSegment => self.layout.elements.remove(id),
+                _ => self.layout.data_segments.remove(id),
             },
             Place::None | Place::ImportedFunction { .. } => {}
         }
@@ -145,12 +144,12 @@ impl Placing<'_> {
                 Place::Index(self.imported(DeclKind::Tag) + self.layout.tags.len() as u32 - 1)
             }
             DefinitionKind::ElementSegment => {
-                push_raw(&mut self.layout.elements, id, len);
+                self.layout.elements.push(id, len);
                 self.writes.elements.all = true;
                 Place::Index(self.first_element() + self.layout.elements.len() as u32 - 1)
             }
             DefinitionKind::DataSegment => {
-                push_raw(&mut self.layout.data_segments, id, len);
+                self.layout.data_segments.push(id, len);
                 self.writes.data_segments.all = true;
                 Place::Index(
                     (self.layout.data.images().len() + self.layout.data_segments.len()) as u32 - 1,
@@ -195,17 +194,10 @@ impl Placing<'_> {
                         return Ok(());
                     }
                 };
-                let at = items
-                    .iter()
-                    .position(|item| item.decl == id)
-                    .expect("placed segments are listed");
-                if items[at].len == len {
-                    writes.items.insert(id);
-                } else {
-                    let item = items[at];
-                    items.set(at, RawItem { len, ..item });
-                    recompute_raw(items);
+                if items.resize(id, len) {
                     writes.all = true;
+                } else {
+                    writes.items.insert(id);
                 }
                 Ok(())
             }

@@ -2,10 +2,9 @@
 
 use smallvec::SmallVec;
 
-use crate::layout::{Layout, Place, RawItem};
+use crate::layout::Place;
 use crate::patch::plan::place::Placing;
 use crate::program::{DeclId, DeclKind};
-use crate::transaction::Log;
 
 impl Placing<'_> {
     /// Gives imported and defined tags their indices.
@@ -50,33 +49,5 @@ impl Placing<'_> {
 
     pub(super) fn first_element(&self) -> u32 {
         u32::from(self.layout.slot_table.is_some())
-    }
-}
-
-/// Puts a segment behind the others.
-pub(super) fn push_raw(items: &mut Log<RawItem>, decl: DeclId, len: u32) {
-    let offset = Layout::raw_len(items) as u32;
-    items.push(RawItem { decl, offset, len });
-}
-
-/// Takes a segment out.
-pub(super) fn remove_raw(items: &mut Log<RawItem>, decl: DeclId) {
-    let at = items
-        .iter()
-        .position(|item| item.decl == decl)
-        .expect("placed segments are listed");
-    items.remove(at);
-    recompute_raw(items);
-}
-
-/// Brings the offsets up to date after a length has changed.
-pub(super) fn recompute_raw(items: &mut Log<RawItem>) {
-    let mut offset = 0;
-    for at in 0..items.len() {
-        let item = items[at];
-        if item.offset != offset {
-            items.set(at, RawItem { offset, ..item });
-        }
-        offset += item.len;
     }
 }
