@@ -293,3 +293,38 @@ fn a_link_tells_programs_what_it_made() {
         "{said}"
     );
 }
+
+#[test]
+fn a_step_is_a_folder_with_files_that_are_linked_and_what_is_said_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let step = |name: &str| folder.path().join(name);
+    for (name, added) in [("one", 1), ("two", 2)] {
+        fs::create_dir(step(name)).unwrap();
+        fs::write(step(name).join("pick.o"), other_pick(added)).unwrap();
+    }
+    fs::create_dir(step("empty")).unwrap();
+    let files = [objects::word("main.o"), objects::word("twice.o")];
+    let replay = |second: &str| {
+        let steps = [step("one"), step(second)].map(|step| step.display().to_string());
+        let [one, two] = steps.each_ref().map(String::as_str);
+        let link = [&files[0], &files[1], "pick.o", "-o", out.to_str().unwrap()];
+        let steps = ["replay-ld", "--step", one, "--step", two, "--"];
+        run(wasmend(), &[&steps[..], &link].concat())
+    };
+    for (wrong, said) in [("nope", "cannot read the folder"), ("empty", "has none of")] {
+        let done = replay(wrong);
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        let message = text(&done.stderr);
+        assert!(
+            message.contains(said) && message.contains(wrong),
+            "{message}"
+        );
+        assert!(!out.exists());
+    }
+    let done = replay("two");
+    assert!(done.status.success(), "{done:?}");
+    let name = step("two").join("pick.o").display().to_string();
+    let said = text(&done.stdout);
+    assert!(said.contains(&format!("{name}: patched")), "{said}");
+}
