@@ -190,6 +190,7 @@ impl Placing<'_> {
                         &mut self.writes.data_segments,
                     ),
                     kind => {
+                        self.expect_room_for_data(id, new)?;
                         self.whole.insert(entity_section(kind));
                         return Ok(());
                     }
@@ -202,6 +203,23 @@ impl Placing<'_> {
                 Ok(())
             }
             place => unreachable!("a definition at {place:?}"),
+        }
+    }
+    /// Data that stands in a memory must still be in it, by addresses as wide as they were.
+    fn expect_room_for_data(&self, id: DeclId, new: &Definition) -> Planned {
+        let DefinitionKind::Memory {
+            minimum_bytes,
+            is_64,
+        } = new.shape
+        else {
+            return Ok(());
+        };
+        let data = &self.layout.data;
+        match data.image_of(id).map(|image| data.image(image)) {
+            Some(image) if image.limit > minimum_bytes || image.is_64 != is_64 => {
+                Err(RelinkReason::DataArea.into())
+            }
+            _ => Ok(()),
         }
     }
 }
