@@ -14,6 +14,8 @@ use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;
+/// The most exports that engines take.
+const MOST_EXPORTS: usize = 1_000_000;
 
 /// What is known of those who use what the edits change, and are not edited themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,6 +273,12 @@ impl Program {
             }
         }
         let exports: Vec<Export> = exports.into_iter().flatten().collect();
+        if exports.len() > MOST_EXPORTS {
+            return Err(Error::limit(format!(
+                "the output would have {} exports; engines take {MOST_EXPORTS}",
+                exports.len()
+            )));
+        }
         for export in &exports {
             if removed(export.decl) {
                 return Err(self.exported(export));
