@@ -37,6 +37,10 @@ impl LinkOptions {
             };
             (spec.set)(&mut options, &mut later, value.unwrap_or(""))
                 .map_err(|error| error.with_symbol(argument.as_str()))?;
+            if std::mem::take(&mut later.is_idle) {
+                let warning = format!("{argument} has an effect on bitcode only");
+                options.warnings.push(warning);
+            }
         }
         options.settle(&later)?;
         Ok(options)
