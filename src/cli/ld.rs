@@ -63,8 +63,9 @@ pub(crate) fn use_options(options: &LinkOptions) {
 
 /// What help says of the options that every command has.
 const GENERAL_HELP: &str = "\
-  --json                             Print one JSON object a line on standard output, for programs
-  --color=WHEN                       When to use colour: auto, always or never
+  --json                         Print one JSON object a line on standard output,
+                                 for programs
+  --color=WHEN                   When to use colour: auto, always or never
 ";
 
 fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {

@@ -224,12 +224,12 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
     let mut out = String::new();
     for run in measured {
         out += &format!(
-            "{}: {} in {} bytes, created in {}; {} edits, {} checked in the interpreter, all right\n",
+            "{}: {} in {} bytes, created in {}\n  {}, {} checked in the interpreter, all right\n",
             run.redirect.word(),
             count(args.functions.into(), "function"),
             number(run.file_len),
             time(run.created),
-            number(args.edits.into()),
+            count(args.edits.into(), "edit"),
             count(run.results_checked, "result"),
         );
         if run.rebuilt > 0 {
@@ -244,11 +244,10 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
                 "bytes",
                 "ranges",
                 "time",
-                "runs",
-                "before",
-                "after",
+                "result",
+                "then",
             ],
-            &[0, 4],
+            &[0],
         );
         let mut samples: Vec<_> = run.samples.iter().collect();
         samples.sort_by_key(|sample| sample.edit);
@@ -258,7 +257,6 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
                 number(sample.bytes),
                 sample.ranges.to_string(),
                 time(sample.took),
-                format!("f{}(1)", sample.function),
                 sample.before.to_string(),
                 sample.after.to_string(),
             ]);
@@ -302,8 +300,9 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
         ]);
     }
     out += &table.render();
-    out += "\nBytes and time are medians. A patch is timed from the call of commit to the published file; a rewrite is one plain\n\
-            write of the finished bytes, without the time to make them.\n";
+    out += "\nBytes and time are medians. A result is what the function returns for 1. A\n\
+            patch is timed from the call of commit to the published file; a rewrite is one\n\
+            plain write of the finished bytes, without the time to make them.\n";
     out
 }
 
