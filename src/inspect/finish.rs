@@ -1,7 +1,8 @@
 //! From a patchable file to the dense module that it stands for: nothing but the file is needed.
 //!
-//! What comes out depends on what the file means and not on how it came to be: declarations stand in the order in which
-//! the exports (by name) and the segments lead to them; imports by name.
+//! What comes out depends on what the file means and not on how it came to be: imports and exports stand in their order,
+//! which is part of the interface, other declarations in the order in which the exports (by name) and the segments lead to
+//! them.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -88,14 +89,10 @@ impl Order {
         kept[position(DeclKind::ElementSegment)].sort_unstable();
         kept[position(DeclKind::DataSegment)].sort_unstable();
         for (space, kept) in kept.iter_mut().enumerate() {
-            // A stable sort: imports first, by name.
-            kept.sort_by(|a, b| {
-                let key = |at: u32| {
-                    let import = side.item((space, at)).import.as_ref();
-                    let colour = import.map(|_| colours[space][at as usize]);
-                    (import.is_none(), import, colour)
-                };
-                key(*a).cmp(&key(*b))
+            // A stable sort: imports first, in their order.
+            kept.sort_by_key(|at| {
+                let is_import = side.item((space, *at)).import.is_some();
+                (!is_import, if is_import { *at } else { 0 })
             });
         }
         kept[GLOBALS] = named_first(side, &kept[GLOBALS]);
@@ -207,13 +204,17 @@ fn select(side: Side, order: Order) -> Decoded {
         })
         .collect()
     });
-    let exports = order.exports.iter().map(|export| ExportItem {
+    let exports = side.module.exports.iter().map(|export| ExportItem {
         name: export.name.clone(),
         space: export.space,
         index: place((export.space, export.index)),
     });
+    let imports = side.module.imports.iter();
     Decoded {
         spaces,
+        imports: imports
+            .map(|(space, at)| (*space, place((*space, *at))))
+            .collect(),
         exports: exports.collect(),
         start: side.module.start.map(|start| place((FUNCTIONS, start))),
         customs: side.module.customs.clone(),

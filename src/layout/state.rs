@@ -212,6 +212,24 @@ impl Layout {
         }
     }
 
+    /// The index of the program's first element segment: behind the slots' own.
+    pub(crate) fn first_element(&self) -> u32 {
+        u32::from(self.slot_table.is_some())
+    }
+
+    /// The index of the program's first data segment: behind the images of placed data.
+    pub(crate) fn first_data_segment(&self) -> u32 {
+        self.data.images().len() as u32
+    }
+
+    /// Where something that has an index stands among its like, of which the first has the index `first`.
+    pub(crate) fn position(&self, id: DeclId, first: u32) -> Option<usize> {
+        match self.place(id) {
+            Place::Index(index) => index.checked_sub(first).map(|at| at as usize),
+            _ => None,
+        }
+    }
+
     /// Index of a function, as references name it.
     pub(crate) fn function_index(&self, id: DeclId) -> Option<u32> {
         match self.place(id) {

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
     AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
-    assign, define,
+    ResolvedTarget, assign, define,
 };
 use crate::link::diagnostics::Diagnostics;
 use crate::link::inputs::build_id::BuildIds;
@@ -23,9 +23,7 @@ use crate::module::{ImportType, Module, ModuleOptions, Patch, Redirect, TableTyp
 use crate::object::{Access, Object};
 use crate::output::OutputOptions;
 use crate::patch::Customs;
-use crate::program::{
-    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Pending, ValType,
-};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Pending, ValType};
 use crate::stopwatch::Stopwatch;
 use crate::wire::section;
 
@@ -728,7 +726,9 @@ fn edit(
     for id in &assigned.gone {
         module.program_mut().remove(*id)?;
     }
-    edit_exports(module, &assigned.known.exports);
+    module.program_mut().set_exports(&assigned.known.exports);
+    let order = import_order(plan, &assigned, module);
+    module.program_mut().set_import_order(order);
     module.set_customs(customs(plan, options, build_id));
     times.lap("define");
     Ok(assigned)
@@ -751,28 +751,23 @@ fn customs(plan: &Plan, options: &LinkOptions, build_id: &[u8]) -> Customs {
     }
 }
 
-/// Adds and takes away only exports that differ.
-fn edit_exports(module: &mut Module, exports: &[(Box<str>, DeclId)]) {
-    let program = module.program_mut();
-    let mut edits = Vec::new();
-    let mut there = hashbrown::HashSet::new();
-    let wanted: hashbrown::HashMap<&str, DeclId> =
-        exports.iter().map(|(name, id)| (&**name, *id)).collect();
-    for export in &program.exports {
-        match wanted.get(&*export.name) {
-            Some(id) if *id == export.decl => {
-                there.insert(&*export.name);
-            }
-            _ => edits.push(ExportEdit::Remove(export.name.clone())),
-        }
+/// The imports of a program as wasm-ld orders them, however they came to be there: the memory, then what symbols import.
+fn import_order(plan: &Plan, assigned: &LinkDeclarations, module: &Module) -> Vec<DeclId> {
+    let program = module.program();
+    let mut ranks: hashbrown::HashMap<DeclId, usize> = hashbrown::HashMap::new();
+    for (rank, id) in plan.imports.iter().enumerate() {
+        let decl = match assigned.meanings[id.index()] {
+            ResolvedTarget::Function { id: Some(decl), .. } | ResolvedTarget::Index(decl) => decl,
+            _ => continue,
+        };
+        ranks.entry(decl).or_insert(rank + 1);
     }
-    for (name, decl) in exports {
-        if !there.contains(&**name) {
-            edits.push(ExportEdit::Add(Export {
-                name: name.clone(),
-                decl: *decl,
-            }));
-        }
-    }
-    program.export_edits.extend(edits);
+    let imports = program
+        .iter()
+        .filter(|(_, decl)| decl.next().is_some_and(|next| next.is_import()));
+    let mut imports: Vec<(usize, u32, DeclId)> = imports
+        .map(|(id, decl)| (ranks.get(&id).copied().unwrap_or_default(), decl.serial, id))
+        .collect();
+    imports.sort_unstable();
+    imports.into_iter().map(|(.., id)| id).collect()
 }

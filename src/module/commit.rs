@@ -370,7 +370,10 @@ impl Module {
         let thunks = self.options.redirect == Redirect::TableThunks;
         let slots = !thunks || self.uses_slots();
         let mut exports = self.program.exports.clone();
-        exports.sort_by(|a, b| a.name.cmp(&b.name));
+        // Otherwise their order is that of the edits.
+        if self.program.next_import_order().is_none() {
+            exports.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         let layout = lay_out(&Request {
             program: &self.program,
             options: LayoutOptions {

@@ -71,6 +71,10 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let is_import = |id: &DeclId| defined(*id).2.is_import();
     let others = others.into_par_iter().with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
+    let imports = match program.next_import_order() {
+        None => imports,
+        Some(order) => order.to_vec(),
+    };
     let kinds = [
         DeclKind::Function,
         DeclKind::Global,

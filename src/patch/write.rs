@@ -1,9 +1,11 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
-use crate::layout::{Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind};
+use crate::layout::{
+    Layout, Occupant, Ordinal, Place, Places, RawItem, SLOT_SEGMENT_HEADER, SectionKind,
+};
 use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len, entry_len};
 use crate::patch::lengths::forwarder_target;
-use crate::patch::plan::Writes;
+use crate::patch::plan::{SegmentWrites, Writes};
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::BuildIdentity;
 use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
@@ -343,6 +345,7 @@ impl Writer<'_> {
                 &layout.elements,
                 &self.writes.elements,
                 layout.slot_segment_len(),
+                layout.first_element(),
                 Reason::Elements,
             ),
             (
@@ -350,26 +353,37 @@ impl Writer<'_> {
                 &layout.data_segments,
                 &self.writes.data_segments,
                 layout.data.len(),
+                layout.first_data_segment(),
                 Reason::Data,
             ),
         ];
-        for (kind, items, writes, base, reason) in lists {
+        for (kind, items, writes, base, first, reason) in lists {
             if self.is_whole(kind) {
                 continue;
             }
             let start = self.anchor(kind) + base;
-            for item in items
-                .iter()
-                .filter(|item| writes.all || writes.items.contains(&item.decl))
-            {
-                let mut bytes = vec![0; item.len as usize];
-                self.encoder.decl(item.decl, &mut bytes);
-                let offset = start + u64::from(item.offset);
-                let known = if writes.all {
-                    0
-                } else {
-                    self.push_difference(offset, item.decl, &bytes, reason)
+            for run in &writes.moved {
+                let run = &items[run.clone()];
+                let first = run.first().map_or(0, |item| item.offset);
+                let mut bytes = vec![0; Layout::raw_len(run) as usize - first as usize];
+                for item in run {
+                    let out = &mut bytes[(item.offset - first) as usize..][..item.len as usize];
+                    self.encoder.decl(item.decl, out);
+                }
+                self.ranges.push(start + u64::from(first), &bytes, reason);
+            }
+            for &id in &writes.items {
+                let Some(item) = layout
+                    .position(id, first)
+                    .filter(|at| !writes.has_moved(*at))
+                else {
+                    continue;
                 };
+                let item = items[item];
+                let mut bytes = vec![0; item.len as usize];
+                self.encoder.decl(id, &mut bytes);
+                let offset = start + u64::from(item.offset);
+                let known = self.push_difference(offset, id, &bytes, reason);
                 self.ranges
                     .push(offset + known as u64, &bytes[known..], reason);
             }
@@ -607,10 +621,10 @@ impl Writer<'_> {
 
     /// File offset of a declaration's bytes, unless its section or the declaration itself is written anyway.
     fn start_of(&self, id: DeclId, kind: DeclKind) -> Option<u64> {
-        let raw = |section, items: &[crate::layout::RawItem], all: bool, base: u64| {
-            let item = items.iter().find(|item| item.decl == id)?;
-            (!all && !self.is_whole(section))
-                .then(|| self.anchor(section) + base + u64::from(item.offset))
+        let segment = |section, items: &[RawItem], writes: &SegmentWrites, first, base: u64| {
+            let at = self.layout.position(id, first)?;
+            let written = self.is_whole(section) || writes.has_moved(at);
+            (!written).then(|| self.anchor(section) + base + u64::from(items[at].offset))
         };
         match self.layout.place(id) {
             Place::Function { body, .. } => {
@@ -640,24 +654,20 @@ impl Writer<'_> {
                 let offset = self.layout.customs.section(section).region(region).offset;
                 (!written).then(|| self.anchor(kind) + u64::from(offset))
             }
-            Place::Index(_) if kind == DeclKind::ElementSegment => {
-                let base = self.layout.slot_segment_len();
-                raw(
-                    SectionKind::Element,
-                    &self.layout.elements,
-                    self.writes.elements.all,
-                    base,
-                )
-            }
-            Place::Index(_) if kind == DeclKind::DataSegment => {
-                let base = self.layout.data.len();
-                raw(
-                    SectionKind::Data,
-                    &self.layout.data_segments,
-                    self.writes.data_segments.all,
-                    base,
-                )
-            }
+            Place::Index(_) if kind == DeclKind::ElementSegment => segment(
+                SectionKind::Element,
+                &self.layout.elements,
+                &self.writes.elements,
+                self.layout.first_element(),
+                self.layout.slot_segment_len(),
+            ),
+            Place::Index(_) if kind == DeclKind::DataSegment => segment(
+                SectionKind::Data,
+                &self.layout.data_segments,
+                &self.writes.data_segments,
+                self.layout.first_data_segment(),
+                self.layout.data.len(),
+            ),
             _ => None,
         }
     }

@@ -208,6 +208,10 @@ impl Program {
             .dirty
             .iter()
             .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
+        if let Some(exports) = &self.pending_exports {
+            self.check_exports(exports)?;
+            return Ok(Some(exports.clone()));
+        }
         if self.export_edits.is_empty() {
             if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
             {
@@ -242,14 +246,20 @@ impl Program {
             }
         }
         let exports: Vec<Export> = exports.into_iter().flatten().collect();
-        for export in &exports {
-            if removed(export.decl) {
+        self.check_exports(&exports)?;
+        Ok(Some(exports))
+    }
+
+    fn check_exports(&self, exports: &[Export]) -> Result<()> {
+        for export in exports {
+            let decl = self.get(export.decl);
+            if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {
                 return Err(self.exported(export));
             }
             self.live(export.decl)
                 .map_err(|error| error.with_hint("only what is defined can be exported"))?;
         }
-        Ok(Some(exports))
+        Ok(())
     }
 
     #[cold]

@@ -42,6 +42,8 @@ pub(crate) struct Program {
     /// As of the last commit, in the order they were added.
     pub(crate) exports: Vec<Export>,
     pub(crate) export_edits: Vec<ExportEdit>,
+    /// All exports as of the next commit, if a front end has set them.
+    pub(crate) pending_exports: Option<Vec<Export>>,
     /// Declarations for code that functions leave behind: in use, and not in use.
     remains: Vec<DeclId>,
     spare_remains: Vec<DeclId>,
@@ -53,6 +55,10 @@ pub(crate) struct Program {
     pub(crate) renamed: Vec<DeclId>,
     /// How many declarations there have been.
     declared: u32,
+    /// The order in which imports stand, if the front end keeps one.
+    import_order: Option<Vec<DeclId>>,
+    /// `Some` if the next commit changes it.
+    pending_import_order: Option<Vec<DeclId>>,
     /// `Some` if the next commit sets or clears the start function.
     pub(crate) pending_start: Option<Option<DeclId>>,
 }
@@ -294,11 +300,43 @@ impl Program {
         }
     }
 
+    /// Sets all exports as of the next commit, in their order. Each name must be there once.
+    pub(crate) fn set_exports(&mut self, exports: &[(Box<str>, DeclId)]) {
+        let exports = exports.iter().map(|(name, decl)| Export {
+            name: name.clone(),
+            decl: *decl,
+        });
+        let exports: Vec<Export> = exports.collect();
+        self.pending_exports = (exports != self.exports).then_some(exports);
+    }
+
+    /// Sets the order in which imports stand as of the next commit: all that there are then. It is part of the interface for
+    /// those who give imports by position.
+    pub(crate) fn set_import_order(&mut self, order: Vec<DeclId>) {
+        let changes = self.import_order.as_ref() != Some(&order);
+        self.pending_import_order = changes.then_some(order);
+    }
+
+    /// The order in which imports stand once the commit is done, if somebody keeps one.
+    pub(crate) fn next_import_order(&self) -> Option<&[DeclId]> {
+        let pending = self.pending_import_order.as_ref();
+        pending
+            .or(self.import_order.as_ref())
+            .map(|order| &order[..])
+    }
+
+    /// Whether the next commit gives imports another order.
+    pub(crate) fn import_order_changes(&self) -> bool {
+        self.pending_import_order.is_some()
+    }
+
     /// Whether the next commit has something to do.
     pub(crate) fn has_pending(&self) -> bool {
         !self.export_edits.is_empty()
             || !self.renamed.is_empty()
             || self.pending_start.is_some()
+            || self.pending_import_order.is_some()
+            || self.pending_exports.is_some()
             || self
                 .dirty
                 .iter()
@@ -391,6 +429,8 @@ impl Program {
         }
         self.export_edits.clear();
         self.pending_start = None;
+        self.pending_import_order = None;
+        self.pending_exports = None;
     }
 
     /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.
@@ -429,6 +469,10 @@ impl Program {
         if let Some(start) = self.pending_start.take() {
             self.start = start;
         }
+        if let Some(order) = self.pending_import_order.take() {
+            self.import_order = Some(order);
+        }
+        self.pending_exports = None;
         (defined, removed)
     }
 

@@ -84,6 +84,9 @@ pub(crate) struct ExportItem {
 pub(crate) struct Decoded {
     /// The index spaces, in the order of [`SPACES`].
     pub(crate) spaces: [Items; 7],
+    /// All imports in the order of the import section, each by its index space and index: who gives them by position counts
+    /// through all spaces.
+    pub(crate) imports: Vec<(usize, u32)>,
     pub(crate) exports: Vec<ExportItem>,
     pub(crate) start: Option<u32>,
     pub(crate) customs: Customs,
@@ -394,6 +397,8 @@ impl<'a> Decoder<'a, '_> {
         };
         let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
         let ty = function.map(|index| self.ty(index)).transpose()?;
+        let index = self.module.spaces[kind].len() as u32;
+        self.module.imports.push((kind, index));
         self.module.spaces[kind].push(Item {
             definition: Definition {
                 content,

@@ -145,14 +145,11 @@ impl<'a> Writer<'a> {
 
     fn imports(&self) -> Result<Entries> {
         let mut out = Vec::new();
-        let mut count = 0;
-        for item in self.module.spaces.iter().flatten() {
-            if item.definition.is_import() {
-                self.content(&item.definition.content, &mut out)?;
-                count += 1;
-            }
+        for &(space, index) in &self.module.imports {
+            let item = &self.module.spaces[space][index as usize];
+            self.content(&item.definition.content, &mut out)?;
         }
-        Ok((count, out))
+        Ok((self.module.imports.len(), out))
     }
 
     fn function_types(&self) -> Result<Entries> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::OutputOptions;
-use crate::program::{DeclId, DeclKind, Definition, Export, ExportEdit, Relocation, TypeTable};
+use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
 use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
@@ -285,11 +285,17 @@ impl WholeModule {
                 program.define(id, kind, definition)?;
             }
         }
-        for export in &decoded.exports {
+        let named = decoded.exports.into_iter().map(|export| {
             let id = known.spaces[export.space][export.index as usize].id;
-            known.exports.insert(export.name.clone(), id);
-        }
-        edit_exports(self.module.program_mut(), &decoded, &known);
+            (export.name, id)
+        });
+        let exports: Vec<(Box<str>, DeclId)> = named.collect();
+        let imports = decoded.imports.iter();
+        let imports = imports.map(|(space, index)| known.spaces[*space][*index as usize].id);
+        let program = self.module.program_mut();
+        program.set_exports(&exports);
+        program.set_import_order(imports.collect());
+        known.exports.extend(exports);
         let start = decoded
             .start
             .map(|start| known.spaces[0][start as usize].id);
@@ -320,26 +326,4 @@ fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
         tail_calls,
         ..ModuleOptions::default()
     }
-}
-
-/// Adds and takes away only exports that differ.
-fn edit_exports(program: &mut crate::program::Program, decoded: &Decoded, known: &Known) {
-    let mut edits = Vec::new();
-    let mut published = hashbrown::HashMap::with_capacity(program.exports.len());
-    for export in &program.exports {
-        if known.exports.get(&export.name) == Some(&export.decl) {
-            published.insert(export.name.clone(), ());
-        } else {
-            edits.push(ExportEdit::Remove(export.name.clone()));
-        }
-    }
-    for export in &decoded.exports {
-        if !published.contains_key(&export.name) {
-            edits.push(ExportEdit::Add(Export {
-                name: export.name.clone(),
-                decl: known.exports[&export.name],
-            }));
-        }
-    }
-    program.export_edits.extend(edits);
 }

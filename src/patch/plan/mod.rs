@@ -9,14 +9,17 @@ mod imports;
 mod items;
 mod references;
 mod remains;
+mod segments;
 
 pub(crate) use customs::piece_slack;
+use imports::ImportEdits;
+use segments::SegmentEdits;
+pub(crate) use segments::SegmentWrites;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use hashbrown::HashMap;
-use smallvec::SmallVec;
+use hashbrown::{HashMap, HashSet};
 
 use crate::error::Error;
 use crate::layout::{
@@ -83,15 +86,6 @@ const SCANNED_REMAINS: usize = 16;
 
 type Planned<T = ()> = Result<T, PlanError>;
 
-/// What of a section's items must be written.
-#[derive(Debug, Default)]
-pub(crate) struct RawWrites {
-    /// All of them, because they moved.
-    pub(crate) all: bool,
-    /// Those that changed in their place.
-    pub(crate) items: BTreeSet<DeclId>,
-}
-
 /// Everything that a commit writes, by what it is.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
@@ -125,8 +119,8 @@ pub(crate) struct Writes {
     pub(crate) displaced: BTreeSet<DeclId>,
     /// Exports of declarations that moved.
     pub(crate) exports: BTreeSet<DeclId>,
-    pub(crate) elements: RawWrites,
-    pub(crate) data_segments: RawWrites,
+    pub(crate) elements: SegmentWrites,
+    pub(crate) data_segments: SegmentWrites,
     /// Sections that are written whole.
     pub(crate) whole: BTreeSet<SectionKind>,
     /// Names other than functions', if they changed or moved.
@@ -167,6 +161,9 @@ struct Planner<'a> {
     leaving: BTreeSet<DeclId>,
     /// How many of the spare declarations for remains are taken.
     leaves: usize,
+    imports: ImportEdits,
+    elements: SegmentEdits,
+    data_segments: SegmentEdits,
 }
 
 /// Plans the pending edits as a patch.
@@ -178,6 +175,9 @@ pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes
         moved: BTreeSet::new(),
         leaving: BTreeSet::new(),
         leaves: 0,
+        imports: ImportEdits::default(),
+        elements: SegmentEdits::default(),
+        data_segments: SegmentEdits::default(),
     };
     let slots = planner.layout.slots.len();
     let code_front = planner.layout.code_front();
@@ -198,6 +198,8 @@ pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes
             planner.define(id)?;
         }
     }
+    planner.place_imports()?;
+    planner.place_segments();
     for &id in dirty {
         planner.place_slots(id);
     }
@@ -301,21 +303,14 @@ impl<'a> Planner<'a> {
                 DeclKind::Table => return Err(RelinkReason::TableIndices.into()),
                 DeclKind::Memory => return Err(RelinkReason::MemoryIndices.into()),
                 DeclKind::Tag => {
-                    let at = self
-                        .layout
-                        .tags
-                        .iter()
-                        .position(|tag| *tag == id)
-                        .expect("placed tags are listed");
-                    self.layout.tags.remove(at);
-                    self.renumber_tags();
+                    self.imports.gone_tags.insert(id);
+                    self.imports.tags = true;
                 }
-                DeclKind::ElementSegment => remove_raw(&mut self.layout.elements, id),
-                _ => remove_raw(&mut self.layout.data_segments, id),
+                DeclKind::ElementSegment => self.elements.remove(id),
+                _ => self.data_segments.remove(id),
             },
             Place::None | Place::ImportedFunction { .. } => {}
         }
-        self.renumber_segments();
         Ok(())
     }
 
@@ -393,19 +388,16 @@ impl<'a> Planner<'a> {
             DefinitionKind::Tag { .. } => {
                 self.layout.tags.push(id);
                 self.writes.whole.insert(SectionKind::Tag);
-                Place::Index(self.imported(DeclKind::Tag) + self.layout.tags.len() as u32 - 1)
+                self.imports.tags = true;
+                return Ok(());
             }
             DefinitionKind::ElementSegment => {
-                push_raw(&mut self.layout.elements, id, len);
-                self.writes.elements.all = true;
-                Place::Index(self.first_element() + self.layout.elements.len() as u32 - 1)
+                self.elements.add(id);
+                return Ok(());
             }
             DefinitionKind::DataSegment => {
-                push_raw(&mut self.layout.data_segments, id, len);
-                self.writes.data_segments.all = true;
-                Place::Index(
-                    (self.layout.data.images().len() + self.layout.data_segments.len()) as u32 - 1,
-                )
+                self.data_segments.add(id);
+                return Ok(());
             }
             DefinitionKind::Import { .. } => unreachable!("imports are placed with the imports"),
         };
@@ -432,30 +424,13 @@ impl<'a> Planner<'a> {
             Place::Data { address, cap } => self.redefine_data(id, old, address, cap),
             Place::Custom { section, region } => self.redefine_piece(id, old, section, region),
             Place::Index(_) => {
-                let (items, writes) = match self.from.program.decl(id).kind {
-                    DeclKind::ElementSegment => {
-                        (&mut self.layout.elements, &mut self.writes.elements)
+                match self.from.program.decl(id).kind {
+                    kind @ (DeclKind::ElementSegment | DeclKind::DataSegment) => {
+                        self.redefine_segment(id, kind, old);
                     }
-                    DeclKind::DataSegment => (
-                        &mut self.layout.data_segments,
-                        &mut self.writes.data_segments,
-                    ),
                     kind => {
                         self.writes.whole.insert(entity_section(kind));
-                        return Ok(());
                     }
-                };
-                let at = items
-                    .iter()
-                    .position(|item| item.decl == id)
-                    .expect("placed segments are listed");
-                if items[at].len == len {
-                    writes.items.insert(id);
-                } else {
-                    let item = items[at];
-                    items.set(at, RawItem { len, ..item });
-                    recompute_raw(items);
-                    writes.all = true;
                 }
                 Ok(())
             }
@@ -548,30 +523,5 @@ fn entity_section(kind: DeclKind) -> SectionKind {
         DeclKind::Table => SectionKind::Table,
         DeclKind::Memory => SectionKind::Memory,
         _ => SectionKind::Tag,
-    }
-}
-
-fn push_raw(items: &mut crate::transaction::Log<RawItem>, decl: DeclId, len: u32) {
-    let offset = Layout::raw_len(items) as u32;
-    items.push(RawItem { decl, offset, len });
-}
-
-fn remove_raw(items: &mut crate::transaction::Log<RawItem>, decl: DeclId) {
-    let at = items
-        .iter()
-        .position(|item| item.decl == decl)
-        .expect("placed segments are listed");
-    items.remove(at);
-    recompute_raw(items);
-}
-
-fn recompute_raw(items: &mut crate::transaction::Log<RawItem>) {
-    let mut offset = 0;
-    for at in 0..items.len() {
-        let item = items[at];
-        if item.offset != offset {
-            items.set(at, RawItem { offset, ..item });
-        }
-        offset += item.len;
     }
 }

@@ -94,7 +94,8 @@ impl Planner<'_> {
         if now > before {
             self.writes.slots.extend(before..now);
             self.writes.slots_grew = true;
-            self.writes.elements.all = true;
+            // They stand behind the slots.
+            self.writes.elements.moved = vec![0..self.layout.elements.len()];
         }
     }
 }
