@@ -170,7 +170,7 @@ impl Side {
     fn hide_slot_table(&mut self, table: u32) {
         let uses = |item: &Item| {
             let mut relocs = item.definition.content.relocs().iter();
-            relocs.any(|r| r.kind == RelocKind::TableIndex && r.target == table)
+            relocs.any(|r| r.kind == RelocKind::TableByte && r.target == table)
         };
         let exported = self
             .module
@@ -219,7 +219,7 @@ impl Side {
             });
         let named = items
             .flat_map(|(_, item)| item.definition.content.relocs())
-            .any(|reloc| reloc.kind == RelocKind::TableIndex && reloc.target == table);
+            .any(|reloc| reloc.kind == RelocKind::TableByte && reloc.target == table);
         (!named).then_some(table)
     }
 }
@@ -237,7 +237,7 @@ fn slot_of(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let table = content
         .relocs()
         .iter()
-        .find(|reloc| reloc.kind == RelocKind::TableIndex)?;
+        .find(|reloc| reloc.kind == RelocKind::TableByte)?;
     let mut slot = None;
     for operator in operators(content)? {
         match operator.ok()? {
@@ -256,10 +256,10 @@ fn slot_of(content: &RelocatableBytes) -> Option<(u32, u32)> {
 fn constant_place(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let bytes = content.bytes();
     let first = content.relocs().first()?;
-    if bytes[0] != 2 || first.kind != RelocKind::TableIndex {
+    if bytes[0] != 2 || first.kind != RelocKind::TableByte {
         return None;
     }
-    let mut reader = wasmparser::BinaryReader::new(&bytes[6..], 0);
+    let mut reader = wasmparser::BinaryReader::new(&bytes[2..], 0);
     let offset: wasmparser::ConstExpr<'_> = reader.read().ok()?;
     let mut operators = offset.get_operators_reader();
     match (operators.read().ok()?, operators.read().ok()?) {

@@ -1,5 +1,7 @@
 //! All of the layout together, and the place of each declaration in it.
 
+use std::sync::Arc;
+
 use crate::layout::customs::CustomSpace;
 use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
@@ -93,6 +95,23 @@ pub(crate) struct Lens {
     pub(crate) custom_tail: u64,
 }
 
+/// What stands in the name section before the names of defined functions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NameFront {
+    pub(crate) module_name: Option<Box<str>>,
+    /// The entries of imported functions, and how many there are.
+    pub(crate) imports: Vec<u8>,
+    pub(crate) imported: u32,
+}
+
+impl NameFront {
+    /// Bytes of the module's own name, header included.
+    pub(crate) fn module_len(&self) -> u64 {
+        let name = self.module_name.as_ref();
+        name.map_or(0, |name| 11 + name.len() as u64)
+    }
+}
+
 /// Where everything stands.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -113,11 +132,13 @@ pub(crate) struct Layout {
     /// The program's own segments in order.
     pub(crate) elements: Log<RawItem>,
     pub(crate) data_segments: Log<RawItem>,
+    /// Whether code names data segments: only then their number stands before the code.
+    pub(crate) data_count: Saved<bool>,
     /// The table whose slots are handed out here.
     pub(crate) slot_table: Option<DeclId>,
     /// The function that unused slots point at.
     pub(crate) trap: Saved<Option<Ordinal>>,
-    pub(crate) module_name: Option<Box<str>>,
+    name_front: Saved<Arc<NameFront>>,
     pub(crate) start: Saved<Option<DeclId>>,
     /// Lengths of what is written whole.
     pub(crate) lens: Saved<Lens>,
@@ -152,9 +173,10 @@ impl Layout {
             tags: Log::default(),
             elements: Log::default(),
             data_segments: Log::default(),
+            data_count: Saved::default(),
             slot_table: None,
             trap: Saved::default(),
-            module_name: None,
+            name_front: Saved::default(),
             start: Saved::default(),
             lens: Saved::default(),
             sections: Sections::default(),
@@ -201,6 +223,18 @@ impl Layout {
         first
             .map_or(self.functions.end_offset(), |first| first.offset)
             .into()
+    }
+
+    /// What stands in the name section before the names of defined functions.
+    pub(crate) fn name_front(&self) -> &NameFront {
+        &self.name_front
+    }
+
+    /// Sets that. The names behind it keep their places: it is the front of the section that moves.
+    pub(crate) fn set_name_front(&mut self, front: NameFront) {
+        let len = front.module_len() + front.imports.len() as u64;
+        self.sections.set_name_front(len);
+        *self.name_front = Arc::new(front);
     }
 
     /// Bytes of the slots' element segment, its header included.
@@ -291,7 +325,7 @@ impl Layout {
             }
             SectionKind::DataCount => {
                 let value = (self.data.images().len() + self.data_segments.len()) as u32;
-                (!self.data_segments.is_empty()).then_some(Span {
+                (*self.data_count && value > 0).then_some(Span {
                     front: 0,
                     end: 0,
                     value,
@@ -310,7 +344,7 @@ impl Layout {
             SectionKind::Name => self.options.names.then(|| Span {
                 front: self.names.first_offset().into(),
                 end: u64::from(self.names.end_offset()) + lens.names_tail,
-                value: self.names.named(),
+                value: self.names.named() + self.name_front.imported,
             }),
             SectionKind::CustomTail => whole(lens.custom_tail, 0),
             SectionKind::Identity => Some(Span {
@@ -342,6 +376,8 @@ impl Layout {
         f(&mut self.tags);
         f(&mut self.elements);
         f(&mut self.data_segments);
+        f(&mut self.data_count);
+        f(&mut self.name_front);
         f(&mut self.start);
         f(&mut self.trap);
         f(&mut self.lens);

@@ -435,7 +435,8 @@ impl Module {
             .flat_map(|definition| definition.content.relocs())
             .any(|reloc| {
                 reloc.kind.is_slot()
-                    || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
+                    || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
+                        && reloc.decl() == self.slot_table)
             });
         named || self.program.exports.iter().any(exported)
     }

@@ -375,9 +375,6 @@ impl Module {
         if customs == self.customs {
             return;
         }
-        if customs.module_name != self.customs.module_name && self.layout.is_some() {
-            self.relink.get_or_insert(RelinkReason::ModuleName);
-        }
         self.customs = customs;
         self.customs_changed = true;
     }

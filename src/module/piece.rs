@@ -6,7 +6,7 @@ use crate::program::{
     Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation,
     SectionId,
 };
-use crate::wire::section::PAD_NAME;
+use crate::wire::section::{IDENTITY_NAME, PAD_NAME};
 
 /// A piece of a custom section: one object's part of the debug information, for example.
 ///
@@ -96,9 +96,7 @@ impl Module {
     /// # Errors
     /// If wasmend writes a section of this name itself, or there are 65,536 sections.
     pub fn custom_section(&mut self, name: &str) -> Result<SectionId> {
-        if matches!(name, "" | "name" | "dylink" | "dylink.0" | PAD_NAME)
-            || name == crate::patch::IDENTITY_NAME
-        {
+        if matches!(name, "" | "name" | "dylink" | "dylink.0" | PAD_NAME) || name == IDENTITY_NAME {
             return Err(Error::bad_edit(format!(
                 "a custom section cannot be called \"{name}\""
             )));

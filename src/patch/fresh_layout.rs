@@ -19,9 +19,10 @@ use crate::patch::lengths::{
 };
 use crate::patch::order::{self, RUN};
 use crate::patch::plan::piece_slack;
-use crate::patch::tail::{self, BuildIdentity, Customs};
+use crate::patch::tail::{self, BuildIdentity, Customs, Shape};
 use crate::program::{
-    DeclId, DeclKind, Definition, DefinitionKind, Export, Program, Relocation, SectionId, TypeId,
+    DeclId, DeclKind, Definition, DefinitionKind, Export, Program, RelocKind, Relocation,
+    SectionId, TypeId,
 };
 use crate::wire::{leb, section};
 
@@ -45,11 +46,6 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.reserve_places(program.capacity());
     layout.slot_table = request.slot_table;
     *layout.start = request.start;
-    layout.module_name = request.customs.module_name.clone();
-    layout.sections.name_prefix = layout
-        .module_name
-        .as_ref()
-        .map_or(0, |name| 11 + name.len() as u64);
     if !layout.options.dense {
         layout.types.add_dead_type(request.dead_type);
     }
@@ -98,6 +94,8 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         layout.set_place(id, place);
     }
     layout.functions.set_imported(imported[0]);
+    let front = tail::name_front(program, &layout, request.customs);
+    layout.set_name_front(front);
     let mut next_index = [imported[2], imported[3], imported[4]];
     let [mut raw_elements, mut raw_data] = [0u32; 2];
     let first_segment = u32::from(layout.slot_table.is_some());
@@ -247,6 +245,7 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
     let runs: Vec<RunUses> = runs.map(|run| run_uses(program, run, interned)).collect();
     let mut address_taken = vec![false; program.capacity()];
     for run in runs {
+        *layout.data_count |= run.names_data;
         for id in run.address_taken {
             address_taken[id.index()] = true;
         }
@@ -290,6 +289,7 @@ struct RunUses {
     roots: Vec<(DeclId, bool, usize)>,
     uses: Vec<(TypeId, i32)>,
     address_taken: Vec<DeclId>,
+    names_data: bool,
 }
 
 fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
@@ -306,6 +306,8 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
                 return;
             };
             add_uses(&mut uses, definition, 1);
+            let mut relocs = definition.content.relocs().iter();
+            found.names_data |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
             let slots = definition.content.relocs().iter();
             let slots = slots.filter(|reloc| reloc.kind.is_slot());
             found
@@ -783,7 +785,7 @@ pub(crate) fn write(
     let place = places.get(SectionKind::Identity);
     if place.present {
         let mut bytes = vec![0; (place.end - place.begin) as usize];
-        next.write(&mut bytes);
+        next.write(Shape::of(places), &mut bytes);
         put(place.begin, &bytes)?;
     }
     Ok(next)

@@ -20,5 +20,5 @@ pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs};
 pub(crate) use fresh_layout::{Request, lay_out, write as write_whole};
 pub(crate) use lengths::MOST_BODY;
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
-pub(crate) use tail::{Customs, IDENTITY_NAME, names_tail};
+pub(crate) use tail::{Customs, names_tail};
 pub(crate) use write::{export_sites, write as write_patch};

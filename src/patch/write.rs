@@ -7,7 +7,7 @@ use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::{SegmentWrites, Writes};
 use crate::patch::ranges::{RangeList, Reason};
-use crate::patch::tail::BuildIdentity;
+use crate::patch::tail::{BuildIdentity, Shape};
 use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
 use crate::wire::{filler, leb, section};
 
@@ -51,12 +51,13 @@ pub(crate) fn write(
     let mut ranges = out.ranges;
     let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
     let mut bytes = vec![0; (place.end - place.begin) as usize];
-    next.write(&mut bytes);
+    let shape = Shape::of(layout.sections.places());
+    next.write(shape, &mut bytes);
     // A section that moved is written whole; otherwise only what varies.
-    let skip = if before.get(kind).begin == place.begin {
-        BuildIdentity::VARIES_AT as usize
-    } else {
-        0
+    let skip = match before.get(kind).begin == place.begin {
+        true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
+        true => BuildIdentity::SHAPE_AT as usize,
+        false => 0,
     };
     ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
     ranges.finish(layout.sections.file_len());
@@ -98,7 +99,7 @@ impl Writer<'_> {
                 if kind != SectionKind::Identity {
                     self.ranges.push(place.begin, &bytes, reason);
                 }
-            } else if old != place {
+            } else if old != place || (kind == SectionKind::Name && self.writes.name_front) {
                 let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
                 self.encoder.header(kind, place, &mut bytes);
                 self.ranges.push(place.begin, &bytes, Reason::Header);

@@ -285,7 +285,7 @@ fn target_kind(kind: RelocKind) -> DeclKind {
         | FunctionOffsetI32 | FunctionOffsetI64 => DeclKind::Function,
         GlobalIndex | GlobalIndexI32 => DeclKind::Global,
         SectionOffsetI32 => DeclKind::Custom,
-        TableIndex => DeclKind::Table,
+        TableIndex | TableByte => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,

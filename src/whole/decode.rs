@@ -45,7 +45,7 @@ pub(crate) fn target_space(kind: RelocKind) -> Option<usize> {
     let kind = match kind {
         Call | FunctionIndex => DeclKind::Function,
         GlobalIndex => DeclKind::Global,
-        TableIndex => DeclKind::Table,
+        TableIndex | TableByte => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,
@@ -109,14 +109,19 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
         return Err(Error::limit("the module has 4 GiB or more"));
     }
     expect_module(bytes)?;
+    let identity = BuildIdentity::of_file(bytes).map(|(_, identity)| identity);
     let mut decoder = Decoder {
         style,
         table,
         types: Vec::new(),
         function_types: Vec::new(),
         bodies: Vec::new(),
-        customs: CustomSections::default(),
-        module: Decoded::default(),
+        linking: false,
+        customs: CustomSections::new(identity.is_some(), style != Style::Canonical),
+        module: Decoded {
+            identity,
+            ..Decoded::default()
+        },
     };
     let features = WasmFeatures::all();
     let mut validator = Validator::new_with_features(features);
@@ -142,7 +147,10 @@ pub(crate) fn decode_bodies(
     wanted: &[u32],
 ) -> Result<Vec<Code>> {
     let context = Context {
-        style: Style::Patchable,
+        // Code is the same in both.
+        style: Style::Patchable {
+            keeps_tables: false,
+        },
         types,
         many_memories,
     };
@@ -229,7 +237,9 @@ struct Decoder<'a, 't> {
     /// Types of the functions that are defined, by their position in the code section.
     function_types: Vec<TypeId>,
     bodies: Vec<Body<'a>>,
-    customs: CustomSections<'a>,
+    /// Whether there is a section that linkers read.
+    linking: bool,
+    customs: CustomSections,
     module: Decoded,
 }
 
@@ -343,8 +353,8 @@ impl<'a> Decoder<'a, '_> {
                 }
             }
             Payload::CustomSection(section) => {
-                self.customs
-                    .add(section.name(), section.data(), section.data_offset());
+                self.linking |= section.name() == "linking";
+                self.customs.add(&section);
             }
             Payload::Version { .. }
             | Payload::DataCountSection { .. }
@@ -424,7 +434,8 @@ impl<'a> Decoder<'a, '_> {
         RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
-    /// An element segment, in the form that names everything, so that nothing depends on what has index 0.
+    /// An element segment, in the form that names everything, so that nothing depends on what has index 0; but in the
+    /// form that every engine knows where tables keep their indices anyway.
     fn element(&self, element: Element<'_>) -> Result<RelocatableBytes> {
         let mut emitter = self.emitter();
         let flags = match &element.kind {
@@ -433,18 +444,30 @@ impl<'a> Decoder<'a, '_> {
             ElementKind::Declared => 3,
         };
         let expressions = matches!(element.items, ElementItems::Expressions(..));
-        emitter.byte(flags | u8::from(expressions) << 2);
-        if let ElementKind::Active {
-            table_index,
-            offset_expr,
-        } = &element.kind
-        {
-            emitter.index(RelocKind::TableIndex, table_index.unwrap_or(0));
-            constant(&mut emitter, offset_expr)?;
+        let keeps_tables = self.style == Style::Patchable { keeps_tables: true };
+        let mut names_kind = true;
+        match &element.kind {
+            ElementKind::Active {
+                table_index,
+                offset_expr,
+            } => {
+                let table = table_index.unwrap_or(0);
+                names_kind = !(keeps_tables && table == 0 && !expressions);
+                if names_kind {
+                    emitter.byte(flags | u8::from(expressions) << 2);
+                    emitter.index(RelocKind::TableByte, table);
+                } else {
+                    emitter.byte(0);
+                }
+                constant(&mut emitter, offset_expr)?;
+            }
+            _ => emitter.byte(flags | u8::from(expressions) << 2),
         }
         match element.items {
             ElementItems::Functions(functions) => {
-                emitter.byte(0);
+                if names_kind {
+                    emitter.byte(0);
+                }
                 emitter.unsigned(functions.count().into());
                 for function in functions {
                     emitter.index(RelocKind::FunctionIndex, function?);
@@ -469,8 +492,13 @@ impl<'a> Decoder<'a, '_> {
                 memory_index,
                 offset_expr,
             } => {
-                emitter.byte(2);
-                emitter.index(RelocKind::MemoryIndex, *memory_index);
+                // Memories keep their indices.
+                if *memory_index == 0 && self.style != Style::Canonical {
+                    emitter.byte(0);
+                } else {
+                    emitter.byte(2);
+                    emitter.index(RelocKind::MemoryIndex, *memory_index);
+                }
                 constant(&mut emitter, offset_expr)?;
             }
         }
@@ -479,8 +507,21 @@ impl<'a> Decoder<'a, '_> {
         RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
+    /// Refuses what a compiler hands to a linker. A module that was linked so that it can be linked again looks like it,
+    /// but has a memory or exports.
+    fn refuse_object(&self) -> Result<()> {
+        let memories = self.module.spaces[3].iter();
+        let has_memory = memories.into_iter().any(|memory| memory.import.is_none());
+        if self.linking && !has_memory && self.module.exports.is_empty() {
+            return Err(Error::bad_input("a relocatable object, not a module")
+                .with_hint("link it first: wasmend ld"));
+        }
+        Ok(())
+    }
+
     /// Validates and re-encodes the code, and puts everything together.
     fn finish(mut self) -> Result<Decoded> {
+        self.refuse_object()?;
         let bodies = std::mem::take(&mut self.bodies);
         let types = std::mem::take(&mut self.function_types);
         if bodies.len() != types.len() {
@@ -504,12 +545,10 @@ impl<'a> Decoder<'a, '_> {
                 role: body.role,
             });
         }
-        self.customs.finish();
         self.customs.name(&mut self.module.spaces);
         Ok(Decoded {
             customs: self.customs.kept,
             dropped: self.customs.dropped,
-            identity: self.customs.identity,
             types: self.types,
             ..self.module
         })
@@ -547,7 +586,7 @@ fn code(context: Context<'_>, body: &FunctionBody<'_>, returns: &[u32]) -> Resul
 
 /// An initialiser or offset.
 fn constant(emitter: &mut Emitter<'_>, expression: &ConstExpr<'_>) -> Result<()> {
-    let wide = emitter.style() == Style::Patchable;
+    let wide = emitter.style() != Style::Canonical;
     emitter.expression(&expression.get_binary_reader(), wide)
 }
 

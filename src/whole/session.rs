@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::OutputOptions;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
@@ -70,7 +70,7 @@ impl WholeModule {
         build: &[u8],
     ) -> Result<(WholeModule, Update)> {
         let path = path.as_ref();
-        Self::first(build, |tail_calls| {
+        Self::first(build, options.redirect, |tail_calls| {
             Module::create(path, module_options(options, tail_calls))
         })
     }
@@ -80,19 +80,20 @@ impl WholeModule {
     /// # Errors
     /// If the build is not a valid module.
     pub fn in_memory(options: WholeOptions, build: &[u8]) -> Result<(WholeModule, Update)> {
-        Self::first(build, |tail_calls| {
+        Self::first(build, options.redirect, |tail_calls| {
             Module::in_memory(module_options(options, tail_calls))
         })
     }
 
     fn first(
         build: &[u8],
+        redirect: Redirect,
         make: impl FnOnce(bool) -> Result<Module>,
     ) -> Result<(WholeModule, Update)> {
         // Nothing is opened for a build that is not valid. A module knows one type from the start.
         let mut types = TypeTable::default();
         types.function(&[], &[])?;
-        let decoded = decode(build, Style::Patchable, &mut types)?;
+        let decoded = decode_build(build, redirect, &mut types)?;
         let mut module = make(decoded.tail_calls)?;
         let program = module.program_mut();
         program.types = types;
@@ -122,8 +123,9 @@ impl WholeModule {
         let update = match changed {
             Some(changed) => self.update_bodies(build, &changed)?,
             None => {
+                let redirect = self.module.options().redirect;
                 let types = &mut self.module.program_mut().types;
-                let decoded = decode(build, Style::Patchable, types)?;
+                let decoded = decode_build(build, redirect, types)?;
                 self.publish(decoded)?
             }
         };
@@ -302,6 +304,19 @@ impl WholeModule {
         self.module.set_start(start)?;
         self.module.set_customs(decoded.customs);
         Ok((counts, known))
+    }
+}
+
+fn decode_build(build: &[u8], redirect: Redirect, types: &mut TypeTable) -> Result<Decoded> {
+    let keeps_tables = redirect == Redirect::Direct;
+    let decoded = decode(build, Style::Patchable { keeps_tables }, types)?;
+    match decoded.identity {
+        None => Ok(decoded),
+        Some(_) => Err(
+            Error::bad_input("is an output of wasmend, not a build").with_hint(
+                "give the build that it was made from, or what `wasmend finish` makes of it",
+            ),
+        ),
     }
 }
 

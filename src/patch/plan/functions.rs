@@ -253,6 +253,8 @@ impl Planner<'_> {
                 continue;
             }
             let Place::Function { body, .. } = self.layout.place(id) else {
+                // An imported one.
+                self.writes.name_front = true;
                 continue;
             };
             if !self.layout.options.names {

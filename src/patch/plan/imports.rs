@@ -174,6 +174,7 @@ impl Planner<'_> {
             self.layout.imports.pop();
         }
         self.writes.whole.insert(SectionKind::Import);
+        self.writes.name_front = true;
         let of_kind = |kind| {
             let imports = imports.iter().copied();
             imports.filter(move |id| program.decl(*id).kind == kind)

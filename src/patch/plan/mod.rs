@@ -125,6 +125,8 @@ pub(crate) struct Writes {
     pub(crate) whole: BTreeSet<SectionKind>,
     /// Names other than functions', if they changed or moved.
     pub(crate) names_tail: Option<Vec<u8>>,
+    /// Whether what stands before the names of defined functions is another.
+    pub(crate) name_front: bool,
     /// Functions that leave their code behind, and what stands for that code from now on.
     pub(crate) left: Vec<(DeclId, DeclId)>,
     /// What stood for code that was left behind and is overwritten now.
@@ -244,6 +246,8 @@ impl<'a> Planner<'a> {
             }
             if let Some(new) = decl.next() {
                 add_uses(&mut roots[at].1, new, 1);
+                let mut relocs = new.content.relocs().iter();
+                *self.layout.data_count |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
             }
         }
         for (root, uses) in &roots {
@@ -482,6 +486,11 @@ impl<'a> Planner<'a> {
             self.writes.whole.insert(SectionKind::Export);
         }
         *layout.start = self.from.checked.start;
+        if self.writes.name_front || self.from.customs_changed {
+            let front = tail::name_front(program, layout, self.from.customs);
+            self.writes.name_front = front != *layout.name_front();
+            layout.set_name_front(front);
+        }
         if self.from.customs_changed {
             lens.custom_front = self.from.customs.front.len() as u64;
             lens.custom_tail = self.from.customs.tail.len() as u64;
