@@ -161,6 +161,12 @@ pub(crate) struct Saved<T> {
     saved: Option<T>,
 }
 
+impl<T> From<T> for Saved<T> {
+    fn from(value: T) -> Self {
+        Saved { value, saved: None }
+    }
+}
+
 impl<T> Deref for Saved<T> {
     type Target = T;
 

@@ -11,7 +11,7 @@ use crate::link::resolve::units::LinkedObject;
 use crate::link::resolve::{FUNCTION_TABLE, Resolution};
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Synthetic};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
-use crate::object::{Reloc, SegmentFlags, SymbolFlags, SymbolKind};
+use crate::object::{Object, Reloc, SegmentFlags, SymbolFlags, SymbolKind};
 
 /// A flag for each entry of a table of each object.
 #[derive(Debug, Clone, Default)]
@@ -110,21 +110,13 @@ impl Live {
         symbol: SymbolIndex,
     ) -> Option<bool> {
         let object = &resolution.object(id).object;
-        let symbol = &object.symbols[symbol.index()];
-        match symbol.kind {
-            SymbolKind::Function => {
-                let function = object.defined_function(symbol.function()?)?;
-                Some(self.functions.get(id, function))
-            }
-            SymbolKind::Data => Some(self.segments.get(id, symbol.segment()?.index())),
-            SymbolKind::Global => {
-                let global = object.defined_global(symbol.global()?)?;
-                Some(self.globals.get(id, global))
-            }
-            SymbolKind::Tag => Some(self.tags.get(id, object.defined_tag(symbol.tag()?)?)),
-            SymbolKind::Table => Some(self.tables.get(id, object.defined_table(symbol.table()?)?)),
-            SymbolKind::Section => None,
-        }
+        Some(match entity(object, symbol)? {
+            Entity::Function(function) => self.functions.get(id, function),
+            Entity::Segment(segment) => self.segments.get(id, segment),
+            Entity::Global(global) => self.globals.get(id, global),
+            Entity::Tag(tag) => self.tags.get(id, tag),
+            Entity::Table(table) => self.tables.get(id, table),
+        })
     }
 }
 
@@ -139,10 +131,86 @@ pub fn is_exported(symbol: &GlobalSymbol, options: &LinkOptions) -> bool {
         || symbol.flags.has(SymbolFlags::EXPORTED)
 }
 
+/// What an object's symbol can stand for in the object: a place in one of its tables of what it defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entity {
+    Function(usize),
+    Segment(usize),
+    Global(usize),
+    Tag(usize),
+    Table(usize),
+}
+
+/// What an object's symbol stands for in the object, if the object defines it.
+#[inline]
+pub(super) fn entity(object: &Object, symbol: SymbolIndex) -> Option<Entity> {
+    let symbol = &object.symbols[symbol.index()];
+    match symbol.kind {
+        SymbolKind::Function => {
+            let function = object.defined_function(symbol.function()?)?;
+            Some(Entity::Function(function))
+        }
+        SymbolKind::Data => Some(Entity::Segment(symbol.segment()?.index())),
+        SymbolKind::Global => Some(Entity::Global(object.defined_global(symbol.global()?)?)),
+        SymbolKind::Tag => Some(Entity::Tag(object.defined_tag(symbol.tag()?)?)),
+        SymbolKind::Table => Some(Entity::Table(object.defined_table(symbol.table()?)?)),
+        SymbolKind::Section => None,
+    }
+}
+
+/// What is needed whether or not anything refers to it, of the symbols that objects share.
+pub(super) fn roots<'a>(
+    resolution: &'a Resolution,
+    options: &'a LinkOptions,
+) -> impl Iterator<Item = SymbolId> + 'a {
+    let kept = resolution.table.order().iter().copied().filter(|id| {
+        let symbol = resolution.table.get(*id);
+        symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options)
+    });
+    let called = resolution.entry.into_iter().chain(resolution.call_dtors);
+    called.chain(kept)
+}
+
+/// What an object that is linked needs in any case, of its own symbols: its init functions.
+pub(super) fn init_symbols(linked: &LinkedObject) -> impl Iterator<Item = SymbolIndex> + '_ {
+    let inits = linked.object.init_functions.iter().map(|init| init.symbol);
+    inits.filter(|init| !linked.is_discarded(&linked.object.symbols[init.index()]))
+}
+
+/// What an object that is linked needs in any case, of its own segments: those that it wants to be kept.
+pub(super) fn retained_segments(linked: &LinkedObject) -> impl Iterator<Item = usize> + '_ {
+    let segments = linked.object.segments.iter().enumerate();
+    segments.filter_map(|(at, segment)| segment.flags.has(SegmentFlags::RETAIN).then_some(at))
+}
+
+/// What a relocation leads to.
+pub(super) enum Edge {
+    /// What a symbol of the object itself stands for.
+    Own(SymbolIndex),
+    /// What a symbol means that objects share, and whether only its address in the function table is asked for: that of a
+    /// function which traps is zero, and takes no function.
+    Shared(SymbolId, bool),
+}
+
+/// What relocations of an object lead to.
+#[inline]
+pub(super) fn edges<'a>(
+    linked: &'a LinkedObject,
+    relocs: &'a [Reloc],
+) -> impl Iterator<Item = Edge> + 'a {
+    relocs.iter().filter_map(|reloc| {
+        let symbol = reloc.symbol()?;
+        Some(match linked.refs[symbol.index()].symbol() {
+            Some(global) => Edge::Shared(global, is_absolute_table_index(reloc)),
+            None => Edge::Own(symbol),
+        })
+    })
+}
+
 /// Finds out what can be reached, and settles whether there is a function table.
 pub fn mark(resolution: &mut Resolution, options: &LinkOptions) -> Live {
     let gc = options.gc_sections;
-    let count = |f: fn(&crate::object::Object) -> usize| {
+    let count = |f: fn(&Object) -> usize| {
         Flags::new(
             resolution.objects.iter().map(|linked| f(&linked.object)),
             !gc,
@@ -237,16 +305,7 @@ impl Marker<'_> {
                 inbox: Vec::new(),
             })
             .collect();
-        let mut roots: Vec<SymbolId> = Vec::new();
-        roots.extend(resolution.entry);
-        roots.extend(resolution.call_dtors);
-        for id in resolution.table.order() {
-            let symbol = resolution.table.get(*id);
-            if symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options) {
-                roots.push(*id);
-            }
-        }
-        for root in roots {
+        for root in roots(resolution, options) {
             if let Some((object, symbol)) = marker.reach(root) {
                 marks[object.index()].inbox.push(symbol);
             }
@@ -334,18 +393,14 @@ impl Visit<'_> {
             return;
         }
         let linked = self.linked;
-        for init in &linked.object.init_functions {
-            if !linked.is_discarded(&linked.object.symbols[init.symbol.index()]) {
-                match linked.symbol_ref(init.symbol).symbol() {
-                    Some(global) => self.global(global),
-                    None => self.entry(init.symbol),
-                }
+        for init in init_symbols(linked) {
+            match linked.symbol_ref(init).symbol() {
+                Some(global) => self.global(global),
+                None => self.entry(init),
             }
         }
-        for (index, segment) in linked.object.segments.iter().enumerate() {
-            if segment.flags.has(SegmentFlags::RETAIN) {
-                self.segment(index);
-            }
+        for segment in retained_segments(linked) {
+            self.segment(segment);
         }
     }
 
@@ -362,40 +417,23 @@ impl Visit<'_> {
     /// What a symbol of the object stands for in the object.
     fn entry(&mut self, symbol: SymbolIndex) {
         let linked = self.linked;
-        let object = &linked.object;
-        let symbol = &object.symbols[symbol.index()];
-        let flag = match symbol.kind {
-            SymbolKind::Function => {
-                let function = symbol.function().and_then(|id| object.defined_function(id));
-                if let Some(function) = function
-                    && !self.marks.functions[function]
-                    && !linked.is_function_discarded(function)
-                {
+        let flag = match entity(&linked.object, symbol) {
+            Some(Entity::Function(function)) => {
+                if !self.marks.functions[function] && !linked.is_function_discarded(function) {
                     self.marks.functions[function] = true;
                     self.stack.push(GcNode::Function(function as u32));
                     self.be_live();
                 }
                 return;
             }
-            SymbolKind::Data => {
-                if let Some(segment) = symbol.segment() {
-                    self.segment(segment.index());
-                }
+            Some(Entity::Segment(segment)) => {
+                self.segment(segment);
                 return;
             }
-            SymbolKind::Global => {
-                let global = symbol.global().and_then(|id| object.defined_global(id));
-                global.map(|global| &mut self.marks.globals[global])
-            }
-            SymbolKind::Tag => {
-                let tag = symbol.tag().and_then(|id| object.defined_tag(id));
-                tag.map(|tag| &mut self.marks.tags[tag])
-            }
-            SymbolKind::Table => {
-                let table = symbol.table().and_then(|id| object.defined_table(id));
-                table.map(|table| &mut self.marks.tables[table])
-            }
-            SymbolKind::Section => None,
+            Some(Entity::Global(global)) => Some(&mut self.marks.globals[global]),
+            Some(Entity::Tag(tag)) => Some(&mut self.marks.tags[tag]),
+            Some(Entity::Table(table)) => Some(&mut self.marks.tables[table]),
+            None => None,
         };
         if let Some(flag) = flag
             && !std::mem::replace(flag, true)
@@ -427,21 +465,18 @@ impl Visit<'_> {
     }
 
     fn relocs(&mut self, relocs: &[Reloc]) {
-        let refs = &self.linked.refs[..];
-        for reloc in relocs {
-            let Some(symbol) = reloc.symbol() else {
-                continue;
-            };
-            let Some(global) = refs[symbol.index()].symbol() else {
-                self.entry(symbol);
-                continue;
-            };
-            // The address of a function that traps is zero: that takes no function.
-            let takes_no_function = is_absolute_table_index(reloc)
-                && !self.marker.symbols[global.index()].load(Ordering::Relaxed)
-                && self.marker.resolution.table.get(global).is_stub();
-            if !takes_no_function {
-                self.global(global);
+        let linked = self.linked;
+        for edge in edges(linked, relocs) {
+            match edge {
+                Edge::Own(symbol) => self.entry(symbol),
+                Edge::Shared(global, takes_address) => {
+                    let takes_no_function = takes_address
+                        && !self.marker.symbols[global.index()].load(Ordering::Relaxed)
+                        && self.marker.resolution.table.get(global).is_stub();
+                    if !takes_no_function {
+                        self.global(global);
+                    }
+                }
             }
         }
     }

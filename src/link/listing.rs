@@ -143,7 +143,7 @@ impl Linked {
     /// The map of the output, as wasm-ld writes it: sections, and in code and data the objects' parts with their
     /// symbols. `Off` counts from the beginning of the file.
     pub fn map(&self) -> String {
-        match self.module.layout() {
+        match self.state.module.layout() {
             Some(layout) => self.map_of(&Places {
                 layout,
                 dense: None,
@@ -158,7 +158,7 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn release(&self, with_map: bool) -> crate::Result<(Vec<u8>, Option<String>)> {
-        let (layout, dense) = self.module.finish_layout(true)?;
+        let (layout, dense) = self.state.module.finish_layout(true)?;
         let map = with_map.then(|| {
             self.map_of(&Places {
                 layout: &layout,
@@ -188,7 +188,7 @@ impl Linked {
                 SectionKind::CustomFront => {}
                 // Whole sections, one behind the other.
                 SectionKind::CustomTail => {
-                    for (at, len, name) in custom_sections(self.module.custom_tail()) {
+                    for (at, len, name) in custom_sections(self.state.module.custom_tail()) {
                         row(range.start + at, len, &format!("CUSTOM({name})"));
                     }
                 }
@@ -213,7 +213,7 @@ impl Linked {
     fn map_globals(&self, out: &mut String, layout: &Layout) {
         for ordinal in layout.globals.ordinals() {
             let owner = layout.globals.slot(ordinal).owner;
-            let name = owner.and_then(|id| self.module.program().decl(id).given_name());
+            let name = owner.and_then(|id| self.state.module.program().decl(id).given_name());
             if let Some(name) = name {
                 let row = Row {
                     address: Some(layout.globals.index(ordinal).into()),
@@ -234,23 +234,23 @@ impl Linked {
             let range = places.code(id)?;
             Some((range.start, range.end - range.start))
         };
-        for (id, linked) in self.plan.resolution.each_object() {
-            let unit = &self.assigned.known.units[id.index()];
+        for (id, linked) in self.state.plan.resolution.each_object() {
+            let unit = &self.state.declarations.known.units[id.index()];
             for (index, decl) in unit.functions.iter().enumerate() {
                 if let Some((offset, size)) = decl.and_then(place_of) {
                     rows.push((offset, size, Some((linked, index)), String::new()));
                 }
             }
         }
-        for (key, decl) in &self.assigned.known.made {
+        for (key, decl) in &self.state.declarations.known.synthetic {
             if let Some((offset, size)) = place_of(*decl) {
-                let label = self.module.program().decl(*decl).given_name();
+                let label = self.state.module.program().decl(*decl).given_name();
                 let label = label.unwrap_or(key).to_owned();
                 rows.push((offset, size, None, label));
             }
         }
         rows.sort_by_key(|(offset, ..)| *offset);
-        let demangle = self.options.demangle;
+        let demangle = self.state.options.demangle;
         for (offset, size, source, made) in rows {
             let mut row = |depth: usize, text: &str| {
                 let row = Row {
@@ -284,7 +284,7 @@ impl Linked {
 
     fn map_data(&self, out: &mut String, places: &Places<'_>) {
         let layout = places.layout;
-        let program = self.module.program();
+        let program = self.state.module.program();
         // Address, place in the file if it has one, and length.
         let place_of = |id: DeclId| -> Option<(u64, u64, u64)> {
             let Place::Data { address, .. } = layout.place(id) else {
@@ -299,8 +299,8 @@ impl Linked {
             Some((address, offset, size))
         };
         let mut rows = Vec::new();
-        for (id, linked) in self.plan.resolution.each_object() {
-            let unit = &self.assigned.known.units[id.index()];
+        for (id, linked) in self.state.plan.resolution.each_object() {
+            let unit = &self.state.declarations.known.units[id.index()];
             for (index, placed) in unit.segments.iter().enumerate() {
                 if let SegmentPlacement::Part(decl, start) = placed
                     && let Some((address, offset, _)) = place_of(*decl)
@@ -312,7 +312,7 @@ impl Linked {
                 }
             }
         }
-        for decl in self.assigned.known.strings.values() {
+        for decl in self.state.declarations.known.strings.values() {
             if let Some((address, offset, size)) = place_of(*decl) {
                 rows.push((address, offset, size, None));
             }
@@ -344,7 +344,7 @@ impl Linked {
             for (index, symbol) in object.symbols.iter().enumerate() {
                 if symbol.segment().is_some_and(|id| id.index() == segment) {
                     let name = object.symbol_name(SymbolIndex(index as u32));
-                    let name = shown(name, self.options.demangle);
+                    let name = shown(name, self.state.options.demangle);
                     row(
                         2,
                         address + u64::from(symbol.value),
@@ -358,20 +358,20 @@ impl Linked {
 
     /// The files of the program, in the order in which they were taken up (`--trace`).
     pub fn traced_files(&self) -> impl Iterator<Item = &str> {
-        let resolution = &self.plan.resolution;
+        let resolution = &self.state.plan.resolution;
         let trace = resolution.trace.iter();
         trace.map(|id| resolution.object(*id).object.display_name())
     }
 
     /// Who refers to and who defines the symbols that `--trace-symbol` names.
     pub fn traced_symbols(&self) -> &[String] {
-        &self.plan.resolution.symbol_trace
+        &self.state.plan.resolution.symbol_trace
     }
 
     /// Functions and segments that nothing leads to (`--print-gc-sections`).
     pub fn dropped_sections(&self) -> Vec<String> {
-        let resolution = &self.plan.resolution;
-        let dropped = gc::dropped(resolution, &self.plan.live).into_iter();
+        let resolution = &self.state.plan.resolution;
+        let dropped = gc::dropped(resolution, &self.state.plan.live).into_iter();
         dropped
             .map(|(id, name)| format!("{}:({name})", resolution.object(id).object.display_name()))
             .collect()
@@ -380,7 +380,7 @@ impl Linked {
     /// Which reference made each member of an archive a part of the program, as a table (`--why-extract`).
     pub fn extractions(&self) -> String {
         let mut out = String::from("reference\textracted\tsymbol\n");
-        for found in &self.plan.resolution.extractions {
+        for found in &self.state.plan.resolution.extractions {
             let _ = writeln!(out, "{}\t{}\t{}", found.reference, found.file, found.symbol);
         }
         out

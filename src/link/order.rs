@@ -38,6 +38,14 @@ pub fn output_name<'a>(object: &'a Object, segment: usize, options: &LinkOptions
     }
 }
 
+/// Whether a segment of an object is for zeros only: by its name, which says where it stands, and by its contents.
+pub fn is_zero(object: &Object, index: SegmentIndex) -> bool {
+    let segment = &object.segments[index.index()];
+    segment.prefix == SegmentPrefix::Bss
+        && object.bytes(segment.data).iter().all(|byte| *byte == 0)
+        && object.segment_relocs(index).is_empty()
+}
+
 /// The output's segments: live segments of the objects by name, those of thread-local data first, then constants,
 /// data, others, zeros.
 pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> Vec<OutputSegment> {
@@ -59,7 +67,7 @@ pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> 
                         name: name.to_owned(),
                         parts: Vec::new(),
                         is_thread_local: segment.flags.has(SegmentFlags::TLS),
-                        is_zero: name.starts_with(".bss"),
+                        is_zero: true,
                         align_log2: 0,
                     });
                     segments.len() - 1
@@ -67,7 +75,9 @@ pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> 
             };
             last = Some((name, place));
             let output = &mut segments[place];
-            output.parts.push((id, SegmentIndex(index as u32)));
+            let index = SegmentIndex(index as u32);
+            output.parts.push((id, index));
+            output.is_zero &= is_zero(&linked.object, index);
             output.align_log2 = output.align_log2.max(segment.align_log2);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions, SectionKind};
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::Published;
+use crate::output::{FileWriter, LastCheck, Published, no_check};
 use crate::patch::{
     BuildIdentity, Dense, Encoder, ExportList, ExportSites, PlanContext, PlanError, RangeList,
     Reason, Request, SectionInputs, Writes, export_sites, lay_out, names_tail, plan, write_dense,
@@ -127,12 +127,23 @@ impl Module {
     /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
     /// the edits stay pending.
     pub fn commit(&mut self) -> Result<Patch> {
+        self.commit_checked(&no_check)
+    }
+
+    /// As [`Module::commit`], with a last check: it runs when everything has been written and nothing of it is visible
+    /// yet, also where there turns out to be nothing to publish. A linker proves here that its inputs are unchanged, so
+    /// that a mixture of two versions is never published. It may run more than once.
+    ///
+    /// # Errors
+    /// As [`Module::commit`], and what `check` returns: then nothing is changed either.
+    pub fn commit_checked(&mut self, check: LastCheck<'_>) -> Result<Patch> {
         let mut stopwatch = Stopwatch::start();
         if self.layout.is_some()
             && self.relink.is_none()
             && !self.customs_changed
             && !self.program.has_pending()
         {
+            check()?;
             self.program.discard();
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
@@ -149,7 +160,7 @@ impl Module {
         let reason = match (self.relink, &self.layout) {
             (_, None) => RelinkReason::First,
             (Some(reason), _) => reason,
-            (None, Some(_)) => match self.patch(&checked, &mut stopwatch, &mut phases)? {
+            (None, Some(_)) => match self.patch(&checked, check, &mut stopwatch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
                     self.program
@@ -165,7 +176,7 @@ impl Module {
                 Err(reason) => reason,
             },
         };
-        self.rebuild(&checked, &mut stopwatch, &mut phases)?;
+        self.rebuild(&checked, check, &mut stopwatch, &mut phases)?;
         self.program.forget_all_remains();
         let changed = self.make_current(checked, true);
         phases.finish = stopwatch.lap();
@@ -219,6 +230,7 @@ impl Module {
     fn patch(
         &mut self,
         checked: &Checked,
+        check: LastCheck<'_>,
         stopwatch: &mut Stopwatch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
@@ -273,7 +285,10 @@ impl Module {
             references: writes.sites.len() as u32,
         };
         let ranges = Arc::new(ranges);
-        match self.output.publish_patch(Arc::clone(&ranges)) {
+        match self
+            .output
+            .publish_patch_checked(Arc::clone(&ranges), check)
+        {
             Ok(published) => {
                 layout.commit();
                 phases.publish = stopwatch.lap();
@@ -301,6 +316,7 @@ impl Module {
     fn rebuild(
         &mut self,
         checked: &Checked,
+        check: LastCheck<'_>,
         stopwatch: &mut Stopwatch,
         phases: &mut Phases,
     ) -> Result<()> {
@@ -340,11 +356,12 @@ impl Module {
         };
         let identity = self.identity;
         let len = layout.sections.file_len();
-        let next = self.output.publish_pieces(len, |pieces| {
+        let write = |pieces: &FileWriter<'_>| {
             write_whole(encoder, &extra, identity, |at, bytes| {
                 pieces.write_at(at, bytes)
             })
-        })?;
+        };
+        let next = self.output.publish_pieces_checked(len, write, check)?;
         phases.publish = stopwatch.lap();
         self.identity = next;
         self.layout = Some(layout);

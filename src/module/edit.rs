@@ -364,12 +364,6 @@ impl Module {
         self.layout.as_ref()
     }
 
-    /// How many entries the table of slots must have, as of the last commit.
-    pub(crate) fn slot_table_len(&self) -> u32 {
-        let layout = self.layout.as_ref();
-        layout.map_or(0, |layout| layout.slots.table_len())
-    }
-
     /// Sets the custom sections that are kept as they are, and the module's own name.
     pub(crate) fn set_customs(&mut self, customs: Customs) {
         if customs == self.customs {

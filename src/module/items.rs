@@ -265,6 +265,24 @@ pub enum ImportType {
     Tag(Vec<ValType>),
 }
 
+/// The entry of an import that is the table of functions' addresses. It asks for as many entries as there are, and sets
+/// no maximum: the host may have made the table for a later version, which has more.
+pub(crate) fn import_slot_table(
+    module: &str,
+    field: &str,
+    table: DeclId,
+    table64: bool,
+) -> Result<RelocatableBytes> {
+    let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
+    for name in [module, field] {
+        section::push_string(&mut bytes, name);
+    }
+    bytes.extend([1, ValType::FuncRef as u8, u8::from(table64) << 2]);
+    let len = Relocation::new(RelocKind::TableLen, bytes.len() as u32, table, 0);
+    bytes.resize(bytes.len() + leb::WIDE32, 0);
+    RelocatableBytes::new(bytes, vec![len])
+}
+
 /// An import's entry, of which the type, if it has one, is given.
 pub(crate) fn import(
     module: &str,

@@ -13,7 +13,7 @@ mod piece;
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
-pub(crate) use items::{global, import};
+pub(crate) use items::{global, import_slot_table};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
+use super::LastCheck;
 use super::file::FileOutput;
 use super::options::Durability;
 use super::published::{How, Published};
@@ -38,7 +39,11 @@ pub(super) struct Shadow {
 }
 
 impl FileOutput {
-    pub(super) fn commit_atomic(&mut self, patch: Arc<RangeList>) -> Result<Published> {
+    pub(super) fn commit_atomic(
+        &mut self,
+        patch: Arc<RangeList>,
+        check: LastCheck<'_>,
+    ) -> Result<Published> {
         let mut stopwatch = Stopwatch::start();
         let mut published = Published::new(How::Exchanged, patch.bytes());
         let visible = self.check(&patch)?;
@@ -64,11 +69,15 @@ impl FileOutput {
                 let _ = self.home.remove(&self.home.names.shadow);
                 self.io("cannot write the shadow of the output", &error)
             })?;
+            check().inspect_err(|_| {
+                let _ = self.home.remove(&self.home.names.shadow);
+            })?;
+            published.times.check += stopwatch.lap();
             self.make_visible(patch, &visible, identity)?;
             published.times.publish = stopwatch.lap();
             return Ok(published);
         }
-        self.commit_copy(patch, published, stopwatch)
+        self.commit_copy(patch, check, published, stopwatch)
     }
 
     /// Makes a shadow of the current version, if there is none.
@@ -103,6 +112,7 @@ impl FileOutput {
     fn commit_copy(
         &mut self,
         patch: Arc<RangeList>,
+        check: LastCheck<'_>,
         mut published: Published,
         mut stopwatch: Stopwatch,
     ) -> Result<Published> {
@@ -139,6 +149,8 @@ impl FileOutput {
 
         // Copying takes long enough for somebody to come in between.
         let visible = self.check(&patch)?;
+        check()?;
+        published.times.check += stopwatch.lap();
         if self.shadowing {
             drop(copy.keep());
             self.make_visible(patch, &visible, identity)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 
+use super::LastCheck;
 use super::atomic::Shadow;
 use super::home::Home;
 use super::journal::Journal;
@@ -79,6 +80,7 @@ impl FileOutput {
         &mut self,
         len: u64,
         write: impl FnOnce(&FileWriter<'_>) -> Result<R>,
+        check: LastCheck<'_>,
     ) -> Result<R> {
         if self.home.refresh(&self.options)? {
             self.shadow = None;
@@ -110,6 +112,7 @@ impl FileOutput {
             fresh.file().sync_data().map_err(failed)?;
         }
         let identity = FileStamp::of_file(fresh.file()).map_err(failed)?;
+        check()?;
         let published = fresh.publish().map_err(failed)?;
         drop(published);
         self.published = Some(identity);
@@ -126,7 +129,11 @@ impl FileOutput {
     }
 
     /// See [`Output::publish_patch`](super::Output::publish_patch).
-    pub(super) fn publish_patch(&mut self, patch: Arc<RangeList>) -> Result<Published> {
+    pub(super) fn publish_patch(
+        &mut self,
+        patch: Arc<RangeList>,
+        check: LastCheck<'_>,
+    ) -> Result<Published> {
         if self.journal.is_torn() {
             // An earlier commit could not be undone; nothing may be built on it.
             let undone = self.journal.recover(&self.home);
@@ -142,12 +149,13 @@ impl FileOutput {
             let mut stopwatch = Stopwatch::start();
             let mut published = Published::new(How::Unchanged, 0);
             self.check(&patch)?;
+            check()?;
             published.times.check = stopwatch.lap();
             return Ok(published);
         }
         match self.options.publish {
-            Publish::Atomic => self.commit_atomic(patch),
-            Publish::InPlace => self.commit_in_place(&patch),
+            Publish::Atomic => self.commit_atomic(patch, check),
+            Publish::InPlace => self.commit_in_place(&patch, check),
         }
     }
 

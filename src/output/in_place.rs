@@ -9,6 +9,7 @@ use std::io;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::LastCheck;
 use super::file::FileOutput;
 use super::options::Durability;
 use super::published::{How, Published};
@@ -19,7 +20,11 @@ use crate::patch::RangeList;
 use crate::stopwatch::Stopwatch;
 
 impl FileOutput {
-    pub(super) fn commit_in_place(&mut self, patch: &RangeList) -> Result<Published> {
+    pub(super) fn commit_in_place(
+        &mut self,
+        patch: &RangeList,
+        check: LastCheck<'_>,
+    ) -> Result<Published> {
         let mut stopwatch = Stopwatch::start();
         let mut published = Published::new(How::InPlace, patch.bytes());
         let power = self.options.durability == Durability::Power;
@@ -32,6 +37,7 @@ impl FileOutput {
         let identity = FileStamp::of_file(&visible)
             .map_err(|error| self.io("cannot look at the output", &error))?;
         self.check_identity(patch, &identity)?;
+        check()?;
         published.times.check = stopwatch.lap();
 
         self.begin_journal(&visible, &identity, patch, power)?;

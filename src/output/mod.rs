@@ -40,6 +40,15 @@ pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub use writer::FileWriter;
 
+/// Runs when a new version has been written and before any of it is visible; if it fails, nothing is published, and its
+/// error is the commit's.
+pub type LastCheck<'a> = &'a dyn Fn() -> Result<()>;
+
+/// The [`LastCheck`] of those who have nothing to check.
+pub fn no_check() -> Result<()> {
+    Ok(())
+}
+
 /// Where a module is published: in memory, or in a file.
 #[derive(Debug)]
 pub enum Output {
@@ -78,6 +87,19 @@ impl Output {
         len: u64,
         write: impl FnOnce(&FileWriter<'_>) -> Result<R>,
     ) -> Result<R> {
+        self.publish_pieces_checked(len, write, &no_check)
+    }
+
+    /// As [`Output::publish_pieces`], with a last check.
+    ///
+    /// # Errors
+    /// As with [`Output::publish_pieces`], and what `check` returns.
+    pub fn publish_pieces_checked<R>(
+        &mut self,
+        len: u64,
+        write: impl FnOnce(&FileWriter<'_>) -> Result<R>,
+        check: LastCheck<'_>,
+    ) -> Result<R> {
         match self {
             Output::Memory(contents) => {
                 let len = usize::try_from(len).map_err(|_| {
@@ -85,10 +107,11 @@ impl Output {
                 })?;
                 let mut fresh = vec![0; len];
                 let result = write(&FileWriter::of_buffer(&mut fresh))?;
+                check()?;
                 *contents = fresh;
                 Ok(result)
             }
-            Output::File(file) => file.publish_pieces(len, write),
+            Output::File(file) => file.publish_pieces(len, write, check),
         }
     }
 
@@ -126,6 +149,22 @@ impl Output {
     /// # Panics
     /// If the patch is not for a file of the current length.
     pub fn publish_patch(&mut self, patch: impl Into<Arc<RangeList>>) -> Result<Published> {
+        self.publish_patch_checked(patch, &no_check)
+    }
+
+    /// As [`Output::publish_patch`], with a last check. In place, where nothing is written beforehand, it runs before
+    /// the first byte of the journal and of the file.
+    ///
+    /// # Errors
+    /// As with [`Output::publish_patch`], and what `check` returns.
+    ///
+    /// # Panics
+    /// As with [`Output::publish_patch`].
+    pub fn publish_patch_checked(
+        &mut self,
+        patch: impl Into<Arc<RangeList>>,
+        check: LastCheck<'_>,
+    ) -> Result<Published> {
         let patch = patch.into();
         match self {
             Output::Memory(contents) => {
@@ -135,12 +174,13 @@ impl Output {
                     contents.len() as u64,
                     "a patch for another length of file"
                 );
+                check()?;
                 patch.apply(contents);
                 let mut published = Published::new(How::Memory, patch.bytes());
                 published.times.write = start.elapsed();
                 Ok(published)
             }
-            Output::File(file) => file.publish_patch(patch),
+            Output::File(file) => file.publish_patch(patch, check),
         }
     }
 

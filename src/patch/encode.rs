@@ -63,6 +63,7 @@ impl<'a> Encoder<'a> {
             (kind, Place::Data { address, .. }) if kind.is_address() => {
                 (address as i64).wrapping_add(reloc.addend.into())
             }
+            (RelocKind::TableLen, _) => self.layout.slots.table_len().into(),
             (_, Place::Global(ordinal)) => self.layout.globals.index(ordinal).into(),
             (_, Place::Index(index)) => index.into(),
             (kind, place) => unreachable!("a {kind:?} relocation against {place:?}"),

@@ -320,8 +320,11 @@ impl Writer<'_> {
         let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
             return;
         };
-        // Where the table is imported, it is for the front end to say how long it must be.
-        if self.is_whole(SectionKind::Table) || !self.layout.tables.contains(&table) {
+        if !self.layout.tables.contains(&table) {
+            self.imported_slot_table(table);
+            return;
+        }
+        if self.is_whole(SectionKind::Table) {
             return;
         }
         let before = self.layout.tables.iter().take_while(|id| **id != table);
@@ -335,6 +338,25 @@ impl Writer<'_> {
             &entry[2..],
             Reason::Slot,
         );
+    }
+
+    /// How many entries the table of slots must have where it is imported.
+    fn imported_slot_table(&mut self, table: DeclId) {
+        if self.is_whole(SectionKind::Import) {
+            return;
+        }
+        let program = self.encoder.program;
+        let next = |id: DeclId| program.decl(id).next().expect("what is placed is defined");
+        let before = self.layout.imports.iter().take_while(|id| **id != table);
+        let offset = before.map(|id| next(*id).content.len()).sum::<usize>() as u64;
+        let anchor = self.anchor(SectionKind::Import);
+        for reloc in next(table).content.relocs() {
+            let mut field = [0; leb::WIDE32];
+            self.encoder
+                .relocate(program.root(table), reloc, &mut field);
+            let at = anchor + offset + u64::from(reloc.offset);
+            self.ranges.push(at, &field, Reason::Slot);
+        }
     }
 
     /// The program's own segments.

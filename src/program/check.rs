@@ -285,7 +285,7 @@ fn target_kind(kind: RelocKind) -> DeclKind {
         | FunctionOffsetI32 | FunctionOffsetI64 => DeclKind::Function,
         GlobalIndex | GlobalIndexI32 => DeclKind::Global,
         SectionOffsetI32 => DeclKind::Custom,
-        TableIndex | TableByte => DeclKind::Table,
+        TableIndex | TableByte | TableLen => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,

@@ -26,6 +26,8 @@ pub enum RelocKind {
     TableIndex,
     /// Table index in one byte, for engines that know one table only, whose index is a single zero.
     TableByte,
+    /// How many entries the table of functions' addresses has, in the entry of the import that it is; five bytes, unsigned.
+    TableLen,
     /// Tag index; five bytes, unsigned.
     TagIndex,
     /// Element segment index; five bytes, unsigned.

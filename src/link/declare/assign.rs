@@ -13,12 +13,14 @@ use crate::link::declare::memory::MemoryPlan;
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{GotKey, ResolvedTarget, own_meaning};
 use crate::link::diagnostics::shown;
+use crate::link::order::is_zero;
 use crate::link::resolve::units::LinkedObject;
-use crate::link::symbols::signatures::{SignatureId, Signatures};
+use crate::link::symbols::signatures::{Signature, SignatureId};
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
-use crate::program::{DeclId, DeclKind, Program, SectionId, Signature, TypeId};
+use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
+use crate::transaction::{Log, LogMap, Transaction};
 use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
@@ -56,8 +58,8 @@ pub(crate) struct Threads {
 /// The declarations of a link.
 pub(crate) struct LinkDeclarations {
     pub(crate) known: PreviousDeclarations,
-    pub(crate) meanings: Vec<ResolvedTarget>,
-    pub(crate) types: Vec<TypeId>,
+    pub(crate) meanings: Log<ResolvedTarget>,
+    pub(crate) types: Log<TypeId>,
     pub(crate) zero: DeclId,
     pub(crate) memory: DeclId,
     pub(crate) memory_plan: MemoryPlan,
@@ -81,7 +83,31 @@ pub(crate) struct LinkDeclarations {
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
     /// The custom sections that consist of pieces, by name.
-    pub(crate) sections: HashMap<Box<str>, SectionId>,
+    pub(crate) sections: LogMap<Box<str>, SectionId>,
+}
+
+/// An update in place changes what symbols mean, and what there is of objects, types and custom sections.
+impl Transaction for LinkDeclarations {
+    fn begin(&mut self) {
+        self.known.begin();
+        self.meanings.begin();
+        self.types.begin();
+        self.sections.begin();
+    }
+
+    fn commit(&mut self) {
+        self.known.commit();
+        self.meanings.commit();
+        self.types.commit();
+        self.sections.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.known.rollback();
+        self.meanings.rollback();
+        self.types.rollback();
+        self.sections.rollback();
+    }
 }
 
 /// What the assignment depends on beside the plan.
@@ -94,22 +120,23 @@ pub(crate) struct AssignContext<'a> {
     pub(crate) memory_before: Option<MemoryPlan>,
 }
 
-/// Gives everything of `plan` its declaration. What is declared anew is added to `fresh`.
+/// Gives everything of `plan` its declaration.
 pub(crate) fn assign(
     plan: &Plan,
     setting: &AssignContext<'_>,
     program: &mut Program,
     old: &PreviousDeclarations,
-    fresh: &mut Vec<DeclId>,
 ) -> Result<LinkDeclarations> {
-    let types = types(&plan.resolution.signatures, program)?;
+    let signatures = &plan.resolution.signatures;
+    let types = (0..signatures.len()).map(|at| engine_type(signatures.at(at), program));
+    let types: Vec<TypeId> = types.collect::<Result<_>>()?;
     if old.units.is_empty() {
         // And some for what the linker makes.
         program.reserve(plan.live.functions.count() + plan.live.segments.count() + 256);
     }
-    let mut assigner = DeclarationReuse::new(program, old, fresh);
-    let zero = assigner.made(DeclKind::Data, "zero")?;
-    let memory = assigner.made(DeclKind::Memory, "memory")?;
+    let mut assigner = DeclarationReuse::new(program, old);
+    let zero = assigner.synthetic(DeclKind::Data, "zero")?;
+    let memory = assigner.synthetic(DeclKind::Memory, "memory")?;
     let mut work = DeclarationAssigner {
         plan,
         setting,
@@ -151,8 +178,8 @@ pub(crate) fn assign(
     let gone = assigner.gone();
     Ok(LinkDeclarations {
         known: assigner.new,
-        meanings,
-        types,
+        meanings: meanings.into(),
+        types: types.into(),
         zero,
         memory,
         memory_plan,
@@ -172,24 +199,19 @@ pub(crate) fn assign(
     })
 }
 
-/// The engine's numbers for the program's types.
-pub(crate) fn types(signatures: &Signatures, program: &mut Program) -> Result<Vec<TypeId>> {
-    (0..signatures.len())
-        .map(|at| {
-            let signature = signatures.at(at);
-            let mut bytes = vec![0x60];
-            for side in [&signature.params, &signature.results] {
-                crate::wire::leb::push_unsigned(&mut bytes, side.len() as u64);
-                bytes.extend_from_slice(side);
-            }
-            let known = Signature {
-                params: signature.params.len() as u32,
-                results: signature.results.len() as u32,
-                shared: false,
-            };
-            program.types.simple(&bytes, Some(known))
-        })
-        .collect()
+/// The engine's number for a type of the program.
+pub(crate) fn engine_type(signature: &Signature, program: &mut Program) -> Result<TypeId> {
+    let mut bytes = vec![0x60];
+    for side in [&signature.params, &signature.results] {
+        crate::wire::leb::push_unsigned(&mut bytes, side.len() as u64);
+        bytes.extend_from_slice(side);
+    }
+    let known = crate::program::Signature {
+        params: signature.params.len() as u32,
+        results: signature.results.len() as u32,
+        shared: false,
+    };
+    program.types.simple(&bytes, Some(known))
 }
 
 /// A function's name in its object, and what the output calls it if it is new.
@@ -236,7 +258,7 @@ impl<'a> DeclarationAssigner<'a> {
             }
             let (module, name) = resolution.import_names(id);
             let key = format!("import {} {module} {name}", symbol.kind.word());
-            let decl = self.assigner.made(kind_of(symbol.kind), &key)?;
+            let decl = self.assigner.synthetic(kind_of(symbol.kind), &key)?;
             let shown = resolution.debug_name(id, self.setting.options.demangle);
             self.set_name(decl, &shown)?;
             self.meanings[id.index()] = match symbol.kind {
@@ -269,7 +291,7 @@ impl<'a> DeclarationAssigner<'a> {
                 resolution.debug_name(id, false),
                 resolution.signatures.text(signature)
             );
-            let decl = self.assigner.made(DeclKind::Function, &key)?;
+            let decl = self.assigner.synthetic(DeclKind::Function, &key)?;
             let name = resolution.debug_name(id, options.demangle);
             self.set_name(decl, &name)?;
             match symbol.definition {
@@ -382,7 +404,7 @@ impl<'a> DeclarationAssigner<'a> {
                 }
                 let is_library = resolution.objects[at].object.member().is_some();
                 let decl = self.assigner.function(known, index, name)?;
-                self.assigner.new.units[at].functions[index] = Some(decl);
+                self.assigner.new.units.edit(at).functions[index] = Some(decl);
                 if was_there {
                     continue;
                 }
@@ -416,7 +438,7 @@ impl<'a> DeclarationAssigner<'a> {
                     if let Some(name) = other_name(&object, kind, index) {
                         self.set_name(decl, name)?;
                     }
-                    let unit = &mut self.assigner.new.units[at];
+                    let unit = self.assigner.new.units.edit(at);
                     match kind {
                         DeclKind::Global => unit.globals[index] = Some(decl),
                         DeclKind::Tag => unit.tags[index] = Some(decl),
@@ -440,7 +462,7 @@ impl<'a> DeclarationAssigner<'a> {
             ) && self.setting.options.shared_memory;
             if self.is_live(id) || needed {
                 let name = resolution.name(id);
-                let decl = self.assigner.made(DeclKind::Global, name)?;
+                let decl = self.assigner.synthetic(DeclKind::Global, name)?;
                 self.set_name(decl, name)?;
                 self.meanings[id.index()] = ResolvedTarget::Index(decl);
             }
@@ -477,7 +499,7 @@ impl<'a> DeclarationAssigner<'a> {
                 let part = &linked.object.segments[index.index()];
                 // Names are for finding what was known.
                 let is_changed = matches!(&matches[object.index()], Match::Changed(_));
-                let placed = match string_pieces(&linked.object, index, options, segment.is_zero) {
+                let placed = match string_pieces(&linked.object, index, options) {
                     Some(pieces) => {
                         let mut placed = Vec::with_capacity(pieces.len());
                         for span in pieces {
@@ -513,7 +535,7 @@ impl<'a> DeclarationAssigner<'a> {
                     }
                 };
                 most_align = most_align.max(part.align_log2);
-                self.assigner.new.units[object.index()].segments[index.index()] = placed;
+                self.assigner.new.units.edit(object.index()).segments[index.index()] = placed;
             }
             merged.push(None);
         }
@@ -556,7 +578,7 @@ impl<'a> DeclarationAssigner<'a> {
                     true => None,
                     false => {
                         let key = format!("segment {}", segment.name);
-                        Some(self.assigner.made(DeclKind::DataSegment, &key)?)
+                        Some(self.assigner.synthetic(DeclKind::DataSegment, &key)?)
                     }
                 };
                 part.passive = Some((start, contents));
@@ -577,7 +599,7 @@ impl<'a> DeclarationAssigner<'a> {
         {
             for &(id, index) in &segment.parts {
                 let object = &plan.resolution.object(id).object;
-                let pieces = string_pieces(object, index, self.setting.options, segment.is_zero);
+                let pieces = string_pieces(object, index, self.setting.options);
                 for span in pieces.into_iter().flatten() {
                     spans.push((id, span));
                     strings.push(object.bytes(span));
@@ -596,7 +618,7 @@ impl<'a> DeclarationAssigner<'a> {
     fn merge(&mut self, segment: &crate::link::order::OutputSegment) -> Result<MergedSegment> {
         let decl = self
             .assigner
-            .made(DeclKind::Data, &format!("data {}", segment.name))?;
+            .synthetic(DeclKind::Data, &format!("data {}", segment.name))?;
         let mut starts = Vec::with_capacity(segment.parts.len());
         let mut size = 0u64;
         for &(object, index) in &segment.parts {
@@ -606,7 +628,7 @@ impl<'a> DeclarationAssigner<'a> {
                 Error::limit("the segment has more than 4 GiB").with_symbol(segment.name.as_str())
             })?;
             starts.push(start);
-            self.assigner.new.units[object.index()].segments[index.index()] =
+            self.assigner.new.units.edit(object.index()).segments[index.index()] =
                 SegmentPlacement::Part(decl, start);
             size += u64::from(part.data.len);
         }
@@ -657,7 +679,7 @@ impl<'a> DeclarationAssigner<'a> {
                         }
                         None if self.is_live(id) => {
                             let key = format!("address {}", resolution.name(id));
-                            let decl = self.assigner.made(DeclKind::Data, &key)?;
+                            let decl = self.assigner.synthetic(DeclKind::Data, &key)?;
                             define_address(self.assigner.program, decl, address)?;
                             ResolvedTarget::Data(decl, 0)
                         }
@@ -723,7 +745,7 @@ impl<'a> DeclarationAssigner<'a> {
                         ),
                     };
                     if !got.contains_key(&key) {
-                        let decl = self.assigner.made(DeclKind::Global, &text)?;
+                        let decl = self.assigner.synthetic(DeclKind::Global, &text)?;
                         let name = object.symbol_name(symbol);
                         let kind = match object.symbols[symbol.index()].kind {
                             SymbolKind::Function => "func",
@@ -739,9 +761,9 @@ impl<'a> DeclarationAssigner<'a> {
     }
 
     /// The pieces that objects add to custom sections, where anything of the object is linked.
-    fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<HashMap<Box<str>, SectionId>> {
+    fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<LogMap<Box<str>, SectionId>> {
         let plan = self.plan;
-        let mut sections = HashMap::new();
+        let mut sections = LogMap::default();
         for (id, linked) in plan.resolution.each_object() {
             if !plan.live.objects[id.index()] {
                 continue;
@@ -758,7 +780,7 @@ impl<'a> DeclarationAssigner<'a> {
                     // In a dense output what has no other order stands in that of names.
                     self.set_name(decl, linked.object.display_name())?;
                 }
-                self.assigner.new.units[id.index()].customs[index] = Some(decl);
+                self.assigner.new.units.edit(id.index()).customs[index] = Some(decl);
             }
         }
         Ok(sections)
@@ -808,7 +830,7 @@ impl<'a> DeclarationAssigner<'a> {
                     Some(signature) if plan.wraps_exports => {
                         let shown = resolution.debug_name(id, false);
                         let key = format!("{shown}.command_export");
-                        let wrapper = self.assigner.made(DeclKind::Function, &key)?;
+                        let wrapper = self.assigner.synthetic(DeclKind::Function, &key)?;
                         self.set_name(wrapper, &key)?;
                         wrappers.push(Wrapper {
                             id: wrapper,
@@ -825,7 +847,7 @@ impl<'a> DeclarationAssigner<'a> {
                 | ResolvedTarget::Absolute(_)
                 | ResolvedTarget::Null => {
                     let key = format!("export {}", resolution.name(id));
-                    let decl = self.assigner.made(DeclKind::Global, &key)?;
+                    let decl = self.assigner.synthetic(DeclKind::Global, &key)?;
                     self.set_name(decl, resolution.name(id))?;
                     data.push((decl, id));
                     decl
@@ -847,7 +869,7 @@ impl<'a> DeclarationAssigner<'a> {
         let tls_base = named("__tls_base").map(|id| self.meanings[id.index()]);
         let init_memory = self
             .assigner
-            .made(DeclKind::Function, "__wasm_init_memory")?;
+            .synthetic(DeclKind::Function, "__wasm_init_memory")?;
         self.set_name(init_memory, "__wasm_init_memory")?;
         Ok(Some(Threads {
             init_memory,
@@ -931,7 +953,6 @@ pub(crate) fn string_pieces(
     object: &Object,
     index: SegmentIndex,
     options: &LinkOptions,
-    is_zero: bool,
 ) -> Option<Vec<Span>> {
     let segment = &object.segments[index.index()];
     let bytes = object.bytes(segment.data);
@@ -939,9 +960,9 @@ pub(crate) fn string_pieces(
     let merges = segment.flags.has(SegmentFlags::STRINGS)
         && segment.align_log2 == 0
         && options.optimize > 0
-        && !is_zero
         && bytes.last() == Some(&0)
-        && object.segment_relocs(index).is_empty();
+        && object.segment_relocs(index).is_empty()
+        && !is_zero(object, index);
     if !merges {
         return None;
     }

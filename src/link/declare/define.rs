@@ -8,11 +8,12 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::assign::{LinkDeclarations, MergedSegment};
+use crate::link::declare::exports::define_table_import;
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{Converter, GotKey, ResolvedTarget, own_meaning};
 use crate::link::declare::synthetic;
 use crate::link::declare::threads::{self, Loaded};
-use crate::link::order::OutputSegment;
+use crate::link::order::{OutputSegment, is_zero};
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
@@ -35,24 +36,25 @@ const BATCH: usize = 256;
 /// dropped on the way if they are given, one for each object.
 pub(crate) fn define(
     plan: &Plan,
-    assigned: &LinkDeclarations,
+    declarations: &LinkDeclarations,
     options: &LinkOptions,
     module: &mut Module,
     mut code_relocs: Vec<Relocs>,
 ) -> Result<()> {
     let cx = Definer {
         plan,
-        assigned,
+        declarations,
         options,
-        converter: converter(plan, assigned),
+        converter: converter(plan, declarations),
     };
     let mut made = cx.strings()?;
     made.extend(cx.merged()?);
     made.extend(cx.functions(module)?);
     made.extend(cx.globals()?);
     cx.imports(module)?;
+    define_table_import(plan, options, module)?;
     cx.memory(module)?;
-    crate::link::declare::assign::define_address(module.program_mut(), assigned.zero, 0)?;
+    crate::link::declare::assign::define_address(module.program_mut(), declarations.zero, 0)?;
     let program = module.program_mut();
     let count = plan.resolution.objects.len();
     let mut ready: Vec<Vec<Item>> = Vec::new();
@@ -72,27 +74,28 @@ pub(crate) fn define(
     for (id, kind, definition) in made {
         program.define(id, kind, definition)?;
     }
-    let start = assigned.threads.map(|threads| threads.init_memory);
+    let start = declarations.threads.map(|threads| threads.init_memory);
     module.set_start(start)
 }
 
 /// What converts relocations of a link.
-pub(crate) fn converter<'a>(plan: &'a Plan, assigned: &'a LinkDeclarations) -> Converter<'a> {
-    let thread_data = assigned.thread_data;
+pub(crate) fn converter<'a>(plan: &'a Plan, declarations: &'a LinkDeclarations) -> Converter<'a> {
+    let thread_data = declarations.thread_data;
     Converter {
         resolution: &plan.resolution,
-        meanings: &assigned.meanings,
-        units: &assigned.known.units,
-        types: &assigned.types,
-        zero: assigned.zero,
-        got: &assigned.got,
-        thread_data: thread_data.and_then(|at| assigned.merged[at].as_ref().map(|part| part.decl)),
+        meanings: &declarations.meanings,
+        units: &declarations.known.units,
+        types: &declarations.types,
+        zero: declarations.zero,
+        got: &declarations.got,
+        thread_data: thread_data
+            .and_then(|at| declarations.merged[at].as_ref().map(|part| part.decl)),
     }
 }
 
 struct Definer<'a> {
     plan: &'a Plan,
-    assigned: &'a LinkDeclarations,
+    declarations: &'a LinkDeclarations,
     options: &'a LinkOptions,
     converter: Converter<'a>,
 }
@@ -122,7 +125,7 @@ impl Definer<'_> {
     fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
         let linked = self.plan.resolution.object(id);
         let object = &linked.object;
-        let unit = &self.assigned.known.units[id.index()];
+        let unit = &self.declarations.known.units[id.index()];
         let mut items = Vec::with_capacity(unit.functions.len() + unit.segments.len());
         for (index, decl) in unit.functions.iter().enumerate() {
             if let Some(decl) = decl {
@@ -135,33 +138,37 @@ impl Definer<'_> {
             if let crate::link::declare::known::SegmentPlacement::Part(decl, 0) = placed {
                 let segment = SegmentIndex(index as u32);
                 if !self.is_merged(*decl) {
-                    let memory = self.assigned.memory;
+                    let memory = self.declarations.memory;
                     items.push(segment_item(&self.converter, *decl, id, segment, memory)?);
                 }
             }
         }
-        items.extend(other_items(self.plan, self.assigned, id)?);
-        items.extend(custom_items(&self.converter, &self.assigned.sections, id)?);
+        items.extend(other_items(self.plan, self.declarations, id)?);
+        items.extend(custom_items(
+            &self.converter,
+            &self.declarations.sections,
+            id,
+        )?);
         Ok(items)
     }
 
     fn is_merged(&self, decl: DeclId) -> bool {
-        let mut merged = self.assigned.merged.iter().flatten();
+        let mut merged = self.declarations.merged.iter().flatten();
         merged.any(|segment| segment.decl == decl)
     }
 
     fn function(&self, id: DeclId, signature: SignatureId, content: RelocatableBytes) -> Item {
-        let ty = self.assigned.types[signature.index()];
+        let ty = self.declarations.types[signature.index()];
         let shape = DefinitionKind::Function { ty };
         (id, DeclKind::Function, Defined { content, shape })
     }
 
     fn strings(&self) -> Result<Vec<Item>> {
-        let strings = self.assigned.strings.iter();
+        let strings = self.declarations.strings.iter();
         strings
             .map(|&(id, align_log2, object, span)| {
                 let object = &self.plan.resolution.object(object).object;
-                string_item(id, align_log2, object, span, self.assigned.memory)
+                string_item(id, align_log2, object, span, self.declarations.memory)
             })
             .collect()
     }
@@ -169,7 +176,7 @@ impl Definer<'_> {
     /// Segments of the output that are one declaration each.
     fn merged(&self) -> Result<Vec<Item>> {
         let mut items = Vec::new();
-        for (segment, merged) in self.plan.segments.iter().zip(&self.assigned.merged) {
+        for (segment, merged) in self.plan.segments.iter().zip(&self.declarations.merged) {
             let Some(merged) = merged else { continue };
             let content = self.merged_content(segment, merged)?;
             match merged.passive {
@@ -177,7 +184,7 @@ impl Definer<'_> {
                     let shape = DefinitionKind::Data {
                         align_log2: segment.align_log2,
                         size: merged.size,
-                        memory: self.assigned.memory,
+                        memory: self.declarations.memory,
                     };
                     items.push((merged.decl, DeclKind::Data, Defined { content, shape }));
                 }
@@ -229,9 +236,9 @@ impl Definer<'_> {
 
     /// The functions that the linker makes.
     fn functions(&self, module: &mut Module) -> Result<Vec<Item>> {
-        let assigned = self.assigned;
+        let declarations = self.declarations;
         let mut items = Vec::new();
-        for &(id, signature) in &assigned.traps {
+        for &(id, signature) in &declarations.traps {
             items.push(self.function(id, signature, synthetic::trap()?));
         }
         let types = &mut module.program_mut().types;
@@ -243,24 +250,24 @@ impl Definer<'_> {
             let shape = DefinitionKind::Function { ty };
             items.push((id, DeclKind::Function, Defined { content, shape }));
         };
-        if let Some(ctors) = assigned.ctors {
-            push(ctors, nothing, synthetic::calls(&assigned.inits)?);
+        if let Some(ctors) = declarations.ctors {
+            push(ctors, nothing, synthetic::calls(&declarations.inits)?);
         }
-        for wrapper in &assigned.wrappers {
+        for wrapper in &declarations.wrappers {
             let signature = self.plan.resolution.signatures.get(wrapper.signature);
             let content = synthetic::wrapper(
-                assigned.ctors,
+                declarations.ctors,
                 wrapper.target,
                 signature.params.len(),
-                assigned.dtors,
+                declarations.dtors,
             )?;
             push(
                 wrapper.id,
-                assigned.types[wrapper.signature.index()],
+                declarations.types[wrapper.signature.index()],
                 content,
             );
         }
-        if let Some(threads) = &assigned.threads {
+        if let Some(threads) = &declarations.threads {
             let loaded = self.loaded();
             push(
                 threads.init_memory,
@@ -277,7 +284,7 @@ impl Definer<'_> {
 
     /// The segments that code loads.
     fn loaded(&self) -> Vec<Loaded> {
-        let segments = self.plan.segments.iter().zip(&self.assigned.merged);
+        let segments = self.plan.segments.iter().zip(&self.declarations.merged);
         segments
             .filter_map(|(segment, merged)| {
                 let merged = merged.as_ref()?;
@@ -295,7 +302,7 @@ impl Definer<'_> {
     /// The globals that the linker makes.
     fn globals(&self) -> Result<Vec<Item>> {
         let resolution = &self.plan.resolution;
-        let assigned = self.assigned;
+        let declarations = self.declarations;
         let is_64 = resolution.is_64;
         let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
         let number = |value: u64| match is_64 {
@@ -319,11 +326,11 @@ impl Definer<'_> {
             items.push((id, DeclKind::Global, Defined { content, shape }));
             Ok(())
         };
-        let thread_data = assigned.thread_data;
+        let thread_data = declarations.thread_data;
         let thread_segment = thread_data.map(|at| &self.plan.segments[at]);
-        let thread_merged = thread_data.and_then(|at| assigned.merged[at].as_ref());
+        let thread_merged = thread_data.and_then(|at| declarations.merged[at].as_ref());
         for &id in &resolution.synthetic_globals {
-            let ResolvedTarget::Index(decl) = assigned.meanings[id.index()] else {
+            let ResolvedTarget::Index(decl) = declarations.meanings[id.index()] else {
                 continue;
             };
             let Definition::Synthetic(synthetic) = resolution.table.get(id).definition else {
@@ -334,7 +341,9 @@ impl Definer<'_> {
                 _ => false,
             };
             let init = match synthetic {
-                Synthetic::StackPointer => Init::Constant(number(assigned.memory_plan.stack_high)),
+                Synthetic::StackPointer => {
+                    Init::Constant(number(declarations.memory_plan.stack_high))
+                }
                 Synthetic::TlsSize => {
                     Init::Constant(number(thread_merged.map_or(0, |merged| merged.size)))
                 }
@@ -366,7 +375,7 @@ impl Definer<'_> {
                     };
                     return Ok(Init::Reloc(kind, id, 0));
                 }
-                ResolvedTarget::Function { .. } => (assigned.zero, 0),
+                ResolvedTarget::Function { .. } => (declarations.zero, 0),
                 other => self.converter.address(other, 0).ok_or_else(|| {
                     Error::bad_input("its address is asked for, but it is not linked")
                 })?,
@@ -376,17 +385,17 @@ impl Definer<'_> {
                 Err(_) => Ok(Init::Constant(number(addend as u64))),
             }
         };
-        for &(decl, id) in &assigned.data_exports {
-            let init = address(assigned.meanings[id.index()])
+        for &(decl, id) in &declarations.data_exports {
+            let init = address(declarations.meanings[id.index()])
                 .map_err(|error| error.with_symbol(resolution.name(id)))?;
             push(decl, false, init)?;
         }
-        for (key, decl) in &assigned.got {
+        for (key, decl) in &declarations.got {
             let meaning = match *key {
-                GotKey::Global(id) => assigned.meanings[id.index()],
+                GotKey::Global(id) => declarations.meanings[id.index()],
                 GotKey::Own(id, symbol) => {
                     let object = &resolution.object(id).object;
-                    own_meaning(&assigned.known.units[id.index()], id, object, symbol)
+                    own_meaning(&declarations.known.units[id.index()], id, object, symbol)
                 }
             };
             push(*decl, false, address(meaning)?)?;
@@ -399,13 +408,13 @@ impl Definer<'_> {
         for &id in &self.plan.imports {
             let symbol = resolution.table.get(id);
             let (from, name) = resolution.import_names(id);
-            let (decl, ty) = match self.assigned.meanings[id.index()] {
+            let (decl, ty) = match self.declarations.meanings[id.index()] {
                 ResolvedTarget::Function { id: Some(decl), .. } => (
                     decl,
                     symbol
                         .ty
                         .signature()
-                        .map(|ty| self.assigned.types[ty.index()]),
+                        .map(|ty| self.declarations.types[ty.index()]),
                 ),
                 // The table of functions' addresses is dealt with together with its size.
                 ResolvedTarget::Index(decl) if Some(decl) == module.slot_table() => continue,
@@ -414,7 +423,7 @@ impl Definer<'_> {
                     symbol
                         .ty
                         .signature()
-                        .map(|ty| self.assigned.types[ty.index()]),
+                        .map(|ty| self.declarations.types[ty.index()]),
                 ),
                 _ => continue,
             };
@@ -428,8 +437,8 @@ impl Definer<'_> {
     }
 
     fn memory(&self, module: &mut Module) -> Result<()> {
-        let assigned = self.assigned;
-        let plan = &assigned.memory_plan;
+        let declarations = self.declarations;
+        let plan = &declarations.memory_plan;
         let ty = MemoryType {
             minimum: plan.pages,
             maximum: plan.maximum,
@@ -438,12 +447,12 @@ impl Definer<'_> {
         };
         match &self.options.import_memory {
             Some((from, name)) => {
-                module.define_import(assigned.memory, from, name, &ImportType::Memory(ty))?;
+                module.define_import(declarations.memory, from, name, &ImportType::Memory(ty))?;
             }
-            None => module.define_memory(assigned.memory, ty)?,
+            None => module.define_memory(declarations.memory, ty)?,
         }
         if !self.options.shared_memory && plan.data_end > plan.data_start {
-            module.reserve_data(assigned.memory, plan.data_start..plan.data_end)?;
+            module.reserve_data(declarations.memory, plan.data_start..plan.data_end)?;
         }
         Ok(())
     }
@@ -498,12 +507,12 @@ pub(crate) fn string_item(
 /// An object's globals, tags and tables.
 pub(crate) fn other_items(
     plan: &Plan,
-    assigned: &LinkDeclarations,
+    declarations: &LinkDeclarations,
     id: ObjectId,
 ) -> Result<Vec<Item>> {
     let linked = plan.resolution.object(id);
     let object = &linked.object;
-    let unit = &assigned.known.units[id.index()];
+    let unit = &declarations.known.units[id.index()];
     let mut items = Vec::new();
     for (index, decl) in unit.globals.iter().enumerate() {
         if let Some(decl) = decl {
@@ -520,7 +529,7 @@ pub(crate) fn other_items(
     for (index, decl) in unit.tags.iter().enumerate() {
         if let Some(decl) = decl {
             let signature = linked.signatures[object.tags[index].index()];
-            let ty = assigned.types[signature.index()];
+            let ty = declarations.types[signature.index()];
             let reloc = Relocation::to_type(RelocKind::TypeIndex, 1, ty);
             let definition = Defined {
                 content: RelocatableBytes::new(vec![0; 1 + leb::WIDE32], vec![reloc])?,
@@ -574,14 +583,6 @@ fn address_kind(is_64: bool) -> RelocKind {
         true => RelocKind::AddressSleb64,
         false => RelocKind::AddressSleb,
     }
-}
-
-/// Whether a segment is for zeros only, by its name.
-fn is_zero(object: &Object, index: SegmentIndex) -> bool {
-    let segment = &object.segments[index.index()];
-    segment.prefix == crate::object::SegmentPrefix::Bss
-        && object.bytes(segment.data).iter().all(|byte| *byte == 0)
-        && object.segment_relocs(index).is_empty()
 }
 
 fn table_content(table: &crate::object::TableType) -> Result<RelocatableBytes> {

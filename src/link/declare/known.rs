@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::object::Object;
 use crate::object::ids::{FunctionIndex, SymbolIndex};
 use crate::program::{DeclId, DeclKind, Program};
+use crate::transaction::{Log, LogMap, Transaction};
 
 /// Where a segment of an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,16 +107,33 @@ pub(crate) type UnitKey = (Box<str>, u32);
 /// A string that is shared: its alignment and its bytes.
 pub(crate) type StringKey = (u8, Box<[u8]>);
 
-/// Everything that the last link declared.
+/// Everything that the last link declared. An update in place changes its objects and strings only.
 #[derive(Debug, Default)]
 pub(crate) struct PreviousDeclarations {
     /// By object of the link.
-    pub(crate) units: Vec<ObjectDeclarations>,
+    pub(crate) units: Log<ObjectDeclarations>,
     pub(crate) keys: HashMap<UnitKey, usize>,
     /// What the linker made, by a key that says what for.
-    pub(crate) made: HashMap<Box<str>, DeclId>,
-    pub(crate) strings: HashMap<StringKey, DeclId, foldhash::fast::FixedState>,
+    pub(crate) synthetic: HashMap<Box<str>, DeclId>,
+    pub(crate) strings: LogMap<StringKey, DeclId, foldhash::fast::FixedState>,
     pub(crate) exports: Vec<(Box<str>, DeclId)>,
+}
+
+impl Transaction for PreviousDeclarations {
+    fn begin(&mut self) {
+        self.units.begin();
+        self.strings.begin();
+    }
+
+    fn commit(&mut self) {
+        self.units.commit();
+        self.strings.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.units.rollback();
+        self.strings.rollback();
+    }
 }
 
 /// Gives things their declarations.
@@ -123,8 +141,6 @@ pub(crate) struct DeclarationReuse<'a> {
     pub(crate) program: &'a mut Program,
     old: &'a PreviousDeclarations,
     pub(crate) new: PreviousDeclarations,
-    /// What was declared just now.
-    pub(crate) fresh: &'a mut Vec<DeclId>,
     /// By id: whether it is among what is known from before and still there.
     kept: Vec<bool>,
 }
@@ -133,23 +149,19 @@ impl<'a> DeclarationReuse<'a> {
     pub(crate) fn new(
         program: &'a mut Program,
         old: &'a PreviousDeclarations,
-        fresh: &'a mut Vec<DeclId>,
     ) -> DeclarationReuse<'a> {
         let kept = vec![false; program.capacity()];
         DeclarationReuse {
             program,
             old,
             new: PreviousDeclarations::default(),
-            fresh,
             kept,
         }
     }
 
     /// A new declaration.
     fn declare(&mut self, kind: DeclKind) -> Result<DeclId> {
-        let id = self.program.declare(kind, None, None)?;
-        self.fresh.push(id);
-        Ok(id)
+        self.program.declare(kind, None, None)
     }
 
     fn keep(&mut self, id: DeclId) -> DeclId {
@@ -160,18 +172,18 @@ impl<'a> DeclarationReuse<'a> {
     }
 
     /// The declaration for something that the linker makes.
-    pub(crate) fn made(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
+    pub(crate) fn synthetic(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
         let mut key: Box<str> = key.into();
-        while self.new.made.contains_key(&key) {
+        while self.new.synthetic.contains_key(&key) {
             key = format!("{key}'").into();
         }
-        let known = self.old.made.get(&key).copied();
+        let known = self.old.synthetic.get(&key).copied();
         let known = known.filter(|id| self.program.decl(*id).kind == kind);
         let id = match known {
             Some(id) => self.keep(id),
             None => self.declare(kind)?,
         };
-        self.new.made.insert(key, id);
+        self.new.synthetic.insert(key, id);
         Ok(id)
     }
 
@@ -282,7 +294,7 @@ impl<'a> DeclarationReuse<'a> {
                 gone.push(id);
             }
         };
-        for unit in &self.old.units {
+        for unit in self.old.units.iter() {
             unit.functions.iter().flatten().for_each(|id| visit(*id));
             for list in [&unit.globals, &unit.tags, &unit.tables, &unit.customs] {
                 list.iter().flatten().for_each(|id| visit(*id));
@@ -293,7 +305,7 @@ impl<'a> DeclarationReuse<'a> {
                 }
             }
         }
-        self.old.made.values().for_each(|id| visit(*id));
+        self.old.synthetic.values().for_each(|id| visit(*id));
         self.old.strings.values().for_each(|id| visit(*id));
         gone.sort_unstable();
         gone.dedup();

@@ -10,6 +10,7 @@
 mod assign;
 mod customs;
 mod define;
+mod exports;
 mod known;
 mod memory;
 mod plan;
@@ -18,12 +19,13 @@ mod synthetic;
 mod threads;
 
 pub(crate) use assign::{
-    AssignContext, LinkDeclarations, assign, kept_customs, string_pieces, types,
+    AssignContext, LinkDeclarations, assign, engine_type, kept_customs, string_pieces,
 };
 pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
+pub(crate) use exports::define_interface;
 pub(crate) use known::{
     MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
     function_names, take_name,

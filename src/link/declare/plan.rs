@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::customs::{self, Merged};
-use crate::link::gc::{Live, is_exported, mark};
+use crate::link::gc::{Live, is_exported};
 use crate::link::order::{self, Entry, OutputSegment};
 use crate::link::resolve::Resolution;
 use crate::link::resolve::undefined;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Trap};
+use crate::object::Relocs;
 use crate::object::ids::SymbolIndex;
-use crate::object::{Input, Relocs};
+use crate::patch::Customs;
+use crate::transaction::{Saved, Transaction};
+use crate::wire::{leb, section};
 
 /// What a link consists of.
 pub(crate) struct Plan {
@@ -30,14 +32,14 @@ pub(crate) struct Plan {
     pub(crate) undefined_with_address: HashSet<SymbolId>,
     /// Whether exported functions are wrapped by ones that call constructors and destructors.
     pub(crate) wraps_exports: bool,
-    pub(crate) merged: Merged,
+    pub(crate) merged: Saved<Merged>,
 }
 
 impl Plan {
     /// Takes the relocations of all objects' code, one for each object; nothing may ask for them any more. Those of
     /// objects that somebody else has too are copied.
     pub(crate) fn take_code_relocs(&mut self) -> Vec<Relocs> {
-        let objects = self.resolution.objects.iter_mut();
+        let objects = self.resolution.objects.items_mut().iter_mut();
         let relocs = objects.map(|linked| match Arc::get_mut(&mut linked.object) {
             Some(object) => std::mem::take(&mut object.code_relocs),
             None => linked.object.code_relocs.clone(),
@@ -45,17 +47,9 @@ impl Plan {
         relocs.collect()
     }
 
-    /// The files that were opened, what is still to be said, and the rest.
-    pub(crate) fn into_inputs(mut self) -> (Vec<Arc<Input>>, Vec<Error>, Plan) {
-        let inputs = std::mem::take(&mut self.resolution.inputs);
-        let warnings = std::mem::take(&mut self.resolution.diagnostics.warnings);
-        (inputs, warnings, self)
-    }
-
-    /// Finds out what can be reached and in which order it stands. What is to be said is added to the resolution's
-    /// diagnostics; with errors there, the plan is of no use.
-    pub(crate) fn new(mut resolution: Resolution, options: &LinkOptions) -> Plan {
-        let mut live = mark(&mut resolution, options);
+    /// Puts what can be reached into its order. What is to be said is added to the resolution's diagnostics; with errors
+    /// there, the plan is of no use.
+    pub(crate) fn order(mut resolution: Resolution, mut live: Live, options: &LinkOptions) -> Plan {
         let segments = order::segments(&resolution, &live, options);
         let bounds = order::define_bounds(&mut resolution, &mut live, &segments, options);
         undefined::settle(&mut resolution, &live, options);
@@ -92,7 +86,43 @@ impl Plan {
             inits,
             undefined_with_address,
             wraps_exports,
-            merged,
+            merged: Saved::from(merged),
         }
+    }
+
+    /// The custom sections that are made of what all objects say, and of the build id.
+    pub(crate) fn custom_sections(&self, options: &LinkOptions, build_id: &[u8]) -> Customs {
+        let mut tail = self.merged.sections(options);
+        let is_kept =
+            !options.strip_all || options.keep_sections.iter().any(|name| name == "build_id");
+        if !build_id.is_empty() && is_kept {
+            let mut body = Vec::new();
+            leb::push_unsigned(&mut body, build_id.len() as u64);
+            body.extend_from_slice(build_id);
+            section::push_custom(&mut tail, "build_id", &body);
+        }
+        Customs {
+            front: Vec::new(),
+            tail,
+            module_name: options.module_name.as_deref().map(Into::into),
+        }
+    }
+}
+
+/// An update in place changes symbols, objects, and what all objects say together. The order stays.
+impl Transaction for Plan {
+    fn begin(&mut self) {
+        self.resolution.begin();
+        self.merged.begin();
+    }
+
+    fn commit(&mut self) {
+        self.resolution.commit();
+        self.merged.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.resolution.rollback();
+        self.merged.rollback();
     }
 }

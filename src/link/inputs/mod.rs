@@ -2,7 +2,7 @@
 
 pub(super) mod build_id;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use hashbrown::HashMap;
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
 use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
+use crate::transaction::{Log, Saved, Transaction};
 
 /// A file of the command line.
 #[derive(Debug, Clone)]
@@ -48,6 +49,10 @@ pub struct ArchiveFile {
     pub members: Vec<Arc<Object>>,
     /// Whether all members are linked.
     pub whole: bool,
+    /// Symbols that a list beside it says may be undefined.
+    pub allowed_undefined: Vec<String>,
+    /// What was noticed when it was opened.
+    pub warnings: Vec<Error>,
     /// Members that were read because they were needed. A link after this one need not read them again.
     read: Arc<Mutex<HashMap<MemberOffset, Arc<Object>>>>,
 }
@@ -85,11 +90,9 @@ pub type StubSymbols = Vec<(String, Vec<String>)>;
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     /// The files, in the order of the command line.
-    pub files: Vec<InputFile>,
-    /// Symbols that may be undefined: they become imports.
-    pub allowed_undefined: Vec<String>,
-    /// What was noticed on the way.
-    pub warnings: Vec<Error>,
+    pub(super) files: Log<InputFile>,
+    /// What the file of `--allow-undefined-file` lists.
+    allow_list: Saved<Vec<String>>,
     /// How members are opened later.
     access: Option<Access>,
 }
@@ -101,6 +104,23 @@ struct Wanted {
     whole: bool,
 }
 
+impl Transaction for Inputs {
+    fn begin(&mut self) {
+        self.files.begin();
+        self.allow_list.begin();
+    }
+
+    fn commit(&mut self) {
+        self.files.commit();
+        self.allow_list.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.files.rollback();
+        self.allow_list.rollback();
+    }
+}
+
 impl Inputs {
     /// Finds and opens the files of a command line.
     ///
@@ -108,7 +128,7 @@ impl Inputs {
     /// All that went wrong, in the order of the command line.
     pub fn open(options: &LinkOptions, access: Access) -> Result<Inputs, Vec<Error>> {
         let wanted = find_all(options)?;
-        let opened: Vec<Result<Opened>> = wanted
+        let opened: Vec<Result<InputFile>> = wanted
             .par_iter()
             .map(|wanted| open_file(wanted, access))
             .collect();
@@ -119,17 +139,13 @@ impl Inputs {
         let mut errors = Vec::new();
         for file in opened {
             match file {
-                Ok((file, imports, warnings)) => {
-                    inputs.files.push(file);
-                    inputs.allowed_undefined.extend(imports);
-                    inputs.warnings.extend(warnings);
-                }
+                Ok(file) => inputs.files.push(file),
                 Err(error) => errors.push(error),
             }
         }
         if let Some(path) = &options.allow_undefined_file {
             match symbol_list(path) {
-                Ok(symbols) => inputs.allowed_undefined.extend(symbols),
+                Ok(symbols) => *inputs.allow_list = symbols,
                 Err(error) => errors.push(error),
             }
         }
@@ -146,16 +162,16 @@ impl Inputs {
             lazy: false,
         });
         Inputs {
-            files: files.collect(),
+            files: files.collect::<Vec<InputFile>>().into(),
             ..Inputs::default()
         }
     }
 
-    /// Opens one of the files again, as it is now; returns what was there, unless nothing has changed.
+    /// Opens one of the files again, as it is now; says whether anything has changed.
     ///
     /// # Errors
     /// If it cannot be read, or is not what a linker reads.
-    pub(super) fn reopen(&mut self, file: usize) -> Result<Option<InputFile>> {
+    pub(super) fn reopen(&mut self, file: usize) -> Result<bool> {
         let (lazy, whole) = match &self.files[file] {
             InputFile::Object { lazy, .. } => (*lazy, false),
             InputFile::Archive(archive) => (false, archive.whole),
@@ -165,13 +181,48 @@ impl Inputs {
         let path = before.path().to_path_buf();
         let fresh = Input::open(&path, self.access())?;
         if fresh.bytes() == before.bytes() {
-            return Ok(None);
+            return Ok(false);
         }
         let wanted = Wanted { path, lazy, whole };
-        let (now, imports, warnings) = open_input(fresh, &wanted, self.access())?;
-        self.allowed_undefined.extend(imports);
-        self.warnings.extend(warnings);
-        Ok(Some(std::mem::replace(&mut self.files[file], now)))
+        self.files
+            .set(file, open_input(fresh, &wanted, self.access())?);
+        Ok(true)
+    }
+
+    /// Reads the list of `--allow-undefined-file` again; says whether it has changed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn reread_allow_list(&mut self, path: &Path) -> Result<bool> {
+        let symbols = symbol_list(path)?;
+        let is_changed = symbols != *self.allow_list;
+        *self.allow_list = symbols;
+        Ok(is_changed)
+    }
+
+    /// The files of the command line, in its order.
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    /// Symbols that may be undefined: they become imports.
+    pub(super) fn allowed_undefined(&self) -> impl Iterator<Item = &String> {
+        let archives = self.archives();
+        archives
+            .flat_map(|archive| &archive.allowed_undefined)
+            .chain(self.allow_list.iter())
+    }
+
+    /// What was noticed when the files were opened.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &Error> {
+        self.archives().flat_map(|archive| &archive.warnings)
+    }
+
+    fn archives(&self) -> impl Iterator<Item = &ArchiveFile> {
+        self.files.iter().filter_map(|file| match file {
+            InputFile::Archive(archive) => Some(archive),
+            _ => None,
+        })
     }
 
     /// How members of archives are opened.
@@ -255,37 +306,30 @@ fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathB
     Err(Error::bad_input(format!("cannot find library -l{name}")).with_hint(hint))
 }
 
-/// A file, symbols that it allows to be undefined, and what was noticed.
-type Opened = (InputFile, Vec<String>, Vec<Error>);
-
-fn open_file(wanted: &Wanted, access: Access) -> Result<Opened> {
+fn open_file(wanted: &Wanted, access: Access) -> Result<InputFile> {
     open_input(Input::open(&wanted.path, access)?, wanted, access)
 }
 
-fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Opened> {
+fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
     match FileKind::of(input.bytes()) {
         FileKind::Archive | FileKind::ThinArchive => open_archive(input, wanted, access),
         FileKind::Stub => {
             let symbols = stub_symbols(&input)?;
-            Ok((
-                InputFile::Stubs(StubLibrary { input, symbols }),
-                Vec::new(),
-                Vec::new(),
-            ))
+            Ok(InputFile::Stubs(StubLibrary { input, symbols }))
         }
         // What is neither is refused by the reader, which says what it is.
         _ => {
             let object = Arc::new(Object::read(input)?);
             let lazy = wanted.lazy;
-            Ok((InputFile::Object { object, lazy }, Vec::new(), Vec::new()))
+            Ok(InputFile::Object { object, lazy })
         }
     }
 }
 
-fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Opened> {
+fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
     // A file of the same name beside it lists what its members need from the host.
     let list = input.path().with_extension("imports");
-    let imports = match list.exists() {
+    let allowed_undefined = match list.exists() {
         true => symbol_list(&list)?,
         false => Vec::new(),
     };
@@ -324,9 +368,11 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Op
         archive: Arc::new(archive),
         members,
         whole: wanted.whole,
+        allowed_undefined,
+        warnings,
         read: Arc::default(),
     };
-    Ok((InputFile::Archive(file), imports, warnings))
+    Ok(InputFile::Archive(file))
 }
 
 fn stub_symbols(input: &Input) -> Result<StubSymbols> {

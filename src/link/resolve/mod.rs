@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::link::command::options::{DefinedValue, LinkOptions};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::{InputFile, Inputs};
-use crate::link::resolve::units::{LinkedObject, LoadedObjects, Step, SymbolRef};
+use crate::link::resolve::units::{LinkedObject, LoadedObjects, Step, SymbolRef, symbol_type};
 use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::Signatures;
 use crate::link::symbols::{
@@ -25,6 +25,7 @@ use crate::link::symbols::{
 };
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, Input, Object, SegmentFlags, SymbolFlags, SymbolKind};
+use crate::transaction::{Log, Transaction};
 
 /// Why an archive's member was linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct Extraction {
 #[derive(Debug)]
 pub struct Resolution {
     /// The objects of the program, in the order of their contents.
-    pub objects: Vec<LinkedObject>,
+    pub(in crate::link) objects: Log<LinkedObject>,
     /// The symbols that objects share.
     pub table: SymbolTable,
     /// All names.
@@ -78,7 +79,33 @@ pub struct Resolution {
     pub inputs: Vec<Arc<Input>>,
 }
 
+/// Names are no part of a transaction: one that nobody uses means nothing.
+impl Transaction for Resolution {
+    fn begin(&mut self) {
+        self.objects.begin();
+        self.table.begin();
+        self.signatures.begin();
+    }
+
+    fn commit(&mut self) {
+        self.objects.commit();
+        self.table.commit();
+        self.signatures.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.objects.rollback();
+        self.table.rollback();
+        self.signatures.rollback();
+    }
+}
+
 impl Resolution {
+    /// The objects of the program, in the order of their contents.
+    pub fn objects(&self) -> &[LinkedObject] {
+        &self.objects
+    }
+
     /// An object.
     pub fn object(&self, id: ObjectId) -> &LinkedObject {
         &self.objects[id.index()]
@@ -221,7 +248,7 @@ impl<'a> Resolver<'a> {
 
     fn run(&mut self, steps: Vec<Step>) {
         self.add_own_symbols();
-        for warning in std::mem::take(&mut self.units.inputs_mut().warnings) {
+        for warning in self.units.inputs().warnings().cloned() {
             self.table.diagnostics.warn(warning);
         }
         let mut wanted: Vec<&str> = vec!["__wasm_call_dtors"];
@@ -374,7 +401,7 @@ impl<'a> Resolver<'a> {
         }
         let linked = &self.units.units[unit.index()];
         let name = linked.names[index.index()];
-        let ty = self.type_of(linked, object, symbol);
+        let ty = symbol_type(object, &linked.signatures, symbol);
         let mut new = Incoming {
             name,
             kind: symbol.kind,
@@ -432,32 +459,6 @@ impl<'a> Resolver<'a> {
             let name = self.units.names.text(new.name);
             self.symbol_trace
                 .push(format!("{file}: {what} {word} {name}"));
-        }
-    }
-
-    fn type_of(
-        &self,
-        linked: &LinkedObject,
-        object: &Object,
-        symbol: &crate::object::Symbol,
-    ) -> SymbolType {
-        match symbol.kind {
-            SymbolKind::Function => match symbol.function() {
-                Some(function) => {
-                    SymbolType::Signature(linked.signatures[object.function_type(function).index()])
-                }
-                None => SymbolType::None,
-            },
-            SymbolKind::Global => symbol.global().map_or(SymbolType::None, |id| {
-                SymbolType::Global(object.global_type(id))
-            }),
-            SymbolKind::Table => symbol.table().map_or(SymbolType::None, |id| {
-                SymbolType::Table(object.table_type(id).element)
-            }),
-            SymbolKind::Tag => symbol.tag().map_or(SymbolType::None, |id| {
-                SymbolType::Signature(linked.signatures[object.tag_type(id).index()])
-            }),
-            SymbolKind::Data | SymbolKind::Section => SymbolType::None,
         }
     }
 

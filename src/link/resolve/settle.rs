@@ -106,8 +106,9 @@ impl Resolver<'_> {
             symbol.flags = symbol.flags.without(SymbolFlags::HIDDEN);
         }
         self.settle_lazy();
-        for name in std::mem::take(&mut self.units.inputs_mut().allowed_undefined) {
-            let name = self.units.names.add_text(&name);
+        let allowed: Vec<String> = self.units.inputs().allowed_undefined().cloned().collect();
+        for name in &allowed {
+            let name = self.units.names.add_text(name);
             self.allowed_undefined.set(name, true);
         }
         self.into_resolution(entry, call_dtors)
@@ -422,7 +423,7 @@ impl Resolver<'_> {
         for (number, unit) in self.done.iter().enumerate() {
             numbers[unit.index()] = number as u32;
         }
-        for symbol in &mut self.table.symbols {
+        for symbol in self.table.symbols.items_mut() {
             if let Definition::Object { object, .. } = &mut symbol.definition {
                 object.0 = numbers[object.index()];
             }
@@ -454,7 +455,7 @@ impl Resolver<'_> {
         let trace = trace.filter(|object| object.0 != NOWHERE).collect();
         let (call_ctors, stack_pointer) = (SymbolId(0), SymbolId(1));
         Resolution {
-            objects,
+            objects: objects.into(),
             diagnostics: std::mem::take(&mut self.table.diagnostics),
             table: self.table,
             names: self.units.names,

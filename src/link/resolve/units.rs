@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::link::inputs::{InputFile, Inputs};
 use crate::link::symbols::names::{NameId, NameMap, NameSource, Names};
 use crate::link::symbols::signatures::{SignatureId, Signatures};
-use crate::link::symbols::{LazyId, ObjectId, SymbolId};
+use crate::link::symbols::{LazyId, ObjectId, SymbolId, SymbolType};
 use crate::object::archive::ArchiveSymbol;
 use crate::object::ids::SymbolIndex;
-use crate::object::{MemberOffset, Object, Span, Symbol};
+use crate::object::{MemberOffset, Object, Span, Symbol, SymbolKind};
 
 /// What a symbol of an object means in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl SymbolRef {
 }
 
 /// An object that is, or may become, a part of the program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LinkedObject {
     /// The object.
     pub object: Arc<Object>,
@@ -138,6 +138,30 @@ pub(in crate::link) enum Step {
     Lazy(Vec<(NameId, LazyId)>),
 }
 
+/// The type of an object's symbol, if it is of a kind that has one. `signatures` are the program's numbers for the object's
+/// types.
+pub(in crate::link) fn symbol_type(
+    object: &Object,
+    signatures: &[SignatureId],
+    symbol: &Symbol,
+) -> SymbolType {
+    match symbol.kind {
+        SymbolKind::Function => symbol.function().map_or(SymbolType::None, |id| {
+            SymbolType::Signature(signatures[object.function_type(id).index()])
+        }),
+        SymbolKind::Global => symbol.global().map_or(SymbolType::None, |id| {
+            SymbolType::Global(object.global_type(id))
+        }),
+        SymbolKind::Table => symbol.table().map_or(SymbolType::None, |id| {
+            SymbolType::Table(object.table_type(id).element)
+        }),
+        SymbolKind::Tag => symbol.tag().map_or(SymbolType::None, |id| {
+            SymbolType::Signature(signatures[object.tag_type(id).index()])
+        }),
+        SymbolKind::Data | SymbolKind::Section => SymbolType::None,
+    }
+}
+
 /// All objects that were loaded, and the files that could be.
 #[derive(Debug)]
 pub(in crate::link) struct LoadedObjects {
@@ -160,7 +184,7 @@ impl LoadedObjects {
             inputs: Inputs::default(),
         };
         let mut objects: Vec<(Arc<Object>, bool)> = Vec::new();
-        for file in &inputs.files {
+        for file in inputs.files() {
             match file {
                 InputFile::Object { object, .. } => objects.push((object.clone(), true)),
                 InputFile::Archive(file) => {
@@ -386,10 +410,6 @@ impl LoadedObjects {
     /// The files of the command line.
     pub(in crate::link) fn inputs(&self) -> &Inputs {
         &self.inputs
-    }
-
-    pub(in crate::link) fn inputs_mut(&mut self) -> &mut Inputs {
-        &mut self.inputs
     }
 
     /// What messages call a lazy file.

@@ -11,6 +11,7 @@ use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::{SignatureId, Signatures, value_type};
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, SymbolFlags, SymbolKind};
+use crate::transaction::{Log, Transaction};
 
 /// A symbol of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,10 +249,12 @@ const NOWHERE: u32 = u32::MAX;
 /// The table.
 #[derive(Debug)]
 pub struct SymbolTable {
-    pub(super) symbols: Vec<GlobalSymbol>,
+    pub(super) symbols: Log<GlobalSymbol>,
     /// The symbol of each name, in the order in which the names came up.
-    pub(super) order: Vec<SymbolId>,
+    pub(super) order: Log<SymbolId>,
     by_name: NameMap<u32>,
+    /// How many symbols there were when the transaction that is open began.
+    begun_with: usize,
     /// Symbols that others have taken the names of, with those.
     renamed: HashMap<SymbolId, SymbolId>,
     /// Functions of one name and several signatures.
@@ -261,13 +264,37 @@ pub struct SymbolTable {
     pub(super) diagnostics: Diagnostics,
 }
 
+/// What a transaction may do is change symbols and insert names that are new: names change hands only while symbols are
+/// resolved, when no transaction is open.
+impl Transaction for SymbolTable {
+    fn begin(&mut self) {
+        self.symbols.begin();
+        self.order.begin();
+        self.begun_with = self.symbols.len();
+    }
+
+    fn commit(&mut self) {
+        self.symbols.commit();
+        self.order.commit();
+    }
+
+    fn rollback(&mut self) {
+        for symbol in &self.symbols[self.begun_with..] {
+            self.by_name.set(symbol.name, NOWHERE);
+        }
+        self.symbols.rollback();
+        self.order.rollback();
+    }
+}
+
 impl SymbolTable {
     /// An empty table, with room for the names that there are.
     pub(super) fn new(names: &Names) -> SymbolTable {
         SymbolTable {
-            symbols: Vec::with_capacity(names.len()),
-            order: Vec::with_capacity(names.len()),
+            symbols: Vec::with_capacity(names.len()).into(),
+            order: Vec::with_capacity(names.len()).into(),
             by_name: NameMap::sized(names, NOWHERE),
+            begun_with: 0,
             renamed: HashMap::new(),
             variants: HashMap::new(),
             mismatched: Vec::new(),
@@ -294,7 +321,7 @@ impl SymbolTable {
     }
 
     pub(super) fn get_mut(&mut self, id: SymbolId) -> &mut GlobalSymbol {
-        &mut self.symbols[id.index()]
+        self.symbols.edit(id.index())
     }
 
     /// A symbol.
@@ -335,7 +362,7 @@ impl SymbolTable {
         if renamed.is_empty() {
             return;
         }
-        for id in &mut self.order {
+        for id in self.order.items_mut() {
             while let Some(new) = renamed.get(id) {
                 *id = *new;
             }
@@ -351,7 +378,7 @@ impl SymbolTable {
 
     /// Gives a symbol a definition or, undefined, another beginning. What was said of it from outside stays.
     pub(super) fn replace(&mut self, id: SymbolId, new: &Incoming, definition: Definition) {
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         symbol.kind = new.kind;
         symbol.flags = new.flags;
         symbol.definition = definition;
@@ -390,7 +417,7 @@ impl SymbolTable {
     pub(super) fn add_undefined_local(&mut self, new: &Incoming, import: ImportAs) -> SymbolId {
         let id = self.push(new.name);
         self.replace(id, new, Definition::Undefined);
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
         symbol.import_module = import.module;
         symbol.import_name = import.name;
@@ -405,7 +432,7 @@ impl SymbolTable {
         cx: &Context<'_>,
     ) -> SymbolId {
         let (id, is_new) = self.insert(new.name);
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
         if is_new || symbol.is_lazy() {
             self.replace(id, new, definition);
@@ -448,7 +475,7 @@ impl SymbolTable {
         cx: &Context<'_>,
     ) -> (SymbolId, Option<LazyId>) {
         let (id, is_new) = self.insert(new.name);
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
         if is_new {
             self.begin_undefined(id, new, import, called_directly);
@@ -500,7 +527,7 @@ impl SymbolTable {
         called_directly: bool,
     ) {
         self.replace(id, new, Definition::Undefined);
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         symbol.import_module = import.module;
         symbol.import_name = import.name;
         symbol.called_directly = called_directly;
@@ -518,7 +545,7 @@ impl SymbolTable {
         if !self.check_kind(id, new, cx) {
             return id;
         }
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         if symbol.ty == SymbolType::None {
             symbol.ty = new.ty;
         }
@@ -535,21 +562,21 @@ impl SymbolTable {
                 let (variant, is_new) = self.variant(id, signature);
                 if is_new {
                     self.begin_undefined(variant, new, import, called_directly);
-                    self.symbols[variant.index()].used_in_object = true;
+                    self.symbols.edit(variant.index()).used_in_object = true;
                 }
                 meant = variant;
             }
         }
         if was_undefined {
             self.refer_again(id, new, import, cx);
-            self.symbols[id.index()].called_directly |= called_directly;
+            self.symbols.edit(id.index()).called_directly |= called_directly;
         }
         meant
     }
 
     /// Another reference to an undefined symbol: imports must agree, and the stronger binding counts.
     fn refer_again(&mut self, id: SymbolId, new: &Incoming, import: ImportAs, cx: &Context<'_>) {
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         let mut conflict = None;
         for (old, said, what) in [
             (&mut symbol.import_name, import.name, "name"),
@@ -600,7 +627,7 @@ impl SymbolTable {
         if let Some(known) = self.variants.get_mut(&name) {
             known.push(variant);
         }
-        self.symbols[variant.index()].used_in_object = true;
+        self.symbols.edit(variant.index()).used_in_object = true;
         (variant, true)
     }
 
@@ -679,7 +706,7 @@ impl SymbolTable {
     /// A symbol that a lazy file defines; says whether the file must be linked for it.
     pub(super) fn add_lazy(&mut self, name: NameId, lazy: LazyId) -> bool {
         let (id, is_new) = self.insert(name);
-        let symbol = &mut self.symbols[id.index()];
+        let symbol = self.symbols.edit(id.index());
         if is_new {
             symbol.definition = Definition::Lazy(lazy);
             return false;

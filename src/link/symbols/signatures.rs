@@ -5,6 +5,7 @@ use std::fmt::Write;
 use hashbrown::HashMap;
 
 use crate::object::Object;
+use crate::transaction::Transaction;
 
 /// A function type of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,9 +31,27 @@ pub struct Signature {
 #[derive(Debug, Default)]
 pub struct Signatures {
     all: Vec<Signature>,
+    /// How many there were when the transaction that is open began.
+    begun_with: usize,
     /// By the number of parameters, then all bytes in one.
     ids: HashMap<Box<[u8]>, SignatureId, foldhash::fast::FixedState>,
     key: Vec<u8>,
+}
+
+impl Transaction for Signatures {
+    fn begin(&mut self) {
+        self.begun_with = self.all.len();
+    }
+
+    fn commit(&mut self) {}
+
+    fn rollback(&mut self) {
+        let begun_with = self.begun_with;
+        if self.all.len() > begun_with {
+            self.all.truncate(begun_with);
+            self.ids.retain(|_, id| id.index() < begun_with);
+        }
+    }
 }
 
 impl Signatures {

@@ -1,12 +1,21 @@
 //! Drops what nothing leads to any more: from what lost a reference, backwards along references until something is met
 //! that is needed in any case.
 
-use super::*;
+use hashbrown::HashSet;
+
+use crate::link::declare::{SegmentPlacement, StringKey};
+use crate::link::symbols::ObjectId;
+use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
+use crate::link::update::index::Owner;
+use crate::link::update::{GcNode, Update, decls_of};
+use crate::object::Reloc;
+use crate::object::ids::SegmentIndex;
+use crate::program::{DeclId, DefinitionKind, Pending};
 
 impl Update<'_> {
     /// Notes what pending definitions refer to.
     pub(super) fn index_pending(&mut self) {
-        let program = self.linked.module.program();
+        let program = self.link.module.program();
         for &source in &program.dirty {
             if let Pending::Define(definition) = program.decl(source).pending() {
                 let mut last = None;
@@ -31,16 +40,16 @@ impl Update<'_> {
         before: HashSet<DeclId>,
         removed: Vec<DeclId>,
     ) -> UpdateResult<()> {
-        let saved: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
+        let saved: Vec<ObjectId> = self.units_before().map(|(id, _)| id).collect();
         for id in &saved {
-            let unit = self.linked.assigned.known.units[id.index()].clone();
-            self.state.own(*id, &unit);
+            let unit = &self.link.declarations.known.units[id.index()];
+            self.index.own(*id, unit);
         }
         self.index_pending();
         let mut candidates = before;
-        let program = self.linked.module.program();
+        let program = self.link.module.program();
         for change in &self.changes {
-            for decl in decls_of(&self.linked.assigned.known.units[change.id.index()]) {
+            for decl in decls_of(self.unit(change.id)) {
                 let next = program.decl(decl).next();
                 let relocs = next.map(|next| next.content.relocs());
                 for target in relocs
@@ -60,7 +69,7 @@ impl Update<'_> {
         let mut alive: HashSet<DeclId> = HashSet::new();
         while let Some(candidate) = candidates.pop() {
             let can_go = matches!(
-                self.state.owner(candidate),
+                self.index.owner(candidate),
                 Owner::Function(..) | Owner::Segment(..)
             );
             if !can_go || alive.contains(&candidate) || self.is_removed(candidate) {
@@ -71,9 +80,9 @@ impl Update<'_> {
             let mut open = vec![candidate];
             let mut is_alive = false;
             while let Some(id) = open.pop() {
-                if self.state.roots.contains(&id)
+                if self.index.roots.contains(&id)
                     || alive.contains(&id)
-                    || self.state.owner(id) == Owner::Linker
+                    || self.index.owner(id) == Owner::Linker
                 {
                     is_alive = true;
                     break;
@@ -98,13 +107,13 @@ impl Update<'_> {
     }
 
     pub(super) fn is_removed(&self, id: DeclId) -> bool {
-        let decl = self.linked.module.program().get(id);
+        let decl = self.link.module.program().get(id);
         decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove))
     }
 
     /// What refers to a declaration once the edits are made.
     pub(super) fn sources(&self, id: DeclId) -> Vec<DeclId> {
-        let module = &self.linked.module;
+        let module = &self.link.module;
         let program = module.program();
         let current = module.sources_of(id);
         let mut sources: Vec<DeclId> = current
@@ -126,7 +135,7 @@ impl Update<'_> {
         if self.is_removed(id) {
             return Ok(Vec::new());
         }
-        let program = self.linked.module.program_mut();
+        let program = self.link.module.program_mut();
         let definition = program.decl(id).next();
         let relocs = definition.map(|definition| definition.content.relocs());
         let targets = relocs
@@ -139,17 +148,16 @@ impl Update<'_> {
     }
 
     pub(super) fn drop_from_unit(&mut self, id: DeclId) -> UpdateResult<()> {
-        let (object, chunk) = match self.state.owner(id) {
+        let (object, chunk) = match self.index.owner(id) {
             Owner::Function(object, index) => (object, GcNode::Function(index)),
             Owner::Segment(object, index) => (object, GcNode::Segment(index)),
             _ => return Ok(()),
         };
-        self.save(object);
         let linked = self.resolution().object(object);
         if !linked.is_live && !linked.object.init_functions.is_empty() {
-            return why("less is needed of an object with init functions");
+            return fall_back(FallbackReason::InitFunctionsAreNotNeeded);
         }
-        let unit = &mut self.linked.assigned.known.units[object.index()];
+        let unit = self.edit_unit(object);
         match chunk {
             GcNode::Function(index) => unit.functions[index as usize] = None,
             GcNode::Segment(index) => unit.segments[index as usize] = SegmentPlacement::Nowhere,
@@ -160,11 +168,11 @@ impl Update<'_> {
 
     /// Counts the users of strings anew where objects changed, and drops strings that have none.
     pub(super) fn recount(&mut self, own: &[ObjectId]) -> UpdateResult<()> {
-        let ids: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
-        for id in ids.iter().filter(|id| !own.contains(id)) {
+        let ids: Vec<ObjectId> = self.units_before().map(|(id, _)| id).collect();
+        for id in ids.into_iter().filter(|id| !own.contains(id)) {
             // Something of it was dropped: which of its strings are left?
-            let object = self.resolution().object(*id).object.clone();
-            let unit = &self.linked.assigned.known.units[id.index()];
+            let object = self.resolution().object(id).object.clone();
+            let unit = self.unit(id);
             let mut needed = vec![false; object.segments.len()];
             let mut visit = |relocs: &[Reloc]| {
                 for symbol in relocs.iter().filter_map(Reloc::symbol) {
@@ -183,7 +191,7 @@ impl Update<'_> {
                     visit(object.segment_relocs(SegmentIndex(index as u32)));
                 }
             }
-            let unit = &mut self.linked.assigned.known.units[id.index()];
+            let unit = self.edit_unit(id);
             for (placed, needed) in unit.segments.iter_mut().zip(needed) {
                 if matches!(placed, SegmentPlacement::Strings(_)) && !needed {
                     *placed = SegmentPlacement::Nowhere;
@@ -191,31 +199,29 @@ impl Update<'_> {
             }
         }
         let mut lost = Vec::new();
-        for (id, old) in &self.undo.units {
-            let new = &self.linked.assigned.known.units[id.index()];
-            new.segments
-                .iter()
-                .for_each(|placed| self.state.count(placed, 1));
+        let units = &self.link.declarations.known.units;
+        for (at, old) in units.before() {
+            let new = units[at].segments.iter();
+            new.for_each(|placed| self.index.count(placed, 1));
             for placed in &old.segments {
-                self.state.count(placed, -1);
+                self.index.count(placed, -1);
                 if let SegmentPlacement::Strings(pieces) = placed {
                     lost.extend(pieces.iter().map(|piece| piece.decl));
                 }
             }
         }
         for decl in lost {
-            if self.state.string_users.get(&decl) != Some(&0) {
+            if self.index.string_users.get(&decl) != Some(&0) {
                 continue;
             }
-            self.state.string_users.remove(&decl);
-            let program = self.linked.module.program_mut();
+            self.index.string_users.remove(&decl);
+            let program = self.link.module.program_mut();
             let definition = program.decl(decl).next();
             if let Some((DefinitionKind::Data { align_log2, .. }, bytes)) =
                 definition.map(|definition| (definition.shape, definition.content.bytes()))
             {
                 let key: StringKey = (align_log2, bytes.into());
-                self.linked.assigned.known.strings.remove(&key);
-                self.undo.dropped_strings.push((key, decl));
+                self.link.declarations.known.strings.remove(&key);
             }
             program.remove(decl)?;
         }

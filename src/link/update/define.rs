@@ -1,28 +1,37 @@
 //! Declarations for what is new, and definitions for what may have changed.
 
-use super::*;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::link::declare::{
+    Item, MergedString, Names, ObjectDeclarations, SegmentPlacement, StringKey, converter,
+    custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,
+    string_item, string_pieces, take_name,
+};
+use crate::link::diagnostics::shown;
+use crate::link::state::LinkState;
+use crate::link::symbols::ObjectId;
+use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
+use crate::link::update::index::decl_of;
+use crate::link::update::{GcNode, SymbolBefore, Update, decls_of};
+use crate::object::Object;
+use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::program::{DeclId, DeclKind, DefinitionKind};
 
 impl Update<'_> {
     pub(super) fn declare(&mut self, kind: DeclKind) -> Result<DeclId> {
-        let id = self.linked.module.program_mut().declare(kind, None, None)?;
-        self.fresh.push(id);
-        Ok(id)
-    }
-
-    pub(super) fn save(&mut self, id: ObjectId) {
-        if !self.undo.units.iter().any(|(saved, _)| *saved == id) {
-            let unit = self.linked.assigned.known.units[id.index()].clone();
-            self.undo.units.push((id, unit));
-        }
+        self.link.module.program_mut().declare(kind, None, None)
     }
 
     /// Gives what is new a declaration.
-    pub(super) fn assign(&mut self) -> UpdateResult<()> {
+    pub(super) fn declare_reached(&mut self) -> UpdateResult<()> {
         for at in 0..self.changes.len() {
             let id = self.changes[at].id;
             let object = self.changes[at].object.clone();
-            self.save(id);
-            let old = self.linked.assigned.known.units[id.index()].clone();
+            let old = self.unit(id).clone();
             let mut names = Names::of(&old);
             let mut unit = ObjectDeclarations::new(&object);
             unit.globals.clone_from(&old.globals);
@@ -45,10 +54,9 @@ impl Update<'_> {
                 let known = take_name(&mut names.segments, name);
                 unit.segments[index] = self.place_segment(&object, index, known)?;
             }
-            self.linked.assigned.known.units[id.index()] = unit;
+            *self.edit_unit(id) = unit;
         }
         for (id, chunk) in self.added.clone() {
-            self.save(id);
             let object = self.resolution().object(id).object.clone();
             match chunk {
                 GcNode::Function(function) => {
@@ -57,14 +65,14 @@ impl Update<'_> {
                         .unwrap_or("(unnamed)");
                     let decl = self.declare_function(name)?;
                     if object.member().is_some() {
-                        self.linked.module.program_mut().freeze(decl);
+                        self.link.module.program_mut().freeze(decl);
                     }
-                    let unit = &mut self.linked.assigned.known.units[id.index()];
+                    let unit = self.edit_unit(id);
                     unit.functions[function as usize] = Some(decl);
                 }
                 GcNode::Segment(segment) => {
                     let placed = self.place_segment(&object, segment as usize, None)?;
-                    let unit = &mut self.linked.assigned.known.units[id.index()];
+                    let unit = self.edit_unit(id);
                     unit.segments[segment as usize] = placed;
                 }
             }
@@ -75,11 +83,8 @@ impl Update<'_> {
 
     pub(super) fn declare_function(&mut self, name: &str) -> Result<DeclId> {
         let decl = self.declare(DeclKind::Function)?;
-        let name = shown(name, self.linked.options.demangle);
-        self.linked
-            .module
-            .program_mut()
-            .set_name(decl, Some(&name))?;
+        let name = shown(name, self.link.options.demangle);
+        self.link.module.program_mut().set_name(decl, Some(&name))?;
         Ok(decl)
     }
 
@@ -90,9 +95,8 @@ impl Update<'_> {
         known: Option<DeclId>,
     ) -> Result<SegmentPlacement> {
         let segment = SegmentIndex(index as u32);
-        let is_zero = output_name(object, index, &self.linked.options).starts_with(".bss");
         let align_log2 = object.segments[index].align_log2;
-        let Some(spans) = string_pieces(object, segment, &self.linked.options, is_zero) else {
+        let Some(spans) = string_pieces(object, segment, &self.link.options) else {
             let decl = match known {
                 Some(decl) => decl,
                 None => self.declare(DeclKind::Data)?,
@@ -102,15 +106,14 @@ impl Update<'_> {
         let mut pieces = Vec::with_capacity(spans.len());
         for span in spans {
             let key: StringKey = (align_log2, object.bytes(span).into());
-            let decl = match self.linked.assigned.known.strings.get(&key) {
+            let decl = match self.link.declarations.known.strings.get(&key) {
                 Some(decl) => *decl,
                 None => {
                     let decl = self.declare(DeclKind::Data)?;
-                    let memory = self.linked.assigned.memory;
+                    let memory = self.link.declarations.memory;
                     let (id, kind, item) = string_item(decl, align_log2, object, span, memory)?;
-                    self.linked.module.program_mut().define(id, kind, item)?;
-                    self.undo.strings.push(key.clone());
-                    self.linked.assigned.known.strings.insert(key, decl);
+                    self.link.module.program_mut().define(id, kind, item)?;
+                    self.link.declarations.known.strings.insert(key, decl);
                     decl
                 }
             };
@@ -126,19 +129,21 @@ impl Update<'_> {
 
     /// Brings the meanings of symbols up to date that objects define whose declarations changed.
     pub(super) fn renew_meanings(&mut self) {
-        let assigned = &mut self.linked.assigned;
+        let declarations = &mut self.link.declarations;
         for id in &self.touched {
-            let linked = self.linked.plan.resolution.object(*id);
-            let unit = &assigned.known.units[id.index()];
+            let linked = self.link.plan.resolution.object(*id);
+            let unit = &declarations.known.units[id.index()];
             for (index, symbol) in linked.object.symbols.iter().enumerate() {
                 let Some(global) = linked.refs[index].symbol() else {
                     continue;
                 };
                 let index = SymbolIndex(index as u32);
-                let place = self.linked.plan.resolution.table.get(global).place();
+                let place = self.link.plan.resolution.table.get(global).place();
                 if !symbol.is_undefined() && place == Some((*id, index)) {
-                    assigned.meanings[global.index()] =
-                        own_meaning(unit, *id, &linked.object, index);
+                    let meaning = own_meaning(unit, *id, &linked.object, index);
+                    if declarations.meanings[global.index()] != meaning {
+                        declarations.meanings.set(global.index(), meaning);
+                    }
                 }
             }
         }
@@ -149,7 +154,7 @@ impl Update<'_> {
         for (object, id, before) in meant {
             let Some((decl, _)) = before else { continue };
             if self.place_of(*id) != *before && self.is_used_outside(*object, *decl) {
-                return why("a symbol stands for another declaration");
+                return fall_back(FallbackReason::SymbolMoved);
             }
         }
         Ok(())
@@ -157,48 +162,50 @@ impl Update<'_> {
 
     /// Pieces of custom sections of objects that changed, or of which other contents are linked than before.
     pub(super) fn define_customs(&mut self) -> UpdateResult<()> {
-        let mut ids: Vec<ObjectId> = self.undo.units.iter().map(|(id, _)| *id).collect();
+        let mut ids: Vec<ObjectId> = self.units_before().map(|(id, _)| id).collect();
         ids.sort_unstable();
         for id in ids {
-            let linked = self.linked.plan.resolution.object(id);
-            let was = self.undo.units.iter().find(|(saved, _)| *saved == id);
-            let Some((_, was)) = was.cloned() else {
+            let linked = self.link.plan.resolution.object(id);
+            let was = self.units_before().find(|(saved, _)| *saved == id);
+            let Some(was) = was.map(|(_, unit)| unit.clone()) else {
                 continue;
             };
-            let unit = &self.linked.assigned.known.units[id.index()];
+            let unit = self.unit(id);
             let is_live = linked.is_live || unit.is_live();
             let mut names = Names::of(&was);
             let kept: Vec<(usize, String)> = match is_live {
-                true => kept_customs(linked, &self.linked.options)
+                true => kept_customs(linked, &self.link.options)
                     .map(|(index, name)| (index, name.to_owned()))
                     .collect(),
                 false => Vec::new(),
             };
             let mut customs = vec![None; linked.object.custom_sections.len()];
             for (index, name) in kept {
-                let section = self.linked.module.program_mut().section(&name);
-                let sections = &mut self.linked.assigned.sections;
+                let section = self.link.module.program_mut().section(&name);
+                let sections = &mut self.link.declarations.sections;
                 sections.insert(name.as_str().into(), section);
                 customs[index] = Some(match take_name(&mut names.customs, &name) {
                     Some(decl) => decl,
                     None => {
                         let decl = self.declare(DeclKind::Custom)?;
                         let object = self.resolution().object(id).object.clone();
-                        let program = self.linked.module.program_mut();
+                        let program = self.link.module.program_mut();
                         program.set_name(decl, Some(object.display_name()))?;
                         decl
                     }
                 });
             }
-            self.linked.assigned.known.units[id.index()].customs = customs;
+            self.edit_unit(id).customs = customs;
             for gone in names.customs.into_values().flatten() {
-                self.linked.module.program_mut().remove(gone)?;
+                self.link.module.program_mut().remove(gone)?;
             }
             let items = {
-                let Linked { plan, assigned, .. } = &*self.linked;
-                custom_items(&converter(plan, assigned), &assigned.sections, id)?
+                let LinkState {
+                    plan, declarations, ..
+                } = &*self.link;
+                custom_items(&converter(plan, declarations), &declarations.sections, id)?
             };
-            let program = self.linked.module.program_mut();
+            let program = self.link.module.program_mut();
             for (id, kind, definition) in items {
                 program.define(id, kind, definition)?;
             }
@@ -208,18 +215,18 @@ impl Update<'_> {
 
     /// The init functions of the changed objects, as they are installed.
     pub(super) fn inits(&self) -> Vec<Option<DeclId>> {
-        let assigned = &self.linked.assigned;
+        let declarations = &self.link.declarations;
         let changed = self.changes.iter().map(|change| change.id);
         changed
             .flat_map(|id| {
-                let linked = self.linked.plan.resolution.object(id);
-                let unit = &assigned.known.units[id.index()];
+                let linked = self.link.plan.resolution.object(id);
+                let unit = &declarations.known.units[id.index()];
                 linked.object.init_functions.iter().map(move |init| {
                     let meaning = match linked.symbol_ref(init.symbol).symbol() {
-                        Some(global) => assigned.meanings[global.index()],
+                        Some(global) => declarations.meanings[global.index()],
                         None => own_meaning(unit, id, &linked.object, init.symbol),
                     };
-                    decl_of(assigned, meaning)
+                    decl_of(declarations, meaning)
                 })
             })
             .collect()
@@ -228,12 +235,12 @@ impl Update<'_> {
     /// What the changed objects referred to.
     pub(super) fn targets_before(&self) -> HashSet<DeclId> {
         let mut targets = HashSet::new();
-        for (id, unit) in &self.undo.units {
-            if !self.changes.iter().any(|change| change.id == *id) {
+        for (id, unit) in self.units_before() {
+            if !self.changes.iter().any(|change| change.id == id) {
                 continue;
             }
             for decl in decls_of(unit) {
-                let current = &self.linked.module.program().decl(decl).current();
+                let current = &self.link.module.program().decl(decl).current();
                 if let Some(current) = current {
                     let relocs = current.content.relocs().iter();
                     targets.extend(relocs.filter_map(|reloc| reloc.decl()));
@@ -247,16 +254,18 @@ impl Update<'_> {
     pub(super) fn define(&mut self) -> UpdateResult<Vec<DeclId>> {
         let mut items = Vec::new();
         {
-            let Linked { plan, assigned, .. } = &*self.linked;
-            let converter = converter(plan, assigned);
-            let memory = assigned.memory;
+            let LinkState {
+                plan, declarations, ..
+            } = &*self.link;
+            let converter = converter(plan, declarations);
+            let memory = declarations.memory;
             let function = |id: ObjectId, index: usize| -> Result<Option<Item>> {
-                let Some(decl) = assigned.known.units[id.index()].functions[index] else {
+                let Some(decl) = declarations.known.units[id.index()].functions[index] else {
                     return Ok(None);
                 };
                 let linked = plan.resolution.object(id);
                 let signature = linked.signatures[linked.object.functions[index].ty.index()];
-                let ty = assigned.types[signature.index()];
+                let ty = declarations.types[signature.index()];
                 let content = converter.function(id, index, &linked.object.code_relocs)?;
                 let shape = DefinitionKind::Function { ty };
                 let definition = crate::program::Definition { content, shape };
@@ -274,20 +283,20 @@ impl Update<'_> {
                         .collect::<Result<_>>()?,
                 };
                 items.extend(functions.into_iter().flatten());
-                let unit = &assigned.known.units[change.id.index()];
+                let unit = &declarations.known.units[change.id.index()];
                 for (index, placed) in unit.segments.iter().enumerate() {
                     if let SegmentPlacement::Part(decl, 0) = placed {
                         let segment = SegmentIndex(index as u32);
                         items.push(segment_item(&converter, *decl, change.id, segment, memory)?);
                     }
                 }
-                items.extend(other_items(plan, assigned, change.id)?);
+                items.extend(other_items(plan, declarations, change.id)?);
             }
             for (id, chunk) in &self.added {
                 match chunk {
                     GcNode::Function(index) => items.extend(function(*id, *index as usize)?),
                     GcNode::Segment(index) => {
-                        let unit = &assigned.known.units[id.index()];
+                        let unit = &declarations.known.units[id.index()];
                         if let SegmentPlacement::Part(decl, 0) = unit.segments[*index as usize] {
                             let segment = SegmentIndex(*index);
                             items.push(segment_item(&converter, decl, *id, segment, memory)?);
@@ -296,14 +305,13 @@ impl Update<'_> {
                 }
             }
         }
-        let program = self.linked.module.program_mut();
+        let program = self.link.module.program_mut();
         for (id, kind, definition) in items {
             program.define(id, kind, definition)?;
         }
         let mut removed = Vec::new();
-        for (id, unit) in &self.undo.units {
-            let now: HashSet<DeclId> =
-                decls_of(&self.linked.assigned.known.units[id.index()]).collect();
+        for (id, unit) in self.units_before() {
+            let now: HashSet<DeclId> = decls_of(self.unit(id)).collect();
             removed.extend(decls_of(unit).filter(|decl| !now.contains(decl)));
         }
         Ok(removed)

@@ -1,190 +1,163 @@
-//! What is reached of changed objects, and of others that was not before.
+//! What is reached of changed objects, and of others that was not before: the walk of `gc`, from what others refer to.
 
-use super::*;
+use crate::link::declare::{ResolvedTarget, SegmentPlacement};
+use crate::link::gc::{Edge, Entity, edges, entity, init_symbols, retained_segments};
+use crate::link::order::output_name;
+use crate::link::symbols::{Definition, ObjectId, SymbolId};
+use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
+use crate::link::update::{GcNode, Marks, Update};
+use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::object::{SegmentFlags, SymbolKind};
 
 impl Update<'_> {
     /// Marks what is reached of the changed objects, and of others what was not before.
     pub(super) fn mark(&mut self) -> UpdateResult<()> {
-        for at in 0..self.changes.len() {
-            let id = self.changes[at].id;
-            let object = self.changes[at].object.clone();
-            self.marks.insert(
-                id,
-                Marks {
-                    functions: vec![false; object.functions.len()],
-                    segments: vec![false; object.segments.len()],
-                },
-            );
+        for change in &self.changes {
+            let marks = Marks {
+                functions: vec![false; change.object.functions.len()],
+                segments: vec![false; change.object.segments.len()],
+            };
+            self.marks.insert(change.id, marks);
         }
         for at in 0..self.changes.len() {
-            let id = self.changes[at].id;
-            let object = self.changes[at].object.clone();
-            let linked = self.resolution().object(id);
-            let mut reached = Vec::new();
-            for (index, symbol) in object.symbols.iter().enumerate() {
-                let Some(global) = linked.refs[index].symbol() else {
-                    continue;
-                };
-                let place = self.resolution().table.get(global).place();
-                if symbol.is_undefined() || place != Some((id, SymbolIndex(index as u32))) {
-                    continue;
-                }
-                if self.has_users(id, global) {
-                    reached.push(SymbolIndex(index as u32));
-                }
-            }
-            let unit = &self.linked.assigned.known.units[id.index()];
-            let was_live = linked.is_live || unit.is_live();
-            if was_live {
-                reached.extend(object.init_functions.iter().map(|init| init.symbol));
-                for (index, segment) in object.segments.iter().enumerate() {
-                    if segment.flags.has(SegmentFlags::RETAIN) {
-                        return why("data that is kept in any case changed");
-                    }
-                    let _ = index;
-                }
-            }
-            for symbol in reached {
-                self.reach_entry(id, symbol)?;
+            for symbol in self.needed_symbols(self.changes[at].id)? {
+                self.reach_entry(self.changes[at].id, symbol)?;
             }
         }
-        while let Some((id, chunk)) = self.queue.pop() {
-            let object = self.resolution().object(id).object.clone();
-            match chunk {
-                GcNode::Function(function) => {
-                    let function = &object.functions[function as usize];
-                    self.reach_all(id, object.function_relocs(function))?;
-                }
-                GcNode::Segment(segment) => {
-                    self.reach_all(id, object.segment_relocs(SegmentIndex(segment)))?;
-                }
+        while let Some((id, node)) = self.queue.pop() {
+            self.reach_all(id, node)?;
+        }
+        Ok(())
+    }
+
+    /// The symbols of a changed object whose meanings are needed whatever other changed objects refer to.
+    fn needed_symbols(&self, id: ObjectId) -> UpdateResult<Vec<SymbolIndex>> {
+        let linked = self.resolution().object(id);
+        let mut needed = Vec::new();
+        for (index, symbol) in linked.object.symbols.iter().enumerate() {
+            let index = SymbolIndex(index as u32);
+            let Some(global) = linked.symbol_ref(index).symbol() else {
+                continue;
+            };
+            let place = self.resolution().table.get(global).place();
+            let is_own = !symbol.is_undefined() && place == Some((id, index));
+            if is_own && self.has_users(id, global) {
+                needed.push(index);
+            }
+        }
+        if linked.is_live || self.unit(id).is_live() {
+            needed.extend(init_symbols(linked));
+            if retained_segments(linked).next().is_some() {
+                return fall_back(FallbackReason::RetainedData);
+            }
+        }
+        Ok(needed)
+    }
+
+    fn reach_all(&mut self, id: ObjectId, node: GcNode) -> UpdateResult<()> {
+        let linked = self.resolution().object(id);
+        let object = &linked.object;
+        let relocs = match node {
+            GcNode::Function(at) => object.function_relocs(&object.functions[at as usize]),
+            GcNode::Segment(at) => object.segment_relocs(SegmentIndex(at)),
+        };
+        let edges: Vec<Edge> = edges(linked, relocs).collect();
+        for edge in edges {
+            match edge {
+                Edge::Own(symbol) => self.reach_entry(id, symbol)?,
+                Edge::Shared(global, takes_address) => self.reach_shared(global, takes_address)?,
             }
         }
         Ok(())
     }
 
-    pub(super) fn reach_all(&mut self, id: ObjectId, relocs: &[Reloc]) -> UpdateResult<()> {
-        for reloc in relocs {
-            let Some(symbol) = reloc.symbol() else {
-                continue;
-            };
-            let Some(global) = self.resolution().object(id).symbol_ref(symbol).symbol() else {
-                self.reach_entry(id, symbol)?;
-                continue;
-            };
-            let known = self.resolution().table.get(global);
-            match known.definition {
-                Definition::Object { object, symbol } => self.reach_entry(object, symbol)?,
-                _ => {
-                    use RelocType::*;
-                    let takes_address = matches!(
-                        reloc.kind(),
-                        TableIndexSleb | TableIndexI32 | TableIndexSleb64 | TableIndexI64
-                    );
-                    let meaning = self.linked.assigned.meanings[global.index()];
-                    let is_there = match meaning {
-                        ResolvedTarget::Nothing => false,
-                        ResolvedTarget::Function { id: None, .. } => {
-                            takes_address && known.is_stub()
-                        }
-                        _ => true,
-                    };
-                    if !is_there {
-                        return why("something is needed that was not linked");
-                    }
-                }
-            }
+    fn reach_shared(&mut self, global: SymbolId, takes_address: bool) -> UpdateResult<()> {
+        let known = self.resolution().table.get(global);
+        if let Definition::Object { object, symbol } = known.definition {
+            return self.reach_entry(object, symbol);
         }
-        Ok(())
+        let is_there = match self.link.declarations.meanings[global.index()] {
+            ResolvedTarget::Nothing => false,
+            ResolvedTarget::Function { id: None, .. } => takes_address && known.is_stub(),
+            _ => true,
+        };
+        match is_there {
+            true => Ok(()),
+            false => fall_back(FallbackReason::NotLinked),
+        }
     }
 
     /// What a symbol of an object stands for is needed.
-    pub(super) fn reach_entry(&mut self, id: ObjectId, index: SymbolIndex) -> UpdateResult<()> {
-        let resolution = &self.linked.plan.resolution;
-        let linked = resolution.object(id);
-        let object = &linked.object;
-        let symbol = &object.symbols[index.index()];
-        let unit = &self.linked.assigned.known.units[id.index()];
-        let chunk = match symbol.kind {
-            SymbolKind::Function => {
-                let function = symbol.function().and_then(|id| object.defined_function(id));
-                let Some(function) = function.filter(|at| !linked.is_function_discarded(*at))
-                else {
-                    return why("a function is needed that was discarded");
-                };
-                if let Some(marks) = self.marks.get_mut(&id) {
-                    if !std::mem::replace(&mut marks.functions[function], true) {
-                        self.queue.push((id, GcNode::Function(function as u32)));
+    fn reach_entry(&mut self, id: ObjectId, index: SymbolIndex) -> UpdateResult<()> {
+        let linked = self.link.plan.resolution.object(id);
+        let unit = &self.link.declarations.known.units[id.index()];
+        let is_there = |list: &[Option<_>], at: usize| list.get(at).copied().flatten().is_some();
+        match entity(&linked.object, index) {
+            Some(Entity::Function(at)) if linked.is_function_discarded(at) => {
+                fall_back(FallbackReason::DiscardedFunctionIsNeeded)
+            }
+            Some(Entity::Segment(at)) if linked.is_segment_discarded(at) => {
+                fall_back(FallbackReason::DiscardedDataIsNeeded)
+            }
+            Some(Entity::Function(at)) => match self.marks.get_mut(&id) {
+                Some(marks) => {
+                    if !std::mem::replace(&mut marks.functions[at], true) {
+                        self.queue.push((id, GcNode::Function(at as u32)));
                     }
-                    return Ok(());
+                    Ok(())
                 }
-                if unit.functions[function].is_some() {
-                    return Ok(());
-                }
-                GcNode::Function(function as u32)
-            }
-            SymbolKind::Data => {
-                let Some(segment) = symbol.segment() else {
-                    return Ok(());
-                };
-                if linked.is_segment_discarded(segment.index()) {
-                    return why("data is needed that was discarded");
-                }
-                if let Some(marks) = self.marks.get_mut(&id) {
-                    if !std::mem::replace(&mut marks.segments[segment.index()], true) {
-                        self.queue.push((id, GcNode::Segment(segment.0)));
+                None if unit.functions[at].is_some() => Ok(()),
+                None => self.add(id, GcNode::Function(at as u32)),
+            },
+            Some(Entity::Segment(at)) => match self.marks.get_mut(&id) {
+                Some(marks) => {
+                    if !std::mem::replace(&mut marks.segments[at], true) {
+                        self.queue.push((id, GcNode::Segment(at as u32)));
                     }
-                    return Ok(());
+                    Ok(())
                 }
-                if unit.segments[segment.index()] != SegmentPlacement::Nowhere {
-                    return Ok(());
-                }
-                GcNode::Segment(segment.0)
+                None if unit.segments[at] != SegmentPlacement::Nowhere => Ok(()),
+                None => self.add(id, GcNode::Segment(at as u32)),
+            },
+            Some(Entity::Global(at)) if is_there(&unit.globals, at) => Ok(()),
+            Some(Entity::Tag(at)) if is_there(&unit.tags, at) => Ok(()),
+            Some(Entity::Table(at)) if is_there(&unit.tables, at) => Ok(()),
+            Some(Entity::Global(_) | Entity::Tag(_) | Entity::Table(_)) => {
+                fall_back(FallbackReason::OtherIsNeeded)
             }
-            SymbolKind::Section => return Ok(()),
-            kind => {
-                let list = match kind {
-                    SymbolKind::Global => &unit.globals,
-                    SymbolKind::Tag => &unit.tags,
-                    _ => &unit.tables,
-                };
-                let at = match kind {
-                    SymbolKind::Global => symbol.global().and_then(|id| object.defined_global(id)),
-                    SymbolKind::Tag => symbol.tag().and_then(|id| object.defined_tag(id)),
-                    _ => symbol.table().and_then(|id| object.defined_table(id)),
-                };
-                return match at.and_then(|at| list.get(at).copied().flatten()) {
-                    Some(_) => Ok(()),
-                    None => why("a global, tag or table is needed that was not"),
-                };
-            }
-        };
-        let was_live = linked.is_live || unit.is_live();
-        let retains = |object: &Object| {
-            let mut segments = object.segments.iter();
-            segments.any(|segment| segment.flags.has(SegmentFlags::RETAIN))
-        };
-        if !was_live && (!object.init_functions.is_empty() || retains(object)) {
-            return why("an object with init functions is needed that was not");
+            None => match linked.object.symbols[index.index()].kind {
+                // An address, or a section that debug information names.
+                SymbolKind::Data | SymbolKind::Section => Ok(()),
+                SymbolKind::Function => fall_back(FallbackReason::DiscardedFunctionIsNeeded),
+                _ => fall_back(FallbackReason::OtherIsNeeded),
+            },
         }
-        if let GcNode::Segment(segment) = chunk {
-            let at = segment as usize;
-            let name = output_name(object, at, &self.linked.options);
-            let mut merged = self
-                .linked
-                .plan
-                .segments
-                .iter()
-                .zip(&self.linked.assigned.merged);
+    }
+
+    /// Something is needed of an object that did not change, and was not before.
+    fn add(&mut self, id: ObjectId, node: GcNode) -> UpdateResult<()> {
+        let linked = self.link.plan.resolution.object(id);
+        let object = &linked.object;
+        let was_live = linked.is_live || self.unit(id).is_live();
+        let needs_more =
+            !object.init_functions.is_empty() || retained_segments(linked).next().is_some();
+        if !was_live && needs_more {
+            return fall_back(FallbackReason::InitFunctionsAreNeeded);
+        }
+        if let GcNode::Segment(at) = node {
+            let at = at as usize;
+            let name = output_name(object, at, &self.link.options);
+            let segments = self.link.plan.segments.iter();
+            let mut merged = segments.zip(&self.link.declarations.merged);
             if object.segments[at].flags.has(SegmentFlags::TLS)
                 || merged.any(|(segment, merged)| merged.is_some() && segment.name == name)
             {
-                return why("more data is needed that must be in one piece");
+                return fall_back(FallbackReason::MoreMergedData);
             }
         }
-        if !self.added.contains(&(id, chunk)) {
-            self.added.push((id, chunk));
-            self.queue.push((id, chunk));
+        if !self.added.contains(&(id, node)) {
+            self.added.push((id, node));
+            self.queue.push((id, node));
         }
         Ok(())
     }

@@ -1,15 +1,29 @@
 //! Symbols of changed objects: what they mean in the tables that are there, and whether that concerns others.
 
-use super::*;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::link::declare::{ResolvedTarget, engine_type};
+use crate::link::order::output_name;
+use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
+use crate::link::symbols::signatures::SignatureId;
+use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
+use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
+use crate::link::update::index::{Owner, decl_of};
+use crate::link::update::{Change, SymbolBefore, Update};
+use crate::object::ids::SymbolIndex;
+use crate::object::{Object, SegmentFlags, Symbol, SymbolFlags, SymbolKind};
+use crate::program::DeclId;
 
 impl Update<'_> {
     /// Compares what does not concern single symbols.
     pub(super) fn compare(&mut self, id: ObjectId, new: &Arc<Object>) -> UpdateResult<()> {
-        let signatures = self.linked.plan.resolution.signatures.add_object(new);
-        let types = &mut self.linked.assigned.types;
-        if types.len() < self.linked.plan.resolution.signatures.len() {
-            let program = self.linked.module.program_mut();
-            *types = crate::link::declare::types(&self.linked.plan.resolution.signatures, program)?;
+        let signatures = self.link.plan.resolution.signatures.add_object(new);
+        let known = &self.link.plan.resolution.signatures;
+        let types = &mut self.link.declarations.types;
+        for at in types.len()..known.len() {
+            types.push(engine_type(known.at(at), self.link.module.program_mut())?);
         }
         let linked = self.resolution().object(id);
         let old = &linked.object;
@@ -43,16 +57,16 @@ impl Update<'_> {
             || old.features_bytes() != new.features_bytes()
             || old.producers_bytes() != new.producers_bytes()
         {
-            return why("the target, features or producers changed");
+            return fall_back(FallbackReason::Target);
         }
         if comdats(old) != comdats(new) {
-            return why("COMDAT groups changed");
+            return fall_back(FallbackReason::Comdats);
         }
         if inits(old) != inits(new) {
-            return why("init functions changed");
+            return fall_back(FallbackReason::InitFunctions);
         }
         if exports(old) != exports(new) {
-            return why("exported names changed");
+            return fall_back(FallbackReason::ExportedNames);
         }
         if old.globals.len() != new.globals.len()
             || old.tags.len() != new.tags.len()
@@ -60,14 +74,14 @@ impl Update<'_> {
             || lacks_table_symbol(new)
             || has_got(new)
         {
-            return why("globals, tags or tables changed");
+            return fall_back(FallbackReason::Globals);
         }
-        let options = &self.linked.options;
-        let plan = &self.linked.plan;
+        let options = &self.link.options;
+        let plan = &self.link.plan;
         let merged: Vec<&str> = plan
             .segments
             .iter()
-            .zip(&self.linked.assigned.merged)
+            .zip(&self.link.declarations.merged)
             .filter(|(_, merged)| merged.is_some())
             .map(|(segment, _)| segment.name.as_str())
             .collect();
@@ -75,7 +89,7 @@ impl Update<'_> {
             for (index, segment) in object.segments.iter().enumerate() {
                 let name = output_name(object, index, options);
                 if segment.flags.has(SegmentFlags::TLS) || merged.contains(&name) {
-                    return why("data that must be in one piece changed");
+                    return fall_back(FallbackReason::MergedData);
                 }
             }
         }
@@ -99,36 +113,36 @@ impl Update<'_> {
             let change = &mut changes[at];
             let symbol = &change.object.symbols[index.index()];
             let name = change.object.str(symbol.name);
-            let ty = type_of(&change.object, &change.signatures, symbol);
-            let resolution = &mut self.linked.plan.resolution;
+            let ty = symbol_type(&change.object, &change.signatures, symbol);
+            let resolution = &mut self.link.plan.resolution;
             let known = resolution.find(name);
             let id = if symbol.is_undefined() {
                 let Some(id) = known else {
-                    return why("a symbol is needed that no object has");
+                    return fall_back(FallbackReason::SymbolIsUnknown);
                 };
                 let known = resolution.table.get(id);
                 if known.kind != symbol.kind || (symbol.kind != SymbolKind::Data && known.ty != ty)
                 {
-                    return why("a symbol is needed as something else");
+                    return fall_back(FallbackReason::SymbolOfAnotherKind);
                 }
                 let is_made = matches!(known.definition, Definition::Synthetic(_))
-                    && self.linked.assigned.meanings[id.index()] != ResolvedTarget::Nothing;
+                    && self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing;
                 if known.place().is_none() && !is_made {
-                    return why("a symbol is needed that no object defines");
+                    return fall_back(FallbackReason::SymbolIsUndefined);
                 }
                 id
             } else {
                 if known.is_some() {
-                    return why("a symbol is defined that is known already");
+                    return fall_back(FallbackReason::SymbolIsKnown);
                 }
-                let options = &self.linked.options;
+                let options = &self.link.options;
                 let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
                 if options.export_all
                     || options.export_dynamic
                     || symbol.flags.0 & kept.0 != 0
                     || symbol.kind != SymbolKind::Function && symbol.kind != SymbolKind::Data
                 {
-                    return why("a new symbol is exported or kept");
+                    return fall_back(FallbackReason::NewSymbolIsExported);
                 }
                 let name = resolution.names.add_text(name);
                 let (id, _) = resolution.table.insert(name);
@@ -142,7 +156,10 @@ impl Update<'_> {
                     object: change.id,
                     symbol: index,
                 };
-                self.linked.assigned.meanings.push(ResolvedTarget::Nothing);
+                self.link
+                    .declarations
+                    .meanings
+                    .push(ResolvedTarget::Nothing);
                 id
             };
             change.refs[index.index()] = SymbolRef::global(id);
@@ -159,20 +176,20 @@ impl Update<'_> {
         change: &mut Change,
         new_symbols: &mut Vec<(usize, SymbolIndex)>,
     ) -> UpdateResult<()> {
-        let resolution = &self.linked.plan.resolution;
+        let resolution = &self.link.plan.resolution;
         let old = resolution.object(change.id);
         let mut known: HashMap<&str, (SymbolFacts, SymbolRef)> = HashMap::new();
         for (index, symbol) in old.object.symbols.iter().enumerate() {
             if symbol.is_local() {
                 if symbol.is_undefined() {
-                    return why("a local symbol is undefined");
+                    return fall_back(FallbackReason::LocalIsUndefined);
                 }
                 continue;
             }
-            let said = said(&old.object, &old.signatures, old, symbol);
+            let said = facts(&old.object, &old.signatures, old, symbol);
             let name = old.object.str(symbol.name);
             if known.insert(name, (said, old.refs[index])).is_some() {
-                return why("an object has two symbols of one name");
+                return fall_back(FallbackReason::NameIsTwice);
             }
         }
         // Whether a definition counts depends on the groups, which are the same.
@@ -190,17 +207,17 @@ impl Update<'_> {
             let index = SymbolIndex(index as u32);
             if symbol.is_local() || symbol.kind == SymbolKind::Section {
                 if symbol.is_undefined() {
-                    return why("a local symbol is undefined");
+                    return fall_back(FallbackReason::LocalIsUndefined);
                 }
                 change.refs.push(SymbolRef::OWN);
                 continue;
             }
-            let new = said(object, &change.signatures, &probe, symbol);
+            let new = facts(object, &change.signatures, &probe, symbol);
             match known.remove(object.str(symbol.name)) {
                 Some((old, reference)) => {
-                    let called = |said: SymbolFacts| SymbolFacts {
+                    let called = |facts: SymbolFacts| SymbolFacts {
                         called_directly: false,
-                        ..said
+                        ..facts
                     };
                     let is_settled = reference.symbol().is_some_and(|id| {
                         let symbol = resolution.table.get(id);
@@ -210,18 +227,18 @@ impl Update<'_> {
                     let is_table = new.kind == SymbolKind::Table
                         && old.kind == SymbolKind::Table
                         && reference.symbol().is_some_and(|id| {
-                            self.linked.assigned.meanings[id.index()] != ResolvedTarget::Nothing
+                            self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing
                         });
                     let is_same =
                         old == new || is_table || (is_settled && called(old) == called(new));
                     if !is_same {
-                        return why("a symbol changed");
+                        return fall_back(FallbackReason::SymbolChanged);
                     }
                     change.refs.push(reference);
                 }
                 None => {
                     if !new.is_defined && !symbol.is_undefined() {
-                        return why("a discarded symbol is new");
+                        return fall_back(FallbackReason::DiscardedSymbolIsNew);
                     }
                     change.refs.push(SymbolRef::OWN);
                     let place = match symbol.is_undefined() {
@@ -242,7 +259,7 @@ impl Update<'_> {
                 let stays = symbol.place().is_some()
                     || matches!(symbol.definition, Definition::Synthetic(_));
                 if !stays {
-                    return why("something undefined is not needed any more");
+                    return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
                 continue;
             }
@@ -252,41 +269,44 @@ impl Update<'_> {
             let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
             let is_wanted = symbol.force_export
                 || symbol.flags.0 & kept.0 != 0
-                || self.linked.options.export_all
-                || self.linked.options.export_dynamic
+                || self.link.options.export_all
+                || self.link.options.export_dynamic
                 || resolution.entry == Some(id)
                 || resolution.call_dtors == Some(id);
             if is_wanted || self.has_users(change.id, id) {
-                return why("a symbol is gone that is needed");
+                return fall_back(FallbackReason::SymbolIsGone);
             }
             gone.push(id);
         }
         for id in gone {
             // Other objects' dead code may still name it. Whoever reaches that code finds out.
-            let symbol = self.linked.plan.resolution.table.get_mut(id);
+            let symbol = self.link.plan.resolution.table.get_mut(id);
             symbol.definition = Definition::Undefined;
             symbol.flags = SymbolFlags::UNDEFINED;
-            self.linked.assigned.meanings[id.index()] = ResolvedTarget::Nothing;
+            self.link
+                .declarations
+                .meanings
+                .set(id.index(), ResolvedTarget::Nothing);
         }
         Ok(())
     }
 
     /// Whether anything outside of an object, and of the others that changed, refers to what a symbol means.
     pub(super) fn has_users(&self, object: ObjectId, id: SymbolId) -> bool {
-        let assigned = &self.linked.assigned;
-        let decl = decl_of(assigned, assigned.meanings[id.index()]);
+        let declarations = &self.link.declarations;
+        let decl = decl_of(declarations, declarations.meanings[id.index()]);
         decl.is_some_and(|decl| self.is_used_outside(object, decl))
     }
 
     pub(super) fn is_used_outside(&self, object: ObjectId, decl: DeclId) -> bool {
-        if self.state.roots.contains(&decl) {
+        if self.index.roots.contains(&decl) {
             return true;
         }
-        let module = &self.linked.module;
+        let module = &self.link.module;
         let sources = module.sources_of(decl);
         sources
             .iter()
-            .any(|source| match self.state.owner(*source) {
+            .any(|source| match self.index.owner(*source) {
                 Owner::Function(other, _) | Owner::Segment(other, _) => other != object,
                 Owner::Linker => true,
                 Owner::String => false,
@@ -311,24 +331,30 @@ impl Update<'_> {
     }
 
     pub(super) fn place_of(&self, id: SymbolId) -> Option<(DeclId, i64)> {
-        let assigned = &self.linked.assigned;
-        match assigned.meanings[id.index()] {
+        let declarations = &self.link.declarations;
+        match declarations.meanings[id.index()] {
             ResolvedTarget::Segment(object, segment, value) => {
-                let unit = &assigned.known.units[object.index()];
+                let unit = &declarations.known.units[object.index()];
                 unit.segments[segment.index()].at(value.into())
             }
-            other => decl_of(assigned, other).map(|id| (id, 0)),
+            other => decl_of(declarations, other).map(|id| (id, 0)),
         }
     }
 
     /// Puts the changed objects in the place of those before.
     pub(super) fn install(&mut self) {
         for change in &mut self.changes {
-            let resolution = &mut self.linked.plan.resolution;
-            let linked = &mut resolution.objects[change.id.index()];
-            linked.object = change.object.clone();
-            linked.signatures = std::mem::take(&mut change.signatures);
-            linked.refs = std::mem::take(&mut change.refs);
+            let resolution = &mut self.link.plan.resolution;
+            let old = resolution.object(change.id);
+            let linked = LinkedObject {
+                object: change.object.clone(),
+                refs: std::mem::take(&mut change.refs),
+                signatures: std::mem::take(&mut change.signatures),
+                // Groups are the same, and names are only asked for while symbols are resolved.
+                kept_comdats: old.kept_comdats.clone(),
+                is_live: old.is_live,
+                names: Vec::new(),
+            };
             for (index, symbol) in linked.object.symbols.iter().enumerate() {
                 let Some(id) = linked.refs[index].symbol() else {
                     continue;
@@ -336,16 +362,31 @@ impl Update<'_> {
                 if symbol.is_undefined() || linked.is_discarded(symbol) {
                     continue;
                 }
-                let global = resolution.table.get_mut(id);
-                if let Definition::Object { object, symbol } = &mut global.definition
-                    && *object == change.id
+                let index = SymbolIndex(index as u32);
+                if let Some((object, before)) = resolution.table.get(id).place()
+                    && object == change.id
+                    && before != index
                 {
-                    *symbol = SymbolIndex(index as u32);
+                    resolution.table.get_mut(id).definition = Definition::Object {
+                        object,
+                        symbol: index,
+                    };
                 }
             }
+            resolution.objects.set(change.id.index(), linked);
             self.touched.insert(change.id);
         }
     }
+}
+
+/// What an object says of a symbol that others see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SymbolFacts {
+    is_defined: bool,
+    kind: SymbolKind,
+    flags: SymbolFlags,
+    ty: SymbolType,
+    called_directly: bool,
 }
 
 /// Whether an object uses a table without saying where, as old ones do.
@@ -355,25 +396,7 @@ fn lacks_table_symbol(object: &Object) -> bool {
     symbols.count() != object.imported_tables.len() + object.tables.len()
 }
 
-fn type_of(object: &Object, signatures: &[SignatureId], symbol: &Symbol) -> SymbolType {
-    match symbol.kind {
-        SymbolKind::Function => symbol.function().map_or(SymbolType::None, |id| {
-            SymbolType::Signature(signatures[object.function_type(id).index()])
-        }),
-        SymbolKind::Global => symbol.global().map_or(SymbolType::None, |id| {
-            SymbolType::Global(object.global_type(id))
-        }),
-        SymbolKind::Table => symbol.table().map_or(SymbolType::None, |id| {
-            SymbolType::Table(object.table_type(id).element)
-        }),
-        SymbolKind::Tag => symbol.tag().map_or(SymbolType::None, |id| {
-            SymbolType::Signature(signatures[object.tag_type(id).index()])
-        }),
-        SymbolKind::Data | SymbolKind::Section => SymbolType::None,
-    }
-}
-
-fn said(
+fn facts(
     object: &Object,
     signatures: &[SignatureId],
     linked: &LinkedObject,
@@ -383,7 +406,7 @@ fn said(
         is_defined: !symbol.is_undefined() && !linked.is_discarded(symbol),
         kind: symbol.kind,
         flags: symbol.flags,
-        ty: type_of(object, signatures, symbol),
+        ty: symbol_type(object, signatures, symbol),
         called_directly: symbol.called_directly,
     }
 }

@@ -1,0 +1,240 @@
+//! A link from open files to a published output, once for all who link: the first link, one of which nothing is kept, an
+//! update that resolves everything anew, and the fresh link that an output is compared with.
+//!
+//! [`run`] is the table of contents. What each phase decides is in the folder of its name; nothing is decided here.
+
+use crate::error::Error;
+use crate::link::command::options::LinkOptions;
+use crate::link::declare::{
+    AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
+    assign, define, define_interface,
+};
+use crate::link::gc;
+use crate::link::inputs::{Inputs, check_unchanged};
+use crate::link::report::{Counts, Edits, Failed, PhaseTimes, PublishedPatch};
+use crate::link::resolve::{Resolution, resolve};
+use crate::module::{Module, ModuleOptions, Redirect, Types};
+use crate::object::Input;
+use crate::output::OutputOptions;
+use std::sync::Arc;
+
+/// Where a link is published.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// In the file that the options name.
+    File(OutputOptions),
+    /// In memory; see [`Linked::bytes`](super::Linked::bytes).
+    Memory,
+}
+
+/// What a link is made from, beside its inputs.
+pub(super) struct LinkRequest<'a> {
+    pub(super) options: &'a LinkOptions,
+    /// What the link before declared, and where it stood in memory.
+    pub(super) previous: &'a PreviousDeclarations,
+    pub(super) memory_before: Option<MemoryPlan>,
+    pub(super) build_id: &'a [u8],
+    /// Whether anything is asked for after the link. If not, all of it is dropped as soon as it is of no use any more.
+    pub(super) keeps: bool,
+}
+
+/// The module that a link is published in.
+pub(super) enum Destination<'a> {
+    /// A new one.
+    New(Target),
+    /// The one of the link before, which becomes equal to this one.
+    Existing(&'a mut Module),
+}
+
+/// A link that has been published.
+pub(super) struct Finished {
+    /// The module, if it is a new one.
+    pub(super) module: Option<Module>,
+    /// What an update needs, if it was to be kept.
+    pub(super) kept: Option<(Plan, LinkDeclarations)>,
+    pub(super) published: PublishedPatch,
+    pub(super) counts: Counts,
+    pub(super) warnings: Vec<Error>,
+}
+
+/// Links what was opened.
+///
+/// # Errors
+/// All that went wrong. Nothing is published then, and an existing module is as it was.
+pub(super) fn run(
+    request: &LinkRequest<'_>,
+    inputs: Inputs,
+    destination: Destination<'_>,
+    times: &mut PhaseTimes,
+) -> Result<Finished, Failed> {
+    let options = request.options;
+    check_options(options)?;
+
+    // Every symbol of every object gets its meaning. No file is read after this, and no symbol added but the linker's own
+    // for the function table and the bounds of segments.
+    let mut resolution = resolve(inputs, options);
+    stop_at_errors(&mut resolution)?;
+    times.lap("resolve");
+
+    // What can be reached is known. Nothing becomes live after this.
+    let live = gc::mark(&mut resolution, options);
+    // What is linked stands in the order of the output. No symbols after this, and no complaints about them.
+    let mut plan = Plan::order(resolution, live, options);
+    make_warnings_fatal(&mut plan.resolution, options);
+    stop_at_errors(&mut plan.resolution)?;
+    times.lap("mark and order");
+
+    let mut new = None;
+    let module = match destination {
+        Destination::Existing(module) => module,
+        Destination::New(target) => new.insert(create(options, &plan, target)?),
+    };
+    let counts = Counts::of(&plan);
+    match edit_and_publish(request, plan, module, times) {
+        Ok((kept, published, warnings)) => Ok(Finished {
+            module: new,
+            kept,
+            published,
+            counts,
+            warnings,
+        }),
+        Err(error) => {
+            module.discard();
+            Err(error.into())
+        }
+    }
+}
+
+/// What came of the phases that change a module: what an update needs, what was published, what is to be said.
+type Published = (Option<(Plan, LinkDeclarations)>, PublishedPatch, Vec<Error>);
+
+/// The phases that change the module: all of their edits are pending until the last one, which publishes them at once.
+fn edit_and_publish(
+    request: &LinkRequest<'_>,
+    mut plan: Plan,
+    module: &mut Module,
+    times: &mut PhaseTimes,
+) -> crate::Result<Published> {
+    let options = request.options;
+    let cx = AssignContext {
+        options,
+        slot_table: module.slot_table(),
+        has_slack: options.incremental != Some(false),
+        memory_before: request.memory_before,
+    };
+
+    // All that is linked has its declaration, which is the one that it had before if there was one.
+    let mut declarations = assign(&plan, &cx, module.program_mut(), request.previous)?;
+    times.lap("declare");
+
+    // What differs from the version before is pending. Nothing is asked of the objects after this.
+    let code_relocs = match request.keeps {
+        true => Vec::new(),
+        false => {
+            let units = declarations.known.units.items_mut().iter_mut();
+            units.for_each(ObjectDeclarations::release_object);
+            plan.take_code_relocs()
+        }
+    };
+    define(&plan, &declarations, options, module, code_relocs)?;
+    for id in &declarations.gone {
+        module.program_mut().remove(*id)?;
+    }
+    define_interface(&plan, &declarations, module);
+    module.set_customs(plan.custom_sections(options, request.build_id));
+    times.lap("define");
+
+    // The output is written, and shows if its inputs are still what was linked.
+    let inputs = std::mem::take(&mut plan.resolution.inputs);
+    let warnings = std::mem::take(&mut plan.resolution.diagnostics.warnings);
+    let (kept, published) = match request.keeps {
+        true => {
+            let published = publish(module, &inputs)?;
+            plan.resolution.inputs = inputs;
+            (Some((plan, declarations)), published)
+        }
+        false => (
+            None,
+            drop_and_publish((plan, declarations), module, &inputs)?,
+        ),
+    };
+    times.lap("write");
+    Ok((kept, published, warnings))
+}
+
+/// Publishes what is pending, if the inputs are unchanged.
+pub(super) fn publish(module: &mut Module, inputs: &[Arc<Input>]) -> crate::Result<PublishedPatch> {
+    let edits = Edits::pending(module);
+    check_unchanged(inputs)?;
+    let patch = module.commit()?;
+    Ok(PublishedPatch { patch, edits })
+}
+
+/// Publishes while the rest of the link makes room for what is written.
+fn drop_and_publish(
+    rest: impl Send,
+    module: &mut Module,
+    inputs: &[Arc<Input>],
+) -> crate::Result<PublishedPatch> {
+    std::thread::scope(|scope| {
+        // If there is no other thread to be had, it is dropped here and now.
+        let beside = std::thread::Builder::new();
+        let _ = beside.spawn_scoped(scope, move || drop(rest));
+        publish(module, inputs)
+    })
+}
+
+/// Refuses options that no link can meet.
+fn check_options(options: &LinkOptions) -> Result<(), Failed> {
+    match options.page_size {
+        PAGE => Ok(()),
+        _ => {
+            let text = format!("--page-size: memories have pages of {PAGE} bytes");
+            Err(Error::bad_input(text).into())
+        }
+    }
+}
+
+/// Bytes of a page of memory.
+const PAGE: u64 = 65536;
+
+fn make_warnings_fatal(resolution: &mut Resolution, options: &LinkOptions) {
+    let diagnostics = &mut resolution.diagnostics;
+    if options.fatal_warnings {
+        diagnostics.errors.append(&mut diagnostics.warnings);
+    }
+}
+
+fn stop_at_errors(resolution: &mut Resolution) -> Result<(), Failed> {
+    match resolution.diagnostics.errors.is_empty() {
+        true => Ok(()),
+        false => Err(std::mem::take(&mut resolution.diagnostics).into()),
+    }
+}
+
+/// A module for a link, with nothing in it.
+fn create(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Module, Failed> {
+    let strips = options.strip_all;
+    let keeps_names = options.keep_sections.iter().any(|name| name == "name");
+    let mut module_options = ModuleOptions {
+        redirect: options.redirect.unwrap_or(Redirect::Direct),
+        types: Types::Interned,
+        names: !strips || keeps_names,
+        first_slot: options.table_base.unwrap_or(1).max(1),
+        growable_table: options.growable_table,
+        // Objects of compilers before LLVM 19 for 64-bit memories have tables for 32 bits.
+        table64: plan.resolution.objects().iter().any(|linked| {
+            let mut tables = linked.object.imported_tables.iter();
+            tables.any(|table| table.ty.limits.is_64)
+        }),
+        tail_calls: plan.merged.features.iter().any(|name| name == "tail-call"),
+        ..ModuleOptions::default()
+    };
+    Ok(match target {
+        Target::Memory => Module::in_memory(module_options)?,
+        Target::File(output) => {
+            module_options.output = output;
+            Module::create(&options.output, module_options)?
+        }
+    })
+}
