@@ -114,15 +114,6 @@ impl<T: Clone> Log<T> {
         self.pop().expect("the vector has an item at the index")
     }
 
-    /// Removes the item at `index`, moving those behind it.
-    pub(crate) fn remove(&mut self, index: usize) {
-        for at in index + 1..self.items.len() {
-            let item = self.items[at].clone();
-            self.set(at - 1, item);
-        }
-        self.pop();
-    }
-
     /// Makes room for `additional` more items.
     pub(crate) fn reserve(&mut self, additional: usize) {
         self.items.reserve(additional);
@@ -277,13 +268,12 @@ mod tests {
             log.begin();
             for (what, index, value) in edits {
                 let index = if log.is_empty() { 0 } else { index as usize % log.len() };
-                match what % 6 {
-                    5 if !log.is_empty() => *log.edit(index) = value,
+                match what % 5 {
+                    4 if !log.is_empty() => *log.edit(index) = value,
                     0 => log.push(value),
                     1 => { log.pop(); }
                     2 if !log.is_empty() => log.set(index, value),
                     3 if !log.is_empty() => { log.swap_remove(index); }
-                    4 if !log.is_empty() => log.remove(index),
                     _ => {}
                 }
             }

@@ -9,11 +9,20 @@ use crate::cli::text::{number, percent};
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
     let out = crate::cli::read(&args.out)?;
     crate::cli::expect_other_file(&args.output, &args.out)?;
-    let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
+    let finished = inspect::finish_whole(&out).map_err(|error| error.with_path(&args.out))?;
+    let dense = finished.bytes;
     crate::cli::replace(&args.output, &dense, false)?;
-    let parts = inspect::Map::read(&out)?.parts;
-    if parts.iter().any(|part| part.name.starts_with(".debug_")) {
+    let is_debug = |name: &String| name.starts_with(".debug_");
+    let (debug, others): (Vec<String>, Vec<String>) =
+        finished.left_out.into_iter().partition(is_debug);
+    if !debug.is_empty() {
         reporter.warning("debug sections are left out: the code they name is shorter now")?;
+    }
+    if !others.is_empty() {
+        let others = others.join(", ");
+        reporter.warning(&format!(
+            "left out, because it would be wrong in shorter code: {others}"
+        ))?;
     }
     let (bytes, dense_bytes) = (out.len() as u64, dense.len() as u64);
     let event = Event::Finished {

@@ -11,7 +11,7 @@ mod side;
 mod uses;
 mod verify;
 
-pub use finish::finish;
+pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
