@@ -125,7 +125,7 @@ fn phases(arguments: &[String]) {
         if round == 0 {
             println!(
                 "{} objects, {} symbols, {} functions, {} segments, {} entries, {} exports, {} imports; {:?}",
-                resolution.objects.len(),
+                resolution.objects().len(),
                 resolution.table.symbols().len(),
                 live.functions.count(),
                 segments.len(),

@@ -5,11 +5,11 @@
 use libfuzzer_sys::fuzz_target;
 use wasmend::{Redirect, Types};
 
-#[path = "../../tests/edits/mod.rs"]
-mod edits;
+#[path = "../../tests/edits/harness/mod.rs"]
+mod harness;
 
-use edits::check::{Config, random};
-use edits::generate::{Choices, Shape};
+use harness::check::{Config, random};
+use harness::generate::{Choices, Shape};
 
 /// More edits than this in one run teach the fuzzer little.
 const MOST_EDITS: usize = 200;

@@ -234,11 +234,11 @@ impl FunctionSpace {
         }
     }
 
-    /// Gives a slot up but leaves the code in it, now known as `remains`, until the slot is reused.
-    pub(crate) fn leave(&mut self, ordinal: Ordinal, remains: DeclId) {
+    /// Gives a slot up but keeps the code in it, now known as `orphan`, until the slot is reused.
+    pub(crate) fn orphan(&mut self, ordinal: Ordinal, orphan: DeclId) {
         let slot = self.slots[ordinal.index()];
         self.counts.dead_bytes += u64::from(slot.cap);
-        let occupant = Occupant::Body(remains);
+        let occupant = Occupant::Body(orphan);
         self.slots
             .set(ordinal.index(), CodeRegion { occupant, ..slot });
         self.free[class_of(slot.cap)].push(ordinal);

@@ -165,8 +165,7 @@ fn edit_and_publish(
 /// Publishes what is pending, if the inputs are unchanged.
 pub(super) fn publish(module: &mut Module, inputs: &[Arc<Input>]) -> crate::Result<PublishedPatch> {
     let edits = Edits::pending(module);
-    check_unchanged(inputs)?;
-    let patch = module.commit()?;
+    let patch = module.commit_validated(&|| check_unchanged(inputs))?;
     Ok(PublishedPatch { patch, edits })
 }
 

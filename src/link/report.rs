@@ -132,7 +132,7 @@ impl Edits {
         let edit = |id: &DeclId| {
             let mut edits = Edits::default();
             let decl = program.decl(*id);
-            if decl.kind == DeclKind::Function && !decl.remains {
+            if decl.kind == DeclKind::Function && !decl.is_orphan {
                 match (decl.pending(), decl.current().is_some()) {
                     (Pending::Define(_), true) => edits.changed = 1,
                     (Pending::Define(_), false) => edits.added = 1,

@@ -1,7 +1,6 @@
 //! A commit: check, plan, encode, publish, and only then make the edits current. Where a patch is not possible the
 //! output is laid out anew, by the same writers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,9 @@ use crate::patch::{
     Reason, Request, SectionInputs, Writes, export_sites, lay_out, names_tail, plan, write_dense,
     write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, Pending, Program, References, RelocKind};
+use crate::program::{
+    Checked, DeclId, DeclKind, OrphanChanges, Pending, Program, References, RelocKind, Users,
+};
 use crate::stopwatch::Stopwatch;
 use crate::transaction::Transaction;
 
@@ -114,10 +115,7 @@ struct Done {
     moved: Moved,
     identity: BuildIdentity,
     published: Published,
-    left: Vec<(DeclId, DeclId)>,
-    gone: Vec<DeclId>,
-    /// Whose index or address is another one now.
-    followed: BTreeSet<DeclId>,
+    orphans: OrphanChanges,
 }
 
 impl Module {
@@ -127,7 +125,7 @@ impl Module {
     /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
     /// the edits stay pending.
     pub fn commit(&mut self) -> Result<Patch> {
-        self.commit_checked(&no_check)
+        self.commit_as(Users::MayBeStale, &no_check)
     }
 
     /// As [`Module::commit`], with a last check: it runs when everything has been written and nothing of it is visible
@@ -137,14 +135,19 @@ impl Module {
     /// # Errors
     /// As [`Module::commit`], and what `check` returns: then nothing is changed either.
     pub fn commit_checked(&mut self, check: LastCheck<'_>) -> Result<Patch> {
+        self.commit_as(Users::MayBeStale, check)
+    }
+
+    /// The same for edits that make the program equal to one that has been validated as a whole.
+    pub(crate) fn commit_validated(&mut self, check: LastCheck<'_>) -> Result<Patch> {
+        self.commit_as(Users::AreValid, check)
+    }
+
+    fn commit_as(&mut self, users: Users, check: LastCheck<'_>) -> Result<Patch> {
         let mut stopwatch = Stopwatch::start();
-        if self.layout.is_some()
-            && self.relink.is_none()
-            && !self.customs_changed
-            && !self.program.has_pending()
-        {
+        if self.layout.is_some() && !self.pending.relink && !self.has_edits() {
             check()?;
-            self.program.discard();
+            self.program.finish_commit(None);
             return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
         }
         if self.layout.is_some() {
@@ -152,21 +155,22 @@ impl Module {
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
-        let checked = self.program.check(references)?;
+        let checked = self.program.check(references, users)?;
         let mut phases = Phases {
             check: stopwatch.lap(),
             ..Phases::default()
         };
-        let reason = match (self.relink, &self.layout) {
+        let layout = self.layout.as_ref();
+        let relink = layout.and_then(|it| self.pending.relink_reason(&self.settings, it));
+        let reason = match (relink, &self.layout) {
             (_, None) => RelinkReason::First,
             (Some(reason), _) => reason,
             (None, Some(_)) => match self.patch(&checked, check, &mut stopwatch, &mut phases)? {
                 Ok(done) => {
                     self.identity = done.identity;
-                    self.program
-                        .keep_remains(&done.left, &done.gone, &done.followed);
+                    let orphans = self.program.keep_orphans(done.orphans);
                     let changed = self.make_current(checked, false);
-                    self.index_remains(&done.left);
+                    self.index_orphans(&orphans);
                     phases.finish = stopwatch.lap();
                     let mut patch =
                         self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
@@ -177,7 +181,7 @@ impl Module {
             },
         };
         self.rebuild(&checked, check, &mut stopwatch, &mut phases)?;
-        self.program.forget_all_remains();
+        self.program.forget_all_orphans();
         let changed = self.make_current(checked, true);
         phases.finish = stopwatch.lap();
         Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
@@ -217,7 +221,7 @@ impl Module {
             thunks: self.options.redirect == Redirect::TableThunks,
             interned_types: self.options.types == Types::Interned,
             names: self.options.names,
-            tail_calls: self.options.tail_calls,
+            tail_calls: self.settings.tail_calls | self.pending.tail_calls,
             fan_in: self.options.fan_in,
             first_slot: self.options.first_slot,
             growable_table: self.options.growable_table,
@@ -234,7 +238,7 @@ impl Module {
         stopwatch: &mut Stopwatch,
         phases: &mut Phases,
     ) -> Result<Result<Done, RelinkReason>> {
-        self.program.reserve_remains(self.program.dirty.len())?;
+        self.program.reserve_orphans(self.program.dirty.len())?;
         let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
             return Ok(Err(RelinkReason::First));
         };
@@ -242,9 +246,9 @@ impl Module {
             program: &self.program,
             references,
             checked,
-            customs: &self.customs,
-            customs_changed: self.customs_changed,
-            data_ranges: &self.data_ranges,
+            customs: self.pending.customs(&self.settings),
+            customs_changed: self.pending.customs.is_some(),
+            data_ranges: self.pending.data_ranges(&self.settings),
             minimal: false,
         };
         let (sites, identity) = (&self.export_sites, self.identity);
@@ -297,9 +301,7 @@ impl Module {
                     moved,
                     identity,
                     published,
-                    left: writes.left,
-                    gone: writes.gone,
-                    followed: writes.moved,
+                    orphans: writes.orphans,
                 }))
             }
             Err(error) => {
@@ -328,8 +330,8 @@ impl Module {
             slot_table: self.slot_table,
             exports,
             start: checked.start,
-            customs: &self.customs,
-            data_ranges: &self.data_ranges,
+            customs: self.pending.customs(&self.settings),
+            data_ranges: self.pending.data_ranges(&self.settings),
         };
         let layout = lay_out(&request)?;
         phases.plan += stopwatch.lap();
@@ -341,9 +343,10 @@ impl Module {
         };
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
+        let customs = self.pending.customs(&self.settings);
         let extra = SectionInputs {
-            custom_front: &self.customs.front,
-            custom_tail: &self.customs.tail,
+            custom_front: &customs.front,
+            custom_tail: &customs.tail,
             names_tail: &names_tail,
             exports: ExportList(exports),
             export_sites: &sites,
@@ -352,7 +355,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            left: &[],
+            orphans: &[],
         };
         let identity = self.identity;
         let len = layout.sections.file_len();
@@ -379,7 +382,7 @@ impl Module {
 
     /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
     pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
-        if self.program.has_pending() {
+        if self.has_edits() {
             return Err(crate::Error::bad_edit("edits are pending")
                 .with_hint("commit or discard them first"));
         }
@@ -403,8 +406,8 @@ impl Module {
             slot_table: self.slot_table.filter(|_| slots),
             exports: &exports,
             start: self.program.start,
-            customs: &self.customs,
-            data_ranges: &self.data_ranges,
+            customs: &self.settings.customs,
+            data_ranges: &self.settings.data_ranges,
         })?;
         let placed = !layout.data.images().is_empty();
         let data = if placed {
@@ -415,8 +418,8 @@ impl Module {
         let names_tail = names_tail(&self.program, &layout);
         let sites = Default::default();
         let extra = SectionInputs {
-            custom_front: &self.customs.front,
-            custom_tail: &self.customs.tail,
+            custom_front: &self.settings.customs.front,
+            custom_tail: &self.settings.customs.tail,
             names_tail: &names_tail,
             exports: ExportList(&exports),
             export_sites: &sites,
@@ -425,17 +428,17 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            left: &[],
+            orphans: &[],
         };
         let dense = write_dense(encoder, &extra, cuts)?;
         Ok((layout, dense))
     }
 
-    /// Notes what the code refers to that functions left behind.
-    fn index_remains(&mut self, left: &[(DeclId, DeclId)]) {
+    /// Notes what newly orphaned code refers to.
+    fn index_orphans(&mut self, orphans: &[DeclId]) {
         if let Some(references) = &mut self.references {
-            for &(_, remains) in left {
-                references.add(&self.program, remains);
+            for orphan in orphans {
+                references.add(&self.program, *orphan);
             }
         }
     }
@@ -445,7 +448,7 @@ impl Module {
         let current = self
             .program
             .iter()
-            .filter(|(_, decl)| !decl.remains && decl.kind != DeclKind::Custom)
+            .filter(|(_, decl)| !decl.is_orphan && decl.kind != DeclKind::Custom)
             .filter_map(|(_, decl)| decl.current());
         let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
         let named = current
@@ -485,8 +488,8 @@ impl Module {
         if new_exports || rebuilt {
             self.export_sites = export_sites(&self.program.exports);
         }
-        self.relink = None;
-        self.customs_changed = false;
+        let pending = std::mem::take(&mut self.pending);
+        self.settings.settle(pending, &self.program);
         changed
     }
 }
@@ -559,7 +562,7 @@ fn prepare(
     let encoder = Encoder {
         program: from.program,
         layout,
-        left: &writes.left,
+        orphans: writes.orphans.new(),
     };
     let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
     phases.encode += stopwatch.lap();

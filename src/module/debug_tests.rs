@@ -368,7 +368,7 @@ impl Program {
             .module
             .program()
             .iter()
-            .filter(|(_, decl)| !decl.remains);
+            .filter(|(_, decl)| !decl.is_orphan);
         let places = functions.filter_map(|(id, decl)| match layout.place(id) {
             Place::Function { body, .. } => {
                 let len = decl.next()?.content.len() as u64;

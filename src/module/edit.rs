@@ -1,11 +1,13 @@
-//! Edits: they change what is pending and nothing else, so each is cheap and can be taken back.
+//! Edits: they change what is pending and nothing else, so each is cheap, and all that were made since the last commit can
+//! be taken back.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::module::Module;
 use crate::module::body::Function;
 use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableType};
-use crate::module::{Module, RelinkReason};
+use crate::module::settings::PendingSettings;
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Program, RelocatableBytes,
@@ -18,7 +20,8 @@ use smallvec::SmallVec;
 const PAGE: u64 = 65536;
 
 impl Module {
-    /// Declares something under a stable key, such as a mangled name. It can be referred to before it is defined.
+    /// Declares something under a stable key, such as a mangled name. It can be referred to before it is defined. Like any
+    /// other edit this lasts from the next commit on, and until then can be [discarded](Module::discard).
     ///
     /// # Errors
     /// If the key is taken.
@@ -197,18 +200,8 @@ impl Module {
                     .with_symbol(decl.label()),
             );
         }
-        if self.data_ranges.contains(&(memory, addresses.clone())) {
-            return Ok(());
-        }
-        let placed = self
-            .layout
-            .as_ref()
-            .is_some_and(|layout| layout.data.image_of(memory).is_some());
-        self.data_ranges.retain(|(id, _)| *id != memory);
-        self.data_ranges.push((memory, addresses));
-        if placed {
-            self.relink.get_or_insert(RelinkReason::DataArea);
-        }
+        self.pending
+            .set_data_range(&self.settings, memory, addresses);
         Ok(())
     }
 
@@ -287,18 +280,17 @@ impl Module {
                     .with_symbol(decl.label()),
             );
         }
-        self.program.export_edits.push(ExportEdit::Add(Export {
+        let export = Export {
             name: name.into(),
             decl: id,
-        }));
+        };
+        self.program.edit_exports([ExportEdit::Add(export)]);
         Ok(())
     }
 
     /// Takes an export away.
     pub fn unexport(&mut self, name: &str) {
-        self.program
-            .export_edits
-            .push(ExportEdit::Remove(name.into()));
+        self.program.edit_exports([ExportEdit::Remove(name.into())]);
     }
 
     /// Sets the function that runs at instantiation, or none.
@@ -315,7 +307,7 @@ impl Module {
                 );
             }
         }
-        self.program.pending_start = (id != self.program.start).then_some(id);
+        self.program.set_start(id);
         Ok(())
     }
 
@@ -328,14 +320,23 @@ impl Module {
         self.program.remove(id)
     }
 
-    /// Forgets all edits since the last commit. What was declared since then stays declared, without a definition.
+    /// Forgets all edits since the last commit: the module is what it was then, or when it was made if there was none.
+    ///
+    /// What was declared since then is declared no more, and what was removed has its key again. Ids of declarations and
+    /// of custom sections that were handed out since then may be handed out once more, for something else.
     pub fn discard(&mut self) {
         self.program.discard();
+        self.pending = PendingSettings::default();
     }
 
     /// Makes the next commit rebuild the output, without dead space.
     pub fn request_relink(&mut self) {
-        self.relink.get_or_insert(RelinkReason::Requested);
+        self.pending.relink = true;
+    }
+
+    /// Whether a commit would change the program or how it is written.
+    pub(crate) fn has_edits(&self) -> bool {
+        self.program.has_pending() || self.pending.changes_something()
     }
 
     /// The program, for front ends that bring definitions of their own.
@@ -356,7 +357,7 @@ impl Module {
 
     /// Custom sections that stand at the end of the output.
     pub(crate) fn custom_tail(&self) -> &[u8] {
-        &self.customs.tail
+        &self.settings.customs.tail
     }
 
     /// Where everything stands as of the last commit.
@@ -366,18 +367,12 @@ impl Module {
 
     /// Sets the custom sections that are kept as they are, and the module's own name.
     pub(crate) fn set_customs(&mut self, customs: Customs) {
-        if customs == self.customs {
-            return;
-        }
-        self.customs = customs;
-        self.customs_changed = true;
+        self.pending.customs = (customs != self.settings.customs).then_some(customs);
     }
 
-    /// From now on thunks and forwarders are tail calls.
+    /// Lets thunks and forwarders be tail calls from the next commit on.
     pub(crate) fn use_tail_calls(&mut self) {
-        if !std::mem::replace(&mut self.options.tail_calls, true) && self.layout.is_some() {
-            self.relink.get_or_insert(RelinkReason::TailCalls);
-        }
+        self.pending.tail_calls = !self.settings.tail_calls;
     }
 
     /// The table of slots is wasmend's, not the user's.

@@ -9,6 +9,7 @@ mod edit;
 mod items;
 mod options;
 mod piece;
+mod settings;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub use commit::{Moved, Outcome, Patch, Phases};
@@ -17,13 +18,13 @@ pub(crate) use items::{global, import_slot_table};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 
-use std::ops::Range;
 use std::path::Path;
 
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::module::settings::{PendingSettings, Settings};
 use crate::output::Output;
-use crate::patch::{BuildIdentity, Customs, ExportSites, RelinkReason};
+use crate::patch::{BuildIdentity, ExportSites, RelinkReason};
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
@@ -40,11 +41,10 @@ pub struct Module {
     /// The type of functions that nobody calls.
     dead_type: TypeId,
     slot_table: Option<DeclId>,
-    customs: Customs,
-    customs_changed: bool,
-    data_ranges: Vec<(DeclId, Range<u64>)>,
-    /// Set when the next commit must rebuild the output.
-    relink: Option<RelinkReason>,
+    /// As of the last commit.
+    settings: Settings,
+    /// What the next commit changes of them.
+    pending: PendingSettings,
 }
 
 impl Module {
@@ -67,19 +67,15 @@ impl Module {
         let dead_type = program.types.function(&[], &[])?;
         let mut slot_table = None;
         if options.slot_table {
-            let id = program.declare(DeclKind::Table, None, None)?;
             let content = crate::program::RelocatableBytes::new(Vec::new(), Vec::new())?;
-            program.define(
-                id,
-                DeclKind::Table,
-                Definition {
-                    content,
-                    shape: DefinitionKind::SlotTable,
-                },
-            )?;
-            slot_table = Some(id);
+            let shape = DefinitionKind::SlotTable;
+            let definition = Definition { content, shape };
+            slot_table = Some(program.establish(DeclKind::Table, definition)?);
         }
+        program.settle_pending();
         Ok(Module {
+            settings: Settings::new(&options),
+            pending: PendingSettings::default(),
             options,
             program,
             references: None,
@@ -89,10 +85,6 @@ impl Module {
             output,
             dead_type,
             slot_table,
-            customs: Customs::default(),
-            customs_changed: false,
-            data_ranges: Vec::new(),
-            relink: None,
         })
     }
 

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -34,8 +34,9 @@ enum Contents {
 pub struct Input {
     path: PathBuf,
     contents: Contents,
-    /// `None` for contents that never were a file, and for pipes.
-    identity: Option<FileStamp>,
+    /// `None` for contents that never were a file, and for pipes. Another one when a file with the same contents has taken
+    /// its place.
+    stamp: Mutex<Option<FileStamp>>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -57,11 +58,11 @@ impl Input {
             return Err(Error::new(ErrorKind::Io, "is a directory").with_path(&path));
         }
         let is_file = metadata.is_file();
-        let identity = match is_file {
-            true => Some(identity_of(&file, &path)?),
+        let stamp = match is_file {
+            true => Some(stamp_of(&file, &path)?),
             false => None,
         };
-        let len = identity.map_or(0, |identity| identity.len);
+        let len = stamp.map_or(0, |stamp| stamp.len);
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
@@ -84,7 +85,7 @@ impl Input {
         Ok(Arc::new(Input {
             path,
             contents,
-            identity,
+            stamp: Mutex::new(stamp),
         }))
     }
 
@@ -93,7 +94,7 @@ impl Input {
         Arc::new(Input {
             path: path.into(),
             contents: Contents::Owned(bytes.into()),
-            identity: None,
+            stamp: Mutex::new(None),
         })
     }
 
@@ -111,8 +112,27 @@ impl Input {
     }
 
     /// What identified the file when it was opened, if it is a file.
-    pub fn identity(&self) -> Option<FileStamp> {
-        self.identity
+    pub fn stamp(&self) -> Option<FileStamp> {
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is mapped here shows what was written into the same file since: then nobody knows what it was.
+    pub fn has_become(&self, again: &Input) -> bool {
+        let file = |stamp: Option<FileStamp>| stamp.map(|stamp| (stamp.device, stamp.inode));
+        self.is_mapped()
+            && file(self.stamp()) == file(again.stamp())
+            && self.stamp() != again.stamp()
+    }
+
+    /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
+    /// for as long as it is as `again` found it. Says whether the contents are the same.
+    pub fn is_written_again(&self, again: &Input) -> bool {
+        let is_same = self.bytes() == again.bytes();
+        if is_same {
+            let stamp = again.stamp();
+            *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
+        }
+        is_same
     }
 
     /// Whether another file's writer can change the bytes.
@@ -125,7 +145,7 @@ impl Input {
     /// # Errors
     /// If it does not: what was read may be a mixture of the old and the new contents.
     pub fn check_unchanged(&self) -> Result<()> {
-        let Some(opened) = self.identity else {
+        let Some(opened) = self.stamp() else {
             return Ok(());
         };
         match rustix::fs::stat(&self.path) {
@@ -146,7 +166,7 @@ impl AsRef<[u8]> for Input {
     }
 }
 
-fn identity_of(file: &File, path: &Path) -> Result<FileStamp> {
+fn stamp_of(file: &File, path: &Path) -> Result<FileStamp> {
     FileStamp::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
@@ -182,6 +202,37 @@ mod tests {
                 fs::remove_file(&path).unwrap();
                 assert!(input.check_unchanged().is_err(), "gone");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_again_with_the_same_contents_is_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o");
+        fs::write(&path, vec![7; 100]).unwrap();
+        let input = Input::open(&path, Access::Read).unwrap();
+        let replace = |bytes: &[u8]| {
+            let replacement = folder.path().join("b.o");
+            fs::write(&replacement, bytes).unwrap();
+            fs::rename(&replacement, &path).unwrap();
+            Input::open(&path, Access::Read).unwrap()
+        };
+        assert!(input.is_written_again(&replace(&[7; 100])));
+        input.check_unchanged().unwrap();
+        assert!(!input.is_written_again(&replace(&[8; 100])));
+        assert!(input.check_unchanged().is_err());
+    }
+
+    #[test]
+    fn what_is_written_in_its_place_is_not_known_any_more_if_it_is_mapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o");
+        for access in [Access::Map, Access::Read] {
+            fs::write(&path, vec![7; 100_000]).unwrap();
+            let input = Input::open(&path, access).unwrap();
+            fs::write(&path, vec![8; 100_001]).unwrap();
+            let again = Input::open(&path, access).unwrap();
+            assert_eq!(input.has_become(&again), access == Access::Map);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::layout::{
     SectionPlace, UNUSED_GLOBAL, encode_name,
 };
 use crate::program::{
-    DeclId, Definition, DefinitionKind, Program, RelocKind, RelocatableBytes, Relocation,
+    DeclId, Definition, DefinitionKind, Orphan, Program, RelocKind, RelocatableBytes, Relocation,
 };
 use std::ops::Range;
 
@@ -21,24 +21,27 @@ pub(crate) const SIZE: usize = leb::WIDE32;
 pub(crate) struct Encoder<'a> {
     pub(crate) program: &'a Program,
     pub(crate) layout: &'a Layout,
-    /// Functions that leave their code behind in this commit, and what stands for that code.
-    pub(crate) left: &'a [(DeclId, DeclId)],
+    /// Code that is orphaned in this commit.
+    pub(crate) orphans: &'a [Orphan],
 }
 
 impl<'a> Encoder<'a> {
     pub(super) fn next(&self, id: DeclId) -> &'a Definition {
-        let next = || self.program.decl(id).next();
-        let left = || {
-            let (origin, _) = self.left.iter().find(|(_, remains)| *remains == id)?;
-            self.program.decl(*origin).current()
-        };
-        next().or_else(left).expect("what is placed is defined")
+        let orphaned = || self.orphan(id).map(|orphan| &orphan.definition);
+        let next = self.program.decl(id).next();
+        next.or_else(orphaned).expect("what is placed is defined")
+    }
+
+    fn orphan(&self, id: DeclId) -> Option<&'a Orphan> {
+        self.orphans.iter().find(|orphan| orphan.id == id)
     }
 
     /// The declaration whose types `id` shares.
     pub(super) fn root(&self, id: DeclId) -> DeclId {
-        let origin = self.left.iter().find(|(_, remains)| *remains == id);
-        self.program.root(origin.map_or(id, |(origin, _)| *origin))
+        match self.orphan(id) {
+            Some(orphan) => orphan.root,
+            None => self.program.root(id),
+        }
     }
 
     /// The value of a relocation's field; negative values only for addends.
@@ -312,7 +315,7 @@ impl<'a> Encoder<'a> {
         match self.layout.functions.slot(ordinal).occupant {
             Occupant::Body(id) => encode_name(
                 index,
-                // What stands for code that was left behind has none, and LLVM's tools refuse an empty one.
+                // Orphaned code has none, and LLVM's tools refuse an empty one.
                 self.program.decl(id).given_name().unwrap_or(" "),
                 out,
             ),

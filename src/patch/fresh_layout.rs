@@ -318,7 +318,7 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
         if !interned {
             for member in decl.members() {
                 let member = program.decl(*member);
-                if !member.remains {
+                if !member.is_orphan {
                     retyped |= member.retyped;
                     add(member.next());
                 }

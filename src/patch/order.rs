@@ -19,7 +19,7 @@ fn declared(program: &Program, sort: bool) -> Vec<DeclId> {
     let place = |at: usize| {
         let id = DeclId(at as u32);
         let decl = program.get(id)?;
-        (!decl.remains && decl.next().is_some()).then_some((decl.serial, id))
+        (!decl.is_orphan && decl.next().is_some()).then_some((decl.serial, id))
     };
     let ids = (0..program.capacity()).into_par_iter().with_min_len(RUN);
     let mut order: Vec<(_, DeclId)> = ids.filter_map(place).collect();

@@ -44,7 +44,7 @@ pub(crate) fn write(
     out.gaps();
     out.names(extra);
     out.sites();
-    out.left_sites();
+    out.orphan_sites();
     out.exports(extra);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
@@ -621,18 +621,15 @@ impl Writer<'_> {
         }
     }
 
-    /// References in code that was left behind just now.
-    fn left_sites(&mut self) {
+    /// References in code that is orphaned in this commit.
+    fn orphan_sites(&mut self) {
         let anchor = self.anchor(SectionKind::Code);
-        for &(ordinal, origin, at) in &self.writes.left_sites {
-            let Some(old) = self.encoder.program.decl(origin).current() else {
-                continue;
-            };
-            let reloc = &old.content.relocs()[at as usize];
+        for &(ordinal, orphan, at) in &self.writes.orphan_sites {
+            let reloc = &self.encoder.next(orphan).content.relocs()[at as usize];
             let mut field = [0; leb::WIDE64];
             let field = &mut field[..reloc.kind.width()];
             self.encoder
-                .relocate(self.encoder.program.root(origin), reloc, field);
+                .relocate(self.encoder.root(orphan), reloc, field);
             let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
             self.ranges.push(
                 anchor + u64::from(offset),

@@ -7,12 +7,22 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
-use crate::program::ids::DeclId;
+use crate::program::ids::{DeclId, SectionId};
+use crate::program::pending::ExportEdit;
 use crate::program::references::References;
-use crate::program::store::{Export, ExportEdit, Program};
+use crate::program::store::{Export, Program};
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;
+
+/// What is known of those who use what the edits change, and are not edited themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// They may rely on what is there no more, such as a function's signature before.
+    MayBeStale,
+    /// They are right: the edits make the program equal to one that has been validated as a whole.
+    AreValid,
+}
 
 /// What a check found out, for the planner.
 #[derive(Debug)]
@@ -75,11 +85,16 @@ impl Program {
         if let Some(ty) = definition.ty() {
             self.expect_type(ty)?;
         }
+        let section = definition.section().map(SectionId::index);
+        if section.is_some_and(|section| section >= self.sections().len()) {
+            let text = "is a piece of a custom section that is not one of this module";
+            return Err(Error::bad_edit(text));
+        }
         Ok(())
     }
 
     /// Checks all pending edits together.
-    pub(crate) fn check(&self, references: &References) -> Result<Checked> {
+    pub(crate) fn check(&self, references: &References, users: Users) -> Result<Checked> {
         // In bulk a table of what lives is smaller than what would have to be looked at instead.
         let bulk = self.dirty.len() > BULK;
         let table: Vec<bool> = if bulk { self.liveness() } else { Vec::new() };
@@ -93,7 +108,7 @@ impl Program {
                 Pending::None => {}
                 Pending::Define(definition) => {
                     self.check_live(id, definition, lives)?;
-                    if !self.validated {
+                    if users == Users::MayBeStale {
                         self.check_users(references, id, definition)?;
                     }
                 }
@@ -107,7 +122,7 @@ impl Program {
         } else {
             self.dirty.iter().try_for_each(check)?;
         }
-        let start = self.pending_start.unwrap_or(self.start);
+        let start = self.next_start();
         if let Some(start) = start {
             self.live(start)
                 .map_err(|error| error.with_hint("the start function must be defined"))?;
@@ -187,7 +202,7 @@ impl Program {
     fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            if matches!(decl.pending(), Pending::None) && !decl.remains {
+            if matches!(decl.pending(), Pending::None) && !decl.is_orphan {
                 return Err(Error::bad_edit(format!(
                     "cannot be removed: `{}` still refers to it",
                     decl.label()
@@ -208,11 +223,11 @@ impl Program {
             .dirty
             .iter()
             .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
-        if let Some(exports) = &self.pending_exports {
+        if let Some(exports) = self.pending_exports() {
             self.check_exports(exports)?;
-            return Ok(Some(exports.clone()));
+            return Ok(Some(exports.to_vec()));
         }
-        if self.export_edits.is_empty() {
+        if self.pending.exports.is_empty() {
             if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
             {
                 return Err(self.exported(export));
@@ -224,7 +239,7 @@ impl Program {
         for (index, export) in self.exports.iter().enumerate() {
             by_name.insert(export.name.clone(), index);
         }
-        for edit in &self.export_edits {
+        for edit in &self.pending.exports {
             match edit {
                 ExportEdit::Add(export) => {
                     if by_name.insert(export.name.clone(), exports.len()).is_some() {

@@ -203,11 +203,13 @@ pub(crate) struct Declaration {
     /// Whether such a commit made it use types that it did not use before.
     pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
-    pub(crate) remains: bool,
+    pub(crate) is_orphan: bool,
     /// A function that is not expected to change: it is called directly, with whatever redirection others are.
     pub(crate) frozen: bool,
     /// Whether it is in the dirty list.
     pub(crate) dirty: bool,
+    /// Whether the name that it had at the last commit is kept, for it may have another one now.
+    pub(crate) renamed: bool,
 }
 
 impl Declaration {
@@ -230,9 +232,10 @@ impl Declaration {
             intent: Intent::None,
             edited: false,
             retyped: false,
-            remains: false,
+            is_orphan: false,
             frozen: false,
             dirty: false,
+            renamed: false,
         }
     }
 
@@ -317,7 +320,10 @@ impl Declaration {
 
     pub(crate) fn remove_member(&mut self, id: DeclId) {
         if let Some(members) = &mut self.members {
-            members.retain(|member| *member != id);
+            match members.last() == Some(&id) {
+                true => drop(members.pop()),
+                false => members.retain(|member| *member != id),
+            }
         }
     }
 

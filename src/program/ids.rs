@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A declaration: what a compiler can change on its own. Stable from `declare` until the declaration is removed and
-/// that removal is committed.
+/// that removal is committed, or the `declare` itself is discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeclId(pub(crate) u32);
 
@@ -19,7 +19,8 @@ impl fmt::Display for DeclId {
     }
 }
 
-/// A custom section that holds pieces, each a declaration of its own. Ids are dense and are never given to another name.
+/// A custom section that holds pieces, each a declaration of its own. Ids are dense, and once there was a commit they
+/// are never given to another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SectionId(pub(crate) u32);
 

@@ -90,7 +90,7 @@ impl Program {
     ) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            let stays = matches!(decl.pending(), Pending::None) && !decl.remains;
+            let stays = matches!(decl.pending(), Pending::None) && !decl.is_orphan;
             let Some(definition) = decl.current().filter(|_| stays) else {
                 continue;
             };

@@ -225,7 +225,7 @@ fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
 
 /// Calls `f` for each source and target, once for neighbouring relocations with the same target.
 fn each_pair(program: &Program, f: &mut dyn FnMut(DeclId, DeclId)) {
-    let is_source = |decl: &Declaration| !decl.remains && decl.kind != DeclKind::Custom;
+    let is_source = |decl: &Declaration| !decl.is_orphan && decl.kind != DeclKind::Custom;
     for (source, decl) in program.iter() {
         let Some(definition) = decl.current().filter(|_| is_source(decl)) else {
             continue;

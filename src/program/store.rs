@@ -1,7 +1,6 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
-//! pending. Edits change only what is pending.
+//! pending. What can take an edit back is in `pending`.
 
-use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -10,6 +9,8 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
 use crate::program::ids::{DeclId, SectionId, TypeId};
+use crate::program::orphans::OrphanChanges;
+use crate::program::pending::PendingSet;
 use crate::program::types::TypeTable;
 
 /// An export.
@@ -19,48 +20,32 @@ pub(crate) struct Export {
     pub(crate) decl: DeclId,
 }
 
-/// A pending change of the exports.
-#[derive(Debug, Clone)]
-pub(crate) enum ExportEdit {
-    Add(Export),
-    Remove(Box<str>),
-}
-
 /// What exists.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
-    decls: Slab<Declaration>,
+    pub(super) decls: Slab<Declaration>,
     /// What each declaration is, by id: so little that all of it stays at hand while references are checked.
-    kinds: Vec<Option<DeclKind>>,
+    pub(super) kinds: Vec<Option<DeclKind>>,
     keys: HashTable<DeclId>,
     hasher: foldhash::fast::FixedState,
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
-    sections: Vec<Box<str>>,
+    pub(super) sections: Vec<Box<str>>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
     /// As of the last commit, in the order they were added.
     pub(crate) exports: Vec<Export>,
-    pub(crate) export_edits: Vec<ExportEdit>,
-    /// All exports as of the next commit, if a front end has set them.
-    pub(crate) pending_exports: Option<Vec<Export>>,
     /// Declarations for code that functions leave behind: in use, and not in use.
-    remains: Vec<DeclId>,
-    spare_remains: Vec<DeclId>,
+    orphans: Vec<DeclId>,
+    pub(super) spare_orphans: Vec<DeclId>,
+    /// As of the last commit.
     pub(crate) start: Option<DeclId>,
-    /// Set if definitions come from a module that has been validated as a whole: who still calls a function that changes
-    /// its signature is known to be right.
-    pub(crate) validated: bool,
-    /// Declarations that were given another name since the last commit.
-    pub(crate) renamed: Vec<DeclId>,
     /// How many declarations there have been.
-    declared: u32,
+    pub(super) declared: u32,
     /// The order in which imports stand, if the front end keeps one.
-    import_order: Option<Vec<DeclId>>,
-    /// `Some` if the next commit changes it.
-    pending_import_order: Option<Vec<DeclId>>,
-    /// `Some` if the next commit sets or clears the start function.
-    pub(crate) pending_start: Option<Option<DeclId>>,
+    pub(super) import_order: Option<Vec<DeclId>>,
+    /// What else has been said since the last commit.
+    pub(super) pending: PendingSet,
 }
 
 impl Program {
@@ -97,6 +82,7 @@ impl Program {
             }
         }
         let id = DeclId(self.decls.vacant_key() as u32);
+        self.pending.declared.push(id);
         self.declared += 1;
         if self.kinds.len() <= id.index() {
             self.kinds.resize(id.index() + 1, None);
@@ -113,7 +99,7 @@ impl Program {
         Ok(id)
     }
 
-    fn insert_key(&mut self, key: &str, id: DeclId) {
+    pub(super) fn insert_key(&mut self, key: &str, id: DeclId) {
         let hash = self.hasher.hash_one(key);
         let (decls, hasher) = (&self.decls, self.hasher.clone());
         self.keys.insert_unique(hash, id, |id| {
@@ -126,7 +112,7 @@ impl Program {
         });
     }
 
-    fn remove_key(&mut self, id: DeclId) {
+    pub(super) fn remove_key(&mut self, id: DeclId) {
         if let Some(key) = self.decls[id.index()].key.as_deref() {
             let hash = self.hasher.hash_one(key);
             if let Ok(entry) = self.keys.find_entry(hash, |other| *other == id) {
@@ -192,7 +178,7 @@ impl Program {
 
     /// How many declarations there are.
     pub(crate) fn len(&self) -> usize {
-        self.decls.len() - self.remains.len() - self.spare_remains.len()
+        self.decls.len() - self.orphans.len() - self.spare_orphans.len()
     }
 
     /// The names of the custom sections that pieces can stand in, by id.
@@ -237,18 +223,25 @@ impl Program {
         if decl.name == name || (name.is_some() && decl.given_name() == name.as_deref()) {
             return Ok(());
         }
-        if decl.current().is_some() {
-            self.renamed.push(id);
-        }
+        self.keep_name(id);
         self.decls[id.index()].name = name;
         Ok(())
     }
 
     /// Lets a function that is not expected to change be called directly. To be said before it is committed first.
     pub(crate) fn freeze(&mut self, id: DeclId) {
-        if let Some(decl) = self.decls.get_mut(id.index()) {
-            decl.frozen = true;
+        if let Some(decl) = self.decls.get_mut(id.index())
+            && !std::mem::replace(&mut decl.frozen, true)
+        {
+            self.pending.note_frozen(id, decl.serial);
         }
+    }
+
+    /// Declares and defines something that is there from the beginning: no edit, so that nothing takes it back.
+    pub(crate) fn establish(&mut self, kind: DeclKind, definition: Definition) -> Result<DeclId> {
+        let id = self.declare(kind, None, None)?;
+        self.decls[id.index()].set_current(Some(definition));
+        Ok(id)
     }
 
     /// Gives a declaration a definition, to be committed.
@@ -283,7 +276,7 @@ impl Program {
     pub(crate) fn remove(&mut self, id: DeclId) -> Result<()> {
         self.expect(id)?;
         for member in self.decls[id.index()].members().to_vec() {
-            if self.expect(member).is_ok() && !self.decl(member).remains {
+            if self.expect(member).is_ok() && !self.decl(member).is_orphan {
                 self.remove(member)?;
             }
         }
@@ -300,105 +293,55 @@ impl Program {
         }
     }
 
-    /// Sets all exports as of the next commit, in their order. Each name must be there once.
-    pub(crate) fn set_exports(&mut self, exports: &[(Box<str>, DeclId)]) {
-        let exports = exports.iter().map(|(name, decl)| Export {
-            name: name.clone(),
-            decl: *decl,
-        });
-        let exports: Vec<Export> = exports.collect();
-        self.pending_exports = (exports != self.exports).then_some(exports);
-    }
-
-    /// Sets the order in which imports stand as of the next commit: all that there are then. It is part of the interface for
-    /// those who give imports by position.
-    pub(crate) fn set_import_order(&mut self, order: Vec<DeclId>) {
-        let changes = self.import_order.as_ref() != Some(&order);
-        self.pending_import_order = changes.then_some(order);
-    }
-
-    /// The order in which imports stand once the commit is done, if somebody keeps one.
-    pub(crate) fn next_import_order(&self) -> Option<&[DeclId]> {
-        let pending = self.pending_import_order.as_ref();
-        pending
-            .or(self.import_order.as_ref())
-            .map(|order| &order[..])
-    }
-
-    /// Whether the next commit gives imports another order.
-    pub(crate) fn import_order_changes(&self) -> bool {
-        self.pending_import_order.is_some()
-    }
-
-    /// Whether the next commit has something to do.
-    pub(crate) fn has_pending(&self) -> bool {
-        !self.export_edits.is_empty()
-            || !self.renamed.is_empty()
-            || self.pending_start.is_some()
-            || self.pending_import_order.is_some()
-            || self.pending_exports.is_some()
-            || self
-                .dirty
-                .iter()
-                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
-    }
-
     /// Makes sure that there are `count` declarations for code that functions leave behind.
-    pub(crate) fn reserve_remains(&mut self, count: usize) -> Result<()> {
-        while self.spare_remains.len() < count {
+    pub(crate) fn reserve_orphans(&mut self, count: usize) -> Result<()> {
+        while self.spare_orphans.len() < count {
             let id = self.declare(DeclKind::Function, None, None)?;
-            self.decls[id.index()].remains = true;
-            self.spare_remains.push(id);
+            self.decls[id.index()].is_orphan = true;
+            self.spare_orphans.push(id);
         }
         Ok(())
     }
 
     /// Declarations that are free to stand for code that functions leave behind.
-    pub(crate) fn spare_remains(&self) -> &[DeclId] {
-        &self.spare_remains
+    pub(crate) fn spare_orphans(&self) -> &[DeclId] {
+        &self.spare_orphans
     }
 
-    /// What stands for code that was left behind, the oldest first.
-    pub(crate) fn remains(&self) -> &[DeclId] {
-        &self.remains
+    /// What stands for orphaned code, the oldest first.
+    pub(crate) fn orphans(&self) -> &[DeclId] {
+        &self.orphans
     }
 
-    /// Notes which functions left code behind and whose remains are gone; before pending definitions become current.
-    /// Where the entry moved too, the old code goes on calling itself: nothing in it must be rewritten for that, now or later.
-    pub(crate) fn keep_remains(
-        &mut self,
-        left: &[(DeclId, DeclId)],
-        gone: &[DeclId],
-        moved: &BTreeSet<DeclId>,
-    ) {
-        for &(id, remains) in left {
-            let root = self.root(id);
-            let mut current = self.decls[id.index()].current().cloned();
-            if let Some(definition) = current.as_mut().filter(|_| moved.contains(&id)) {
-                let content = definition.content.clone();
-                definition.content = content.retarget(|reloc| reloc.follow(id, remains));
-            }
-            let decl = &mut self.decls[remains.index()];
-            decl.set_current(current);
-            decl.owner = Some(root);
-            self.spare_remains.retain(|other| *other != remains);
-            self.remains.push(remains);
-            self.decls[root.index()].add_member(remains);
+    /// Makes the changes of orphaned code that a commit has published, before pending definitions become current. Returns
+    /// what is new.
+    pub(crate) fn keep_orphans(&mut self, changes: OrphanChanges) -> Vec<DeclId> {
+        let (new, overwritten) = changes.into_parts();
+        let mut kept = Vec::with_capacity(new.len());
+        for orphan in new {
+            let decl = &mut self.decls[orphan.id.index()];
+            decl.set_current(Some(orphan.definition));
+            decl.owner = Some(orphan.root);
+            self.spare_orphans.retain(|other| *other != orphan.id);
+            self.orphans.push(orphan.id);
+            self.decls[orphan.root.index()].add_member(orphan.id);
+            kept.push(orphan.id);
         }
-        for &id in gone {
-            self.forget_remains(id);
-            self.remains.retain(|other| *other != id);
+        for id in overwritten {
+            self.forget_orphan(id);
+            self.orphans.retain(|other| *other != id);
         }
+        kept
     }
 
-    /// Forgets all code that was left behind, because the output was laid out anew.
-    pub(crate) fn forget_all_remains(&mut self) {
-        for id in std::mem::take(&mut self.remains) {
-            self.forget_remains(id);
+    /// Forgets all orphaned code, because the output was laid out anew.
+    pub(crate) fn forget_all_orphans(&mut self) {
+        for id in std::mem::take(&mut self.orphans) {
+            self.forget_orphan(id);
         }
     }
 
-    fn forget_remains(&mut self, id: DeclId) {
+    fn forget_orphan(&mut self, id: DeclId) {
         let Some(decl) = self.decls.get_mut(id.index()) else {
             return;
         };
@@ -408,29 +351,7 @@ impl Program {
         {
             owner.remove_member(id);
         }
-        self.spare_remains.push(id);
-    }
-
-    /// Forgets all edits since the last commit. Declarations made since then and not yet committed stay declared.
-    pub(crate) fn discard(&mut self) {
-        for id in std::mem::take(&mut self.dirty) {
-            let decl = &mut self.decls[id.index()];
-            decl.dirty = false;
-            let was_removed = matches!(decl.pending(), Pending::Remove);
-            decl.drop_pending();
-            if was_removed && let Some(key) = decl.key.clone() {
-                if self.lookup(&key).is_some() {
-                    // Declared anew in the meantime: the old one lives on without a key.
-                    self.decls[id.index()].key = None;
-                } else {
-                    self.insert_key(&key, id);
-                }
-            }
-        }
-        self.export_edits.clear();
-        self.pending_start = None;
-        self.pending_import_order = None;
-        self.pending_exports = None;
+        self.spare_orphans.push(id);
     }
 
     /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.
@@ -464,15 +385,8 @@ impl Program {
         if let Some(exports) = exports {
             self.exports = exports;
         }
-        self.export_edits.clear();
-        self.renamed.clear();
-        if let Some(start) = self.pending_start.take() {
-            self.start = start;
-        }
-        if let Some(order) = self.pending_import_order.take() {
-            self.import_order = Some(order);
-        }
-        self.pending_exports = None;
+        self.start = self.next_start();
+        self.settle_pending();
         (defined, removed)
     }
 

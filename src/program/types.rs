@@ -187,4 +187,16 @@ impl TypeTable {
     pub(crate) fn len(&self) -> usize {
         self.group_of.len()
     }
+
+    /// Forgets all types but the first so many, which must be whole groups.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        if self.len() <= len {
+            return;
+        }
+        self.groups.truncate(self.group_of[len] as usize);
+        self.group_of.truncate(len);
+        self.signatures.truncate(len);
+        self.simple.retain(|_, ty| ty.index() < len);
+        self.complex.retain(|_, ty| ty.index() < len);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
-use crate::output::OutputOptions;
+use crate::output::{OutputOptions, no_check};
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
@@ -95,9 +95,7 @@ impl WholeModule {
         types.function(&[], &[])?;
         let decoded = decode_build(build, redirect, &mut types)?;
         let mut module = make(decoded.tail_calls)?;
-        let program = module.program_mut();
-        program.types = types;
-        program.validated = true;
+        module.program_mut().types = types;
         let mut whole = WholeModule {
             module,
             known: Known::default(),
@@ -121,14 +119,15 @@ impl WholeModule {
             _ => None,
         };
         let update = match changed {
-            Some(changed) => self.update_bodies(build, &changed)?,
+            Some(changed) => self.update_bodies(build, &changed),
             None => {
                 let redirect = self.module.options().redirect;
                 let types = &mut self.module.program_mut().types;
-                let decoded = decode_build(build, redirect, types)?;
-                self.publish(decoded)?
+                let decoded = decode_build(build, redirect, types);
+                decoded.and_then(|decoded| self.publish(decoded))
             }
         };
+        let update = update.inspect_err(|_| self.module.discard())?;
         self.print = print;
         Ok(update)
     }
@@ -143,25 +142,21 @@ impl WholeModule {
             self.module.use_tail_calls();
         }
         let mut functions_changed = 0;
-        let define = || -> Result<Patch> {
-            for (at, code) in changed.iter().zip(codes) {
-                let id = self.known.spaces[0][imported + *at as usize].id;
-                let program = self.module.program_mut();
-                let Some(current) = program.decl(id).current() else {
-                    continue;
-                };
-                let definition = Definition {
-                    content: code.content.retarget(|reloc| retarget(&self.known, reloc)),
-                    shape: current.shape,
-                };
-                functions_changed += u32::from(!current.same_as(&definition));
-                program.define(id, DeclKind::Function, definition)?;
-            }
-            self.module.commit()
-        };
-        let patch = define().inspect_err(|_| self.module.discard())?;
+        for (at, code) in changed.iter().zip(codes) {
+            let id = self.known.spaces[0][imported + *at as usize].id;
+            let program = self.module.program_mut();
+            let Some(current) = program.decl(id).current() else {
+                continue;
+            };
+            let definition = Definition {
+                content: code.content.retarget(|reloc| retarget(&self.known, reloc)),
+                shape: current.shape,
+            };
+            functions_changed += u32::from(!current.same_as(&definition));
+            program.define(id, DeclKind::Function, definition)?;
+        }
         Ok(Update {
-            patch,
+            patch: self.module.commit_validated(&no_check)?,
             functions_changed,
             functions_added: 0,
             functions_removed: 0,
@@ -175,20 +170,8 @@ impl WholeModule {
         }
         let matching = match_builds(&self.known, self.module.program(), &decoded);
         let dropped = std::mem::take(&mut decoded.dropped);
-        let mut fresh = Vec::new();
-        let done = self
-            .apply(decoded, &matching, &mut fresh)
-            .and_then(|applied| Ok((applied, self.module.commit()?)));
-        let ((counts, known), patch) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                self.module.discard();
-                for id in fresh {
-                    self.module.remove(id)?;
-                }
-                return Err(error);
-            }
-        };
+        let (counts, known) = self.apply(decoded, &matching)?;
+        let patch = self.module.commit_validated(&no_check)?;
         self.known = known;
         Ok(Update {
             patch,
@@ -232,13 +215,8 @@ impl WholeModule {
     }
 
     /// Turns a build into pending edits. Returns how many functions changed, came and went, and what will be known of the
-    /// build; declarations that were made are added to `fresh`.
-    fn apply(
-        &mut self,
-        mut decoded: Decoded,
-        matching: &Matching,
-        fresh: &mut Vec<DeclId>,
-    ) -> Result<([u32; 3], Known)> {
+    /// build.
+    fn apply(&mut self, mut decoded: Decoded, matching: &Matching) -> Result<([u32; 3], Known)> {
         let mut counts = [0; 3];
         let mut known = Known {
             types: std::mem::take(&mut decoded.types),
@@ -251,9 +229,7 @@ impl WholeModule {
                     Some(old) => self.known.spaces[space][old as usize].id,
                     None => {
                         counts[1] += u32::from(kind == DeclKind::Function);
-                        let id = program.declare(kind, None, None)?;
-                        fresh.push(id);
-                        id
+                        program.declare(kind, None, None)?
                     }
                 };
                 program.set_name(id, item.name.as_deref())?;

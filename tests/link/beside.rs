@@ -5,7 +5,8 @@ use std::process::Command;
 use wasmend::link::{LinkOptions, Linked, Target};
 use wasmend::object::Access;
 
-use crate::{meaning, toolchain};
+use crate::meaning;
+use crate::support::toolchain;
 
 /// Symbols that are told apart by exporting them.
 const ADDRESSES: [&str; 5] = [

@@ -9,7 +9,7 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
-use crate::toolchain::{self, keep};
+use crate::support::toolchain::{self, keep};
 
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,9 @@ impl Program {
             Outcome::Patched(ranges) => format!("patch of {} bytes", ranges.bytes()),
             Outcome::Relinked(reason) => format!("relink: {reason}"),
         };
-        let anew = report.resolved_anew.unwrap_or("quick");
+        let anew = report
+            .resolved_anew
+            .map_or("in place".to_owned(), |reason| reason.to_string());
         self.log.push(format!("{what}: {outcome}, {anew}"));
         let is_relink = matches!(report.patch.outcome, Outcome::Relinked(_));
         let as_expected = match expect {

@@ -14,7 +14,7 @@ use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use crate::toolchain::{self, Sources, keep};
+use crate::support::toolchain::{self, Sources, keep};
 
 const MODES: [(&str, Redirect); 2] = [
     ("direct", Redirect::Direct),
@@ -75,7 +75,7 @@ pub struct Row {
     /// The reason of a relink.
     pub relink: Option<String>,
     /// Why all symbols were resolved anew, if they were.
-    pub anew: Option<&'static str>,
+    pub anew: Option<String>,
     pub changed: u32,
     pub added: u32,
     pub removed: u32,
@@ -85,7 +85,7 @@ pub struct Row {
 
 impl Row {
     pub fn line(&self) -> String {
-        let outcome = match (&self.relink, self.anew) {
+        let outcome = match (&self.relink, &self.anew) {
             (Some(reason), _) => format!("relink: {reason}"),
             (None, Some(why)) => format!("patch, resolved anew: {why}"),
             (None, None) => "patch".to_owned(),
@@ -268,7 +268,7 @@ fn row(
         what,
         mode,
         relink,
-        anew: report.resolved_anew,
+        anew: report.resolved_anew.map(|reason| reason.to_string()),
         changed: report.edits.changed,
         added: report.edits.added,
         removed: report.edits.removed,

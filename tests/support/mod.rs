@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 #[cfg(feature = "engine")]
 pub mod run;
+pub mod smith;
+#[cfg(feature = "toolchain-tests")]
+pub mod toolchain;
 
 /// How a family's modules are run.
 pub enum Kind {
@@ -220,6 +223,7 @@ pub fn validate(wasm: &[u8]) -> Result<(), String> {
 pub fn with_snapshots<R>(assertions: impl FnOnce() -> R) -> R {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(assertions)
 }

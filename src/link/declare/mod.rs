@@ -10,12 +10,13 @@
 mod assign;
 mod customs;
 mod define;
-mod exports;
+mod interface;
 mod known;
 mod memory;
 mod plan;
 mod relocate;
 mod synthetic;
+mod table_import;
 mod threads;
 
 pub(crate) use assign::{
@@ -25,7 +26,7 @@ pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
-pub(crate) use exports::define_interface;
+pub(crate) use interface::define_interface;
 pub(crate) use known::{
     MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
     function_names, take_name,

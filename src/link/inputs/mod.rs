@@ -180,7 +180,14 @@ impl Inputs {
         let before = self.files[file].input();
         let path = before.path().to_path_buf();
         let fresh = Input::open(&path, self.access())?;
-        if fresh.bytes() == before.bytes() {
+        if before.has_become(&fresh) {
+            let text =
+                "was written in its place while it was mapped: what it was is not known any more";
+            return Err(Error::bad_input(text).with_path(&path).with_hint(
+                "read what is to be followed (Access::Read), or replace files as a whole",
+            ));
+        }
+        if before.is_written_again(&fresh) {
             return Ok(false);
         }
         let wanted = Wanted { path, lazy, whole };

@@ -120,7 +120,7 @@ impl Update<'_> {
             .into_iter()
             .filter(|source| {
                 let decl = program.decl(*source);
-                matches!(decl.pending(), Pending::None) && !decl.remains
+                matches!(decl.pending(), Pending::None) && !decl.is_orphan
             })
             .collect();
         if let Some(pending) = self.pending.get(&id) {

@@ -58,8 +58,8 @@ impl Planner<'_> {
             if name.is_some() {
                 self.writes.names.insert(ordinal);
             }
-            if let Occupant::Body(remains) = prior {
-                self.forget_remains(remains)?;
+            if let Occupant::Body(orphan) = prior {
+                self.forget_orphan(orphan)?;
             }
             return Ok(Some(ordinal));
         }
@@ -108,12 +108,12 @@ impl Planner<'_> {
         }
         let len = entry_len(new.content.len());
         let cap = self.layout.functions.slot(body).cap;
-        if len > cap || self.leaving.contains(&id) {
+        if len > cap || self.expected_orphans.contains(&id) {
             return self.move_body(id, false);
         }
         // A body that has become much smaller makes way for a larger one, if there is a place for it.
         if cap - len > len / 8 + 40
-            && cap <= BURIED_QUIETLY
+            && cap <= orphans::BURIED_QUIETLY
             && (entry != body || !self.has_many_callers(id))
             && let Some(to) = self.reuse_body(id, len)?
         {
@@ -192,7 +192,7 @@ impl Planner<'_> {
         let fits = self.from.program.types.can_pass_on(ty)
             && forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
-            self.leave_code(id, body);
+            self.vacate_body(id, body);
             if matches!(
                 self.layout.functions.slot(entry).occupant,
                 Occupant::Forwarder(_)
@@ -206,7 +206,7 @@ impl Planner<'_> {
             if vacate {
                 self.free_code(body);
             } else {
-                self.leave_code(id, body);
+                self.vacate_body(id, body);
             }
             next_entry = to;
             self.moved.insert(id);
@@ -244,10 +244,11 @@ impl Planner<'_> {
     /// Names that changed without anything else.
     pub(super) fn rename(&mut self) -> Planned {
         let program = self.from.program;
-        for &id in &program.renamed {
-            let Some(decl) = program.get(id).filter(|decl| decl.next().is_some()) else {
+        for id in program.renamed() {
+            let decl = program.decl(id);
+            if decl.next().is_none() {
                 continue;
-            };
+            }
             if decl.kind != DeclKind::Function {
                 self.writes.names_tail = Some(Vec::new());
                 continue;

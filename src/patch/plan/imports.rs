@@ -80,9 +80,9 @@ impl Planner<'_> {
                     .slots
                     .extend(unused.map(|(entry, _)| entry as u32));
             }
-            Occupant::Body(id) if self.from.program.decl(id).remains => {
+            Occupant::Body(id) if self.from.program.decl(id).is_orphan => {
                 self.layout.functions.replace(first, Occupant::Dead);
-                self.forget_remains(id)?;
+                self.forget_orphan(id)?;
             }
             Occupant::Body(id) => self.move_body(id, true)?,
             Occupant::Thunk(id) | Occupant::Forwarder(id) => {

@@ -7,8 +7,8 @@ mod customs;
 mod functions;
 mod imports;
 mod items;
+mod orphans;
 mod references;
-mod remains;
 mod segments;
 
 pub(crate) use customs::piece_slack;
@@ -33,7 +33,8 @@ use crate::patch::lengths::{
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::{self, Customs};
 use crate::program::{
-    Checked, DeclId, DeclKind, Definition, DefinitionKind, Pending, Program, References, RelocKind,
+    Checked, DeclId, DeclKind, Definition, DefinitionKind, OrphanChanges, Pending, Program,
+    References, RelocKind,
 };
 
 /// Why there is no plan.
@@ -63,26 +64,12 @@ impl From<ReserveFull> for PlanError {
     }
 }
 
-/// Code of up to this many bytes is not left behind but filled.
-const SMALL_REMAINS: u32 = 160;
-/// The same where no more than must be is written.
-const SMALL_REMAINS_MINIMAL: u32 = 32;
-/// More unused bytes than this are not filled: the body goes to a place that fits it better.
-const MOST_FILLER: u32 = 480;
-
-/// The largest code left behind that is buried in a commit which moves nothing: a ninth of it is written.
-const BURIED_QUIETLY: u32 = 600;
-/// The same in a commit that moves code.
-const BURIED_WITH_MOVES: u32 = 240;
 /// So many dead bytes of code are never too many.
 const MOST_DEAD: u64 = 1 << 16;
 
 /// Beyond that, when more than one byte in so many is dead and none of the dead places fits, everything is laid out anew.
 /// It takes edits of about a tenth of all code to get there, so each has paid for ten times its own bytes at most.
 const DEAD_SHARE: u64 = 10;
-
-/// How many of the oldest remains are looked at.
-const SCANNED_REMAINS: usize = 16;
 
 type Planned<T = ()> = Result<T, PlanError>;
 
@@ -127,12 +114,11 @@ pub(crate) struct Writes {
     pub(crate) names_tail: Option<Vec<u8>>,
     /// Whether what stands before the names of defined functions is another.
     pub(crate) name_front: bool,
-    /// Functions that leave their code behind, and what stands for that code from now on.
-    pub(crate) left: Vec<(DeclId, DeclId)>,
-    /// What stood for code that was left behind and is overwritten now.
-    pub(crate) gone: Vec<DeclId>,
-    /// References in code that is left behind in this commit, to what moved: the slot, and which of the relocations.
-    pub(crate) left_sites: Vec<(Ordinal, DeclId, u32)>,
+    /// Code that is orphaned in this commit, and older orphans that are overwritten.
+    pub(crate) orphans: OrphanChanges,
+    /// References in code that is orphaned in this commit, to what moved: where it stands, which one, and which
+    /// of its relocations.
+    pub(crate) orphan_sites: Vec<(Ordinal, DeclId, u32)>,
     /// Functions whose code went to another place.
     pub(crate) moved_bodies: u32,
     /// Functions whose code was replaced in its place.
@@ -149,7 +135,7 @@ pub(crate) struct PlanContext<'a> {
     /// Whether the custom sections changed.
     pub(crate) customs_changed: bool,
     pub(crate) data_ranges: &'a [(DeclId, Range<u64>)],
-    /// Whether to write no more than must be: no slack, nothing buried, code left behind however small it is.
+    /// Whether to write no more than must be: no slack, nothing buried, code orphaned however small it is.
     pub(crate) minimal: bool,
 }
 
@@ -159,10 +145,8 @@ struct Planner<'a> {
     writes: Writes,
     /// Declarations whose index or address is another one now.
     moved: BTreeSet<DeclId>,
-    /// Functions whose code will move and can stay behind as it is.
-    leaving: BTreeSet<DeclId>,
-    /// How many of the spare declarations for remains are taken.
-    leaves: usize,
+    /// Functions whose code will move and can be orphaned.
+    expected_orphans: BTreeSet<DeclId>,
     imports: ImportEdits,
     elements: SegmentEdits,
     data_segments: SegmentEdits,
@@ -175,19 +159,18 @@ pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes
         layout,
         writes: Writes::default(),
         moved: BTreeSet::new(),
-        leaving: BTreeSet::new(),
-        leaves: 0,
+        expected_orphans: BTreeSet::new(),
         imports: ImportEdits::default(),
         elements: SegmentEdits::default(),
         data_segments: SegmentEdits::default(),
     };
     let slots = planner.layout.slots.len();
     let code_front = planner.layout.code_front();
-    planner.find_leaving();
+    planner.expect_orphans();
     planner.count_types()?;
-    planner.bury_dependent_remains()?;
+    planner.bury_dependent_orphans()?;
     if !from.minimal {
-        planner.bury_some_remains()?;
+        planner.bury_one_orphan()?;
     }
     let dirty = &from.program.dirty;
     for &id in dirty {
@@ -207,7 +190,7 @@ pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes
     }
     planner.rename()?;
     planner.check_global_order()?;
-    planner.release_unused_leaving()?;
+    planner.release_unorphaned()?;
     planner.follow_moved();
     planner.check_code_front(code_front)?;
     planner.follow_displaced();
@@ -241,7 +224,10 @@ impl<'a> Planner<'a> {
                 roots.push((root, UseDeltas::new()));
                 roots.len() - 1
             });
-            if let Some(old) = decl.current().filter(|_| !self.leaving.contains(&id)) {
+            if let Some(old) = decl
+                .current()
+                .filter(|_| !self.expected_orphans.contains(&id))
+            {
                 add_uses(&mut roots[at].1, old, -1);
             }
             if let Some(new) = decl.next() {
@@ -289,7 +275,7 @@ impl<'a> Planner<'a> {
     fn unplace(&mut self, id: DeclId, old: &Definition) -> Planned {
         match self.layout.place(id) {
             Place::Function { entry, body, .. } => {
-                self.leave_code(id, body);
+                self.vacate_body(id, body);
                 if entry != body {
                     self.free_code(entry);
                 }

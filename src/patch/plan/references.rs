@@ -38,7 +38,7 @@ impl Planner<'_> {
     pub(super) fn follow_moved(&mut self) {
         let program = self.from.program;
         let moved = std::mem::take(&mut self.moved);
-        self.follow_left(&moved);
+        self.follow_orphans(&moved);
         for &id in &moved {
             let decl = program.decl(id);
             self.writes.exports.insert(id);
@@ -67,22 +67,17 @@ impl Planner<'_> {
         self.writes.moved = moved;
     }
 
-    /// References to what moved in the code that is left behind in this commit.
-    pub(super) fn follow_left(&mut self, moved: &BTreeSet<DeclId>) {
-        let program = self.from.program;
-        for &(origin, remains) in &self.writes.left {
-            let Place::Function { body, .. } = self.layout.place(remains) else {
+    /// References to what moved in the code that is orphaned in this commit.
+    pub(super) fn follow_orphans(&mut self, moved: &BTreeSet<DeclId>) {
+        self.writes.orphans.call_themselves(moved);
+        for orphan in self.writes.orphans.new() {
+            let Place::Function { body, .. } = self.layout.place(orphan.id) else {
                 continue;
             };
-            let Some(old) = program.decl(origin).current() else {
-                continue;
-            };
-            for (at, reloc) in old.content.relocs().iter().enumerate() {
-                // A function that moved altogether leaves code that goes on calling itself.
-                let calls_itself = reloc.kind == RelocKind::Call && reloc.decl() == Some(origin);
+            for (at, reloc) in orphan.definition.content.relocs().iter().enumerate() {
                 let moved = reloc.decl().is_some_and(|id| moved.contains(&id));
-                if moved && !reloc.kind.is_slot() && !calls_itself {
-                    self.writes.left_sites.push((body, origin, at as u32));
+                if moved && !reloc.kind.is_slot() {
+                    self.writes.orphan_sites.push((body, orphan.id, at as u32));
                 }
             }
         }

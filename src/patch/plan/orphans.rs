@@ -1,0 +1,201 @@
+//! Code that functions leave behind when they move: still valid, called by nobody. To fill it with something that refers
+//! to nothing costs a ninth of its size, which is put off until a patch can afford it or the place is reused.
+
+use super::*;
+
+/// Code of up to this many bytes is not orphaned but filled.
+const SMALL_ORPHAN: u32 = 160;
+/// The same where no more than must be is written.
+const SMALL_ORPHAN_MINIMAL: u32 = 32;
+/// More unused bytes than this are not filled: the body goes to a place that fits it better.
+const MOST_FILLER: u32 = 480;
+
+/// The largest orphan that is buried in a commit which moves nothing: a ninth of it is written.
+pub(super) const BURIED_QUIETLY: u32 = 600;
+/// The same in a commit that moves code.
+const BURIED_WITH_MOVES: u32 = 240;
+
+/// How many of the oldest orphans are looked at.
+const SCANNED_ORPHANS: usize = 16;
+
+impl Planner<'_> {
+    /// Finds the functions that will move and whose old code can stay as it is. To fill it with something that refers to
+    /// nothing would cost a ninth of its size.
+    pub(super) fn expect_orphans(&mut self) {
+        for &id in &self.from.program.dirty {
+            if self.will_orphan(id) {
+                self.expected_orphans.insert(id);
+            }
+        }
+    }
+
+    /// Whether a function moves in this commit and its code can stay as it is.
+    fn will_orphan(&self, id: DeclId) -> bool {
+        let program = self.from.program;
+        let decl = program.decl(id);
+        let Some(old) = decl.current() else {
+            return false;
+        };
+        let Place::Function { entry, body, .. } = self.layout.place(id) else {
+            return false;
+        };
+        let cap = self.layout.functions.slot(body).cap;
+        let moves = match decl.pending() {
+            Pending::None => false,
+            Pending::Remove => true,
+            Pending::Define(new) => {
+                let len = entry_len(new.content.len());
+                // The forwarder will stand there.
+                let stays = entry == body && self.has_many_callers(id);
+                new.is_body() && !stays && (len > cap || cap - len > MOST_FILLER)
+            }
+        };
+        let small = if self.from.minimal {
+            SMALL_ORPHAN_MINIMAL
+        } else {
+            SMALL_ORPHAN
+        };
+        if !moves || cap <= small {
+            return false;
+        }
+        old.content.relocs().iter().all(|reloc| {
+            reloc.kind != RelocKind::FunctionIndex
+                && reloc
+                    .decl()
+                    .is_none_or(|target| !self.changes_interface(target))
+        })
+    }
+
+    /// Whether code that refers to `id` may not be valid any more once the commit is done.
+    fn changes_interface(&self, id: DeclId) -> bool {
+        let decl = self.from.program.decl(id);
+        match (decl.pending(), decl.current()) {
+            (Pending::None, _) => false,
+            (Pending::Remove, _) => true,
+            (Pending::Define(new), Some(old)) => match decl.kind {
+                DeclKind::Function => old.ty() != new.ty(),
+                DeclKind::Data => false,
+                _ => true,
+            },
+            (Pending::Define(_), None) => false,
+        }
+    }
+
+    /// Buries older orphans that refer to something which they could not be valid with.
+    pub(super) fn bury_dependent_orphans(&mut self) -> Planned {
+        let program = self.from.program;
+        for &id in &program.dirty {
+            if !self.changes_interface(id) {
+                continue;
+            }
+            for source in self.from.references.of(program, id) {
+                if program.decl(source).is_orphan {
+                    self.bury(source)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Buries an older orphan, as far as a patch may cost: engines compile it faster then.
+    pub(super) fn bury_one_orphan(&mut self) -> Planned {
+        let program = self.from.program;
+        let in_place = |id: &DeclId| {
+            let decl = program.decl(*id);
+            let Pending::Define(new) = decl.pending() else {
+                return false;
+            };
+            match self.layout.place(*id) {
+                Place::Function { body, .. } => {
+                    entry_len(new.content.len()) <= self.layout.functions.slot(body).cap
+                }
+                _ => false,
+            }
+        };
+        let quiet = self.expected_orphans.is_empty() && program.dirty.iter().all(in_place);
+        let most = if quiet {
+            BURIED_QUIETLY
+        } else {
+            BURIED_WITH_MOVES
+        };
+        let fits = |id: &&DeclId| match self.layout.place(**id) {
+            Place::Function { body, .. } => self.layout.functions.slot(body).cap <= most,
+            _ => false,
+        };
+        match program.orphans().iter().take(SCANNED_ORPHANS).find(fits) {
+            Some(&id) => self.bury(id),
+            None => Ok(()),
+        }
+    }
+
+    fn bury(&mut self, orphan: DeclId) -> Planned {
+        if let Place::Function { body, .. } = self.layout.place(orphan) {
+            self.touch_code(body);
+            self.layout.functions.replace(body, Occupant::Dead);
+            self.forget_orphan(orphan)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what an orphan stood for whose code is overwritten.
+    pub(super) fn forget_orphan(&mut self, orphan: DeclId) -> Planned {
+        self.layout.set_place(orphan, Place::None);
+        let program = self.from.program;
+        match self.writes.orphans.overwrite(orphan) {
+            Some(unborn) => self.release_types(&unborn.definition, unborn.root),
+            None => match program.decl(orphan).current() {
+                Some(code) => self.release_types(code, program.root(orphan)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Takes back the uses of types by code that is gone.
+    fn release_types(&mut self, code: &Definition, root: DeclId) -> Planned {
+        let mut uses = UseDeltas::new();
+        add_uses(&mut uses, code, -1);
+        self.layout
+            .types
+            .count_uses(&self.from.program.types, root, &uses, 0)
+            .ok_or(RelinkReason::TypesFull)?;
+        Ok(())
+    }
+
+    /// Functions that were expected to orphan their code and did not.
+    pub(super) fn release_unorphaned(&mut self) -> Planned {
+        let program = self.from.program;
+        for id in std::mem::take(&mut self.expected_orphans) {
+            if let Some(code) = program.decl(id).current() {
+                self.release_types(code, program.root(id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the place of a body: as it is if that can be, otherwise filled.
+    pub(super) fn vacate_body(&mut self, id: DeclId, body: Ordinal) {
+        let program = self.from.program;
+        let orphan = match program.decl(id).current() {
+            Some(code) if self.expected_orphans.contains(&id) => {
+                let origin = (id, program.root(id));
+                let spare = program.spare_orphans();
+                self.writes.orphans.add(spare, origin, code)
+            }
+            _ => None,
+        };
+        let Some(orphan) = orphan else {
+            self.free_code(body);
+            return;
+        };
+        self.expected_orphans.remove(&id);
+        self.layout.functions.orphan(body, orphan);
+        self.layout.set_place(
+            orphan,
+            Place::Function {
+                entry: body,
+                body,
+                slot: None,
+            },
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! Programs made and edited through the library (`wasmend::Module`): what an edit writes, what it may cost, what is
+//! refused, and what can be known of the file. Run by `cargo test --test api`.
+
+#[cfg(feature = "engine")]
+mod distances;
+mod map;
+mod patch_cost;
+mod patches;
+mod pieces;
+mod refused;
+mod verify;
+
+#[path = "../support/mod.rs"]
+mod support;

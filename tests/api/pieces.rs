@@ -1,0 +1,493 @@
+//! Pieces of custom sections: what single edits of them write, what they may refer to, and what is refused.
+
+use std::fmt::Write;
+
+use wasm_encoder::Instruction;
+use wasmend::inspect::{Map, PartKind};
+use wasmend::{
+    DeclId, DeclKind, ErrorKind, Function, FunctionBuilder, ImportType, Module, ModuleOptions,
+    Patch, Piece, Redirect, RelinkReason, RelocKind, Relocation, ValType,
+};
+
+const I32: &[ValType] = &[ValType::I32];
+
+fn body(module: &Module, additions: i32) -> Function {
+    let mut body = FunctionBuilder::new(module.body_style(), I32, I32);
+    body.op(&Instruction::LocalGet(0));
+    for at in 0..additions {
+        body.op(&Instruction::I32Const(1000 + at))
+            .op(&Instruction::I32Add);
+    }
+    body.finish().expect("a body")
+}
+
+/// A unit of `.debug_info` with a field for the abbreviations, one for a function and one for a string, and `more` bytes.
+fn unit(more: usize) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.extend([4, 0, 0, 0, 0, 0, 4, 1]);
+    bytes.resize(bytes.len() + 8, 0);
+    bytes.resize(bytes.len() + more, 0x2a);
+    let len = bytes.len() as u32 - 4;
+    bytes[..4].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
+
+const ABBREVIATIONS: u32 = 6;
+const FUNCTION: u32 = 12;
+const STRING: u32 = 16;
+
+/// Two functions, each with a unit of debug information, abbreviations and a string.
+struct Program {
+    module: Module,
+    functions: Vec<DeclId>,
+    units: Vec<DeclId>,
+    strings: Vec<DeclId>,
+    abbreviations: Vec<DeclId>,
+}
+
+fn declare(module: &mut Module, kind: DeclKind, what: &str) -> Vec<DeclId> {
+    let declare = |at| {
+        module
+            .declare(kind, &format!("{what}{at}"))
+            .expect("is new")
+    };
+    (0..2).map(declare).collect()
+}
+
+impl Program {
+    fn new(redirect: Redirect) -> Program {
+        let options = ModuleOptions {
+            redirect,
+            ..ModuleOptions::default()
+        };
+        let mut module = Module::in_memory(options).expect("can be created");
+        let functions = declare(&mut module, DeclKind::Function, "f");
+        for id in &functions {
+            let function = body(&module, 10);
+            module
+                .define_function(*id, function)
+                .expect("is a function");
+        }
+        let mut program = Program {
+            units: declare(&mut module, DeclKind::Custom, "unit"),
+            strings: declare(&mut module, DeclKind::Custom, "string"),
+            abbreviations: declare(&mut module, DeclKind::Custom, "abbreviations"),
+            functions,
+            module,
+        };
+        for at in 0..2 {
+            program.define_unit(at, 30);
+            let bytes = [1, 0x11, 0, 0, 0, 0].to_vec();
+            program.define(
+                program.abbreviations[at],
+                ".debug_abbrev",
+                Piece::new(bytes),
+            );
+            let text = format!("the string of {at}\0").into_bytes();
+            program.define(program.strings[at], ".debug_str", Piece::new(text));
+        }
+        program.commit();
+        program
+    }
+
+    fn define(&mut self, id: DeclId, section: &str, piece: Piece) {
+        let section = self.module.custom_section(section).expect("can be");
+        self.module
+            .define_piece(id, section, piece)
+            .expect("is a piece");
+    }
+
+    fn define_unit(&mut self, at: usize, more: usize) {
+        let piece = Piece::new(unit(more))
+            .with_section_offset(ABBREVIATIONS, self.abbreviations[at], 0)
+            .with_function_offset(FUNCTION, self.functions[at], 2)
+            .with_section_offset(STRING, self.strings[at], 4);
+        self.define(self.units[at], ".debug_info", piece);
+    }
+
+    fn resize(&mut self, function: usize, additions: i32) {
+        let new = body(&self.module, additions);
+        let defined = self.module.define_function(self.functions[function], new);
+        defined.expect("is a function");
+    }
+
+    fn commit(&mut self) -> Patch {
+        let patch = self.module.commit().expect("is published");
+        wasmparser::validate(&self.bytes()).expect("is valid");
+        patch
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.module.bytes().expect("is there")
+    }
+
+    /// The contents of a custom section.
+    fn contents(&self, name: &str) -> Vec<u8> {
+        let bytes = self.bytes();
+        let sections = wasmparser::Parser::new(0).parse_all(&bytes);
+        let found = sections.filter_map(|payload| match payload.expect("can be read") {
+            wasmparser::Payload::CustomSection(section) if section.name() == name => {
+                Some(section.data().to_vec())
+            }
+            _ => None,
+        });
+        let found: Vec<_> = found.collect();
+        assert_eq!(found.len(), 1, "{name}");
+        found.into_iter().next().unwrap_or_default()
+    }
+
+    /// The field of a unit that names its function.
+    fn function_field(&self, at: usize) -> u32 {
+        let info = self.contents(".debug_info");
+        let mut start = 0;
+        for _ in 0..at {
+            start += 4 + word(&info, start) as usize;
+        }
+        word(&info, start + FUNCTION as usize)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn list(patch: &Patch) -> String {
+    let mut out = String::new();
+    let Some(ranges) = patch.ranges() else {
+        return format!("{:?}\n", patch.outcome);
+    };
+    let (bytes, old, new) = (ranges.bytes(), ranges.old_len(), ranges.new_len());
+    let _ = writeln!(out, "{bytes} bytes, file {old} -> {new}");
+    for (range, _) in ranges.iter() {
+        let (offset, len, reason) = (range.offset, range.len, range.reason);
+        let _ = writeln!(out, "{offset:#06x} +{len:<4} {reason}");
+    }
+    out
+}
+
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+fn check(name: &str, edit: impl Fn(&mut Program)) {
+    let mut out = String::new();
+    for (word, redirect) in [
+        ("thunks", Redirect::TableThunks),
+        ("direct", Redirect::Direct),
+    ] {
+        let mut program = Program::new(redirect);
+        edit(&mut program);
+        let _ = writeln!(out, "{word}: {}", list(&program.commit()));
+    }
+    snapshot(&format!("pieces-{name}"), &out);
+}
+
+#[test]
+fn a_function_that_moves_takes_its_fields_along() {
+    check("move-code", |program| program.resize(0, 40));
+}
+
+#[test]
+fn a_function_that_goes_leaves_what_says_so() {
+    check("remove-code", |program| {
+        program
+            .module
+            .remove(program.functions[1])
+            .expect("is declared");
+    });
+}
+
+#[test]
+fn a_piece_that_grows_goes_to_the_end() {
+    check("grow", |program| program.define_unit(0, 60));
+}
+
+#[test]
+fn the_last_piece_grows_in_its_place() {
+    check("grow-last", |program| program.define_unit(1, 60));
+}
+
+/// As a program has one whose sources are one file: what the piece would leave would be most of the section.
+#[test]
+fn the_largest_piece_of_a_section_can_always_grow() {
+    let mut program = Program::new(Redirect::Direct);
+    program.module.request_relink();
+    program.define_unit(0, 200_000);
+    assert_eq!(
+        program.commit().relink_reason(),
+        Some(RelinkReason::Requested)
+    );
+    for grown in 1..20 {
+        program.define_unit(0, 200_000 + grown * 10_000);
+        let patch = program.commit();
+        assert!(patch.ranges().is_some(), "{:?}", patch.relink_reason());
+    }
+    let len = program.contents(".debug_info").len();
+    assert!(len < 420_000, "{len}");
+}
+
+#[test]
+fn a_piece_that_has_moved_changes_in_its_place() {
+    check("grow-again", |program| {
+        program.define_unit(0, 60);
+        program.commit();
+        program.define_unit(0, 66);
+    });
+}
+
+#[test]
+fn what_names_a_piece_that_moves_is_rewritten() {
+    check("move-string", |program| {
+        let text = b"a string that is longer\0".to_vec();
+        program.define(program.strings[0], ".debug_str", Piece::new(text));
+    });
+}
+
+#[test]
+fn an_import_does_not_move_the_code() {
+    check("import", |program| {
+        let id = program.module.declare(DeclKind::Function, "log");
+        let ty = ImportType::Function(I32.to_vec(), Vec::new());
+        let id = id.expect("is new");
+        let defined = program.module.define_import(id, "env", "log", &ty);
+        defined.expect("is a function");
+    });
+}
+
+#[test]
+fn the_map_shows_custom_sections_and_their_filler() {
+    let mut program = Program::new(Redirect::Direct);
+    program.define_unit(0, 60);
+    program.commit();
+    let map = Map::read(&program.bytes()).expect("is a module");
+    let mut out = String::new();
+    for part in &map.parts {
+        assert_eq!(
+            part.header + part.used + part.unreached + part.slack,
+            part.len
+        );
+        if part.name.starts_with(".debug") || part.kind == PartKind::Pad {
+            let (name, header, used, slack) = (&part.name, part.header, part.used, part.slack);
+            let _ = writeln!(out, "{name}: header {header}, used {used}, slack {slack}");
+        }
+    }
+    snapshot("pieces-map", &out);
+}
+
+#[test]
+fn a_target_that_went_away_is_not_what_gets_its_name_later() {
+    let mut program = Program::new(Redirect::Direct);
+    let before = program.function_field(1);
+    assert!(before > 2 && before < 1 << 16);
+    program
+        .module
+        .remove(program.functions[1])
+        .expect("is declared");
+    assert!(program.commit().ranges().is_some());
+    assert_eq!(program.function_field(1), u32::MAX);
+    let again = program
+        .module
+        .declare(DeclKind::Function, "f1")
+        .expect("is free");
+    let function = body(&program.module, 10);
+    program
+        .module
+        .define_function(again, function)
+        .expect("is a function");
+    program.commit();
+    assert_eq!(program.function_field(1), u32::MAX);
+    // Defined anew, the piece names the new function.
+    program.functions[1] = again;
+    program.define_unit(1, 30);
+    program.commit();
+    assert!(program.function_field(1) < 1 << 16);
+}
+
+#[test]
+fn the_last_declarations_can_go_in_a_relink() {
+    let mut program = Program::new(Redirect::Direct);
+    let fields = |program: &Program| {
+        let info = program.contents(".debug_info");
+        let field = ABBREVIATIONS as usize;
+        [word(&info, field), word(&info, info.len() / 2 + field)]
+    };
+    assert!(fields(&program).iter().all(|field| *field < 100));
+    let gone = program.abbreviations.clone();
+    for id in &gone {
+        program.module.remove(*id).expect("is declared");
+    }
+    program.module.request_relink();
+    assert!(program.commit().relink_reason().is_some());
+    assert_eq!(fields(&program), [u32::MAX; 2]);
+    // Their ids go to something else, which the units do not mean.
+    let ids = declare(&mut program.module, DeclKind::Custom, "other");
+    assert!(ids.iter().all(|id| gone.contains(id)));
+    for id in ids {
+        program.define(id, ".debug_abbrev", Piece::new(vec![0; 3]));
+    }
+    program.module.request_relink();
+    program.commit();
+    assert_eq!(fields(&program), [u32::MAX; 2]);
+}
+
+#[test]
+fn a_target_can_be_defined_later() {
+    let mut program = Program::new(Redirect::TableThunks);
+    let later = program
+        .module
+        .declare(DeclKind::Function, "later")
+        .expect("is new");
+    program.functions[0] = later;
+    program.define_unit(0, 30);
+    program.commit();
+    assert_eq!(program.function_field(0), u32::MAX);
+    let function = body(&program.module, 3);
+    program
+        .module
+        .define_function(later, function)
+        .expect("is a function");
+    let patch = program.commit();
+    let ranges = patch.ranges().expect("is a patch");
+    assert!(
+        ranges
+            .iter()
+            .any(|(range, _)| range.reason.word() == "code-offset")
+    );
+    assert!(program.function_field(0) < 1 << 16);
+}
+
+#[test]
+fn fields_of_every_kind_can_name_nothing() {
+    let mut program = Program::new(Redirect::Direct);
+    let kinds = [
+        (RelocKind::FunctionOffsetI32, 0),
+        (RelocKind::FunctionOffsetI64, 4),
+        (RelocKind::SectionOffsetI32, 12),
+        (RelocKind::FunctionIndexI32, 16),
+        (RelocKind::GlobalIndexI32, 20),
+        (RelocKind::SlotI32, 24),
+        (RelocKind::AddressI64, 28),
+    ];
+    for (section, expected) in [(".debug_str", [0xff; 36]), ("other", [0; 36])] {
+        let fields = kinds.map(|(kind, at)| Relocation::to_nothing(kind, at, 0));
+        let id = program
+            .module
+            .declare(DeclKind::Custom, section)
+            .expect("is new");
+        program.define(id, section, Piece::new(vec![0x11; 36]).with_fields(fields));
+        program.commit();
+        assert!(program.contents(section).ends_with(&expected), "{section}");
+    }
+}
+
+#[test]
+fn a_section_without_gaps_is_rebuilt_unless_the_piece_is_the_last() {
+    let mut program = Program::new(Redirect::Direct);
+    let ids = declare(&mut program.module, DeclKind::Custom, "note");
+    for id in &ids {
+        program.define(*id, "notes", Piece::new(b"first".to_vec()));
+    }
+    assert!(program.commit().ranges().is_some());
+    program.define(ids[1], "notes", Piece::new(b"second".to_vec()));
+    assert!(program.commit().ranges().is_some());
+    assert_eq!(program.contents("notes"), b"firstsecond");
+    program.define(ids[0], "notes", Piece::new(b"third".to_vec()));
+    assert!(program.commit().ranges().is_some());
+    assert_eq!(program.contents("notes"), b"thirdsecond");
+    program.define(ids[0], "notes", Piece::new(b"longer".to_vec()));
+    assert_eq!(
+        program.commit().relink_reason(),
+        Some(RelinkReason::CustomGap)
+    );
+    assert_eq!(program.contents("notes"), b"longersecond");
+    program.module.remove(ids[1]).expect("is declared");
+    assert!(program.commit().ranges().is_some());
+    assert_eq!(program.contents("notes"), b"longer");
+}
+
+#[test]
+fn a_piece_can_go_to_another_section() {
+    let mut program = Program::new(Redirect::Direct);
+    let text = b"elsewhere\0".to_vec();
+    program.define(program.strings[0], ".debug_line_str", Piece::new(text));
+    assert!(program.commit().ranges().is_some());
+    let there = program.contents(".debug_line_str");
+    assert!(there.starts_with(b"elsewhere\0"));
+    assert!(there[10..].iter().all(|byte| *byte == 0));
+    let info = program.contents(".debug_info");
+    assert_eq!(word(&info, STRING as usize), 4);
+}
+
+#[test]
+fn a_dense_output_has_neither_gaps_nor_history() {
+    let mut program = Program::new(Redirect::Direct);
+    program.define_unit(0, 500);
+    program.resize(1, 90);
+    program.commit();
+    program.define_unit(0, 30);
+    program.resize(1, 10);
+    program.commit();
+    let fresh = Program::new(Redirect::Direct);
+    let finish = |program: &Program| program.module.finish().expect("can be finished");
+    assert_eq!(finish(&program), finish(&fresh));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let mut program = Program::new(Redirect::Direct);
+    for name in ["", "name", "pad", "wasmend", "dylink.0"] {
+        let refused = program.module.custom_section(name);
+        assert_eq!(
+            refused.expect_err("is refused").kind(),
+            ErrorKind::BadEdit,
+            "{name}"
+        );
+    }
+    let section = program.module.custom_section("other").expect("can be");
+    let (function, unit) = (program.functions[0], program.units[0]);
+    let piece = || Piece::new(vec![0; 8]);
+    let refused = [
+        (
+            unit,
+            piece().with_function_offset(5, function, 0),
+            "ends behind",
+        ),
+        (
+            unit,
+            piece().with_function_offset(0, unit, 0),
+            "as a function",
+        ),
+        (
+            unit,
+            piece().with_section_offset(0, function, 0),
+            "as a piece",
+        ),
+        (function, piece(), "is a function"),
+        (
+            unit,
+            piece()
+                .with_function_index(0, function)
+                .with_function_index(2, function),
+            "overlap",
+        ),
+        (
+            unit,
+            piece().with_fields([Relocation::new(RelocKind::Call, 0, function, 0)]),
+            "kind Call",
+        ),
+    ];
+    for (id, piece, why) in refused {
+        let error = program
+            .module
+            .define_piece(id, section, piece)
+            .expect_err(why);
+        assert!(error.to_string().contains(why), "{error} for {why}");
+    }
+    let error = program
+        .module
+        .export("unit", unit)
+        .expect_err("cannot be exported");
+    assert_eq!(error.kind(), ErrorKind::BadEdit);
+}

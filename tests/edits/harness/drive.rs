@@ -1,0 +1,281 @@
+//! Applies edits to a [`wasmend::Module`], through its public interface only.
+
+use std::collections::HashMap;
+
+use wasm_encoder::Instruction;
+use wasmend as w;
+
+use super::body::{self, Emit};
+use super::chunk::{Chunk, Field};
+use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, field, signature};
+
+/// A module, and which declaration each thing is.
+pub struct Driver {
+    pub module: w::Module,
+    ids: HashMap<Ent, w::DeclId>,
+    memory: w::DeclId,
+    /// Bytes of the bodies defined since the last commit.
+    pub body_bytes: HashMap<Ent, u64>,
+}
+
+/// A wasmend type.
+pub fn val_type(ty: Ty) -> w::ValType {
+    match ty {
+        Ty::I32 => w::ValType::I32,
+        Ty::I64 => w::ValType::I64,
+        Ty::F32 => w::ValType::F32,
+        Ty::F64 => w::ValType::F64,
+    }
+}
+
+fn val_types(types: &[Ty]) -> Vec<w::ValType> {
+    types.iter().map(|ty| val_type(*ty)).collect()
+}
+
+fn kind(kind: Kind) -> w::DeclKind {
+    match kind {
+        Kind::Function => w::DeclKind::Function,
+        Kind::Global => w::DeclKind::Global,
+        Kind::Data => w::DeclKind::Data,
+        Kind::Table => w::DeclKind::Table,
+        Kind::Tag => w::DeclKind::Tag,
+        Kind::Memory => w::DeclKind::Memory,
+        Kind::Piece => w::DeclKind::Custom,
+    }
+}
+
+impl Driver {
+    /// Drives a module whose memory is the thing `memory`.
+    pub fn new(mut module: w::Module, memory: Ent) -> w::Result<Driver> {
+        let id = Self::declare_memory(&mut module)?;
+        Ok(Driver {
+            module,
+            ids: HashMap::from([(memory, id)]),
+            memory: id,
+            body_bytes: HashMap::new(),
+        })
+    }
+
+    fn declare_memory(module: &mut w::Module) -> w::Result<w::DeclId> {
+        module.declare(w::DeclKind::Memory, &MEMORY.to_string())
+    }
+
+    /// Discards what is pending. The memory is there in any case: it is declared again if it was never committed.
+    pub fn discard(&mut self, memory: Ent) -> w::Result<()> {
+        self.module.discard();
+        self.body_bytes.clear();
+        if self.module.lookup(&MEMORY.to_string()).is_none() {
+            self.memory = Self::declare_memory(&mut self.module)?;
+            self.ids.insert(memory, self.memory);
+        }
+        Ok(())
+    }
+
+    /// The declaration of a thing.
+    pub fn id(&self, ent: Ent) -> w::DeclId {
+        self.ids[&ent]
+    }
+
+    /// Declares a thing.
+    pub fn declare(
+        &mut self,
+        ent: Ent,
+        name: Name,
+        owner: Option<Ent>,
+        named: bool,
+    ) -> w::Result<()> {
+        let (kind, key) = (kind(name.0), name.to_string());
+        let id = match owner {
+            None => self.module.declare(kind, &key)?,
+            Some(owner) => {
+                let key = named.then_some(&*key);
+                self.module.declare_part(self.ids[&owner], kind, key)?
+            }
+        };
+        if named && !matches!(name.0, Kind::Function | Kind::Piece) {
+            self.module.set_name(id, &key)?;
+        }
+        self.ids.insert(ent, id);
+        Ok(())
+    }
+
+    /// Defines a thing.
+    pub fn define(&mut self, ent: Ent, name: Name, bound: &Bound) -> w::Result<()> {
+        let id = self.id(ent);
+        let import = |module: &mut w::Module, ty: w::ImportType| {
+            module.define_import(id, "env", &field(name, ent), &ty)
+        };
+        let module = &mut self.module;
+        match &*bound.def {
+            Def::Function(sig, _) => {
+                let (params, results) = signature(*sig);
+                let style = module.body_style();
+                let mut out = Builder {
+                    out: w::FunctionBuilder::new(style, &val_types(params), &val_types(results)),
+                    ids: &self.ids,
+                };
+                body::emit(bound, &mut out);
+                let function = out.out.finish()?;
+                self.body_bytes.insert(ent, function.len() as u64);
+                module.define_function(id, function)
+            }
+            Def::ImportFunction(sig) => {
+                let (params, results) = signature(*sig);
+                import(
+                    module,
+                    w::ImportType::Function(val_types(params), val_types(results)),
+                )
+            }
+            Def::Global { mutable, init } => {
+                let ids = &self.ids;
+                let target = || ids[&bound.refs[0]];
+                let (ty, init) = match *init {
+                    Init::Value(Ty::I32, v) => (Ty::I32, w::ConstExpr::I32(v as i32)),
+                    Init::Value(Ty::I64, v) => (Ty::I64, w::ConstExpr::I64(v)),
+                    Init::Value(Ty::F32, v) => (Ty::F32, w::ConstExpr::F32((v as f32).to_bits())),
+                    Init::Value(Ty::F64, v) => (Ty::F64, w::ConstExpr::F64((v as f64).to_bits())),
+                    Init::FunctionAddress(_) => (Ty::I32, w::ConstExpr::FunctionAddress(target())),
+                    Init::DataAddress(_, addend) => {
+                        (Ty::I32, w::ConstExpr::DataAddress(target(), addend.into()))
+                    }
+                    Init::Global(_, ty) => (ty, w::ConstExpr::Global(target())),
+                };
+                module.define_global(id, val_type(ty), *mutable, init)
+            }
+            Def::ImportGlobal { ty, mutable } => {
+                import(module, w::ImportType::Global(val_type(*ty), *mutable))
+            }
+            Def::Data(blob) => {
+                let data = data(blob, &bound.refs, &self.ids);
+                module.define_data(id, self.memory, data)
+            }
+            Def::Piece(chunk) => {
+                let section = module.custom_section(chunk.section())?;
+                let piece = piece(chunk, ent, &bound.refs, &self.ids);
+                module.define_piece(id, section, piece)
+            }
+            Def::Table { minimum, maximum } => {
+                module.define_table(id, table_type(*minimum, *maximum))
+            }
+            Def::ImportTable { minimum } => {
+                import(module, w::ImportType::Table(table_type(*minimum, None)))
+            }
+            Def::Tag(sig) => module.define_tag(id, &val_types(signature(*sig).0)),
+            Def::ImportTag(sig) => import(module, w::ImportType::Tag(val_types(signature(*sig).0))),
+            Def::Memory { pages } => module.define_memory(
+                id,
+                w::MemoryType {
+                    minimum: u64::from(*pages),
+                    maximum: None,
+                    shared: false,
+                    is_64: false,
+                },
+            ),
+        }
+    }
+}
+
+fn piece(chunk: &Chunk, ent: Ent, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -> w::Piece {
+    let mut piece = w::Piece::new(chunk.bytes(ent));
+    for (at, (field, target)) in chunk.fields.iter().zip(refs).enumerate() {
+        let at = (chunk.first_field() + 4 * at) as u32;
+        let (target, addend) = (ids[target], field.addend() as i32);
+        piece = match field {
+            Field::Code(..) => piece.with_function_offset(at, target, addend),
+            Field::Index(_) => piece.with_function_index(at, target),
+            Field::Slot(_) => piece.with_function(at, target),
+            Field::Piece(..) => piece.with_section_offset(at, target, addend),
+            Field::Data(..) => piece.with_address(at, target, addend),
+            Field::Global(_) => piece.with_global_index(at, target),
+        };
+    }
+    piece
+}
+
+fn table_type(minimum: u32, maximum: Option<u32>) -> w::TableType {
+    w::TableType {
+        element: w::ValType::FuncRef,
+        minimum,
+        maximum,
+    }
+}
+
+fn data(blob: &Blob, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -> w::Data {
+    let Some(bytes) = blob.bytes() else {
+        return w::Data::zero(blob.size().into(), blob.align_log2);
+    };
+    let mut data = w::Data::new(bytes, blob.align_log2);
+    let mut refs = refs.iter().map(|ent| ids[ent]);
+    if let (Some(_), Some(function)) = (blob.function, blob.function.and_then(|_| refs.next())) {
+        data = data.with_function(4, function);
+    }
+    if let (Some((_, addend)), Some(target)) = (blob.address, refs.next()) {
+        data = data.with_address(8, target, addend.into());
+    }
+    data
+}
+
+struct Builder<'a> {
+    out: w::FunctionBuilder,
+    ids: &'a HashMap<Ent, w::DeclId>,
+}
+
+impl Emit for Builder<'_> {
+    fn locals(&mut self, count: u32, ty: Ty) {
+        self.out.locals(count, val_type(ty));
+    }
+    fn op(&mut self, instruction: Instruction<'_>) {
+        self.out.op(&instruction);
+    }
+    fn call(&mut self, function: Ent, sig: Sig) {
+        let (params, results) = signature(sig);
+        self.out
+            .call(self.ids[&function], &val_types(params), &val_types(results));
+    }
+    fn call_direct(&mut self, function: Ent) {
+        self.out.call_direct(self.ids[&function]);
+    }
+    fn call_indirect(&mut self, sig: Sig) {
+        let (params, results) = signature(sig);
+        self.out
+            .call_indirect(&val_types(params), &val_types(results));
+    }
+    fn address_of_function(&mut self, function: Ent) {
+        self.out.address_of_function(self.ids[&function]);
+    }
+    fn function_ref(&mut self, function: Ent) {
+        self.out.function_ref(self.ids[&function]);
+    }
+    fn address_of_data(&mut self, data: Ent, addend: i32) {
+        self.out.address_of_data(self.ids[&data], addend);
+    }
+    fn load_offset(&mut self, data: Ent) {
+        self.out.access_data(0x31, 0, self.ids[&data], 0);
+    }
+    fn global_get(&mut self, global: Ent) {
+        self.out.global_get(self.ids[&global]);
+    }
+    fn global_set(&mut self, global: Ent) {
+        self.out.global_set(self.ids[&global]);
+    }
+    fn table_get(&mut self, table: Ent) {
+        self.out.table_get(self.ids[&table]);
+    }
+    fn table_set(&mut self, table: Ent) {
+        self.out.table_set(self.ids[&table]);
+    }
+    fn table_size(&mut self, table: Ent) {
+        self.out.table_size(self.ids[&table]);
+    }
+    fn throw(&mut self, tag: Ent) {
+        self.out.throw(self.ids[&tag]);
+    }
+    fn block(&mut self, sig: Sig) {
+        let (params, results) = signature(sig);
+        self.out.block(&val_types(params), &val_types(results));
+    }
+    fn loop_(&mut self, sig: Sig) {
+        let (params, results) = signature(sig);
+        self.out.loop_(&val_types(params), &val_types(results));
+    }
+}

@@ -1,0 +1,35 @@
+//! The linker as a library. Run by `cargo test --test link`; with the feature `toolchain-tests`, which needs compilers,
+//! also beside wasm-ld, with edits of real programs (`real::`) and of Rust programs (`rust::`), which take long.
+
+mod malformed;
+mod options;
+mod resolve;
+#[cfg(feature = "engine")]
+mod run;
+
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod compare;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod edits;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod real;
+#[cfg(feature = "toolchain-tests")]
+mod resolve_reference;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod rust;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod sizes;
+
+// What these have in common.
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod beside;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod meaning;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod program;
+#[cfg(feature = "toolchain-tests")]
+mod reference;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod script;
+#[path = "../support/mod.rs"]
+mod support;
