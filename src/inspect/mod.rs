@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows the state of a running [`Module`](crate::Module), and nothing here writes.
 
+mod candidates;
 mod debug;
 mod finish;
 mod map;

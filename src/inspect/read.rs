@@ -425,7 +425,7 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let role = match role_of(body.as_bytes()).filter(|_| self.ours()) {
             None => FunctionRole::Body,
-            Some(Role::Thunk) => FunctionRole::Thunk,
+            Some(Role::Thunk | Role::AddressThunk) => FunctionRole::Thunk,
             Some(Role::Forwarder) => FunctionRole::Forwarder,
             Some(Role::Dead) => FunctionRole::Dead,
         };

@@ -12,6 +12,7 @@ use std::fmt;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
+use crate::inspect::candidates::Candidates;
 use crate::inspect::debug;
 use crate::inspect::side::{
     FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
@@ -85,9 +86,6 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
 
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
-/// How many declarations that say the same are tried for one of the build.
-const MOST_TRIES: usize = 32;
-
 /// How often the pairing of what nothing leads to begins anew.
 const MOST_ROUNDS: usize = 16;
 
@@ -193,11 +191,42 @@ impl<'a> Compare<'a> {
                         format!("is there {} times, not {}", of_a.len(), of_b.len()),
                     );
                 }
-                // The same name can be imported several times; which is which is then for others to say.
-                if let (&[a], &[b]) = (&of_a[..], &of_b[..]) {
+                // The same name can be imported several times: in the same order on both sides.
+                for (a, b) in of_a.into_iter().zip(of_b) {
                     self.pair((space, a), (space, b), &|_| what.clone());
                 }
             }
+        }
+        let order = |side: &Side| -> Vec<String> {
+            let imports = side.module.imports.iter();
+            let imports = imports.filter_map(|node| {
+                let (module, field) = side.item(*node).import.as_ref()?;
+                Some(format!("{} {module}.{field}", word(node.0)))
+            });
+            imports.collect()
+        };
+        self.order("imports", order(self.a), order(self.b));
+    }
+
+    /// Whoever gives imports or takes exports by position needs them in the same order. What one side has and the other has
+    /// not is a difference of its own.
+    fn order(&mut self, what: &str, of_a: Vec<String>, of_b: Vec<String>) {
+        let of_both: HashSet<String> = {
+            let of_a: HashSet<&String> = of_a.iter().collect();
+            of_b.iter()
+                .filter(|name| of_a.contains(name))
+                .cloned()
+                .collect()
+        };
+        let mut of_a = of_a.into_iter().filter(|name| of_both.contains(name));
+        let mut of_b = of_b.into_iter().filter(|name| of_both.contains(name));
+        let mut at = 0;
+        while let (Some(a), Some(b)) = (of_a.next(), of_b.next()) {
+            if a != b {
+                let how = format!("stand in another order: at {at} is {a}, not {b}");
+                return self.differ(what, how);
+            }
+            at += 1;
         }
     }
 
@@ -229,6 +258,13 @@ impl<'a> Compare<'a> {
                 self.differ(format!("export \"{}\"", export.name), "is not in the build");
             }
         }
+        let order = |side: &Side| -> Vec<String> {
+            let exports = side.module.exports.iter();
+            exports
+                .map(|export| format!("\"{}\"", export.name))
+                .collect()
+        };
+        self.order("exports", order(self.a), order(self.b));
     }
 
     fn start(&mut self) {
@@ -335,14 +371,12 @@ impl<'a> Compare<'a> {
         let (driver_colours, other_colours) = ordered(by_build, &colours_a, &colours_b);
         let (driver_users, other_users) = ordered(by_build, &users_a, &users_b);
         let other = if by_build { self.a } else { self.b };
-        let mut candidates: HashMap<(usize, u64), Vec<u32>> = HashMap::new();
-        let mut by_name: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
+        let mut candidates = Candidates::default();
         for (space, at) in others {
             let colour = other_colours[space][at as usize];
-            candidates.entry((space, colour)).or_default().push(at);
-            if let Some(name) = &other.item((space, at)).name {
-                by_name.entry((space, name)).or_default().push(at);
-            }
+            let users = other_users[space][at as usize];
+            let name = other.item((space, at)).name.as_deref();
+            candidates.add(space, at, colour, users, name);
         }
         let order = self.roots_first(driver, by_build);
         let begin = self.mark();
@@ -361,18 +395,12 @@ impl<'a> Compare<'a> {
                 continue;
             }
             let name = driver.item(node).name.as_deref();
-            let is_free = |other: &u32| taken[*other as usize].is_none();
-            let same = candidates.get(&(space, driver_colours[space][at as usize]));
-            let same = same.into_iter().flatten().copied();
-            let mut same: Vec<u32> = same.filter(is_free).collect();
+            let is_free = |other: u32| taken[other as usize].is_none();
+            let colour = driver_colours[space][at as usize];
             let users = driver_users[space][at as usize];
-            same.sort_by_key(|at| {
-                let named = other.item((space, *at)).name.as_deref() == name;
-                (other_users[space][*at as usize] != users, !named)
-            });
+            let same = candidates.best((space, colour, users, name), is_free);
             // Something of this name that says something else shows best what is wrong.
-            let named = name.and_then(|name| by_name.get(&(space, name)));
-            let named = named.and_then(|named| named.iter().copied().find(is_free));
+            let named = candidates.named(space, name, is_free);
             let Some(first) = same.first().copied().or(named) else {
                 continue;
             };
@@ -385,11 +413,11 @@ impl<'a> Compare<'a> {
                 }
             };
             // What says the same can still refer to something that is known to be another: try the next.
-            let mut tries = same.iter().take(MOST_TRIES);
-            if !tries.any(|other| self.try_pair(pair(*other))) {
+            if !same.iter().any(|other| self.try_pair(pair(*other))) {
                 // Of several that say the same, one that chose before may have taken the wrong one.
                 if !same.is_empty() && urgent.len() < MOST_ROUNDS && !urgent.contains(&node) {
                     self.back_to(begin);
+                    candidates.begin_anew();
                     urgent.insert(0, node);
                     at_node = 0;
                     continue;
@@ -561,14 +589,11 @@ fn ordered<T>(by_build: bool, a: T, b: T) -> (T, T) {
 fn label(side: &Side, node: Node) -> String {
     let item = side.item(node);
     let kind = word(node.0);
-    let export =
-        side.module.exports.iter().find(|export| {
-            export.space == node.0 && side.meant((export.space, export.index)) == node
-        });
+    let export = side.export(node);
     match (&item.name, &item.import, export) {
         (Some(name), ..) => format!("{kind} `{name}`"),
         (None, Some((module, field)), _) => format!("{kind} import {module}.{field}"),
-        (None, None, Some(export)) => format!("{kind} exported as \"{}\"", export.name),
+        (None, None, Some(export)) => format!("{kind} exported as \"{export}\""),
         (None, None, None) => format!("{kind} {}", node.1),
     }
 }

@@ -11,7 +11,7 @@ use crate::layout::sections::{IDENTITY_LEN, SectionKind, Sections, Span};
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
 use crate::program::DeclId;
-use crate::transaction::{Log, Saved, Transaction};
+use crate::transaction::{Log, LogMap, Saved, Transaction};
 
 /// What decides how things are laid out; the same for the life of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,6 +144,8 @@ pub(crate) struct Layout {
     pub(crate) lens: Saved<Lens>,
     pub(crate) sections: Sections,
     places: Log<Place>,
+    /// How many fields hold the address of each function, where thunks have slots too; without those that none does.
+    addresses: LogMap<DeclId, u32, foldhash::fast::FixedState>,
     /// What got another place in this transaction, and where it stood: for the pieces of custom sections that name it.
     /// Empty if there were none.
     pub(crate) displaced: Vec<(DeclId, Place)>,
@@ -181,6 +183,7 @@ impl Layout {
             lens: Saved::default(),
             sections: Sections::default(),
             places: Log::default(),
+            addresses: LogMap::default(),
             displaced: Vec::new(),
             notes_displaced: false,
         }
@@ -223,6 +226,22 @@ impl Layout {
         first
             .map_or(self.functions.end_offset(), |first| first.offset)
             .into()
+    }
+
+    /// Whether a function's slot is its address for some other declaration, where slots are for thunks too.
+    pub(crate) fn is_address_taken(&self, id: DeclId) -> bool {
+        self.addresses.contains_key(&id)
+    }
+
+    /// Counts the fields that hold a function's address; returns whether it is taken now and was not, or the reverse.
+    pub(crate) fn count_addresses(&mut self, id: DeclId, by: i64) -> bool {
+        let before = self.addresses.get(&id).copied().unwrap_or(0);
+        let after = u32::try_from(i64::from(before) + by).unwrap_or(0);
+        match after {
+            0 => self.addresses.remove(&id),
+            after => self.addresses.insert(id, after),
+        }
+        (before == 0) != (after == 0)
     }
 
     /// What stands in the name section before the names of defined functions.
@@ -383,6 +402,7 @@ impl Layout {
         f(&mut self.lens);
         f(&mut self.sections);
         f(&mut self.places);
+        f(&mut self.addresses);
     }
 }
 

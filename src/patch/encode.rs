@@ -224,6 +224,7 @@ impl<'a> Encoder<'a> {
                 out.pop();
                 return;
             }
+            Occupant::Thunk(id) if self.layout.is_address_taken(id) => (Role::AddressThunk, id),
             Occupant::Thunk(id) => (Role::Thunk, id),
             Occupant::Forwarder(id) => (Role::Forwarder, id),
         };

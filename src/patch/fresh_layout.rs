@@ -248,6 +248,9 @@ fn count_types(program: &Program, order: &[DeclId], layout: &mut Layout) -> Resu
         *layout.data_count |= run.names_data;
         for id in run.address_taken {
             address_taken[id.index()] = true;
+            if layout.options.thunks {
+                layout.count_addresses(id, 1);
+            }
         }
         let mut start = 0;
         for (root, retyped, end) in run.roots {
@@ -398,17 +401,26 @@ fn place_functions(
         })
     };
     if thunks {
-        for (id, decl, definition) in functions() {
+        let thunked = || {
+            functions().filter(|(_, decl, definition)| {
+                let ty = definition.ty().expect("a function has a type");
+                !decl.frozen && program.types.can_pass_on(ty)
+            })
+        };
+        // Slots that are addresses come first: a dense output has no others.
+        let mut slots = HashMap::new();
+        for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
+            slots.insert(id, layout.slots.append(id));
+        }
+        for (id, _, definition) in thunked() {
             let ty = definition.ty().expect("a function has a type");
-            if decl.frozen || !program.types.can_pass_on(ty) {
-                continue;
-            }
             let entry = layout
                 .functions
                 .append(thunk_len(program, ty), Occupant::Thunk(id))
                 .ok_or_else(code_full)?;
             layout.names.append(0, None);
-            let slot = Some(layout.slots.append(id));
+            let slot = slots.get(&id).copied();
+            let slot = Some(slot.unwrap_or_else(|| layout.slots.append(id)));
             layout.set_place(
                 id,
                 Place::Function {

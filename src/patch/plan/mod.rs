@@ -188,6 +188,7 @@ pub(crate) fn plan(from: PlanContext<'_>, layout: &mut Layout) -> Planned<Writes
     for &id in dirty {
         planner.place_slots(id);
     }
+    planner.count_addresses();
     planner.rename()?;
     planner.check_global_order()?;
     planner.release_unorphaned()?;

@@ -34,6 +34,41 @@ impl Planner<'_> {
         }
     }
 
+    /// Counts the fields that hold functions' addresses, and marks the thunks of those whose address is taken now or no more.
+    pub(super) fn count_addresses(&mut self) {
+        if !self.layout.options.thunks {
+            return;
+        }
+        let program = self.from.program;
+        let mut changes: BTreeMap<DeclId, i64> = BTreeMap::new();
+        let mut count = |definition: Option<&Definition>, by: i64| {
+            let definition = definition.filter(|it| it.section().is_none());
+            let relocs = definition.into_iter().flat_map(|it| it.content.relocs());
+            for target in relocs
+                .filter(|it| it.kind.is_slot())
+                .filter_map(|it| it.decl())
+            {
+                *changes.entry(target).or_default() += by;
+            }
+        };
+        for decl in program.dirty.iter().map(|id| program.decl(*id)) {
+            if !matches!(decl.pending(), Pending::None) {
+                count(decl.current(), -1);
+                count(decl.next(), 1);
+            }
+        }
+        for (id, by) in changes {
+            let Place::Function { entry, .. } = self.layout.place(id) else {
+                self.layout.count_addresses(id, by);
+                continue;
+            };
+            let is_thunk = self.layout.functions.slot(entry).occupant == Occupant::Thunk(id);
+            if self.layout.count_addresses(id, by) && is_thunk {
+                self.touch_code(entry);
+            }
+        }
+    }
+
     /// Collects the references to everything that moved.
     pub(super) fn follow_moved(&mut self) {
         let program = self.from.program;
