@@ -81,7 +81,9 @@ impl Editor {
         self.renumber(space, |index| index + u32::from(index as usize >= at));
         if item.import.is_some() {
             let imports = &mut self.module.imports;
-            let behind = imports.iter().position(|it| it.0 == space && it.1 as usize > at);
+            let behind = imports
+                .iter()
+                .position(|it| it.0 == space && it.1 as usize > at);
             imports.insert(behind.unwrap_or(imports.len()), (space, at as u32));
         }
         self.module.spaces[space].insert(at, item);
@@ -101,7 +103,9 @@ impl Editor {
 
     fn remove(&mut self, space: usize, at: usize) {
         self.module.spaces[space].remove(at);
-        self.module.imports.retain(|import| *import != (space, at as u32));
+        self.module
+            .imports
+            .retain(|import| *import != (space, at as u32));
         self.renumber(space, |index| index - u32::from(index as usize > at));
     }
 

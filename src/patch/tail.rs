@@ -59,6 +59,8 @@ impl BuildIdentity {
         out[34..50].copy_from_slice(&self.build_id);
     }
 
+    /// Bytes of the whole section, with which a file ends.
+    pub(crate) const SECTION_LEN: u64 = IDENTITY_LEN;
     /// Offset of the file's shape, within the section.
     pub(crate) const SHAPE_AT: u64 = 18;
     /// Offset of what changes with each version, within the section.

@@ -514,6 +514,7 @@ impl<'a> Decoder<'a, '_> {
         let has_memory = memories.into_iter().any(|memory| memory.import.is_none());
         if self.linking && !has_memory && self.module.exports.is_empty() {
             return Err(Error::bad_input("a relocatable object, not a module")
+                .with_offset(0)
                 .with_hint("link it first: wasmend ld"));
         }
         Ok(())

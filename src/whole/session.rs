@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::{OutputOptions, no_check};
+use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
 use crate::whole::emit::Style;
@@ -288,11 +289,11 @@ fn decode_build(build: &[u8], redirect: Redirect, types: &mut TypeTable) -> Resu
     let decoded = decode(build, Style::Patchable { keeps_tables }, types)?;
     match decoded.identity {
         None => Ok(decoded),
-        Some(_) => Err(
-            Error::bad_input("is an output of wasmend, not a build").with_hint(
+        Some(_) => Err(Error::bad_input("is an output of wasmend, not a build")
+            .with_offset(build.len() as u64 - BuildIdentity::SECTION_LEN)
+            .with_hint(
                 "give the build that it was made from, or what `wasmend finish` makes of it",
-            ),
-        ),
+            )),
     }
 }
 

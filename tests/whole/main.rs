@@ -3,8 +3,11 @@
 
 mod bad;
 mod builds;
+mod interface;
 #[cfg(feature = "engine")]
 mod modules;
+mod scale;
+mod sections;
 
 #[path = "../support/mod.rs"]
 mod support;
