@@ -114,6 +114,26 @@ impl<T: Clone> Log<T> {
         self.pop().expect("the vector has an item at the index")
     }
 
+    /// Makes the items these. Returns where others stand than did before, among those that are left.
+    pub(crate) fn become_items(&mut self, items: &[T]) -> Vec<usize>
+    where
+        T: PartialEq,
+    {
+        let mut changed = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            match self.items.get(at) {
+                Some(before) if before == item => continue,
+                Some(_) => self.set(at, item.clone()),
+                None => self.push(item.clone()),
+            }
+            changed.push(at);
+        }
+        while self.items.len() > items.len() {
+            self.pop();
+        }
+        changed
+    }
+
     /// Makes room for `additional` more items.
     pub(crate) fn reserve(&mut self, additional: usize) {
         self.items.reserve(additional);

@@ -177,7 +177,7 @@ fn unit(settings: &Settings, object: u32) -> Builder {
         .map(|function| {
             let words = (0..WORDS).flat_map(|index| word(object, function, index).to_le_bytes());
             let name = format!("numbers_{object:05}_{function:03}");
-            builder.data(&format!(".data.{name}"), &name, words.collect())
+            builder.data(&format!(".data.{name}"), 0, &name, words.collect(), &[])
         })
         .collect();
     for function in 0..settings.functions {

@@ -105,6 +105,15 @@ impl Code {
     }
 }
 
+/// A data segment.
+struct Data {
+    name: String,
+    flags: u32,
+    bytes: Vec<u8>,
+    /// Where the index in the function table of an own function stands.
+    slots: Vec<(u32, u32)>,
+}
+
 /// An object being put together.
 #[derive(Default)]
 pub struct Builder {
@@ -114,7 +123,7 @@ pub struct Builder {
     imported_functions: u32,
     functions: FunctionSection,
     bodies: Vec<Code>,
-    data: Vec<(String, Vec<u8>)>,
+    data: Vec<Data>,
     symbols: Vec<u8>,
     symbol_count: u32,
     undefined: HashMap<String, u32>,
@@ -125,6 +134,8 @@ pub struct Builder {
     code: Code,
 }
 
+/// The kind of a table index in data.
+const TABLE_INDEX_I32: u8 = 2;
 const UNDEFINED: u32 = 0x10;
 const EXPORTED: u32 = 0x20;
 const HIDDEN: u32 = 0x4;
@@ -211,14 +222,27 @@ impl Builder {
         self.symbol(5, UNDEFINED | 0x80, 0, None)
     }
 
-    pub fn data(&mut self, segment: &str, name: &str, bytes: Vec<u8>) -> u32 {
+    /// A segment with a symbol for all of it. `slots` says at which offsets which own function's table index stands.
+    pub fn data(
+        &mut self,
+        segment: &str,
+        flags: u32,
+        name: &str,
+        bytes: Vec<u8>,
+        slots: &[(u32, u32)],
+    ) -> u32 {
         self.symbols.push(1);
         HIDDEN.encode(&mut self.symbols);
         name.encode(&mut self.symbols);
         (self.data.len() as u32).encode(&mut self.symbols);
         0u32.encode(&mut self.symbols);
         (bytes.len() as u32).encode(&mut self.symbols);
-        self.data.push((segment.to_owned(), bytes));
+        self.data.push(Data {
+            name: segment.to_owned(),
+            flags,
+            bytes,
+            slots: slots.to_vec(),
+        });
         self.symbol_count += 1;
         self.symbol_count - 1
     }
@@ -278,7 +302,7 @@ impl Builder {
         if !self.data.is_empty() {
             let mut data = DataSection::new();
             let mut address = 0;
-            for (_, bytes) in &self.data {
+            for Data { bytes, .. } in &self.data {
                 data.segment(DataSegment {
                     mode: DataSegmentMode::Active {
                         memory_index: 0,
@@ -304,6 +328,18 @@ impl Builder {
             name: "reloc.CODE".into(),
             data: contents.into(),
         });
+        let (fields, count) = self.data_fields();
+        if count > 0 {
+            let mut contents = Vec::new();
+            // And the data section behind the code.
+            4u32.encode(&mut contents);
+            count.encode(&mut contents);
+            contents.extend(fields);
+            module.section(&CustomSection {
+                name: "reloc.DATA".into(),
+                data: contents.into(),
+            });
+        }
         let features = ["mutable-globals", "reference-types"];
         let mut contents = Vec::new();
         (features.len() as u32).encode(&mut contents);
@@ -316,6 +352,30 @@ impl Builder {
             data: contents.into(),
         });
         module.finish()
+    }
+
+    /// The relocations of the data, and how many there are.
+    fn data_fields(&self) -> (Vec<u8>, u32) {
+        let (mut relocs, mut count) = (Vec::new(), 0);
+        let mut at = leb_len(self.data.len() as u32);
+        let mut address = 0;
+        for data in &self.data {
+            // Flags, `i32.const` of the address, `end`, the length.
+            let mut header = vec![0, 0x41];
+            i32::encode(&address, &mut header);
+            header.push(0x0b);
+            (data.bytes.len() as u32).encode(&mut header);
+            at += header.len();
+            for &(offset, function) in &data.slots {
+                relocs.push(TABLE_INDEX_I32);
+                (at as u32 + offset).encode(&mut relocs);
+                self.own[&function].encode(&mut relocs);
+                count += 1;
+            }
+            at += data.bytes.len();
+            address += data.bytes.len() as i32;
+        }
+        (relocs, count)
     }
 
     fn linking(&self) -> Vec<u8> {
@@ -332,10 +392,11 @@ impl Builder {
         if !self.data.is_empty() {
             let mut segments = Vec::new();
             (self.data.len() as u32).encode(&mut segments);
-            for (name, _) in &self.data {
+            for Data { name, flags, .. } in &self.data {
                 name.as_str().encode(&mut segments);
-                // Aligned to four bytes, no flags.
-                segments.extend([2, 0]);
+                // Aligned to four bytes.
+                segments.push(2);
+                flags.encode(&mut segments);
             }
             part(5, &segments);
         }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::ErrorKind;
-use wasmend::link::command::options::{self, Color};
+use wasmend::link::command::options::Color;
+use wasmend::link::command::parse;
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::output::OutputOptions;
@@ -60,7 +61,7 @@ pub(crate) fn choose_color(color: Color) {
 
 fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}", options::help())?;
+        write!(std::io::stdout(), "{}", parse::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {

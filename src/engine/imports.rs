@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use wasmi::{ExternType, Ref, Val};
+use wasmi::{ExternType, Ref, StoreLimits, Val};
 
-use super::{Host, Trap, Value};
+use super::{Trap, Value};
 use crate::{Error, Result};
 
 type HostFunction = dyn Fn(&mut [u8], &[Value]) -> Result<Vec<Value>, Trap> + Send + Sync;
@@ -62,8 +62,8 @@ impl Imports {
     pub(super) fn link(
         &self,
         module: &wasmi::Module,
-        store: &mut wasmi::Store<Host>,
-        linker: &mut wasmi::Linker<Host>,
+        store: &mut wasmi::Store<StoreLimits>,
+        linker: &mut wasmi::Linker<StoreLimits>,
     ) -> Result<()> {
         // A module may import one name twice, as long as it is the same thing.
         linker.allow_shadowing(true);
@@ -119,7 +119,7 @@ impl Imports {
 }
 
 fn host_function(
-    store: &mut wasmi::Store<Host>,
+    store: &mut wasmi::Store<StoreLimits>,
     ty: wasmi::FuncType,
     given: Option<Arc<HostFunction>>,
     symbol: String,

@@ -1,19 +1,15 @@
-//! A small interpreter for the modules that wasmend writes: wasmi with fuel, and WASI preview 1 with captured output.
+//! A small interpreter for the modules that wasmend writes: wasmi with fuel.
 //!
 //! It runs what `wasmend demo` shows and what the tests compare. Two properties matter more than speed: a program
-//! always ends (fuel, a memory limit), and two runs of one program observe the same world (no clock is promised, the
-//! random source is fixed, nothing of the host's files is visible). This file knows nothing of layouts and patches,
-//! and none of the interpreter's own types show in its interface.
+//! always ends (fuel, a memory limit), and two runs of one program observe the same world, since it sees nothing but
+//! what its imports are given. This file knows nothing of layouts and patches, and none of the interpreter's own types
+//! show in its interface.
 
 use std::fmt;
-use std::io::Cursor;
 
-use wasmi::{AsContext, ExternType, Val};
-use wasmi_wasi::wasi_common::pipe::{ReadPipe, WritePipe};
-use wasmi_wasi::wasi_common::{Table, random::Deterministic};
-use wasmi_wasi::{WasiCtx, clocks_ctx, sched_ctx};
+use wasmi::{AsContext, ExternType, StoreLimits, Val};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 mod imports;
 mod value;
@@ -22,6 +18,7 @@ pub use imports::Imports;
 pub use value::{Trap, Value};
 
 use imports::typed;
+use value::said;
 
 /// The fuel of one run or call unless said otherwise. A unit is one instruction of a function or loop body that is
 /// entered, whether or not its branch is taken: one large loop around a `switch` takes far more than it executes.
@@ -30,24 +27,6 @@ pub const DEFAULT_FUEL: u64 = 8_000_000_000;
 pub const MEMORY_LIMIT: usize = 512 << 20;
 /// The most elements that one table may have.
 pub const TABLE_LIMIT: usize = 1_000_000;
-
-/// What a WASI command did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// What it wrote to standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to standard error.
-    pub stderr: Vec<u8>,
-    /// Its exit status; 134 (as after an abort) when it trapped.
-    pub exit_code: i32,
-    /// The trap that ended it, if one did. A call of `proc_exit` is not one.
-    pub trap: Option<Trap>,
-}
-
-struct Host {
-    limits: wasmi::StoreLimits,
-    wasi: Option<WasiCtx>,
-}
 
 /// Runs modules. Cheap to clone; instances made by it share nothing.
 #[derive(Clone, Debug)]
@@ -78,89 +57,23 @@ impl Engine {
         }
     }
 
-    /// Runs the WASI preview 1 command `wasm`: its arguments (the program's name first) and standard input are
-    /// given, it sees no files and no environment, and what it writes is captured.
-    ///
-    /// # Errors
-    /// The module is malformed, uses what the interpreter does not support, imports anything but WASI, or has no
-    /// `_start`. A trap of the program is not an error: see [`Output::trap`].
-    pub fn run_wasi(&self, wasm: &[u8], args: &[&str], stdin: &[u8]) -> Result<Output> {
-        let stdout = WritePipe::new_in_memory();
-        let stderr = WritePipe::new_in_memory();
-        // Any bytes do, as long as they are always the same.
-        let random = Box::new(Deterministic::new((0..=255).collect()));
-        let mut wasi = WasiCtx::new(random, clocks_ctx(), sched_ctx(), Table::new());
-        for arg in args {
-            wasi.push_arg(arg)
-                .map_err(|error| Error::bad_edit(format!("argument {arg:?}: {error}")))?;
-        }
-        wasi.set_stdin(Box::new(ReadPipe::from(stdin)));
-        wasi.set_stdout(Box::new(stdout.clone()));
-        wasi.set_stderr(Box::new(stderr.clone()));
-
-        let mut instance = self.start(wasm, &Imports::new(), Some(wasi))?;
-        if instance
-            .instance
-            .get_func(&instance.store, "_start")
-            .is_none()
-        {
-            return Err(Error::bad_input("the module exports no function `_start`")
-                .with_hint("build it as a WASI command, or instantiate it and call its exports"));
-        }
-        let (exit_code, trap) = match instance.call("_start", &[]) {
-            Ok(_) => (0, None),
-            Err(Trap::Exit(status)) => (status, None),
-            Err(trap) => (134, Some(trap)),
-        };
-        // The pipes' other ends live in the store.
-        drop(instance);
-        let bytes = |pipe: WritePipe<Cursor<Vec<u8>>>| {
-            pipe.try_into_inner().map(Cursor::into_inner).map_err(|_| {
-                Error::new(
-                    ErrorKind::Verification,
-                    "the program's output is still being written",
-                )
-            })
-        };
-        Ok(Output {
-            stdout: bytes(stdout)?,
-            stderr: bytes(stderr)?,
-            exit_code,
-            trap,
-        })
-    }
-
     /// Instantiates `wasm` with `imports` and runs its start function.
     ///
     /// # Errors
     /// The module is malformed, uses what the interpreter does not support, imports what is not given, or its start
     /// function or segments trap.
     pub fn instantiate(&self, wasm: &[u8], imports: &Imports) -> Result<Instance> {
-        self.start(wasm, imports, None)
-    }
-
-    fn start(&self, wasm: &[u8], imports: &Imports, wasi: Option<WasiCtx>) -> Result<Instance> {
         let module = wasmi::Module::new(&self.engine, wasm).map_err(module_error)?;
         let limits = wasmi::StoreLimitsBuilder::new();
         let limits = limits
             .memory_size(MEMORY_LIMIT)
             .table_elements(TABLE_LIMIT)
             .build();
-        let with_wasi = wasi.is_some();
-        let mut store = wasmi::Store::new(&self.engine, Host { limits, wasi });
-        store.limiter(|host| &mut host.limits);
+        let mut store = wasmi::Store::new(&self.engine, limits);
+        store.limiter(|limits| limits);
         store.set_fuel(self.fuel).map_err(Trap::from)?;
         let mut linker = wasmi::Linker::new(&self.engine);
-        if with_wasi {
-            wasmi_wasi::add_to_linker(&mut linker, |host: &mut Host| {
-                host.wasi
-                    .as_mut()
-                    .expect("a store that is linked with WASI has its context")
-            })
-            .map_err(|error| Error::bad_input(error.to_string()))?;
-        } else {
-            imports.link(&module, &mut store, &mut linker)?;
-        }
+        imports.link(&module, &mut store, &mut linker)?;
         let instance = linker
             .instantiate_and_start(&mut store, &module)
             .map_err(module_error)?;
@@ -175,7 +88,7 @@ impl Engine {
 /// A running module.
 pub struct Instance {
     instance: wasmi::Instance,
-    store: wasmi::Store<Host>,
+    store: wasmi::Store<StoreLimits>,
     fuel: u64,
 }
 
@@ -242,22 +155,6 @@ impl Instance {
         names.sort_unstable();
         names
     }
-}
-
-/// What the interpreter says, without the handles that it writes into some of its messages: they tell nobody anything, and
-/// are others each time.
-fn said(error: &wasmi::Error) -> String {
-    let mut text = error.to_string();
-    while let Some(start) = text
-        .find(": Table(Stored {")
-        .or_else(|| text.find(": Memory(Stored {"))
-    {
-        let Some(len) = text[start..].find("})") else {
-            break;
-        };
-        text.replace_range(start..start + len + 2, ":");
-    }
-    text
 }
 
 #[cold]

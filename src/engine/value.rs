@@ -92,7 +92,7 @@ pub enum Trap {
     StackOverflow,
     /// The fuel is used up: the program may not end.
     OutOfFuel,
-    /// The program ended itself with this status.
+    /// The program ended itself with this status, by a host function that says so.
     Exit(i32),
     /// A host function, or the engine, gave up; in words.
     Host(String),
@@ -137,9 +137,6 @@ impl From<wasmi::Error> for Trap {
         if let Some(trap) = error.downcast_ref::<Trap>() {
             return trap.clone();
         }
-        if let Some(status) = error.i32_exit_status() {
-            return Trap::Exit(status);
-        }
         match error.as_trap_code() {
             Some(Code::UnreachableCodeReached) => Trap::Unreachable,
             Some(Code::MemoryOutOfBounds) => Trap::MemoryOutOfBounds,
@@ -150,7 +147,23 @@ impl From<wasmi::Error> for Trap {
             Some(Code::IntegerOverflow | Code::BadConversionToInteger) => Trap::IntegerOverflow,
             Some(Code::StackOverflow) => Trap::StackOverflow,
             Some(Code::OutOfFuel) => Trap::OutOfFuel,
-            _ => Trap::Host(super::said(&error)),
+            _ => Trap::Host(said(&error)),
         }
     }
+}
+
+/// What the interpreter says, without the handles that it writes into some of its messages: they tell nobody anything, and
+/// are others each time.
+pub(super) fn said(error: &wasmi::Error) -> String {
+    let mut text = error.to_string();
+    while let Some(start) = text
+        .find(": Table(Stored {")
+        .or_else(|| text.find(": Memory(Stored {"))
+    {
+        let Some(len) = text[start..].find("})") else {
+            break;
+        };
+        text.replace_range(start..start + len + 2, ":");
+    }
+    text
 }

@@ -6,8 +6,6 @@
 //! module whose sections can be decoded, and tells roles and slack apart only in files that wasmend wrote, where
 //! markers announce them. Reserved bytes inside the flat image of data cannot be told from data that is zero.
 
-use crate::error::Result;
-use crate::inspect::read;
 use crate::patch::BuildIdentity;
 
 /// The identity that a patchable file carries.
@@ -174,14 +172,6 @@ pub struct Map {
 }
 
 impl Map {
-    /// Reads the map of a module.
-    ///
-    /// # Errors
-    /// If the bytes are not a module, or a section cannot be decoded.
-    pub fn read(bytes: &[u8]) -> Result<Map> {
-        read::read(bytes)
-    }
-
     /// Bytes by what they are for.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();

@@ -20,14 +20,19 @@ use crate::wire::{expect_module, leb};
 /// Magic and version.
 const MAGIC: &[u8; 8] = b"\0asm\x01\0\0\0";
 
-/// Reads the map of a module.
-pub(super) fn read(bytes: &[u8]) -> Result<Map> {
-    let sections = split(bytes)?;
-    let mut reader = Reader::new(bytes);
-    for section in &sections {
-        reader.section(section)?;
+impl Map {
+    /// Reads the map of a module.
+    ///
+    /// # Errors
+    /// If the bytes are not a module, or a section cannot be decoded.
+    pub fn read(bytes: &[u8]) -> Result<Map> {
+        let sections = split(bytes)?;
+        let mut reader = Reader::new(bytes);
+        for section in &sections {
+            reader.section(section)?;
+        }
+        Ok(reader.finish(bytes.len() as u64, &sections))
     }
-    Ok(reader.finish(bytes.len() as u64, &sections))
 }
 
 /// A section as it stands in the file.

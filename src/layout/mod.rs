@@ -18,7 +18,11 @@ pub(crate) use data::{DataSpace, Image, ReserveFull};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::{FILLED_NUMBERS, encode_name};
-pub(crate) use sections::{IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace};
+pub(crate) use sections::{
+    CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace,
+};
 pub(crate) use slots::Slot;
-pub(crate) use state::{Layout, LayoutOptions, NameFront, Place, RawItem, SLOT_SEGMENT_HEADER};
-pub(crate) use types::UseDeltas;
+pub(crate) use state::{
+    Layout, LayoutOptions, Lens, NameFront, Place, RawItem, SLOT_SEGMENT_HEADER,
+};
+pub(crate) use types::{UseDeltas, add_uses};

@@ -289,7 +289,7 @@ impl Sections {
 
     /// Gives every section the bytes it needs now. Sections grow into the pads around them; where a pad is used up,
     /// the sections behind it move, up to the nearest pad that has room. Returns the sections that moved.
-    pub(crate) fn settle(
+    pub(crate) fn make_room(
         &mut self,
         spans: impl Fn(SectionKind) -> Option<Span>,
     ) -> Result<Vec<SectionKind>, CodeMustMove> {

@@ -7,7 +7,7 @@ use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
 use crate::layout::names::NameSpace;
-use crate::layout::sections::{IDENTITY_LEN, SectionKind, Sections, Span};
+use crate::layout::sections::{CodeMustMove, IDENTITY_LEN, SectionKind, Sections, Span};
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
 use crate::program::DeclId;
@@ -372,6 +372,21 @@ impl Layout {
                 value: 0,
             }),
         }
+    }
+
+    /// Gives all sections their places anew, each with a pad behind it.
+    pub(crate) fn lay_out_sections(&mut self) {
+        let mut sections = std::mem::take(&mut self.sections);
+        sections.lay_out(|kind| self.span(kind));
+        self.sections = sections;
+    }
+
+    /// Gives every section the bytes that it needs now, from the pads between them. Returns the sections that moved.
+    pub(crate) fn make_room(&mut self) -> Result<Vec<SectionKind>, CodeMustMove> {
+        let mut sections = std::mem::take(&mut self.sections);
+        let moved = sections.make_room(|kind| self.span(kind));
+        self.sections = sections;
+        moved
     }
 
     /// Bytes that the program's own segments take in a section.

@@ -7,7 +7,7 @@
 
 use smallvec::SmallVec;
 
-use crate::program::{DeclId, TypeGroup, TypeId, TypeTable};
+use crate::program::{DeclId, Definition, TypeGroup, TypeId, TypeTable};
 use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::leb;
 
@@ -99,6 +99,16 @@ struct Counts {
 
 /// How many more uses of a type a pool has, by type.
 pub(crate) type UseDeltas = SmallVec<[(TypeId, i32); 8]>;
+
+/// Adds `by` for each type that a definition uses.
+pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
+    for ty in definition.types() {
+        match uses.iter_mut().find(|(other, _)| *other == ty) {
+            Some((_, count)) => *count += by,
+            None => uses.push((ty, by)),
+        }
+    }
+}
 
 impl TypeSpace {
     pub(crate) fn new(interned: bool, dense: bool) -> Self {

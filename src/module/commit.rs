@@ -284,9 +284,9 @@ impl Module {
             }
         };
         let moved = Moved {
-            bodies_in_place: writes.in_place,
-            bodies_moved: writes.moved_bodies,
-            references: writes.sites.len() as u32,
+            bodies_in_place: writes.places.in_place,
+            bodies_moved: writes.places.moved_bodies,
+            references: writes.fields.sites.len() as u32,
         };
         let ranges = Arc::new(ranges);
         match self
@@ -541,20 +541,11 @@ fn prepare(
     } else {
         Vec::new()
     };
-    let names: Vec<u8>;
-    let names_tail = match &writes.names_tail {
-        Some(names) => names,
-        None if writes.whole.contains(&SectionKind::Name) => {
-            names = names_tail(from.program, layout);
-            &names
-        }
-        None => &Vec::new(),
-    };
     let exports = from.checked.exports.as_deref();
     let extra = SectionInputs {
         custom_front: &from.customs.front,
         custom_tail: &from.customs.tail,
-        names_tail,
+        names_tail: writes.names_tail.as_deref().unwrap_or_default(),
         exports: ExportList(exports.unwrap_or(&from.program.exports)),
         export_sites,
         data: &data,

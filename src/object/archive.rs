@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::object::kind::FileKind;
 use crate::object::map::{Access, Input};
-use crate::object::tables::{Object, Span, hash_name};
+use crate::object::span::Span;
+use crate::object::tables::{Object, hash_name};
 
 const MAGIC_LEN: usize = 8;
 const HEADER_LEN: usize = 60;

@@ -1,7 +1,7 @@
 //! Reading forward through a part of an input, with offsets of the whole input.
 
 use crate::error::{Error, Result};
-use crate::object::tables::Span;
+use crate::object::span::Span;
 
 /// A position in an input, and the end of the part that may be read.
 #[derive(Clone)]

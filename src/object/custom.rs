@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::object::cursor::Cursor;
-use crate::object::tables::{Object, Span};
+use crate::object::span::Span;
+use crate::object::tables::Object;
 
 /// A feature that an object uses, or that must not be used together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

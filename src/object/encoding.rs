@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::object::cursor::Cursor;
-use crate::object::tables::{GlobalType, Limits, Span, TableType};
+use crate::object::span::Span;
+use crate::object::tables::{GlobalType, Limits, TableType};
 
 /// Whether a linker can tell such values apart by this byte alone.
 fn is_value_type(byte: u8) -> bool {

@@ -5,12 +5,30 @@ use hashbrown::HashSet;
 use crate::error::{Error, Result};
 use crate::object::cursor::Cursor;
 use crate::object::ids::{ComdatIndex, SectionIndex, SymbolIndex};
-use crate::object::read::{Aside, RelocSection};
 use crate::object::reloc::{self, Facts, RelocType, Relocs};
+use crate::object::span::Span;
 use crate::object::symbol::{Symbol, SymbolFlags, SymbolKind};
 use crate::object::tables::{
-    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix, Span, hash_name,
+    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix, hash_name,
 };
+
+/// A relocation section as it was found.
+pub(super) struct RelocSection {
+    /// The section that it is about.
+    pub(super) target: SectionIndex,
+    pub(super) count: u32,
+    /// Its entries.
+    pub(super) entries: Span,
+}
+
+/// What is put aside until all sections were seen.
+#[derive(Default)]
+pub(super) struct Aside {
+    pub(super) linking: Option<Span>,
+    pub(super) relocs: Vec<RelocSection>,
+    pub(super) code: Option<SectionIndex>,
+    pub(super) data: Option<SectionIndex>,
+}
 
 pub(super) fn read(object: &mut Object, input: &[u8], aside: &Aside) -> Result<()> {
     let Some(span) = aside.linking else {

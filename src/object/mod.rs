@@ -17,6 +17,7 @@ mod linking;
 pub mod map;
 mod read;
 pub mod reloc;
+mod span;
 pub mod symbol;
 pub mod tables;
 
@@ -25,8 +26,9 @@ pub use custom::{Feature, Producer};
 pub use kind::FileKind;
 pub use map::{Access, Input};
 pub use reloc::{Reloc, RelocType, Relocs};
+pub use span::Span;
 pub use symbol::{Symbol, SymbolFlags, SymbolKind};
 pub use tables::{
     Comdat, CustomSection, Function, FunctionType, Global, GlobalType, Import, InitFunction,
-    Limits, Object, Segment, SegmentFlags, SegmentPrefix, Span, TableType,
+    Limits, Object, Segment, SegmentFlags, SegmentPrefix, TableType,
 };

@@ -8,31 +8,14 @@ use crate::object::cursor::Cursor;
 use crate::object::encoding;
 use crate::object::ids::{FunctionIndex, SectionIndex, TypeIndex};
 use crate::object::kind::FileKind;
-use crate::object::linking;
+use crate::object::linking::{self, Aside, RelocSection};
 use crate::object::map::Input;
 use crate::object::reloc::{INDEX_LIMIT, Relocs};
+use crate::object::span::Span;
 use crate::object::tables::{
     CustomSection, Function, FunctionType, Global, Import, Object, Segment, SegmentFlags,
-    SegmentPrefix, Span,
+    SegmentPrefix,
 };
-
-/// A relocation section as it was found.
-pub(super) struct RelocSection {
-    /// The section that it is about.
-    pub(super) target: SectionIndex,
-    pub(super) count: u32,
-    /// Its entries.
-    pub(super) entries: Span,
-}
-
-/// What is put aside until all sections were seen.
-#[derive(Default)]
-pub(super) struct Aside {
-    pub(super) linking: Option<Span>,
-    pub(super) relocs: Vec<RelocSection>,
-    pub(super) code: Option<SectionIndex>,
-    pub(super) data: Option<SectionIndex>,
-}
 
 impl Object {
     /// Reads an object that is a whole input.

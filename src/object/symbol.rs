@@ -3,7 +3,7 @@
 use crate::object::ids::{
     FunctionIndex, GlobalIndex, SectionIndex, SegmentIndex, TableIndex, TagIndex,
 };
-use crate::object::tables::Span;
+use crate::object::span::Span;
 
 /// What a symbol stands for; the numbers are those of the file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,16 +9,17 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    CustomSpace, DataSpace, Image, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem,
-    SectionKind, Slot, UseDeltas,
+    CustomSpace, DataSpace, Layout, LayoutOptions, Occupant, Ordinal, Place, RawItem, SectionKind,
+    Slot, UseDeltas, add_uses,
 };
-use crate::patch::encode::{Encoder, ExportList, SectionInputs, entity_len};
+use crate::patch::encode::{Encoder, SectionInputs};
+use crate::patch::images::new_image;
 use crate::patch::lengths::{
-    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, thunk_len,
-    type_spare,
+    DEAD_LEN, FUNCTION_RESERVE, GLOBAL_RESERVE, MOST_INDICES, body_slack, entry_len, piece_slack,
+    thunk_len, type_spare,
 };
 use crate::patch::order::{self, RUN};
-use crate::patch::plan::piece_slack;
+use crate::patch::section_lens::SectionLens;
 use crate::patch::tail::{self, BuildIdentity, Customs, Shape};
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, Export, Program, RelocKind, Relocation,
@@ -194,29 +195,18 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         // How long its sections are is known when they are written.
         return Ok(layout);
     }
-    let definition = |id: &DeclId| {
-        program
-            .decl(*id)
-            .next()
-            .expect("placed because it is defined")
+    let sections = SectionLens {
+        program,
+        exports: request.exports,
+        customs: request.customs,
     };
-    let entities = |ids: &[DeclId]| ids.iter().map(|id| entity_len(definition(id)) as u64).sum();
-    layout.lens.imports = layout
-        .imports
-        .iter()
-        .map(|id| definition(id).content.len() as u64)
-        .sum();
-    layout.lens.tables = entities(&layout.tables);
-    layout.lens.memories = entities(&layout.memories);
-    layout.lens.tags = entities(&layout.tags);
-    layout.lens.exports = ExportList(request.exports).len();
-    layout.lens.export_count = request.exports.len() as u32;
-    layout.lens.custom_front = request.customs.front.len() as u64;
-    layout.lens.custom_tail = request.customs.tail.len() as u64;
-    layout.lens.names_tail = tail::names_tail(program, &layout).len() as u64;
-    let mut sections = std::mem::take(&mut layout.sections);
-    sections.lay_out(|kind| layout.span(kind));
-    layout.sections = sections;
+    let mut lens = *layout.lens;
+    for kind in SectionLens::KINDS {
+        sections.measure(&layout, kind, &mut lens);
+    }
+    lens.names_tail = tail::names_tail(program, &layout).len() as u64;
+    *layout.lens = lens;
+    layout.lay_out_sections();
     Ok(layout)
 }
 
@@ -342,16 +332,6 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
         found.roots.push((*first, false, found.uses.len()));
     }
     found
-}
-
-/// Adds `by` for each type that a definition uses.
-pub(crate) fn add_uses(uses: &mut UseDeltas, definition: &Definition, by: i32) {
-    for ty in definition.types() {
-        match uses.iter_mut().find(|(other, _)| *other == ty) {
-            Some((_, count)) => *count += by,
-            None => uses.push((ty, by)),
-        }
-    }
 }
 
 fn place_functions(
@@ -613,48 +593,6 @@ fn has_wide_addresses(definition: &Definition) -> bool {
         }
         _ => false,
     }
-}
-
-/// The image of a memory: where the user said, or from address 1024 to the end of what the memory begins with.
-pub(crate) fn new_image(
-    program: &Program,
-    data_ranges: &[(DeclId, std::ops::Range<u64>)],
-    memory: DeclId,
-) -> Result<Image> {
-    let decl = program.decl(memory);
-    let area = data_ranges
-        .iter()
-        .find(|(id, _)| *id == memory)
-        .map(|(_, area)| area.clone());
-    let (bytes, is_64) = match decl.next().map(|definition| definition.shape) {
-        Some(DefinitionKind::Memory {
-            minimum_bytes,
-            is_64,
-        }) => (Some(minimum_bytes), is_64),
-        _ => (None, false),
-    };
-    let area = area
-        .or(bytes.map(|bytes| 1024.min(bytes)..bytes))
-        .ok_or_else(|| {
-            Error::bad_edit("is imported: say which of its addresses data may take")
-                .with_symbol(decl.label())
-        })?;
-    if let Some(bytes) = bytes.filter(|bytes| area.end > *bytes) {
-        return Err(Error::bad_edit(format!(
-            "data may take addresses up to {:#x}, but the memory begins with {bytes:#x} bytes",
-            area.end
-        ))
-        .with_symbol(decl.label()));
-    }
-    Ok(Image {
-        memory,
-        is_64,
-        base: area.start,
-        top: area.start,
-        zero: area.end,
-        limit: area.end,
-        cap: 0,
-    })
 }
 
 fn check_limits(layout: &Layout) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::patch::encode::SIZE;
 use crate::program::{Declaration, Program, TypeId};
+use crate::wire::dwarf::Filler;
 use crate::wire::filler::END;
 use crate::wire::leb;
 
@@ -51,6 +52,11 @@ pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
     } else {
         0
     }
+}
+
+/// Unused bytes behind a piece of a custom section that has changed: in proportion, within reason.
+pub(crate) fn piece_slack(filler: Filler, len: u32) -> u32 {
+    filler.at_least((len / 4).clamp(64, 1 << 14))
 }
 
 /// Unused types that a new extent of a declaration gets: none until it has changed. In a new layout only a change of its

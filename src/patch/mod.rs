@@ -3,11 +3,13 @@
 mod dense;
 mod encode;
 mod fresh_layout;
+mod images;
 mod lengths;
 mod order;
 mod plan;
 mod ranges;
 mod relink;
+mod section_lens;
 mod tail;
 mod write;
 

@@ -5,7 +5,7 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len, entry_len};
 use crate::patch::lengths::forwarder_target;
-use crate::patch::plan::{SegmentWrites, Writes};
+use crate::patch::plan::{OrphanSite, Site, Writes, WrittenItems};
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::{BuildIdentity, Shape};
 use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
@@ -99,7 +99,7 @@ impl Writer<'_> {
                 if kind != SectionKind::Identity {
                     self.ranges.push(place.begin, &bytes, reason);
                 }
-            } else if old != place || (kind == SectionKind::Name && self.writes.name_front) {
+            } else if old != place || (kind == SectionKind::Name && self.writes.places.name_front) {
                 let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
                 self.encoder.header(kind, place, &mut bytes);
                 self.ranges.push(place.begin, &bytes, Reason::Header);
@@ -119,13 +119,19 @@ impl Writer<'_> {
         let writes = self.writes;
         let anchor = self.anchor(SectionKind::Code);
         let first = self.layout.functions.first();
-        for (&ordinal, &prior) in writes.code.iter().filter(|(ordinal, _)| **ordinal >= first) {
+        for (&ordinal, &prior) in writes
+            .places
+            .code
+            .iter()
+            .filter(|(ordinal, _)| **ordinal >= first)
+        {
             self.code_entry(anchor, ordinal, prior);
         }
         for &ordinal in writes
+            .places
             .forwarders
             .iter()
-            .filter(|ordinal| !writes.code.contains_key(*ordinal))
+            .filter(|ordinal| !writes.places.code.contains_key(*ordinal))
         {
             let slot = self.layout.functions.slot(ordinal);
             let Occupant::Forwarder(id) = slot.occupant else {
@@ -221,6 +227,7 @@ impl Writer<'_> {
         let first = self.layout.functions.first();
         for &ordinal in self
             .writes
+            .places
             .entries
             .iter()
             .filter(|ordinal| **ordinal >= first)
@@ -262,6 +269,7 @@ impl Writer<'_> {
         let first = self.layout.globals.first();
         for &ordinal in self
             .writes
+            .places
             .globals
             .iter()
             .filter(|ordinal| **ordinal >= first)
@@ -283,7 +291,7 @@ impl Writer<'_> {
         }
         let start = self.anchor(SectionKind::Element) + SLOT_SEGMENT_HEADER;
         let mut run: Option<(u64, Vec<u8>)> = None;
-        for &entry in &self.writes.slots {
+        for &entry in &self.writes.places.slots {
             let mut field = [0; leb::WIDE32];
             leb::write_unsigned(
                 &mut field,
@@ -306,7 +314,7 @@ impl Writer<'_> {
         if let Some((begin, bytes)) = run {
             self.ranges.push(begin, &bytes, Reason::Slot);
         }
-        if self.writes.slots_grew {
+        if self.writes.places.slots_grew {
             let mut header = [0; SLOT_SEGMENT_HEADER as usize];
             self.encoder.slot_segment_header(&mut header);
             let count = SLOT_SEGMENT_HEADER as usize - leb::WIDE32;
@@ -317,7 +325,11 @@ impl Writer<'_> {
 
     /// The limits of the table of slots, when there are more of them.
     fn slot_table(&mut self) {
-        let Some(table) = self.layout.slot_table.filter(|_| self.writes.slots_grew) else {
+        let Some(table) = self
+            .layout
+            .slot_table
+            .filter(|_| self.writes.places.slots_grew)
+        else {
             return;
         };
         if !self.layout.tables.contains(&table) {
@@ -366,7 +378,7 @@ impl Writer<'_> {
             (
                 SectionKind::Element,
                 &layout.elements,
-                &self.writes.elements,
+                &self.writes.places.elements,
                 layout.slot_segment_len(),
                 layout.first_element(),
                 Reason::Elements,
@@ -374,7 +386,7 @@ impl Writer<'_> {
             (
                 SectionKind::Data,
                 &layout.data_segments,
-                &self.writes.data_segments,
+                &self.writes.places.data_segments,
                 layout.data.len(),
                 layout.first_data_segment(),
                 Reason::Data,
@@ -438,8 +450,8 @@ impl Writer<'_> {
         }
         let before = old.content.relocs();
         let moved = match decl.kind {
-            DeclKind::Custom => &self.writes.displaced,
-            _ => &self.writes.moved,
+            DeclKind::Custom => &self.writes.fields.displaced,
+            _ => &self.writes.fields.moved,
         };
         // Both are sorted by offset, and no two have the same.
         let mut rest = before.iter().peekable();
@@ -472,7 +484,7 @@ impl Writer<'_> {
         if self.is_whole(SectionKind::Data) {
             return;
         }
-        for &image in &self.writes.images {
+        for &image in &self.writes.places.images {
             let header = self.layout.data.images()[image].header_len() as usize;
             let mut bytes = vec![0; header];
             self.encoder.image_header(image, &mut bytes);
@@ -484,12 +496,12 @@ impl Writer<'_> {
                 Reason::Data,
             );
         }
-        for (image, gap) in &self.writes.data_gaps {
+        for (image, gap) in &self.writes.places.data_gaps {
             let zeros = vec![0; (gap.end - gap.start) as usize];
             self.ranges
                 .push(self.data_offset(*image, gap.start), &zeros, Reason::Data);
         }
-        for &id in &self.writes.data {
+        for &id in &self.writes.places.data {
             let definition = self
                 .encoder
                 .program
@@ -513,7 +525,7 @@ impl Writer<'_> {
 
     /// Pieces of custom sections.
     fn pieces(&mut self) {
-        for (&id, &in_place) in &self.writes.pieces {
+        for (&id, &in_place) in &self.writes.places.pieces {
             let Place::Custom { section, region } = self.layout.place(id) else {
                 continue;
             };
@@ -537,7 +549,7 @@ impl Writer<'_> {
 
     /// What fills custom sections between their pieces.
     fn gaps(&mut self) {
-        for &(section, region) in &self.writes.gaps {
+        for &(section, region) in &self.writes.places.gaps {
             let kind = SectionKind::Custom(section);
             let is_there = region < self.layout.customs.section(section).regions().len() as u32;
             if is_there && !self.is_whole(kind) {
@@ -566,6 +578,7 @@ impl Writer<'_> {
         let first = self.layout.functions.first();
         for &ordinal in self
             .writes
+            .places
             .names
             .iter()
             .filter(|ordinal| **ordinal >= first)
@@ -594,10 +607,10 @@ impl Writer<'_> {
     /// References in declarations that did not change.
     fn sites(&mut self) {
         let writes = self.writes;
-        for &(id, at) in &writes.sites {
+        for &Site { source: id, reloc } in &writes.fields.sites {
             let decl = self.encoder.program.decl(id);
             let definition = decl.next().expect("what is placed is defined");
-            let reloc = &definition.content.relocs()[at as usize];
+            let reloc = &definition.content.relocs()[reloc as usize];
             let Some(start) = self.start_of(id, decl.kind) else {
                 continue;
             };
@@ -624,13 +637,18 @@ impl Writer<'_> {
     /// References in code that is orphaned in this commit.
     fn orphan_sites(&mut self) {
         let anchor = self.anchor(SectionKind::Code);
-        for &(ordinal, orphan, at) in &self.writes.orphan_sites {
-            let reloc = &self.encoder.next(orphan).content.relocs()[at as usize];
+        for &OrphanSite {
+            body,
+            orphan,
+            reloc,
+        } in &self.writes.fields.orphan_sites
+        {
+            let reloc = &self.encoder.next(orphan).content.relocs()[reloc as usize];
             let mut field = [0; leb::WIDE64];
             let field = &mut field[..reloc.kind.width()];
             self.encoder
                 .relocate(self.encoder.root(orphan), reloc, field);
-            let offset = self.layout.functions.slot(ordinal).offset + SIZE as u32 + reloc.offset;
+            let offset = self.layout.functions.slot(body).offset + SIZE as u32 + reloc.offset;
             self.ranges.push(
                 anchor + u64::from(offset),
                 &field[..reloc.kind.varies()],
@@ -641,7 +659,7 @@ impl Writer<'_> {
 
     /// File offset of a declaration's bytes, unless its section or the declaration itself is written anyway.
     fn start_of(&self, id: DeclId, kind: DeclKind) -> Option<u64> {
-        let segment = |section, items: &[RawItem], writes: &SegmentWrites, first, base: u64| {
+        let segment = |section, items: &[RawItem], writes: &WrittenItems, first, base: u64| {
             let at = self.layout.position(id, first)?;
             let written = self.is_whole(section) || writes.has_moved(at);
             (!written).then(|| self.anchor(section) + base + u64::from(items[at].offset))
@@ -649,17 +667,18 @@ impl Writer<'_> {
         match self.layout.place(id) {
             Place::Function { body, .. } => {
                 let offset = u64::from(self.layout.functions.slot(body).offset) + SIZE as u64;
-                (!self.writes.code.contains_key(&body))
+                (!self.writes.places.code.contains_key(&body))
                     .then(|| self.anchor(SectionKind::Code) + offset)
             }
             Place::Global(ordinal) => {
-                let written =
-                    self.is_whole(SectionKind::Global) || self.writes.globals.contains(&ordinal);
+                let written = self.is_whole(SectionKind::Global)
+                    || self.writes.places.globals.contains(&ordinal);
                 let offset = u64::from(self.layout.globals.slot(ordinal).offset);
                 (!written).then(|| self.anchor(SectionKind::Global) + offset)
             }
             Place::Data { address, .. } => {
-                let written = self.is_whole(SectionKind::Data) || self.writes.data.contains(&id);
+                let written =
+                    self.is_whole(SectionKind::Data) || self.writes.places.data.contains(&id);
                 let Some(DefinitionKind::Data { memory, .. }) =
                     self.encoder.program.decl(id).next().map(|next| next.shape)
                 else {
@@ -670,21 +689,21 @@ impl Writer<'_> {
             }
             Place::Custom { section, region } => {
                 let kind = SectionKind::Custom(section);
-                let written = self.is_whole(kind) || self.writes.pieces.contains_key(&id);
+                let written = self.is_whole(kind) || self.writes.places.pieces.contains_key(&id);
                 let offset = self.layout.customs.section(section).region(region).offset;
                 (!written).then(|| self.anchor(kind) + u64::from(offset))
             }
             Place::Index(_) if kind == DeclKind::ElementSegment => segment(
                 SectionKind::Element,
                 &self.layout.elements,
-                &self.writes.elements,
+                &self.writes.places.elements,
                 self.layout.first_element(),
                 self.layout.slot_segment_len(),
             ),
             Place::Index(_) if kind == DeclKind::DataSegment => segment(
                 SectionKind::Data,
                 &self.layout.data_segments,
-                &self.writes.data_segments,
+                &self.writes.places.data_segments,
                 self.layout.first_data_segment(),
                 self.layout.data.len(),
             ),
@@ -693,11 +712,11 @@ impl Writer<'_> {
     }
 
     fn exports(&mut self, extra: &SectionInputs<'_>) {
-        if self.is_whole(SectionKind::Export) || self.writes.exports.is_empty() {
+        if self.is_whole(SectionKind::Export) || self.writes.fields.exports.is_empty() {
             return;
         }
         let anchor = self.anchor(SectionKind::Export);
-        for &id in &self.writes.exports {
+        for &id in &self.writes.fields.exports {
             for &at in extra
                 .export_sites
                 .get(&id)

@@ -1,9 +1,12 @@
 //! Data that holds distances to other data follows it wherever both go.
+//!
+//! Run: `Module::commit` on a table of two words, each the distance to other data, while that data grows and moves; then the
+//! program, in the interpreter.
 
+use crate::support::programs;
 use wasmend::engine::{Engine, Imports};
 use wasmend::{
-    Data, DeclId, DeclKind, MemoryType, Module, ModuleOptions, Outcome, Piece, RelocKind,
-    Relocation,
+    Data, DeclId, DeclKind, Module, ModuleOptions, Outcome, Piece, RelocKind, Relocation,
 };
 
 struct Program {
@@ -18,12 +21,7 @@ impl Program {
     fn new() -> Program {
         let mut module = Module::in_memory(ModuleOptions::default()).expect("in memory");
         let memory = module.declare(DeclKind::Memory, "memory").expect("new");
-        let ty = MemoryType {
-            minimum: 1,
-            maximum: None,
-            shared: false,
-            is_64: false,
-        };
+        let ty = programs::memory(1, None);
         module.define_memory(memory, ty).expect("a memory");
         module.export("memory", memory).expect("a memory");
         let mut data = |name: &str| module.declare(DeclKind::Data, name).expect("new");

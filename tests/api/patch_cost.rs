@@ -1,30 +1,19 @@
 //! What a patch may cost: a changed function's body and 256 bytes, in every mode. A commit that uses up the pad behind the
 //! code moves what stands behind it; that must be rare.
+//!
+//! Run: 3,000 times `define_function` and `Module::commit`, on a module of 2,000 functions in memory.
 
+use crate::support::programs;
+use crate::support::smith::Rng;
 use wasm_encoder::Instruction;
-use wasmend::{
-    DeclId, DeclKind, Function, FunctionBuilder, Module, ModuleOptions, Reason, Redirect, ValType,
-};
+use wasmend::{DeclId, DeclKind, Function, FunctionBuilder, Module, Reason, Redirect, ValType};
 
 const FUNCTIONS: usize = 2_000;
 const EDITS: usize = 3_000;
 const MOST_BEYOND_BODY: i64 = 256;
 
-/// A sequence of numbers that look random and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-}
-
 /// A body of about `size` bytes that calls one other function, sometimes the same one that everybody calls.
-fn body(module: &Module, numbers: &mut Numbers, functions: &[DeclId], size: usize) -> Function {
+fn body(module: &Module, numbers: &mut Rng, functions: &[DeclId], size: usize) -> Function {
     let mut body = FunctionBuilder::new(module.body_style(), &[ValType::I32], &[ValType::I32]);
     body.op(&Instruction::LocalGet(0));
     for _ in 0..size / 3 {
@@ -39,18 +28,14 @@ fn body(module: &Module, numbers: &mut Numbers, functions: &[DeclId], size: usiz
     body.finish().unwrap()
 }
 
-fn size(numbers: &mut Numbers) -> usize {
+fn size(numbers: &mut Rng) -> usize {
     let class = [1000, 200, 200, 200, 40, 40, 40, 40, 40, 40][numbers.below(10)];
     class * (1 + numbers.below(3))
 }
 
 fn check(redirect: Redirect) {
-    let options = ModuleOptions {
-        redirect,
-        ..ModuleOptions::default()
-    };
-    let mut module = Module::in_memory(options).unwrap();
-    let mut numbers = Numbers(1);
+    let mut module = programs::module(redirect);
+    let mut numbers = Rng::new(1);
     let functions: Vec<DeclId> = (0..FUNCTIONS)
         .map(|at| {
             let key = format!("function_number_{at}");

@@ -1,17 +1,20 @@
 //! What single edits write: the ranges of their patches, to be read in review.
 //!
+//! Run: one edit and `Module::commit`, on a module in memory with three functions that call one another, a memory, data and a
+//! global; once for each way of redirecting calls.
+//!
 //! Each case edits the same small program once and lists offset, length and reason of every range. A change of these
 //! lists is a change of what patches cost.
 
-use std::fmt::Write;
-
 use wasm_encoder::Instruction;
 use wasmend::{
-    ConstExpr, Data, DeclId, DeclKind, Function, FunctionBuilder, ImportType, MemoryType, Module,
-    ModuleOptions, Patch, Redirect, ValType,
+    ConstExpr, Data, DeclId, DeclKind, FunctionBuilder, ImportType, Module, Patch, Redirect,
+    ValType,
 };
 
-const I32: &[ValType] = &[ValType::I32];
+use crate::support::listing::{by_redirect, listing};
+use crate::support::programs::{self, I32, adds};
+use crate::support::{snapshot, validate};
 
 /// A program with one of everything, and three functions in a chain.
 struct Program {
@@ -22,26 +25,9 @@ struct Program {
     counter: DeclId,
 }
 
-fn body(module: &Module, additions: i32, callee: Option<DeclId>) -> Function {
-    let mut body = FunctionBuilder::new(module.body_style(), I32, I32);
-    body.op(&Instruction::LocalGet(0));
-    for at in 0..additions {
-        body.op(&Instruction::I32Const(1000 + at))
-            .op(&Instruction::I32Add);
-    }
-    if let Some(callee) = callee {
-        body.call(callee, I32, I32);
-    }
-    body.finish().expect("a body")
-}
-
 impl Program {
     fn new(redirect: Redirect) -> Program {
-        let options = ModuleOptions {
-            redirect,
-            ..ModuleOptions::default()
-        };
-        let mut module = Module::in_memory(options).expect("can be created");
+        let mut module = programs::module(redirect);
         let functions: Vec<DeclId> = (0..3)
             .map(|at| {
                 module
@@ -50,18 +36,13 @@ impl Program {
             })
             .collect();
         for (at, id) in functions.iter().enumerate() {
-            let function = body(&module, 10, (at > 0).then(|| functions[at - 1]));
+            let function = adds(&module, 10, (at > 0).then(|| functions[at - 1]));
             module
                 .define_function(*id, function)
                 .expect("is a function");
         }
         let memory = module.declare(DeclKind::Memory, "memory").expect("is new");
-        let ty = MemoryType {
-            minimum: 2,
-            maximum: None,
-            shared: false,
-            is_64: false,
-        };
+        let ty = programs::memory(2, None);
         module.define_memory(memory, ty).expect("is a memory");
         let text = module.declare(DeclKind::Data, "text").expect("is new");
         module
@@ -84,62 +65,40 @@ impl Program {
 
     fn resize(&mut self, function: usize, additions: i32) {
         let callee = function.checked_sub(1).map(|at| self.functions[at]);
-        let new = body(&self.module, additions, callee);
+        let new = adds(&self.module, additions, callee);
         self.module
             .define_function(self.functions[function], new)
             .expect("is a function");
     }
 
+    fn commit_and_list(&mut self) -> String {
+        let before = self.module.bytes().expect("is there");
+        let patch = self.commit();
+        let after = self.module.bytes().expect("is there");
+        let names = |kind: &str, _: u64| match kind {
+            "data" => Some("text".to_owned()),
+            "global" => Some("counter".to_owned()),
+            _ => None,
+        };
+        listing(&patch, &before, &after, &names)
+    }
+
     fn commit(&mut self) -> Patch {
         let patch = self.module.commit().expect("is published");
         let bytes = self.module.bytes().expect("is there");
-        wasmparser::Validator::new()
-            .validate_all(&bytes)
-            .expect("is valid");
+        validate(&bytes).expect("is valid");
         patch
     }
 }
 
-fn list(patch: &Patch) -> String {
-    let mut out = String::new();
-    match patch.ranges() {
-        Some(ranges) => {
-            let _ = writeln!(
-                out,
-                "{} bytes, file {} -> {}",
-                ranges.bytes(),
-                ranges.old_len(),
-                ranges.new_len()
-            );
-            for (range, _) in ranges.iter() {
-                let _ = writeln!(
-                    out,
-                    "{:#06x} +{:<4} {}",
-                    range.offset, range.len, range.reason
-                );
-            }
-        }
-        None => {
-            let _ = writeln!(out, "{:?}", patch.outcome);
-        }
-    }
-    out
-}
-
 fn check(name: &str, edit: impl Fn(&mut Program)) {
-    let mut out = String::new();
-    for (word, redirect) in [
-        ("table", Redirect::Table),
-        ("thunks", Redirect::TableThunks),
-        ("direct", Redirect::Direct),
-    ] {
+    let redirects = [Redirect::Table, Redirect::TableThunks, Redirect::Direct];
+    let out = by_redirect(&redirects, |redirect| {
         let mut program = Program::new(redirect);
         edit(&mut program);
-        let _ = writeln!(out, "{word}: {}", list(&program.commit()));
-    }
-    insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-        insta::assert_snapshot!(format!("patch-{name}"), out);
+        program.commit_and_list()
     });
+    snapshot!(format!("patch-{name}"), out);
 }
 
 #[test]
@@ -188,12 +147,12 @@ fn add_a_function_and_call_it() {
             .module
             .declare(DeclKind::Function, "f3")
             .expect("is new");
-        let new = body(&program.module, 5, None);
+        let new = adds(&program.module, 5, None);
         program
             .module
             .define_function(id, new)
             .expect("is a function");
-        let caller = body(&program.module, 10, Some(id));
+        let caller = adds(&program.module, 10, Some(id));
         program
             .module
             .define_function(program.functions[2], caller)
@@ -204,7 +163,7 @@ fn add_a_function_and_call_it() {
 #[test]
 fn remove_a_function() {
     check("remove", |program| {
-        let caller = body(&program.module, 10, None);
+        let caller = adds(&program.module, 10, None);
         program
             .module
             .define_function(program.functions[2], caller)

@@ -1,25 +1,19 @@
 //! Pieces of custom sections: what single edits of them write, what they may refer to, and what is refused.
+//!
+//! Run: one edit and `Module::commit`, on a module in memory with two functions, each with a unit of `.debug_info`, a string
+//! and abbreviations; once through thunks and once directly.
 
 use std::fmt::Write;
 
-use wasm_encoder::Instruction;
 use wasmend::inspect::{Map, PartKind};
 use wasmend::{
-    DeclId, DeclKind, ErrorKind, Function, FunctionBuilder, ImportType, Module, ModuleOptions,
-    Patch, Piece, Redirect, RelinkReason, RelocKind, Relocation, ValType,
+    DeclId, DeclKind, ErrorKind, ImportType, Module, Patch, Piece, Redirect, RelinkReason,
+    RelocKind, Relocation,
 };
 
-const I32: &[ValType] = &[ValType::I32];
-
-fn body(module: &Module, additions: i32) -> Function {
-    let mut body = FunctionBuilder::new(module.body_style(), I32, I32);
-    body.op(&Instruction::LocalGet(0));
-    for at in 0..additions {
-        body.op(&Instruction::I32Const(1000 + at))
-            .op(&Instruction::I32Add);
-    }
-    body.finish().expect("a body")
-}
+use crate::support::listing::{by_redirect, listing};
+use crate::support::programs::{self, I32, adds};
+use crate::support::snapshot;
 
 /// A unit of `.debug_info` with a field for the abbreviations, one for a function and one for a string, and `more` bytes.
 fn unit(more: usize) -> Vec<u8> {
@@ -56,14 +50,10 @@ fn declare(module: &mut Module, kind: DeclKind, what: &str) -> Vec<DeclId> {
 
 impl Program {
     fn new(redirect: Redirect) -> Program {
-        let options = ModuleOptions {
-            redirect,
-            ..ModuleOptions::default()
-        };
-        let mut module = Module::in_memory(options).expect("can be created");
+        let mut module = programs::module(redirect);
         let functions = declare(&mut module, DeclKind::Function, "f");
         for id in &functions {
-            let function = body(&module, 10);
+            let function = adds(&module, 10, None);
             module
                 .define_function(*id, function)
                 .expect("is a function");
@@ -106,7 +96,7 @@ impl Program {
     }
 
     fn resize(&mut self, function: usize, additions: i32) {
-        let new = body(&self.module, additions);
+        let new = adds(&self.module, additions, None);
         let defined = self.module.define_function(self.functions[function], new);
         defined.expect("is a function");
     }
@@ -115,6 +105,42 @@ impl Program {
         let patch = self.module.commit().expect("is published");
         wasmparser::validate(&self.bytes()).expect("is valid");
         patch
+    }
+
+    fn commit_and_list(&mut self) -> String {
+        let before = self.bytes();
+        let patch = self.commit();
+        let names = |section: &str, at: u64| self.name_of(section, at as usize);
+        listing(&patch, &before, &self.bytes(), &names)
+    }
+
+    /// Whose the byte at an offset of a custom section is, going by what stands in the units and strings themselves.
+    fn name_of(&self, section: &str, at: usize) -> Option<String> {
+        let (info, strings) = (self.contents(".debug_info"), self.contents(".debug_str"));
+        let mut start = 0;
+        while start + 20 <= info.len() {
+            let end = start + 4 + word(&info, start) as usize;
+            // It names the fifth character of its string.
+            let string = (word(&info, start + STRING as usize) as usize).wrapping_sub(4);
+            let text = strings.get(string..).unwrap_or_default();
+            let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+            let number = text.strip_prefix(b"the string of ");
+            if let Some(number) = number.and_then(|text| text.first()) {
+                let number = char::from(*number);
+                let abbreviations = word(&info, start + ABBREVIATIONS as usize) as usize;
+                let (kind, range) = match section {
+                    ".debug_info" => ("unit", start..end),
+                    ".debug_str" => ("string", string..string + text.len() + 1),
+                    ".debug_abbrev" => ("abbreviations", abbreviations..abbreviations + 6),
+                    _ => return None,
+                };
+                if range.contains(&at) {
+                    return Some(format!("{kind}{number}"));
+                }
+            }
+            start = end;
+        }
+        None
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -151,37 +177,14 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
-fn list(patch: &Patch) -> String {
-    let mut out = String::new();
-    let Some(ranges) = patch.ranges() else {
-        return format!("{:?}\n", patch.outcome);
-    };
-    let (bytes, old, new) = (ranges.bytes(), ranges.old_len(), ranges.new_len());
-    let _ = writeln!(out, "{bytes} bytes, file {old} -> {new}");
-    for (range, _) in ranges.iter() {
-        let (offset, len, reason) = (range.offset, range.len, range.reason);
-        let _ = writeln!(out, "{offset:#06x} +{len:<4} {reason}");
-    }
-    out
-}
-
-fn snapshot(name: &str, text: &str) {
-    insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-        insta::assert_snapshot!(name, text);
-    });
-}
-
 fn check(name: &str, edit: impl Fn(&mut Program)) {
-    let mut out = String::new();
-    for (word, redirect) in [
-        ("thunks", Redirect::TableThunks),
-        ("direct", Redirect::Direct),
-    ] {
+    let redirects = [Redirect::TableThunks, Redirect::Direct];
+    let out = by_redirect(&redirects, |redirect| {
         let mut program = Program::new(redirect);
         edit(&mut program);
-        let _ = writeln!(out, "{word}: {}", list(&program.commit()));
-    }
-    snapshot(&format!("pieces-{name}"), &out);
+        program.commit_and_list()
+    });
+    snapshot!(format!("pieces-{name}"), out);
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn a_piece_that_has_moved_changes_in_its_place() {
 #[test]
 fn what_names_a_piece_that_moves_is_rewritten() {
     check("move-string", |program| {
-        let text = b"a string that is longer\0".to_vec();
+        let text = b"the string of 0, longer\0".to_vec();
         program.define(program.strings[0], ".debug_str", Piece::new(text));
     });
 }
@@ -273,7 +276,7 @@ fn the_map_shows_custom_sections_and_their_filler() {
             let _ = writeln!(out, "{name}: header {header}, used {used}, slack {slack}");
         }
     }
-    snapshot("pieces-map", &out);
+    snapshot!("pieces-map", out);
 }
 
 #[test]
@@ -291,7 +294,7 @@ fn a_target_that_went_away_is_not_what_gets_its_name_later() {
         .module
         .declare(DeclKind::Function, "f1")
         .expect("is free");
-    let function = body(&program.module, 10);
+    let function = adds(&program.module, 10, None);
     program
         .module
         .define_function(again, function)
@@ -343,7 +346,7 @@ fn a_target_can_be_defined_later() {
     program.define_unit(0, 30);
     program.commit();
     assert_eq!(program.function_field(0), u32::MAX);
-    let function = body(&program.module, 3);
+    let function = adds(&program.module, 3, None);
     program
         .module
         .define_function(later, function)

@@ -1,10 +1,14 @@
 //! Edits that would make an invalid module although each of them alone is good: the commit refuses them, names who is
 //! concerned, and the file stays as it is.
+//!
+//! Run: edits, `Module::commit`, which fails, the edits that make it right, and another commit, on a module in memory with one
+//! of each kind of declaration.
 
+use crate::support::programs;
 use wasm_encoder::Instruction as I;
 use wasmend::{
     ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder, ImportType,
-    MemoryType, Module, ModuleOptions, Redirect, TableType, ValType,
+    Module, Redirect, TableType, ValType,
 };
 
 /// A module with one of each.
@@ -19,15 +23,6 @@ struct Subject {
     data: DeclId,
 }
 
-fn memory(minimum: u64, maximum: Option<u64>) -> MemoryType {
-    MemoryType {
-        minimum,
-        maximum,
-        shared: false,
-        is_64: false,
-    }
-}
-
 fn body(module: &Module, params: &[ValType], write: impl FnOnce(&mut FunctionBuilder)) -> Function {
     let mut body = FunctionBuilder::new(module.body_style(), params, &[]);
     write(&mut body);
@@ -35,10 +30,7 @@ fn body(module: &Module, params: &[ValType], write: impl FnOnce(&mut FunctionBui
 }
 
 fn subject(redirect: Redirect) -> wasmend::Result<Subject> {
-    let mut module = Module::in_memory(ModuleOptions {
-        redirect,
-        ..ModuleOptions::default()
-    })?;
+    let mut module = programs::module(redirect);
     let mut declare = |kind, key: &str| module.declare(kind, key);
     let user = declare(DeclKind::Function, "user")?;
     let plain = declare(DeclKind::Function, "plain")?;
@@ -47,7 +39,7 @@ fn subject(redirect: Redirect) -> wasmend::Result<Subject> {
     let tag = declare(DeclKind::Tag, "tag")?;
     let at = declare(DeclKind::Memory, "memory")?;
     let data = declare(DeclKind::Data, "data")?;
-    module.define_memory(at, memory(1, None))?;
+    module.define_memory(at, programs::memory(1, None))?;
     module.define_data(data, at, Data::new(vec![7; 10], 2))?;
     module.define_global(global, ValType::I32, true, ConstExpr::I32(4))?;
     module.define_global(constant, ValType::I64, false, ConstExpr::I64(4))?;
@@ -199,7 +191,7 @@ fn limits_the_wrong_way_round() {
     refused("memory", |subject| {
         subject
             .module
-            .define_memory(subject.memory, memory(2, Some(1)))
+            .define_memory(subject.memory, programs::memory(2, Some(1)))
     });
     refused("table", |subject| {
         let table = subject.module.declare(DeclKind::Table, "table")?;

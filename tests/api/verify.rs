@@ -1,11 +1,12 @@
 //! What a compiler made through the API can be finished and verified from the file alone as well.
+//!
+//! Run: `inspect::finish` and `inspect::verify`, on what `Module::commit` published of twenty functions, before and after edits.
 
-use crate::support;
+use crate::support::{self, programs};
 use wasm_encoder::Instruction as I;
 use wasmend::inspect::{finish, verify};
 use wasmend::{
-    Data, DeclKind, Function, FunctionBuilder, MemoryType, Module, ModuleOptions, Redirect, Types,
-    ValType,
+    Data, DeclKind, Function, FunctionBuilder, Module, ModuleOptions, Redirect, Types, ValType,
 };
 
 fn body(module: &Module, lines: i32, callee: wasmend::DeclId) -> Function {
@@ -36,12 +37,7 @@ fn outputs_of_the_api_are_finished_and_verified() {
                 })
                 .collect();
             let memory = module.declare(DeclKind::Memory, "memory").expect("new");
-            let memory_type = MemoryType {
-                minimum: 1,
-                maximum: None,
-                shared: false,
-                is_64: false,
-            };
+            let memory_type = programs::memory(1, None);
             module.define_memory(memory, memory_type).expect("a memory");
             let data = module.declare(DeclKind::Data, "text").expect("new");
             module

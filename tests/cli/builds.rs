@@ -1,4 +1,7 @@
 //! The commands that follow builds of a module: `replay`, `watch`, `verify`, `finish`, with builds of real compilers.
+//!
+//! Run: `wasmend replay OUT V1 V2 V3`, `wasmend watch BUILD -o OUT`, `wasmend verify OUT BUILD`, `wasmend finish OUT -o DENSE`,
+//! on the modules of `tests/modules`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -6,34 +9,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use crate::support::command::{arg, event, run_wasmend, text, wasmend};
+use crate::support::families;
 use serde_json::Value;
 
-fn wasmend(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wasmend"))
-        .args(args)
-        .output()
-        .expect("the command runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is text")
-}
-
-fn arg(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
-}
-
 fn build(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/modules")
-        .join(name)
-}
-
-fn event(line: &str) -> Value {
-    let event: Value =
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
-    assert_eq!(event["version"], 1, "{line}");
-    event
+    families::modules().join(name)
 }
 
 #[test]
@@ -48,7 +29,7 @@ fn replay_verify_and_finish() {
         let builds = [1, 2, 3].map(|version| build(&format!("{program}/v{version}.wasm")));
         let mut args = vec!["replay", "--redirect", redirect, arg(&out)];
         args.extend(builds.iter().map(|build| arg(build)));
-        let output = wasmend(&args);
+        let output = run_wasmend(&args);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let printed = text(&output.stdout);
         let lines: Vec<&str> = printed.lines().collect();
@@ -64,7 +45,7 @@ fn replay_verify_and_finish() {
             );
         }
 
-        let output = wasmend(&["verify", arg(&out), arg(&builds[2])]);
+        let output = run_wasmend(&["verify", arg(&out), arg(&builds[2])]);
         assert_eq!(
             output.status.code(),
             Some(0),
@@ -75,11 +56,11 @@ fn replay_verify_and_finish() {
         assert!(text(&output.stdout).contains(" is equivalent to "));
 
         let dense = folder.path().join("dense.wasm");
-        let output = wasmend(&["finish", arg(&out), "-o", arg(&dense)]);
+        let output = run_wasmend(&["finish", arg(&out), "-o", arg(&dense)]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let len = |path: &Path| std::fs::metadata(path).expect("was written").len();
         assert!(len(&dense) < len(&out));
-        let output = wasmend(&["verify", arg(&dense), arg(&builds[2])]);
+        let output = run_wasmend(&["verify", arg(&dense), arg(&builds[2])]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     }
 }
@@ -90,10 +71,10 @@ fn what_differs_is_3_and_named() {
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("c-calc/v1.wasm"), build("c-calc/v2.wasm"));
     assert_eq!(
-        wasmend(&["replay", arg(&out), arg(&old)]).status.code(),
+        run_wasmend(&["replay", arg(&out), arg(&old)]).status.code(),
         Some(0)
     );
-    let output = wasmend(&["verify", arg(&out), arg(&new)]);
+    let output = run_wasmend(&["verify", arg(&out), arg(&new)]);
     assert_eq!(output.status.code(), Some(3));
     assert!(
         text(&output.stdout).contains("function `"),
@@ -102,7 +83,7 @@ fn what_differs_is_3_and_named() {
     );
     assert!(text(&output.stderr).starts_with(&format!("error: {}: differs from", out.display())));
 
-    let output = wasmend(&["verify", "--json", arg(&out), arg(&new)]);
+    let output = run_wasmend(&["verify", "--json", arg(&out), arg(&new)]);
     assert_eq!(output.status.code(), Some(3));
     let printed = text(&output.stdout);
     let events: Vec<Value> = printed.lines().map(event).collect();
@@ -122,7 +103,7 @@ fn replay_tells_programs_what_it_wrote() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     let (old, new) = (build("rust-words/v1.wasm"), build("rust-words/v2.wasm"));
-    let output = wasmend(&[
+    let output = run_wasmend(&[
         "replay",
         "--json",
         arg(&out),
@@ -166,7 +147,7 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
     let good = build("c-sort/v1.wasm");
     let whole = std::fs::read(&good).expect("is there");
     std::fs::write(&bad, &whole[..whole.len() / 2]).expect("can be written");
-    let output = wasmend(&["replay", arg(&out), arg(&good), arg(&bad)]);
+    let output = run_wasmend(&["replay", arg(&out), arg(&good), arg(&bad)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(
@@ -175,12 +156,14 @@ fn a_build_that_is_not_valid_leaves_the_output_alone() {
     );
     assert!(message.contains("(at offset 0x"), "{message}");
     assert_eq!(
-        wasmend(&["verify", arg(&out), arg(&good)]).status.code(),
+        run_wasmend(&["verify", arg(&out), arg(&good)])
+            .status
+            .code(),
         Some(0)
     );
 
     std::fs::write(&bad, b"").expect("can be written");
-    let output = wasmend(&["replay", arg(&folder.path().join("other.wasm")), arg(&bad)]);
+    let output = run_wasmend(&["replay", arg(&folder.path().join("other.wasm")), arg(&bad)]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("the file is empty"));
     assert!(!folder.path().join("other.wasm").exists());
@@ -191,7 +174,7 @@ fn nothing_is_written_over_what_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.wasm");
     assert_eq!(
-        wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))])
+        run_wasmend(&["replay", arg(&out), arg(&build("c-sort/v1.wasm"))])
             .status
             .code(),
         Some(0)
@@ -203,7 +186,7 @@ fn nothing_is_written_over_what_is_read() {
         &["replay", arg(&out), arg(&roundabout)],
         &["watch", arg(&out), "-o", arg(&roundabout)],
     ] {
-        let output = wasmend(args);
+        let output = run_wasmend(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let message = text(&output.stderr);
         assert!(
@@ -227,7 +210,7 @@ impl Watching {
         if let Some(first) = first {
             std::fs::write(folder.path().join("build.wasm"), first).expect("can be written");
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wasmend"))
+        let mut child = Command::new(wasmend())
             .args([
                 "--json",
                 "watch",
@@ -288,7 +271,7 @@ impl Watching {
         let update = self.expect("update");
         assert_eq!(update["outcome"], outcome, "{update}");
         let out = self.folder.path().join("out.wasm");
-        let output = wasmend(&["verify", arg(&out), arg(wanted)]);
+        let output = run_wasmend(&["verify", arg(&out), arg(wanted)]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     }
 
@@ -377,7 +360,7 @@ fn two_watches_of_one_output_are_refused() {
     let first = std::fs::read(build("c-sort/v1.wasm")).expect("is there");
     let mut watching = Watching::start(Some(&first));
     watching.expect("update");
-    let output = Command::new(env!("CARGO_BIN_EXE_wasmend"))
+    let output = Command::new(wasmend())
         .args(["watch", "build.wasm", "-o", "out.wasm"])
         .current_dir(watching.folder.path())
         .output()

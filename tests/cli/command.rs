@@ -1,39 +1,28 @@
 //! The command as a user runs it: help, exit codes, events, and what is printed.
+//!
+//! Run: `wasmend COMMAND --help`, `wasmend inspect`, `wasmend demo`, `wasmend completions`, `wasmend man`, on a module with one
+//! function and on files that are none.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use crate::support::command::{arg, events, run_wasmend, text, wasmend};
+use crate::support::snapshot;
 use serde_json::Value;
 use wasm_encoder::Instruction;
 use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, ValType};
 
-fn wasmend(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wasmend"))
-        .args(args)
-        .output()
-        .expect("the command runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is text")
-}
-
-/// The events on standard output. Each line must be an object of the known version.
-fn events(output: &Output) -> Vec<Value> {
-    let lines = text(&output.stdout);
-    let events = lines.lines().map(|line| {
-        let event: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
-        assert_eq!(event["version"], 1, "{line}");
-        assert!(event["event"].is_string(), "{line}");
-        event
-    });
-    events.collect()
-}
-
-fn arg(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
-}
+/// What can be asked of the command.
+const COMMANDS: [&str; 8] = [
+    "replay",
+    "watch",
+    "inspect",
+    "verify",
+    "finish",
+    "demo",
+    "completions",
+    "man",
+];
 
 /// A file of a small module, made by the library.
 fn module(folder: &Path) -> PathBuf {
@@ -50,32 +39,14 @@ fn module(folder: &Path) -> PathBuf {
     path
 }
 
-macro_rules! snapshot {
-    ($name:expr, $value:expr) => {
-        insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-            insta::assert_snapshot!($name, $value)
-        })
-    };
-}
-
 #[test]
 fn help() {
-    for name in [
-        "",
-        "replay",
-        "watch",
-        "inspect",
-        "verify",
-        "finish",
-        "demo",
-        "completions",
-        "man",
-    ] {
+    for name in [""].into_iter().chain(COMMANDS) {
         let args: Vec<&str> = [name, "--help"]
             .into_iter()
             .filter(|arg| !arg.is_empty())
             .collect();
-        let output = wasmend(&args);
+        let output = run_wasmend(&args);
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(text(&output.stderr), "");
         let name = if name.is_empty() {
@@ -96,7 +67,7 @@ fn wrong_usage_is_2() {
         &["man", "frobnicate"],
         &[],
     ] {
-        let output = wasmend(args);
+        let output = run_wasmend(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert_eq!(text(&output.stdout), "", "{args:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
@@ -107,7 +78,7 @@ fn wrong_usage_is_2() {
 fn bad_input_is_1_and_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing.wasm");
-    let output = wasmend(&["inspect", arg(&missing)]);
+    let output = run_wasmend(&["inspect", arg(&missing)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(
@@ -118,7 +89,7 @@ fn bad_input_is_1_and_named() {
     let torn = folder.path().join("torn.wasm");
     let whole = std::fs::read(module(folder.path())).expect("was written");
     std::fs::write(&torn, &whole[..whole.len() - 10]).expect("can be written");
-    let output = wasmend(&["inspect", arg(&torn)]);
+    let output = run_wasmend(&["inspect", arg(&torn)]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout), "");
     let message = text(&output.stderr);
@@ -127,7 +98,7 @@ fn bad_input_is_1_and_named() {
         "{message}"
     );
 
-    let output = wasmend(&["--json", "inspect", arg(&torn)]);
+    let output = run_wasmend(&["--json", "inspect", arg(&torn)]);
     assert_eq!(output.status.code(), Some(1));
     let events = events(&output);
     assert_eq!(events.len(), 1);
@@ -147,7 +118,7 @@ fn a_component_gets_a_hint() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("component.wasm");
     std::fs::write(&path, b"\0asm\x0d\0\x01\0").expect("can be written");
-    let output = wasmend(&["inspect", arg(&path)]);
+    let output = run_wasmend(&["inspect", arg(&path)]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(
@@ -163,7 +134,7 @@ fn another_writer_is_4_and_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("held.wasm");
     let _holder = Module::create(&path, ModuleOptions::default()).expect("can be created");
-    let output = wasmend(&[
+    let output = run_wasmend(&[
         "demo",
         "--functions",
         "100",
@@ -184,7 +155,7 @@ fn another_writer_is_4_and_named() {
 fn inspect_prints_a_map() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = module(folder.path());
-    let output = Command::new(env!("CARGO_BIN_EXE_wasmend"))
+    let output = Command::new(wasmend())
         .args(["inspect", "--functions", "module.wasm"])
         .current_dir(folder.path())
         .output()
@@ -204,7 +175,7 @@ fn inspect_prints_a_map() {
 fn inspect_events_account_for_every_byte() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = module(folder.path());
-    let output = wasmend(&["inspect", "--json", "--functions", arg(&path)]);
+    let output = run_wasmend(&["inspect", "--json", "--functions", arg(&path)]);
     let [map] = &events(&output)[..] else {
         panic!("one event")
     };
@@ -237,7 +208,7 @@ fn inspect_reads_modules_of_others() {
         wat::parse_str("(module (func (export \"f\") (result i32) i32.const 1 return nop))")
             .expect("is valid");
     std::fs::write(&path, module).expect("can be written");
-    let output = wasmend(&["inspect", arg(&path)]);
+    let output = run_wasmend(&["inspect", arg(&path)]);
     assert_eq!(output.status.code(), Some(0));
     let printed = text(&output.stdout);
     assert!(printed.contains("not written by wasmend"), "{printed}");
@@ -247,7 +218,7 @@ fn inspect_reads_modules_of_others() {
 fn a_small_demo_checks_its_results() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("demo.wasm");
-    let output = wasmend(&[
+    let output = run_wasmend(&[
         "demo",
         "--json",
         "--functions",
@@ -277,7 +248,7 @@ fn a_small_demo_checks_its_results() {
         .validate_all(&std::fs::read(&path).expect("is kept"))
         .expect("is valid");
 
-    let output = wasmend(&[
+    let output = run_wasmend(&[
         "demo",
         "--functions",
         "500",
@@ -305,7 +276,7 @@ fn a_small_demo_checks_its_results() {
 #[test]
 fn demos_leave_no_folder_behind() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = Command::new(env!("CARGO_BIN_EXE_wasmend"))
+    let output = Command::new(wasmend())
         .args(["demo", "--functions", "100", "--edits", "2"])
         .env("TMPDIR", folder.path())
         .output()
@@ -321,38 +292,28 @@ fn demos_leave_no_folder_behind() {
 
 #[test]
 fn colour_is_for_terminals_or_when_asked_for() {
-    let plain = wasmend(&["inspect", "/nonexistent"]);
+    let plain = run_wasmend(&["inspect", "/nonexistent"]);
     assert!(!plain.stderr.contains(&0x1b));
-    let coloured = wasmend(&["--color", "always", "inspect", "/nonexistent"]);
+    let coloured = run_wasmend(&["--color", "always", "inspect", "/nonexistent"]);
     assert!(coloured.stderr.contains(&0x1b));
 }
 
 #[test]
 fn completions_and_pages_name_every_command() {
-    let commands = [
-        "replay",
-        "watch",
-        "inspect",
-        "verify",
-        "finish",
-        "demo",
-        "completions",
-        "man",
-    ];
     for args in [
         &["completions", "bash"][..],
         &["completions", "zsh"],
         &["completions", "fish"],
         &["man"],
     ] {
-        let output = wasmend(args);
+        let output = run_wasmend(args);
         assert_eq!(output.status.code(), Some(0));
         let printed = text(&output.stdout);
-        for command in commands {
+        for command in COMMANDS {
             assert!(printed.contains(command), "{args:?} lacks {command}");
         }
     }
-    let page = text(&wasmend(&["man", "watch"]).stdout);
+    let page = text(&run_wasmend(&["man", "watch"]).stdout);
     assert!(page.contains("settle"), "{page}");
 }
 

@@ -1,33 +1,17 @@
 //! Linking from the command line: the names wasmend is called by, what it says, watching and replaying objects.
+//!
+//! Run: `wasmend ld main.o twice.o pick.o -o OUT`, also by other names, `wasmend watch` and `wasmend replay-ld` with the same, on
+//! the objects of `tests/objects`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::support::command::{run, text, wasmend};
+use crate::support::objects;
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
-
-fn objects() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects")
-}
-
-fn object(name: &str) -> String {
-    objects().join(name).display().to_string()
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program);
-    command.args(arguments).output().expect("it can be run")
-}
-
-fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// What the program of `main.o` answers.
 fn answer(file: &Path) -> i32 {
@@ -43,7 +27,7 @@ fn answer(file: &Path) -> i32 {
 
 /// `pick.o` adds 100; this one adds something else.
 fn other_pick(added: u8) -> Vec<u8> {
-    let mut bytes = fs::read(objects().join("pick.o")).unwrap();
+    let mut bytes = fs::read(objects::path("pick.o")).unwrap();
     let constant = [0x41, 0xe4, 0x00];
     let at = bytes
         .windows(3)
@@ -59,7 +43,11 @@ fn every_way_to_be_called() {
     let out = folder.path().join("out.wasm");
     let named = folder.path().join("wasm-ld");
     std::os::unix::fs::symlink(wasmend(), &named).unwrap();
-    let files = [object("main.o"), object("twice.o"), object("pick.o")];
+    let files = [
+        objects::word("main.o"),
+        objects::word("twice.o"),
+        objects::word("pick.o"),
+    ];
     let [main, twice, pick] = files.each_ref().map(String::as_str);
     let output = out.to_str().unwrap();
     for (program, first) in [
@@ -100,7 +88,11 @@ fn what_is_asked_for_is_said() {
     assert!(help.contains("--export-if-defined"), "{help}");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
-    let files = [object("main.o"), object("libgnu.a"), object("twice.o")];
+    let files = [
+        objects::word("main.o"),
+        objects::word("libgnu.a"),
+        objects::word("twice.o"),
+    ];
     let [main, library, twice] = files.each_ref().map(String::as_str);
     let why = folder.path().join("why");
     let why_option = format!("--why-extract={}", why.display());
@@ -139,7 +131,7 @@ fn what_is_asked_for_is_said() {
 fn dense_outputs_have_maps() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
-    let files = [object("main.o"), object("twice.o")];
+    let files = [objects::word("main.o"), objects::word("twice.o")];
     let [main, twice] = files.each_ref().map(String::as_str);
     let arguments = [
         "ld",
@@ -192,7 +184,7 @@ fn mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.wasm");
     let output = out.to_str().unwrap();
-    let main = object("main.o");
+    let main = objects::word("main.o");
     for (arguments, said) in [
         (&["ld", &main, "-o", output][..], "undefined symbol"),
         (
@@ -233,7 +225,7 @@ fn steps_are_replayed() {
             step
         })
         .collect();
-    let files = [object("main.o"), object("twice.o")];
+    let files = [objects::word("main.o"), objects::word("twice.o")];
     let mut arguments = vec!["--json", "replay-ld", "--verify"];
     for step in &steps {
         arguments.extend(["--step", step.to_str().unwrap()]);
@@ -263,7 +255,12 @@ fn objects_are_watched() {
     let (out, pick) = (folder.path().join("out.wasm"), folder.path().join("pick.o"));
     fs::write(&pick, other_pick(100)).unwrap();
     let mut child = Command::new(wasmend())
-        .args(["watch", "--json", &object("main.o"), &object("twice.o")])
+        .args([
+            "watch",
+            "--json",
+            &objects::word("main.o"),
+            &objects::word("twice.o"),
+        ])
         .args([pick.to_str().unwrap(), "-o", out.to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

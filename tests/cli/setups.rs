@@ -1,16 +1,16 @@
 //! The set-ups of the README: clang, CMake and Zig with wasmend for a linker. (Cargo's is tested with the Rust programs.)
 //! Needs clang-19, lld-19, wasi-libc, cmake, and a `zig` that can be found.
+//!
+//! Run: `clang -fuse-ld=WASMEND main.c`, `cmake --build`, `zig build-obj` and `wasmend ld`, on programs of a few lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::command::wasmend;
 use crate::support::toolchain::{self, run};
+use crate::support::wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
-
-fn wasmend() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_wasmend"))
-}
 
 /// A folder with wasmend under the name that drivers look for.
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -22,7 +22,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 
 fn said(program: &Path) -> String {
     let bytes = fs::read(program).unwrap();
-    let output = Engine::new().run_wasi(&bytes, &["program"], b"").unwrap();
+    let output = run_command(&bytes, &["program"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

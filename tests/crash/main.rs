@@ -1,6 +1,6 @@
 //! Kills and failing system calls, at every system call of a commit, and a full disk.
 //!
-//! `strace` runs a writer (`crash/writer.rs`) once to see which calls its last operation makes, then once for
+//! `strace` runs a writer (`writer.rs`) once to see which calls its last operation makes, then once for
 //! each of them: killing it there, and failing the call with each of several errors. Without strace these
 //! tests fail; they are behind the feature `crash-tests`.
 

@@ -1,5 +1,7 @@
 //! Edit scripts by hand: one for each kind of edit, and one for each bug that random scripts found, named after it.
 //! Each runs with every redirection and every kind of types, and all that holds of random scripts is checked.
+//!
+//! Run: the script that a case consists of, edit by edit, on a `Module` in memory; `Commit` in it is `Module::commit`.
 
 use crate::harness::check::{Config, Seen, Session, check, run_all};
 use crate::harness::chunk::{Chunk, Field};

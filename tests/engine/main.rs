@@ -1,4 +1,10 @@
 //! The built-in interpreter: programs always end, say why, and always do the same.
+//!
+//! Run: `Engine::instantiate`, `Instance::call`, and `run_command` of `tests/support`, on modules of a few lines and on random
+//! ones.
+
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::cell::Cell;
 
@@ -7,6 +13,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use wasmend::ErrorKind;
 use wasmend::engine::{Engine, Imports, Trap, Value};
+
+use support::wasi::run_command;
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("the test's own module")
@@ -183,15 +191,13 @@ const ECHO: &str = r#"(module
 
 #[test]
 fn a_command_has_its_streams_captured() {
-    let output = Engine::new()
-        .run_wasi(&wat(ECHO), &["echo"], b"mend")
-        .unwrap();
+    let output = run_command(&wat(ECHO), &["echo"], b"mend").unwrap();
     assert_eq!(
         (output.stdout.as_slice(), output.exit_code, &output.trap),
         (b"mend".as_slice(), 7, &None)
     );
     assert_eq!(output.stderr, [0, 1, 2, 3, 4, 5, 6, 7]);
-    let output = Engine::new().run_wasi(&wat(ECHO), &[], b"").unwrap();
+    let output = run_command(&wat(ECHO), &[], b"").unwrap();
     assert_eq!(
         (output.stdout.as_slice(), output.exit_code, output.trap),
         (b"".as_slice(), 134, Some(Trap::Unreachable))
@@ -200,27 +206,37 @@ fn a_command_has_its_streams_captured() {
 
 #[test]
 fn what_is_not_a_command_is_refused() {
-    let engine = Engine::new();
-    let error = engine
-        .run_wasi(&wat("(module (memory (export \"memory\") 1))"), &[], b"")
-        .unwrap_err();
+    let error = run_command(&wat("(module (memory (export \"memory\") 1))"), &[], b"").unwrap_err();
     assert!(
         error.message().contains("_start") && error.hint().is_some(),
         "{error}"
     );
     let other = "(module (import \"env\" \"f\" (func)) (func (export \"_start\")))";
     assert_eq!(
-        engine.run_wasi(&wat(other), &[], b"").unwrap_err().kind(),
+        run_command(&wat(other), &[], b"").unwrap_err().kind(),
         ErrorKind::BadInput
     );
-    let error = engine
-        .run_wasi(b"\0asm\x01\0\0\0\x01\xff", &[], b"")
-        .unwrap_err();
+    let error = run_command(b"\0asm\x01\0\0\0\x01\xff", &[], b"").unwrap_err();
     assert_eq!(
         (error.kind(), error.offset().is_some()),
         (ErrorKind::BadInput, true),
         "{error}"
     );
+}
+
+#[test]
+fn an_import_of_another_type_than_preview_1_defines_is_refused() {
+    for (name, ty) in [
+        ("fd_write", "(param i32 i32 i32 i64) (result i32)"),
+        ("fd_close", "(param i32)"),
+        ("fd_sing", "(param i32) (result i32)"),
+    ] {
+        let module = format!(
+            "(module (import \"wasi_snapshot_preview1\" \"{name}\" (func {ty})) (func (export \"_start\")))"
+        );
+        let error = run_command(&wat(&module), &[], b"").unwrap_err();
+        assert!(error.symbol().unwrap().ends_with(name), "{error}");
+    }
 }
 
 #[test]

@@ -1,21 +1,22 @@
 //! What wasmend links compared with what wasm-ld-19 links, declaration by declaration: functions by name with every index
 //! and address mapped back to what it stands for, the data image, exports, the meaning of the table. Needs clang-19,
 //! wasi-libc, libc++ and lld-19.
+//!
+//! Run: `wasm-ld-19 ARGS` and the same link by `Linked::link`, on small programs in C and C++, and on Lua and SQLite.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::beside;
 use crate::support::toolchain::{self, Sources, arguments, runtime};
-
-use wasmend::engine::Engine;
+use crate::support::wasi::run_command;
 
 /// Links with both and compares; runs both.
 fn compare(name: &str, arguments: &[String], runs: bool) {
     let [ours, theirs] = beside::compare(name, arguments);
     if runs {
         let run = |bytes: &[u8]| {
-            let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+            let output = run_command(bytes, &["program"], b"").unwrap();
             (String::from_utf8(output.stdout).unwrap(), output.exit_code)
         };
         assert_eq!(run(&ours), run(&theirs), "{name}");

@@ -1,9 +1,17 @@
 //! The linker as a library. Run by `cargo test --test link`; with the feature `toolchain-tests`, which needs compilers,
 //! also beside wasm-ld, with edits of real programs (`real::`) and of Rust programs (`rust::`), which take long.
 
+#[cfg(feature = "engine")]
+mod after_failure;
+#[cfg(feature = "engine")]
+mod allow_list;
+#[cfg(feature = "engine")]
+mod import_table;
 mod malformed;
 mod options;
 mod resolve;
+#[cfg(feature = "engine")]
+mod retained;
 #[cfg(feature = "engine")]
 mod run;
 
@@ -33,3 +41,5 @@ mod reference;
 mod script;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "engine")]
+mod updated;

@@ -1,30 +1,19 @@
 //! Objects with bytes changed, linked beside good ones, and as a new version of one that is linked: an error or a whole
 //! file, never a panic, and after an error the output is as it was.
+//!
+//! Run: `Linked::link` and `Linked::update`, on objects of `tests/objects` with up to three bytes changed beside `twice.o`.
+//! `ROUNDS` says how often for each object (default: 100).
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::support::objects;
+use crate::support::smith::Rng;
 use wasmend::link::{LinkOptions, Linked, Target};
 use wasmend::object::Access;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects")
-}
-
-/// A generator of numbers that are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
-fn changed(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+fn changed(bytes: &[u8], numbers: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..1 + numbers.below(3) {
         let at = numbers.below(bytes.len());
@@ -41,7 +30,7 @@ fn changed(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 #[test]
 fn changed_objects() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut numbers = Rng::new(0x9e37_79b9_7f4a_7c15);
     let rounds = std::env::var("ROUNDS").map_or(100, |rounds| rounds.parse().unwrap());
     let mut outcomes = [0; 4];
     for name in [
@@ -53,12 +42,12 @@ fn changed_objects() {
         "inline_a.o",
         "mvp.o",
     ] {
-        let original = fs::read(folder().join(name)).unwrap();
+        let original = fs::read(objects::path(name)).unwrap();
         let path = scratch.path().join(name);
         let line = format!(
             "{} {} -o out.wasm --no-entry --import-undefined --export-dynamic --no-check-features --unresolved-symbols=ignore-all",
             path.display(),
-            folder().join("twice.o").display()
+            objects::path("twice.o").display()
         );
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let options = LinkOptions::parse(&arguments).unwrap();

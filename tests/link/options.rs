@@ -1,12 +1,15 @@
 //! The command line: what drivers pass, what users mistype, and what is refused.
+//!
+//! Run: `LinkOptions::parse`, on the words of a command line.
 
 use std::path::PathBuf;
 
 use wasmend::Redirect;
 use wasmend::link::LinkOptions;
 use wasmend::link::command::options::{
-    BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Unresolved, help,
+    BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Unresolved,
 };
+use wasmend::link::command::parse::help;
 
 fn parse(line: &str) -> wasmend::Result<LinkOptions> {
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use wasmend::engine::Engine;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
 use crate::support::toolchain::{self, keep};
+use crate::support::wasi::run_command;
 
 /// How an edit is expected to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Program {
             wasmparser::Validator::new()
                 .validate_all(bytes)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
-            let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+            let output = run_command(bytes, &["program"], b"").unwrap();
             (String::from_utf8(output.stdout).unwrap(), output.exit_code)
         };
         let mut expected = None;

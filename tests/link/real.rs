@@ -1,6 +1,9 @@
 //! Lua and SQLite, edited as people edit: after each edit the patched program runs as wasm-ld's link of the same objects
 //! does, is what a fresh link is, and its debug information says the same. Needs clang-19, wasi-libc, lld-19, llvm-19,
 //! and the sources in the crates lua-src and libsqlite3-sys.
+//!
+//! Run: `clang-19 -c` and `Linked::update` with the objects, after each edit of a list; `wasm-ld-19` with the same objects; all
+//! outputs, in the interpreter.
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,14 @@
-//! Resolution and section garbage collection, on small objects that are checked in. (`link_reference` compares with
-//! wasm-ld.)
-
-#[path = "../../benches/generator/object.rs"]
-#[allow(dead_code)]
-mod generated;
+//! Resolution and section garbage collection, on small objects that are checked in. (`resolve_reference.rs` compares
+//! with wasm-ld.)
+//!
+//! Run: `resolve`, `gc::mark` and what else comes before contents are written, on the command line that each case begins with;
+//! its files are those of `tests/objects`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::objects::{self, builder::Builder};
 use wasmend::link::command::options::LinkOptions;
 use wasmend::link::symbols::{Definition, Synthetic, Trap};
 use wasmend::link::{Inputs, Live, Resolution, gc, order, resolve, resolve::undefined};
@@ -22,19 +22,7 @@ struct Outcome {
 }
 
 fn parse(line: &str) -> LinkOptions {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
-    let is_file = |word: &str| {
-        [".o", ".a", ".rlib"].iter().any(|end| word.ends_with(end)) && !word.starts_with('-')
-    };
-    let mut arguments: Vec<String> = line
-        .split_whitespace()
-        .map(|word| match is_file(word) && !word.starts_with('/') {
-            true => folder.join(word).display().to_string(),
-            false => word.to_owned(),
-        })
-        .collect();
-    arguments.push("-oout.wasm".to_owned());
-    LinkOptions::parse(&arguments).unwrap()
+    objects::options(line, Path::new("out.wasm"))
 }
 
 /// Resolves the words of a command line; files without a folder are those checked in.
@@ -288,7 +276,7 @@ fn a_file_can_allow_symbols_to_be_undefined() {
     assert_eq!(some.imports(), ["env.twicee"]);
     // A list beside an archive counts too.
     let library = folder.path().join("libgnu.a");
-    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects/libgnu.a");
+    let original = objects::path("libgnu.a");
     std::fs::copy(original, &library).unwrap();
     std::fs::rename(&list, folder.path().join("libgnu.imports")).unwrap();
     let some = link(&format!("missing.o {} --no-entry", library.display()));
@@ -570,7 +558,7 @@ fn many_objects() -> Vec<Arc<Object>> {
     let name = |object: u32, function: u32| format!("f{object:03}_{function:03}");
     (0..150)
         .map(|object| {
-            let mut builder = generated::Builder::new();
+            let mut builder = Builder::new();
             let ty = builder.function_type(&[0x7f], &[0x7f]);
             let next = builder.undefined_function(&name((object + 1) % 150, 0), ty);
             for function in 0..40 {
@@ -641,7 +629,7 @@ fn the_number_of_threads_does_not_matter() {
 /// Malformed objects that are still read can contradict one another in many ways; none may end in a panic.
 #[test]
 fn whatever_is_read_can_be_resolved() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
+    let folder = objects::folder();
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let fixed = Arc::new(Object::read(Input::from_bytes("twice.o", read("twice.o"))).unwrap());
     let options = parse("x.o --no-entry --export-all --warn-unresolved-symbols");
@@ -681,11 +669,7 @@ fn whatever_is_read_can_be_resolved() {
 fn a_changed_input_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.o");
-    std::fs::copy(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects/twice.o"),
-        &path,
-    )
-    .unwrap();
+    std::fs::copy(objects::path("twice.o"), &path).unwrap();
     let link = link(&format!("{} --no-entry", path.display()));
     link.resolution.check_inputs().unwrap();
     std::fs::write(&path, b"other").unwrap();

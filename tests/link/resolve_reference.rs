@@ -1,10 +1,14 @@
 //! Real programs, resolved as wasm-ld-19 resolves them: the same members, dropped sections, functions, imports,
 //! exports, table entries and segments, in the same order. Needs clang-19, wasi-libc and lld-19.
+//!
+//! Run: `wasm-ld-19 ARGS --trace --print-gc-sections` and the same by `resolve` and `gc::mark`, on programs of a few lines, on Lua and SQLite,
+//! and on the objects of `tests/objects`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::reference::{self, Link};
+use crate::support::objects;
 use crate::support::toolchain::{self, arguments};
 use wasmend::link::symbols::Definition;
 use wasmend::link::symbols::Synthetic;
@@ -205,14 +209,7 @@ fn cpp() {
 }
 
 fn checked_in(names: &[&str]) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
-    let is_file =
-        |name: &str| name.ends_with(".o") || name.ends_with(".a") || name.ends_with(".rlib");
-    let place = |name: &&str| match is_file(name) {
-        true => folder.join(name).display().to_string(),
-        false => (*name).to_owned(),
-    };
-    names.iter().map(place).collect()
+    names.iter().copied().map(objects::word).collect()
 }
 
 #[test]

@@ -1,25 +1,15 @@
 //! Whole links of small objects that are checked in: what is written runs, however it is laid out.
+//!
+//! Run: `Linked::link` with the command line that each case begins with, on objects of `tests/objects`; then the program, in the
+//! interpreter.
 
 use std::path::Path;
 
+use crate::support::objects::options;
 use wasmend::engine::{Engine, Imports, Value};
-use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
+use wasmend::link::{Failed, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::output::OutputOptions;
-
-fn options(line: &str, output: &Path) -> LinkOptions {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
-    let is_file = |word: &str| [".o", ".a", ".rlib"].iter().any(|end| word.ends_with(end));
-    let mut arguments: Vec<String> = line
-        .split_whitespace()
-        .map(|word| match is_file(word) && !word.starts_with('-') {
-            true => folder.join(word).display().to_string(),
-            false => word.to_owned(),
-        })
-        .collect();
-    arguments.push(format!("-o{}", output.display()));
-    LinkOptions::parse(&arguments).unwrap()
-}
 
 fn link(line: &str) -> Result<(Linked, LinkReport), Failed> {
     let options = options(line, Path::new("out.wasm"));

@@ -1,6 +1,9 @@
 //! Rust programs with the standard library, linked and edited: Cargo calls wasmend as the README says, what comes of it
 //! does what wasm-ld's link of the same objects does, and is the same declaration by declaration. Needs a Rust
 //! toolchain with the library's sources in /usr (rustc-web, cargo-web, rust-web-src), lld-19, llvm-19 and wasi-libc.
+//!
+//! Run: `cargo rustc` with wasmend for a linker, `Linked::update` and `wasm-ld-19` with the objects that come of it, on a crate
+//! of three files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use std::process::Command;
 use crate::beside;
 use crate::script::Replay;
 use crate::support::toolchain;
+use crate::support::wasi::run_command;
 use wasmend::engine::{Engine, Imports, Value};
 
 const MANIFEST: &str = r#"
@@ -246,9 +250,7 @@ fn home() -> PathBuf {
 }
 
 fn run_program(bytes: &[u8]) -> String {
-    let output = Engine::new()
-        .run_wasi(bytes, &["program", "argument"], b"")
-        .unwrap();
+    let output = run_command(bytes, &["program", "argument"], b"").unwrap();
     assert_eq!(output.exit_code, 0);
     String::from_utf8(output.stdout).unwrap()
 }

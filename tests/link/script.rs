@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wasmend::engine::Engine;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
 use crate::support::toolchain::{self, Sources, keep};
+use crate::support::wasi::run_command;
 
 const MODES: [(&str, Redirect); 2] = [
     ("direct", Redirect::Direct),
@@ -279,7 +279,7 @@ fn row(
 
 /// What a program says, and how it ends.
 fn run(bytes: &[u8]) -> (String, i32) {
-    let output = Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+    let output = run_command(bytes, &["program"], b"").unwrap();
     (String::from_utf8(output.stdout).unwrap(), output.exit_code)
 }
 

@@ -1,14 +1,16 @@
 //! Dense outputs are no larger than what wasm-ld-19 makes of the same command line, with and without debug information,
 //! which stays right. Needs clang-19, wasi-libc, libc++, lld-19 and llvm-19.
+//!
+//! Run: `wasmend ld --no-incremental ARGS -o OUT` and `wasm-ld-19 ARGS -o OUT`, on programs in C and C++, with each of the options
+//! that decide about sizes.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wasmend::engine::Engine;
-
 use crate::support::toolchain::{Sources, arguments, dwarf_errors, run};
+use crate::support::wasi::run_command;
 
 const C: [&str; 2] = [
     r#"
@@ -120,7 +122,7 @@ fn check(sources: &Sources, flags: &str) {
         assert!(one == dense, "{what} {more}: another output of one thread");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&theirs), "{what} {more}");
-        let output = |bytes: &[u8]| Engine::new().run_wasi(bytes, &["program"], b"").unwrap();
+        let output = |bytes: &[u8]| run_command(bytes, &["program"], b"").unwrap();
         assert_eq!(
             output(&dense).stdout,
             output(&reference).stdout,

@@ -3,3 +3,6 @@
 
 mod readers;
 mod tables;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,5 +1,8 @@
 //! Malformed objects and archives: an error with the file's name, never a panic, never an allocation that the input's
 //! size does not explain. One test, because allocations are counted for the whole process.
+//!
+//! Run: `Object::read` and `Archive::open`, on each file of `tests/objects` cut at every length, with every bit flipped, and with
+//! large numbers in it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
@@ -7,9 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use support::objects;
 use wasmend::object::ids::SegmentIndex;
 use wasmend::object::reloc::Target;
 use wasmend::object::{Access, Archive, Input, Object, SymbolKind};
+
+#[path = "../support/mod.rs"]
+mod support;
 
 /// Remembers the largest request, to show that nothing is allocated because hostile input says so.
 struct Largest;
@@ -31,30 +38,6 @@ unsafe impl GlobalAlloc for Largest {
 
 #[global_allocator]
 static ALLOCATOR: Largest = Largest;
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects")
-}
-
-fn files(extensions: &[&str]) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extensions.iter().any(|wanted| *wanted == extension))
-        })
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
-
-fn objects() -> impl Iterator<Item = PathBuf> {
-    files(&["o"])
-        .into_iter()
-        .filter(|path| !path.ends_with("bitcode.o"))
-}
 
 /// Uses every table of an object, as a linker would. Panics if one refers to what is not there.
 fn use_all(object: &Object) {
@@ -159,7 +142,7 @@ fn try_object(bytes: Vec<u8>, what: impl FnOnce() -> String) -> bool {
 
 #[test]
 fn malformed_objects_are_errors() {
-    for path in objects() {
+    for path in objects::all() {
         let bytes = fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         for len in 0..bytes.len() {
@@ -182,7 +165,7 @@ fn malformed_objects_are_errors() {
             }
         }
     }
-    for path in files(&["a", "rlib"]) {
+    for path in objects::files(&["a", "rlib"]) {
         let bytes = fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         for len in 0..bytes.len() {

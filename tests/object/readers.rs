@@ -1,43 +1,23 @@
 //! The object and archive readers: equal to wasmparser's on real objects.
+//!
+//! Run: `Object::read` and `Archive::open`, and wasmparser's readers, on the files of `tests/objects`; with `toolchain-tests`, on
+//! the libraries of wasi-libc.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wasmend::object::{Access, Archive, Input, Object};
 
+use crate::support::objects;
 use crate::tables;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects")
-}
-
-fn files(extensions: &[&str]) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extensions.iter().any(|wanted| *wanted == extension))
-        })
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
-
-fn objects() -> impl Iterator<Item = PathBuf> {
-    files(&["o"])
-        .into_iter()
-        .filter(|path| !path.ends_with("bitcode.o"))
-}
-
 fn open(name: &str) -> std::sync::Arc<Input> {
-    Input::open(folder().join(name), Access::Map).unwrap()
+    Input::open(objects::path(name), Access::Map).unwrap()
 }
 
 #[test]
 fn objects_read_as_wasmparser_reads_them() {
-    for path in objects() {
+    for path in objects::all() {
         let bytes = fs::read(&path).unwrap();
         let object = Object::read(Input::from_bytes(&path, bytes.clone())).unwrap();
         let (ours, theirs) = (tables::ours(&object), tables::theirs(&bytes));
@@ -121,7 +101,7 @@ fn archives_list_their_members() {
         let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
         assert_eq!(names, ["lib_a.o", "lib_b.o", "lib_c.o"], "{name}");
         for member in &members {
-            let alone = fs::read(folder().join(&member.name)).unwrap();
+            let alone = fs::read(objects::path(&member.name)).unwrap();
             assert_eq!(member.bytes(), alone, "{name}({})", member.name);
         }
         if has_index {
@@ -163,7 +143,7 @@ fn archives_list_their_members() {
 #[test]
 fn nothing_of_an_unused_member_is_read() {
     for name in ["libgnu.a", "libbsd.a"] {
-        let bytes = fs::read(folder().join(name)).unwrap();
+        let bytes = fs::read(objects::path(name)).unwrap();
         let archive = Archive::open(Input::from_bytes(name, bytes.clone())).unwrap();
         let members = archive.members(Access::Map).unwrap();
         let mut spoilt = bytes;
@@ -179,7 +159,7 @@ fn nothing_of_an_unused_member_is_read() {
             .unwrap();
         let member = archive.member(wanted.member, Access::Map).unwrap();
         assert_eq!(member.name, "lib_b.o");
-        assert_eq!(member.bytes(), fs::read(folder().join("lib_b.o")).unwrap());
+        assert_eq!(member.bytes(), fs::read(objects::path("lib_b.o")).unwrap());
         assert!(archive.member(members[0].offset, Access::Map).is_err());
     }
 }
@@ -188,7 +168,7 @@ fn nothing_of_an_unused_member_is_read() {
 fn a_thin_archive_notices_that_a_member_was_replaced() {
     let copy = tempfile::tempdir().unwrap();
     for name in ["libthin.a", "lib_a.o", "lib_c.o"] {
-        fs::copy(folder().join(name), copy.path().join(name)).unwrap();
+        fs::copy(objects::path(name), copy.path().join(name)).unwrap();
     }
     fs::write(copy.path().join("lib_a.o"), b"shorter").unwrap();
     let archive =

@@ -1,4 +1,6 @@
 //! The last check of a commit: it sees the old version, and if it fails nothing is published, by whichever way.
+//!
+//! Run: `Module::commit_checked` with a check that fails, then with one that does not, on a module with one function in a file.
 
 use std::cell::Cell;
 use std::fs;

@@ -1,4 +1,7 @@
-//! What publishing promises, apart from kills and failing system calls: see `crash.rs` for those.
+//! What publishing promises, apart from kills and failing system calls: see `tests/crash` for those.
+//!
+//! Run: `Output::publish_whole`, `Output::publish_patch`, on a file in a folder of its own while somebody reads it, holds it,
+//! replaces it, or takes its folder away.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};

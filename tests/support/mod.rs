@@ -1,214 +1,32 @@
-//! What the integration tests share: the checked-in modules, how to run them, and where snapshots live.
+//! What the tests share. Each folder of tests is one program, and takes this in with `#[path = "../support/mod.rs"]`.
 //!
-//! `tests/modules/README.md` says how the modules are made and what changes from one version to the next. Nothing here
-//! knows what wasmend does to a module: a test hands bytes in and compares what it observes.
+//! | file | what it has |
+//! |---|---|
+//! | `families.rs`, `observe.rs` | the modules in `tests/modules`, and what can be observed of them when they run |
+//! | `objects.rs` | the objects in `tests/objects`, objects that are put together, command lines of links |
+//! | `programs.rs` | parts of small programs that are made through the library |
+//! | `listing.rs` | patches as text, for snapshots |
+//! | `smith.rs` | numbers and modules that look random and are the same each time |
+//! | `command.rs` | the command `wasmend` and what it says |
+//! | `wasi.rs` | a host for programs that expect WASI |
+//! | `toolchain.rs` | clang, wasm-ld, wasi-libc, sources of real programs |
 
-// Each test binary takes from here what it needs.
+// Each program takes from here what it needs.
 #![allow(dead_code)]
 
-use std::path::PathBuf;
-
+#[cfg(feature = "cli")]
+pub mod command;
+pub mod families;
+pub mod listing;
+pub mod objects;
 #[cfg(feature = "engine")]
-pub mod run;
+pub mod observe;
+pub mod programs;
 pub mod smith;
 #[cfg(feature = "toolchain-tests")]
 pub mod toolchain;
-
-/// How a family's modules are run.
-pub enum Kind {
-    /// A WASI command, with its arguments and the file beside the modules that is its standard input.
-    Command {
-        args: &'static [&'static str],
-        stdin: Option<&'static str>,
-    },
-    /// A module whose exported functions are called, in order, with these arguments. A version that lacks one, or has
-    /// it with another signature, says so in its observation.
-    Calls(&'static [Call]),
-    /// Uses what the built-in interpreter does not support: it can only be validated.
-    Unrunnable,
-}
-
-/// An exported function and its arguments.
-pub type Call = (&'static str, &'static [Argument]);
-
-/// An argument of a [`Call`].
-#[derive(Clone, Copy)]
-pub enum Argument {
-    I32(i32),
-    I64(i64),
-    F64(f64),
-    Null,
-}
-
-use Argument::{F64, I32, I64, Null};
-
-/// Successive versions of one module.
-pub struct Family {
-    /// The folder in `tests/modules`.
-    pub name: &'static str,
-    /// File names, oldest first; `.wat` sources are assembled.
-    pub files: &'static [&'static str],
-    /// How to run them.
-    pub kind: Kind,
-}
-
-const COMPILED: &[&str] = &["v1.wasm", "v2.wasm", "v3.wasm"];
-const WRITTEN: &[&str] = &["a.wat", "b.wat"];
-
-/// Every family in `tests/modules`.
-pub const FAMILIES: &[Family] = &[
-    Family {
-        name: "c-calc",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["calc", "Ada"],
-            stdin: Some("c-calc/stdin.txt"),
-        },
-    },
-    Family {
-        name: "c-calc-bare",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["calc", "Ada"],
-            stdin: Some("c-calc/stdin.txt"),
-        },
-    },
-    Family {
-        name: "c-json",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["json"],
-            stdin: None,
-        },
-    },
-    Family {
-        name: "c-sort",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["sort"],
-            stdin: None,
-        },
-    },
-    Family {
-        name: "rust-shapes",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["shapes", "cm2"],
-            stdin: None,
-        },
-    },
-    Family {
-        name: "rust-words",
-        files: COMPILED,
-        kind: Kind::Command {
-            args: &["words"],
-            stdin: Some("rust-words/stdin.txt"),
-        },
-    },
-    Family {
-        name: "as-matrix",
-        files: COMPILED,
-        kind: Kind::Calls(&[
-            ("trace", &[I32(3), I32(1)]),
-            ("trace", &[I32(3), I32(1), F64(0.5)]),
-            ("power", &[I32(4), I32(5)]),
-            ("weigh", &[I32(5)]),
-            ("weigh", &[I32(-3)]),
-            ("count", &[]),
-        ]),
-    },
-    Family {
-        name: "as-text",
-        files: COMPILED,
-        kind: Kind::Calls(&[
-            ("distinct", &[]),
-            ("longest", &[]),
-            ("greet", &[I32(1)]),
-            ("greet", &[I32(5)]),
-            ("greet", &[I32(-1)]),
-            ("sorted", &[I32(50)]),
-            ("average", &[I32(10)]),
-            ("called", &[]),
-        ]),
-    },
-    Family {
-        name: "wat-memory",
-        files: WRITTEN,
-        kind: Kind::Calls(&[
-            ("stamp", &[I32(2)]),
-            ("stamp", &[I32(1)]),
-            ("vector", &[]),
-            ("across", &[]),
-            ("wide", &[I64(1000)]),
-            ("shuffle", &[I64(0x8877_6655_4433_2211_u64.cast_signed())]),
-            ("limit", &[]),
-            ("forget", &[]),
-            ("stamp", &[I32(1)]),
-        ]),
-    },
-    Family {
-        name: "wat-tables",
-        files: WRITTEN,
-        kind: Kind::Calls(&[
-            ("apply", &[I32(0), I32(21)]),
-            ("apply", &[I32(1), I32(5)]),
-            ("apply", &[I32(2), I32(5)]),
-            ("apply", &[I32(5), I32(5)]),
-            ("apply", &[I32(99), I32(5)]),
-            ("is_even", &[I32(10_001)]),
-            ("sum", &[I32(50_000)]),
-            ("grow", &[I32(3)]),
-            ("apply", &[I32(5), I32(5)]),
-            ("copy", &[]),
-            ("keep", &[Null]),
-            ("divide", &[I32(-37)]),
-            ("report", &[I32(3)]),
-            ("reset", &[]),
-            ("started", &[]),
-        ]),
-    },
-    Family {
-        name: "wat-gc",
-        files: WRITTEN,
-        kind: Kind::Unrunnable,
-    },
-    Family {
-        name: "wat-threads",
-        files: WRITTEN,
-        kind: Kind::Unrunnable,
-    },
-];
-
-impl Family {
-    /// The family called `name`.
-    pub fn get(name: &str) -> &'static Family {
-        FAMILIES
-            .iter()
-            .find(|family| family.name == name)
-            .expect("a family of tests/modules")
-    }
-
-    /// Whether the built-in interpreter can run it.
-    pub fn runs(&self) -> bool {
-        !matches!(self.kind, Kind::Unrunnable)
-    }
-
-    /// The module of one version, as binary.
-    pub fn wasm(&self, file: &str) -> Vec<u8> {
-        let path = modules().join(self.name).join(file);
-        wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    /// All versions, oldest first.
-    pub fn versions(&self) -> Vec<Vec<u8>> {
-        self.files.iter().map(|file| self.wasm(file)).collect()
-    }
-}
-
-/// The folder of the checked-in modules.
-pub fn modules() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modules"))
-}
+#[cfg(feature = "engine")]
+pub mod wasi;
 
 /// Validates a module with every feature on.
 pub fn validate(wasm: &[u8]) -> Result<(), String> {
@@ -219,11 +37,22 @@ pub fn validate(wasm: &[u8]) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Runs `assertions` with snapshots kept in the top-level `snapshots` folder.
-pub fn with_snapshots<R>(assertions: impl FnOnce() -> R) -> R {
+/// Runs an assertion of insta's with snapshots in the folder `snapshots`, under the names that they are given.
+pub fn with_snapshots(assertion: impl FnOnce()) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(assertions)
+    settings.bind(assertion);
 }
+
+/// Compares a text with the file of this name in the folder `snapshots`.
+#[allow(unused_macros)]
+macro_rules! snapshot {
+    ($name:expr, $text:expr) => {
+        $crate::support::with_snapshots(|| insta::assert_snapshot!($name, $text))
+    };
+}
+
+#[allow(unused_imports)]
+pub(crate) use snapshot;

@@ -1,9 +1,13 @@
 //! Bad input: whatever is done to a module, the answer is a module or a clear error, and the output stays as it was.
+//!
+//! Run: `WholeModule::in_memory`, `WholeModule::update`, `inspect::verify` and `inspect::finish`, on modules of `tests/modules` that
+//! are cut at every length, have bits flipped, or claim huge counts.
 
 use wasmend::inspect::{finish, verify};
 use wasmend::{ErrorKind, WholeModule, WholeOptions};
 
-use crate::support::{self, Family, smith};
+use crate::support::families::Family;
+use crate::support::{self, smith};
 
 /// A module with a bit of everything.
 fn samples() -> Vec<Vec<u8>> {

@@ -1,9 +1,13 @@
 //! Whole modules: created from one build, patched to the next, equal to it each time.
+//!
+//! Run: `WholeModule::in_memory` with one build and `WholeModule::update` with the next, `inspect::verify`, `inspect::finish`, on the
+//! modules of `tests/modules` in every mode and on random ones.
 
 use wasmend::inspect::{finish, verify};
 use wasmend::{Outcome, Redirect, RelinkReason, Types, Update, WholeModule, WholeOptions};
 
-use crate::support::{self, FAMILIES, smith};
+use crate::support::families::FAMILIES;
+use crate::support::{self, smith};
 
 const MODES: [(Redirect, Types); 4] = [
     (Redirect::TableThunks, Types::Interned),
@@ -82,13 +86,13 @@ fn builds_of_real_compilers_are_patched_and_run_alike() {
                 #[cfg(feature = "engine")]
                 if family.runs() {
                     assert_eq!(
-                        support::run::observe(family, &out),
-                        support::run::observe(family, &versions[at])
+                        support::observe::observe(family, &out),
+                        support::observe::observe(family, &versions[at])
                     );
                     let dense = finish(&out).expect("valid");
                     assert_eq!(
-                        support::run::observe(family, &dense),
-                        support::run::observe(family, &versions[at])
+                        support::observe::observe(family, &dense),
+                        support::observe::observe(family, &versions[at])
                     );
                 }
             }

@@ -1,9 +1,12 @@
 //! The checked-in modules are what their table says: valid, complete, small, and different from version to version.
+//!
+//! Run: each module of `tests/modules`, in the interpreter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::support::{self, FAMILIES, run::observe, validate, with_snapshots};
+use crate::support::families::{self, FAMILIES};
+use crate::support::{observe::observe, snapshot, validate};
 use wasmparser::{Parser, Payload};
 
 #[test]
@@ -34,7 +37,7 @@ fn every_file_is_in_the_table() {
         );
     }
     let mut found = BTreeSet::new();
-    for folder in std::fs::read_dir(support::modules())
+    for folder in std::fs::read_dir(families::modules())
         .unwrap()
         .map(|entry| entry.unwrap().path())
     {
@@ -77,7 +80,7 @@ fn every_version_behaves_as_it_did() {
         for (file, seen) in family.files.iter().zip(seen) {
             let _ = write!(text, "=== {file}\n{seen}");
         }
-        with_snapshots(|| insta::assert_snapshot!(format!("modules-{}", family.name), text));
+        snapshot!(format!("modules-{}", family.name), text);
     }
 }
 
@@ -109,7 +112,7 @@ fn shapes() {
             );
         }
     }
-    with_snapshots(|| insta::assert_snapshot!("modules-shapes", text));
+    snapshot!("modules-shapes", text);
 }
 
 fn shape(wasm: &[u8]) -> String {

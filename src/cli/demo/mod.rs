@@ -1,11 +1,11 @@
 //! `wasmend demo`: a large module, edited and run, and what patching costs against rewriting.
 
 mod program;
+mod progress;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use wasmend::engine::{Engine, Value as Operand};
 use wasmend::{Error, ErrorKind, Module, ModuleOptions, Patch};
@@ -14,6 +14,7 @@ use crate::cli::args::{Demo, RedirectArg};
 use crate::cli::report::{Event, Reporter};
 use crate::cli::text::{Table, count, number, time};
 use program::{EditKind, Program};
+use progress::Progress;
 
 /// How often the interpreter loads the file and runs its exported functions, with each redirection.
 const CHECKS: u32 = 40;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
     };
     let folder = Folder::create()?;
     let total = redirects.len() as u64 * u64::from(args.edits);
-    let progress = progress(total, reporter);
+    let mut progress = Progress::new(total, reporter.is_json());
     let mut measured = Vec::new();
     for redirect in redirects {
         let path = match &args.output {
@@ -59,10 +60,15 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
             _ => folder.0.join(format!("{}.wasm", redirect.word())),
         };
         measured.push(measure(
-            args, redirect, &path, &folder.0, &progress, reporter,
+            args,
+            redirect,
+            &path,
+            &folder.0,
+            &mut progress,
+            reporter,
         )?);
     }
-    progress.finish_and_clear();
+    drop(progress);
     if reporter.is_json() {
         reporter.event(&Event::Demo(as_json(args, &measured)))
     } else {
@@ -70,29 +76,15 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
     }
 }
 
-fn progress(total: u64, reporter: Reporter) -> ProgressBar {
-    // Shown on standard error, and only if that is a terminal.
-    let progress = if reporter.is_json() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10))
-    };
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} edits") {
-        progress.set_style(style);
-    }
-    progress
-}
-
 fn measure(
     args: &Demo,
     redirect: RedirectArg,
     path: &Path,
     folder: &Path,
-    progress: &ProgressBar,
+    progress: &mut Progress,
     reporter: Reporter,
 ) -> anyhow::Result<Measured> {
-    progress.set_message(format!("{:6}", redirect.word()));
-    progress.tick();
+    progress.set_message(redirect.word());
     let mut module = Module::create(
         path,
         ModuleOptions {
@@ -155,7 +147,7 @@ fn measure(
                 .map_err(|error| Error::io("cannot write", &rival, &error))?;
             measured.rewrites.push(start.elapsed());
         }
-        progress.inc(1);
+        progress.advance();
     }
     Ok(measured)
 }

@@ -4,5 +4,6 @@
 
 mod option_table;
 pub mod options;
+pub mod parse;
 pub mod response_file;
 pub mod spelling;

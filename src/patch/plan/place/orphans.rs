@@ -1,7 +1,12 @@
 //! Code that functions leave behind when they move: still valid, called by nobody. To fill it with something that refers
 //! to nothing costs a ninth of its size, which is put off until a patch can afford it or the place is reused.
 
-use super::*;
+use crate::layout::{Occupant, Ordinal, Place, UseDeltas, add_uses};
+use crate::patch::lengths::entry_len;
+use crate::patch::plan::context::Planned;
+use crate::patch::plan::place::Placing;
+use crate::patch::relink::RelinkReason;
+use crate::program::{DeclId, DeclKind, Definition, Pending, RelocKind};
 
 /// Code of up to this many bytes is not orphaned but filled.
 const SMALL_ORPHAN: u32 = 160;
@@ -18,11 +23,11 @@ const BURIED_WITH_MOVES: u32 = 240;
 /// How many of the oldest orphans are looked at.
 const SCANNED_ORPHANS: usize = 16;
 
-impl Planner<'_> {
+impl Placing<'_> {
     /// Finds the functions that will move and whose old code can stay as it is. To fill it with something that refers to
     /// nothing would cost a ninth of its size.
     pub(super) fn expect_orphans(&mut self) {
-        for &id in &self.from.program.dirty {
+        for &id in &self.context.program.dirty {
             if self.will_orphan(id) {
                 self.expected_orphans.insert(id);
             }
@@ -31,7 +36,7 @@ impl Planner<'_> {
 
     /// Whether a function moves in this commit and its code can stay as it is.
     fn will_orphan(&self, id: DeclId) -> bool {
-        let program = self.from.program;
+        let program = self.context.program;
         let decl = program.decl(id);
         let Some(old) = decl.current() else {
             return false;
@@ -50,7 +55,7 @@ impl Planner<'_> {
                 new.is_body() && !stays && (len > cap || cap - len > MOST_FILLER)
             }
         };
-        let small = if self.from.minimal {
+        let small = if self.context.minimal {
             SMALL_ORPHAN_MINIMAL
         } else {
             SMALL_ORPHAN
@@ -68,7 +73,7 @@ impl Planner<'_> {
 
     /// Whether code that refers to `id` may not be valid any more once the commit is done.
     fn changes_interface(&self, id: DeclId) -> bool {
-        let decl = self.from.program.decl(id);
+        let decl = self.context.program.decl(id);
         match (decl.pending(), decl.current()) {
             (Pending::None, _) => false,
             (Pending::Remove, _) => true,
@@ -81,14 +86,23 @@ impl Planner<'_> {
         }
     }
 
+    /// Buries older orphans: those that must be, and one more if a patch can afford it.
+    pub(super) fn bury_orphans(&mut self) -> Planned {
+        self.bury_dependent_orphans()?;
+        match self.context.minimal {
+            true => Ok(()),
+            false => self.bury_one_orphan(),
+        }
+    }
+
     /// Buries older orphans that refer to something which they could not be valid with.
-    pub(super) fn bury_dependent_orphans(&mut self) -> Planned {
-        let program = self.from.program;
+    fn bury_dependent_orphans(&mut self) -> Planned {
+        let program = self.context.program;
         for &id in &program.dirty {
             if !self.changes_interface(id) {
                 continue;
             }
-            for source in self.from.references.of(program, id) {
+            for source in self.context.references.of(program, id) {
                 if program.decl(source).is_orphan {
                     self.bury(source)?;
                 }
@@ -98,8 +112,8 @@ impl Planner<'_> {
     }
 
     /// Buries an older orphan, as far as a patch may cost: engines compile it faster then.
-    pub(super) fn bury_one_orphan(&mut self) -> Planned {
-        let program = self.from.program;
+    fn bury_one_orphan(&mut self) -> Planned {
+        let program = self.context.program;
         let in_place = |id: &DeclId| {
             let decl = program.decl(*id);
             let Pending::Define(new) = decl.pending() else {
@@ -140,8 +154,8 @@ impl Planner<'_> {
     /// Takes back what an orphan stood for whose code is overwritten.
     pub(super) fn forget_orphan(&mut self, orphan: DeclId) -> Planned {
         self.layout.set_place(orphan, Place::None);
-        let program = self.from.program;
-        match self.writes.orphans.overwrite(orphan) {
+        let program = self.context.program;
+        match self.orphans.overwrite(orphan) {
             Some(unborn) => self.release_types(&unborn.definition, unborn.root),
             None => match program.decl(orphan).current() {
                 Some(code) => self.release_types(code, program.root(orphan)),
@@ -156,14 +170,14 @@ impl Planner<'_> {
         add_uses(&mut uses, code, -1);
         self.layout
             .types
-            .count_uses(&self.from.program.types, root, &uses, 0)
+            .count_uses(&self.context.program.types, root, &uses, 0)
             .ok_or(RelinkReason::TypesFull)?;
         Ok(())
     }
 
     /// Functions that were expected to orphan their code and did not.
     pub(super) fn release_unorphaned(&mut self) -> Planned {
-        let program = self.from.program;
+        let program = self.context.program;
         for id in std::mem::take(&mut self.expected_orphans) {
             if let Some(code) = program.decl(id).current() {
                 self.release_types(code, program.root(id))?;
@@ -174,12 +188,12 @@ impl Planner<'_> {
 
     /// Gives up the place of a body: as it is if that can be, otherwise filled.
     pub(super) fn vacate_body(&mut self, id: DeclId, body: Ordinal) {
-        let program = self.from.program;
+        let program = self.context.program;
         let orphan = match program.decl(id).current() {
             Some(code) if self.expected_orphans.contains(&id) => {
                 let origin = (id, program.root(id));
                 let spare = program.spare_orphans();
-                self.writes.orphans.add(spare, origin, code)
+                self.orphans.add(spare, origin, code)
             }
             _ => None,
         };

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use wasmend::engine::{Engine, Imports, Trap, Value};
 
-use super::{Argument, Call, Family, Kind, modules};
+use super::families::{Argument, Call, Family, Kind, modules};
+use super::wasi::run_command;
 
 /// What can be observed of `wasm`, a version of `family` or something that should behave like one: output, exit status
 /// and traps, or the results of its calls and the calls it makes. `None` for a family that cannot be run.
@@ -21,7 +22,7 @@ fn command(wasm: &[u8], args: &[&str], stdin: Option<&str>) -> String {
     let stdin = stdin.map(|file| {
         std::fs::read(modules().join(file)).expect("the input stands beside the modules")
     });
-    let output = match Engine::new().run_wasi(wasm, args, &stdin.unwrap_or_default()) {
+    let output = match run_command(wasm, args, &stdin.unwrap_or_default()) {
         Ok(output) => output,
         Err(error) => return format!("error: {error}\n"),
     };

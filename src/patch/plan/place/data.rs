@@ -1,24 +1,15 @@
-//! Where globals and data go.
+//! Where data goes.
 
-use super::*;
+use crate::layout::{Place, SectionKind};
+use crate::patch::images::new_image;
+use crate::patch::plan::context::Planned;
+use crate::patch::plan::place::Placing;
+use crate::patch::relink::RelinkReason;
+use crate::program::{DeclId, Definition, DefinitionKind};
 
-impl Planner<'_> {
-    pub(super) fn place_global(&mut self, id: DeclId, len: u32) -> Ordinal {
-        let ordinal = self.layout.globals.place(len, id);
-        self.writes.globals.insert(ordinal);
-        ordinal
-    }
-
-    pub(super) fn free_global(&mut self, ordinal: Ordinal) -> Planned {
-        let len = self.layout.globals.slot(ordinal).len as usize;
-        unused_global(&mut vec![0; len]).ok_or(RelinkReason::GlobalFiller)?;
-        self.layout.globals.free(ordinal);
-        self.writes.globals.insert(ordinal);
-        Ok(())
-    }
-
+impl Placing<'_> {
     pub(super) fn place_data(&mut self, id: DeclId) -> Planned<Place> {
-        let new = self.next(id);
+        let new = self.context.next(id);
         let DefinitionKind::Data {
             align_log2,
             size,
@@ -33,16 +24,16 @@ impl Planner<'_> {
                 if !self.layout.data_segments.is_empty() {
                     return Err(RelinkReason::DataArea.into());
                 }
-                self.writes.whole.insert(SectionKind::Data);
+                self.whole.insert(SectionKind::Data);
                 self.layout.data.add_image(new_image(
-                    self.from.program,
-                    self.from.data_ranges,
+                    self.context.program,
+                    self.context.data_ranges,
                     memory,
                 )?)
             }
         };
         let zero = new.content.is_empty();
-        let hot = self.from.program.decl(id).current().is_some();
+        let hot = self.context.program.decl(id).current().is_some();
         let cap = if hot { size + size / 4 } else { size };
         let address = self.layout.data.place(image, cap, align_log2, zero)?;
         let at = &self.layout.data.images()[image];
@@ -52,7 +43,7 @@ impl Planner<'_> {
             let last = image + 1 == self.layout.data.images().len()
                 && self.layout.data_segments.is_empty();
             if !last {
-                self.writes.whole.insert(SectionKind::Data);
+                self.whole.insert(SectionKind::Data);
             }
             self.layout.data.set_cap(image, end - base);
             self.writes.images.insert(image);
@@ -76,7 +67,7 @@ impl Planner<'_> {
         address: u64,
         cap: u64,
     ) -> Planned {
-        let new = self.next(id);
+        let new = self.context.next(id);
         if matches!(old.shape, DefinitionKind::Address(_))
             || matches!(new.shape, DefinitionKind::Address(_))
         {
@@ -115,36 +106,6 @@ impl Planner<'_> {
         let place = self.place_data(id)?;
         self.layout.set_place(id, place);
         self.moved.insert(id);
-        Ok(())
-    }
-
-    /// Globals may name earlier ones only: those that are new here or went to another place must still stand in order.
-    pub(super) fn check_global_order(&self) -> Planned {
-        let program = self.from.program;
-        let in_order = |id: DeclId| {
-            let Place::Global(ordinal) = self.layout.place(id) else {
-                return true;
-            };
-            let relocs = program.decl(id).next().map(|next| next.content.relocs());
-            relocs
-                .into_iter()
-                .flatten()
-                .filter_map(|reloc| reloc.decl())
-                .all(|target| match self.layout.place(target) {
-                    Place::Global(target) => target < ordinal,
-                    _ => true,
-                })
-        };
-        let touched = program.dirty.iter().chain(&self.moved).copied();
-        for id in touched.filter(|id| program.decl(*id).kind == DeclKind::Global) {
-            let sources = self.from.references.of(program, id);
-            let globals = sources
-                .into_iter()
-                .filter(|source| program.decl(*source).kind == DeclKind::Global);
-            if !std::iter::once(id).chain(globals).all(in_order) {
-                return Err(RelinkReason::GlobalOrder.into());
-            }
-        }
         Ok(())
     }
 }

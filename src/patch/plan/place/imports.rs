@@ -1,32 +1,36 @@
-//! Imports, tags and the program's own segments: whatever has its index by its position in a list. An import takes the
-//! index of the first defined function or global, which makes way.
+//! Imports. One takes the index of the first defined function or global, which makes way. They stand in the order that the
+//! front end keeps; where none is kept and one goes, the last of its kind takes its place.
 
-use super::*;
+use hashbrown::HashSet;
 
-/// What a commit does to the imports, and to what has its index behind them.
+use crate::layout::{Occupant, Place, SectionKind, Slot};
+use crate::patch::encode::unused_global;
+use crate::patch::lengths::DEAD_LEN;
+use crate::patch::plan::context::Planned;
+use crate::patch::plan::place::Placing;
+use crate::patch::relink::RelinkReason;
+use crate::program::{DeclId, DeclKind};
+
+/// What a commit does to the imports.
 #[derive(Debug, Default)]
 pub(super) struct ImportEdits {
     gone: HashSet<DeclId>,
     /// In the order in which they come.
     new: Vec<DeclId>,
-    /// Defined tags that go.
-    pub(super) gone_tags: HashSet<DeclId>,
-    /// Whether defined tags come or go.
-    pub(super) tags: bool,
 }
 
-impl Planner<'_> {
+impl Placing<'_> {
     pub(super) fn imported(&self, kind: DeclKind) -> u32 {
         self.layout
             .imports
             .iter()
-            .filter(|id| self.from.program.decl(**id).kind == kind)
+            .filter(|id| self.context.program.decl(**id).kind == kind)
             .count() as u32
     }
 
     /// Makes room for an import, which is given its place among the others later.
     pub(super) fn add_import(&mut self, id: DeclId, slot: Option<Slot>) -> Planned {
-        let place = match self.from.program.decl(id).kind {
+        let place = match self.context.program.decl(id).kind {
             DeclKind::Function => {
                 self.vacate_first_function()?;
                 let index = self.layout.functions.imported();
@@ -80,7 +84,7 @@ impl Planner<'_> {
                     .slots
                     .extend(unused.map(|(entry, _)| entry as u32));
             }
-            Occupant::Body(id) if self.from.program.decl(id).is_orphan => {
+            Occupant::Body(id) if self.context.program.decl(id).is_orphan => {
                 self.layout.functions.replace(first, Occupant::Dead);
                 self.forget_orphan(id)?;
             }
@@ -111,7 +115,7 @@ impl Planner<'_> {
 
     /// Takes back what an import that goes has taken; the others close up later.
     pub(super) fn remove_import(&mut self, id: DeclId) -> Planned {
-        match self.from.program.decl(id).kind {
+        match self.context.program.decl(id).kind {
             DeclKind::Table => return Err(RelinkReason::TableIndices.into()),
             DeclKind::Memory => return Err(RelinkReason::MemoryIndices.into()),
             DeclKind::Function => {
@@ -150,12 +154,12 @@ impl Planner<'_> {
 
     /// Gives all imports and tags their indices, once it is known which there are.
     pub(super) fn place_imports(&mut self) -> Planned {
-        let program = self.from.program;
+        let program = self.context.program;
         let order = program.next_import_order();
         let in_order = program.import_order_changes();
         if !in_order && self.imports.gone.is_empty() && self.imports.new.is_empty() {
-            if std::mem::take(&mut self.imports.tags) {
-                self.number_tags();
+            if !self.tags.is_empty() {
+                self.place_tags();
             }
             return Ok(());
         }
@@ -163,17 +167,8 @@ impl Planner<'_> {
             None => self.closed_up(),
             Some(order) => order.to_vec(),
         };
-        for (at, &id) in imports.iter().enumerate() {
-            match self.layout.imports.get(at) {
-                Some(before) if *before == id => {}
-                Some(_) => self.layout.imports.set(at, id),
-                None => self.layout.imports.push(id),
-            }
-        }
-        while self.layout.imports.len() > imports.len() {
-            self.layout.imports.pop();
-        }
-        self.writes.whole.insert(SectionKind::Import);
+        self.layout.imports.become_items(&imports);
+        self.whole.insert(SectionKind::Import);
         self.writes.name_front = true;
         let of_kind = |kind| {
             let imports = imports.iter().copied();
@@ -193,14 +188,14 @@ impl Planner<'_> {
         for (index, id) in of_kind(DeclKind::Function).enumerate() {
             self.number_function(id, index as u32);
         }
-        self.number_tags();
+        self.place_tags();
         Ok(())
     }
 
     /// The imports where no order is kept: the last one of a kind takes the place of one that goes, so that only its
     /// references change; new ones come last.
     fn closed_up(&self) -> Vec<DeclId> {
-        let kind = |id: DeclId| self.from.program.decl(id).kind;
+        let kind = |id: DeclId| self.context.program.decl(id).kind;
         let gone = |id: DeclId| self.imports.gone.contains(&id);
         let mut imports: Vec<Option<DeclId>> =
             self.layout.imports.iter().copied().map(Some).collect();
@@ -238,44 +233,5 @@ impl Planner<'_> {
             .set_place(id, Place::ImportedFunction { index, slot });
         self.write_slot(slot);
         self.moved.insert(id);
-    }
-
-    /// Gives imported and defined tags their indices.
-    fn number_tags(&mut self) {
-        let program = self.from.program;
-        let gone = std::mem::take(&mut self.imports.gone_tags);
-        if !gone.is_empty() {
-            let stay: Vec<DeclId> = self.layout.tags.iter().copied().collect();
-            let stay = stay.into_iter().filter(|id| !gone.contains(id));
-            let mut left = 0;
-            for id in stay {
-                if self.layout.tags[left] != id {
-                    self.layout.tags.set(left, id);
-                }
-                left += 1;
-            }
-            while self.layout.tags.len() > left {
-                self.layout.tags.pop();
-            }
-        }
-        let imported = self.layout.imports.iter();
-        let imported = imported.filter(|id| program.decl(**id).kind == DeclKind::Tag);
-        let tags: Vec<DeclId> = imported.chain(self.layout.tags.iter()).copied().collect();
-        self.renumber(&tags, 0);
-    }
-
-    /// Gives declarations consecutive indices.
-    pub(super) fn renumber(&mut self, ids: &[DeclId], first: u32) {
-        for (at, &id) in ids.iter().enumerate() {
-            let (before, place) = (self.layout.place(id), Place::Index(first + at as u32));
-            if before == place {
-                continue;
-            }
-            self.layout.set_place(id, place);
-            // Nothing that stays as it is refers to what is new.
-            if before != Place::None {
-                self.moved.insert(id);
-            }
-        }
     }
 }

@@ -1,9 +1,24 @@
 //! Where functions' code goes: in its place, to a dead place that fits, to the end; what becomes of the old place; how
 //! callers are redirected.
 
-use super::*;
+use crate::layout::{Occupant, Ordinal, Place, Slot};
+use crate::patch::lengths::{
+    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len,
+};
+use crate::patch::plan::context::Planned;
+use crate::patch::plan::place::Placing;
+use crate::patch::plan::place::orphans::BURIED_QUIETLY;
+use crate::patch::relink::RelinkReason;
+use crate::program::{DeclId, Pending};
 
-impl Planner<'_> {
+/// So many dead bytes of code are never too many.
+const MOST_DEAD: u64 = 1 << 16;
+
+/// Beyond that, when more than one byte in so many is dead and none of the dead places fits, everything is laid out anew.
+/// It takes edits of about a tenth of all code to get there, so each has paid for ten times its own bytes at most.
+const DEAD_SHARE: u64 = 10;
+
+impl Placing<'_> {
     /// Notes that the code of an ordinal is written, before the occupant changes.
     pub(super) fn touch_code(&mut self, ordinal: Ordinal) {
         let prior = self.layout.functions.slot(ordinal).occupant;
@@ -46,7 +61,7 @@ impl Planner<'_> {
 
     /// A dead place that fits a body of `len` bytes, if there is one.
     pub(super) fn reuse_body(&mut self, id: DeclId, len: u32) -> Planned<Option<Ordinal>> {
-        let decl = self.from.program.decl(id);
+        let decl = self.context.program.decl(id);
         let name = decl.given_name().filter(|_| self.layout.options.names);
         let (names, functions) = (&self.layout.names, &self.layout.functions);
         let indices = functions.indices();
@@ -71,9 +86,9 @@ impl Planner<'_> {
         if let Some(ordinal) = self.reuse_body(id, len)? {
             return Ok(ordinal);
         }
-        let decl = self.from.program.decl(id);
+        let decl = self.context.program.decl(id);
         let name = decl.given_name().filter(|_| self.layout.options.names);
-        let slack = if self.from.minimal {
+        let slack = if self.context.minimal {
             0
         } else {
             body_slack(decl, len, true)
@@ -82,8 +97,8 @@ impl Planner<'_> {
     }
 
     pub(super) fn place_thunk(&mut self, id: DeclId) -> Planned<Ordinal> {
-        let ty = self.next(id).ty().expect("a function has a type");
-        let len = thunk_len(self.from.program, ty);
+        let ty = self.context.next(id).ty().expect("a function has a type");
+        let len = thunk_len(self.context.program, ty);
         if let Some(ordinal) = self.layout.functions.reuse_thunk(len, Occupant::Thunk(id)) {
             self.writes
                 .code
@@ -99,7 +114,7 @@ impl Planner<'_> {
         let Place::Function { entry, body, slot } = self.layout.place(id) else {
             unreachable!("a function's place")
         };
-        let new = self.next(id);
+        let new = self.context.next(id);
         if new_type {
             self.writes.entries.extend([entry, body]);
             if entry != body {
@@ -113,7 +128,7 @@ impl Planner<'_> {
         }
         // A body that has become much smaller makes way for a larger one, if there is a place for it.
         if cap - len > len / 8 + 40
-            && cap <= orphans::BURIED_QUIETLY
+            && cap <= BURIED_QUIETLY
             && (entry != body || !self.has_many_callers(id))
             && let Some(to) = self.reuse_body(id, len)?
         {
@@ -133,13 +148,13 @@ impl Planner<'_> {
         body: Ordinal,
         slot: Option<Slot>,
     ) -> Planned {
-        let ty = self.next(id).ty().expect("a function has a type");
+        let ty = self.context.next(id).ty().expect("a function has a type");
         let at = self.layout.functions.slot(entry);
         let thunk = matches!(at.occupant, Occupant::Thunk(_));
         let needed = if thunk {
-            thunk_len(self.from.program, ty)
+            thunk_len(self.context.program, ty)
         } else {
-            forwarder_len(self.from.program, ty)
+            forwarder_len(self.context.program, ty)
         };
         if needed <= at.cap {
             self.touch_code(entry);
@@ -176,7 +191,7 @@ impl Planner<'_> {
 
     /// Moves a function's code to a place that fits it; with `vacate`, nothing may stay at the old place.
     pub(super) fn move_body(&mut self, id: DeclId, vacate: bool) -> Planned {
-        let to = self.place_body(id, entry_len(self.next(id).content.len()))?;
+        let to = self.place_body(id, entry_len(self.context.next(id).content.len()))?;
         self.move_to(id, to, vacate);
         Ok(())
     }
@@ -185,12 +200,12 @@ impl Planner<'_> {
         let Place::Function { entry, body, slot } = self.layout.place(id) else {
             unreachable!("a function's place")
         };
-        let new = self.next(id);
+        let new = self.context.next(id);
         self.writes.moved_bodies += 1;
         let mut next_entry = entry;
         let ty = new.ty().expect("a function has a type");
-        let fits = self.from.program.types.can_pass_on(ty)
-            && forwarder_len(self.from.program, ty) <= self.layout.functions.slot(body).cap;
+        let fits = self.context.program.types.can_pass_on(ty)
+            && forwarder_len(self.context.program, ty) <= self.layout.functions.slot(body).cap;
         if entry != body {
             self.vacate_body(id, body);
             if matches!(
@@ -226,8 +241,8 @@ impl Planner<'_> {
     pub(super) fn has_many_callers(&self, id: DeclId) -> bool {
         let limit = self.layout.options.fan_in;
         let mut sites = 0;
-        for source in self.from.references.of(self.from.program, id) {
-            let decl = self.from.program.decl(source);
+        for source in self.context.references.of(self.context.program, id) {
+            let decl = self.context.program.decl(source);
             if let (Some(definition), Pending::None) = (decl.current(), decl.pending()) {
                 let relocs = definition.content.relocs().iter();
                 sites += relocs
@@ -239,35 +254,5 @@ impl Planner<'_> {
             }
         }
         false
-    }
-
-    /// Names that changed without anything else.
-    pub(super) fn rename(&mut self) -> Planned {
-        let program = self.from.program;
-        for id in program.renamed() {
-            let decl = program.decl(id);
-            if decl.next().is_none() {
-                continue;
-            }
-            if decl.kind != DeclKind::Function {
-                self.writes.names_tail = Some(Vec::new());
-                continue;
-            }
-            let Place::Function { body, .. } = self.layout.place(id) else {
-                // An imported one.
-                self.writes.name_front = true;
-                continue;
-            };
-            if !self.layout.options.names {
-                continue;
-            }
-            let (names, index) = (&self.layout.names, self.layout.functions.index(body));
-            if names.fits(body, index, decl.given_name()) {
-                self.writes.names.insert(body);
-            } else {
-                self.move_body(id, false)?;
-            }
-        }
-        Ok(())
     }
 }

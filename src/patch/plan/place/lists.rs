@@ -1,0 +1,128 @@
+//! Tags and the program's own segments: whatever has its index by its position in a list. A segment stands behind the one
+//! before it, so one that comes, goes or gets another length moves all that follow. What changes is collected first; the
+//! lists are put right once, in one pass.
+
+use std::ops::Range;
+
+use hashbrown::HashSet;
+
+use crate::layout::{Place, RawItem, SectionKind};
+use crate::patch::plan::place::Placing;
+use crate::program::{DeclId, DeclKind, Definition, Program};
+use crate::transaction::Log;
+
+/// What a commit does to a list.
+#[derive(Debug, Default)]
+pub(super) struct ListEdits {
+    /// What goes.
+    gone: HashSet<DeclId>,
+    /// What comes, in order.
+    new: Vec<DeclId>,
+    /// Whether any of the others gets another length.
+    resized: bool,
+}
+
+impl ListEdits {
+    pub(super) fn remove(&mut self, id: DeclId) {
+        self.gone.insert(id);
+    }
+
+    pub(super) fn add(&mut self, id: DeclId) {
+        self.new.push(id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.new.is_empty() && !self.resized
+    }
+
+    /// What a list becomes.
+    pub(super) fn apply(&self, before: impl Iterator<Item = DeclId>) -> Vec<DeclId> {
+        let stay = before.filter(|id| !self.gone.contains(id));
+        stay.chain(self.new.iter().copied()).collect()
+    }
+}
+
+impl Placing<'_> {
+    /// Notes that a segment has another definition.
+    pub(super) fn redefine_segment(&mut self, id: DeclId, old: &Definition) {
+        let resized = self.context.next(id).content.len() != old.content.len();
+        let (edits, writes) = match self.context.program.decl(id).kind {
+            DeclKind::ElementSegment => (&mut self.elements, &mut self.writes.elements),
+            _ => (&mut self.data_segments, &mut self.writes.data_segments),
+        };
+        edits.resized |= resized;
+        writes.items.insert(id);
+    }
+
+    /// Gives all segments their offsets and indices.
+    pub(super) fn place_segments(&mut self) {
+        let program = self.context.program;
+        if !self.elements.is_empty() {
+            let moved = arrange(program, &self.elements, &mut self.layout.elements);
+            self.writes.elements.moved = moved;
+            let ids = self.layout.elements.iter().map(|item| item.decl);
+            let ids: Vec<DeclId> = ids.collect();
+            self.renumber(&ids, self.layout.first_element());
+        }
+        if !self.data_segments.is_empty() {
+            let moved = arrange(program, &self.data_segments, &mut self.layout.data_segments);
+            self.writes.data_segments.moved = moved;
+            let ids = self.layout.data_segments.iter().map(|item| item.decl);
+            let ids: Vec<DeclId> = ids.collect();
+            self.renumber(&ids, self.layout.first_data_segment());
+        }
+    }
+
+    /// Gives imported and defined tags their indices.
+    pub(super) fn place_tags(&mut self) {
+        let program = self.context.program;
+        if !self.tags.is_empty() {
+            let tags = self.tags.apply(self.layout.tags.iter().copied());
+            self.layout.tags.become_items(&tags);
+            self.whole.insert(SectionKind::Tag);
+        }
+        let imported = self.layout.imports.iter();
+        let imported = imported.filter(|id| program.decl(**id).kind == DeclKind::Tag);
+        let tags: Vec<DeclId> = imported.chain(self.layout.tags.iter()).copied().collect();
+        self.renumber(&tags, 0);
+    }
+
+    /// Gives declarations consecutive indices.
+    pub(super) fn renumber(&mut self, ids: &[DeclId], first: u32) {
+        for (at, &id) in ids.iter().enumerate() {
+            let (before, place) = (self.layout.place(id), Place::Index(first + at as u32));
+            if before == place {
+                continue;
+            }
+            self.layout.set_place(id, place);
+            // Nothing that stays as it is refers to what is new.
+            if before != Place::None {
+                self.moved.insert(id);
+            }
+        }
+    }
+}
+
+/// Brings a list of segments up to date. Returns which of them stand elsewhere than before.
+fn arrange(program: &Program, edits: &ListEdits, items: &mut Log<RawItem>) -> Vec<Range<usize>> {
+    let ids = edits.apply(items.iter().map(|item| item.decl));
+    let mut offset = 0;
+    let after: Vec<RawItem> = ids
+        .into_iter()
+        .map(|decl| {
+            let next = program.decl(decl).next();
+            let len = next.map_or(0, |next| next.content.len() as u32);
+            offset += len;
+            let offset = offset - len;
+            RawItem { decl, offset, len }
+        })
+        .collect();
+    let mut moved: Vec<Range<usize>> = Vec::new();
+    for at in items.become_items(&after) {
+        match moved.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => moved.push(at..at + 1),
+        }
+    }
+    moved
+}
