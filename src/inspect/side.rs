@@ -275,7 +275,7 @@ impl Side {
             return;
         };
         let maximum = leb::read_unsigned(&limits[len..]).map(|(maximum, _)| maximum);
-        if item.import.is_some() || minimum != before.into() {
+        if item.import.is_some() || minimum != u64::from(before) {
             return;
         }
         let mut shorter = vec![*ty, *flags];

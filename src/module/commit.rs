@@ -355,7 +355,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            orphans: &[],
+            orphans: None,
         };
         let identity = self.identity;
         let len = layout.sections.file_len();
@@ -428,7 +428,7 @@ impl Module {
         let encoder = Encoder {
             program: &self.program,
             layout: &layout,
-            orphans: &[],
+            orphans: None,
         };
         let dense = write_dense(encoder, &extra, cuts)?;
         Ok((layout, dense))
@@ -553,7 +553,7 @@ fn prepare(
     let encoder = Encoder {
         program: from.program,
         layout,
-        orphans: writes.orphans.new(),
+        orphans: Some(&writes.orphans),
     };
     let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
     phases.encode += stopwatch.lap();

@@ -6,7 +6,8 @@ use crate::layout::{
     SectionPlace, UNUSED_GLOBAL, encode_name,
 };
 use crate::program::{
-    DeclId, Definition, DefinitionKind, Orphan, Program, RelocKind, RelocatableBytes, Relocation,
+    DeclId, Definition, DefinitionKind, Orphan, OrphanChanges, Program, RelocKind,
+    RelocatableBytes, Relocation,
 };
 use std::ops::Range;
 
@@ -22,7 +23,7 @@ pub(crate) struct Encoder<'a> {
     pub(crate) program: &'a Program,
     pub(crate) layout: &'a Layout,
     /// Code that is orphaned in this commit.
-    pub(crate) orphans: &'a [Orphan],
+    pub(crate) orphans: Option<&'a OrphanChanges>,
 }
 
 impl<'a> Encoder<'a> {
@@ -33,7 +34,8 @@ impl<'a> Encoder<'a> {
     }
 
     fn orphan(&self, id: DeclId) -> Option<&'a Orphan> {
-        self.orphans.iter().find(|orphan| orphan.id == id)
+        let is_orphan = self.program.decl(id).is_orphan;
+        self.orphans.filter(|_| is_orphan)?.get(id)
     }
 
     /// The declaration whose types `id` shares.

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
+
 use crate::program::declaration::Definition;
 use crate::program::ids::DeclId;
 
@@ -26,7 +28,10 @@ pub(crate) struct Orphan {
 /// What one commit changes of the orphaned code.
 #[derive(Debug, Default)]
 pub(crate) struct OrphanChanges {
-    new: Vec<Orphan>,
+    /// In the order in which they were left; `None` where one was overwritten again.
+    new: Vec<Option<Orphan>>,
+    /// Where each stands in that list.
+    places: HashMap<DeclId, usize>,
     overwritten: Vec<DeclId>,
     /// How many of the program's spare declarations stand for something, or did.
     taken: usize,
@@ -43,29 +48,33 @@ impl OrphanChanges {
     ) -> Option<DeclId> {
         let id = *spare.get(self.taken)?;
         self.taken += 1;
-        self.new.push(Orphan {
+        self.places.insert(id, self.new.len());
+        self.new.push(Some(Orphan {
             id,
             origin,
             root,
             definition: code.clone(),
-        });
+        }));
         Some(id)
     }
 
     /// Notes that an orphan's place is used again. If it was orphaned in this very commit, it never was one: that is
     /// returned.
     pub(crate) fn overwrite(&mut self, id: DeclId) -> Option<Orphan> {
-        let at = self.new.iter().position(|orphan| orphan.id == id);
-        if at.is_none() {
-            self.overwritten.push(id);
+        match self.places.remove(&id) {
+            Some(at) => self.new[at].take(),
+            None => {
+                self.overwritten.push(id);
+                None
+            }
         }
-        at.map(|at| self.new.remove(at))
     }
 
     /// Where the entry of a function moved too, its old code goes on calling itself: nothing in it must be rewritten for
     /// that, now or later. `moved` are the declarations whose index is another one.
     pub(crate) fn call_themselves(&mut self, moved: &BTreeSet<DeclId>) {
-        for orphan in self.new.iter_mut().filter(|it| moved.contains(&it.origin)) {
+        let new = self.new.iter_mut().flatten();
+        for orphan in new.filter(|it| moved.contains(&it.origin)) {
             for reloc in orphan.definition.content.relocs_mut() {
                 reloc.follow(orphan.origin, orphan.id);
             }
@@ -73,12 +82,17 @@ impl OrphanChanges {
     }
 
     /// Code that is orphaned in this commit.
-    pub(crate) fn new(&self) -> &[Orphan] {
-        &self.new
+    pub(crate) fn new(&self) -> impl Iterator<Item = &Orphan> {
+        self.new.iter().flatten()
+    }
+
+    /// The code that a declaration stands for which is orphaned in this commit.
+    pub(crate) fn get(&self, id: DeclId) -> Option<&Orphan> {
+        self.new[*self.places.get(&id)?].as_ref()
     }
 
     /// Both lists: code that is orphaned in this commit, and older orphans that are overwritten in it.
     pub(super) fn into_parts(self) -> (Vec<Orphan>, Vec<DeclId>) {
-        (self.new, self.overwritten)
+        (self.new.into_iter().flatten().collect(), self.overwritten)
     }
 }

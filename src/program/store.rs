@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};
@@ -322,14 +322,16 @@ impl Program {
             let decl = &mut self.decls[orphan.id.index()];
             decl.set_current(Some(orphan.definition));
             decl.owner = Some(orphan.root);
-            self.spare_orphans.retain(|other| *other != orphan.id);
             self.orphans.push(orphan.id);
             self.decls[orphan.root.index()].add_member(orphan.id);
             kept.push(orphan.id);
         }
+        let taken: HashSet<DeclId> = kept.iter().copied().collect();
+        self.spare_orphans.retain(|id| !taken.contains(id));
+        let gone: HashSet<DeclId> = overwritten.iter().copied().collect();
+        self.orphans.retain(|id| !gone.contains(id));
         for id in overwritten {
             self.forget_orphan(id);
-            self.orphans.retain(|other| *other != id);
         }
         kept
     }

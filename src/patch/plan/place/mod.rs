@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use crate::layout::{Layout, Place, SectionKind};
 use crate::patch::plan::context::{PlanContext, Planned};
 use crate::patch::plan::fixed::FixedPlaces;
+use crate::patch::plan::place::functions::CallCounts;
 use crate::patch::plan::place::imports::ImportEdits;
 use crate::patch::plan::place::lists::ListEdits;
 use crate::patch::plan::writes::PlaceWrites;
@@ -76,6 +77,7 @@ struct Placing<'a> {
     expected_orphans: BTreeSet<DeclId>,
     /// Declarations whose index or address is another one now.
     moved: BTreeSet<DeclId>,
+    calls: CallCounts,
     imports: ImportEdits,
     tags: ListEdits,
     elements: ListEdits,
@@ -99,6 +101,7 @@ impl<'a> Placing<'a> {
             orphans: OrphanChanges::default(),
             expected_orphans: BTreeSet::new(),
             moved: BTreeSet::new(),
+            calls: CallCounts::default(),
             imports: ImportEdits::default(),
             tags: ListEdits::default(),
             elements: ListEdits::default(),
