@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use notify::Watcher;
+use wasmend::inspect;
 use wasmend::link::command::options::InputArgument;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::object::Access;
@@ -335,13 +336,26 @@ pub(crate) fn replay(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<Exit
             }
         }
         if let (true, Some(follower)) = (args.verify, &follower) {
-            let differs = follower.linked.verify();
-            if let Err(failed) = differs {
-                return ld::complain(&failed, limit, reporter);
+            if let Err(failed) = follower.linked.verify() {
+                let code = ld::complain(&failed, limit, reporter)?;
+                return say_first_difference(&follower.linked, reporter).map(|()| code);
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// In what an output differs from a link of the same files from nothing. Both are taken in their dense form, in which
+/// everything stands where it must.
+fn say_first_difference(linked: &Linked, reporter: Reporter) -> anyhow::Result<()> {
+    let Ok(anew) = linked.linked_anew() else {
+        return Ok(());
+    };
+    let report = inspect::verify(&linked.finish()?, &anew.finish()?)?;
+    match report.differences.first() {
+        Some(difference) => reporter.line(&difference.to_string()),
+        None => Ok(()),
+    }
 }
 
 fn copy_file(from: &Path, to: &Path) -> wasmend::Result<()> {

@@ -7,6 +7,7 @@ mod candidates;
 mod debug;
 mod finish;
 mod map;
+mod places;
 mod read;
 mod side;
 mod uses;

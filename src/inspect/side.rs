@@ -21,7 +21,9 @@ pub(super) const FUNCTIONS: usize = 0;
 /// Position of globals.
 pub(super) const GLOBALS: usize = 1;
 const TABLES: usize = 2;
+const MEMORIES: usize = 3;
 const ELEMENTS: usize = 5;
+const DATA: usize = 6;
 
 /// A declaration: its index space and its index.
 pub(super) type Node = (usize, u32);
@@ -37,6 +39,9 @@ pub(super) struct Side {
     hidden: [Vec<bool>; 7],
     /// The first export of each declaration, by its place in the list of exports.
     exported: HashMap<Node, usize>,
+    /// Of an output whose data or functions' addresses wasmend has placed: which function has which slot. What a number
+    /// in it means depends on where things stand.
+    pub(super) slots: Option<HashMap<u32, u32>>,
 }
 
 impl Side {
@@ -51,9 +56,21 @@ impl Side {
             is_output,
             runs: (0..count).collect(),
             exported: HashMap::new(),
+            slots: None,
         };
         if is_output {
             side.see_through()?;
+        }
+        let mut own = side.module.own_segments.iter();
+        if is_output && own.any(|node| !side.is_hidden(*node)) {
+            let mut slots = HashMap::new();
+            for at in side.seen(ELEMENTS) {
+                let content = &side.item((ELEMENTS, at)).definition.content;
+                let base = constant_place(content).map_or(0, |(_, base)| base);
+                let functions = content.relocs().iter().skip(1).map(|reloc| reloc.target);
+                slots.extend((base..).zip(functions));
+            }
+            side.slots = Some(slots);
         }
         let exports = side.module.exports.iter().enumerate();
         let exports = exports.map(|(at, export)| (side.meant((export.space, export.index)), at));
@@ -87,6 +104,23 @@ impl Side {
         } else {
             (space, index)
         }
+    }
+
+    /// Whether a number is an address in memory 0 that data can have.
+    pub(super) fn is_address(&self, number: u64) -> bool {
+        /// Below this nothing is placed.
+        const LOWEST: u64 = 1024;
+        let memory = self.module.spaces[MEMORIES].first();
+        let size = memory.map(|memory| match memory.definition.shape {
+            DefinitionKind::Memory { minimum_bytes, .. } => minimum_bytes,
+            _ => u64::from(u32::MAX),
+        });
+        (LOWEST..=size.unwrap_or(0)).contains(&number)
+    }
+
+    /// Whether a declaration is of those that hold what wasmend has placed, and the places themselves: slots and data.
+    pub(super) fn is_placed(&self, node: Node) -> bool {
+        self.slots.is_some() && matches!(node.0, TABLES | ELEMENTS | DATA)
     }
 
     /// What a relocation refers to, unless it is a type.

@@ -98,6 +98,8 @@ pub(crate) struct Decoded {
     pub(crate) tail_calls: bool,
     /// The ids of its types, by index.
     pub(crate) types: Vec<TypeId>,
+    /// In an output of wasmend, the segments that it fills itself: with slots, or with data that it has placed.
+    pub(crate) own_segments: Vec<(usize, u32)>,
 }
 
 /// Takes a module apart.
@@ -111,6 +113,7 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
     expect_module(bytes)?;
     let identity = BuildIdentity::of_file(bytes).map(|(_, identity)| identity);
     let mut decoder = Decoder {
+        bytes,
         style,
         table,
         types: Vec::new(),
@@ -231,6 +234,7 @@ fn result_count(validator: &FuncValidator<ValidatorResources>) -> u32 {
 }
 
 struct Decoder<'a, 't> {
+    bytes: &'a [u8],
     style: Style,
     table: &'t mut TypeTable,
     types: Vec<TypeId>,
@@ -342,13 +346,17 @@ impl<'a> Decoder<'a, '_> {
             Payload::StartSection { func, .. } => self.module.start = Some(func),
             Payload::ElementSection(section) => {
                 for element in section {
-                    let content = self.element(element?)?;
+                    let element = element?;
+                    self.note_own(5, element.range.start);
+                    let content = self.element(element)?;
                     self.push(5, content, DefinitionKind::ElementSegment);
                 }
             }
             Payload::DataSection(section) => {
                 for data in section {
-                    let content = self.data(&data?)?;
+                    let data = data?;
+                    self.note_own(6, data.range.start);
+                    let content = self.data(&data)?;
                     self.push(6, content, DefinitionKind::DataSegment);
                 }
             }
@@ -419,6 +427,19 @@ impl<'a> Decoder<'a, '_> {
             role: None,
         });
         Ok(())
+    }
+
+    /// Notes a segment that wasmend fills itself: what it takes from builds has shorter headers.
+    fn note_own(&mut self, space: usize, start: u64) {
+        let header = self.bytes.get(start as usize..).unwrap_or_default();
+        let is_own = match space {
+            5 => matches!(header, [2, 0x80..=0xff, ..]),
+            _ => matches!(header, [2, 0, ..]),
+        };
+        if is_own && self.module.identity.is_some() {
+            let index = self.module.spaces[space].len() as u32;
+            self.module.own_segments.push((space, index));
+        }
     }
 
     fn table(&self, table: &Table<'_>) -> Result<RelocatableBytes> {
