@@ -68,7 +68,7 @@ impl Side {
                 let content = &side.item((ELEMENTS, at)).definition.content;
                 let base = constant_place(content).map_or(0, |(_, base)| base);
                 let functions = content.relocs().iter().skip(1).map(|reloc| reloc.target);
-                slots.extend((base..).zip(functions));
+                slots.extend((base..u32::MAX).zip(functions));
             }
             side.slots = Some(slots);
         }
@@ -264,20 +264,20 @@ impl Side {
             return;
         };
         let functions: Vec<u32> = content.relocs()[1..].iter().map(|it| it.target).collect();
+        // A program's own segment can stand where no table is.
+        let Some(end) = base.checked_add(functions.len() as u32) else {
+            return;
+        };
         let constant = content.bytes()[2];
         let is_dead = |at: u32| self.item((FUNCTIONS, at)).role == Some(Role::Dead);
-        let slots = (base..).zip(functions.iter().copied());
+        let slots = (base..end).zip(functions.iter().copied());
         let kept: Vec<(u32, u32)> = slots
             .filter(|(slot, function)| !is_dead(*function) && !is_idle(table, *slot))
             .collect();
         if kept.len() == functions.len() {
             return;
         }
-        self.shorten_table(
-            table,
-            base + functions.len() as u32,
-            kept.last().map_or(base, |it| it.0 + 1),
-        );
+        self.shorten_table(table, end, kept.last().map_or(base, |it| it.0 + 1));
         self.hidden[ELEMENTS][at] = kept.is_empty();
         let mut runs = kept.chunk_by(|a, b| a.0 + 1 == b.0);
         let definition = |run: &[(u32, u32)]| Definition {

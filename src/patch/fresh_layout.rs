@@ -428,7 +428,7 @@ fn place_functions(
             let cap = if layout.options.dense {
                 len
             } else {
-                (len + body_slack(decl, len, false)).max(DEAD_LEN)
+                len + body_slack(decl, len, false)
             };
             let body = layout
                 .functions

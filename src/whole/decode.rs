@@ -528,12 +528,15 @@ impl<'a> Decoder<'a, '_> {
         RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
-    /// Refuses what a compiler hands to a linker. A module that was linked so that it can be linked again looks like it,
-    /// but has a memory or exports.
+    /// Refuses what a compiler hands to a linker. What was linked so that it can be linked again looks like it, but has a
+    /// memory, or imports one that is not the linker's to give.
     fn refuse_object(&self) -> Result<()> {
-        let memories = self.module.spaces[3].iter();
-        let has_memory = memories.into_iter().any(|memory| memory.import.is_none());
-        if self.linking && !has_memory && self.module.exports.is_empty() {
+        let mut memories = self.module.spaces[3].iter();
+        let is_linkers = |memory: &Item| {
+            let import = memory.import.as_ref();
+            import.is_some_and(|(_, field)| &**field == "__linear_memory")
+        };
+        if self.linking && memories.all(is_linkers) {
             return Err(Error::bad_input("a relocatable object, not a module")
                 .with_offset(0)
                 .with_hint("link it first: wasmend ld"));

@@ -50,7 +50,9 @@ fn module(imports: &[(u32, u32)], exports: &[usize]) -> Vec<u8> {
         };
     }
     text += "(func (export \"run\")\n";
-    for (kind, name) in imports {
+    let mut called = imports.to_vec();
+    called.sort_unstable();
+    for (kind, name) in &called {
         text += &match kind {
             0 => format!("(call $f{name} (i32.const {name}))\n"),
             1 => format!("(drop (global.get $g{name}))\n"),

@@ -6,7 +6,6 @@ mod builds;
 mod interface;
 #[cfg(feature = "engine")]
 mod modules;
-mod scale;
 mod sections;
 
 #[path = "../support/mod.rs"]

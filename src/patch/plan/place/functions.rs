@@ -6,9 +6,7 @@ use std::cell::RefCell;
 use hashbrown::HashMap;
 
 use crate::layout::{Occupant, Ordinal, Place, Slot};
-use crate::patch::lengths::{
-    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len,
-};
+use crate::patch::lengths::{MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len};
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::plan::place::orphans::BURIED_QUIETLY;
@@ -63,8 +61,6 @@ impl Placing<'_> {
         occupant: Occupant,
         name: Option<&str>,
     ) -> Planned<Ordinal> {
-        // Whatever stands there must leave room for a dead function.
-        let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
         if functions.dead_bytes() > MOST_DEAD

@@ -1,9 +1,11 @@
 //! What a build has many of costs time in proportion: segments, tags, imports, exports, functions that are all alike,
-//! types of one group. Each is created, patched, proved equal and finished at one size and at four times that size.
+//! types of one group. Each is created, patched, proved equal and finished at one size and at four times that size. What is
+//! compared is the time of the processor, so that other programs do not matter; one test runs at a time.
 //!
-//! With `--nocapture` the times are printed.
+//! Run by `cargo test --test scale`; with `-- --nocapture` the times are printed.
 
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use wasmend::inspect::{finish, verify};
 use wasmend::{Redirect, WholeModule, WholeOptions};
@@ -60,6 +62,20 @@ fn body(code: &[u8]) -> Vec<u8> {
     [leb(code.len() + 2), vec![0], code.to_vec(), vec![0x0b]].concat()
 }
 
+/// Whose turn it is: all threads of the process are counted together.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// What the processor has spent on this process.
+fn spent() -> Duration {
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let done = unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    assert_eq!(done, 0, "a process can ask for its own times");
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
 /// Two successive builds.
 type Builds = (Vec<u8>, Vec<u8>);
 
@@ -71,20 +87,23 @@ fn measure(redirect: Redirect, (before, after): &Builds) -> (Duration, Duration)
     };
     let (mut whole, _) = WholeModule::in_memory(options, before).expect("valid");
     whole.prepare();
-    let start = Instant::now();
+    let start = spent();
     whole.update(after).expect("valid");
-    let update = start.elapsed();
+    let update = spent() - start;
     let out = whole.bytes().expect("in memory");
     let report = verify(&out, after).expect("valid");
     assert!(report.is_clean(), "{:#?}", &report.differences[..1]);
     let dense = finish(&out).expect("valid");
     let report = verify(&dense, after).expect("valid");
     assert!(report.is_clean(), "{:#?}", &report.differences[..1]);
-    (update, start.elapsed() - update)
+    (update, spent() - start - update)
 }
 
 /// Fails if four times as much takes much more than four times as long. What is quadratic takes sixteen times as long.
 fn is_linear(what: &str, count: usize, make: impl Fn(usize) -> Builds) {
+    let _turn = TURN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     for redirect in [Redirect::TableThunks, Redirect::Direct] {
         let least = |count: usize| {
             let builds = make(count);
