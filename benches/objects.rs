@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use wasmend::link::{Inputs, LinkOptions, gc, order, resolve};
-use wasmend::object::{Access, Input, Object};
+use wasmend::internals::link::{Inputs, gc, order, resolve};
+use wasmend::internals::object::{Access, Input, Object};
+use wasmend::link::LinkOptions;
 
 fn main() {
     let folder = std::env::args()

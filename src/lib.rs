@@ -32,27 +32,62 @@
 //! # }
 //! ```
 //!
-//! [`module`] is the compiler API, [`whole`] turns builds of whole modules into patches, [`inspect`] shows what is in a file, [`output`] publishes it. The feature `cli` (on by
-//! default) adds the `wasmend` command, and `engine` an interpreter for modules; without them the library is small.
+//! # In a compiler
+//!
+//! A compiler in watch mode keeps a [`Module`]. It declares what the program has once, under keys that stay the same from build
+//! to build (a mangled name, say), and on each change of a source file defines what it compiled anew. [`FunctionBuilder`]s can be
+//! used on many threads: they need the module's [`BodyStyle`] and [`DeclId`]s, nothing else. A commit that fails has changed
+//! nothing, in memory or on disk; its edits stay pending, to be mended or dropped ([`Module::discard`]). Debug information goes
+//! along as [`Piece`]s of custom sections, whose fields follow the code they name.
+//!
+//! # Behind any compiler
+//!
+//! [`WholeModule`] takes each build of a whole module, finds out which functions and data differ, and patches its output.
+//!
+//! # As a linker
+//!
+//! [`link::Linked`] takes wasm-ld's command line, and recompiled objects from then on. [`link`] has an example.
+//!
+//! # In a language server, or a server for development
+//!
+//! [`Module::in_memory`] and [`link::Target::Memory`] publish in memory: [`Module::bytes`] is what to send to a page. The
+//! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone.
+//!
+//! # Looking at files
+//!
+//! [`inspect`] shows what every byte of a patchable file is for, compares it with a build, and makes it dense for release.
+//! [`output`] is how and where files are published.
+//!
+//! # Features
+//!
+//! `cli`, on by default, adds the `wasmend` command; `engine` an interpreter for modules. Without them the library is small:
+//!
+//! ```toml
+//! wasmend = { version = "0.1", default-features = false }
+//! ```
+//!
+//! [`Instruction`] is `wasm-encoder`'s, whose version is therefore a part of this interface.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
 #[cfg(feature = "engine")]
 pub mod engine;
-pub mod error;
+mod error;
 pub mod inspect;
+#[doc(hidden)]
+pub mod internals;
 mod layout;
 pub mod link;
 pub mod module;
-pub mod object;
+mod object;
 #[allow(unsafe_code)]
 pub mod output;
-pub mod patch;
-pub mod program;
+mod patch;
+mod program;
 mod stopwatch;
 mod transaction;
-pub mod whole;
+mod whole;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,6 +1,7 @@
 //! The `wasmend` command: arguments in, exit code out. All of it stands on the library's public interface.
 
 mod cli;
+mod stopwatch;
 
 fn main() -> std::process::ExitCode {
     cli::main()

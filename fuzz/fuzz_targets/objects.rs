@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use wasmend::link::{Inputs, LinkOptions, Linked, Target};
-use wasmend::object::{Access, Archive, FileKind, Input, Object};
+use wasmend::internals::link::Inputs;
+use wasmend::link::{LinkOptions, Target};
+use wasmend::internals::object::{Access, Archive, FileKind, Input, Object};
 
 const OTHER: &[u8] = include_bytes!("../../tests/objects/twice.o");
 
@@ -39,7 +40,7 @@ fn link(object: Object) {
         let inputs = Inputs::of_objects([object.clone(), Arc::new(
             Object::read(other.input().clone()).expect("it is well-formed"),
         )]);
-        if let Ok((linked, _)) = Linked::of_inputs(inputs, options, Target::Memory) {
+        if let Ok((linked, _)) = wasmend::internals::link::link_inputs(inputs, options, Target::Memory) {
             linked.bytes().expect("it is in memory");
             linked.finish().expect("what can be written can be finished");
             linked.map();

@@ -27,6 +27,16 @@ Exit codes:
 #[command(name = "wasmend", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) general: General,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands, wherever it stands.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct General {
     /// Print one JSON object a line on standard output, for programs
     #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
@@ -45,9 +55,6 @@ pub(crate) struct Cli {
         help_heading = "General"
     )]
     pub(crate) color: Color,
-
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,14 +102,19 @@ pub(crate) struct Ld {
 /// The builds are whole modules, as any compiler writes them. One line for each says how many functions changed and
 /// how many bytes of the file were written, or why the file had to be rebuilt.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wasmend replay out.wasm build1.wasm build2.wasm build3.wasm")]
+#[command(
+    after_help = "Example:\n  wasmend replay -o out.wasm build1.wasm build2.wasm build3.wasm"
+)]
 pub(crate) struct Replay {
-    /// The file to create and patch
-    #[arg(value_name = "OUT")]
-    pub(crate) out: PathBuf,
-    /// Modules, oldest first
+    /// Modules, oldest first. Without -o the first of them is the output, which must be one already or not be there
     #[arg(value_name = "BUILD", required = true)]
-    pub(crate) versions: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
+    /// The file to create and patch
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output whatever it is
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
 }
@@ -130,10 +142,12 @@ pub(crate) struct ReplayLd {
 /// Patch a file each time a compiler has written a new build of a module, or new objects of a program
 ///
 /// What is watched is a whole module or, if objects, archives or libraries are named, a program that is linked: then
-/// the arguments are those of `wasmend ld`, and only what an object changed is linked anew.
+/// the arguments are those of `wasmend ld`, and only what an object changed is linked anew. Response files, libraries
+/// and the members of thin archives are watched as well.
 ///
-/// The build is read once it has stopped changing, however it is saved: written over, replaced by a rename, or
-/// deleted and written again. A file that is half written is waited for. Ends on Ctrl-C.
+/// Files are read once they have stopped changing and nobody has them open for writing, however they are saved: written
+/// over, replaced by a rename, or deleted and written again. What is missing or half written is waited for. An output that
+/// is deleted is written again. Ends on Ctrl-C.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  wasmend watch target/app.wasm -o dev/app.wasm\n  wasmend watch crt1.o main.o util.o -lc -o dev/app.wasm"
@@ -145,14 +159,47 @@ pub(crate) struct Watch {
     /// The file to create and patch
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+/// How long files are waited for.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Waiting {
     /// How many milliseconds the build must have stood unchanged before it is read
     #[arg(long, value_name = "MS", default_value = "25", value_parser = milliseconds)]
     pub(crate) settle: Duration,
     /// How many milliseconds a build may be missing or torn before a line says so
     #[arg(long, value_name = "MS", default_value = "2000", value_parser = milliseconds)]
     pub(crate) patience: Duration,
+}
+
+/// What `watch` understands next to a linker's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend watch", disable_help_flag = true)]
+pub(crate) struct WatchLink {
     #[command(flatten)]
-    pub(crate) build: BuildOptions,
+    pub(crate) general: General,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What `ld` understands next to a linker's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend ld", disable_help_flag = true)]
+pub(crate) struct LinkGeneral {
+    #[command(flatten)]
+    pub(crate) general: General,
 }
 
 /// Show where everything in a file stands, and what each byte is for
@@ -195,9 +242,12 @@ pub(crate) struct Finish {
     /// The patched file; it is left as it is
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
-    /// The file to write
+    /// The file to write, or `-` for standard output
     #[arg(long, short, value_name = "DENSE")]
     pub(crate) output: PathBuf,
+    /// Replace the file to write even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Build a large module, edit and run it, and compare patching with rewriting
@@ -213,6 +263,9 @@ pub(crate) struct Demo {
     /// Keep the module here instead of in a temporary folder; with both redirections, that of the first
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace the file to keep the module in even if it neither is one nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
     /// How many functions the module begins with
     #[arg(long, value_name = "N", default_value = "20000", value_parser = clap::value_parser!(u32).range(100..=400_000))]
     pub(crate) functions: u32,

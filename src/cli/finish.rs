@@ -1,17 +1,25 @@
 //! `wasmend finish`: an output without all that patching needs.
 
-use wasmend::inspect;
+use wasmend::output::{self, Destination, OutputOptions};
+use wasmend::{Error, inspect};
 
 use crate::cli::args::Finish;
 use crate::cli::report::{Event, Reporter, path};
 use crate::cli::text::{number, percent};
 
 pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
-    let out = crate::cli::read(&args.out)?;
-    crate::cli::expect_other_file(&args.output, &args.out)?;
+    let destination = Destination::of(&args.output)?;
+    output::expect_not_an_input(&args.output, [&args.out])?;
+    crate::cli::files::expect_replaceable(&args.output, Some(args.force))?;
+    if destination == Destination::StandardOutput && reporter.is_json() {
+        let message = "--json: standard output cannot have events if it has the module";
+        return Err(Error::bad_input(message).into());
+    }
+    let out = crate::cli::files::read(&args.out)?;
     let finished = inspect::finish_whole(&out).map_err(|error| error.with_path(&args.out))?;
     let dense = finished.bytes;
-    crate::cli::replace(&args.output, &dense, false)?;
+    let options = OutputOptions::default();
+    output::write_file(&args.output, &options, &dense, &output::no_check)?;
     let is_debug = |name: &String| name.starts_with(".debug_");
     let (debug, others): (Vec<String>, Vec<String>) =
         finished.left_out.into_iter().partition(is_debug);
@@ -23,6 +31,9 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
         reporter.warning(&format!(
             "left out, because it would be wrong in shorter code: {others}"
         ))?;
+    }
+    if destination == Destination::StandardOutput {
+        return Ok(());
     }
     let (bytes, dense_bytes) = (out.len() as u64, dense.len() as u64);
     let event = Event::Finished {

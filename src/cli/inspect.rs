@@ -8,7 +8,7 @@ use crate::cli::report::{Event, Reporter, build_id};
 use crate::cli::text::{Table, number, percent, shares};
 
 pub(crate) fn run(args: &Inspect, reporter: Reporter) -> anyhow::Result<()> {
-    let bytes = crate::cli::read(&args.file)?;
+    let bytes = crate::cli::files::read(&args.file)?;
     let map = Map::read(&bytes).map_err(|error| error.with_path(&args.file))?;
     if reporter.is_json() {
         reporter.event(&Event::Map(as_json(&map, args)))

@@ -3,65 +3,58 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use wasmend::ErrorKind;
-use wasmend::link::command::options::Color;
-use wasmend::link::command::parse;
+use wasmend::link::Access;
+use wasmend::link::{Color, InputArgument};
 use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
-use wasmend::output::OutputOptions;
+use wasmend::output::{self, Destination, OutputOptions};
+use wasmend::{Error, ErrorKind};
 
-use crate::cli::report::Reporter;
+use crate::cli::args::{self, General};
+use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, for_people, micros};
 use crate::cli::text::{count, number, time};
-
-/// The linker's arguments, if the process was called to link: under the name of a linker, or with `ld` or
-/// `-flavor wasm` first.
-pub(crate) fn called_to_link(arguments: &[String]) -> Option<&[String]> {
-    let (program, rest) = arguments.split_first()?;
-    let name = Path::new(program).file_stem()?.to_str()?;
-    // `wasm-ld`, `wasm-ld-19`, `wasm32-wasi-wasm-ld`; `rust-lld` says which linker it is to be.
-    if name == "wasm-ld" || name.starts_with("wasm-ld-") || name.ends_with("-wasm-ld") {
-        return Some(rest);
-    }
-    match rest {
-        [first, rest @ ..] if first == "ld" => Some(rest),
-        [first, second, ..] if first == "-flavor" && second == "wasm" => Some(rest),
-        [first, ..] if first == "-flavor=wasm" => Some(rest),
-        _ => None,
-    }
-}
+use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let plain = Reporter::new(false, false);
+pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
+    let plain = Reporter::new(general.json, general.verbose);
+    report::choose_color(general.color);
     let options = match LinkOptions::parse(arguments) {
         Ok(options) => options,
-        Err(error) => {
-            let _ = plain.error(&error);
-            return ExitCode::from(super::report::exit_code(error.kind()));
-        }
+        Err(error) => return report::failed(&error.into(), plain),
     };
-    choose_color(options.color);
-    let reporter = Reporter::new(false, options.verbose);
+    use_options(&options);
+    if general.color != args::Color::Auto {
+        report::choose_color(general.color);
+    }
+    let reporter = Reporter::new(general.json, general.verbose || options.verbose);
     match link(options, reporter) {
         Ok(code) => code,
-        Err(error) => super::failed(&error, reporter),
+        Err(error) => report::failed(&error, reporter),
     }
 }
 
-/// Sets when messages have colours.
-pub(crate) fn choose_color(color: Color) {
-    match color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
+/// Does what options say that is not about the link: when messages have colours, and how many threads there are.
+pub(crate) fn use_options(options: &LinkOptions) {
+    match options.color {
+        Color::Auto => {}
+        Color::Always => report::choose_color(args::Color::Always),
+        Color::Never => report::choose_color(args::Color::Never),
     }
-    .write_global();
+    // It can be set once; there is nothing before this that would have.
+    let _ = wasmend::link::use_threads(options.threads);
 }
 
-fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+/// What help says of the options that every command has.
+const GENERAL_HELP: &str = "\
+  --json                             Print one JSON object a line on standard output, for programs
+  --color=WHEN                       When to use colour: auto, always or never
+";
+
+fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     if options.help {
-        write!(std::io::stdout(), "{}", parse::help())?;
+        write!(std::io::stdout(), "{}{GENERAL_HELP}", wasmend::link::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.version {
@@ -74,59 +67,139 @@ fn link(options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
     for warning in &options.warnings {
         reporter.warning(warning)?;
     }
-    if let Some(threads) = options.threads {
-        // It can be set once; there is nothing before this that would have.
-        let _ = wasmend::link::use_threads(threads);
+    let destination = expect_writable(&options)?;
+    if destination == Destination::StandardOutput && reporter.is_json() {
+        let message = "--json: standard output cannot have events if it has the module";
+        return Err(Error::bad_input(message).into());
     }
-    let output = output_options(reporter);
-    let tells = Reporter::new(false, options.verbose || options.stats);
+    let publishing = output_options(reporter);
+    let tells = Reporter::new(false, reporter.is_verbose() || options.stats);
     let limit = options.error_limit;
-    // What is not to be patched is written when it is finished.
-    let is_dense = options.incremental == Some(false) || options.compress_relocations;
-    let dense = is_dense.then(|| options.output.clone());
-    let asked = Asked::of(&options);
+    // What is not to be patched is written when it is finished, and so is what cannot be.
+    let is_file = matches!(destination, Destination::File(_));
+    let wants_dense = options.incremental == Some(false) || options.compress_relocations;
+    let is_dense = wants_dense || !is_file;
+    if !is_file {
+        options.incremental = Some(false);
+    }
+    let path = options.output.clone();
+    let mut stopwatch = Stopwatch::start();
+    let mut asked = ListingRequest::of(&options);
+    asked.spares_output = destination == Destination::StandardOutput;
     if !is_dense && asked.is_nothing() {
-        return match Linked::link_once(&options, Access::Map, Target::File(output)) {
+        return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
             Ok((module, report)) => {
                 warn(&report, reporter)?;
-                said(&report, tells);
-                // Taking everything apart is of no use at the end of the process.
-                std::mem::forget(module);
+                print_stats(&report, tells);
+                let took = stopwatch.lap();
+                reporter.event(&linked_event(&report, &path, took, None))?;
+                leave(module);
                 Ok(ExitCode::SUCCESS)
             }
-            Err(failed) => Ok(complain(&failed, limit, reporter)?),
+            Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
         };
     }
-    let target = match dense {
-        Some(_) => Target::Memory,
-        None => Target::File(output),
+    let target = match is_dense {
+        true => Target::Memory,
+        false => Target::File(publishing.clone()),
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, mut report)) => {
-            asked.answer(&linked)?;
-            let start = std::time::Instant::now();
-            let map = match dense {
-                None => asked.map.is_some().then(|| linked.map()),
-                Some(path) => {
+            asked.answer(&linked, reporter)?;
+            let mut finishing = Stopwatch::start();
+            let mut dense_len = None;
+            let map = match is_dense {
+                false => asked.map.is_some().then(|| linked.map()),
+                true => {
                     let (bytes, map) = linked.release(asked.map.is_some())?;
-                    super::replace(&path, &bytes, true)?;
+                    let check = || {
+                        // By now it is known which libraries and members of thin archives were read.
+                        output::expect_not_an_input(&path, linked.files())?;
+                        expect_unchanged(&linked)
+                    };
+                    output::write_file(&path, &publishing, &bytes, &check)?;
+                    dense_len = Some(bytes.len() as u64);
                     map
                 }
             };
             if is_dense {
-                report.phases.push(("finish", start.elapsed()));
+                report.phases.push(("finish", finishing.lap()));
             }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
-                write_text(path, map)?;
+                asked.write_text(path, map, reporter)?;
             }
             warn(&report, reporter)?;
-            said(&report, tells);
-            // Taking everything apart is of no use at the end of the process.
-            std::mem::forget(linked);
+            print_stats(&report, tells);
+            let took = stopwatch.lap();
+            reporter.event(&linked_event(&report, &path, took, dense_len))?;
+            leave(linked);
             Ok(ExitCode::SUCCESS)
         }
-        Err(failed) => Ok(complain(&failed, limit, reporter)?),
+        Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
     }
+}
+
+/// What a link made, for programs. A dense output is not as long as the one that was linked.
+fn linked_event(
+    report: &LinkReport,
+    output: &Path,
+    took: Duration,
+    dense_len: Option<u64>,
+) -> Event {
+    let counts = &report.counts;
+    let phases = report.phases.iter().map(|(phase, took)| PhaseEvent {
+        phase,
+        micros: micros(*took),
+    });
+    Event::Linked(LinkedEvent {
+        output: report::path(output),
+        patchable: dense_len.is_none(),
+        file_bytes: dense_len.unwrap_or(report.patch.file_len),
+        files: counts.files,
+        objects: counts.objects,
+        symbols: counts.symbols,
+        relocations: counts.relocations,
+        functions: counts.functions,
+        micros: micros(took),
+        phases: phases.collect(),
+    })
+}
+
+/// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
+pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> {
+    options.inputs.iter().filter_map(|input| match input {
+        InputArgument::File(file) => Some(&**file),
+        _ => None,
+    })
+}
+
+/// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.
+fn expect_writable(options: &LinkOptions) -> wasmend::Result<Destination> {
+    let destination = Destination::of(&options.output)?;
+    let lists = [&options.map, &options.why_extract];
+    let written = lists.into_iter().flatten().chain([&options.output]);
+    for path in written {
+        output::expect_not_an_input(path, input_files(options))?;
+    }
+    Ok(destination)
+}
+
+/// The last check of a dense output, whose bytes may come from files that are mapped.
+fn expect_unchanged(linked: &Linked) -> wasmend::Result<()> {
+    match linked.changed_files().first() {
+        None => Ok(()),
+        Some(file) => Err(
+            Error::new(ErrorKind::Io, "was changed while it was being linked")
+                .with_path(file)
+                .with_hint("wait for what writes it to finish, and link again"),
+        ),
+    }
+}
+
+/// Ends with `link` as it is: taking everything apart is of no use at the end of the process, but for its files.
+fn leave<T>(link: T) {
+    std::mem::forget(link);
+    drop(output::remove_temporaries());
 }
 
 fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
@@ -145,22 +218,25 @@ pub(crate) fn output_options(reporter: Reporter) -> OutputOptions {
 }
 
 /// What is to be listed.
-struct Asked {
+struct ListingRequest {
     map: Option<PathBuf>,
     why_extract: Option<PathBuf>,
     trace: bool,
     traces_symbols: bool,
     dropped: bool,
+    /// Whether standard output has the module, so that lists have to go elsewhere.
+    spares_output: bool,
 }
 
-impl Asked {
-    fn of(options: &LinkOptions) -> Asked {
-        Asked {
+impl ListingRequest {
+    fn of(options: &LinkOptions) -> ListingRequest {
+        ListingRequest {
             map: options.map.clone(),
             why_extract: options.why_extract.clone(),
             trace: options.trace,
             traces_symbols: !options.trace_symbols.is_empty(),
             dropped: options.print_gc_sections,
+            spares_output: false,
         }
     }
 
@@ -169,7 +245,7 @@ impl Asked {
         !lists && self.map.is_none() && self.why_extract.is_none()
     }
 
-    fn answer(&self, linked: &Linked) -> anyhow::Result<()> {
+    fn answer(&self, linked: &Linked, reporter: Reporter) -> anyhow::Result<()> {
         let mut lines = String::new();
         if self.trace {
             lines.extend(linked.traced_files().flat_map(|file| [file, "\n"]));
@@ -183,26 +259,44 @@ impl Asked {
                 lines += &format!("removing unused section {section}\n");
             }
         }
-        std::io::stdout().write_all(lines.as_bytes())?;
+        self.list(&lines, reporter)?;
         if let Some(path) = &self.why_extract {
-            write_text(path, &linked.extractions())?;
+            self.write_text(path, &linked.extractions(), reporter)?;
+        }
+        Ok(())
+    }
+
+    /// Writes to a file, or for `-` to where lists go.
+    fn write_text(&self, path: &Path, text: &str, reporter: Reporter) -> anyhow::Result<()> {
+        match path.to_str() {
+            Some("-") => self.list(text, reporter),
+            _ => Ok(std::fs::write(path, text)
+                .map_err(|error| Error::io("cannot write", path, &error))?),
+        }
+    }
+
+    /// Prints what was asked for: for programs, which expect events only, as one of these.
+    fn list(&self, text: &str, reporter: Reporter) -> anyhow::Result<()> {
+        match (reporter.is_json(), self.spares_output) {
+            _ if text.is_empty() => {}
+            (true, _) => reporter.event(&Event::Listing {
+                text: text.to_owned(),
+            })?,
+            (false, true) => {
+                let mut err = std::io::stderr();
+                err.write_all(for_people(text, &err).as_bytes())?;
+            }
+            (false, false) => {
+                let mut out = std::io::stdout();
+                out.write_all(for_people(text, &out).as_bytes())?;
+            }
         }
         Ok(())
     }
 }
 
-/// Writes to a file, or for `-` to standard output.
-fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    match path.to_str() {
-        Some("-") => std::io::stdout().write_all(text.as_bytes())?,
-        _ => std::fs::write(path, text)
-            .map_err(|error| wasmend::Error::io("cannot write", path, &error))?,
-    }
-    Ok(())
-}
-
 /// Says why a link failed, and with which code the process ends.
-pub(crate) fn complain(
+pub(crate) fn report_errors(
     failed: &Failed,
     limit: usize,
     reporter: Reporter,
@@ -227,12 +321,12 @@ pub(crate) fn complain(
         let _ = writeln!(anstream::stderr(), "{text}");
     }
     let kind = diagnostics.errors.first().map(wasmend::Error::kind);
-    let code = super::report::exit_code(kind.unwrap_or(ErrorKind::BadInput));
+    let code = report::exit_code(kind.unwrap_or(ErrorKind::BadInput));
     Ok(ExitCode::from(code))
 }
 
 /// How much was linked, and how long it took, for those who want to know.
-pub(crate) fn said(report: &LinkReport, reporter: Reporter) {
+pub(crate) fn print_stats(report: &LinkReport, reporter: Reporter) {
     reporter.note(&stats(&report.counts));
     let phases: Vec<String> = report
         .phases

@@ -1,19 +1,21 @@
 //! An output and the builds that come for it: what `replay` and `watch` have in common.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use wasmend::inspect;
-use wasmend::whole::{WholeModule, WholeOptions};
+use wasmend::{Outcome, WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
 use crate::cli::report::{Counts, Reporter};
+use crate::stopwatch::Stopwatch;
 
 /// An output that follows builds of a module.
 pub(crate) struct Patcher {
     output: PathBuf,
     options: WholeOptions,
     reporter: Reporter,
+    /// Whether nothing is said of builds that change nothing.
+    is_silent_if_unchanged: bool,
     /// `None` until the first build.
     module: Option<WholeModule>,
     versions: u64,
@@ -31,14 +33,23 @@ impl Patcher {
                 output: build.output.options(move |message| reporter.note(message)),
             },
             reporter,
+            is_silent_if_unchanged: false,
             module: None,
             versions: 0,
         }
     }
 
+    /// Says nothing of builds that change nothing.
+    pub(crate) fn silent_if_unchanged(self) -> Self {
+        Patcher {
+            is_silent_if_unchanged: true,
+            ..self
+        }
+    }
+
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
     pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-        let start = Instant::now();
+        let mut stopwatch = Stopwatch::start();
         let meant;
         let bytes = match inspect::is_output(bytes) {
             false => bytes,
@@ -60,14 +71,20 @@ impl Patcher {
                 },
             ),
         };
-        let took = start.elapsed();
+        let took = stopwatch.lap();
         // An error of the output names it already.
         let update = update.map_err(|error| error.with_path(file))?;
         for warning in &update.warnings {
             self.reporter
                 .warning(&format!("{}: {warning}", file.display()))?;
         }
-        self.versions += 1;
+        let is_unchanged = matches!(update.patch.outcome, Outcome::Unchanged);
+        self.versions += u64::from(!is_unchanged);
+        if is_unchanged && self.is_silent_if_unchanged {
+            let text = format!("{}: nothing has changed", file.display());
+            self.reporter.note(&text);
+            return Ok(());
+        }
         let counts = Counts {
             changed: update.functions_changed.into(),
             added: update.functions_added.into(),
@@ -81,7 +98,12 @@ impl Patcher {
         Ok(())
     }
 
-    /// How many builds have become versions.
+    /// Forgets the output: the next build writes it whole.
+    pub(crate) fn forget(&mut self) {
+        self.module = None;
+    }
+
+    /// How many versions were published.
     pub(crate) fn versions(&self) -> u64 {
         self.versions
     }

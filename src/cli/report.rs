@@ -3,14 +3,18 @@
 //! Results go to standard output, what went wrong to standard error. With `--json` standard output has events only,
 //! an error's among them. [`EVENT_VERSION`] changes when an event changes its meaning or loses a field.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::ErrorKind::BrokenPipe;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use wasmend::{Error, ErrorKind, Outcome, Patch};
 
+use crate::cli::args::Color;
 use crate::cli::text;
 
 /// Version of the events, in each of them.
@@ -27,6 +31,10 @@ const FAINT: Style = Style::new().dimmed();
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     Update(UpdateEvent),
+    Linked(LinkedEvent),
+    Listing {
+        text: String,
+    },
     Warning {
         message: String,
     },
@@ -105,6 +113,21 @@ pub(crate) struct PhaseEvent {
     pub(crate) micros: f64,
 }
 
+/// What a link made.
+#[derive(Debug, Serialize)]
+pub(crate) struct LinkedEvent {
+    pub(crate) output: String,
+    pub(crate) patchable: bool,
+    pub(crate) file_bytes: u64,
+    pub(crate) files: usize,
+    pub(crate) objects: usize,
+    pub(crate) symbols: usize,
+    pub(crate) relocations: usize,
+    pub(crate) functions: usize,
+    pub(crate) micros: f64,
+    pub(crate) phases: Vec<PhaseEvent>,
+}
+
 /// An error, for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct ErrorEvent {
@@ -162,6 +185,11 @@ impl Reporter {
 
     /// Tells a person, without `--json`.
     pub(crate) fn line(self, line: &str) -> anyhow::Result<()> {
+        self.styled(&for_people(line, &stdout()))
+    }
+
+    /// As [`line`](Reporter::line), of a line with styles, in which only they are control characters.
+    fn styled(self, line: &str) -> anyhow::Result<()> {
         if !self.json {
             let mut out = anstream::stdout().lock();
             writeln!(out, "{line}")?;
@@ -185,6 +213,7 @@ impl Reporter {
             message: message.to_owned(),
         })?;
         // Standard error may be closed; there is nobody to tell then.
+        let message = for_people(message, &stderr());
         let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {message}");
         Ok(())
     }
@@ -211,6 +240,7 @@ impl Reporter {
     /// Something for those who want to know more, with `--verbose`.
     pub(crate) fn note(self, message: &str) {
         if self.verbose {
+            let message = for_people(message, &stderr());
             let _ = writeln!(anstream::stderr(), "{FAINT}note: {message}{FAINT:#}");
         }
     }
@@ -231,10 +261,12 @@ impl Reporter {
         patch: &Patch,
         took: Duration,
     ) -> anyhow::Result<()> {
-        self.both(
-            &Event::Update(update_event(output, build, counts, patch, took)),
-            || update_line(build, counts, patch, took),
-        )?;
+        match self.json {
+            true => self.event(&Event::Update(update_event(
+                output, build, counts, patch, took,
+            )))?,
+            false => self.styled(&update_line(build, counts, patch, took))?,
+        }
         if self.verbose {
             self.note(
                 &phases(patch)
@@ -243,6 +275,15 @@ impl Reporter {
             );
         }
         Ok(())
+    }
+}
+
+/// A text without styles as it is written to a stream: terminals get no control characters from names, files have names as
+/// they are.
+pub(crate) fn for_people<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a, str> {
+    match stream.is_terminal() {
+        true => text::printable(text),
+        false => Cow::Borrowed(text),
     }
 }
 
@@ -257,7 +298,7 @@ fn phases(patch: &Patch) -> [(&'static str, Duration); 5] {
     ]
 }
 
-fn micros(time: Duration) -> f64 {
+pub(crate) fn micros(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e3
 }
 
@@ -336,7 +377,8 @@ fn counts_text(counts: Counts) -> String {
 }
 
 fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> String {
-    let build = build.display();
+    let build = path(build);
+    let build = for_people(&build, &stdout());
     let time = text::time(took);
     let size = text::number(patch.file_len);
     let written = text::number(patch.bytes_written());
@@ -358,6 +400,34 @@ fn update_line(build: &Path, counts: Counts, patch: &Patch, took: Duration) -> S
             counts_text(counts),
         ),
     }
+}
+
+/// Sets when messages have colours.
+pub(crate) fn choose_color(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Reports what ended a command, and decides the exit code.
+pub(crate) fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == BrokenPipe)
+    {
+        // The reader of standard output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let error = match error.downcast_ref::<Error>() {
+        Some(error) => error.clone(),
+        None => Error::new(ErrorKind::Io, format!("{error:#}")),
+    };
+    // If this cannot be said either, the exit code still tells.
+    let _ = reporter.error(&error);
+    ExitCode::from(exit_code(error.kind()))
 }
 
 /// The exit code of an error: the one place that decides it.
@@ -394,23 +464,21 @@ fn error_event(error: &Error) -> ErrorEvent {
 fn error_text(error: &Error) -> String {
     let mut text = format!("{ERROR}error{ERROR:#}: ");
     if let Some(path) = error.path() {
-        text += &format!("{STRONG}{}{STRONG:#}: ", path.display());
+        let path = self::path(path);
+        text += &format!("{STRONG}{}{STRONG:#}: ", for_people(&path, &stderr()));
     }
     if let Some(symbol) = error.symbol() {
-        text += &format!("`{symbol}`: ");
+        text += &format!("`{}`: ", for_people(symbol, &stderr()));
     }
     // Some messages have lines of their own; here one line is one error.
-    text += &error
-        .message()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let message: Vec<&str> = error.message().split_whitespace().collect();
+    text += &for_people(&message.join(" "), &stderr());
     if let Some(offset) = error.offset() {
         text += &format!(" (at offset {offset:#x})");
     }
     text.push('\n');
     if let Some(hint) = error.hint() {
-        text += &format!("{HINT}hint{HINT:#}: {hint}\n");
+        text += &format!("{HINT}hint{HINT:#}: {}\n", for_people(hint, &stderr()));
     }
     text
 }

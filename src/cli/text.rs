@@ -1,6 +1,29 @@
-//! Numbers, times and tables for people.
+//! Numbers, times, names and tables for people.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+/// A text as a terminal may have it: what would move its cursor, change its title or turn its writing round is spelt out.
+/// Names come out of files, which anybody may have made.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let acts = |char: char| match char {
+        '\n' | '\t' => false,
+        // The marks that change the direction of what follows.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        _ => char.is_control(),
+    };
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        match acts(char) {
+            true => out.extend(char.escape_unicode()),
+            false => out.push(char),
+        }
+    }
+    Cow::Owned(out)
+}
 
 /// A number with its thousands apart: `1,234,567`.
 pub(crate) fn number(value: u64) -> String {
@@ -132,6 +155,16 @@ mod tests {
         assert_eq!(time(Duration::from_micros(999)), "999 us");
         assert_eq!(time(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(time(Duration::from_millis(2500)), "2.50 s");
+    }
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert!(matches!(printable("plain \u{e9}\n\t"), Cow::Borrowed(_)));
+        assert_eq!(printable("a\u{1b}]0;T\u{7}b"), "a\\u{1b}]0;T\\u{7}b");
+        assert_eq!(
+            printable("\r\u{7f}\u{9b}2J\u{202e}x"),
+            "\\u{d}\\u{7f}\\u{9b}2J\\u{202e}x"
+        );
     }
 
     proptest! {

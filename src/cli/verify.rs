@@ -11,8 +11,8 @@ use crate::cli::text::{count, number};
 const LISTED: usize = 20;
 
 pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
-    let out = crate::cli::read(&args.out)?;
-    let build = crate::cli::read(&args.build)?;
+    let out = crate::cli::files::read(&args.out)?;
+    let build = crate::cli::files::read(&args.build)?;
     let report = verify(&out, &build).map_err(|error| {
         let file = if error.symbol() == Some("build") {
             &args.build

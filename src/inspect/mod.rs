@@ -1,6 +1,25 @@
 //! Looking at files that wasmend wrote, from the file alone: the layout map, whether an output is equal to a build, and
 //! what it is without all that patching needs.
 //!
+//! ```
+//! use wasmend::inspect::{Map, finish, verify};
+//! use wasmend::{WholeModule, WholeOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let build = wat::parse_str("(module (func (export \"f\") (result i32) i32.const 1))")?;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("out.wasm");
+//! WholeModule::create(&path, WholeOptions::default(), &build)?;
+//! let file = std::fs::read(&path)?;
+//! for part in Map::read(&file)?.parts {
+//!     println!("{}: {:?}", part.name, part.kind);
+//! }
+//! assert!(verify(&file, &build)?.differences.is_empty());
+//! assert!(finish(&file)?.len() < file.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing here knows the state of a running [`Module`](crate::Module), and nothing here writes.
 
 mod candidates;

@@ -13,6 +13,14 @@ use crate::wire::leb;
 /// How many free regions are looked at.
 const SCAN: usize = 64;
 
+/// The position of a custom section of pieces among all of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CustomIndex(pub(crate) u16);
+
+/// The position of a region in its section. It never changes while the region has an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RegionIndex(pub(crate) u32);
+
 /// A range of a custom section's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -35,7 +43,7 @@ pub(crate) struct CustomSection {
     pub(crate) prefix: &'static [u8],
     regions: Log<Region>,
     /// Regions without an owner, and some that have one again or are gone: who takes one looks.
-    free: Log<u32>,
+    free: Log<RegionIndex>,
     counts: Saved<Counts>,
 }
 
@@ -91,16 +99,16 @@ impl CustomSection {
         &self.regions
     }
 
-    pub(crate) fn region(&self, region: u32) -> Region {
-        self.regions[region as usize]
+    pub(crate) fn region(&self, region: RegionIndex) -> Region {
+        self.regions[region.0 as usize]
     }
 
-    fn is_last(&self, region: u32) -> bool {
-        region as usize + 1 == self.regions.len()
+    fn is_last(&self, region: RegionIndex) -> bool {
+        region.0 as usize + 1 == self.regions.len()
     }
 
     /// A new region at the end.
-    pub(crate) fn append(&mut self, cap: u32, owner: DeclId) -> Result<u32, NoFiller> {
+    pub(crate) fn append(&mut self, cap: u32, owner: DeclId) -> Result<RegionIndex, NoFiller> {
         let offset = self.counts.end;
         self.counts.end = offset.checked_add(cap).ok_or(NoFiller)?;
         self.regions.push(Region {
@@ -108,11 +116,11 @@ impl CustomSection {
             cap,
             owner: Some(owner),
         });
-        Ok(self.regions.len() as u32 - 1)
+        Ok(RegionIndex(self.regions.len() as u32 - 1))
     }
 
     /// A free region for `len` bytes that does not waste too much.
-    pub(crate) fn reuse(&mut self, len: u32, owner: DeclId) -> Option<u32> {
+    pub(crate) fn reuse(&mut self, len: u32, owner: DeclId) -> Option<RegionIndex> {
         let most = u64::from(len) + u64::from(len) / 2 + 256;
         let found = self.free.iter().enumerate().rev().take(SCAN);
         let (at, region) = found
@@ -127,12 +135,12 @@ impl CustomSection {
         self.counts.dead -= old.cap;
         self.counts.free -= 1;
         let owner = Some(owner);
-        self.regions.set(region as usize, Region { owner, ..old });
+        self.regions.set(region.0 as usize, Region { owner, ..old });
         Some(region)
     }
 
-    fn is_free(&self, region: u32) -> bool {
-        let region = self.regions.get(region as usize);
+    fn is_free(&self, region: RegionIndex) -> bool {
+        let region = self.regions.get(region.0 as usize);
         region.is_some_and(|region| region.owner.is_none())
     }
 
@@ -151,7 +159,7 @@ impl CustomSection {
     }
 
     /// Whether `len` bytes can stand in a region that has an owner; the last one is made as long as that and `slack`.
-    pub(crate) fn resize(&mut self, region: u32, len: u32, slack: u32) -> bool {
+    pub(crate) fn resize(&mut self, region: RegionIndex, len: u32, slack: u32) -> bool {
         let old = self.region(region);
         if len <= old.cap && self.filler.fits(old.cap - len) {
             return true;
@@ -160,17 +168,17 @@ impl CustomSection {
         let end = cap.and_then(|cap| old.offset.checked_add(cap));
         if let (true, Some(cap), Some(end)) = (self.is_last(region), cap, end) {
             self.counts.end = end;
-            self.regions.set(region as usize, Region { cap, ..old });
+            self.regions.set(region.0 as usize, Region { cap, ..old });
             return true;
         }
         false
     }
 
     /// Gives a region up. Returns whether it is a gap now, to be filled; at the end there are none.
-    pub(crate) fn free(&mut self, region: u32) -> Result<bool, NoFiller> {
+    pub(crate) fn free(&mut self, region: RegionIndex) -> Result<bool, NoFiller> {
         let old = self.region(region);
         let free = Region { owner: None, ..old };
-        self.regions.set(region as usize, free);
+        self.regions.set(region.0 as usize, free);
         self.free.push(region);
         self.counts.dead += old.cap;
         self.counts.free += 1;
@@ -238,26 +246,31 @@ impl CustomSpace {
         &self.sections
     }
 
-    pub(crate) fn section(&self, at: u16) -> &CustomSection {
-        &self.sections[at as usize]
+    /// The positions of all sections.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = CustomIndex> + use<> {
+        (0..self.sections.len() as u16).map(CustomIndex)
     }
 
-    pub(crate) fn section_mut(&mut self, at: u16) -> &mut CustomSection {
-        &mut self.sections[at as usize]
+    pub(crate) fn section(&self, at: CustomIndex) -> &CustomSection {
+        &self.sections[at.0 as usize]
+    }
+
+    pub(crate) fn section_mut(&mut self, at: CustomIndex) -> &mut CustomSection {
+        &mut self.sections[at.0 as usize]
     }
 
     /// Where a section stands among the others, if it is there.
-    pub(crate) fn find(&self, id: SectionId) -> Option<u16> {
+    pub(crate) fn find(&self, id: SectionId) -> Option<CustomIndex> {
         let found = self.sections.iter().position(|section| section.id == id);
-        found.map(|at| at as u16)
+        found.map(|at| CustomIndex(at as u16))
     }
 
     /// Adds a section behind the others.
-    pub(crate) fn add(&mut self, id: SectionId, name: &str) -> u16 {
+    pub(crate) fn add(&mut self, id: SectionId, name: &str) -> CustomIndex {
         let section = CustomSection::new(id, name, self.wide, self.dense);
         self.sections.push(section);
         self.find_fillers();
-        self.sections.len() as u16 - 1
+        CustomIndex(self.sections.len() as u16 - 1)
     }
 
     /// Filler that refers to another section cannot be used without that one.

@@ -36,10 +36,14 @@ impl Image {
     }
 }
 
+/// The position of an image among all of them, which is that of its segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ImageIndex(pub(crate) usize);
+
 /// A range of addresses that is free.
 #[derive(Debug, Clone, Copy)]
 struct Free {
-    image: usize,
+    image: ImageIndex,
     zero: bool,
     address: u64,
     len: u64,
@@ -56,23 +60,86 @@ pub(crate) struct DataSpace {
     free: Log<Free>,
 }
 
+/// A gap that alignment leaves is filled with other data from this length on.
+const WORTH_FILLING: u64 = 16;
+
+/// Data that is to be placed: how long, how it is aligned, and whether it is all zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DataItem {
+    pub(crate) size: u64,
+    pub(crate) align_log2: u8,
+    pub(crate) is_zero: bool,
+}
+
+/// Sorts data for packing. What has bytes grows upwards, the most aligned first; zeros grow down from the end of the area,
+/// the least aligned first: so the gaps are few. What stands where depends on nothing but lengths and alignments.
+pub(crate) fn sort_for_packing<T>(items: &mut [T], item: impl Fn(&T) -> DataItem) {
+    items.sort_by_key(|it| {
+        let DataItem {
+            size,
+            align_log2,
+            is_zero,
+        } = item(it);
+        match is_zero {
+            false => (false, u8::MAX - align_log2, u64::MAX - size),
+            true => (true, align_log2, size),
+        }
+    });
+}
+
+/// The smallest end of an area from `base` on in which all items have room if they are packed.
+pub(crate) fn packed_end(base: u64, mut items: Vec<DataItem>) -> u64 {
+    sort_for_packing(&mut items, |item| *item);
+    let mut space = DataSpace::default();
+    let image = space.add_image(Image {
+        memory: DeclId(0),
+        is_64: true,
+        base,
+        top: base,
+        zero: u64::MAX,
+        limit: u64::MAX,
+        cap: 0,
+    });
+    let zeros = items.partition_point(|item| !item.is_zero);
+    for item in &items[..zeros] {
+        // There is room without end.
+        let _ = space.place(image, item.size, item.align_log2, false);
+    }
+    // Upwards from the most aligned one they take what they take downwards in the other order.
+    let mut end = space.image(image).top;
+    for item in items[zeros..].iter().rev() {
+        end = end.next_multiple_of(1 << item.align_log2) + item.size;
+    }
+    end
+}
+
 impl DataSpace {
     pub(crate) fn images(&self) -> &[Image] {
         &self.images
     }
 
-    pub(crate) fn image_of(&self, memory: DeclId) -> Option<usize> {
-        self.images.iter().position(|image| image.memory == memory)
+    pub(crate) fn image(&self, index: ImageIndex) -> &Image {
+        &self.images[index.0]
     }
 
-    pub(crate) fn add_image(&mut self, image: Image) -> usize {
+    /// The positions of all images.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = ImageIndex> + use<> {
+        (0..self.images.len()).map(ImageIndex)
+    }
+
+    pub(crate) fn image_of(&self, memory: DeclId) -> Option<ImageIndex> {
+        let at = self.images.iter().position(|image| image.memory == memory);
+        at.map(ImageIndex)
+    }
+
+    pub(crate) fn add_image(&mut self, image: Image) -> ImageIndex {
         self.images.push(image);
-        self.images.len() - 1
+        ImageIndex(self.images.len() - 1)
     }
 
     /// Offset of an image's segment header from the data section's anchor.
-    pub(crate) fn offset(&self, image: usize) -> u64 {
-        self.images[..image]
+    pub(crate) fn offset(&self, image: ImageIndex) -> u64 {
+        self.images[..image.0]
             .iter()
             .map(|image| image.header_len() + image.cap)
             .sum()
@@ -80,18 +147,18 @@ impl DataSpace {
 
     /// Bytes that all images take in the file.
     pub(crate) fn len(&self) -> u64 {
-        self.offset(self.images.len())
+        self.offset(ImageIndex(self.images.len()))
     }
 
     /// Sets how many bytes an image has in the file.
-    pub(crate) fn set_cap(&mut self, image: usize, cap: u64) {
-        self.images[image].cap = cap;
+    pub(crate) fn set_cap(&mut self, image: ImageIndex, cap: u64) {
+        self.images[image.0].cap = cap;
     }
 
     /// An address for `size` bytes; with `zero` in the zero area.
     pub(crate) fn place(
         &mut self,
-        image: usize,
+        image: ImageIndex,
         size: u64,
         align_log2: u8,
         zero: bool,
@@ -124,7 +191,8 @@ impl DataSpace {
             }
             return Ok(start);
         }
-        let image = &mut self.images[image];
+        let number = image;
+        let image = &mut self.images[image.0];
         if zero {
             let start = image.zero.checked_sub(size).ok_or(ReserveFull)? & !(align - 1);
             if start < image.top {
@@ -141,17 +209,28 @@ impl DataSpace {
                 .checked_add(size)
                 .filter(|end| *end <= image.zero)
                 .ok_or(ReserveFull)?;
+            let gap = start - image.top;
+            // What little alignment costs elsewhere is not worth looking for.
+            if gap >= WORTH_FILLING {
+                let free = Free {
+                    image: number,
+                    zero: false,
+                    address: image.top,
+                    len: gap,
+                };
+                self.free.push(free);
+            }
             image.top = end;
             Ok(start)
         }
     }
 
     /// Gives a range back.
-    pub(crate) fn free(&mut self, image: usize, address: u64, len: u64) {
+    pub(crate) fn free(&mut self, image: ImageIndex, address: u64, len: u64) {
         if len == 0 {
             return;
         }
-        let zero = address >= self.images[image].zero;
+        let zero = address >= self.images[image.0].zero;
         // Grow a neighbour instead of keeping crumbs, if one is at hand.
         let near = self.free.iter().enumerate().rev().take(SCAN);
         let near = near.map(|(at, free)| (at, *free)).find(|(_, free)| {
@@ -195,5 +274,56 @@ impl Transaction for DataSpace {
     fn rollback(&mut self) {
         self.images.rollback();
         self.free.rollback();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn items() -> impl Strategy<Value = Vec<DataItem>> {
+        let item =
+            (0u64..300, 0u8..10, any::<bool>()).prop_map(|(size, align_log2, is_zero)| DataItem {
+                size,
+                align_log2,
+                is_zero,
+            });
+        prop::collection::vec(item, 0..60)
+    }
+
+    proptest! {
+        /// What is packed has room in exactly the area that was counted for it, and nothing overlaps.
+        #[test]
+        fn packed_data_has_room_in_the_area_that_was_counted(items in items(), base in 0u64..5000) {
+            let limit = packed_end(base, items.clone());
+            let mut space = DataSpace::default();
+            let image = space.add_image(Image {
+                memory: DeclId(0),
+                is_64: false,
+                base,
+                top: base,
+                zero: limit,
+                limit,
+                cap: 0,
+            });
+            let mut items = items;
+            sort_for_packing(&mut items, |item| *item);
+            let mut taken: Vec<(u64, u64)> = Vec::new();
+            for item in items {
+                let start = space.place(image, item.size, item.align_log2, item.is_zero);
+                prop_assert!(start.is_ok(), "{item:?}");
+                let start = start.unwrap_or_default();
+                prop_assert_eq!(start % (1 << item.align_log2), 0);
+                prop_assert!(start >= base && start + item.size <= limit);
+                if item.size > 0 {
+                    taken.push((start, start + item.size));
+                }
+            }
+            taken.sort_unstable();
+            for pair in taken.windows(2) {
+                prop_assert!(pair[0].1 <= pair[1].0, "{pair:?}");
+            }
+        }
     }
 }

@@ -8,21 +8,23 @@ mod data;
 mod functions;
 mod globals;
 mod names;
+mod raw;
 mod sections;
 mod slots;
 mod state;
 mod types;
 
-pub(crate) use customs::{CustomSpace, NoFiller};
-pub(crate) use data::{DataSpace, Image, ReserveFull};
+pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
+pub(crate) use data::{
+    DataItem, DataSpace, Image, ImageIndex, ReserveFull, packed_end, sort_for_packing,
+};
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::{FILLED_NUMBERS, encode_name};
+pub(crate) use raw::{RawItem, RawItems};
 pub(crate) use sections::{
     CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace,
 };
 pub(crate) use slots::Slot;
-pub(crate) use state::{
-    Layout, LayoutOptions, Lens, NameFront, Place, RawItem, SLOT_SEGMENT_HEADER,
-};
+pub(crate) use state::{Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER};
 pub(crate) use types::{UseDeltas, add_uses};

@@ -1,5 +1,6 @@
 //! The sections of the file in their order, the pads between them, and `make_room`.
 
+use crate::layout::customs::CustomIndex;
 use crate::transaction::{Saved, Transaction};
 use crate::wire::section::{HEADER, is_valid_pad};
 
@@ -22,7 +23,7 @@ pub(crate) enum SectionKind {
     Code,
     Data,
     /// A custom section that consists of pieces; its position among these.
-    Custom(u16),
+    Custom(CustomIndex),
     Name,
     /// Other custom sections, kept as they are.
     CustomTail,
@@ -84,7 +85,7 @@ impl SectionKind {
             Name => 14,
             CustomTail => 15,
             Identity => 16,
-            Custom(at) => return Err(at.into()),
+            Custom(at) => return Err(at.0.into()),
         })
     }
 
@@ -195,7 +196,7 @@ impl Places {
     pub(crate) fn kinds(&self) -> impl Iterator<Item = SectionKind> + use<> {
         let name = SectionKind::Name.fixed().unwrap_or(SectionKind::COUNT);
         let (before, behind) = SectionKind::FIXED.split_at(name);
-        let custom = (0..self.custom.len() as u16).map(SectionKind::Custom);
+        let custom = (0..self.custom.len() as u16).map(|at| SectionKind::Custom(CustomIndex(at)));
         before
             .iter()
             .copied()
@@ -237,7 +238,7 @@ impl Sections {
     pub(crate) fn header_len(&self, kind: SectionKind) -> u64 {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
-            SectionKind::Custom(at) => self.places.custom[at as usize].0,
+            SectionKind::Custom(at) => self.places.custom[at.0 as usize].0,
             SectionKind::Name => {
                 NAME_SECTION_HEADER + self.places.name_front + NAME_SUBSECTION_HEADER
             }

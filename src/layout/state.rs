@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::layout::customs::CustomSpace;
+use crate::layout::customs::{CustomIndex, CustomSpace, RegionIndex};
 use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
 use crate::layout::names::NameSpace;
+use crate::layout::raw::RawItems;
 use crate::layout::sections::{CodeMustMove, IDENTITY_LEN, SectionKind, Sections, Span};
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
@@ -56,7 +57,10 @@ pub(crate) enum Place {
     /// Data: its address and the bytes it may take there.
     Data { address: u64, cap: u64 },
     /// A piece of a custom section: which of the sections, and which of its regions.
-    Custom { section: u16, region: u32 },
+    Custom {
+        section: CustomIndex,
+        region: RegionIndex,
+    },
 }
 
 impl Place {
@@ -71,15 +75,6 @@ impl Place {
 
 /// Bytes of the slots' element segment before its entries: flags, table, offset expression, kind, count.
 pub(crate) const SLOT_SEGMENT_HEADER: u64 = 1 + 5 + 7 + 1 + 5;
-
-/// A segment or entry that the program wrote itself, within a section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RawItem {
-    pub(crate) decl: DeclId,
-    /// Offset from the first raw item.
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-}
 
 /// Bytes of what is written whole, without headers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,8 +125,8 @@ pub(crate) struct Layout {
     pub(crate) memories: Log<DeclId>,
     pub(crate) tags: Log<DeclId>,
     /// The program's own segments in order.
-    pub(crate) elements: Log<RawItem>,
-    pub(crate) data_segments: Log<RawItem>,
+    pub(crate) elements: RawItems,
+    pub(crate) data_segments: RawItems,
     /// Whether code names data segments: only then their number stands before the code.
     pub(crate) data_count: Saved<bool>,
     /// The table whose slots are handed out here.
@@ -173,8 +168,8 @@ impl Layout {
             tables: Log::default(),
             memories: Log::default(),
             tags: Log::default(),
-            elements: Log::default(),
-            data_segments: Log::default(),
+            elements: RawItems::default(),
+            data_segments: RawItems::default(),
             data_count: Saved::default(),
             slot_table: None,
             trap: Saved::default(),
@@ -336,7 +331,7 @@ impl Layout {
                 })
             }
             SectionKind::Element => {
-                let len = self.slot_segment_len() + Self::raw_len(&self.elements);
+                let len = self.slot_segment_len() + self.elements.byte_len();
                 whole(
                     len,
                     self.elements.len() + usize::from(self.slot_table.is_some()),
@@ -357,7 +352,7 @@ impl Layout {
             }),
             SectionKind::Custom(at) => whole(self.customs.section(at).end().into(), 0),
             SectionKind::Data => whole(
-                self.data.len() + Self::raw_len(&self.data_segments),
+                self.data.len() + self.data_segments.byte_len(),
                 self.data.images().len() + self.data_segments.len(),
             ),
             SectionKind::Name => self.options.names.then(|| Span {
@@ -387,13 +382,6 @@ impl Layout {
         let moved = sections.make_room(|kind| self.span(kind));
         self.sections = sections;
         moved
-    }
-
-    /// Bytes that the program's own segments take in a section.
-    pub(crate) fn raw_len(items: &[RawItem]) -> u64 {
-        items
-            .last()
-            .map_or(0, |item| u64::from(item.offset) + u64::from(item.len))
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {

@@ -78,7 +78,40 @@ fn as_llvm(text: &str) -> String {
         out.push_str(&rest[..=at]);
         rest = &rest[at + 2..];
     }
-    out + rest
+    name_unnamed(out + rest)
+}
+
+/// Writes what has no name of its own as LLVM does: `'lambda'(int)` for `{lambda(int)#1}`, `'lambda0'(int)` for the next
+/// one, and `'unnamed'` for `{unnamed type#1}`.
+fn name_unnamed(text: String) -> String {
+    let mut text = text.replace("auto:1", "auto");
+    // From the end, so that of lambdas within each other's parameters the inner one comes first.
+    let mut end = text.len();
+    while let Some(start) = text[..end].rfind('{') {
+        end = start;
+        let Some(len) = text[start..].find('}') else {
+            continue;
+        };
+        let Some((what, number)) = text[start + 1..start + len].rsplit_once('#') else {
+            continue;
+        };
+        let Ok(number) = number.parse::<u32>() else {
+            continue;
+        };
+        // The first has no number, and the second has that of the first. Of unnamed types the demangler counts the second
+        // as the first too.
+        let counted = |from: u32| match number.checked_sub(from) {
+            Some(number) if number + from > 1 => number.to_string(),
+            _ => String::new(),
+        };
+        let named = match (what, what.strip_prefix("lambda")) {
+            ("unnamed type", _) => format!("'unnamed{}'", counted(1)),
+            (_, Some(parameters)) => format!("'lambda{}'{parameters}", counted(2)),
+            _ => continue,
+        };
+        text.replace_range(start..=start + len, &named);
+    }
+    text
 }
 
 /// A name for messages and the name section: demangled unless the command line says otherwise.
@@ -112,6 +145,17 @@ mod tests {
                 "_ZTH5errno",
                 "thread-local initialization routine for errno",
             ),
+            (
+                "_ZZ3runENKUliE_clEi",
+                "run::'lambda'(int)::operator()(int) const",
+            ),
+            (
+                "_ZZ3runiENKUliE3_clEi",
+                "run(int)::'lambda3'(int)::operator()(int) const",
+            ),
+            ("_ZN1nUt_1fEv", "n::'unnamed'::f()"),
+            ("_ZN1nUt1_1fEv", "n::'unnamed1'::f()"),
+            ("_Z4callIZ3runE3$_0EvT_", "void call<run::$_0>(run::$_0)"),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("__main_argc_argv", "main"),
             ("plain", "plain"),

@@ -548,13 +548,16 @@ fn settle_function_table(resolution: &mut Resolution, live: &mut Live, options: 
         return;
     }
     let is_needed = existing.is_some_and(|id| live.symbols[id.index()] || resolution.legacy_table);
-    if is_needed || options.export_table {
+    let mut exports = options.exports.iter().chain(&options.exports_if_defined);
+    let is_named = exports.any(|name| name == FUNCTION_TABLE);
+    let is_exported = options.export_table || (existing.is_some() && is_named);
+    if is_needed || is_exported {
         let id = resolution.add_function_table();
         live.symbols.resize(resolution.table.symbols().len(), true);
         live.symbols[id.index()] = true;
         let symbol = resolution.table.get_mut(id);
-        symbol.force_export = options.export_table;
-        if options.export_table {
+        symbol.force_export = is_exported;
+        if is_exported {
             symbol.flags = symbol.flags.without(SymbolFlags::HIDDEN);
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::layout::{Layout, Place, SectionKind};
+use crate::layout::{ImageIndex, Layout, Place, SectionKind};
 use crate::link::declare::SegmentPlacement;
 use crate::link::diagnostics::shown;
 use crate::link::gc;
@@ -118,7 +118,7 @@ impl Places<'_> {
     }
 
     /// Where the file has what stands at an address; 0 if nowhere, because it is zero.
-    fn data(&self, image: usize, address: u64) -> u64 {
+    fn data(&self, image: ImageIndex, address: u64) -> u64 {
         match self.dense {
             Some(dense) => {
                 let mut chunks = dense.data.iter().filter(|chunk| chunk.image == image);
@@ -128,7 +128,7 @@ impl Places<'_> {
             }
             None => {
                 let anchor = self.layout.sections.get(SectionKind::Data).anchor;
-                let place = &self.layout.data.images()[image];
+                let place = self.layout.data.image(image);
                 let begin = anchor + self.layout.data.offset(image) + place.header_len();
                 match address < place.top {
                     true => begin + address - place.base,

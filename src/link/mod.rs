@@ -1,8 +1,31 @@
 //! Linking: objects and archives in, declarations out, by the rules of wasm-ld.
 //!
-//! In the order in which a link goes through them: [`command`] (the command line), [`inputs`] (finding and opening
-//! files), [`mod@resolve`] (which definition each symbol means, and which archive members that takes), [`gc`] (what can
-//! be reached), [`mod@order`] (where things stand). Each is a function from plain tables to plain tables.
+//! [`LinkOptions::parse`] reads a command line, [`Linked::link`] links what it says, [`Linked::update`] brings the output up to
+//! date with files that have changed.
+//!
+//! ```
+//! use wasmend::link::{Access, LinkOptions, Linked, Target};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let objects = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
+//! # let names = ["main.o", "twice.o", "pick.o"].map(|name| folder.path().join(name));
+//! # for name in &names {
+//! #     std::fs::copy(objects.join(name.file_name().unwrap()), name)?;
+//! # }
+//! # let [main, twice, pick] = names.map(|name| name.display().to_string());
+//! let arguments = [main, twice, pick.clone(), "-oout.wasm".to_owned()];
+//! let options = LinkOptions::parse(&arguments)?;
+//! // What is to be followed is read rather than mapped. `Target::File` publishes in the file that the options name.
+//! let (mut linked, report) = Linked::link(options, Access::Read, Target::Memory)?;
+//! println!("{} objects", report.counts.objects);
+//!
+//! // After each recompilation:
+//! let report = linked.update(&[pick])?;
+//! println!("{} bytes", report.patch.bytes_written());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! What differs from wasm-ld, on purpose:
 //! - an archive is opened by its index; wasm-ld reads the symbols of every member,
@@ -18,28 +41,31 @@
 //! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]). A link of which nothing is
 //! to be kept takes less memory ([`Linked::link_once`]).
 
-pub mod command;
+pub(crate) mod command;
 mod declare;
-pub mod diagnostics;
-pub mod gc;
-pub mod inputs;
+pub(crate) mod diagnostics;
+pub(crate) mod gc;
+pub(crate) mod inputs;
 mod listing;
-pub mod order;
+pub(crate) mod order;
 mod pipeline;
 mod report;
-pub mod resolve;
+pub(crate) mod resolve;
 mod session;
 mod state;
-pub mod symbols;
+pub(crate) mod symbols;
+mod threads;
 mod update;
+pub mod watched;
 
-pub use command::options::LinkOptions;
+pub use crate::object::Access;
+pub use command::options::{
+    BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, LinkOptions, Unresolved,
+};
+pub use command::parse::help;
 pub use diagnostics::Diagnostics;
-pub use gc::Live;
-pub use inputs::Inputs;
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport};
-pub use resolve::units::{LinkedObject, SymbolRef};
-pub use resolve::{Resolution, resolve};
-pub use session::{Linked, use_threads};
+pub use session::Linked;
+pub use threads::use_threads;
 pub use update::fallback::FallbackReason;

@@ -42,18 +42,6 @@ impl Linked {
         Linked::link_opened(inputs, options, target, times)
     }
 
-    /// Links what was opened before, or never was a file, with what else the options say.
-    ///
-    /// # Errors
-    /// All that went wrong. Nothing is written then.
-    pub fn of_inputs(
-        inputs: Inputs,
-        options: LinkOptions,
-        target: Target,
-    ) -> Result<(Linked, LinkReport), Failed> {
-        Linked::link_opened(inputs, options, target, PhaseTimes::start())
-    }
-
     fn link_opened(
         inputs: Inputs,
         options: LinkOptions,
@@ -89,6 +77,15 @@ impl Linked {
             times,
         );
         Ok((linked, report))
+    }
+
+    /// Links what never was a file, with what else the options say.
+    pub(crate) fn of_inputs(
+        inputs: Inputs,
+        options: LinkOptions,
+        target: Target,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        Linked::link_opened(inputs, options, target, PhaseTimes::start())
     }
 
     /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
@@ -374,14 +371,4 @@ fn report(
         resolved_anew: None,
         phases: times.phases,
     }
-}
-
-/// Sets how many threads work at once, for the whole process.
-///
-/// # Errors
-/// If that has been decided before.
-pub fn use_threads(threads: usize) -> crate::Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    pool.build_global()
-        .map_err(|error| Error::bad_edit(error.to_string()))
 }

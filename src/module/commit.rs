@@ -2,120 +2,47 @@
 //! output is laid out anew, by the same writers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
-use crate::layout::{Layout, LayoutOptions, SectionKind};
+use crate::layout::{Layout, LayoutOptions};
+use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
+use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{FileWriter, LastCheck, Published, no_check};
 use crate::patch::{
-    BuildIdentity, Dense, Encoder, ExportList, ExportSites, PlanContext, PlanError, RangeList,
-    Reason, Request, SectionInputs, Writes, export_sites, lay_out, names_tail, plan, write_dense,
-    write_patch, write_whole,
+    BuildIdentity, ExportSites, PlanContext, PlanError, RangeList, Reason, Writes, export_sites,
+    plan, write_patch, write_whole,
 };
-use crate::program::{
-    Checked, DeclId, DeclKind, OrphanChanges, Pending, Program, References, RelocKind, Users,
-};
-use crate::stopwatch::Stopwatch;
+use crate::program::{Checked, DeclId, DeclKind, OrphanChanges, Program, References, Users};
 use crate::transaction::Transaction;
 
-/// What a commit did.
-#[derive(Debug, Clone)]
-pub struct Patch {
-    /// The version that was published.
-    pub identity: BuildIdentity,
-    /// Patched, relinked, or nothing to do.
-    pub outcome: Outcome,
-    /// Declarations that were defined, redefined or removed.
-    pub changed: u32,
-    /// What went to another place.
-    pub moved: Moved,
-    /// Length of the file, in bytes.
-    pub file_len: u64,
-    /// How long each phase took.
-    pub phases: Phases,
-    /// By which way a patch was published.
-    pub published: Option<Published>,
-}
-
-/// How a commit was published.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// Nothing was pending.
-    Unchanged,
-    /// These ranges of the file were written.
-    Patched(Arc<RangeList>),
-    /// The whole file was written, for this reason.
-    Relinked(RelinkReason),
-}
-
-/// What went to another place in a patch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// Functions whose code was replaced in its place.
-    pub bodies_in_place: u32,
-    /// Functions whose code went to another place.
-    pub bodies_moved: u32,
-    /// References rewritten in declarations that did not change.
-    pub references: u32,
-}
-
-/// How long the phases of a commit took.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Phases {
-    /// Checking that the edits make sense together.
-    pub check: Duration,
-    /// Placing what is dirty and following references to what moved.
-    pub plan: Duration,
-    /// Encoding the bytes to be written.
-    pub encode: Duration,
-    /// Writing and publishing the file.
-    pub publish: Duration,
-    /// Making the edits current.
-    pub finish: Duration,
-}
-
-impl Phases {
-    /// All phases together.
-    pub fn total(&self) -> Duration {
-        self.check + self.plan + self.encode + self.publish + self.finish
-    }
-}
-
-impl Patch {
-    /// The ranges that were written, if the commit was a patch.
-    pub fn ranges(&self) -> Option<&RangeList> {
-        match &self.outcome {
-            Outcome::Patched(ranges) => Some(ranges),
-            _ => None,
-        }
-    }
-
-    /// How many bytes were written: those of the ranges, or the whole file.
-    pub fn bytes_written(&self) -> u64 {
-        match &self.outcome {
-            Outcome::Unchanged => 0,
-            Outcome::Patched(ranges) => ranges.bytes(),
-            Outcome::Relinked(_) => self.file_len,
-        }
-    }
-
-    /// Why the output was rebuilt, if it was.
-    pub fn relink_reason(&self) -> Option<RelinkReason> {
-        match self.outcome {
-            Outcome::Relinked(reason) => Some(reason),
-            _ => None,
-        }
-    }
-}
-
-/// A patch that has been published.
-struct Done {
-    ranges: Arc<RangeList>,
-    moved: Moved,
+/// A version that others can see. The module knows nothing of it yet.
+struct PublishedVersion {
     identity: BuildIdentity,
-    published: Published,
-    orphans: OrphanChanges,
+    outcome: Outcome,
+    moved: Moved,
+    /// By which way a patch was published.
+    way: Option<Published>,
+    code: PublishedCode,
+}
+
+/// What became of the code in a version that was published.
+enum PublishedCode {
+    /// Of a patch: what it changed of the code that nobody calls.
+    Patched(OrphanChanges),
+    /// Everything stands where this layout says.
+    LaidOutAnew(Box<Layout>),
+}
+
+/// What came of the attempt to publish the edits as a patch.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one in a commit, which is taken apart at once"
+)]
+enum PatchAttempt {
+    Published(PublishedVersion),
+    /// It has changed nothing: the edits can be published by a relink only.
+    NeedsRelink(RelinkReason),
 }
 
 impl Module {
@@ -123,7 +50,7 @@ impl Module {
     ///
     /// # Errors
     /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
-    /// the edits stay pending.
+    /// the edits stay pending, to be mended or [discarded](Module::discard).
     pub fn commit(&mut self) -> Result<Patch> {
         self.commit_as(Users::MayBeStale, &no_check)
     }
@@ -143,48 +70,57 @@ impl Module {
         self.commit_as(Users::AreValid, check)
     }
 
-    fn commit_as(&mut self, users: Users, check: LastCheck<'_>) -> Result<Patch> {
-        let mut stopwatch = Stopwatch::start();
-        if self.layout.is_some() && !self.pending.relink && !self.has_edits() {
-            check()?;
+    fn commit_as(&mut self, users: Users, last_check: LastCheck<'_>) -> Result<Patch> {
+        let mut clock = PhaseClock::start();
+        if self.is_published() {
+            last_check()?;
             self.program.finish_commit(None);
-            return Ok(self.report(Outcome::Unchanged, 0, Moved::default(), Phases::default()));
+            return Ok(self.report_unchanged());
         }
+
+        // The edits make sense together. Nothing is refused after this for what it says.
+        let checked = self.check(users)?;
+        clock.ends(|phases| &mut phases.check);
+
+        // The file is what the edits say, and nothing in memory is. Until here every failure leaves both as they were.
+        let attempt = match self.must_relink() {
+            None => self.publish_patch(&checked, last_check, &mut clock)?,
+            Some(reason) => PatchAttempt::NeedsRelink(reason),
+        };
+        let version = match attempt {
+            PatchAttempt::Published(version) => version,
+            PatchAttempt::NeedsRelink(reason) => {
+                self.publish_relinked(reason, &checked, last_check, &mut clock)?
+            }
+        };
+
+        // What was pending is current.
+        let mut patch = self.make_current(checked, version);
+        clock.ends(|phases| &mut phases.finish);
+        patch.phases = clock.phases;
+        Ok(patch)
+    }
+
+    /// Whether a commit has nothing to publish.
+    fn is_published(&self) -> bool {
+        self.layout.is_some() && !self.pending.relink && !self.has_edits()
+    }
+
+    fn check(&mut self, users: Users) -> Result<Checked> {
         if self.layout.is_some() {
             self.index();
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
-        let checked = self.program.check(references, users)?;
-        let mut phases = Phases {
-            check: stopwatch.lap(),
-            ..Phases::default()
-        };
-        let layout = self.layout.as_ref();
-        let relink = layout.and_then(|it| self.pending.relink_reason(&self.settings, it));
-        let reason = match (relink, &self.layout) {
-            (_, None) => RelinkReason::First,
-            (Some(reason), _) => reason,
-            (None, Some(_)) => match self.patch(&checked, check, &mut stopwatch, &mut phases)? {
-                Ok(done) => {
-                    self.identity = done.identity;
-                    let orphans = self.program.keep_orphans(done.orphans);
-                    let changed = self.make_current(checked, false);
-                    self.index_orphans(&orphans);
-                    phases.finish = stopwatch.lap();
-                    let mut patch =
-                        self.report(Outcome::Patched(done.ranges), changed, done.moved, phases);
-                    patch.published = Some(done.published);
-                    return Ok(patch);
-                }
-                Err(reason) => reason,
-            },
-        };
-        self.rebuild(&checked, check, &mut stopwatch, &mut phases)?;
-        self.program.forget_all_orphans();
-        let changed = self.make_current(checked, true);
-        phases.finish = stopwatch.lap();
-        Ok(self.report(Outcome::Relinked(reason), changed, Moved::default(), phases))
+        self.program.check(references, users)
+    }
+
+    /// Why there cannot be a patch, as far as that is known beforehand.
+    pub(super) fn must_relink(&self) -> Option<RelinkReason> {
+        match &self.layout {
+            None => Some(RelinkReason::First),
+            Some(layout) => self.pending.relink_reason(&self.settings, layout),
+        }
     }
 
     /// Does what the first patch would otherwise do before anything else: builds the index of references and copies the file.
@@ -200,23 +136,7 @@ impl Module {
             .get_or_insert_with(|| References::of_current(&self.program));
     }
 
-    fn report(&self, outcome: Outcome, changed: u32, moved: Moved, phases: Phases) -> Patch {
-        let file_len = self
-            .layout
-            .as_ref()
-            .map_or(0, |layout| layout.sections.file_len());
-        Patch {
-            identity: self.identity,
-            outcome,
-            changed,
-            moved,
-            file_len,
-            phases,
-            published: None,
-        }
-    }
-
-    fn layout_options(&self) -> LayoutOptions {
+    pub(super) fn layout_options(&self) -> LayoutOptions {
         LayoutOptions {
             thunks: self.options.redirect == Redirect::TableThunks,
             interned_types: self.options.types == Types::Interned,
@@ -230,282 +150,209 @@ impl Module {
         }
     }
 
-    /// Plans, encodes and publishes a patch. The inner result says why there is none.
-    fn patch(
+    /// Plans, encodes and publishes a patch, if the edits can be one.
+    fn publish_patch(
         &mut self,
         checked: &Checked,
-        check: LastCheck<'_>,
-        stopwatch: &mut Stopwatch,
-        phases: &mut Phases,
-    ) -> Result<Result<Done, RelinkReason>> {
+        last_check: LastCheck<'_>,
+        clock: &mut PhaseClock,
+    ) -> Result<PatchAttempt> {
         self.program.reserve_orphans(self.program.dirty.len())?;
         let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
-            return Ok(Err(RelinkReason::First));
+            return Ok(PatchAttempt::NeedsRelink(RelinkReason::First));
         };
-        let mut from = PlanContext {
-            program: &self.program,
-            references,
-            checked,
-            customs: self.pending.customs(&self.settings),
-            customs_changed: self.pending.customs.is_some(),
-            data_ranges: self.pending.data_ranges(&self.settings),
-            minimal: false,
-        };
-        let (sites, identity) = (&self.export_sites, self.identity);
-        let mut make = |from, layout: &mut Layout| {
-            prepare(
-                from,
-                layout,
-                sites,
-                identity,
-                (&mut *stopwatch, &mut *phases),
-            )
-        };
-        let mut prepared = make(from, layout);
-        if let Ok(made) = &prepared
-            && costs_too_much(&self.program, made)
-        {
-            layout.rollback();
-            from.minimal = true;
-            prepared = make(from, layout);
-        }
-        let Prepared {
-            writes,
-            ranges,
-            identity,
-        } = match prepared {
-            Ok(prepared) => prepared,
+        let version = Version::next(&self.program, &self.settings, &self.pending, checked);
+        let context = version.plan_context(references, checked, &self.pending);
+        let identity = (&self.export_sites, self.identity);
+        layout.begin();
+        let published = encode_patch(version, context, layout, identity, clock).and_then(|patch| {
+            let ranges = Arc::new(patch.ranges);
+            let published = self
+                .output
+                .publish_patch_checked(Arc::clone(&ranges), last_check);
+            let way = published.map_err(|error| match error.kind() {
+                ErrorKind::OutputChanged => PlanError::Relink(RelinkReason::OutputChanged),
+                _ => PlanError::Error(error),
+            })?;
+            Ok(PublishedVersion {
+                identity: patch.identity,
+                outcome: Outcome::Patched(ranges),
+                moved: Moved::of(&patch.writes),
+                way: Some(way),
+                code: PublishedCode::Patched(patch.writes.orphans),
+            })
+        });
+        match published {
+            Ok(version) => {
+                layout.commit();
+                clock.ends(|phases| &mut phases.publish);
+                Ok(PatchAttempt::Published(version))
+            }
             Err(stop) => {
                 layout.rollback();
-                return match stop {
-                    PlanError::Relink(reason) => Ok(Err(reason)),
+                match stop {
+                    PlanError::Relink(reason) => Ok(PatchAttempt::NeedsRelink(reason)),
                     PlanError::Error(error) => Err(error),
-                };
-            }
-        };
-        let moved = Moved {
-            bodies_in_place: writes.places.in_place,
-            bodies_moved: writes.places.moved_bodies,
-            references: writes.fields.sites.len() as u32,
-        };
-        let ranges = Arc::new(ranges);
-        match self
-            .output
-            .publish_patch_checked(Arc::clone(&ranges), check)
-        {
-            Ok(published) => {
-                layout.commit();
-                phases.publish = stopwatch.lap();
-                Ok(Ok(Done {
-                    ranges,
-                    moved,
-                    identity,
-                    published,
-                    orphans: writes.orphans,
-                }))
-            }
-            Err(error) => {
-                layout.rollback();
-                match error.kind() {
-                    ErrorKind::OutputChanged => Ok(Err(RelinkReason::OutputChanged)),
-                    _ => Err(error),
                 }
             }
         }
     }
 
     /// Lays everything out anew and publishes the whole file.
-    fn rebuild(
+    fn publish_relinked(
         &mut self,
+        reason: RelinkReason,
         checked: &Checked,
-        check: LastCheck<'_>,
-        stopwatch: &mut Stopwatch,
-        phases: &mut Phases,
-    ) -> Result<()> {
-        let exports = checked.exports.as_deref().unwrap_or(&self.program.exports);
-        let request = Request {
-            program: &self.program,
-            options: self.layout_options(),
-            dead_type: self.dead_type,
-            slot_table: self.slot_table,
-            exports,
-            start: checked.start,
-            customs: self.pending.customs(&self.settings),
-            data_ranges: self.pending.data_ranges(&self.settings),
+        last_check: LastCheck<'_>,
+        clock: &mut PhaseClock,
+    ) -> Result<PublishedVersion> {
+        let version = Version::next(&self.program, &self.settings, &self.pending, checked);
+        let layout = version.lay_out(self.layout_options(), self.dead_type, self.slot_table)?;
+        clock.ends(|phases| &mut phases.plan);
+        let content = version.whole(&layout);
+        let (encoder, sections, identity) = (content.encoder(), content.sections(), self.identity);
+        let write = |file: &FileWriter<'_>| {
+            let put = |at, bytes: &[u8]| file.write_at(at, bytes);
+            write_whole(encoder, &sections, identity, put)
         };
-        let layout = lay_out(&request)?;
-        phases.plan += stopwatch.lap();
-        let placed = !layout.data.images().is_empty();
-        let data = if placed {
-            all_data(&self.program)
-        } else {
-            Vec::new()
-        };
-        let names_tail = names_tail(&self.program, &layout);
-        let sites = Default::default();
-        let customs = self.pending.customs(&self.settings);
-        let extra = SectionInputs {
-            custom_front: &customs.front,
-            custom_tail: &customs.tail,
-            names_tail: &names_tail,
-            exports: ExportList(exports),
-            export_sites: &sites,
-            data: &data,
-        };
-        let encoder = Encoder {
-            program: &self.program,
-            layout: &layout,
-            orphans: None,
-        };
-        let identity = self.identity;
         let len = layout.sections.file_len();
-        let write = |pieces: &FileWriter<'_>| {
-            write_whole(encoder, &extra, identity, |at, bytes| {
-                pieces.write_at(at, bytes)
-            })
-        };
-        let next = self.output.publish_pieces_checked(len, write, check)?;
-        phases.publish = stopwatch.lap();
-        self.identity = next;
-        self.layout = Some(layout);
-        Ok(())
+        let identity = self.output.publish_pieces_checked(len, write, last_check)?;
+        clock.ends(|phases| &mut phases.publish);
+        Ok(PublishedVersion {
+            identity,
+            outcome: Outcome::Relinked(reason),
+            moved: Moved::default(),
+            way: None,
+            code: PublishedCode::LaidOutAnew(Box::new(layout)),
+        })
     }
 
-    /// The program as of the last commit without slack, pads, thunks, forwarders and dead code: for release, not to be
-    /// patched. It depends on the declarations and their order only, not on the history of edits.
-    ///
-    /// # Errors
-    /// If edits are pending, or a limit of engines would be exceeded.
-    pub fn finish(&self) -> Result<Vec<u8>> {
-        Ok(self.finish_layout(false)?.1.bytes)
-    }
-
-    /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
-    pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
-        if self.has_edits() {
-            return Err(crate::Error::bad_edit("edits are pending")
-                .with_hint("commit or discard them first"));
-        }
-        // With thunks, slots are for redirection; but where an address is taken, it is a slot.
-        let thunks = self.options.redirect == Redirect::TableThunks;
-        let slots = !thunks || self.uses_slots();
-        let mut exports = self.program.exports.clone();
-        // Otherwise their order is that of the edits.
-        if self.program.next_import_order().is_none() {
-            exports.sort_by(|a, b| a.name.cmp(&b.name));
-        }
-        let layout = lay_out(&Request {
-            program: &self.program,
-            options: LayoutOptions {
-                thunks: false,
-                dense: true,
-                interned_types: true,
-                ..self.layout_options()
-            },
-            dead_type: self.dead_type,
-            slot_table: self.slot_table.filter(|_| slots),
-            exports: &exports,
-            start: self.program.start,
-            customs: &self.settings.customs,
-            data_ranges: &self.settings.data_ranges,
-        })?;
-        let placed = !layout.data.images().is_empty();
-        let data = if placed {
-            all_data(&self.program)
-        } else {
-            Vec::new()
-        };
-        let names_tail = names_tail(&self.program, &layout);
-        let sites = Default::default();
-        let extra = SectionInputs {
-            custom_front: &self.settings.customs.front,
-            custom_tail: &self.settings.customs.tail,
-            names_tail: &names_tail,
-            exports: ExportList(&exports),
-            export_sites: &sites,
-            data: &data,
-        };
-        let encoder = Encoder {
-            program: &self.program,
-            layout: &layout,
-            orphans: None,
-        };
-        let dense = write_dense(encoder, &extra, cuts)?;
-        Ok((layout, dense))
-    }
-
-    /// Notes what newly orphaned code refers to.
-    fn index_orphans(&mut self, orphans: &[DeclId]) {
-        if let Some(references) = &mut self.references {
-            for orphan in orphans {
-                references.add(&self.program, *orphan);
-            }
-        }
-    }
-
-    /// Whether anything names a slot or the table of slots.
-    fn uses_slots(&self) -> bool {
-        let current = self
-            .program
-            .iter()
-            .filter(|(_, decl)| !decl.is_orphan && decl.kind != DeclKind::Custom)
-            .filter_map(|(_, decl)| decl.current());
-        let exported = |export: &crate::program::Export| Some(export.decl) == self.slot_table;
-        let named = current
-            .flat_map(|definition| definition.content.relocs())
-            .any(|reloc| {
-                reloc.kind.is_slot()
-                    || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
-                        && reloc.decl() == self.slot_table)
-            });
-        named || self.program.exports.iter().any(exported)
-    }
-
-    /// Makes pending edits current after they were published; returns how many declarations changed.
-    fn make_current(&mut self, checked: Checked, rebuilt: bool) -> u32 {
-        let new_exports = checked.exports.is_some();
+    /// Makes what was pending current, now that it is published.
+    fn make_current(&mut self, checked: Checked, version: PublishedVersion) -> Patch {
         let changed = self.program.dirty.len() as u32;
+        let has_new_exports = checked.exports.is_some();
+        let is_laid_out_anew = matches!(version.code, PublishedCode::LaidOutAnew(_));
+        let orphans = match version.code {
+            PublishedCode::Patched(orphans) => self.program.keep_orphans(orphans),
+            PublishedCode::LaidOutAnew(layout) => {
+                self.layout = Some(*layout);
+                self.references = None;
+                self.program.forget_all_orphans();
+                Vec::new()
+            }
+        };
         let (defined, removed) = self.program.finish_commit(checked.exports);
-        if rebuilt {
-            self.references = None;
-        } else if let Some(references) = &mut self.references {
+        let pending = std::mem::take(&mut self.pending);
+        self.settings.settle(pending, &self.program);
+        self.renew_references(&defined, &orphans, &removed);
+        if has_new_exports || is_laid_out_anew {
+            self.export_sites = export_sites(&self.program.exports);
+        }
+        self.identity = version.identity;
+        Patch {
+            outcome: version.outcome,
+            changed,
+            moved: version.moved,
+            published: version.way,
+            ..self.report_unchanged()
+        }
+    }
+
+    /// Brings the index of references up to date, if there is one.
+    fn renew_references(&mut self, defined: &[DeclId], orphans: &[DeclId], removed: &[DeclId]) {
+        if let Some(references) = &mut self.references {
             for source in defined {
-                references.add(&self.program, source);
+                references.add(&self.program, *source);
             }
         }
         if !removed.is_empty() && !self.program.sections().is_empty() {
             self.index();
         }
-        for id in removed {
-            let Some(references) = &mut self.references else {
-                break;
-            };
+        let Some(references) = &mut self.references else {
+            return;
+        };
+        for &id in removed {
             // The id may be used again, for something that the pieces do not mean.
             let pieces = references.weak(&self.program, id);
             self.program.forget_target(&pieces, id);
             references.forget(id);
         }
-        if new_exports || rebuilt {
-            self.export_sites = export_sites(&self.program.exports);
+        for orphan in orphans {
+            references.add(&self.program, *orphan);
         }
-        let pending = std::mem::take(&mut self.pending);
-        self.settings.settle(pending, &self.program);
-        changed
+    }
+
+    /// The report of a commit that had nothing to publish.
+    fn report_unchanged(&self) -> Patch {
+        let layout = self.layout.as_ref();
+        Patch {
+            identity: self.identity,
+            outcome: Outcome::Unchanged,
+            changed: 0,
+            moved: Moved::default(),
+            file_len: layout.map_or(0, |layout| layout.sections.file_len()),
+            phases: Default::default(),
+            published: None,
+        }
+    }
+}
+
+impl Moved {
+    fn of(writes: &Writes) -> Moved {
+        Moved {
+            bodies_in_place: writes.places.in_place,
+            bodies_moved: writes.places.moved_bodies,
+            references: writes.fields.sites.len() as u32,
+        }
     }
 }
 
 /// A patch that is ready to be published.
-struct Prepared {
+struct EncodedPatch {
     writes: Writes,
     ranges: RangeList,
     identity: BuildIdentity,
+}
+
+/// Plans and encodes a patch, in a transaction of the layout that stays open. If it turns out to write more than it should,
+/// another one is made that writes no more than must be.
+fn encode_patch(
+    version: Version<'_>,
+    mut context: PlanContext<'_>,
+    layout: &mut Layout,
+    (export_sites, identity): (&ExportSites, BuildIdentity),
+    clock: &mut PhaseClock,
+) -> Result<EncodedPatch, PlanError> {
+    loop {
+        let before = layout.sections.places().clone();
+        let old_len = layout.sections.file_len();
+        let writes = plan(context, layout)?;
+        clock.ends(|phases| &mut phases.plan);
+        let content = version.patched(layout, &writes, export_sites);
+        let (encoder, sections) = (content.encoder(), content.sections());
+        let (ranges, identity) =
+            write_patch(encoder, &before, &writes, &sections, old_len, identity);
+        clock.ends(|phases| &mut phases.encode);
+        drop(content);
+        let patch = EncodedPatch {
+            writes,
+            ranges,
+            identity,
+        };
+        if context.minimal || !costs_too_much(version.program, &patch) {
+            return Ok(patch);
+        }
+        context.minimal = true;
+        layout.rollback();
+        layout.begin();
+    }
 }
 
 /// What a patch of one declaration may write beyond its bytes, if that can be helped.
 const MOST_BEYOND: u64 = 256;
 
 /// Whether a patch of one declaration writes more than it should.
-fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
+fn costs_too_much(program: &Program, patch: &EncodedPatch) -> bool {
     let [id] = program.dirty[..] else {
         return false;
     };
@@ -516,59 +363,9 @@ fn costs_too_much(program: &Program, prepared: &Prepared) -> bool {
     let len = decl.next().map_or(0, |next| next.content.len());
     // The fields of debug information that follow a function's code are as many as they are.
     let follow = |reason| matches!(reason, Reason::CodeOffset | Reason::SectionOffset);
-    let follows = prepared.ranges.iter().map(|(range, _)| range);
+    let follows = patch.ranges.iter().map(|(range, _)| range);
     let follows = follows.filter(|range| follow(range.reason));
     let inherent = len as u64 + follows.map(|range| u64::from(range.len)).sum::<u64>();
     // Where a section has to move, a few bytes more do not matter.
-    prepared.writes.whole.is_empty() && prepared.ranges.bytes() > inherent + MOST_BEYOND
-}
-
-/// Plans and encodes a patch, in a transaction of the layout that stays open.
-fn prepare(
-    from: PlanContext<'_>,
-    layout: &mut Layout,
-    export_sites: &ExportSites,
-    identity: BuildIdentity,
-    (stopwatch, phases): (&mut Stopwatch, &mut Phases),
-) -> Result<Prepared, PlanError> {
-    let before = layout.sections.places().clone();
-    let old_len = layout.sections.file_len();
-    layout.begin();
-    let writes = plan(from, layout)?;
-    phases.plan += stopwatch.lap();
-    let data = if writes.whole.contains(&SectionKind::Data) {
-        all_data(from.program)
-    } else {
-        Vec::new()
-    };
-    let exports = from.checked.exports.as_deref();
-    let extra = SectionInputs {
-        custom_front: &from.customs.front,
-        custom_tail: &from.customs.tail,
-        names_tail: writes.names_tail.as_deref().unwrap_or_default(),
-        exports: ExportList(exports.unwrap_or(&from.program.exports)),
-        export_sites,
-        data: &data,
-    };
-    let encoder = Encoder {
-        program: from.program,
-        layout,
-        orphans: Some(&writes.orphans),
-    };
-    let (ranges, identity) = write_patch(encoder, &before, &writes, &extra, old_len, identity);
-    phases.encode += stopwatch.lap();
-    Ok(Prepared {
-        writes,
-        ranges,
-        identity,
-    })
-}
-
-fn all_data(program: &Program) -> Vec<DeclId> {
-    let data = program
-        .iter()
-        .filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());
-    data.filter(|(_, decl)| !matches!(decl.pending(), Pending::Remove))
-        .map(|(id, _)| id)
-        .collect()
+    patch.writes.whole.is_empty() && patch.ranges.bytes() > inherent + MOST_BEYOND
 }

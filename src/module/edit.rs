@@ -10,8 +10,8 @@ use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableT
 use crate::module::settings::PendingSettings;
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
-    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, Program, RelocatableBytes,
-    Relocation, TypeId, ValType,
+    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, ImportEntry, Program,
+    RelocatableBytes, Relocation, TypeId, ValType,
 };
 use crate::wire::leb;
 use smallvec::SmallVec;
@@ -120,10 +120,7 @@ impl Module {
     /// # Errors
     /// If `id` is not data.
     pub fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
-        let content = RelocatableBytes::new(Vec::new(), Vec::new())?;
-        let shape = DefinitionKind::Address(address);
-        self.program
-            .define(id, DeclKind::Data, Definition { content, shape })
+        self.program.define_address(id, address)
     }
 
     /// Defines or redefines a global.
@@ -238,21 +235,36 @@ impl Module {
         field: &str,
         ty: &ImportType,
     ) -> Result<()> {
-        let (kind, type_id) = match ty {
-            ImportType::Function(params, results) => (
-                DeclKind::Function,
-                Some(self.program.types.function(params, results)?),
-            ),
-            ImportType::Tag(values) => (
-                DeclKind::Tag,
-                Some(self.program.types.function(values, &[])?),
-            ),
-            ImportType::Global(..) => (DeclKind::Global, None),
-            ImportType::Table(_) => (DeclKind::Table, None),
-            ImportType::Memory(_) => (DeclKind::Memory, None),
-        };
         self.expect_own(id)?;
-        let content = items::import(module, field, ty, type_id);
+        let types = &mut self.program.types;
+        let mut encoded = Vec::new();
+        let (kind, type_id, entry) = match ty {
+            ImportType::Function(params, results) => {
+                let ty = types.function(params, results)?;
+                let entry = ImportEntry::function(module, field, ty);
+                (DeclKind::Function, Some(ty), Ok(entry))
+            }
+            ImportType::Tag(values) => {
+                let ty = types.function(values, &[])?;
+                let entry = ImportEntry::tag(module, field, ty);
+                (DeclKind::Tag, Some(ty), Ok(entry))
+            }
+            ImportType::Global(ty, mutable) => {
+                let entry = ImportEntry::global(module, field, *ty as u8, *mutable);
+                (DeclKind::Global, None, Ok(entry))
+            }
+            ImportType::Table(table) => {
+                let table = table.push(&mut encoded);
+                let entry = || ImportEntry::table(module, field).with(&encoded);
+                (DeclKind::Table, None, table.map(|()| entry()))
+            }
+            ImportType::Memory(memory) => {
+                let memory = memory.push(&mut encoded);
+                let entry = || ImportEntry::memory(module, field).with(&encoded);
+                (DeclKind::Memory, None, memory.map(|()| entry()))
+            }
+        };
+        let content = entry.and_then(ImportEntry::finish);
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,

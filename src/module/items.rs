@@ -1,9 +1,9 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
 use crate::error::{Error, Result};
-use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation, TypeId, ValType};
+use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation, ValType};
 use crate::wire::filler::END;
-use crate::wire::{leb, section};
+use crate::wire::leb;
 
 /// A global's initial value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -263,68 +263,4 @@ pub enum ImportType {
     Memory(MemoryType),
     /// A tag of exceptions with these values.
     Tag(Vec<ValType>),
-}
-
-/// The entry of an import that is the table of functions' addresses. It asks for as many entries as there are, and sets
-/// no maximum: the host may have made the table for a later version, which has more.
-pub(crate) fn import_slot_table(
-    module: &str,
-    field: &str,
-    table: DeclId,
-    table64: bool,
-) -> Result<RelocatableBytes> {
-    let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
-    for name in [module, field] {
-        section::push_string(&mut bytes, name);
-    }
-    bytes.extend([1, ValType::FuncRef as u8, u8::from(table64) << 2]);
-    let len = Relocation::new(RelocKind::TableLen, bytes.len() as u32, table, 0);
-    bytes.resize(bytes.len() + leb::WIDE32, 0);
-    RelocatableBytes::new(bytes, vec![len])
-}
-
-/// An import's entry, of which the type, if it has one, is given.
-pub(crate) fn import(
-    module: &str,
-    field: &str,
-    ty: &ImportType,
-    id: Option<TypeId>,
-) -> Result<RelocatableBytes> {
-    let mut bytes = Vec::with_capacity(module.len() + field.len() + 16);
-    for name in [module, field] {
-        section::push_string(&mut bytes, name);
-    }
-    let mut relocs = Vec::new();
-    let mut type_index = |bytes: &mut Vec<u8>| {
-        if let Some(id) = id {
-            relocs.push(Relocation::to_type(
-                RelocKind::TypeIndex,
-                bytes.len() as u32,
-                id,
-            ));
-            bytes.resize(bytes.len() + leb::WIDE32, 0);
-        }
-    };
-    match ty {
-        ImportType::Function(..) => {
-            bytes.push(0);
-            type_index(&mut bytes);
-        }
-        ImportType::Table(table) => {
-            bytes.push(1);
-            table.push(&mut bytes)?;
-        }
-        ImportType::Memory(memory) => {
-            bytes.push(2);
-            memory.push(&mut bytes)?;
-        }
-        ImportType::Global(ty, mutable) => {
-            bytes.extend_from_slice(&[3, *ty as u8, u8::from(*mutable)])
-        }
-        ImportType::Tag(_) => {
-            bytes.extend_from_slice(&[4, 0]);
-            type_index(&mut bytes);
-        }
-    }
-    RelocatableBytes::new(bytes, relocs)
 }

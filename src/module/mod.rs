@@ -5,18 +5,23 @@ mod body;
 mod commit;
 #[cfg(all(test, feature = "toolchain-tests"))]
 mod debug_tests;
+#[cfg(test)]
+mod discard_tests;
 mod edit;
+mod finish;
 mod items;
 mod options;
 mod piece;
+mod report;
 mod settings;
+mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
-pub use commit::{Moved, Outcome, Patch, Phases};
+pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
-pub(crate) use items::{global, import_slot_table};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
+pub use report::{Moved, Outcome, Patch, Phases};
 
 use std::path::Path;
 

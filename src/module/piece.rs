@@ -6,13 +6,30 @@ use crate::program::{
     Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation,
     SectionId,
 };
-use crate::wire::section::{IDENTITY_NAME, PAD_NAME};
+use crate::wire::section::is_reserved;
 
 /// A piece of a custom section: one object's part of the debug information, for example.
 ///
 /// Its fields are little-endian and of fixed width. What they refer to need not be defined: such a field gets what the
 /// section's readers take for something that is not there (see [`Module::custom_section`]), and gets a value when its
 /// target is defined. A target is not kept from being removed.
+///
+/// ```
+/// use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, Piece, RelocKind, Relocation};
+///
+/// # fn main() -> wasmend::Result<()> {
+/// let mut module = Module::in_memory(ModuleOptions::default())?;
+/// let function = module.declare(DeclKind::Function, "f")?;
+/// module.define_function(function, FunctionBuilder::new(module.body_style(), &[], &[]).finish()?)?;
+/// let section = module.custom_section(".debug_info")?;
+/// let piece = module.declare(DeclKind::Custom, "f's unit")?;
+/// // Bytes 0 to 4 say where the function's code stands, whatever becomes of it.
+/// let place = Relocation::new(RelocKind::FunctionOffsetI32, 0, function, 0);
+/// module.define_piece(piece, section, Piece::new(vec![0; 4]).with_fields([place]))?;
+/// module.commit()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Piece {
     bytes: Bytes,
@@ -96,7 +113,7 @@ impl Module {
     /// # Errors
     /// If wasmend writes a section of this name itself, or there are 65,536 sections.
     pub fn custom_section(&mut self, name: &str) -> Result<SectionId> {
-        if matches!(name, "" | "name" | "dylink" | "dylink.0" | PAD_NAME) || name == IDENTITY_NAME {
+        if is_reserved(name) {
             return Err(Error::bad_edit(format!(
                 "a custom section cannot be called \"{name}\""
             )));

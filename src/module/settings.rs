@@ -9,7 +9,7 @@ use crate::patch::{Customs, RelinkReason};
 use crate::program::{DeclId, Program};
 
 /// The addresses of a memory that data may take.
-type DataRange = (DeclId, Range<u64>);
+pub(super) type DataRange = (DeclId, Range<u64>);
 
 /// As of the last commit.
 #[derive(Debug)]

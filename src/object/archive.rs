@@ -3,6 +3,7 @@
 //! Opening reads the index and the table of long names, both of which stand in front: no byte of a member is touched
 //! until it is asked for.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,10 @@ use crate::object::tables::{Object, hash_name};
 
 const MAGIC_LEN: usize = 8;
 const HEADER_LEN: usize = 60;
+/// Bytes of a member's name in the table of long names, at most: those of a path.
+const LONGEST_NAME: usize = 4096;
+/// How many times the bytes of an archive the names of its index may have, each counted where it is used.
+const SHARED_NAMES: usize = 4;
 
 /// A member: the offset of its header in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +86,8 @@ pub struct Archive {
     thin: bool,
     has_index: bool,
     symbols: Vec<ArchiveSymbol>,
+    /// Names of members that the index names, and that are for other tools or other machines.
+    passed_over: Vec<String>,
     /// The table of names that do not fit a header.
     long_names: Span,
     /// Offset of the first header behind the index and the table.
@@ -111,6 +118,7 @@ impl Archive {
             thin,
             has_index: false,
             symbols: Vec::new(),
+            passed_over: Vec::new(),
             long_names: Span::default(),
             first_member: MAGIC_LEN,
         };
@@ -133,6 +141,11 @@ impl Archive {
     /// What the members define, by member in the order of the archive.
     pub fn symbols(&self) -> &[ArchiveSymbol] {
         &self.symbols
+    }
+
+    /// Members that the index names and no linker of WebAssembly reads. What they define does not count.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
     }
 
     /// The name of a symbol.
@@ -160,24 +173,57 @@ impl Archive {
     /// # Errors
     /// If a header is malformed, or a file of a thin archive cannot be opened.
     pub fn members(&self, access: Access) -> Result<Vec<Member>> {
-        let read = || {
-            let mut members = Vec::new();
+        let mut members = Vec::new();
+        self.for_each_header(|header, offset| {
+            let member = self.open_member(header, offset, access)?;
+            if !member.is_foreign() {
+                members.push(member);
+            }
+            Ok(())
+        })?;
+        Ok(members)
+    }
+
+    /// The files that the members of a thin archive are. None of them is opened.
+    ///
+    /// # Errors
+    /// If a header is malformed.
+    pub fn member_files(&self) -> Result<BTreeSet<PathBuf>> {
+        let mut files = BTreeSet::new();
+        self.for_each_header(|header, offset| {
+            if self.thin {
+                files.insert(self.member_file(&self.name_and_contents(header, offset)?.0));
+            }
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    /// The file that a member of a thin archive is.
+    fn member_file(&self, name: &str) -> PathBuf {
+        let folder = self.input.path().parent().unwrap_or(Path::new(""));
+        folder.join(name)
+    }
+
+    /// Goes through the members' headers.
+    fn for_each_header(
+        &self,
+        mut then: impl FnMut(&Header<'_>, MemberOffset) -> Result<()>,
+    ) -> Result<()> {
+        let mut read = || {
             let mut at = self.first_member;
             while at < self.input.bytes().len() {
                 let header = read_header(self.input.bytes(), at)?;
                 let is_special = is_index(header.name, &[]) || header.name == b"//";
                 if !is_special {
-                    let member = self.open_member(&header, MemberOffset(at as u32), access)?;
-                    if !member.is_foreign() {
-                        members.push(member);
-                    }
+                    then(&header, MemberOffset(at as u32))?;
                 }
                 at = match self.thin && !is_special {
                     true => at + HEADER_LEN,
                     false => next_header(&header),
                 };
             }
-            Ok(members)
+            Ok(())
         };
         read().map_err(|error: Error| error.with_path(self.input.path()))
     }
@@ -224,7 +270,32 @@ impl Archive {
         if !self.symbols.is_sorted_by_key(|symbol| symbol.member) {
             self.symbols.sort_by_key(|symbol| symbol.member);
         }
+        if !self.thin {
+            self.pass_over();
+        }
         Ok(())
+    }
+
+    /// Drops what the index says of members that are neither objects nor bitcode. Those whose header is malformed stay:
+    /// whoever needs one of them will be told.
+    fn pass_over(&mut self) {
+        let mut symbols = std::mem::take(&mut self.symbols);
+        let mut last: Option<(MemberOffset, bool)> = None;
+        symbols.retain(|symbol| match last {
+            Some((member, is_kept)) if member == symbol.member => is_kept,
+            _ => {
+                let member = self.member(symbol.member, Access::Map);
+                let foreign = member.ok().filter(|member| {
+                    let kind = FileKind::of(member.bytes());
+                    !matches!(kind, FileKind::Wasm | FileKind::Bitcode)
+                });
+                last = Some((symbol.member, foreign.is_none()));
+                let is_kept = foreign.is_none();
+                self.passed_over.extend(foreign.map(|member| member.name));
+                is_kept
+            }
+        });
+        self.symbols = symbols;
     }
 
     /// Count, then the members' offsets, big-endian, then the names, each with a zero behind it.
@@ -257,9 +328,12 @@ impl Archive {
         let names_at = at + 2 * width + size;
         bytes.get(names_at..)?;
         self.symbols.reserve_exact(size / (2 * width));
+        // Entries may share a name, but not so that reading all of them takes longer than the file is.
+        let mut left = SHARED_NAMES * bytes.len();
         for entry in entries.chunks_exact(2 * width) {
             let name_at = names_at.checked_add(little_endian(&entry[..width]) as usize)?;
             let len = bytes.get(name_at..)?.iter().position(|byte| *byte == 0)?;
+            left = left.checked_sub(len)?;
             let offset = u32::try_from(little_endian(&entry[width..])).ok()?;
             self.add_symbol(name_at, len, offset);
         }
@@ -278,12 +352,12 @@ impl Archive {
         });
     }
 
-    fn open_member(
+    /// A member's name, and where its contents are.
+    fn name_and_contents(
         &self,
         header: &Header<'_>,
         offset: MemberOffset,
-        access: Access,
-    ) -> Result<Member> {
+    ) -> Result<(String, Span)> {
         let bytes = self.input.bytes();
         let at = offset.0 as usize;
         let name = match header.name {
@@ -294,11 +368,10 @@ impl Archive {
                 let rest = table
                     .get(start as usize..)
                     .ok_or_else(|| malformed(at, "a member's long name is missing"))?;
-                let end = rest
-                    .iter()
-                    .position(|byte| matches!(byte, b'\n' | 0))
-                    .unwrap_or(rest.len());
-                &rest[..end]
+                // Members may share a name too.
+                let rest = &rest[..rest.len().min(LONGEST_NAME)];
+                let end = rest.iter().position(|byte| matches!(byte, b'\n' | 0));
+                &rest[..end.ok_or_else(|| malformed(at, "a member's long name has no end"))?]
             }
             name => name,
         };
@@ -307,7 +380,18 @@ impl Archive {
             [] => name.strip_suffix(b"/").unwrap_or(name),
             bsd_name => bsd_name,
         };
-        let name = String::from_utf8_lossy(name).into_owned();
+        Ok((String::from_utf8_lossy(name).into_owned(), contents))
+    }
+
+    fn open_member(
+        &self,
+        header: &Header<'_>,
+        offset: MemberOffset,
+        access: Access,
+    ) -> Result<Member> {
+        let bytes = self.input.bytes();
+        let at = offset.0 as usize;
+        let (name, contents) = self.name_and_contents(header, offset)?;
         if !self.thin {
             return Ok(Member {
                 name,
@@ -317,8 +401,14 @@ impl Archive {
                 archive: self.input.clone(),
             });
         }
-        let folder = self.input.path().parent().unwrap_or(Path::new(""));
-        let path: PathBuf = folder.join(&name);
+        let path = self.member_file(&name);
+        // Devices and pipes have no size to be told from the one that the archive says, and may never end.
+        let is_file = std::fs::metadata(&path)
+            .map_err(|error| Error::io("cannot open", &path, &error))?
+            .is_file();
+        if !is_file {
+            return Err(Error::bad_input("a thin archive's member is no file").with_path(&path));
+        }
         let input = Input::open(path, access)?;
         let len = input.bytes().len() as u32;
         if len != header.contents.len {

@@ -9,7 +9,7 @@ use crate::object::tables::Object;
 /// A feature that an object uses, or that must not be used together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
-    /// `+` for used, `-` for disallowed.
+    /// `+` for used, `-` for disallowed, `=` for used and required of all other objects.
     pub prefix: char,
     /// Its name.
     pub name: Span,
@@ -45,9 +45,7 @@ impl Object {
         self.entries(self.features, |cursor, features| {
             for _ in 0..cursor.u32()? {
                 let prefix = match cursor.byte()? {
-                    prefix @ (b'+' | b'-') => char::from(prefix),
-                    // The old spelling of a feature that is both used and needed.
-                    b'=' => '+',
+                    prefix @ (b'+' | b'-' | b'=') => char::from(prefix),
                     _ => return Err(cursor.error("an unknown prefix of a target feature")),
                 };
                 let name = cursor.name()?;

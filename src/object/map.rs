@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::FileStamp;
+use crate::output::{FileStamp, Sighting};
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Input {
     contents: Contents,
     /// `None` for contents that never were a file, and for pipes. Another one when a file with the same contents has taken
     /// its place.
-    stamp: Mutex<Option<FileStamp>>,
+    seen: Mutex<Option<Sighting>>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -58,11 +58,11 @@ impl Input {
             return Err(Error::new(ErrorKind::Io, "is a directory").with_path(&path));
         }
         let is_file = metadata.is_file();
-        let stamp = match is_file {
-            true => Some(stamp_of(&file, &path)?),
+        let seen = match is_file {
+            true => Some(seen_as(&file, &path)?),
             false => None,
         };
-        let len = stamp.map_or(0, |stamp| stamp.len);
+        let len = seen.map_or(0, |seen| seen.stamp.len);
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
@@ -85,7 +85,7 @@ impl Input {
         Ok(Arc::new(Input {
             path,
             contents,
-            stamp: Mutex::new(stamp),
+            seen: Mutex::new(seen),
         }))
     }
 
@@ -94,7 +94,7 @@ impl Input {
         Arc::new(Input {
             path: path.into(),
             contents: Contents::Owned(bytes.into()),
-            stamp: Mutex::new(None),
+            seen: Mutex::new(None),
         })
     }
 
@@ -113,15 +113,21 @@ impl Input {
 
     /// What identified the file when it was opened, if it is a file.
     pub fn stamp(&self) -> Option<FileStamp> {
-        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen().map(|seen| seen.stamp)
+    }
+
+    fn seen(&self) -> Option<Sighting> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what is mapped here shows what was written into the same file since: then nobody knows what it was.
     pub fn has_become(&self, again: &Input) -> bool {
-        let file = |stamp: Option<FileStamp>| stamp.map(|stamp| (stamp.device, stamp.inode));
-        self.is_mapped()
-            && file(self.stamp()) == file(again.stamp())
-            && self.stamp() != again.stamp()
+        match (self.seen(), again.seen()) {
+            (Some(seen), Some(again)) if self.is_mapped() => {
+                seen.stamp.same_file(&again.stamp) && !seen.is_still(&again)
+            }
+            _ => false,
+        }
     }
 
     /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
@@ -129,8 +135,8 @@ impl Input {
     pub fn is_written_again(&self, again: &Input) -> bool {
         let is_same = self.bytes() == again.bytes();
         if is_same {
-            let stamp = again.stamp();
-            *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
+            let seen = again.seen();
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }
         is_same
     }
@@ -140,16 +146,16 @@ impl Input {
         matches!(self.contents, Contents::Mapped(_))
     }
 
-    /// Checks that the path still names the file that was opened, with the size and time that it had then.
+    /// Checks that the path still names the file that was opened, with the size and times that it had then.
     ///
     /// # Errors
     /// If it does not: what was read may be a mixture of the old and the new contents.
     pub fn check_unchanged(&self) -> Result<()> {
-        let Some(opened) = self.stamp() else {
+        let Some(opened) = self.seen() else {
             return Ok(());
         };
         match rustix::fs::stat(&self.path) {
-            Ok(stat) if FileStamp::of_stat(&stat) == opened => Ok(()),
+            Ok(stat) if opened.is_still(&Sighting::of_stat(&stat)) => Ok(()),
             Ok(_) => Err(changed(&self.path)),
             Err(errno) => Err(Error::io(
                 "cannot be found again",
@@ -166,8 +172,8 @@ impl AsRef<[u8]> for Input {
     }
 }
 
-fn stamp_of(file: &File, path: &Path) -> Result<FileStamp> {
-    FileStamp::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
+fn seen_as(file: &File, path: &Path) -> Result<Sighting> {
+    Sighting::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
 #[cold]
@@ -192,6 +198,23 @@ mod tests {
                 let input = Input::open(&path, access).unwrap();
                 assert_eq!(input.bytes(), vec![7; len]);
                 input.check_unchanged().unwrap();
+                // The clock of file times ticks every few milliseconds.
+                let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+                tick();
+                fs::hard_link(&path, folder.path().join("second name")).unwrap();
+                input.check_unchanged().unwrap();
+                fs::remove_file(folder.path().join("second name")).unwrap();
+                let input = Input::open(&path, access).unwrap();
+                tick();
+                let time = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::write(&path, vec![8; len]).unwrap();
+                let file = File::options().write(true).open(&path).unwrap();
+                file.set_modified(time).unwrap();
+                assert!(
+                    input.check_unchanged().is_err(),
+                    "written, and the time put back"
+                );
+                let input = Input::open(&path, access).unwrap();
                 let replacement = folder.path().join("b.o");
                 fs::write(&replacement, vec![7; len]).unwrap();
                 fs::rename(&replacement, &path).unwrap();

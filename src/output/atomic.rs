@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
-use super::LastCheck;
-use super::file::FileOutput;
-use super::options::Durability;
+use super::file::{FileOutput, Shadow};
+use super::options::{Durability, LastCheck};
 use super::published::{How, Published};
-use super::stamp::{FileStamp, Permissions, permissions};
+use super::stamp::{Permissions, Sighting, permissions};
 use super::sys::{self, Lease};
 use crate::error::Result;
 use crate::patch::RangeList;
@@ -29,14 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Time between two attempts at the lease.
 const PAUSE: Duration = Duration::from_micros(100);
-
-/// The file under the shadow's name: what was visible one version ago.
-#[derive(Debug)]
-pub(super) struct Shadow {
-    identity: FileStamp,
-    /// The patch that it lacks.
-    behind: Arc<RangeList>,
-}
 
 impl FileOutput {
     pub(super) fn commit_atomic(
@@ -60,12 +51,12 @@ impl FileOutput {
             let ready = written.and_then(|caught_up| {
                 published.bytes_caught_up = caught_up;
                 self.flush(&leased.0)?;
-                FileStamp::of_file(&leased.0)
+                Sighting::of_file(&leased.0)
             });
             // The lease ends before the name becomes visible, or readers would wait for it.
             drop(leased);
             published.times.sync = stopwatch.lap();
-            let identity = ready.map_err(|error| {
+            let written = ready.map_err(|error| {
                 let _ = self.home.remove(&self.home.names.shadow);
                 self.io("cannot write the shadow of the output", &error)
             })?;
@@ -73,7 +64,7 @@ impl FileOutput {
                 let _ = self.home.remove(&self.home.names.shadow);
             })?;
             published.times.check += stopwatch.lap();
-            self.make_visible(patch, &visible, identity)?;
+            self.make_visible(patch, &visible, written)?;
             published.times.publish = stopwatch.lap();
             return Ok(published);
         }
@@ -87,7 +78,7 @@ impl FileOutput {
         };
         let current = self.home.open_visible(OFlags::RDONLY)?;
         let stat = rustix::fs::fstat(&current)?;
-        if FileStamp::of_stat(&stat) != *published {
+        if !published.is_still(&Sighting::of_stat(&stat)) {
             // The next patch finds out and says so.
             return Ok(());
         }
@@ -97,12 +88,12 @@ impl FileOutput {
             .home
             .create(&names.shadow, Permissions::Given(permissions(&stat)))?;
         sys::copy(&current, copy.file(), len)?;
-        let identity = FileStamp::of_file(copy.file())?;
+        let written = Sighting::of_file(copy.file())?;
         drop(copy.keep());
         let mut behind = RangeList::new(len);
         behind.finish(len);
         self.shadow = Some(Shadow {
-            identity,
+            written,
             behind: Arc::new(behind),
         });
         Ok(())
@@ -144,7 +135,7 @@ impl FileOutput {
         write_patch(copy.file(), &patch).map_err(failed)?;
         published.times.write = stopwatch.lap();
         self.flush(copy.file()).map_err(failed)?;
-        let identity = FileStamp::of_file(copy.file()).map_err(failed)?;
+        let written = Sighting::of_file(copy.file()).map_err(failed)?;
         published.times.sync = stopwatch.lap();
 
         // Copying takes long enough for somebody to come in between.
@@ -153,10 +144,10 @@ impl FileOutput {
         published.times.check += stopwatch.lap();
         if self.shadowing {
             drop(copy.keep());
-            self.make_visible(patch, &visible, identity)?;
+            self.make_visible(patch, &visible, written)?;
         } else {
-            drop(copy.publish().map_err(failed)?);
-            self.published = Some(identity);
+            self.home.publish(copy).map_err(failed)?;
+            self.hold(written);
             if self.options.durability == Durability::Power {
                 self.sync_names()?;
             }
@@ -187,7 +178,7 @@ impl FileOutput {
         let leased = Leased(file);
         let stat = rustix::fs::fstat(&leased.0).ok()?;
         // Another name for the file would show a version that is being written.
-        if FileStamp::of_stat(&stat) != shadow.identity || stat.st_nlink != 1 {
+        if !shadow.written.is_still(&Sighting::of_stat(&stat)) || stat.st_nlink != 1 {
             return None;
         }
         if permissions(&stat) != permissions(visible) {
@@ -201,14 +192,16 @@ impl FileOutput {
         &mut self,
         patch: Arc<RangeList>,
         visible: &Stat,
-        identity: FileStamp,
+        written: Sighting,
     ) -> Result<()> {
         match self.home.exchange() {
             Ok(()) => {
-                self.published = Some(identity);
+                // The file that was held is the shadow now, which nobody may have open when it is written.
+                let before = self.hold(written);
+                let before = before.and_then(|file| rustix::fs::fstat(&file).ok());
                 if visible.st_nlink == 1 {
                     self.shadow = Some(Shadow {
-                        identity: FileStamp::of_stat(visible),
+                        written: Sighting::of_stat(visible).renamed(before.as_ref()),
                         behind: patch,
                     });
                 } else {
@@ -221,7 +214,7 @@ impl FileOutput {
                 self.home
                     .replace_visible()
                     .map_err(|error| self.abandon("cannot rename the new output", error))?;
-                self.published = Some(identity);
+                self.hold(written);
             }
             Err(error) => {
                 return Err(self.abandon("cannot exchange the output with its shadow", error));
@@ -343,7 +336,8 @@ mod tests {
             std::fs::read_dir(folder.path().join(".wasmend"))
                 .unwrap()
                 .count(),
-            1
+            2,
+            "the lock and `.gitignore`"
         );
     }
 }

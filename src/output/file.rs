@@ -1,26 +1,34 @@
 //! A file as an output: opening it, writing it whole, and what both ways of patching share.
 //!
-//! Kept here: which file, by [`FileStamp`], this process last made visible. Nothing is ever exchanged with or
-//! patched into any other.
+//! Kept here: which file, by its stamp, this process last made visible. Nothing is ever exchanged with or patched into
+//! any other, nor is anything replaced that is not a regular file.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 
-use super::LastCheck;
-use super::atomic::Shadow;
 use super::home::Home;
 use super::journal::Journal;
-use super::options::{Durability, OutputOptions, Publish};
+use super::lock;
+use super::options::{Durability, LastCheck, OutputOptions, Publish};
 use super::published::{How, Published};
-use super::stamp::{FileStamp, Permissions, permissions, with_execution};
+use super::stamp::{FileStamp, Permissions, Sighting, is_regular};
 use super::sys;
 use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::patch::RangeList;
 use crate::stopwatch::Stopwatch;
+
+/// The file under the shadow's name: what was visible one version ago.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    pub(super) written: Sighting,
+    /// The patch that it lacks.
+    pub(super) behind: Arc<RangeList>,
+}
 
 /// An output file and the right to write it.
 #[derive(Debug)]
@@ -29,7 +37,9 @@ pub struct FileOutput {
     pub(super) options: OutputOptions,
     /// The visible file as it was last published or, at first, found. `None` if there is none, or if what is
     /// visible may not be what was last asked for.
-    pub(super) published: Option<FileStamp>,
+    pub(super) published: Option<Sighting>,
+    /// The visible file, open for reading, with the mark that keeps other writers out. `None` if it could not be opened.
+    held: Option<File>,
     /// The other copy, if there is one. Atomic publishing only.
     pub(super) shadow: Option<Shadow>,
     /// False once the file system or the platform turned out to lack what a shadow needs.
@@ -45,12 +55,50 @@ impl FileOutput {
             home,
             options,
             published: None,
+            held: None,
             shadow: None,
             shadowing: true,
             journal: Journal::default(),
         };
+        output.expect_only_writer()?;
         output.clear_up()?;
         Ok(output)
+    }
+
+    /// Marks the visible file, if there is one and nobody else has: the lock alone does not show a writer whose state
+    /// folder was removed.
+    fn expect_only_writer(&mut self) -> Result<()> {
+        while let Ok(visible) = self.home.open_visible(OFlags::RDONLY) {
+            lock::expect_unmarked(&visible, self.home.path())?;
+            sys::mark(&visible);
+            // Meanwhile the other writer may have exchanged it for the next version.
+            let marked = FileStamp::of_file(&visible);
+            self.held = Some(visible);
+            match (marked, self.home.visible()) {
+                (Ok(marked), Ok(Some(found))) if !marked.same_file(&FileStamp::of_stat(&found)) => {
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that `written` is visible now, and takes hold of it. Returns the file that was held before.
+    pub(super) fn hold(&mut self, written: Sighting) -> Option<File> {
+        let visible = self.home.open_visible(OFlags::RDONLY).ok();
+        let found = visible
+            .as_ref()
+            .and_then(|file| rustix::fs::fstat(file).ok());
+        let is_same = found.is_some_and(|found| {
+            let found = FileStamp::of_stat(&found);
+            written.stamp.same_file(&found)
+        });
+        self.published = Some(written.renamed(found.as_ref()));
+        let held = visible.filter(|_| is_same);
+        if let Some(file) = &held {
+            sys::mark(file);
+        }
+        std::mem::replace(&mut self.held, held)
     }
 
     /// Undoes what a killed writer left half done, removes what it left lying about, and sees what is there.
@@ -71,7 +119,7 @@ impl FileOutput {
         let visible = home
             .visible()
             .map_err(|error| self.io("cannot look at the output", &error))?;
-        self.published = visible.as_ref().map(FileStamp::of_stat);
+        self.published = visible.as_ref().map(Sighting::of_stat);
         Ok(())
     }
 
@@ -90,16 +138,15 @@ impl FileOutput {
             .home
             .visible()
             .map_err(|error| self.io("cannot look at the output", &error))?;
+        if visible.as_ref().is_some_and(|found| !is_regular(found)) {
+            let message = "the output is not a regular file any more";
+            return Err(Error::new(ErrorKind::Io, message).with_path(self.home.path()));
+        }
         let failed = |error: std::io::Error| self.io("cannot write a new output", &error);
 
         // Space first: a full disk is known before any work is done. It also spares the rename from flushing
         // the file, which ext4 does when blocks are not allocated yet.
-        let wanted = match (&visible, self.options.executable) {
-            (None, false) => Permissions::Usual,
-            (None, true) => Permissions::Executable,
-            (Some(visible), false) => Permissions::Given(permissions(visible)),
-            (Some(visible), true) => Permissions::Given(with_execution(permissions(visible))),
-        };
+        let wanted = Permissions::of_new(visible.as_ref(), self.options.executable);
         let fresh = self
             .home
             .create(&self.home.names.fresh, wanted)
@@ -111,11 +158,10 @@ impl FileOutput {
         if power {
             fresh.file().sync_data().map_err(failed)?;
         }
-        let identity = FileStamp::of_file(fresh.file()).map_err(failed)?;
+        let written = Sighting::of_file(fresh.file()).map_err(failed)?;
         check()?;
-        let published = fresh.publish().map_err(failed)?;
-        drop(published);
-        self.published = Some(identity);
+        self.home.publish(fresh).map_err(failed)?;
+        self.hold(written);
 
         // The shadow is now more than one version behind, and a torn write is of no interest any more. What
         // cannot be removed is removed on the next open, and never trusted.
@@ -143,7 +189,7 @@ impl FileOutput {
                 .home
                 .visible()
                 .map_err(|error| self.io("cannot look at the output", &error))?;
-            self.published = visible.as_ref().map(FileStamp::of_stat).filter(|_| undone);
+            self.published = visible.as_ref().map(Sighting::of_stat).filter(|_| undone);
         }
         if patch.is_empty() && patch.new_len() == patch.old_len() {
             let mut stopwatch = Stopwatch::start();
@@ -184,27 +230,28 @@ impl FileOutput {
 
     /// Which file is the current version, if there is one.
     pub fn identity(&self) -> Option<FileStamp> {
-        self.published
+        self.published.map(|written| written.stamp)
     }
 
     /// The visible file's metadata, if it still is the published one, which `patch` is for.
     pub(super) fn check(&self, patch: &RangeList) -> Result<Stat> {
         match self.home.visible() {
-            Ok(Some(stat)) => self
-                .check_identity(patch, &FileStamp::of_stat(&stat))
-                .map(|()| stat),
+            Ok(Some(stat)) => self.check_identity(patch, &stat).map(|()| stat),
             Ok(None) => Err(self.changed()),
             Err(error) => Err(self.io("cannot look at the output", &error)),
         }
     }
 
-    pub(super) fn check_identity(&self, patch: &RangeList, found: &FileStamp) -> Result<()> {
-        if self.published != Some(*found) {
+    pub(super) fn check_identity(&self, patch: &RangeList, found: &Stat) -> Result<()> {
+        if !self
+            .published
+            .is_some_and(|published| published.is_still(&Sighting::of_stat(found)))
+        {
             return Err(self.changed());
         }
         assert_eq!(
             patch.old_len(),
-            found.len,
+            FileStamp::of_stat(found).len,
             "a patch for another length of file"
         );
         Ok(())
@@ -221,13 +268,7 @@ impl FileOutput {
 
     #[cold]
     pub(super) fn io(&self, doing: &str, error: &std::io::Error) -> Error {
-        let described = Error::io(doing, self.home.path(), error);
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                described.with_hint("make room on the disk; the previous output is intact")
-            }
-            _ => described,
-        }
+        io_error(doing, self.home.path(), error)
     }
 
     #[cold]
@@ -238,6 +279,18 @@ impl FileOutput {
         )
         .with_path(self.home.path())
         .with_hint("it has to be written whole again")
+    }
+}
+
+/// A failed operation on an output.
+#[cold]
+pub(super) fn io_error(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+    let described = Error::io(doing, path, error);
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            described.with_hint("make room on the disk; the previous output is intact")
+        }
+        _ => described,
     }
 }
 

@@ -1,25 +1,38 @@
 //! The two folders of an output and the lock that makes this process its only writer.
 //!
 //! Folders are held by descriptor, so that every later step names files relative to them and none can land in
-//! another folder because a path changed meaning. This file does not know what the files hold.
+//! another folder because a path changed meaning. The state folder is private: nobody else can put anything where
+//! files are about to be created. This file does not know what the files hold.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::{File, TryLockError};
-use std::io;
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
+use super::lock;
 use super::options::OutputOptions;
-use super::stamp::{FileStamp, Permissions, is_regular, permissions};
-use crate::error::{Error, ErrorKind, Result};
+use super::place::Destination;
+use super::stamp::{FileStamp, Permissions};
+use super::sys::{missing_is_none, open_at, open_folder, stat_at};
+use super::temporary::{self, NewFile, Temporary};
+use crate::error::{Error, Result};
 
 /// The state folder's name.
-const STATE_FOLDER: &CStr = c".wasmend";
+pub(super) const STATE_FOLDER: &CStr = c".wasmend";
+
+/// What keeps the state folder out of version control.
+const IGNORE_FILE: &CStr = c".gitignore";
+const IGNORE_ALL: &[u8] = b"*\n";
+
+/// The name of the file that is locked by the writer of the output of this name.
+pub(super) fn lock_name(output: &OsStr) -> io::Result<CString> {
+    text(&[output.as_bytes(), b".lock"].concat())
+}
 
 /// The names of an output's files, each relative to the folder it stands in.
 #[derive(Debug)]
@@ -42,23 +55,18 @@ pub(super) struct Home {
     visible_path: CString,
     pub(super) names: Names,
     folder: File,
-    state: File,
+    state: Arc<File>,
     /// `None` where the file system has no locks.
     lock: Option<File>,
+    /// The files in the state folder that must not outlive the process.
+    _temporary: Temporary,
 }
 
 impl Home {
     pub(super) fn open(path: &Path, options: &OutputOptions) -> Result<Home> {
         let io_error = |error: io::Error| Error::io("cannot open the output", path, &error);
-        let resolved = resolve(path).map_err(io_error)?;
-        let name = match resolved.file_name() {
-            Some(name) => name,
-            None => {
-                return Err(
-                    Error::new(ErrorKind::Io, "the output's path has no file name").with_path(path),
-                );
-            }
-        };
+        let resolved = Destination::expect_file(path)?;
+        let name = resolved.file_name().unwrap_or_default();
         let suffixed =
             |suffix: &str| text(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(io_error);
         let names = Names {
@@ -66,7 +74,7 @@ impl Home {
             shadow: suffixed(".shadow")?,
             fresh: suffixed(".new")?,
             journal: suffixed(".journal")?,
-            lock: suffixed(".lock")?,
+            lock: lock_name(name).map_err(io_error)?,
         };
         let visible_path = text(resolved.as_os_str().as_bytes()).map_err(io_error)?;
         let folder_path = resolved.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -74,20 +82,16 @@ impl Home {
             Error::io("cannot open the folder", &folder_path, &error.into())
                 .with_hint("it has to exist already")
         })?;
-        let visible = stat_at(&folder, &names.visible).map_err(|error| io_error(error.into()))?;
-        if visible.is_some_and(|stat| !is_regular(&stat)) {
-            return Err(
-                Error::new(ErrorKind::Io, "the output is not a regular file").with_path(path),
-            );
-        }
         let state = open_state(&folder).map_err(|error| {
             Error::io(
                 "cannot create the state folder `.wasmend` beside the output",
                 path,
-                &error.into(),
+                &error,
             )
         })?;
-        let lock = lock(&state, &names.lock, path, options)?;
+        let lock = lock::take(&state, &names.lock, path, options)?;
+        let state = Arc::new(state);
+        let temporary = Temporary::enter(&state, [names.shadow.as_c_str(), &names.fresh]);
         Ok(Home {
             path: path.to_path_buf(),
             folder_path,
@@ -96,6 +100,7 @@ impl Home {
             folder,
             state,
             lock,
+            _temporary: temporary,
         })
     }
 
@@ -130,7 +135,7 @@ impl Home {
         Ok(same(&self.folder, folder)?
             && same(&self.state, stat_at(&self.folder, STATE_FOLDER)?)?
             && match &self.lock {
-                Some(lock) => same(lock, stat_at(&self.state, &self.names.lock)?)?,
+                Some(lock) => same(lock, stat_at(&*self.state, &self.names.lock)?)?,
                 None => true,
             })
     }
@@ -140,8 +145,10 @@ impl Home {
         Ok(stat_at(rustix::fs::CWD, &self.visible_path)?)
     }
 
+    /// Opens the visible file, without waiting for anybody if a pipe has taken its place.
     pub(super) fn open_visible(&self, flags: OFlags) -> std::result::Result<File, Errno> {
-        open_at(rustix::fs::CWD, &self.visible_path, flags, USUAL)
+        let flags = flags | OFlags::NONBLOCK;
+        open_at(rustix::fs::CWD, &self.visible_path, flags, Mode::empty())
     }
 
     /// Opens a file in the state folder.
@@ -150,49 +157,30 @@ impl Home {
         name: &CStr,
         flags: OFlags,
     ) -> std::result::Result<File, Errno> {
-        open_at(&self.state, name, flags, USUAL)
+        open_at(&*self.state, name, flags, Mode::empty())
     }
 
-    /// Creates a file in the state folder, in place of any that has the name. It goes away when dropped, unless it was published or kept.
-    pub(super) fn create<'a>(
-        &'a self,
-        name: &'a CStr,
-        wanted: Permissions,
-    ) -> io::Result<NewFile<'a>> {
+    /// Creates a file in the state folder, in place of any that has the name.
+    pub(super) fn create(&self, name: &CStr, wanted: Permissions) -> io::Result<NewFile> {
         self.remove(name)?;
-        let (usual, wanted) = match wanted {
-            Permissions::Usual => (USUAL, None),
-            Permissions::Executable => (EXECUTABLE, None),
-            Permissions::Given(mode) => (USUAL, Some(mode)),
-        };
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = open_at(&self.state, name, flags, usual)?;
-        let created = NewFile {
-            home: self,
-            name,
-            file: Some(file),
-        };
-        if let Some(wanted) = wanted
-            && permissions(&rustix::fs::fstat(created.file())?) != wanted
-        {
-            rustix::fs::fchmod(created.file(), wanted)?;
-        }
-        Ok(created)
+        NewFile::named(&self.state, name, wanted)
     }
 
     /// Removes a file from the state folder; it is no error if there is none.
     pub(super) fn remove(&self, name: &CStr) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.state, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        temporary::remove(&self.state, name)
+    }
+
+    /// Gives a new file the visible name, in place of the visible file.
+    pub(super) fn publish(&self, fresh: NewFile) -> io::Result<()> {
+        fresh.publish(&self.folder, &self.names.visible)
     }
 
     /// Makes the shadow visible and the visible file the shadow.
     pub(super) fn exchange(&self) -> std::result::Result<(), Errno> {
         let names = &self.names;
         rustix::fs::renameat_with(
-            &self.state,
+            &*self.state,
             &names.shadow,
             &self.folder,
             &names.visible,
@@ -203,7 +191,7 @@ impl Home {
     /// Gives the shadow the visible name, in place of the visible file.
     pub(super) fn replace_visible(&self) -> std::result::Result<(), Errno> {
         rustix::fs::renameat(
-            &self.state,
+            &*self.state,
             &self.names.shadow,
             &self.folder,
             &self.names.visible,
@@ -222,143 +210,44 @@ impl Home {
     }
 }
 
-/// A file in the state folder that nobody else knows of yet.
-pub(super) struct NewFile<'a> {
-    home: &'a Home,
-    name: &'a CStr,
-    /// `None` once it has been given away.
-    file: Option<File>,
-}
-
-impl NewFile<'_> {
-    pub(super) fn file(&self) -> &File {
-        self.file
-            .as_ref()
-            .expect("a new file is given away by value")
-    }
-
-    /// Gives it the visible name, in place of whatever has it.
-    pub(super) fn publish(mut self) -> io::Result<File> {
-        let home = self.home;
-        rustix::fs::renameat(&home.state, self.name, &home.folder, &home.names.visible)?;
-        Ok(self.file.take().expect("a new file is given away by value"))
-    }
-
-    /// Lets it stay under its name.
-    pub(super) fn keep(mut self) -> File {
-        self.file.take().expect("a new file is given away by value")
-    }
-}
-
-impl Drop for NewFile<'_> {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            // What cannot be removed now is removed on the next open.
-            let _ = self.home.remove(self.name);
-        }
-    }
-}
-
-/// Follows a symbolic link, so that the file it leads to is replaced and not the link.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => std::fs::canonicalize(path),
-        _ => std::path::absolute(path),
-    }
-}
-
 fn text(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
 }
 
-fn open_folder(at: impl AsFd, path: impl rustix::path::Arg) -> std::result::Result<File, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(at, path, flags, Mode::empty()).map(File::from)
-}
-
-fn open_state(folder: &File) -> std::result::Result<File, Errno> {
-    match rustix::fs::mkdirat(folder, STATE_FOLDER, Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => open_folder(folder, STATE_FOLDER),
-        Err(error) => Err(error),
+/// Opens the state folder, which is made if there is none.
+fn open_state(folder: &File) -> io::Result<File> {
+    match rustix::fs::mkdirat(folder, STATE_FOLDER, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
     }
-}
-
-/// The permissions of a new file, before the user's mask takes its share.
-const USUAL: Mode = Mode::from_bits_retain(0o666);
-const EXECUTABLE: Mode = Mode::from_bits_retain(0o777);
-
-fn open_at(
-    folder: impl AsFd,
-    name: &CStr,
-    flags: OFlags,
-    mode: Mode,
-) -> std::result::Result<File, Errno> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::openat(folder, name, flags, mode).map(File::from)
-}
-
-fn stat_at(folder: impl AsFd, name: &CStr) -> std::result::Result<Option<Stat>, Errno> {
-    missing_is_none(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
-}
-
-fn missing_is_none(
-    found: std::result::Result<Stat, Errno>,
-) -> std::result::Result<Option<Stat>, Errno> {
-    match found {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error),
+    let state = open_private_state(folder)?;
+    // It need not be there for anything else, and cannot be on a full disk.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    if let Ok(mut file) = open_at(&state, IGNORE_FILE, flags, Mode::RUSR | Mode::WUSR) {
+        let _ = file.write_all(IGNORE_ALL);
     }
+    Ok(state)
 }
 
-/// Takes the writer's lock and writes this process's id into it.
-fn lock(state: &File, name: &CStr, path: &Path, options: &OutputOptions) -> Result<Option<File>> {
-    let io_error = |error: io::Error| Error::io("cannot lock the output", path, &error);
-    loop {
-        let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE, USUAL)
-            .map_err(|error| io_error(error.into()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(&file, path)),
-            Err(TryLockError::Error(error)) => {
-                match Errno::from_io_error(&error) {
-                    Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => {
-                        options.tell("this file system has no file locks: a second writer would not be noticed");
-                        return Ok(None);
-                    }
-                    _ => return Err(io_error(error)),
-                }
-            }
-        }
-        // Somebody may have removed the file between opening and locking: then it guards nothing.
-        let held = FileStamp::of_file(&file).map_err(io_error)?;
-        let found = stat_at(state, name).map_err(|error| io_error(error.into()))?;
-        if !found.is_some_and(|found| held.same_file(&FileStamp::of_stat(&found))) {
-            continue;
-        }
-        // The id only serves a message: on a full disk the lock must hold without it.
-        let id = format!("{}\n", std::process::id());
-        if file.set_len(0).is_ok() {
-            let _ = file.write_all_at(id.as_bytes(), 0);
-        }
-        return Ok(Some(file));
+/// Opens the state folder, if it is one that nobody else could have put there: whoever may write in it can put links or
+/// other files in the place of those that are written.
+pub(super) fn open_private_state(folder: &File) -> io::Result<File> {
+    // A link that stands there is not followed.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let state = open_at(folder, STATE_FOLDER, flags, Mode::empty())?;
+    let (found, around) = (rustix::fs::fstat(&state)?, rustix::fs::fstat(folder)?);
+    let me = rustix::process::geteuid().as_raw();
+    // Whoever owns the folder around it can replace the output itself.
+    if ![me, 0, around.st_uid].contains(&found.st_uid) {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it belongs to another user",
+        ));
     }
-}
-
-#[cold]
-fn locked(lock: &File, path: &Path) -> Error {
-    let mut id = [0; 16];
-    let read = lock.read_at(&mut id, 0).unwrap_or(0);
-    let id = std::str::from_utf8(&id[..read])
-        .ok()
-        .and_then(|id| id.trim_end().parse::<u32>().ok());
-    // The holder writes its id right after locking, so there can be none for a moment.
-    let holder = id.map_or("another process".to_string(), |id| format!("process {id}"));
-    Error::new(
-        ErrorKind::Locked,
-        format!("{holder} is writing this output"),
-    )
-    .with_path(path)
-    .with_hint("wait for it to end, or stop it")
+    if found.st_mode & 0o077 != 0 {
+        // Older versions made it for everybody. Some file systems have no permissions.
+        let _ = rustix::fs::fchmod(&state, Mode::RWXU);
+    }
+    Ok(state)
 }

@@ -9,11 +9,10 @@ use std::io;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::LastCheck;
 use super::file::FileOutput;
-use super::options::Durability;
+use super::options::{Durability, LastCheck};
 use super::published::{How, Published};
-use super::stamp::FileStamp;
+use super::stamp::{FileStamp, Sighting};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::patch::RangeList;
@@ -30,17 +29,19 @@ impl FileOutput {
         let power = self.options.durability == Durability::Power;
         let visible = match self.home.open_visible(OFlags::RDWR) {
             Ok(file) => file,
-            // A link that took the file's place is refused as a loop.
-            Err(Errno::NOENT | Errno::LOOP) => return Err(self.changed()),
+            // What took the file's place: a link is refused as a loop, a socket as a device that is not there.
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                return Err(self.changed());
+            }
             Err(error) => return Err(self.io("cannot open the output", &error.into())),
         };
-        let identity = FileStamp::of_file(&visible)
-            .map_err(|error| self.io("cannot look at the output", &error))?;
-        self.check_identity(patch, &identity)?;
+        let found = rustix::fs::fstat(&visible)
+            .map_err(|error| self.io("cannot look at the output", &error.into()))?;
+        self.check_identity(patch, &found)?;
         check()?;
         published.times.check = stopwatch.lap();
 
-        self.begin_journal(&visible, &identity, patch, power)?;
+        self.begin_journal(&visible, &FileStamp::of_stat(&found), patch, power)?;
         published.times.prepare = stopwatch.lap();
 
         let done = write_patch(&visible, patch).and_then(|()| {
@@ -53,11 +54,11 @@ impl FileOutput {
             if power {
                 self.journal.sync()?;
             }
-            FileStamp::of_file(&visible)
+            Sighting::of_file(&visible)
         });
         match done {
-            Ok(identity) => {
-                self.published = Some(identity);
+            Ok(written) => {
+                self.published = Some(written);
                 published.times.publish = stopwatch.lap();
                 Ok(published)
             }
@@ -102,10 +103,10 @@ impl FileOutput {
         match self
             .journal
             .undo(visible)
-            .and_then(|()| FileStamp::of_file(visible))
+            .and_then(|()| Sighting::of_file(visible))
         {
-            Ok(identity) => {
-                self.published = Some(identity);
+            Ok(written) => {
+                self.published = Some(written);
                 self.io("cannot write the output", error)
             }
             Err(_) => Error::io(

@@ -5,7 +5,13 @@
 //! kept here: at every instant, and after a kill or a full disk at any instant, the visible file is one complete
 //! published version (for [`Publish::InPlace`]: after the next open, which rolls a torn write back).
 //!
-//! Beside the output stands a state folder, `.wasmend/`, with these files for an output called `NAME`:
+//! Where output goes is decided here for all who write any ([`Destination`]). Links are followed and stay. Only a regular
+//! file is ever replaced, by a rename or an exchange, and its permissions stay; into anything else, and to standard
+//! output for `-`, bytes are written, if they are written once ([`write_file`]). An output that is also an input
+//! ([`expect_not_an_input`]), and one whose folder is missing, are refused before anything happens.
+//!
+//! Beside an output that can be patched stands a state folder, `.wasmend/`, which is private to its user and tells git
+//! to ignore it. It has these files for an output called `NAME`:
 //!
 //! | file | what it is | outlives the writer |
 //! |---|---|---|
@@ -14,6 +20,11 @@
 //! | `NAME.new` | a file being written whole | no |
 //! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
 //!
+//! A file that is written once has no such folder: what is not finished stands beside it under a random name. Neither
+//! that nor a shadow outlives a process that ends by a signal, if whoever handles it calls [`remove_temporaries`].
+//!
+//! The writer also marks the visible file, so that removing the state folder lets nobody else in.
+//!
 //! Nothing here knows what the bytes mean.
 
 mod atomic;
@@ -21,10 +32,14 @@ mod file;
 mod home;
 mod in_place;
 mod journal;
+mod lock;
 mod options;
+mod place;
 mod published;
 mod stamp;
 mod sys;
+mod temporary;
+mod whole_file;
 mod writer;
 
 use std::path::Path;
@@ -35,19 +50,14 @@ use crate::error::{Error, Result};
 use crate::patch::RangeList;
 
 pub use file::FileOutput;
-pub use options::{Durability, NoticeHook, OutputOptions, Publish};
+pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_check};
+pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
+pub(crate) use stamp::Sighting;
+pub use temporary::{Removed, remove_temporaries};
+pub use whole_file::write_file;
 pub use writer::FileWriter;
-
-/// Runs when a new version has been written and before any of it is visible; if it fails, nothing is published, and its
-/// error is the commit's.
-pub type LastCheck<'a> = &'a dyn Fn() -> Result<()>;
-
-/// The [`LastCheck`] of those who have nothing to check.
-pub fn no_check() -> Result<()> {
-    Ok(())
-}
 
 /// Where a module is published: in memory, or in a file.
 #[derive(Debug)]
@@ -69,7 +79,8 @@ impl Output {
     ///
     /// # Errors
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if there is another writer, and
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the folder cannot be written or `path` is not a regular file.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the folder cannot be written or `path` leads to something that is not
+    /// a regular file ([`Destination`]).
     pub fn file(path: impl AsRef<Path>, options: OutputOptions) -> Result<Output> {
         FileOutput::open(path.as_ref(), options).map(|file| Output::File(Box::new(file)))
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::Result;
+
 /// How a patch reaches the visible file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Publish {
@@ -26,6 +28,15 @@ pub enum Durability {
     Power,
 }
 
+/// Runs when a new version has been written and before any of it is visible; if it fails, nothing is published, and its
+/// error is the commit's.
+pub type LastCheck<'a> = &'a dyn Fn() -> Result<()>;
+
+/// The [`LastCheck`] of those who have nothing to check.
+pub fn no_check() -> Result<()> {
+    Ok(())
+}
+
 /// Called with a message for people who want to know more.
 pub type NoticeHook = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -36,8 +47,8 @@ pub struct OutputOptions {
     pub publish: Publish,
     /// What a published version survives.
     pub durability: Durability,
-    /// Whether the file can be executed by whoever can read it, as linkers have it. Otherwise a new file cannot, and one that
-    /// is there stays as it is.
+    /// Whether a new file can be executed by whoever can read it, as linkers have it. One that is there keeps its
+    /// permissions.
     pub executable: bool,
     /// Told, once, when the file system lacks something and a slower way is taken; and of a torn write that
     /// was rolled back.

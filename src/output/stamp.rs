@@ -1,4 +1,4 @@
-//! Telling whether a file is still the one that was published, without reading it.
+//! Telling whether a file is still the one that was published, or read, without reading it.
 
 use std::fs::File;
 use std::io;
@@ -16,6 +16,9 @@ pub struct FileStamp {
     pub len: u64,
     /// Time of the last change of contents: seconds and nanoseconds since 1970.
     pub modified: (i64, u64),
+    /// Time of the last change of contents, attributes or names, which nobody can set: a file that was written and then
+    /// given its old time of change is found out by it.
+    pub changed: (i64, u64),
 }
 
 impl FileStamp {
@@ -27,6 +30,7 @@ impl FileStamp {
             inode: stat.st_ino as u64,
             len: stat.st_size as u64,
             modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u64),
         }
     }
 
@@ -34,14 +38,74 @@ impl FileStamp {
         Ok(FileStamp::of_stat(&rustix::fs::fstat(file)?))
     }
 
-    pub(super) fn same_file(&self, other: &FileStamp) -> bool {
+    pub(crate) fn same_file(&self, other: &FileStamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
-/// The permission bits of a file.
+/// A file as it was once seen, to tell whether somebody wrote it since. That somebody gave it other permissions, another
+/// owner or another name is no such thing, although it changes the file's `changed`: build systems link objects into other
+/// folders at any time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sighting {
+    pub(crate) stamp: FileStamp,
+    attributes: Attributes,
+    /// False between a rename, which changes `changed` on most file systems, and the next look at the file.
+    is_settled: bool,
+}
+
+/// What can change of a file without its contents: permissions, number of names, owner and group.
+type Attributes = (u64, u64, u64, u64);
+
+impl Sighting {
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    pub(crate) fn of_stat(stat: &Stat) -> Sighting {
+        Sighting {
+            stamp: FileStamp::of_stat(stat),
+            attributes: (
+                stat.st_mode as u64,
+                stat.st_nlink as u64,
+                stat.st_uid as u64,
+                stat.st_gid as u64,
+            ),
+            is_settled: true,
+        }
+    }
+
+    pub(crate) fn of_file(file: &File) -> io::Result<Sighting> {
+        Ok(Sighting::of_stat(&rustix::fs::fstat(file)?))
+    }
+
+    /// The same file once it has another name; `found` is what was seen of it since, if anything was.
+    pub(super) fn renamed(self, found: Option<&Stat>) -> Sighting {
+        let unsettled = Sighting {
+            is_settled: false,
+            ..self
+        };
+        match found {
+            Some(found) if unsettled.is_still(&Sighting::of_stat(found)) => {
+                Sighting::of_stat(found)
+            }
+            _ => unsettled,
+        }
+    }
+
+    /// Whether `found` is this file, and nobody wrote it since.
+    pub(crate) fn is_still(&self, found: &Sighting) -> bool {
+        let same = FileStamp {
+            changed: found.stamp.changed,
+            ..self.stamp
+        };
+        let is_explained = !self.is_settled
+            || self.stamp.changed == found.stamp.changed
+            || self.attributes != found.attributes;
+        same == found.stamp && is_explained
+    }
+}
+
+/// The permission bits of a file. Those that let it run as its owner are no part of them: a new file may have another one.
 pub(super) fn permissions(stat: &Stat) -> rustix::fs::Mode {
-    rustix::fs::Mode::from_raw_mode(stat.st_mode)
+    rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o777)
 }
 
 /// What a new file's permissions are to be.
@@ -55,13 +119,61 @@ pub(super) enum Permissions {
     Given(rustix::fs::Mode),
 }
 
-/// The permissions that also let those execute a file who can read it.
-pub(super) fn with_execution(mode: rustix::fs::Mode) -> rustix::fs::Mode {
-    let bits = mode.as_raw_mode();
-    rustix::fs::Mode::from_raw_mode(bits | (bits & 0o444) >> 2)
+impl Permissions {
+    /// Those of the file that is replaced, if there is one.
+    pub(super) fn of_new(replaced: Option<&Stat>, executable: bool) -> Permissions {
+        match (replaced, executable) {
+            (Some(replaced), _) => Permissions::Given(permissions(replaced)),
+            (None, true) => Permissions::Executable,
+            (None, false) => Permissions::Usual,
+        }
+    }
 }
 
 /// Whether it is a regular file, rather than a folder, a device or a pipe.
 pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, FileTimes, Permissions, hard_link};
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+
+    fn tick() {
+        // The clock of file times ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_write_is_noticed_though_the_time_was_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"before").unwrap();
+        let stat = || rustix::fs::stat(&path).unwrap();
+        let written = Sighting::of_stat(&stat());
+        tick();
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
+        let file = File::options().write(true).open(&path).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        file.write_all_at(b"after ", 0).unwrap();
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+        assert!(!written.is_still(&Sighting::of_stat(&stat())));
+        assert_ne!(written.stamp, FileStamp::of_stat(&stat()));
+    }
+
+    #[test]
+    fn other_permissions_and_names_are_no_change_of_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"before").unwrap();
+        let stat = || rustix::fs::stat(&path).unwrap();
+        let written = Sighting::of_stat(&stat());
+        tick();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
+        hard_link(&path, folder.path().join("second")).unwrap();
+        assert!(written.is_still(&Sighting::of_stat(&stat())));
+    }
 }

@@ -1,13 +1,16 @@
-//! The few things that neither the standard library nor rustix offers as needed: leases, and writing so that
-//! later small writes stay cheap. Every `unsafe` of the output is in this file.
+//! What is asked of the system: opening without following links, and the few things that neither the standard library
+//! nor rustix offers as needed: leases, marks, and writing so that later small writes stay cheap. Every `unsafe` of the
+//! output is in this file.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 #[cfg(unix)]
 use std::os::unix::fs::FileExt;
 
 use memmap2::MmapMut;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, Stat, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 
 /// Bytes per write of a whole file. The kernel keeps a file's pages in blocks as large as the writes that made
@@ -18,6 +21,36 @@ const PIECE: usize = 8 << 10;
 
 /// From this length on, the buffer for a whole file asks for huge pages; below, clearing one costs more.
 const HUGE: usize = 4 << 20;
+
+/// Opens a file, which must not be a link.
+pub(super) fn open_at(
+    folder: impl AsFd,
+    name: &CStr,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<File, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(folder, name, flags, mode).map(File::from)
+}
+
+/// Opens a folder.
+pub(super) fn open_folder(at: impl AsFd, path: impl rustix::path::Arg) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty()).map(File::from)
+}
+
+/// What stands under a name, be it a link, if anything does.
+pub(super) fn stat_at(folder: impl AsFd, name: &CStr) -> Result<Option<Stat>, Errno> {
+    missing_is_none(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+pub(super) fn missing_is_none(found: Result<Stat, Errno>) -> Result<Option<Stat>, Errno> {
+    match found {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// What asking for a lease came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +77,72 @@ pub(super) fn take_lease(file: &File) -> Lease {
 /// Ends the lease; whoever waits to open the file goes on.
 pub(super) fn end_lease(file: &File) {
     lease::end(file);
+}
+
+/// Marks `file`, which is open for reading, as an output that is being written, until it is closed. Readers do not
+/// notice, nor does anybody who locks the file for reasons of his own.
+pub(super) fn mark(file: &File) {
+    // Where there are no such locks, only the lock file keeps others out.
+    let _ = mark::set(file);
+}
+
+/// Whether somebody else has marked the file.
+pub(super) fn is_marked(file: &File) -> bool {
+    mark::is_set(file)
+}
+
+/// The mark: a lock on a byte that no output has, which belongs to the open file and not to the process.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod mark {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsRawFd;
+
+    /// `wasm`, so that nobody else's lock looks like it.
+    const BYTE: libc::off_t = 0x7761_736d;
+
+    pub(super) fn set(file: &File) -> io::Result<()> {
+        // A lock for writing would need a file that is open for writing; many may have one for reading.
+        control(file, libc::F_OFD_SETLK, libc::F_RDLCK).map(drop)
+    }
+
+    pub(super) fn is_set(file: &File) -> bool {
+        let in_the_way = control(file, libc::F_OFD_GETLK, libc::F_WRLCK);
+        in_the_way.is_ok_and(|lock| {
+            lock.l_type == libc::F_RDLCK as libc::c_short && lock.l_start == BYTE && lock.l_len == 1
+        })
+    }
+
+    fn control(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::flock> {
+        let mut lock = libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: BYTE,
+            l_len: 1,
+            l_pid: 0,
+        };
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and the two commands used here read and
+        // write one `flock`, which `lock` is and which outlives the call.
+        let result = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };
+        match result {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(lock),
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod mark {
+    use std::fs::File;
+    use std::io;
+
+    pub(super) fn set(_: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn is_set(_: &File) -> bool {
+        false
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

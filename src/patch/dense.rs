@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::layout::{Occupant, Ordinal, Place, SectionKind};
+use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, Place, SectionKind};
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::program::short::{push_content, push_group};
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};
@@ -37,7 +37,7 @@ pub(crate) struct Dense {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// Which of the layout's images it belongs to.
-    pub(crate) image: usize,
+    pub(crate) image: ImageIndex,
     pub(crate) address: u64,
     /// Offset in the file.
     pub(crate) offset: u64,
@@ -48,7 +48,11 @@ pub(crate) struct Chunk {
 ///
 /// # Errors
 /// If the code would exceed 4 GiB.
-pub(crate) fn write(encoder: Encoder<'_>, extra: &SectionInputs<'_>, cuts: bool) -> Result<Dense> {
+pub(crate) fn write_dense(
+    encoder: Encoder<'_>,
+    extra: &SectionInputs<'_>,
+    cuts: bool,
+) -> Result<Dense> {
     let layout = encoder.layout;
     let writer = Writer {
         encoder,
@@ -165,7 +169,10 @@ impl Dense {
 }
 
 /// The pieces of a custom section, in order.
-fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &RelocatableBytes)> {
+fn pieces(
+    encoder: Encoder<'_>,
+    section: CustomIndex,
+) -> impl Iterator<Item = (DeclId, &RelocatableBytes)> {
     let regions = encoder.layout.customs.section(section).regions().iter();
     let owners = regions.filter_map(|region| region.owner);
     owners.map(move |id| (id, &encoder.next(id).content))
@@ -174,7 +181,7 @@ fn pieces(encoder: Encoder<'_>, section: u16) -> impl Iterator<Item = (DeclId, &
 /// By id: whether custom sections say where something stands in the declaration's code.
 fn described(encoder: Encoder<'_>) -> Vec<bool> {
     let mut described = vec![false; encoder.program.capacity()];
-    for at in 0..encoder.layout.customs.sections().len() as u16 {
+    for at in encoder.layout.customs.indices() {
         let relocs = pieces(encoder, at).flat_map(|(_, content)| content.relocs());
         for target in relocs
             .filter(|reloc| is_code_offset(reloc))
@@ -414,24 +421,10 @@ impl<'a> Writer<'a> {
         let layout = self.encoder.layout;
         let mut out = Vec::new();
         let mut chunks = Vec::new();
-        for (at, image) in layout.data.images().iter().enumerate() {
+        for at in layout.data.indices() {
+            let image = layout.data.image(at);
             let mut bytes = vec![0; image.cap as usize];
-            for &id in extra
-                .data
-                .iter()
-                .filter(|id| self.encoder.image_of(**id) == Some(at))
-            {
-                let Place::Data { address, .. } = layout.place(id) else {
-                    continue;
-                };
-                let DefinitionKind::Data { size, .. } = self.encoder.next(id).shape else {
-                    continue;
-                };
-                if address < image.top {
-                    let start = (address - image.base) as usize;
-                    self.encoder.data(id, &mut bytes[start..][..size as usize]);
-                }
-            }
+            self.encoder.image(at, extra.data, &mut bytes);
             // Memory begins with zeros, unless it was somebody else's before; and segments that code loads are numbered
             // behind one for each memory.
             let is_fresh = !self.encoder.next(image.memory).is_import();
@@ -505,19 +498,23 @@ impl<'a> Writer<'a> {
         // Whoever checks such a section wants each offset to be the beginning of a string, not the middle of one.
         let mut names = sections.iter().map(|section| &*section.name);
         let has_offsets = names.any(|name| name.starts_with(".debug_str_offsets"));
-        for (at, section) in sections.iter().enumerate() {
-            if STRINGS.contains(&&*section.name) {
-                let pieces: Vec<_> = pieces(self.encoder, at as u16).collect();
-                strings[at] = merged.add(&pieces, !has_offsets);
+        for (strings, at) in strings
+            .iter_mut()
+            .zip(self.encoder.layout.customs.indices())
+        {
+            if STRINGS.contains(&&*self.encoder.layout.customs.section(at).name) {
+                let pieces: Vec<_> = pieces(self.encoder, at).collect();
+                *strings = merged.add(&pieces, !has_offsets);
             }
         }
-        for (at, (section, strings)) in sections.iter().zip(strings).enumerate() {
-            let kind = SectionKind::Custom(at as u16);
+        for (at, strings) in self.encoder.layout.customs.indices().zip(strings) {
+            let section = self.encoder.layout.customs.section(at);
+            let kind = SectionKind::Custom(at);
             if let Some(strings) = strings {
                 out.custom(kind, &section.name, &[strings]);
                 continue;
             }
-            let pieces: Vec<_> = pieces(self.encoder, at as u16).collect();
+            let pieces: Vec<_> = pieces(self.encoder, at).collect();
             let write = |(_, content): &(DeclId, &RelocatableBytes)| {
                 let mut bytes = content.bytes().to_vec();
                 for reloc in content.relocs() {

@@ -11,16 +11,18 @@ mod ranges;
 mod relink;
 mod section_lens;
 mod tail;
-mod write;
+mod write_patch;
+mod write_whole;
 
 pub use ranges::{Range, RangeList, Reason};
 pub use relink::RelinkReason;
 pub use tail::BuildIdentity;
 
-pub(crate) use dense::{Dense, write as write_dense};
-pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs};
-pub(crate) use fresh_layout::{Request, lay_out, write as write_whole};
+pub(crate) use dense::{Dense, write_dense};
+pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs, export_sites};
+pub(crate) use fresh_layout::{Request, lay_out};
 pub(crate) use lengths::MOST_BODY;
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
 pub(crate) use tail::{Customs, names_tail};
-pub(crate) use write::{export_sites, write as write_patch};
+pub(crate) use write_patch::write_patch;
+pub(crate) use write_whole::write_whole;

@@ -6,11 +6,11 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
-use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
+use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
+use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::{DeclId, SectionId};
-use crate::program::pending::ExportEdit;
 use crate::program::references::References;
-use crate::program::store::{Export, Program};
+use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;
@@ -58,6 +58,9 @@ impl Program {
                     "has a field of kind {:?}, which only custom sections have",
                     reloc.kind
                 ));
+            }
+            if reloc.kind.is_slot() && !is_piece && !self.has_slots {
+                return fail("takes a function's address, but there is no table of slots".into());
             }
             let is_data = matches!(definition.shape, DefinitionKind::Data { .. });
             if reloc.kind == RelocKind::DistanceI32 && !is_data {
@@ -203,15 +206,26 @@ impl Program {
         for source in references.of(self, id) {
             let decl = self.decl(source);
             if matches!(decl.pending(), Pending::None) && !decl.is_orphan {
-                return Err(Error::bad_edit(format!(
-                    "cannot be removed: `{}` still refers to it",
-                    decl.label()
-                ))
-                .with_symbol(self.decl(id).label())
-                .with_hint("redefine or remove what refers to it in the same commit"));
+                return Err(self.still_used(id, decl, "refers to"));
             }
         }
-        Ok(())
+        if self.kind_of(id) != Some(DeclKind::Memory) {
+            return Ok(());
+        }
+        let stands_in_it = |decl: &&Declaration| {
+            let shape = decl.next().map(|next| next.shape);
+            matches!(shape, Some(DefinitionKind::Data { memory, .. }) if memory == id)
+        };
+        let data = self.iter().map(|(_, decl)| decl).find(stands_in_it);
+        data.map_or(Ok(()), |data| Err(self.still_used(id, data, "stands in")))
+    }
+
+    #[cold]
+    fn still_used(&self, id: DeclId, user: &Declaration, how: &str) -> Error {
+        let message = format!("cannot be removed: `{}` still {how} it", user.label());
+        Error::bad_edit(message)
+            .with_symbol(self.decl(id).label())
+            .with_hint("redefine or remove what uses it in the same commit")
     }
 
     fn next_exports(&self) -> Result<Option<Vec<Export>>> {

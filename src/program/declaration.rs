@@ -126,6 +126,12 @@ impl Definition {
         matches!(self.shape, DefinitionKind::Function { .. })
     }
 
+    /// Whether this is data that takes no bytes of the file, because whoever defined it gave it none: it is all zeros. Data
+    /// whose bytes happen to be zeros is none of that: it would have to move once they are not.
+    pub(crate) fn is_bss(&self) -> bool {
+        matches!(self.shape, DefinitionKind::Data { .. }) && self.content.is_empty()
+    }
+
     /// The custom section that this is a piece of.
     pub(crate) fn section(&self) -> Option<SectionId> {
         match self.shape {

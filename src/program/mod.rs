@@ -4,7 +4,10 @@
 mod check;
 mod content;
 mod declaration;
+mod discard;
+mod exports;
 mod ids;
+mod import_entry;
 mod interface;
 mod orphans;
 mod pending;
@@ -20,8 +23,9 @@ pub use types::ValType;
 
 pub(crate) use check::{Checked, Users};
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
+pub(crate) use exports::{Export, ExportEdit};
+pub(crate) use import_entry::ImportEntry;
 pub(crate) use orphans::{Orphan, OrphanChanges};
-pub(crate) use pending::ExportEdit;
 pub(crate) use references::References;
-pub(crate) use store::{Export, Program};
+pub(crate) use store::Program;
 pub(crate) use types::{Signature, TypeGroup, TypeTable};

@@ -29,7 +29,7 @@ pub(crate) struct Orphan {
 #[derive(Debug, Default)]
 pub(crate) struct OrphanChanges {
     /// In the order in which they were left; `None` where one was overwritten again.
-    new: Vec<Option<Orphan>>,
+    added: Vec<Option<Orphan>>,
     /// Where each stands in that list.
     places: HashMap<DeclId, usize>,
     overwritten: Vec<DeclId>,
@@ -48,8 +48,8 @@ impl OrphanChanges {
     ) -> Option<DeclId> {
         let id = *spare.get(self.taken)?;
         self.taken += 1;
-        self.places.insert(id, self.new.len());
-        self.new.push(Some(Orphan {
+        self.places.insert(id, self.added.len());
+        self.added.push(Some(Orphan {
             id,
             origin,
             root,
@@ -62,7 +62,7 @@ impl OrphanChanges {
     /// returned.
     pub(crate) fn overwrite(&mut self, id: DeclId) -> Option<Orphan> {
         match self.places.remove(&id) {
-            Some(at) => self.new[at].take(),
+            Some(at) => self.added[at].take(),
             None => {
                 self.overwritten.push(id);
                 None
@@ -73,8 +73,8 @@ impl OrphanChanges {
     /// Where the entry of a function moved too, its old code goes on calling itself: nothing in it must be rewritten for
     /// that, now or later. `moved` are the declarations whose index is another one.
     pub(crate) fn call_themselves(&mut self, moved: &BTreeSet<DeclId>) {
-        let new = self.new.iter_mut().flatten();
-        for orphan in new.filter(|it| moved.contains(&it.origin)) {
+        let added = self.added.iter_mut().flatten();
+        for orphan in added.filter(|it| moved.contains(&it.origin)) {
             for reloc in orphan.definition.content.relocs_mut() {
                 reloc.follow(orphan.origin, orphan.id);
             }
@@ -82,17 +82,17 @@ impl OrphanChanges {
     }
 
     /// Code that is orphaned in this commit.
-    pub(crate) fn new(&self) -> impl Iterator<Item = &Orphan> {
-        self.new.iter().flatten()
+    pub(crate) fn added(&self) -> impl Iterator<Item = &Orphan> {
+        self.added.iter().flatten()
     }
 
     /// The code that a declaration stands for which is orphaned in this commit.
     pub(crate) fn get(&self, id: DeclId) -> Option<&Orphan> {
-        self.new[*self.places.get(&id)?].as_ref()
+        self.added[*self.places.get(&id)?].as_ref()
     }
 
     /// Both lists: code that is orphaned in this commit, and older orphans that are overwritten in it.
     pub(super) fn into_parts(self) -> (Vec<Orphan>, Vec<DeclId>) {
-        (self.new.into_iter().flatten().collect(), self.overwritten)
+        (self.added.into_iter().flatten().collect(), self.overwritten)
     }
 }

@@ -1,5 +1,5 @@
 //! The program: all declarations, their keys, the exports and the start function; what is committed and what is
-//! pending. What can take an edit back is in `pending`.
+//! pending. What takes an edit back is in `discard`.
 
 use std::hash::BuildHasher;
 
@@ -7,18 +7,13 @@ use hashbrown::{HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};
-use crate::program::declaration::{DeclKind, Declaration, Definition, Pending};
+use crate::program::content::RelocatableBytes;
+use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
+use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::PendingSet;
 use crate::program::types::TypeTable;
-
-/// An export.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Export {
-    pub(crate) name: Box<str>,
-    pub(crate) decl: DeclId,
-}
 
 /// What exists.
 #[derive(Debug, Default)]
@@ -40,6 +35,8 @@ pub(crate) struct Program {
     pub(super) spare_orphans: Vec<DeclId>,
     /// As of the last commit.
     pub(crate) start: Option<DeclId>,
+    /// Whether functions can have slots, and so addresses.
+    pub(super) has_slots: bool,
     /// How many declarations there have been.
     pub(super) declared: u32,
     /// The order in which imports stand, if the front end keeps one.
@@ -232,16 +229,27 @@ impl Program {
     pub(crate) fn freeze(&mut self, id: DeclId) {
         if let Some(decl) = self.decls.get_mut(id.index())
             && !std::mem::replace(&mut decl.frozen, true)
+            && !self.pending.is_new(decl.serial)
         {
-            self.pending.note_frozen(id, decl.serial);
+            self.pending.frozen.push(id);
         }
     }
 
     /// Declares and defines something that is there from the beginning: no edit, so that nothing takes it back.
     pub(crate) fn establish(&mut self, kind: DeclKind, definition: Definition) -> Result<DeclId> {
         let id = self.declare(kind, None, None)?;
+        self.has_slots |= definition.shape == DefinitionKind::SlotTable;
         self.decls[id.index()].set_current(Some(definition));
         Ok(id)
+    }
+
+    /// Gives a declaration of data a fixed address, to be committed: it takes no space.
+    pub(crate) fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
+        let definition = Definition {
+            content: RelocatableBytes::new(Vec::new(), Vec::new())?,
+            shape: DefinitionKind::Address(address),
+        };
+        self.define(id, DeclKind::Data, definition)
     }
 
     /// Gives a declaration a definition, to be committed.

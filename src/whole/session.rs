@@ -51,6 +51,21 @@ pub struct Update {
 }
 
 /// A patchable output that is kept equal to successive builds of a module.
+///
+/// ```
+/// use wasmend::{WholeModule, WholeOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let build = |number| wat::parse_str(format!("(module (func (export \"f\") (result i32) i32.const {number}))"));
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("out.wasm");
+/// let (mut module, _) = WholeModule::create(&path, WholeOptions::default(), &build(1)?)?;
+/// let update = module.update(&build(2)?)?;
+/// assert_eq!(update.functions_changed, 1);
+/// assert!(update.patch.bytes_written() < 64);
+/// # Ok(())
+/// # }
+/// ```
 pub struct WholeModule {
     module: Module,
     known: Known,

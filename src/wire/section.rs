@@ -12,6 +12,15 @@ pub(crate) const PAD_NAME: &str = "pad";
 /// Name of the custom section that identifies a patchable file.
 pub(crate) const IDENTITY_NAME: &str = "wasmend";
 
+/// Whether custom sections of this name are not for others to define: they are wasmend's own, or say what would be wrong
+/// in a file that it lays out.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "" | "name" | "dylink" | "dylink.0" | PAD_NAME | IDENTITY_NAME
+    )
+}
+
 /// Writes the header of a section whose end is `end` bytes behind the beginning of `out`.
 pub(crate) fn write_header(out: &mut [u8], id: u8, end: u64, value: u32) {
     out[0] = id;
@@ -22,11 +31,11 @@ pub(crate) fn write_header(out: &mut [u8], id: u8, end: u64, value: u32) {
 /// Whether a custom section of a patchable file is one that wasmend makes for itself, from its name and from how many bytes
 /// the length of its name takes.
 pub(crate) fn is_own(name: &str, name_len_width: usize) -> bool {
-    is_reserved(name) && name_len_width == 1
+    is_called_as_own(name) && name_len_width == 1
 }
 
 /// Names of sections that wasmend makes for itself. One of a build that is called so has a longer length of its name.
-fn is_reserved(name: &str) -> bool {
+fn is_called_as_own(name: &str) -> bool {
     matches!(name, "" | PAD_NAME | IDENTITY_NAME)
 }
 
@@ -86,7 +95,7 @@ pub(crate) fn push_vector(out: &mut Vec<u8>, id: u8, count: usize, entries: &[u8
 
 /// Appends a custom section of the program's to what a patchable file keeps: never taken for one of wasmend's own.
 pub(crate) fn push_kept(out: &mut Vec<u8>, name: &str, contents: &[u8]) {
-    if !is_reserved(name) {
+    if !is_called_as_own(name) {
         return push_custom(out, name, contents);
     }
     out.push(0);

@@ -8,7 +8,7 @@ use crate::support::programs;
 use wasm_encoder::Instruction as I;
 use wasmend::{
     ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder, ImportType,
-    Module, Redirect, TableType, ValType,
+    Module, ModuleOptions, Redirect, TableType, ValType,
 };
 
 /// A module with one of each.
@@ -169,6 +169,16 @@ fn a_memory_that_goes_without_its_data() {
     refused("memory", |subject| subject.module.remove(subject.memory));
 }
 
+/// It was found by nobody where the user had said which addresses data may take.
+#[test]
+fn a_memory_that_goes_without_its_data_although_its_addresses_are_given() {
+    refused_after(
+        |subject| subject.module.reserve_data(subject.memory, 2048..8192),
+        "memory",
+        |subject| subject.module.remove(subject.memory),
+    );
+}
+
 #[test]
 fn the_table_of_slots() {
     refused("(unnamed)", |subject| {
@@ -184,6 +194,26 @@ fn the_table_of_slots() {
         };
         subject.module.define_table(table, ty)
     });
+}
+
+/// The encoder looked for the table in vain.
+#[test]
+fn an_address_of_a_function_where_there_is_no_table_of_slots() {
+    let options = ModuleOptions {
+        redirect: Redirect::Direct,
+        slot_table: false,
+        ..ModuleOptions::default()
+    };
+    let mut module = Module::in_memory(options).expect("it is in memory");
+    let function = module.declare(DeclKind::Function, "function");
+    let function = function.expect("the key is free");
+    let code = body(&module, &[], |body| {
+        body.address_of_function(function).op(&I::Drop);
+    });
+    let refused = module.define_function(function, code);
+    let error = refused.expect_err("it has no address");
+    assert_eq!(error.kind(), ErrorKind::BadEdit, "{error}");
+    assert_eq!(error.symbol(), Some("function"), "{error}");
 }
 
 #[test]

@@ -1,12 +1,10 @@
-//! Linking from the command line: the names wasmend is called by, what it says, watching and replaying objects.
+//! Linking from the command line: the names wasmend is called by, what it says, replaying objects.
 //!
-//! Run: `wasmend ld main.o twice.o pick.o -o OUT`, also by other names, `wasmend watch` and `wasmend replay-ld` with the same, on
-//! the objects of `tests/objects`.
+//! Run: `wasmend ld main.o twice.o pick.o -o OUT`, also by other names, and `wasmend replay-ld` with the same, on the objects of
+//! `tests/objects`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use crate::support::command::{run, text, wasmend};
 use crate::support::objects;
@@ -250,57 +248,48 @@ fn steps_are_replayed() {
 }
 
 #[test]
-fn objects_are_watched() {
+fn a_link_tells_programs_what_it_made() {
     let folder = tempfile::tempdir().unwrap();
-    let (out, pick) = (folder.path().join("out.wasm"), folder.path().join("pick.o"));
-    fs::write(&pick, other_pick(100)).unwrap();
-    let mut child = Command::new(wasmend())
-        .args([
-            "watch",
-            "--json",
-            &objects::word("main.o"),
-            &objects::word("twice.o"),
-        ])
-        .args([pick.to_str().unwrap(), "-o", out.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || event(&lines.next().unwrap().unwrap());
-    assert_eq!(next()["outcome"], "created");
-    assert_eq!(next()["event"], "watching");
-    for (round, added) in [101, 5, 100].into_iter().enumerate() {
-        let bytes = other_pick(added);
-        // Written over, replaced by a rename, and written in two parts.
-        match round {
-            0 => fs::write(&pick, &bytes).unwrap(),
-            1 => {
-                let fresh = folder.path().join("fresh");
-                fs::write(&fresh, &bytes).unwrap();
-                fs::rename(&fresh, &pick).unwrap();
+    let out = folder.path().join("out.wasm");
+    let files = [
+        objects::word("main.o"),
+        objects::word("twice.o"),
+        objects::word("pick.o"),
+    ];
+    let [main, twice, pick] = files.each_ref().map(String::as_str);
+    let link = [main, twice, pick, "-o", out.to_str().unwrap()];
+    for (before, after, is_patchable) in [
+        (&["--json", "ld"][..], &[][..], true),
+        (&["ld"], &["--json", "--no-incremental"], false),
+        (&["--color", "never", "--json", "ld"], &["-t"], true),
+    ] {
+        let done = run(wasmend(), &[before, &link, after].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let said = text(&done.stdout);
+        let mut events: Vec<Json> = said.lines().map(event).collect();
+        let linked = events.pop().unwrap();
+        assert_eq!(linked["event"], "linked", "{said}");
+        assert_eq!(linked["objects"], 3);
+        assert_eq!(linked["patchable"], is_patchable);
+        assert_eq!(linked["file_bytes"], fs::metadata(&out).unwrap().len());
+        match after {
+            ["-t"] => {
+                assert_eq!(events.len(), 1);
+                assert_eq!(events[0]["event"], "listing");
+                assert_eq!(events[0]["text"], format!("{main}\n{twice}\n{pick}\n"));
             }
-            _ => {
-                let mut file = fs::File::create(&pick).unwrap();
-                file.write_all(&bytes[..100]).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                file.write_all(&bytes[100..]).unwrap();
-            }
+            _ => assert!(events.is_empty(), "{said}"),
         }
-        let patched = next();
-        assert_eq!(patched["outcome"], "patched", "{patched}");
-        assert_eq!(answer(&out), 160 + i32::from(added));
     }
-    // What cannot be linked is said, and mended by the next save.
-    fs::write(&pick, b"\0asm\x01\0\0\0").unwrap();
-    let error = next();
-    assert_eq!(error["event"], "error", "{error}");
-    assert_eq!(answer(&out), 260);
-    fs::write(&pick, other_pick(9)).unwrap();
-    assert_eq!(next()["outcome"], "patched");
-    assert_eq!(answer(&out), 169);
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(next()["event"], "stopped");
-    assert!(child.wait().unwrap().success());
+    let done = run(
+        wasmend(),
+        &["--json", "ld", main, "-o", out.to_str().unwrap()],
+    );
+    assert_eq!(done.status.code(), Some(1));
+    let said = text(&done.stdout);
+    assert!(said.lines().count() >= 1);
+    assert!(
+        said.lines().all(|line| event(line)["event"] == "error"),
+        "{said}"
+    );
 }

@@ -4,8 +4,15 @@
 mod builds;
 mod command;
 mod link;
+mod outputs;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
+#[cfg(feature = "crash-tests")]
+mod starved;
+mod surroundings;
+mod watch_builds;
+mod watch_links;
+mod watching;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -83,7 +83,9 @@ fn temporary() -> tempfile::TempDir {
 fn leftovers(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder.join(".wasmend")).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != "out.wasm.lock").collect()
+    names
+        .filter(|name| name != "out.wasm.lock" && name != ".gitignore")
+        .collect()
 }
 
 /// The next run works: on whatever a killed writer left.

@@ -276,6 +276,23 @@ scripts! {
 }
 
 /// The dense output of a module without functions could not be made.
+/// The old code was kept as code that nobody calls, at a place that had been made for the new code and was too small.
+#[test]
+fn a_function_shrinks_while_imports_take_its_place() {
+    for (before, after) in [(300, 2), (300, 600)] {
+        let mut script = vec![
+            function(f(1), MIX, &[work(before)]),
+            function(f(2), MIX, &[Op::Call(1, MIX)]),
+            export("f", f(2)),
+            Commit,
+        ];
+        script.extend((20..40).map(|number| import(f(number), 1)));
+        script.extend([function(f(1), MIX, &[work(after)]), Commit]);
+        script.extend([function(f(1), MIX, &[work(before)]), Commit]);
+        holds(&script);
+    }
+}
+
 #[test]
 fn a_module_without_functions() {
     for config in Config::all() {

@@ -15,30 +15,17 @@ use source::Source;
 const MOST_LINES_OF_A_FILE: usize = 1_000;
 const MOST_LINES_OF_A_FUNCTION: usize = 100;
 /// Where functions are held to that.
-const OF_SHORT_FUNCTIONS: [&str; 4] = ["src/layout/", "src/link/", "src/module/", "src/patch/"];
+const OF_SHORT_FUNCTIONS: [&str; 5] = [
+    "src/layout/",
+    "src/link/",
+    "src/module/",
+    "src/patch/",
+    "src/program/",
+];
 
 /// What is still to be mended. Nothing is added here: a line goes when what it says is true no more, and the test fails
 /// until it does.
-const STILL_TO_MEND: &[&str] = &[
-    "src/cli/finish.rs and src/cli/mod.rs import each other",
-    "src/cli/inspect.rs and src/cli/mod.rs import each other",
-    "src/cli/ld.rs and src/cli/mod.rs import each other",
-    "src/cli/link_loop.rs and src/cli/mod.rs import each other",
-    "src/cli/mod.rs and src/cli/replay.rs import each other",
-    "src/cli/mod.rs and src/cli/verify.rs import each other",
-    "src/cli/mod.rs and src/cli/watch/mod.rs import each other",
-    "src/link/declare/assign.rs: `data` has more than 100 lines",
-    "src/link/declare/define.rs: `globals` has more than 100 lines",
-    "src/link/declare/relocate.rs: `convert` has more than 100 lines",
-    "src/link/update/symbols.rs: `look_up_known` has more than 100 lines",
-    "src/output/atomic.rs and src/output/file.rs import each other",
-    "src/output/file.rs and src/output/mod.rs import each other",
-    "src/patch/encode.rs: `section` has more than 100 lines",
-    "src/patch/fresh_layout.rs: `lay_out` has more than 100 lines",
-    "src/patch/fresh_layout.rs: `place_functions` has more than 100 lines",
-    "src/program/pending.rs and src/program/store.rs import each other",
-    "src/whole/customs.rs and src/whole/decode.rs import each other",
-];
+const STILL_TO_MEND: &[&str] = &["src/whole/customs.rs and src/whole/decode.rs import each other"];
 
 #[test]
 fn the_house_keeps_its_rules() {

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use wasmend::link::Access;
 use wasmend::link::{LinkOptions, Linked, Target};
-use wasmend::object::Access;
 
 use crate::meaning;
 use crate::support::toolchain;

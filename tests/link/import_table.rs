@@ -115,6 +115,8 @@ fn no_reader_sees_a_table_import_that_is_too_small() {
             }
             seen
         });
+        // The reader is stopped whatever comes of this.
+        let _stops = Stops(&stop);
         for _ in 0..4 {
             for functions in VERSIONS {
                 program.write("main.o", main_of(functions));
@@ -124,6 +126,15 @@ fn no_reader_sees_a_table_import_that_is_too_small() {
         stop.store(true, Ordering::Relaxed);
         assert!(reader.join().unwrap() > 0);
     });
+}
+
+/// Sets a flag when it goes.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

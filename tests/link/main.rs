@@ -18,6 +18,10 @@ mod run;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod compare;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod conventions;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod derived;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;

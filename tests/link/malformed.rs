@@ -10,8 +10,8 @@ use std::path::Path;
 
 use crate::support::objects;
 use crate::support::smith::Rng;
+use wasmend::link::Access;
 use wasmend::link::{LinkOptions, Linked, Target};
-use wasmend::object::Access;
 
 fn changed(bytes: &[u8], numbers: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use wasmend::Redirect;
 use wasmend::link::LinkOptions;
-use wasmend::link::command::options::{
+use wasmend::link::help;
+use wasmend::link::{
     BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Unresolved,
 };
-use wasmend::link::command::parse::help;
 
 fn parse(line: &str) -> wasmend::Result<LinkOptions> {
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use wasmend::link::Access;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 
 use crate::support::toolchain::{self, keep};

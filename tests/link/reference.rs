@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use wasmend::link::command::options::LinkOptions;
-use wasmend::link::diagnostics::shown;
-use wasmend::link::{Inputs, Live, Resolution, gc, order, resolve, resolve::undefined};
-use wasmend::object::Access;
+use wasmend::internals::link::diagnostics::shown;
+use wasmend::internals::link::{Inputs, Live, Resolution, gc, order, resolve, undefined};
+use wasmend::link::Access;
+use wasmend::link::LinkOptions;
 use wasmparser::{ElementItems, ExternalKind, Name, Parser, Payload, TypeRef};
 
 /// One link, in terms that both linkers have.

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::objects::{self, builder::Builder};
-use wasmend::link::command::options::LinkOptions;
-use wasmend::link::symbols::{Definition, Synthetic, Trap};
-use wasmend::link::{Inputs, Live, Resolution, gc, order, resolve, resolve::undefined};
-use wasmend::object::{Access, Input, Object};
+use wasmend::internals::link::symbols::{Definition, Synthetic, Trap};
+use wasmend::internals::link::{Inputs, Live, Resolution, gc, order, resolve, undefined};
+use wasmend::internals::object::{Access, Input, Object};
+use wasmend::link::LinkOptions;
 
 /// What a link came to.
 struct Outcome {
@@ -70,7 +70,7 @@ impl Outcome {
         }
     }
 
-    fn short(&self, id: wasmend::link::symbols::ObjectId) -> String {
+    fn short(&self, id: wasmend::internals::link::symbols::ObjectId) -> String {
         let name = self.resolution.object(id).object.display_name();
         name.rsplit('/').next().unwrap().to_owned()
     }

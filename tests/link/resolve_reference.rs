@@ -10,8 +10,8 @@ use std::process::Command;
 use crate::reference::{self, Link};
 use crate::support::objects;
 use crate::support::toolchain::{self, arguments};
-use wasmend::link::symbols::Definition;
-use wasmend::link::symbols::Synthetic;
+use wasmend::internals::link::symbols::Definition;
+use wasmend::internals::link::symbols::Synthetic;
 
 /// Links with both and compares everything.
 fn compare(name: &str, arguments: &[String]) -> Link {

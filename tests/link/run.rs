@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::support::objects::options;
 use wasmend::engine::{Engine, Imports, Value};
+use wasmend::link::Access;
 use wasmend::link::{Failed, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::output::OutputOptions;
 
 fn link(line: &str) -> Result<(Linked, LinkReport), Failed> {

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::beside;
 use crate::script::Replay;
@@ -161,6 +162,12 @@ struct Package {
     profile: &'static str,
 }
 
+/// All tests build in one folder, so that the standard library is built once: one goes on while it holds this.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Package {
     fn new(
         name: &str,
@@ -274,6 +281,7 @@ fn check(package: &Package, run: fn(&[u8]) -> String) {
 
 #[test]
 fn cargo_links_with_it() {
+    let _alone = alone();
     for profile in ["debug", "release"] {
         let bin = ["--bin", "mended"].as_slice();
         check(
@@ -419,6 +427,7 @@ fn edits(name: &str, more: &[&str]) -> Vec<&'static str> {
 /// In a few large objects: from one build to the next, the compiler moves much of the code from one to another.
 #[test]
 fn edits_of_a_program() {
+    let _alone = alone();
     let patches = edits("units", &["-Ccodegen-units=16"]);
     assert!(patches.len() >= 6, "{patches:?}");
 }
@@ -427,6 +436,7 @@ fn edits_of_a_program() {
 /// makes another one is a link with other arguments.
 #[test]
 fn edits_of_an_incremental_build() {
+    let _alone = alone();
     let patches = edits("incremental", &[]);
     assert!(patches.len() >= 6, "{patches:?}");
 }

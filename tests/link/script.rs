@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use wasmend::link::Access;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
@@ -163,7 +163,7 @@ impl Replay {
         for (_, redirect) in MODES {
             let mut options = LinkOptions::parse(&arguments).unwrap();
             options.redirect = Some(redirect);
-            let linked = Linked::link(options, Access::Map, Target::Memory);
+            let linked = Linked::link(options, Access::Read, Target::Memory);
             let (mut linked, _) =
                 linked.unwrap_or_else(|failed| panic!("{}: {:?}", replay.program, failed.0));
             // As watching does while nobody waits.

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use wasmend::engine::{Engine, Imports, Value};
+use wasmend::link::Access;
 use wasmend::link::{LinkReport, Linked, Target};
-use wasmend::object::Access;
 use wasmend::output::{OutputOptions, Publish};
 use wasmend::{Outcome, Range, Reason};
 

@@ -7,13 +7,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::objects;
-use wasmend::object::ids::SegmentIndex;
-use wasmend::object::reloc::Target;
-use wasmend::object::{Access, Archive, Input, Object, SymbolKind};
+use wasmend::internals::object::ids::SegmentIndex;
+use wasmend::internals::object::reloc::Target;
+use wasmend::internals::object::{Access, Archive, Input, Object, SymbolKind};
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,9 +4,8 @@
 //! the libraries of wasi-libc.
 
 use std::fs;
-use std::path::Path;
 
-use wasmend::object::{Access, Archive, Input, Object};
+use wasmend::internals::object::{Access, Archive, Input, Object};
 
 use crate::support::objects;
 use crate::tables;
@@ -40,7 +39,7 @@ fn installed_libraries_read_as_wasmparser_reads_them() {
         "libc++abi.a",
         "libc-printscan-long-double.a",
     ] {
-        let path = Path::new("/usr/lib/wasm32-wasi").join(name);
+        let path = std::path::Path::new("/usr/lib/wasm32-wasi").join(name);
         let archive = Archive::open(Input::open(path, Access::Map).unwrap()).unwrap();
         for member in archive.members(Access::Map).unwrap() {
             let object = member.read().unwrap();
@@ -196,4 +195,94 @@ fn producers_and_features_are_read() {
             .any(|producer| object.str(producer.name).contains("clang")),
         "{producers:?}"
     );
+}
+
+/// A header with contents behind it.
+fn member(name: &str, contents: &[u8]) -> Vec<u8> {
+    let len = contents.len();
+    let mut bytes = format!("{name:<16}{:<32}{len:<10}`\n", "0").into_bytes();
+    bytes.extend_from_slice(contents);
+    bytes.resize(bytes.len().next_multiple_of(2), b'\n');
+    bytes
+}
+
+fn archive(magic: &str, members: &[Vec<u8>]) -> wasmend::Result<Archive> {
+    let bytes = [magic.as_bytes(), &members.concat()].concat();
+    Archive::open(Input::from_bytes(std::path::Path::new("made.a"), bytes))
+}
+
+/// 40,000 entries of the same name of 400,000 bytes would take 16 GB to go through.
+#[test]
+fn an_index_whose_entries_share_a_name_is_read_in_linear_time() {
+    let index = |entries: usize, name: &str| {
+        let pairs = [0u32, 68].repeat(entries);
+        let mut index = (pairs.len() as u32 * 4).to_le_bytes().to_vec();
+        index.extend(pairs.iter().flat_map(|number| number.to_le_bytes()));
+        index.extend((name.len() as u32 + 1).to_le_bytes());
+        index.extend(name.bytes().chain([0]));
+        member("__.SYMDEF", &index)
+    };
+    let start = std::time::Instant::now();
+    let refused = archive("!<arch>\n", &[index(40_000, &"a".repeat(400_000))]);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("the index is malformed"), "{refused}");
+    assert!(start.elapsed().as_secs() < 5);
+    // Two members that define the same may well share its name.
+    let shared = archive("!<arch>\n", &[index(2, "name")]).unwrap();
+    assert_eq!(shared.symbols().len(), 2);
+}
+
+#[test]
+fn a_long_name_without_an_end_is_refused() {
+    let table = member("//", "n".repeat(100_000).as_bytes());
+    let archive = archive("!<arch>\n", &[table, member("/5", b"")]).unwrap();
+    let refused = archive.members(Access::Map).unwrap_err().to_string();
+    assert!(refused.contains("long name has no end"), "{refused}");
+}
+
+#[test]
+fn a_thin_archive_does_not_open_devices_and_pipes() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(folder.path().join("pipe"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let bytes = [
+        &b"!<thin>\n"[..],
+        &member("//", b"pipe/\n"),
+        &member("/0", b""),
+    ]
+    .concat();
+    let archive = Archive::open(Input::from_bytes(folder.path().join("thin.a"), bytes)).unwrap();
+    let refused = archive.members(Access::Map).unwrap_err().to_string();
+    assert!(refused.contains("no file"), "{refused}");
+}
+
+#[test]
+fn what_the_index_says_of_members_for_other_machines_does_not_count() {
+    let object = fs::read(objects::path("lib_a.o")).unwrap();
+    let names = b"native\0wasm\0bitcode\0";
+    let index_len = 4 + 3 * 4 + names.len();
+    let first = 8 + 60 + index_len.next_multiple_of(2);
+    let native = member("native.o/", b"\x7fELF....");
+    let wasm = member("wasm.o/", &object);
+    let offsets = [
+        first,
+        first + native.len(),
+        first + native.len() + wasm.len(),
+    ];
+    let mut index = 3u32.to_be_bytes().to_vec();
+    index.extend(offsets.iter().flat_map(|at| (*at as u32).to_be_bytes()));
+    index.extend(names);
+    let bitcode = member("bitcode.o/", b"BC\xc0\xde....");
+    let archive = archive("!<arch>\n", &[member("/", &index), native, wasm, bitcode]).unwrap();
+    let names: Vec<&[u8]> = archive
+        .symbols()
+        .iter()
+        .map(|one| archive.name(one))
+        .collect();
+    assert_eq!(names, [&b"wasm"[..], b"bitcode"]);
+    assert_eq!(archive.passed_over(), ["native.o"]);
+    assert!(archive.has_index());
 }

@@ -1,8 +1,8 @@
 //! An object's tables as lines of text, once as wasmend reads them and once as wasmparser does.
 
-use wasmend::object::ids::SegmentIndex;
-use wasmend::object::reloc::{Relocs, Target};
-use wasmend::object::{FunctionType, Import, Object, Reloc, Symbol};
+use wasmend::internals::object::ids::SegmentIndex;
+use wasmend::internals::object::reloc::{Relocs, Target};
+use wasmend::internals::object::{FunctionType, Import, Object, Reloc, Symbol};
 use wasmparser::{
     BinaryReader, ComdatSymbolKind, CustomSectionReader, DataKind, Linking, LinkingSectionReader,
     Parser, Payload, RelocSectionReader, SymbolInfo, TypeRef,

@@ -2,5 +2,6 @@
 //! What it does when it is killed or a system call fails is in `tests/crash`.
 
 mod checks;
+mod places;
 mod promises;
 mod readers;

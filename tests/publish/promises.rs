@@ -28,11 +28,13 @@ impl Folder {
         Output::file(self.path(), OutputOptions::new(publish)).unwrap()
     }
 
-    /// What stands in the state folder, but for the lock.
+    /// What stands in the state folder, but for the lock and what keeps the folder out of version control.
     fn leftovers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path().join(".wasmend")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name != "out.wasm.lock").collect()
+        names
+            .filter(|name| name != "out.wasm.lock" && name != ".gitignore")
+            .collect()
     }
 }
 

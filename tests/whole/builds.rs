@@ -265,6 +265,39 @@ fn globals_stay_behind_those_that_they_name() {
     }
 }
 
+/// Types and declarations of a build that was refused used to stay.
+#[test]
+fn a_build_that_is_refused_leaves_nothing_behind() {
+    let first = wat("(module (func (export \"f\") (param i32) (result i32) local.get 0))");
+    let next = wat(
+        "(module (func (export \"f\") (param i32) (result i32) i32.const 7)
+            (func (export \"g\") (param i64 i64)))",
+    );
+    for mode in MODES {
+        let made = || {
+            WholeModule::in_memory(options(mode), &first)
+                .expect("valid")
+                .0
+        };
+        let (mut whole, mut other) = (made(), made());
+        for params in 1..100 {
+            let params = "f64 ".repeat(params);
+            let bad = format!(
+                "(module (func (export \"f\") (param i32) (result i32) local.get 0)
+                    (func (export \"h\") (param {params}) (result f32) i32.const 1))"
+            );
+            whole.update(&wat(&bad)).expect_err("it is not valid");
+        }
+        let declarations = |whole: &WholeModule| whole.module().declarations();
+        assert_eq!(declarations(&whole), declarations(&other));
+        whole.update(&next).expect("valid");
+        other.update(&next).expect("valid");
+        assert_eq!(declarations(&whole), declarations(&other));
+        assert!(whole.bytes().expect("in memory") == other.bytes().expect("in memory"));
+        check(&whole, mode, &next);
+    }
+}
+
 #[test]
 fn segments_keep_their_order_when_ids_are_used_again() {
     // Later segments overwrite earlier ones, so their order is part of what the module means.

@@ -3,8 +3,8 @@
 mod program;
 mod progress;
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wasmend::engine::{Engine, Value as Operand};
@@ -12,7 +12,9 @@ use wasmend::{Error, ErrorKind, Module, ModuleOptions, Patch};
 
 use crate::cli::args::{Demo, RedirectArg};
 use crate::cli::report::{Event, Reporter};
+use crate::cli::signals::Scratch;
 use crate::cli::text::{Table, count, number, time};
+use crate::stopwatch::Stopwatch;
 use program::{EditKind, Program};
 use progress::Progress;
 
@@ -50,20 +52,23 @@ pub(crate) fn run(args: &Demo, reporter: Reporter) -> anyhow::Result<()> {
         Some(redirect) => vec![redirect],
         None => vec![RedirectArg::Table, RedirectArg::Direct],
     };
-    let folder = Folder::create()?;
+    if let Some(output) = &args.output {
+        crate::cli::files::claim_output(output, [] as [&Path; 0], Some(args.force))?;
+    }
+    let folder = Scratch::new()?;
     let total = redirects.len() as u64 * u64::from(args.edits);
     let mut progress = Progress::new(total, reporter.is_json());
     let mut measured = Vec::new();
     for redirect in redirects {
         let path = match &args.output {
             Some(path) if measured.is_empty() => path.clone(),
-            _ => folder.0.join(format!("{}.wasm", redirect.word())),
+            _ => folder.path().join(format!("{}.wasm", redirect.word())),
         };
         measured.push(measure(
             args,
             redirect,
             &path,
-            &folder.0,
+            folder.path(),
             &mut progress,
             reporter,
         )?);
@@ -95,11 +100,11 @@ fn measure(
         },
     )?;
     let mut program = Program::build(&mut module, args.functions as usize, args.seed)?;
-    let start = Instant::now();
+    let mut stopwatch = Stopwatch::start();
     module.commit()?;
     let mut measured = Measured {
         redirect,
-        created: start.elapsed(),
+        created: stopwatch.lap(),
         file_len: 0,
         bytes: Vec::new(),
         times: Vec::new(),
@@ -115,9 +120,9 @@ fn measure(
             .map(|(_, function)| (function, program.result(function, 1)))
             .collect::<Vec<_>>();
         let (kind, function) = program.edit(&mut module)?;
-        let start = Instant::now();
+        stopwatch.lap();
         let patch = module.commit()?;
-        let took = start.elapsed();
+        let took = stopwatch.lap();
         measured.note(&patch, took);
         let first_of_kind = measured.samples.iter().all(|sample| sample.edit != kind);
         if first_of_kind
@@ -142,10 +147,10 @@ fn measure(
             let bytes =
                 std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))?;
             let rival = folder.join("rewritten.wasm");
-            let start = Instant::now();
+            stopwatch.lap();
             std::fs::write(&rival, &bytes)
                 .map_err(|error| Error::io("cannot write", &rival, &error))?;
-            measured.rewrites.push(start.elapsed());
+            measured.rewrites.push(stopwatch.lap());
         }
         progress.advance();
     }
@@ -325,29 +330,4 @@ fn as_json(args: &Demo, measured: &[Measured]) -> Value {
         })
     });
     json!({"functions": args.functions, "edits": args.edits, "seed": args.seed, "runs": runs.collect::<Vec<_>>()})
-}
-
-/// A temporary folder that goes away with this value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> wasmend::Result<Folder> {
-        let parent = std::env::temp_dir();
-        for attempt in 0..100 {
-            let path = parent.join(format!("wasmend-demo-{}-{attempt}", std::process::id()));
-            match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(Folder(path)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("cannot create a folder", &path, &error)),
-            }
-        }
-        Err(Error::new(ErrorKind::Io, "no free name for a temporary folder").with_path(parent))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that stays behind in the temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,230 +1,246 @@
-//! `wasmend watch`: patches an output each time a build has been saved.
+//! `wasmend watch`: keeps an output up to date with files that somebody else writes.
 //!
-//! Events of the file system only wake the loop up; what to do is decided by looking at the file, in `settle`. So an
-//! event too many does nothing, and one that got lost is made up for by the next look.
+//! One loop for both kinds of subject, a build of a module (`build`) and a link (`link`). It decides by looking at the
+//! files (`looks`), by a policy that knows neither files nor clocks (`settle`); events only wake it up (`wake`).
 
+mod build;
+mod link;
+mod looks;
 mod settle;
+mod subject;
+mod wake;
+mod writers;
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use notify::Watcher;
 use wasmend::{Error, ErrorKind};
 
-use crate::cli::args::Watch;
-use crate::cli::patcher::Patcher;
+use crate::cli::args::{Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
-use settle::{Look, Patience, Settle, Stamp, Step};
+use build::Build;
+use link::Link;
+use settle::{FileLook, Looks, Obstacle, Patience, Settle, Step, Trouble};
+use subject::{Complaint, Followed, Refusal, Subject};
+use wake::{Wake, Wakes};
+use writers::Writers;
 
-/// How often the file is looked at when nothing is heard of it: some file systems tell nothing.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// What wakes the loop up.
-enum Wake {
-    /// Something happened in the build's folder.
-    Folder,
-    /// The process was asked to end.
-    Stop,
-}
-
+/// Watches a build of a module.
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
-    crate::cli::expect_other_file(&args.output, &args.file)?;
-    let mut patcher = Patcher::new(&args.output, &args.build, reporter);
-    let (sender, wakes) = mpsc::channel();
-    stop_on_signals(sender.clone())?;
-    let _watcher = watch_folder(&args.file, sender, reporter);
-    reporter.both(
-        &Event::Watching {
-            build: path(&args.file),
-            output: path(&args.output),
-        },
-        || format!("watching {}, Ctrl-C ends", args.file.display()),
-    )?;
-
-    let start = Instant::now();
-    let patience = Patience {
-        settle: args.settle,
-        complain: args.patience,
-    };
-    let mut settle = Settle::new(patience, Duration::ZERO);
-    loop {
-        let wait = match settle.look(start.elapsed(), look(&args.file)) {
-            Step::Idle => IDLE,
-            Step::Again(wait) => wait.min(IDLE),
-            Step::Read(stamp) => {
-                attempt(&args.file, stamp, &mut settle, &mut patcher, reporter)?;
-                continue;
-            }
-            Step::Complain(reason) => {
-                let error = Error::bad_input(reason)
-                    .with_path(&args.file)
-                    .with_hint("watching goes on");
-                reporter.error(&error)?;
-                reporter.event(&Event::Waiting {
-                    build: path(&args.file),
-                    reason: error.message().to_owned(),
-                })?;
-                continue;
-            }
-        };
-        match wakes.recv_timeout(wait) {
-            Ok(Wake::Stop) => break,
-            Ok(Wake::Folder) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(wait),
-        }
-        // A compiler's save is many events: one look answers all that have come in.
-        while let Ok(wake) = wakes.try_recv() {
-            if matches!(wake, Wake::Stop) {
-                return stopped(&patcher, reporter);
-            }
-        }
-    }
-    stopped(&patcher, reporter)
+    crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
+    let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
+    watch(&mut build, args.waiting, reporter)
 }
 
-fn stopped(patcher: &Patcher, reporter: Reporter) -> anyhow::Result<()> {
-    let versions = patcher.versions();
-    reporter.both(&Event::Stopped { versions }, || {
-        format!(
-            "stopped after {}",
-            crate::cli::text::count(versions, "version")
-        )
-    })
-}
-
-/// Reads the build and patches the output, if it is whole and stands still.
-fn attempt(
-    file: &Path,
-    stamp: Stamp,
-    settle: &mut Settle,
-    patcher: &mut Patcher,
+/// Watches a link, by a linker's arguments.
+pub(crate) fn run_link(
+    args: &WatchLink,
+    arguments: &[String],
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let bytes = match std::fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            settle.torn(format!("cannot be read: {error}"));
+    let mut link = Link::new(args, arguments, reporter)?;
+    watch(&mut link, args.waiting, reporter)
+}
+
+fn watch(subject: &mut dyn Subject, waiting: Waiting, reporter: Reporter) -> anyhow::Result<()> {
+    let patience = Patience {
+        settle: waiting.settle,
+        complain: waiting.patience,
+    };
+    let mut wakes = Wakes::new(reporter)?;
+    let mut watch = Watching {
+        subject,
+        reporter,
+        start: Instant::now(),
+        settle: Settle::new(patience),
+        files: Vec::new(),
+        complaint: None,
+        said: Vec::new(),
+        is_announced: false,
+    };
+    watch.follow(&mut wakes);
+    loop {
+        wakes.refresh();
+        let looks = watch.look();
+        let wait = match watch.settle.look(watch.now(), looks) {
+            Step::Read(changed) => {
+                if !watch.follow(&mut wakes) {
+                    watch.read(&changed)?;
+                }
+                Some(Duration::ZERO)
+            }
+            Step::Complain(trouble) => {
+                watch.complain(&trouble)?;
+                Some(Duration::ZERO)
+            }
+            // Something is in the way, for now or for longer than files take to settle.
+            Step::Again(wait) if wait > patience.settle => {
+                watch.announce()?;
+                Some(wait)
+            }
+            Step::Again(wait) => Some(wait),
+            Step::Idle => {
+                watch.announce()?;
+                None
+            }
+        };
+        match wakes.wait(wait) {
+            Wake::Stop => break,
+            Wake::Event => watch.settle.woken(watch.now()),
+            Wake::Time => {}
+        }
+    }
+    // Whoever asked for the end may have closed the terminal.
+    let _ = watch.stopped();
+    Ok(())
+}
+
+/// The loop's state.
+struct Watching<'a> {
+    subject: &'a mut dyn Subject,
+    reporter: Reporter,
+    start: Instant,
+    settle: Settle,
+    files: Vec<Followed>,
+    /// What the last attempt came to.
+    complaint: Option<Complaint>,
+    /// The lasting trouble that was said since all was last well.
+    said: Vec<String>,
+    is_announced: bool,
+}
+
+impl Watching<'_> {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Finds out which files there are to look at. True if they are others than before: these have to be looked at first.
+    fn follow(&mut self, wakes: &mut Wakes) -> bool {
+        let files = self.subject.files();
+        if files == self.files {
+            return false;
+        }
+        self.files = files;
+        let files = self.files.iter().map(|file| file.path.as_path());
+        wakes.listen_for(files.chain([self.subject.output()]));
+        true
+    }
+
+    fn look(&self) -> Looks {
+        let files = self.files.iter().map(|file| {
+            let look = looks::look(&file.path);
+            let is_required = file.is_required;
+            (file.path.clone(), FileLook { look, is_required })
+        });
+        Looks {
+            files: files.collect(),
+            output: looks::look_at_output(self.subject.output()),
+        }
+    }
+
+    /// Brings the output up to date, unless somebody still writes one of the files.
+    fn read(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
+        let mut files = changed.iter();
+        if let Some(file) = files.find(|file| writers::of(file) == Writers::Some) {
+            self.settle.busy(self.now(), file.clone());
+            return self.announce();
+        }
+        if self.settle.is_lost() {
+            self.subject.forget();
+        }
+        let start = self.now();
+        match self.subject.update(changed) {
+            Ok(()) => {
+                self.said.clear();
+                self.settle
+                    .done(looks::look_at_output(self.subject.output()));
+            }
+            Err(Refusal::Useless(complaint, haste)) => {
+                self.reporter.note(&complaint.error.to_string());
+                self.complaint = Some(complaint);
+                self.settle.refused(self.now(), haste);
+            }
+            Err(Refusal::Later(complaint)) => {
+                let text = complaint.error.to_string();
+                let is_new = !self.said.contains(&text);
+                if is_new {
+                    self.said.push(text);
+                }
+                self.complaint = Some(complaint);
+                self.settle.failed(start, self.now(), is_new);
+            }
+            Err(Refusal::Overtaken) => self.settle.overtaken(self.now()),
+            Err(Refusal::End(error)) => return Err(error),
+        }
+        self.announce()
+    }
+
+    fn complain(&mut self, trouble: &Trouble) -> anyhow::Result<()> {
+        self.announce()?;
+        match trouble {
+            Trouble::Attempt => {
+                if let Some(complaint) = &self.complaint {
+                    complaint.say(self.reporter)?;
+                    let reason = complaint.error.message();
+                    self.waiting(path(self.subject.build()), reason)?;
+                }
+                Ok(())
+            }
+            Trouble::Files(files) => {
+                let name = |file: &PathBuf| match file.as_os_str().is_empty() {
+                    true => path(self.subject.output()),
+                    false => path(file),
+                };
+                if let [(file, obstacle), others @ ..] = &files[..] {
+                    let mut text = obstacle.to_string();
+                    if !others.is_empty() {
+                        let others = crate::cli::text::count(others.len() as u64, "other file");
+                        text += &format!("; {others} cannot be read either");
+                    }
+                    let writer = match obstacle {
+                        Obstacle::Busy => writers::name_one(file),
+                        Obstacle::Missing | Obstacle::Refused(_) => None,
+                    };
+                    let hint = match writer {
+                        Some(writer) => format!("process {writer} has it open; watching goes on"),
+                        None => "watching goes on".to_owned(),
+                    };
+                    let error = Error::new(ErrorKind::BadInput, text)
+                        .with_path(name(file))
+                        .with_hint(hint);
+                    self.reporter.error(&error)?;
+                }
+                for (file, obstacle) in files {
+                    self.waiting(name(file), &obstacle.to_string())?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn waiting(&self, build: String, reason: &str) -> anyhow::Result<()> {
+        let reason = reason.to_owned();
+        self.reporter.event(&Event::Waiting { build, reason })
+    }
+
+    /// Says once that there is somebody who watches.
+    fn announce(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.is_announced, true) {
             return Ok(());
         }
-    };
-    // The next look will notice a change, and this version is not the one that was found.
-    if look(file) != Look::Present(stamp) || bytes.len() as u64 != stamp.len {
-        return Ok(());
-    }
-    match patcher.update(file, &bytes) {
-        Ok(()) => settle.done(),
-        Err(error) => match error.downcast_ref::<Error>() {
-            // Half a module, or one that is not valid: both may be mended by the next save.
-            Some(error) if matches!(error.kind(), ErrorKind::BadInput | ErrorKind::Limit) => {
-                let place = error
-                    .offset()
-                    .map(|offset| format!(" (at offset {offset:#x})"))
-                    .unwrap_or_default();
-                reporter.note(&format!("{}: {}{place}", file.display(), error.message()));
-                settle.torn(format!("{}{place}", error.message()));
-            }
-            // Trouble with the output, not with the build: said now, tried again with the next build.
-            Some(error) if error.kind() == ErrorKind::Io => {
-                reporter.error(error)?;
-                settle.done();
-            }
-            _ => return Err(error),
-        },
-    }
-    Ok(())
-}
-
-/// Looks at the file, following links.
-fn look(file: &Path) -> Look {
-    match std::fs::metadata(file) {
-        Ok(found) if !found.is_file() => Look::Refused("is not a regular file".to_owned()),
-        Ok(found) => Look::Present(Stamp {
-            device: found.dev(),
-            inode: found.ino(),
-            len: found.len(),
-            modified: nanoseconds(found.mtime(), found.mtime_nsec()),
-            changed: nanoseconds(found.ctime(), found.ctime_nsec()),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Look::Missing,
-        Err(error) => Look::Refused(error.to_string()),
-    }
-}
-
-fn nanoseconds(seconds: i64, rest: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(rest)
-}
-
-/// Wakes the loop up whenever something happens in the build's folder: a file that is replaced is another file, so
-/// watching the file itself would end with the first rename. Without this the loop still looks every now and then.
-fn watch_folder(
-    file: &Path,
-    sender: Sender<Wake>,
-    reporter: Reporter,
-) -> Option<notify::RecommendedWatcher> {
-    let folder = match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let name = file.file_name().map(|name| name.to_owned());
-    let wake = move |event: notify::Result<notify::Event>| {
-        let concerned = match &event {
-            // Reading the build ourselves is an event too, and none of interest.
-            Ok(event) if event.need_rescan() || event.paths.is_empty() => true,
-            Ok(event) => {
-                !is_reading(event)
-                    && event
-                        .paths
-                        .iter()
-                        .any(|path| path.file_name() == name.as_deref())
-            }
-            Err(_) => true,
+        let event = Event::Watching {
+            build: path(self.subject.build()),
+            output: path(self.subject.output()),
         };
-        if concerned {
-            // The loop may have ended already.
-            let _ = sender.send(Wake::Folder);
-        }
-    };
-    let watcher = notify::recommended_watcher(wake).and_then(|mut watcher| {
-        watcher.watch(&folder, notify::RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    match watcher {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            reporter.note(&format!(
-                "{}: {error}; looking once a second instead",
-                folder.display()
-            ));
-            None
-        }
+        let describe = || format!("watching {}, Ctrl-C ends", self.subject.describe());
+        self.reporter.both(&event, describe)
     }
-}
 
-/// Whether a file was opened, read or closed without having been written.
-pub(crate) fn is_reading(event: &notify::Event) -> bool {
-    use notify::event::{AccessKind, AccessMode, EventKind};
-    match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        EventKind::Access(_) => true,
-        _ => false,
+    fn stopped(&self) -> anyhow::Result<()> {
+        let versions = self.subject.versions();
+        self.reporter.both(&Event::Stopped { versions }, || {
+            let versions = crate::cli::text::count(versions, "version");
+            format!("stopped after {versions}")
+        })
     }
-}
-
-/// Turns SIGINT and SIGTERM into a request to end.
-fn stop_on_signals(sender: Sender<Wake>) -> anyhow::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ])?;
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if sender.send(Wake::Stop).is_err() {
-                break;
-            }
-        }
-    });
-    Ok(())
 }

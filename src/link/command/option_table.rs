@@ -131,7 +131,7 @@ pub(super) static OPTIONS: &[Spec] = &[
         nothing,
     ),
     // Output.
-    value!(One Attached "o", "FILE", "Write FILE", |o, v| o.output = v.into()),
+    value!(One Attached "o", "FILE", "Write FILE, or with - to standard output", |o, v| o.output = v.into()),
     value!(One Attached "m", "TARGET", "wasm32 or wasm64", |o, v| o.is_64 = Some(match v {
         "wasm32" => false,
         "wasm64" => true,
@@ -406,13 +406,16 @@ fn build_id(style: &str) -> Result<BuildId> {
         "none" => BuildId::None,
         _ => {
             let digits = style.strip_prefix("0x").unwrap_or("");
-            let bytes: Option<Vec<u8>> = (0..digits.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-                .collect();
-            match bytes {
-                Some(bytes) if !bytes.is_empty() => BuildId::Bytes(bytes),
-                _ => return Err(no_choice(style, "fast, sha1, uuid, none or 0xHEX")),
+            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            // A digit that is left at the end is a byte too.
+            let pairs = digits.as_bytes().chunks(2);
+            let bytes = pairs.filter_map(|pair| {
+                let pair = std::str::from_utf8(pair).ok()?;
+                u8::from_str_radix(pair, 16).ok()
+            });
+            match is_hex && !digits.is_empty() {
+                true => BuildId::Bytes(bytes.collect()),
+                false => return Err(no_choice(style, "fast, sha1, uuid, none or 0xHEX")),
             }
         }
     })

@@ -311,6 +311,29 @@ pub(super) struct Later {
 }
 
 impl LinkOptions {
+    /// Whether an option says something of the symbol of this name, so that it makes a difference that there is one; or
+    /// the linker does: destructors are called if there are any.
+    pub(crate) fn names_symbol(&self, name: &str) -> bool {
+        let lists = [
+            &self.exports,
+            &self.exports_if_defined,
+            &self.undefined,
+            &self.trace_symbols,
+        ];
+        let is_wrapped = |wrapped: &String| {
+            let name = name.strip_prefix("__real_").unwrap_or(name);
+            name.strip_prefix("__wrap_").unwrap_or(name) == wrapped
+        };
+        self.entry.name() == Some(name)
+            || lists.into_iter().flatten().any(|named| named == name)
+            || self.wrap.iter().any(is_wrapped)
+            || self
+                .defined_symbols
+                .iter()
+                .any(|defined| defined.name == name)
+            || name == "__wasm_call_dtors"
+    }
+
     /// The name under which memory is exported. It is, as `memory`, unless it is imported or the command line says
     /// otherwise.
     pub fn exported_memory(&self) -> Option<&str> {

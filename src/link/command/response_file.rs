@@ -29,7 +29,11 @@ pub fn expand(arguments: &[String]) -> Result<Vec<String>> {
     Ok(expanded)
 }
 
-fn quoting(arguments: &[String]) -> Result<Quoting> {
+/// How the arguments say that response files are quoted.
+///
+/// # Errors
+/// If there is no such style.
+pub(in crate::link) fn quoting(arguments: &[String]) -> Result<Quoting> {
     let mut quoting = match cfg!(windows) {
         true => Quoting::Windows,
         false => Quoting::Posix,

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;
+use crate::link::declare::customs::is_linked;
 use crate::link::declare::known::{
-    DeclarationReuse, Match, MergedString, ObjectDeclarations, PreviousDeclarations,
-    SegmentPlacement, UnitKey, function_names,
+    DeclarationReuse, Match, ObjectDeclarations, PreviousDeclarations, UnitKey, function_names,
 };
 use crate::link::declare::memory::MemoryPlan;
 use crate::link::declare::plan::Plan;
@@ -21,7 +21,6 @@ use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
 use crate::transaction::{Log, LogMap, Transaction};
-use crate::wire::strings::hosts;
 
 /// A segment of the output that is one declaration.
 #[derive(Debug)]
@@ -151,7 +150,9 @@ pub(crate) fn assign(
     work.functions(&mut matches)?;
     work.others(&matches)?;
     work.own_globals()?;
-    let (merged, memory_plan, flag_address) = work.data(&mut matches)?;
+    let mut segments = work.segments(&mut matches)?;
+    let (memory_plan, flag_address) = work.memory(&mut segments)?;
+    let merged = segments.merged;
     work.symbols(&merged, &memory_plan)?;
     let sections = work.customs(&mut matches)?;
     let got = work.got()?;
@@ -217,12 +218,12 @@ pub(crate) fn engine_type(signature: &Signature, program: &mut Program) -> Resul
 /// A function's name in its object, and what the output calls it if it is new.
 type Named<'a> = (&'a str, Option<Box<str>>);
 
-struct DeclarationAssigner<'a> {
-    plan: &'a Plan,
-    setting: &'a AssignContext<'a>,
-    assigner: DeclarationReuse<'a>,
+pub(super) struct DeclarationAssigner<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) setting: &'a AssignContext<'a>,
+    pub(super) assigner: DeclarationReuse<'a>,
     meanings: Vec<ResolvedTarget>,
-    strings: Vec<(DeclId, u8, ObjectId, Span)>,
+    pub(super) strings: Vec<(DeclId, u8, ObjectId, Span)>,
     traps: Vec<(DeclId, SignatureId)>,
 }
 
@@ -470,176 +471,6 @@ impl<'a> DeclarationAssigner<'a> {
         Ok(())
     }
 
-    /// Places the segments of the objects; plans memory for them.
-    fn data(
-        &mut self,
-        matches: &mut [Match<'_>],
-    ) -> Result<(Vec<Option<MergedSegment>>, MemoryPlan, u64)> {
-        let plan = self.plan;
-        let options = self.setting.options;
-        let is_shared = options.shared_memory;
-        let has_bounds = |at: usize| plan.bounds.iter().any(|(_, segment)| *segment == at);
-        let hosts = match self.setting.has_slack {
-            true => HashMap::new(),
-            false => self.string_hosts(),
-        };
-        let mut merged = Vec::with_capacity(plan.segments.len());
-        // How many bytes there are at most, with what alignment costs.
-        let (mut size, mut most_align) = (0u64, 0u8);
-        for (at, segment) in plan.segments.iter().enumerate() {
-            if is_shared || segment.is_thread_local || has_bounds(at) {
-                let part = self.merge(segment)?;
-                size = size.next_multiple_of(1 << segment.align_log2) + part.size;
-                most_align = most_align.max(segment.align_log2);
-                merged.push(Some(part));
-                continue;
-            }
-            for &(object, index) in &segment.parts {
-                let linked = plan.resolution.object(object);
-                let part = &linked.object.segments[index.index()];
-                // Names are for finding what was known.
-                let is_changed = matches!(&matches[object.index()], Match::Changed(_));
-                let placed = match string_pieces(&linked.object, index, options) {
-                    Some(pieces) => {
-                        let mut placed = Vec::with_capacity(pieces.len());
-                        for span in pieces {
-                            let start = span.start - part.data.start;
-                            let bytes = linked.object.bytes(span);
-                            let host = hosts.get(bytes).copied();
-                            let (object, span, offset) = host.unwrap_or((object, span, 0));
-                            let bytes = plan.resolution.object(object).object.bytes(span);
-                            let (decl, is_new) = self.assigner.string(part.align_log2, bytes)?;
-                            if is_new {
-                                self.strings.push((decl, part.align_log2, object, span));
-                            }
-                            placed.push(MergedString {
-                                start,
-                                decl,
-                                offset,
-                            });
-                            size =
-                                size.next_multiple_of(1 << part.align_log2) + u64::from(span.len);
-                        }
-                        SegmentPlacement::Strings(placed.into())
-                    }
-                    None => {
-                        let name = match is_changed {
-                            true => linked.object.str(part.name),
-                            false => "",
-                        };
-                        let known = &mut matches[object.index()];
-                        let decl = self.assigner.segment(known, index.index(), name)?;
-                        size =
-                            size.next_multiple_of(1 << part.align_log2) + u64::from(part.data.len);
-                        SegmentPlacement::Part(decl, 0)
-                    }
-                };
-                most_align = most_align.max(part.align_log2);
-                self.assigner.new.units.edit(object.index()).segments[index.index()] = placed;
-            }
-            merged.push(None);
-        }
-        // The order in which the engine places them may need another alignment before each: at the beginning, between
-        // what has bytes and what has none, and at the end.
-        let slop = if size == 0 {
-            0
-        } else {
-            (1u64 << most_align) - 1
-        };
-        let before = self.setting.memory_before;
-        let has_slack = self.setting.has_slack;
-        let mut flag_address = 0;
-        let mut passive_starts = Vec::new();
-        let memory_plan = MemoryPlan::new(options, plan.resolution.is_64, |base| {
-            if is_shared {
-                let mut at = base;
-                for (segment, part) in plan.segments.iter().zip(merged.iter().flatten()) {
-                    at = at.next_multiple_of(1 << segment.align_log2);
-                    passive_starts.push(at);
-                    at += part.size;
-                }
-                flag_address = at.next_multiple_of(4);
-                return flag_address + 4;
-            }
-            let start = base.next_multiple_of(1 << most_align);
-            let needed = start + size + if size == 0 { 0 } else { 3 * slop };
-            match before {
-                Some(before) if before.data_start == base && needed <= before.data_end => {
-                    before.data_end
-                }
-                _ if has_slack => needed + needed / 8 + SLACK,
-                _ => needed,
-            }
-        })?;
-        if is_shared {
-            let parts = merged.iter_mut().flatten().zip(&plan.segments);
-            for ((part, segment), start) in parts.zip(passive_starts) {
-                let contents = match segment.is_zero {
-                    true => None,
-                    false => {
-                        let key = format!("segment {}", segment.name);
-                        Some(self.assigner.synthetic(DeclKind::DataSegment, &key)?)
-                    }
-                };
-                part.passive = Some((start, contents));
-            }
-        }
-        Ok((merged, memory_plan, flag_address))
-    }
-
-    /// For each string that may be merged with others, the one that is to have it, and where in that it begins.
-    fn string_hosts(&self) -> HashMap<&'a [u8], (ObjectId, Span, u32)> {
-        let plan = self.plan;
-        let mut spans = Vec::new();
-        let mut strings: Vec<&'a [u8]> = Vec::new();
-        for segment in plan
-            .segments
-            .iter()
-            .filter(|segment| !segment.is_thread_local)
-        {
-            for &(id, index) in &segment.parts {
-                let object = &plan.resolution.object(id).object;
-                let pieces = string_pieces(object, index, self.setting.options);
-                for span in pieces.into_iter().flatten() {
-                    spans.push((id, span));
-                    strings.push(object.bytes(span));
-                }
-            }
-        }
-        let hosts = hosts(&strings);
-        let places = hosts.iter().map(|(host, offset)| {
-            let (id, span) = spans[*host as usize];
-            (id, span, *offset)
-        });
-        strings.iter().copied().zip(places).collect()
-    }
-
-    /// Makes one declaration of a segment of the output.
-    fn merge(&mut self, segment: &crate::link::order::OutputSegment) -> Result<MergedSegment> {
-        let decl = self
-            .assigner
-            .synthetic(DeclKind::Data, &format!("data {}", segment.name))?;
-        let mut starts = Vec::with_capacity(segment.parts.len());
-        let mut size = 0u64;
-        for &(object, index) in &segment.parts {
-            let part = &self.plan.resolution.object(object).object.segments[index.index()];
-            size = size.next_multiple_of(1 << part.align_log2);
-            let start = u32::try_from(size).map_err(|_| {
-                Error::limit("the segment has more than 4 GiB").with_symbol(segment.name.as_str())
-            })?;
-            starts.push(start);
-            self.assigner.new.units.edit(object.index()).segments[index.index()] =
-                SegmentPlacement::Part(decl, start);
-            size += u64::from(part.data.len);
-        }
-        Ok(MergedSegment {
-            decl,
-            starts,
-            size,
-            passive: None,
-        })
-    }
-
     /// What the symbols of the program mean.
     fn symbols(&mut self, merged: &[Option<MergedSegment>], memory: &MemoryPlan) -> Result<()> {
         let plan = self.plan;
@@ -680,7 +511,7 @@ impl<'a> DeclarationAssigner<'a> {
                         None if self.is_live(id) => {
                             let key = format!("address {}", resolution.name(id));
                             let decl = self.assigner.synthetic(DeclKind::Data, &key)?;
-                            define_address(self.assigner.program, decl, address)?;
+                            self.assigner.program.define_address(decl, address)?;
                             ResolvedTarget::Data(decl, 0)
                         }
                         None => ResolvedTarget::Absolute(address as i64),
@@ -713,8 +544,7 @@ impl<'a> DeclarationAssigner<'a> {
         let mut got = HashMap::new();
         for (id, linked) in self.plan.resolution.each_object() {
             let object = &linked.object;
-            let mut imports = object.imported_globals.iter();
-            if !imports.any(|import| object.bytes(import.module).starts_with(b"GOT.")) {
+            if !has_addresses_in_globals(object) {
                 continue;
             }
             for (index, function) in object.functions.iter().enumerate() {
@@ -725,12 +555,15 @@ impl<'a> DeclarationAssigner<'a> {
                     let Some(symbol) = reloc.symbol() else {
                         continue;
                     };
-                    if reloc.kind() != RelocType::GlobalIndexLeb
-                        || object.symbols[symbol.index()].kind == SymbolKind::Global
-                    {
+                    let shared = linked.symbol_ref(symbol).symbol();
+                    let kind = match shared {
+                        Some(global) => self.plan.resolution.table.get(global).kind,
+                        None => object.symbols[symbol.index()].kind,
+                    };
+                    if reloc.kind() != RelocType::GlobalIndexLeb || kind == SymbolKind::Global {
                         continue;
                     }
-                    let (key, text) = match linked.symbol_ref(symbol).symbol() {
+                    let (key, text) = match shared {
                         Some(global) => (
                             GotKey::Global(global),
                             format!("GOT {}", self.plan.resolution.name(global)),
@@ -760,15 +593,13 @@ impl<'a> DeclarationAssigner<'a> {
         Ok(got)
     }
 
-    /// The pieces that objects add to custom sections, where anything of the object is linked.
+    /// The pieces that objects add to custom sections.
     fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<LogMap<Box<str>, SectionId>> {
         let plan = self.plan;
         let mut sections = LogMap::default();
         for (id, linked) in plan.resolution.each_object() {
-            if !plan.live.objects[id.index()] {
-                continue;
-            }
-            for (index, name) in kept_customs(linked, self.setting.options) {
+            let is_live = plan.live.objects[id.index()];
+            for (index, name) in kept_customs(linked, is_live, self.setting.options) {
                 if !sections.contains_key(name) {
                     sections.insert(name.into(), self.assigner.program.section(name));
                 }
@@ -883,38 +714,30 @@ impl<'a> DeclarationAssigner<'a> {
     }
 }
 
-/// Bytes that data can grow by at least, before it has to be laid out anew.
-const SLACK: u64 = 32 << 10;
-
-/// Gives a declaration an address that does not move.
-pub(crate) fn define_address(program: &mut Program, id: DeclId, address: u64) -> Result<()> {
-    use crate::program::{Definition, DefinitionKind, RelocatableBytes};
-    let definition = Definition {
-        content: RelocatableBytes::new(Vec::new(), Vec::new())?,
-        shape: DefinitionKind::Address(address),
-    };
-    program.define(id, DeclKind::Data, definition)
+/// Whether an object finds addresses in globals: it was compiled to be put anywhere.
+pub(crate) fn has_addresses_in_globals(object: &Object) -> bool {
+    object.imported_globals.iter().any(|import| {
+        object.bytes(import.module).starts_with(b"GOT.")
+            || matches!(
+                object.bytes(import.name),
+                b"__memory_base" | b"__table_base"
+            )
+    })
 }
 
-/// The custom sections of an object that are linked, with their names.
+/// The custom sections of an object that are linked, with their names; `is_live` says whether anything of it is reached.
 pub(crate) fn kept_customs<'a>(
     linked: &'a LinkedObject,
+    is_live: bool,
     options: &'a LinkOptions,
 ) -> impl Iterator<Item = (usize, &'a str)> {
     let object = &linked.object;
     let customs = object.custom_sections.iter().enumerate();
     customs.filter_map(move |(index, custom)| {
         let name = object.str(custom.name);
-        let is_kept = options.keep_sections.iter().any(|kept| kept == name);
-        let is_stripped = options.strip_all || (options.strip_debug && name.starts_with(".debug_"));
-        // What compilers keep for themselves, and what would be wrong in a module that moves.
-        let is_none = matches!(
-            name,
-            "" | "name" | "dylink" | "dylink.0" | "pad" | "wasmend"
-        ) || matches!(name, ".llvmbc" | ".llvmcmd" | "sourceMappingURL");
         let comdat = custom.comdat;
         let is_discarded = comdat.is_some_and(|comdat| !linked.kept_comdats[comdat.index()]);
-        ((is_kept || !is_stripped) && !is_none && !is_discarded).then_some((index, name))
+        (is_linked(name, is_live, options) && !is_discarded).then_some((index, name))
     })
 }
 

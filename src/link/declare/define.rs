@@ -20,10 +20,10 @@ use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Object, Relocs, Span, SymbolKind};
 use crate::program::{
-    Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, RelocKind, RelocatableBytes,
-    Relocation, SectionId, ValType,
+    Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
+    RelocatableBytes, Relocation, SectionId, ValType,
 };
-use crate::wire::{leb, section};
+use crate::wire::leb;
 
 /// What is to be defined: a declaration, its kind, and what it is to be.
 pub(crate) type Item = (DeclId, DeclKind, Defined);
@@ -54,7 +54,7 @@ pub(crate) fn define(
     cx.imports(module)?;
     define_table_import(plan, options, module)?;
     cx.memory(module)?;
-    crate::link::declare::assign::define_address(module.program_mut(), declarations.zero, 0)?;
+    module.program_mut().define_address(declarations.zero, 0)?;
     let program = module.program_mut();
     let count = plan.resolution.objects.len();
     let mut ready: Vec<Vec<Item>> = Vec::new();
@@ -303,92 +303,25 @@ impl Definer<'_> {
     fn globals(&self) -> Result<Vec<Item>> {
         let resolution = &self.plan.resolution;
         let declarations = self.declarations;
-        let is_64 = resolution.is_64;
-        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
-        let number = |value: u64| match is_64 {
-            true => ConstExpr::I64(value as i64),
-            false => ConstExpr::I32(value as u32 as i32),
-        };
         let mut items = Vec::new();
-        let mut push = |id: DeclId, mutable: bool, init: Init| -> Result<()> {
-            let content = match init {
-                Init::Constant(init) => crate::module::global(pointer, mutable, init)?,
-                Init::Reloc(kind, target, addend) => {
-                    let mut code = synthetic::Code::new();
-                    // A global's type stands where a function has its locals.
-                    code.bytes = vec![pointer as u8, u8::from(mutable)];
-                    let constant = if is_64 { 0x42 } else { 0x41 };
-                    code.field(constant, kind, target, addend);
-                    code.finish()?
-                }
-            };
-            let shape = DefinitionKind::Global;
-            items.push((id, DeclKind::Global, Defined { content, shape }));
-            Ok(())
-        };
-        let thread_data = declarations.thread_data;
-        let thread_segment = thread_data.map(|at| &self.plan.segments[at]);
-        let thread_merged = thread_data.and_then(|at| declarations.merged[at].as_ref());
         for &id in &resolution.synthetic_globals {
+            let symbol = resolution.table.get(id);
             let ResolvedTarget::Index(decl) = declarations.meanings[id.index()] else {
                 continue;
             };
-            let Definition::Synthetic(synthetic) = resolution.table.get(id).definition else {
+            let Definition::Synthetic(synthetic) = symbol.definition else {
                 continue;
             };
-            let mutable = match resolution.table.get(id).ty {
+            let mutable = match symbol.ty {
                 SymbolType::Global(GlobalType { mutable, .. }) => mutable,
                 _ => false,
             };
-            let init = match synthetic {
-                Synthetic::StackPointer => {
-                    Init::Constant(number(declarations.memory_plan.stack_high))
-                }
-                Synthetic::TlsSize => {
-                    Init::Constant(number(thread_merged.map_or(0, |merged| merged.size)))
-                }
-                Synthetic::TlsAlign => {
-                    let align = thread_segment.map_or(0, |segment| 1 << segment.align_log2);
-                    Init::Constant(number(align))
-                }
-                Synthetic::TlsBase => match thread_merged {
-                    // With threads, each sets it for itself.
-                    Some(merged) if !self.options.shared_memory => {
-                        Init::Reloc(address_kind(is_64), merged.decl, 0)
-                    }
-                    _ => Init::Constant(number(0)),
-                },
-                _ => Init::Constant(number(0)),
-            };
-            push(decl, mutable, init)?;
+            items.push(self.global(decl, mutable, self.synthetic_init(synthetic))?);
         }
-        let address = |meaning: ResolvedTarget| -> Result<Init> {
-            let (target, addend) = match meaning {
-                ResolvedTarget::Function {
-                    id: Some(id),
-                    has_address: true,
-                } => {
-                    let kind = if is_64 {
-                        RelocKind::SlotSleb64
-                    } else {
-                        RelocKind::SlotSleb
-                    };
-                    return Ok(Init::Reloc(kind, id, 0));
-                }
-                ResolvedTarget::Function { .. } => (declarations.zero, 0),
-                other => self.converter.address(other, 0).ok_or_else(|| {
-                    Error::bad_input("its address is asked for, but it is not linked")
-                })?,
-            };
-            match i32::try_from(addend) {
-                Ok(addend) => Ok(Init::Reloc(address_kind(is_64), target, addend)),
-                Err(_) => Ok(Init::Constant(number(addend as u64))),
-            }
-        };
         for &(decl, id) in &declarations.data_exports {
-            let init = address(declarations.meanings[id.index()])
-                .map_err(|error| error.with_symbol(resolution.name(id)))?;
-            push(decl, false, init)?;
+            let init = self.address_init(declarations.meanings[id.index()]);
+            let init = init.map_err(|error| error.with_symbol(resolution.name(id)))?;
+            items.push(self.global(decl, false, init)?);
         }
         for (key, decl) in &declarations.got {
             let meaning = match *key {
@@ -398,9 +331,83 @@ impl Definer<'_> {
                     own_meaning(&declarations.known.units[id.index()], id, object, symbol)
                 }
             };
-            push(*decl, false, address(meaning)?)?;
+            items.push(self.global(*decl, false, self.address_init(meaning)?)?);
         }
         Ok(items)
+    }
+
+    /// A global as wide as an address.
+    fn global(&self, id: DeclId, mutable: bool, init: Init) -> Result<Item> {
+        let is_64 = self.plan.resolution.is_64;
+        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
+        let content = match init {
+            Init::Number(value) => {
+                let init = match is_64 {
+                    true => ConstExpr::I64(value as i64),
+                    false => ConstExpr::I32(value as u32 as i32),
+                };
+                crate::module::global(pointer, mutable, init)?
+            }
+            Init::Reloc(kind, target, addend) => {
+                let mut code = synthetic::Code::new();
+                // A global's type stands where a function has its locals.
+                code.bytes = vec![pointer as u8, u8::from(mutable)];
+                let constant = if is_64 { 0x42 } else { 0x41 };
+                code.field(constant, kind, target, addend);
+                code.finish()?
+            }
+        };
+        let shape = DefinitionKind::Global;
+        Ok((id, DeclKind::Global, Defined { content, shape }))
+    }
+
+    /// What one of the linker's own globals begins with.
+    fn synthetic_init(&self, synthetic: Synthetic) -> Init {
+        let declarations = self.declarations;
+        let thread_data = declarations.thread_data;
+        let merged = thread_data.and_then(|at| declarations.merged[at].as_ref());
+        match synthetic {
+            Synthetic::StackPointer => Init::Number(declarations.memory_plan.stack_high),
+            Synthetic::TlsSize => Init::Number(merged.map_or(0, |merged| merged.size)),
+            Synthetic::TlsAlign => {
+                let segment = thread_data.map(|at| &self.plan.segments[at]);
+                Init::Number(segment.map_or(0, |segment| 1 << segment.align_log2))
+            }
+            Synthetic::TlsBase => match merged {
+                // With threads, each sets it for itself.
+                Some(merged) if !self.options.shared_memory => {
+                    let kind = address_kind(self.plan.resolution.is_64);
+                    Init::Reloc(kind, merged.decl, 0)
+                }
+                _ => Init::Number(0),
+            },
+            _ => Init::Number(0),
+        }
+    }
+
+    /// What a global begins with that holds an address.
+    fn address_init(&self, meaning: ResolvedTarget) -> Result<Init> {
+        let is_64 = self.plan.resolution.is_64;
+        let (target, addend) = match meaning {
+            ResolvedTarget::Function {
+                id: Some(id),
+                has_address: true,
+            } => {
+                let kind = match is_64 {
+                    true => RelocKind::SlotSleb64,
+                    false => RelocKind::SlotSleb,
+                };
+                return Ok(Init::Reloc(kind, id, 0));
+            }
+            ResolvedTarget::Function { .. } => (self.declarations.zero, 0),
+            other => self.converter.address(other, 0).ok_or_else(|| {
+                Error::bad_input("its address is asked for, but it is not linked")
+            })?,
+        };
+        Ok(match i32::try_from(addend) {
+            Ok(addend) => Init::Reloc(address_kind(is_64), target, addend),
+            Err(_) => Init::Number(addend as u64),
+        })
     }
 
     fn imports(&self, module: &mut Module) -> Result<()> {
@@ -427,7 +434,7 @@ impl Definer<'_> {
                 ),
                 _ => continue,
             };
-            let content = import(from, name, symbol.kind, symbol.ty, ty)?;
+            let content = import(from, name, symbol.ty, ty, symbol.kind)?;
             let shape = DefinitionKind::Import { ty };
             let definition = Defined { content, shape };
             let kind = module.program().decl(decl).kind;
@@ -574,7 +581,8 @@ pub(crate) fn custom_items(
 
 /// What a global begins with.
 enum Init {
-    Constant(ConstExpr),
+    /// A number as wide as an address.
+    Number(u64),
     Reloc(RelocKind, DeclId, i32),
 }
 
@@ -602,36 +610,22 @@ fn push_limits(bytes: &mut Vec<u8>, minimum: u64, maximum: Option<u64>) {
 fn import(
     module: &str,
     name: &str,
-    kind: SymbolKind,
     symbol: SymbolType,
     ty: Option<crate::program::TypeId>,
+    kind: SymbolKind,
 ) -> Result<RelocatableBytes> {
-    let mut bytes = Vec::with_capacity(module.len() + name.len() + 16);
-    for text in [module, name] {
-        section::push_string(&mut bytes, text);
-    }
-    let mut relocs = Vec::new();
-    match (kind, symbol) {
-        (SymbolKind::Function, _) => bytes.push(0),
-        (SymbolKind::Tag, _) => bytes.extend([4, 0]),
-        (SymbolKind::Table, SymbolType::Table(element)) => {
-            bytes.extend([1, element]);
-            push_limits(&mut bytes, 0, None);
+    let entry = match (kind, symbol, ty) {
+        (SymbolKind::Function, _, Some(ty)) => ImportEntry::function(module, name, ty),
+        (SymbolKind::Tag, _, Some(ty)) => ImportEntry::tag(module, name, ty),
+        (SymbolKind::Table, SymbolType::Table(element), _) => {
+            let mut table = vec![element];
+            push_limits(&mut table, 0, None);
+            ImportEntry::table(module, name).with(&table)
         }
-        (_, SymbolType::Global(global)) => {
-            bytes.extend([3, global.value, u8::from(global.mutable)]);
+        (_, SymbolType::Global(global), _) => {
+            ImportEntry::global(module, name, global.value, global.mutable)
         }
         _ => return Err(Error::bad_input("an import without a type").with_symbol(name)),
-    }
-    if let Some(ty) = ty {
-        relocs.push(Relocation::to_type(
-            RelocKind::TypeIndex,
-            bytes.len() as u32,
-            ty,
-        ));
-        bytes.resize(bytes.len() + leb::WIDE32, 0);
-    } else if matches!(kind, SymbolKind::Function | SymbolKind::Tag) {
-        return Err(Error::bad_input("an import without a type").with_symbol(name));
-    }
-    RelocatableBytes::new(bytes, relocs)
+    };
+    entry.finish()
 }

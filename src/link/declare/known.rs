@@ -107,6 +107,15 @@ pub(crate) type UnitKey = (Box<str>, u32);
 /// A string that is shared: its alignment and its bytes.
 pub(crate) type StringKey = (u8, Box<[u8]>);
 
+/// The declaration of a string.
+pub(crate) struct KnownString {
+    pub(crate) decl: DeclId,
+    /// Whether nothing in this link had the string before.
+    pub(crate) is_first: bool,
+    /// Whether it has to be defined: the last link had none.
+    pub(crate) is_new: bool,
+}
+
 /// Everything that the last link declared. An update in place changes its objects and strings only.
 #[derive(Debug, Default)]
 pub(crate) struct PreviousDeclarations {
@@ -188,17 +197,25 @@ impl<'a> DeclarationReuse<'a> {
     }
 
     /// The declaration of a string. Its definition is the same for as long as it is there.
-    pub(crate) fn string(&mut self, align_log2: u8, bytes: &[u8]) -> Result<(DeclId, bool)> {
+    pub(crate) fn string(&mut self, align_log2: u8, bytes: &[u8]) -> Result<KnownString> {
         let key: StringKey = (align_log2, bytes.into());
-        if let Some(id) = self.new.strings.get(&key) {
-            return Ok((*id, false));
+        if let Some(decl) = self.new.strings.get(&key) {
+            return Ok(KnownString {
+                decl: *decl,
+                is_first: false,
+                is_new: false,
+            });
         }
-        let (id, is_new) = match self.old.strings.get(&key) {
-            Some(id) => (self.keep(*id), false),
+        let (decl, is_new) = match self.old.strings.get(&key) {
+            Some(decl) => (self.keep(*decl), false),
             None => (self.declare(DeclKind::Data)?, true),
         };
-        self.new.strings.insert(key, id);
-        Ok((id, is_new))
+        self.new.strings.insert(key, decl);
+        Ok(KnownString {
+            decl,
+            is_first: true,
+            is_new,
+        })
     }
 
     /// What was known of an object, or of one that has come in its place.

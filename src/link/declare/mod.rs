@@ -9,6 +9,7 @@
 
 mod assign;
 mod customs;
+mod data;
 mod define;
 mod interface;
 mod known;
@@ -20,9 +21,9 @@ mod table_import;
 mod threads;
 
 pub(crate) use assign::{
-    AssignContext, LinkDeclarations, assign, engine_type, kept_customs, string_pieces,
+    AssignContext, LinkDeclarations, assign, engine_type, has_addresses_in_globals, kept_customs,
+    string_pieces,
 };
-pub(crate) use customs::merge;
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };

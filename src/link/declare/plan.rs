@@ -14,7 +14,7 @@ use crate::link::symbols::{Definition, ObjectId, SymbolId, Trap};
 use crate::object::Relocs;
 use crate::object::ids::SymbolIndex;
 use crate::patch::Customs;
-use crate::transaction::{Saved, Transaction};
+use crate::transaction::Transaction;
 use crate::wire::{leb, section};
 
 /// What a link consists of.
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) undefined_with_address: HashSet<SymbolId>,
     /// Whether exported functions are wrapped by ones that call constructors and destructors.
     pub(crate) wraps_exports: bool,
-    pub(crate) merged: Saved<Merged>,
+    pub(crate) merged: Merged,
 }
 
 impl Plan {
@@ -73,8 +73,11 @@ impl Plan {
         let imports = order::imports(&resolution, &live, options);
         let exports = order::exports(&resolution, &live, options);
         let mut diagnostics = std::mem::take(&mut resolution.diagnostics);
-        let is_live = |id: ObjectId| live.objects[id.index()];
-        let merged = customs::merge(&resolution, is_live, options, &mut diagnostics);
+        let uses_tls = segments.iter().any(|segment| segment.is_thread_local);
+        let merged = customs::merge(&resolution, uses_tls, options, &mut diagnostics);
+        for (list, what) in [(&imports, "imported"), (&exports, "exported")] {
+            merged.check_globals(&resolution, list, what, options, &mut diagnostics);
+        }
         resolution.diagnostics = diagnostics;
         Plan {
             resolution,
@@ -86,16 +89,14 @@ impl Plan {
             inits,
             undefined_with_address,
             wraps_exports,
-            merged: Saved::from(merged),
+            merged,
         }
     }
 
     /// The custom sections that are made of what all objects say, and of the build id.
     pub(crate) fn custom_sections(&self, options: &LinkOptions, build_id: &[u8]) -> Customs {
         let mut tail = self.merged.sections(options);
-        let is_kept =
-            !options.strip_all || options.keep_sections.iter().any(|name| name == "build_id");
-        if !build_id.is_empty() && is_kept {
+        if !build_id.is_empty() {
             let mut body = Vec::new();
             leb::push_unsigned(&mut body, build_id.len() as u64);
             body.extend_from_slice(build_id);
@@ -109,20 +110,17 @@ impl Plan {
     }
 }
 
-/// An update in place changes symbols, objects, and what all objects say together. The order stays.
+/// An update in place changes symbols and objects. The order stays, and so does what all objects say together.
 impl Transaction for Plan {
     fn begin(&mut self) {
         self.resolution.begin();
-        self.merged.begin();
     }
 
     fn commit(&mut self) {
         self.resolution.commit();
-        self.merged.commit();
     }
 
     fn rollback(&mut self) {
         self.resolution.rollback();
-        self.merged.rollback();
     }
 }

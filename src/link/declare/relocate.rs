@@ -37,6 +37,16 @@ pub(crate) enum ResolvedTarget {
     Null,
 }
 
+impl ResolvedTarget {
+    /// The global, table or tag, if it is one.
+    fn index(self) -> Option<DeclId> {
+        match self {
+            ResolvedTarget::Index(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// All that relocations need to know of a link.
 pub(crate) struct Converter<'a> {
     pub(crate) resolution: &'a Resolution,
@@ -220,16 +230,7 @@ impl Converter<'_> {
             }
             Target::Symbol(symbol) => symbol,
         };
-        let fail = |what: &str| {
-            let name = object.symbol_name(symbol);
-            let text = format!(
-                "relocation {} against `{name}`, which {what}",
-                reloc.kind().name()
-            );
-            Error::bad_input(text)
-                .with_path(object.display_name())
-                .with_offset(u64::from(at))
-        };
+        let fail = |what: &str| refused(object, reloc, symbol, at, what);
         let meaning = self.meaning(id, object, symbol);
         let index = |kind: RelocKind, target: Option<DeclId>| {
             let target = target.ok_or_else(|| fail("is not linked"))?;
@@ -255,6 +256,11 @@ impl Converter<'_> {
             });
             let addend = fits.ok_or_else(|| fail("is too far from an address"))?;
             Ok(Relocation::new(kind, at, target, addend))
+        };
+        let thread_offset = |kind: RelocKind| {
+            let offset = self.thread_offset(meaning, relocs.addend(reloc));
+            let offset = offset.ok_or_else(|| fail("is not thread-local, or too far away"))?;
+            Ok(Relocation::new(kind, at, self.zero, offset))
         };
         match reloc.kind() {
             FunctionIndexLeb => {
@@ -286,43 +292,38 @@ impl Converter<'_> {
             MemoryAddrLeb64 => address(RelocKind::AddressLeb64),
             MemoryAddrSleb64 | MemoryAddrRelSleb64 => address(RelocKind::AddressSleb64),
             MemoryAddrI64 => address(RelocKind::AddressI64),
-            MemoryAddrTlsSleb | MemoryAddrTlsSleb64 => {
-                let kind = match reloc.kind() {
-                    MemoryAddrTlsSleb => RelocKind::AddressSleb,
-                    _ => RelocKind::AddressSleb64,
-                };
-                let place = self.address(meaning, relocs.addend(reloc));
-                let offset = match place {
-                    Some((decl, offset)) if Some(decl) == self.thread_data => offset,
-                    Some((decl, 0)) if decl == self.zero => 0,
-                    _ => return Err(fail("is not thread-local")),
-                };
-                let offset = i32::try_from(offset).map_err(|_| fail("is too far away"))?;
-                Ok(Relocation::new(kind, at, self.zero, offset))
-            }
+            MemoryAddrTlsSleb => thread_offset(RelocKind::AddressSleb),
+            MemoryAddrTlsSleb64 => thread_offset(RelocKind::AddressSleb64),
             GlobalIndexLeb => match meaning {
                 ResolvedTarget::Index(id) => index(RelocKind::GlobalIndex, Some(id)),
-                _ => {
-                    let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
-                        Some(global) => GotKey::Global(global),
-                        None => GotKey::Own(id, symbol),
-                    };
-                    index(RelocKind::GlobalIndex, self.got.get(&key).copied())
-                }
+                _ => index(RelocKind::GlobalIndex, self.got_global(id, symbol)),
             },
-            TagIndexLeb => match meaning {
-                ResolvedTarget::Index(id) => index(RelocKind::TagIndex, Some(id)),
-                _ => Err(fail("is not linked")),
-            },
-            TableNumberLeb => match meaning {
-                ResolvedTarget::Index(id) => index(RelocKind::TableIndex, Some(id)),
-                _ => Err(fail("is not linked")),
-            },
+            TagIndexLeb => index(RelocKind::TagIndex, meaning.index()),
+            TableNumberLeb => index(RelocKind::TableIndex, meaning.index()),
             TypeIndexLeb | FunctionOffsetI32 | FunctionOffsetI64 | SectionOffsetI32
             | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
         }
+    }
+
+    /// How far an address is from the beginning of the data that each thread has its own copy of.
+    fn thread_offset(&self, meaning: ResolvedTarget, addend: i64) -> Option<i32> {
+        let offset = match self.address(meaning, addend)? {
+            (decl, offset) if Some(decl) == self.thread_data => offset,
+            (decl, 0) if decl == self.zero => 0,
+            _ => return None,
+        };
+        i32::try_from(offset).ok()
+    }
+
+    /// The global that holds the address of what an object's symbol means.
+    fn got_global(&self, id: ObjectId, symbol: SymbolIndex) -> Option<DeclId> {
+        let key = match self.resolution.object(id).symbol_ref(symbol).symbol() {
+            Some(global) => GotKey::Global(global),
+            None => GotKey::Own(id, symbol),
+        };
+        self.got.get(&key).copied()
     }
 
     /// The declaration that an address is in, and the distance to its beginning.
@@ -389,4 +390,14 @@ fn content(object: &Object, span: Span, relocs: Vec<Relocation>) -> Result<Reloc
         len: span.len,
     };
     RelocatableBytes::new(bytes, relocs).map_err(|error| error.with_path(object.display_name()))
+}
+
+/// Why a field of code or data cannot be converted.
+#[cold]
+fn refused(object: &Object, reloc: &Reloc, symbol: SymbolIndex, at: u32, what: &str) -> Error {
+    let name = object.symbol_name(symbol);
+    let kind = reloc.kind().name();
+    Error::bad_input(format!("relocation {kind} against `{name}`, which {what}"))
+        .with_path(object.display_name())
+        .with_offset(u64::from(at))
 }

@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::plan::Plan;
 use crate::link::resolve::FUNCTION_TABLE;
-use crate::module::{Module, import_slot_table};
-use crate::program::{DeclKind, Definition, DefinitionKind};
+use crate::module::Module;
+use crate::program::{DeclKind, Definition, DefinitionKind, ImportEntry, ValType};
 
 /// Makes the table of functions' addresses an import, if it is to be one.
 pub(crate) fn define_table_import(
@@ -20,8 +20,12 @@ pub(crate) fn define_table_import(
     let (from, name) = symbol.map_or(("env", FUNCTION_TABLE), |symbol| {
         plan.resolution.import_names(symbol)
     });
+    // It asks for as many entries as there are, and sets no maximum: the host may have made the table for a later
+    // version, which has more.
+    let flags = u8::from(module.options().table64) << 2;
+    let entry = ImportEntry::table(from, name).with(&[ValType::FuncRef as u8, flags]);
     let definition = Definition {
-        content: import_slot_table(from, name, table, module.options().table64)?,
+        content: entry.with_table_len(table).finish()?,
         shape: DefinitionKind::Import { ty: None },
     };
     module

@@ -24,7 +24,7 @@ impl BuildIds {
             BuildId::None => return Vec::new(),
             BuildId::Bytes(bytes) => return bytes.clone(),
             BuildId::Uuid => return self.random().to_vec(),
-            BuildId::Fast => 8,
+            BuildId::Fast => 16,
             BuildId::Sha1 => 20,
         };
         let known = &self.known;

@@ -27,6 +27,13 @@ pub enum InputFile {
     Archive(ArchiveFile),
     /// A list of symbols that somebody else will provide.
     Stubs(StubLibrary),
+    /// One that would be linked only if it defined what is needed, and of which nobody knows what it defines.
+    PassedOver {
+        /// The file.
+        input: Arc<Input>,
+        /// Why that is.
+        warning: Error,
+    },
 }
 
 impl InputFile {
@@ -36,6 +43,20 @@ impl InputFile {
             InputFile::Object { object, .. } => object.input(),
             InputFile::Archive(file) => file.archive.input(),
             InputFile::Stubs(stubs) => &stubs.input,
+            InputFile::PassedOver { input, .. } => input,
+        }
+    }
+
+    /// Whether it is a thin archive of which a member that was read is another file by now.
+    fn has_changed_members(&self) -> bool {
+        match self {
+            InputFile::Archive(file) if file.archive.is_thin() => {
+                let lock = file.read.lock();
+                let read = lock.unwrap_or_else(|poisoned| poisoned.into_inner());
+                let mut members = file.members.iter().chain(read.values());
+                members.any(|member| member.input().check_unchanged().is_err())
+            }
+            _ => false,
         }
     }
 }
@@ -155,7 +176,7 @@ impl Inputs {
         }
     }
 
-    /// Objects that are there already, all of them linked: for tests, and for a compiler that keeps them in memory.
+    /// Objects that are there already, all of them linked: for tests of single phases.
     pub fn of_objects(objects: impl IntoIterator<Item = Arc<Object>>) -> Inputs {
         let files = objects.into_iter().map(|object| InputFile::Object {
             object,
@@ -176,6 +197,7 @@ impl Inputs {
             InputFile::Object { lazy, .. } => (*lazy, false),
             InputFile::Archive(archive) => (false, archive.whole),
             InputFile::Stubs(_) => (false, false),
+            InputFile::PassedOver { .. } => (true, false),
         };
         let before = self.files[file].input();
         let path = before.path().to_path_buf();
@@ -187,7 +209,7 @@ impl Inputs {
                 "read what is to be followed (Access::Read), or replace files as a whole",
             ));
         }
-        if before.is_written_again(&fresh) {
+        if before.is_written_again(&fresh) && !self.files[file].has_changed_members() {
             return Ok(false);
         }
         let wanted = Wanted { path, lazy, whole };
@@ -222,7 +244,11 @@ impl Inputs {
 
     /// What was noticed when the files were opened.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &Error> {
-        self.archives().flat_map(|archive| &archive.warnings)
+        self.files.iter().flat_map(|file| match file {
+            InputFile::Archive(archive) => &archive.warnings[..],
+            InputFile::PassedOver { warning, .. } => std::slice::from_ref(warning),
+            _ => &[],
+        })
     }
 
     fn archives(&self) -> impl Iterator<Item = &ArchiveFile> {
@@ -287,19 +313,25 @@ fn find_all(options: &LinkOptions) -> Result<Vec<Wanted>, Vec<Error>> {
     }
 }
 
-fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
+/// Where a library is looked for, in order.
+pub(super) fn library_places(
+    options: &LinkOptions,
+    name: &str,
+    shared: bool,
+) -> impl Iterator<Item = PathBuf> {
     let files = match name.strip_prefix(':') {
         Some(file) => vec![file.to_owned()],
         None if shared => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         None => vec![format!("lib{name}.a")],
     };
-    for folder in &options.search_paths {
-        for file in &files {
-            let path = folder.join(file);
-            if path.exists() {
-                return Ok(path);
-            }
-        }
+    let folders = options.search_paths.iter();
+    folders.flat_map(move |folder| files.clone().into_iter().map(|file| folder.join(file)))
+}
+
+fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
+    let mut places = library_places(options, name, shared);
+    if let Some(path) = places.find(|path| path.exists()) {
+        return Ok(path);
     }
     let folders: Vec<String> = options
         .search_paths
@@ -324,6 +356,10 @@ fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Inpu
             let symbols = stub_symbols(&input)?;
             Ok(InputFile::Stubs(StubLibrary { input, symbols }))
         }
+        FileKind::Bitcode if wanted.lazy => {
+            let warning = bitcode().with_path(input.path());
+            Ok(InputFile::PassedOver { input, warning })
+        }
         // What is neither is refused by the reader, which says what it is.
         _ => {
             let object = Arc::new(Object::read(input)?);
@@ -333,32 +369,44 @@ fn open_input(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<Inpu
     }
 }
 
+/// What is to be said of bitcode that may not be needed.
+fn bitcode() -> Error {
+    Error::bad_input("is LLVM bitcode, whose symbols are not known: nothing of it is linked")
+        .with_hint("compile it without -flto if it is needed")
+}
+
+/// The file beside an archive that lists what its members need from the host, if there is one.
+pub(super) fn symbols_beside(archive: &Path) -> PathBuf {
+    archive.with_extension("imports")
+}
+
 fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
-    // A file of the same name beside it lists what its members need from the host.
-    let list = input.path().with_extension("imports");
+    let list = symbols_beside(input.path());
     let allowed_undefined = match list.exists() {
         true => symbol_list(&list)?,
         false => Vec::new(),
     };
     let archive = Archive::open(input)?;
-    let mut warnings = Vec::new();
+    let passed_over = archive.passed_over().iter();
+    let mut warnings: Vec<Error> = passed_over.map(|name| no_object(&archive, name)).collect();
     let mut members = Vec::new();
     if wanted.whole || !archive.has_index() {
         let all = archive.members(access)?;
         let read: Result<Vec<Option<Object>>> = all
             .par_iter()
             .map(|member| match FileKind::of(member.bytes()) {
-                FileKind::Unknown if !wanted.whole => Ok(None),
+                FileKind::Wasm => member.read().map(Some),
+                _ if !wanted.whole => Ok(None),
                 _ => member.read().map(Some),
             })
             .collect();
         for (object, member) in read?.into_iter().zip(&all) {
-            match object {
-                Some(object) => members.push(Arc::new(object)),
-                None => warnings.push(
-                    Error::bad_input(format!("member {} is no object", member.name))
-                        .with_path(archive.input().path()),
-                ),
+            match (object, FileKind::of(member.bytes())) {
+                (Some(object), _) => members.push(Arc::new(object)),
+                (None, FileKind::Bitcode) => {
+                    warnings.push(bitcode().with_path(member.display_name()));
+                }
+                (None, _) => warnings.push(no_object(&archive, &member.name)),
             }
         }
         // Some libraries are empty but for what a compiler keeps in them for itself.
@@ -380,6 +428,11 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<In
         read: Arc::default(),
     };
     Ok(InputFile::Archive(file))
+}
+
+fn no_object(archive: &Archive, member: &str) -> Error {
+    Error::bad_input(format!("member {member} is no object of WebAssembly"))
+        .with_path(archive.input().path())
 }
 
 fn stub_symbols(input: &Input) -> Result<StubSymbols> {

@@ -151,7 +151,7 @@ impl Resolution {
 /// Resolves the symbols of a command line's files. What it says is in the result's diagnostics; with errors there, the
 /// rest of the result is of no use.
 pub fn resolve(inputs: Inputs, options: &LinkOptions) -> Resolution {
-    let (units, steps) = LoadedObjects::load(inputs);
+    let (units, steps) = LoadedObjects::load(inputs, !options.gc_sections);
     let mut resolver = Resolver::new(units, options);
     resolver.run(steps);
     resolver.finish()

@@ -2,7 +2,7 @@
 //! of symbols that are still open.
 
 use super::*;
-use crate::link::command::options::DefinedSymbol;
+use crate::link::command::options::{DefinedSymbol, Unresolved};
 use crate::link::inputs::StubSymbols;
 
 /// `i32` and `i64`.
@@ -101,6 +101,7 @@ impl Resolver<'_> {
             }
         }
         self.settle_weak();
+        self.expect_exports();
         if let Some(entry) = entry {
             let symbol = self.table.get_mut(entry);
             symbol.flags = symbol.flags.without(SymbolFlags::HIDDEN);
@@ -362,7 +363,7 @@ impl Resolver<'_> {
         // Not exported with everything else: it came later, and hosts of old would not know it.
         self.add_optional_data("__wasm_first_page_end", Synthetic::FirstPageEnd, false);
         // Programs for one thread may contain thread-local data: then there is one copy, which never moves.
-        if !self.options.shared_memory && self.is_wanted("__tls_base", false) {
+        if !self.options.shared_memory && self.is_undefined("__tls_base") {
             self.add_global("__tls_base", false, Synthetic::TlsBase);
         }
     }
@@ -373,6 +374,11 @@ impl Resolver<'_> {
             self.table
                 .add_synthetic(name, SymbolKind::Data, SymbolType::None, synthetic);
         }
+    }
+
+    fn is_undefined(&self, name: &str) -> bool {
+        let id = self.own(name);
+        id.is_some_and(|id| !self.table.get(id).is_defined())
     }
 
     fn is_wanted(&self, name: &str, all: bool) -> bool {
@@ -395,6 +401,29 @@ impl Resolver<'_> {
             if is_open && symbol.ty.signature().is_some() {
                 self.table.make_trap(id, Trap::UndefinedWeak);
                 self.synthetic_functions.push(id);
+            }
+        }
+    }
+
+    /// Complains about what `--export` names and nothing defines.
+    fn expect_exports(&mut self) {
+        let options = self.options;
+        let mut seen = HashSet::new();
+        for name in options.exports.iter().filter(|name| seen.insert(*name)) {
+            // A function table that an object refers to is made later, if it is exported.
+            let is_defined = |id: SymbolId| self.table.get(id).is_defined();
+            let found = self.own(name);
+            let is_defined = found.is_some_and(|id| name == FUNCTION_TABLE || is_defined(id));
+            if is_defined {
+                continue;
+            }
+            let error = Error::bad_input("is to be exported (--export), and nothing defines it")
+                .with_symbol(shown(name, options.demangle))
+                .with_hint("define it, or export it only if it is defined: --export-if-defined");
+            match options.unresolved {
+                Unresolved::Error => self.error(error),
+                Unresolved::Warn => self.table.diagnostics.warn(error),
+                Unresolved::Ignore => {}
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::link::command::spelling;
 use crate::link::diagnostics::{demangle, shown};
 use crate::link::gc::Live;
 use crate::link::resolve::Resolution;
+use crate::link::resolve::units::SymbolRef;
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Trap};
 use crate::object::SymbolKind;
 use crate::object::ids::SegmentIndex;
@@ -123,9 +124,8 @@ fn references(
         .par_iter()
         .enumerate()
         .map(|(index, linked)| {
-            let is_marked = |reference: &crate::link::SymbolRef| {
-                reference.symbol().is_some_and(|id| marked[id.index()])
-            };
+            let is_marked =
+                |reference: &SymbolRef| reference.symbol().is_some_and(|id| marked[id.index()]);
             if !linked.refs.iter().any(is_marked) {
                 return Vec::new();
             }

@@ -171,17 +171,21 @@ pub(in crate::link) struct LoadedObjects {
     pub(in crate::link) signatures: Signatures,
     /// Where members come from.
     inputs: Inputs,
+    /// Whether all objects are live that are loaded.
+    all_live: bool,
 }
 
 impl LoadedObjects {
-    /// Loads what the command line names. Returns what is to be done with each file, in order.
-    pub(in crate::link) fn load(inputs: Inputs) -> (LoadedObjects, Vec<Step>) {
+    /// Loads what the command line names; `all_live` says that nothing of what is loaded will be dropped. Returns what is to
+    /// be done with each file, in order.
+    pub(in crate::link) fn load(inputs: Inputs, all_live: bool) -> (LoadedObjects, Vec<Step>) {
         let mut units = LoadedObjects {
             units: Vec::new(),
             lazies: Vec::new(),
             names: Names::default(),
             signatures: Signatures::default(),
             inputs: Inputs::default(),
+            all_live,
         };
         let mut objects: Vec<(Arc<Object>, bool)> = Vec::new();
         for file in inputs.files() {
@@ -194,7 +198,7 @@ impl LoadedObjects {
                             .map(|member| (member.clone(), file.whole)),
                     );
                 }
-                InputFile::Stubs(_) => {}
+                InputFile::Stubs(_) | InputFile::PassedOver { .. } => {}
             }
         }
         let index_names = units.add(&objects, &inputs);
@@ -226,7 +230,7 @@ impl LoadedObjects {
                     let names = index_names.next().unwrap_or_default();
                     Step::Lazy(units.lazy_members(number, file.archive.symbols(), &names))
                 }
-                InputFile::Stubs(_) => Step::Eager(Vec::new()),
+                InputFile::Stubs(_) | InputFile::PassedOver { .. } => Step::Eager(Vec::new()),
             };
             steps.push(step);
         }
@@ -266,7 +270,7 @@ impl LoadedObjects {
                 refs: Vec::new(),
                 signatures: self.signatures.add_object(object),
                 kept_comdats: Vec::new(),
-                is_live: *is_live,
+                is_live: *is_live || self.all_live,
                 names,
             });
         }

@@ -489,6 +489,7 @@ impl SymbolTable {
                     return (id, Some(lazy));
                 }
                 symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
+                symbol.kind = new.kind;
                 if new.kind == SymbolKind::Function {
                     symbol.ty = new.ty;
                 }

@@ -173,12 +173,9 @@ impl Update<'_> {
             let unit = self.unit(id);
             let is_live = linked.is_live || unit.is_live();
             let mut names = Names::of(&was);
-            let kept: Vec<(usize, String)> = match is_live {
-                true => kept_customs(linked, &self.link.options)
-                    .map(|(index, name)| (index, name.to_owned()))
-                    .collect(),
-                false => Vec::new(),
-            };
+            let kept: Vec<(usize, String)> = kept_customs(linked, is_live, &self.link.options)
+                .map(|(index, name)| (index, name.to_owned()))
+                .collect();
             let mut customs = vec![None; linked.object.custom_sections.len()];
             for (index, name) in kept {
                 let section = self.link.module.program_mut().section(&name);

@@ -22,7 +22,7 @@ pub enum FallbackReason {
     OtherIsNeeded,
     /// A local symbol is undefined.
     LocalIsUndefined,
-    /// A new symbol is exported or kept.
+    /// A new symbol is exported, kept, or named by an option.
     NewSymbolIsExported,
     /// A symbol changed.
     SymbolChanged,
@@ -54,8 +54,6 @@ pub enum FallbackReason {
     EverythingIsLinked,
     /// Exported names changed.
     ExportedNames,
-    /// Features do not go together.
-    Features,
     /// Globals, tags or tables changed.
     Globals,
     /// Init functions changed.
@@ -87,7 +85,7 @@ impl fmt::Display for FallbackReason {
             DiscardedFunctionIsNeeded => "a function is needed that was discarded",
             OtherIsNeeded => "a global, tag or table is needed that was not",
             LocalIsUndefined => "a local symbol is undefined",
-            NewSymbolIsExported => "a new symbol is exported or kept",
+            NewSymbolIsExported => "a new symbol is exported, kept, or named by an option",
             SymbolChanged => "a symbol changed",
             SymbolIsKnown => "a symbol is defined that is known already",
             SymbolIsGone => "a symbol is gone that is needed",
@@ -103,7 +101,6 @@ impl fmt::Display for FallbackReason {
             MergedData => "data that must be in one piece changed",
             EverythingIsLinked => "everything is linked, or memory is shared",
             ExportedNames => "exported names changed",
-            Features => "features do not go together",
             Globals => "globals, tags or tables changed",
             InitFunctions => "init functions changed",
             InitFunctionsAreNotNeeded => "less is needed of an object with init functions",

@@ -21,8 +21,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use crate::link::command::options::BuildId;
-use crate::link::declare::{ObjectDeclarations, SegmentPlacement, merge};
-use crate::link::diagnostics::Diagnostics;
+use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
 use crate::link::pipeline::publish;
 use crate::link::report::PublishedPatch;
 use crate::link::resolve::Resolution;
@@ -121,7 +120,7 @@ pub(super) fn run(
     let removed = update.define()?;
     update.collect(before, removed)?;
     update.define_customs()?;
-    update.merge_customs()?;
+    update.expect_same_members()?;
     if builds_id {
         update.link.set_custom_sections();
     }
@@ -154,25 +153,30 @@ impl Update<'_> {
         let units = self.link.declarations.known.units.before();
         units.map(|(at, unit)| (ObjectId(at as u32), unit))
     }
+}
 
-    /// Where an object came to be linked or is not any more: what do those that are linked say of themselves?
-    fn merge_customs(&mut self) -> UpdateResult<()> {
-        let resolution = &self.link.plan.resolution;
-        let is_live = |id: ObjectId| resolution.object(id).is_live || self.unit(id).is_live();
-        let mut before = self.units_before();
-        let was_live =
-            |id: ObjectId, old: &ObjectDeclarations| resolution.object(id).is_live || old.is_live();
-        if before.all(|(id, old)| was_live(id, old) == is_live(id)) {
-            return Ok(());
+impl Update<'_> {
+    /// A member that came to be reached or is not any more may be one that a link from the inputs would not load: that
+    /// must make no difference to what all loaded objects say, nor to their custom sections.
+    fn expect_same_members(&self) -> UpdateResult<()> {
+        let resolution = self.resolution();
+        let roots = || resolution.objects().iter().filter(|linked| linked.is_live);
+        for (id, old) in self.units_before() {
+            let linked = resolution.object(id);
+            if linked.is_live || old.is_live() == self.unit(id).is_live() {
+                continue;
+            }
+            let object = &linked.object;
+            let says_nothing_new = roots().any(|root| {
+                let root = &root.object;
+                root.producers_bytes() == object.producers_bytes()
+                    && root.features_bytes() == object.features_bytes()
+            });
+            let has_own = kept_customs(linked, false, &self.link.options).next();
+            if !says_nothing_new || has_own.is_some() {
+                return fall_back(FallbackReason::NotLinked);
+            }
         }
-        drop(before);
-        let mut diagnostics = Diagnostics::default();
-        let merged = merge(resolution, is_live, &self.link.options, &mut diagnostics);
-        if !diagnostics.errors.is_empty() {
-            return fall_back(FallbackReason::Features);
-        }
-        *self.link.plan.merged = merged;
-        self.link.set_custom_sections();
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::link::declare::{ResolvedTarget, engine_type};
+use crate::link::declare::{ResolvedTarget, engine_type, has_addresses_in_globals};
 use crate::link::order::output_name;
 use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
 use crate::link::symbols::signatures::SignatureId;
@@ -13,7 +13,7 @@ use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::index::{Owner, decl_of};
 use crate::link::update::{Change, SymbolBefore, Update};
 use crate::object::ids::SymbolIndex;
-use crate::object::{Object, SegmentFlags, Symbol, SymbolFlags, SymbolKind};
+use crate::object::{Object, SegmentFlags, SymbolFlags, SymbolKind};
 use crate::program::DeclId;
 
 impl Update<'_> {
@@ -49,10 +49,6 @@ impl Update<'_> {
                 })
                 .collect()
         };
-        let has_got = |object: &Object| {
-            let mut imports = object.imported_globals.iter();
-            imports.any(|import| object.str(import.module).starts_with("GOT."))
-        };
         if old.is_64() != new.is_64()
             || old.features_bytes() != new.features_bytes()
             || old.producers_bytes() != new.producers_bytes()
@@ -72,7 +68,7 @@ impl Update<'_> {
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
             || lacks_table_symbol(new)
-            || has_got(new)
+            || has_addresses_in_globals(new)
         {
             return fall_back(FallbackReason::Globals);
         }
@@ -139,6 +135,7 @@ impl Update<'_> {
                 let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
                 if options.export_all
                     || options.export_dynamic
+                    || options.names_symbol(name)
                     || symbol.flags.0 & kept.0 != 0
                     || symbol.kind != SymbolKind::Function && symbol.kind != SymbolKind::Data
                 {
@@ -176,22 +173,8 @@ impl Update<'_> {
         change: &mut Change,
         new_symbols: &mut Vec<(usize, SymbolIndex)>,
     ) -> UpdateResult<()> {
-        let resolution = &self.link.plan.resolution;
-        let old = resolution.object(change.id);
-        let mut known: HashMap<&str, (SymbolFacts, SymbolRef)> = HashMap::new();
-        for (index, symbol) in old.object.symbols.iter().enumerate() {
-            if symbol.is_local() {
-                if symbol.is_undefined() {
-                    return fall_back(FallbackReason::LocalIsUndefined);
-                }
-                continue;
-            }
-            let said = facts(&old.object, &old.signatures, old, symbol);
-            let name = old.object.str(symbol.name);
-            if known.insert(name, (said, old.refs[index])).is_some() {
-                return fall_back(FallbackReason::NameIsTwice);
-            }
-        }
+        let old = self.link.plan.resolution.object(change.id).clone();
+        let mut known = known_symbols(&old)?;
         // Whether a definition counts depends on the groups, which are the same.
         let probe = LinkedObject {
             object: change.object.clone(),
@@ -212,26 +195,10 @@ impl Update<'_> {
                 change.refs.push(SymbolRef::OWN);
                 continue;
             }
-            let new = facts(object, &change.signatures, &probe, symbol);
+            let new = facts(object, &change.signatures, &probe, index);
             match known.remove(object.str(symbol.name)) {
                 Some((old, reference)) => {
-                    let called = |facts: SymbolFacts| SymbolFacts {
-                        called_directly: false,
-                        ..facts
-                    };
-                    let is_settled = reference.symbol().is_some_and(|id| {
-                        let symbol = resolution.table.get(id);
-                        symbol.place().is_some() && symbol.ty == new.ty
-                    });
-                    // Tables are not dropped: it does not matter whether they are to be kept.
-                    let is_table = new.kind == SymbolKind::Table
-                        && old.kind == SymbolKind::Table
-                        && reference.symbol().is_some_and(|id| {
-                            self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing
-                        });
-                    let is_same =
-                        old == new || is_table || (is_settled && called(old) == called(new));
-                    if !is_same {
+                    if !self.means_the_same(&old, &new, reference) {
                         return fall_back(FallbackReason::SymbolChanged);
                     }
                     change.refs.push(reference);
@@ -249,8 +216,43 @@ impl Update<'_> {
                 }
             }
         }
+        self.forget(change.id, known.into_values())
+    }
+
+    /// Whether what an object says of a symbol makes no difference to what it said before.
+    fn means_the_same(
+        &self,
+        old: &SymbolFacts<'_>,
+        new: &SymbolFacts<'_>,
+        reference: SymbolRef,
+    ) -> bool {
+        let resolution = &self.link.plan.resolution;
+        // How it is called, and how it would be imported, is of interest only while nothing defines it.
+        let settled =
+            |facts: &SymbolFacts<'_>| (facts.is_defined, facts.kind, facts.flags, facts.ty);
+        let is_settled = reference.symbol().is_some_and(|id| {
+            let symbol = resolution.table.get(id);
+            symbol.place().is_some() && symbol.ty == new.ty
+        });
+        // Tables are not dropped: it does not matter whether they are to be kept.
+        let is_table = new.kind == SymbolKind::Table
+            && old.kind == SymbolKind::Table
+            && old.import == new.import
+            && reference.symbol().is_some_and(|id| {
+                self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing
+            });
+        old == new || is_table || (is_settled && settled(old) == settled(new))
+    }
+
+    /// Forgets what an object does not say any more, if nobody needs it.
+    fn forget<'o>(
+        &mut self,
+        object: ObjectId,
+        unsaid: impl Iterator<Item = (SymbolFacts<'o>, SymbolRef)>,
+    ) -> UpdateResult<()> {
+        let resolution = &self.link.plan.resolution;
         let mut gone = Vec::new();
-        for (said, reference) in known.into_values() {
+        for (said, reference) in unsaid {
             let Some(id) = reference.symbol() else {
                 continue;
             };
@@ -263,7 +265,7 @@ impl Update<'_> {
                 }
                 continue;
             }
-            if symbol.place().is_none_or(|(object, _)| object != change.id) {
+            if symbol.place().is_none_or(|(owner, _)| owner != object) {
                 continue;
             }
             let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
@@ -273,7 +275,7 @@ impl Update<'_> {
                 || self.link.options.export_dynamic
                 || resolution.entry == Some(id)
                 || resolution.call_dtors == Some(id);
-            if is_wanted || self.has_users(change.id, id) {
+            if is_wanted || self.has_users(object, id) {
                 return fall_back(FallbackReason::SymbolIsGone);
             }
             gone.push(id);
@@ -283,10 +285,8 @@ impl Update<'_> {
             let symbol = self.link.plan.resolution.table.get_mut(id);
             symbol.definition = Definition::Undefined;
             symbol.flags = SymbolFlags::UNDEFINED;
-            self.link
-                .declarations
-                .meanings
-                .set(id.index(), ResolvedTarget::Nothing);
+            let meanings = &mut self.link.declarations.meanings;
+            meanings.set(id.index(), ResolvedTarget::Nothing);
         }
         Ok(())
     }
@@ -381,12 +381,35 @@ impl Update<'_> {
 
 /// What an object says of a symbol that others see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SymbolFacts {
+struct SymbolFacts<'o> {
     is_defined: bool,
     kind: SymbolKind,
     flags: SymbolFlags,
     ty: SymbolType,
     called_directly: bool,
+    /// The module and name by which it is imported if nothing defines it.
+    import: Option<(&'o str, Option<&'o str>)>,
+}
+
+/// Symbols of an object that others see, by name: what it says of them, and what they mean.
+type KnownSymbols<'o> = HashMap<&'o str, (SymbolFacts<'o>, SymbolRef)>;
+
+fn known_symbols(old: &LinkedObject) -> UpdateResult<KnownSymbols<'_>> {
+    let mut known = KnownSymbols::new();
+    for (index, symbol) in old.object.symbols.iter().enumerate() {
+        if symbol.is_local() {
+            if symbol.is_undefined() {
+                return fall_back(FallbackReason::LocalIsUndefined);
+            }
+            continue;
+        }
+        let said = facts(&old.object, &old.signatures, old, SymbolIndex(index as u32));
+        let name = old.object.str(symbol.name);
+        if known.insert(name, (said, old.refs[index])).is_some() {
+            return fall_back(FallbackReason::NameIsTwice);
+        }
+    }
+    Ok(known)
 }
 
 /// Whether an object uses a table without saying where, as old ones do.
@@ -396,17 +419,28 @@ fn lacks_table_symbol(object: &Object) -> bool {
     symbols.count() != object.imported_tables.len() + object.tables.len()
 }
 
-fn facts(
-    object: &Object,
+fn facts<'o>(
+    object: &'o Object,
     signatures: &[SignatureId],
     linked: &LinkedObject,
-    symbol: &Symbol,
-) -> SymbolFacts {
+    index: SymbolIndex,
+) -> SymbolFacts<'o> {
+    let symbol = &object.symbols[index.index()];
+    let import = match symbol.is_undefined() {
+        true => object.import_of(index),
+        false => None,
+    };
+    let import = import.map(|import| {
+        let has_name = symbol.flags.has(SymbolFlags::EXPLICIT_NAME);
+        let name = has_name.then(|| object.str(import.name));
+        (object.str(import.module), name)
+    });
     SymbolFacts {
         is_defined: !symbol.is_undefined() && !linked.is_discarded(symbol),
         kind: symbol.kind,
         flags: symbol.flags,
         ty: symbol_type(object, signatures, symbol),
         called_directly: symbol.called_directly,
+        import,
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Placed<'a> {
 impl Followed<'_> {
     /// Fields of code that is orphaned in this commit.
     fn follow_in_orphans(&mut self, moved: &BTreeSet<DeclId>) {
-        for orphan in self.orphans.new() {
+        for orphan in self.orphans.added() {
             let Place::Function { body, .. } = self.layout.place(orphan.id) else {
                 continue;
             };

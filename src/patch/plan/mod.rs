@@ -5,7 +5,7 @@
 //! placed any more; who gives sections their bytes has a [`measure::Measured`], in which no item can change its length.
 //!
 //! The layout is changed inside a transaction that the caller opened; the caller rolls it back if the commit cannot
-//! be a patch. Nothing is encoded here: see `patch::write`.
+//! be a patch. Nothing is encoded here: see `patch::write_patch`.
 
 mod allocate;
 mod context;

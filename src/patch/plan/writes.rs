@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::layout::{Occupant, Ordinal, SectionKind};
+use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, RegionIndex, SectionKind};
 use crate::program::{DeclId, DeclKind, OrphanChanges};
 
 /// Everything that a commit writes.
@@ -37,14 +37,14 @@ pub(crate) struct PlaceWrites {
     pub(crate) globals: BTreeSet<Ordinal>,
     pub(crate) data: BTreeSet<DeclId>,
     /// Gaps between data that the image has grown over, by image.
-    pub(crate) data_gaps: Vec<(usize, Range<u64>)>,
+    pub(crate) data_gaps: Vec<(ImageIndex, Range<u64>)>,
     /// Images whose size changed.
-    pub(crate) images: BTreeSet<usize>,
+    pub(crate) images: BTreeSet<ImageIndex>,
     pub(crate) names: BTreeSet<Ordinal>,
     /// Pieces of custom sections, and whether they stand where they did.
     pub(crate) pieces: BTreeMap<DeclId, bool>,
     /// Regions of custom sections whose unused bytes are filled: the section, and which of its regions.
-    pub(crate) gaps: BTreeSet<(u16, u32)>,
+    pub(crate) gaps: BTreeSet<(CustomIndex, RegionIndex)>,
     /// Whether what stands before the names of defined functions is another.
     pub(crate) name_front: bool,
     pub(crate) elements: WrittenItems,

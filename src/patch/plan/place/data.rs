@@ -32,15 +32,15 @@ impl Placing<'_> {
                 )?)
             }
         };
-        let zero = new.content.is_empty();
+        let zero = new.is_bss();
         let hot = self.context.program.decl(id).current().is_some();
         let cap = if hot { size + size / 4 } else { size };
         let address = self.layout.data.place(image, cap, align_log2, zero)?;
-        let at = &self.layout.data.images()[image];
+        let at = self.layout.data.image(image);
         let (held, base) = (at.base + at.cap, at.base);
         let end = address + cap;
         if !zero && end > held {
-            let last = image + 1 == self.layout.data.images().len()
+            let last = image.0 + 1 == self.layout.data.images().len()
                 && self.layout.data_segments.is_empty();
             if !last {
                 self.whole.insert(SectionKind::Data);
@@ -92,9 +92,9 @@ impl Placing<'_> {
             unreachable!("data has the shape of data")
         };
         let aligned = address.is_multiple_of(1 << align_log2);
-        let same_area = before == memory && old.content.is_empty() == new.content.is_empty();
+        let same_area = before == memory && old.is_bss() == new.is_bss();
         if size <= cap && aligned && same_area {
-            if !new.content.is_empty() {
+            if !new.is_bss() {
                 self.writes.data.insert(id);
             }
             return Ok(());

@@ -88,7 +88,10 @@ impl Placing<'_> {
                 self.layout.functions.replace(first, Occupant::Dead);
                 self.forget_orphan(id)?;
             }
-            Occupant::Body(id) => self.move_body(id, true)?,
+            Occupant::Body(id) => {
+                self.expect_no_orphan(id)?;
+                self.move_body(id, true)?;
+            }
             Occupant::Thunk(id) | Occupant::Forwarder(id) => {
                 let Place::Function { entry, body, slot } = self.layout.place(id) else {
                     unreachable!("a function's place")

@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use hashbrown::HashSet;
 
-use crate::layout::{Place, RawItem, SectionKind};
+use crate::layout::{Place, RawItems, SectionKind};
 use crate::patch::plan::place::Placing;
 use crate::program::{DeclId, DeclKind, Definition, Program};
-use crate::transaction::Log;
 
 /// What a commit does to a list.
 #[derive(Debug, Default)]
@@ -104,25 +103,8 @@ impl Placing<'_> {
 }
 
 /// Brings a list of segments up to date. Returns which of them stand elsewhere than before.
-fn arrange(program: &Program, edits: &ListEdits, items: &mut Log<RawItem>) -> Vec<Range<usize>> {
+fn arrange(program: &Program, edits: &ListEdits, items: &mut RawItems) -> Vec<Range<usize>> {
+    let len = |id: DeclId| program.decl(id).next().map_or(0, |next| next.content.len());
     let ids = edits.apply(items.iter().map(|item| item.decl));
-    let mut offset = 0;
-    let after: Vec<RawItem> = ids
-        .into_iter()
-        .map(|decl| {
-            let next = program.decl(decl).next();
-            let len = next.map_or(0, |next| next.content.len() as u32);
-            offset += len;
-            let offset = offset - len;
-            RawItem { decl, offset, len }
-        })
-        .collect();
-    let mut moved: Vec<Range<usize>> = Vec::new();
-    for at in items.become_items(&after) {
-        match moved.last_mut() {
-            Some(run) if run.end == at => run.end += 1,
-            _ => moved.push(at..at + 1),
-        }
-    }
-    moved
+    items.become_items(ids.into_iter().map(|id| (id, len(id) as u32)))
 }

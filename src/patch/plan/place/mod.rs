@@ -137,7 +137,7 @@ impl<'a> Placing<'a> {
     /// Ends the phase, if the places are such as a patch can have.
     fn finish(mut self) -> Planned<Placed<'a>> {
         self.check_global_order()?;
-        self.release_unorphaned()?;
+        self.expect_no_more_orphans()?;
         self.check_code_front()?;
         self.note_new_slots();
         self.orphans.call_themselves(&self.moved);

@@ -175,13 +175,21 @@ impl Placing<'_> {
         Ok(())
     }
 
-    /// Functions that were expected to orphan their code and did not.
-    pub(super) fn release_unorphaned(&mut self) -> Planned {
+    /// Takes back the expectation that a function orphans its code, if there was one: its place must be empty.
+    pub(super) fn expect_no_orphan(&mut self, id: DeclId) -> Planned {
         let program = self.context.program;
-        for id in std::mem::take(&mut self.expected_orphans) {
-            if let Some(code) = program.decl(id).current() {
-                self.release_types(code, program.root(id))?;
-            }
+        if self.expected_orphans.remove(&id)
+            && let Some(code) = program.decl(id).current()
+        {
+            self.release_types(code, program.root(id))?;
+        }
+        Ok(())
+    }
+
+    /// The same for all that were expected to orphan their code and did not.
+    pub(super) fn expect_no_more_orphans(&mut self) -> Planned {
+        while let Some(&id) = self.expected_orphans.first() {
+            self.expect_no_orphan(id)?;
         }
         Ok(())
     }

@@ -1,17 +1,15 @@
 //! Where pieces of custom sections go.
 
-use crate::layout::NoFiller;
-use crate::layout::Place;
+use crate::layout::{CustomIndex, NoFiller, Place, RegionIndex};
 use crate::patch::lengths::piece_slack;
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::relink::RelinkReason;
-use crate::program::SectionId;
-use crate::program::{DeclId, Definition};
+use crate::program::{DeclId, Definition, SectionId};
 
 impl Placing<'_> {
     /// Where a custom section stands, which is added if it is not there.
-    fn custom_section(&mut self, id: SectionId) -> u16 {
+    fn custom_section(&mut self, id: SectionId) -> CustomIndex {
         if let Some(at) = self.layout.customs.find(id) {
             return at;
         }
@@ -51,8 +49,8 @@ impl Placing<'_> {
         &mut self,
         id: DeclId,
         old: &Definition,
-        section: u16,
-        region: u32,
+        section: CustomIndex,
+        region: RegionIndex,
     ) -> Planned {
         let new = self.context.next(id);
         let len = new.content.len() as u32;
@@ -73,7 +71,7 @@ impl Placing<'_> {
         Ok(())
     }
 
-    pub(super) fn free_piece(&mut self, section: u16, region: u32) -> Planned {
+    pub(super) fn free_piece(&mut self, section: CustomIndex, region: RegionIndex) -> Planned {
         if self.layout.customs.section_mut(section).free(region)? {
             self.writes.gaps.insert((section, region));
         }

@@ -1,9 +1,9 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{
-    Layout, Occupant, Ordinal, Place, Places, RawItem, SLOT_SEGMENT_HEADER, SectionKind,
+    ImageIndex, Layout, Occupant, Ordinal, Place, Places, RawItem, SLOT_SEGMENT_HEADER, SectionKind,
 };
-use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len, entry_len};
+use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len};
 use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::{OrphanSite, Site, Writes, WrittenItems};
 use crate::patch::ranges::{RangeList, Reason};
@@ -15,7 +15,7 @@ use crate::wire::{filler, leb, section};
 const DENSE_FILLER: usize = 34;
 
 /// Makes the ranges of a plan. `before` are the places of the sections in the published file.
-pub(crate) fn write(
+pub(crate) fn write_patch(
     encoder: Encoder<'_>,
     before: &Places,
     writes: &Writes,
@@ -400,7 +400,8 @@ impl Writer<'_> {
             for run in &writes.moved {
                 let run = &items[run.clone()];
                 let first = run.first().map_or(0, |item| item.offset);
-                let mut bytes = vec![0; Layout::raw_len(run) as usize - first as usize];
+                let end = run.last().map_or(0, |item| item.offset + item.len);
+                let mut bytes = vec![0; (end - first) as usize];
                 for item in run {
                     let out = &mut bytes[(item.offset - first) as usize..][..item.len as usize];
                     self.encoder.decl(item.decl, out);
@@ -485,7 +486,7 @@ impl Writer<'_> {
             return;
         }
         for &image in &self.writes.places.images {
-            let header = self.layout.data.images()[image].header_len() as usize;
+            let header = self.layout.data.image(image).header_len() as usize;
             let mut bytes = vec![0; header];
             self.encoder.image_header(image, &mut bytes);
             let offset = self.anchor(SectionKind::Data) + self.layout.data.offset(image);
@@ -551,7 +552,7 @@ impl Writer<'_> {
     fn gaps(&mut self) {
         for &(section, region) in &self.writes.places.gaps {
             let kind = SectionKind::Custom(section);
-            let is_there = region < self.layout.customs.section(section).regions().len() as u32;
+            let is_there = region.0 < self.layout.customs.section(section).regions().len() as u32;
             if is_there && !self.is_whole(kind) {
                 let anchor = self.anchor(kind);
                 let ranges = &mut self.ranges;
@@ -562,8 +563,8 @@ impl Writer<'_> {
         }
     }
 
-    fn data_offset(&self, image: usize, address: u64) -> u64 {
-        let at = &self.layout.data.images()[image];
+    fn data_offset(&self, image: ImageIndex, address: u64) -> u64 {
+        let at = self.layout.data.image(image);
         self.anchor(SectionKind::Data)
             + self.layout.data.offset(image)
             + at.header_len()
@@ -752,18 +753,4 @@ fn whole_reason(kind: SectionKind) -> Reason {
         SectionKind::Data => Reason::Data,
         _ => Reason::Section,
     }
-}
-
-/// Where the index of each exported declaration stands, from the export section's anchor.
-pub(crate) fn export_sites(
-    exports: &[crate::program::Export],
-) -> crate::patch::encode::ExportSites {
-    let mut sites = crate::patch::encode::ExportSites::default();
-    let mut at = 0;
-    for export in exports {
-        let len = entry_len(&export.name) as u32;
-        sites.entry(export.decl).or_default().push(at + len - 5);
-        at += len;
-    }
-    sites
 }

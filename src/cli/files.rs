@@ -1,0 +1,55 @@
+//! What commands that read and write files have in common.
+
+use std::path::Path;
+
+use wasmend::Error;
+use wasmend::output::{self, Destination};
+
+/// Reads a whole file.
+pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
+}
+
+/// What has to hold of an output that is going to be patched, before anything is done: it is none of `inputs`, it is a
+/// file that may be replaced, and its folder is there, which is made if need be.
+pub(crate) fn claim_output(
+    output: &Path,
+    inputs: impl IntoIterator<Item = impl AsRef<Path>>,
+    force: Option<bool>,
+) -> wasmend::Result<()> {
+    output::expect_not_an_input(output, inputs)?;
+    if let Some(folder) = output.parent()
+        && !folder.as_os_str().is_empty()
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Error::io("cannot create the folder", folder, &error))?;
+    }
+    Destination::expect_file(output)?;
+    expect_replaceable(output, force)
+}
+
+/// Refuses to replace what is neither a module nor empty nor called one, unless told to: whoever names a source or a
+/// text has most likely named the wrong file. What is no regular file is not replaced anyway. `force` is `None` where one
+/// cannot be told to.
+pub(crate) fn expect_replaceable(file: &Path, force: Option<bool>) -> wasmend::Result<()> {
+    use std::io::Read;
+    const MAGIC: &[u8] = b"\0asm";
+    let is_called_module = file
+        .extension()
+        .is_some_and(|extension| extension == "wasm");
+    if force == Some(true) || is_called_module || !file.is_file() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(file)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    let refused = match read {
+        Ok(_) if start.is_empty() || start == MAGIC => return Ok(()),
+        Ok(_) => Error::bad_input("is there already, and is no WebAssembly module").with_path(file),
+        Err(error) => Error::io("cannot see whether this may be replaced", file, &error),
+    };
+    Err(refused.with_hint(match force {
+        Some(_) => "give the output another name, or replace the file with --force",
+        None => "give the output another name, or remove the file",
+    }))
+}

@@ -1,0 +1,155 @@
+//! A linked program that follows its objects: what `replay-ld` and `watch` have in common.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wasmend::inspect;
+use wasmend::link::Access;
+use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
+use wasmend::output::OutputOptions;
+use wasmend::{Outcome, Redirect};
+
+use crate::cli::ld;
+use crate::cli::report::{Counts, Reporter};
+use crate::cli::text::count;
+use crate::stopwatch::Stopwatch;
+
+/// A linked program, and where is said what becomes of it.
+pub(crate) struct LinkPatcher {
+    linked: Linked,
+    output: PathBuf,
+    reporter: Reporter,
+    is_silent_if_unchanged: bool,
+    versions: u64,
+}
+
+/// A link failed; or what was to be said of one that did not could not be said.
+pub(crate) enum LinkError {
+    Failed(Failed),
+    Unsaid(anyhow::Error),
+}
+
+impl From<Failed> for LinkError {
+    fn from(failed: Failed) -> LinkError {
+        LinkError::Failed(failed)
+    }
+}
+
+impl From<anyhow::Error> for LinkError {
+    fn from(error: anyhow::Error) -> LinkError {
+        LinkError::Unsaid(error)
+    }
+}
+
+impl LinkPatcher {
+    /// Links for the first time, and reports it.
+    pub(crate) fn link(
+        mut options: LinkOptions,
+        publishing: OutputOptions,
+        reporter: Reporter,
+    ) -> Result<LinkPatcher, LinkError> {
+        for warning in &options.warnings {
+            reporter.warning(warning)?;
+        }
+        // Calls through a table are what lets a function be replaced by changing one entry.
+        options.redirect.get_or_insert(Redirect::TableThunks);
+        options.incremental = Some(true);
+        let output = options.output.clone();
+        let mut stopwatch = Stopwatch::start();
+        let (linked, report) = Linked::link(options, Access::Read, Target::File(publishing))?;
+        let mut patcher = LinkPatcher {
+            linked,
+            output,
+            reporter,
+            is_silent_if_unchanged: false,
+            versions: 0,
+        };
+        patcher.report(None, &report, stopwatch.lap())?;
+        // Not while somebody waits for an edit.
+        patcher.linked.prepare();
+        Ok(patcher)
+    }
+
+    /// Says nothing of updates that change nothing.
+    pub(crate) fn silent_if_unchanged(self) -> Self {
+        LinkPatcher {
+            is_silent_if_unchanged: true,
+            ..self
+        }
+    }
+
+    /// Brings the output up to date with files that may have changed, and reports it.
+    pub(crate) fn update(&mut self, files: &[PathBuf]) -> Result<(), LinkError> {
+        let mut stopwatch = Stopwatch::start();
+        let report = self.linked.update(files)?;
+        self.report(Some(files), &report, stopwatch.lap())?;
+        self.linked.prepare();
+        Ok(())
+    }
+
+    fn report(
+        &mut self,
+        files: Option<&[PathBuf]>,
+        report: &LinkReport,
+        took: Duration,
+    ) -> anyhow::Result<()> {
+        for warning in &report.warnings {
+            self.reporter.problem(warning, false)?;
+        }
+        let name = match files {
+            None => self.output.clone(),
+            Some([one]) => one.clone(),
+            Some(many) => PathBuf::from(count(many.len() as u64, "file")),
+        };
+        let is_unchanged = matches!(report.patch.outcome, Outcome::Unchanged);
+        self.versions += u64::from(!is_unchanged);
+        if is_unchanged && self.is_silent_if_unchanged {
+            let text = format!("{}: nothing has changed", name.display());
+            self.reporter.note(&text);
+            return Ok(());
+        }
+        let counts = Counts {
+            changed: report.edits.changed.into(),
+            added: report.edits.added.into(),
+            removed: report.edits.removed.into(),
+        };
+        self.reporter
+            .update(&self.output, &name, counts, &report.patch, took)?;
+        if let Some(reason) = report.resolved_anew {
+            let text = format!("all symbols were resolved anew: {reason}");
+            self.reporter.note(&text);
+        }
+        ld::print_stats(report, self.reporter);
+        Ok(())
+    }
+
+    /// Compares the output with the same files linked anew, and says in what they differ first. Both are taken in their dense
+    /// form, in which everything stands where it must.
+    pub(crate) fn verify(&self) -> Result<(), LinkError> {
+        let Err(failed) = self.linked.verify() else {
+            return Ok(());
+        };
+        if let Ok(anew) = self.linked.linked_anew() {
+            let (output, anew) = (self.linked.finish(), anew.finish());
+            let report = inspect::verify(
+                &output.map_err(anyhow::Error::from)?,
+                &anew.map_err(anyhow::Error::from)?,
+            );
+            let report = report.map_err(anyhow::Error::from)?;
+            if let Some(difference) = report.differences.first() {
+                self.reporter.line(&difference.to_string())?;
+            }
+        }
+        Err(failed.into())
+    }
+
+    /// The files that the link was made of.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.linked.files()
+    }
+
+    /// How many versions were published.
+    pub(crate) fn versions(&self) -> u64 {
+        self.versions
+    }
+}

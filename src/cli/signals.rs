@@ -1,0 +1,95 @@
+//! Signals that end the process: temporary files go before it does. And what is temporary here: private folders.
+//!
+//! Every command starts with [`clean_up_when_ended`]; one that goes on until it is told to end takes over with
+//! [`take_over`]. Signals that the process was started to ignore, as `nohup` has it, stay ignored.
+
+use std::ffi::c_int;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use wasmend::Error;
+
+static TAKEN_OVER: AtomicBool = AtomicBool::new(false);
+/// The folders that must not outlive the process.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How often a folder is removed in which something is just being written.
+const ATTEMPTS: u32 = 10;
+
+/// From now on, a signal that ends the process removes its temporary files first.
+pub(crate) fn clean_up_when_ended() {
+    let wait = || {
+        let ending = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        // Nothing is caught if this fails: the process ends as it always would.
+        let Ok(mut signals) = Signals::new(ending.filter(|signal| !is_ignored(*signal))) else {
+            return;
+        };
+        for signal in signals.forever() {
+            if TAKEN_OVER.load(Ordering::SeqCst) {
+                continue;
+            }
+            let folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+            // Until the process has ended, nothing new is made.
+            let _removed = wasmend::output::remove_temporaries();
+            for folder in &*folders {
+                let _ = (0..ATTEMPTS).find(|_| std::fs::remove_dir_all(folder).is_ok());
+            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    };
+    // Where no more threads may be started, temporary files may stay behind.
+    let _ = std::thread::Builder::new().spawn(wait);
+}
+
+/// The signals that ask a command to end by itself, for one that will do so and clean up.
+pub(crate) fn take_over() -> std::io::Result<Signals> {
+    let mut ending = vec![SIGINT, SIGTERM];
+    // That is how a closed terminal says goodbye, unless it is not to be listened to.
+    if !is_ignored(SIGHUP) {
+        ending.push(SIGHUP);
+    }
+    let signals = Signals::new(ending)?;
+    TAKEN_OVER.store(true, Ordering::SeqCst);
+    Ok(signals)
+}
+
+/// Whether the process was started to ignore a signal. To be asked before the signal is caught.
+fn is_ignored(signal: c_int) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0) & (1 << (signal - 1)) != 0
+}
+
+/// A temporary folder that is private to the user, and gone when this is dropped or a signal ends the process.
+pub(crate) struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    pub(crate) fn new() -> wasmend::Result<Scratch> {
+        let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::Builder::new()
+            .prefix("wasmend-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir();
+        let folder = folder.map_err(|error| {
+            Error::io("cannot create a folder in", &std::env::temp_dir(), &error)
+        })?;
+        folders.push(folder.path().to_path_buf());
+        Ok(Scratch(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.retain(|folder| folder != self.0.path());
+    }
+}

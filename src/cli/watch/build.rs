@@ -1,0 +1,119 @@
+//! A watched build: a whole module, as a compiler writes it.
+
+use std::path::{Path, PathBuf};
+
+use wasmend::{Error, ErrorKind};
+
+use crate::cli::args::BuildOptions;
+use crate::cli::patcher::Patcher;
+use crate::cli::report::Reporter;
+use crate::cli::watch::looks;
+use crate::cli::watch::settle::Haste;
+use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
+
+/// A build and the output that follows it.
+pub(super) struct Build {
+    file: PathBuf,
+    output: PathBuf,
+    patcher: Patcher,
+}
+
+impl Build {
+    pub(super) fn new(
+        file: &Path,
+        output: &Path,
+        options: &BuildOptions,
+        reporter: Reporter,
+    ) -> Build {
+        Build {
+            file: file.to_path_buf(),
+            output: output.to_path_buf(),
+            patcher: Patcher::new(output, options, reporter).silent_if_unchanged(),
+        }
+    }
+}
+
+impl Subject for Build {
+    fn describe(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    fn build(&self) -> &Path {
+        &self.file
+    }
+
+    fn output(&self) -> &Path {
+        &self.output
+    }
+
+    fn files(&mut self) -> Vec<Followed> {
+        vec![Followed {
+            path: self.file.clone(),
+            is_required: true,
+        }]
+    }
+
+    fn update(&mut self, _: &[PathBuf]) -> Result<(), Refusal> {
+        let before = looks::look(&self.file);
+        let bytes = looks::read(&self.file).map_err(|error| {
+            let error = Error::io("cannot be read", &self.file, &error);
+            Refusal::Later(Complaint::of(error))
+        })?;
+        if looks::look(&self.file) != before {
+            return Err(Refusal::Overtaken);
+        }
+        let error = match self.patcher.update(&self.file, &bytes) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.downcast::<Error>()?,
+        };
+        let is_first = self.patcher.versions() == 0;
+        Err(match error.kind() {
+            ErrorKind::Locked if is_first => Refusal::End(error.into()),
+            ErrorKind::Io | ErrorKind::Locked => Refusal::Later(Complaint::of(error)),
+            _ => {
+                let haste = match can_become_a_module(&bytes) {
+                    true => Haste::Patient,
+                    false => Haste::Now,
+                };
+                let error = error.with_hint("watching goes on");
+                Refusal::Useless(Complaint::of(error), haste)
+            }
+        })
+    }
+
+    fn forget(&mut self) {
+        self.patcher.forget();
+    }
+
+    fn versions(&self) -> u64 {
+        self.patcher.versions()
+    }
+}
+
+/// Whether the file begins as modules do, as far as it was written.
+fn can_become_a_module(bytes: &[u8]) -> bool {
+    let header = b"\0asm\x01\0\0\0";
+    let written = bytes.len().min(header.len());
+    bytes[..written] == header[..written]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_becomes_a_module_is_known_from_its_beginning() {
+        for half in [
+            &b""[..],
+            b"\0as",
+            b"\0asm\x01\0\0\0",
+            b"\0asm\x01\0\0\0\x01",
+        ] {
+            assert!(can_become_a_module(half), "{half:?}");
+        }
+        let component = b"\0asm\x0d\0\x01\0";
+        for other in [&b"import"[..], b"i", component] {
+            assert!(!can_become_a_module(other), "{other:?}");
+        }
+    }
+}

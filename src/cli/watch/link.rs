@@ -1,0 +1,271 @@
+//! A watched link: a program whose objects a compiler writes.
+
+use std::path::{Path, PathBuf};
+
+use wasmend::link::watched::{CommandLine, LinkFiles};
+use wasmend::link::{Failed, LinkOptions};
+use wasmend::output::OutputOptions;
+use wasmend::{Error, ErrorKind, Types};
+
+use crate::cli::args::WatchLink;
+use crate::cli::files::claim_output;
+use crate::cli::ld;
+use crate::cli::link_patcher::{LinkError, LinkPatcher};
+use crate::cli::report::Reporter;
+use crate::cli::text::count;
+use crate::cli::watch::looks;
+use crate::cli::watch::settle::{Haste, Look};
+use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
+
+/// A link and the output that follows it.
+pub(super) struct Link {
+    arguments: Vec<String>,
+    force: bool,
+    publishing: OutputOptions,
+    reporter: Reporter,
+    /// The command line as it reads now, and what it leads to.
+    command: CommandLine,
+    found: LinkFiles,
+    /// The output that was named last.
+    output: PathBuf,
+    linked: Option<Linked>,
+    /// How many versions were published by links before that one.
+    versions: u64,
+}
+
+/// A link that is kept, with what has to be linked anew for.
+struct Linked {
+    patcher: LinkPatcher,
+    basis: Basis,
+}
+
+/// What a link is made from, beside the contents of its files.
+#[derive(PartialEq, Eq)]
+struct Basis {
+    options: LinkOptions,
+    libraries: Vec<PathBuf>,
+    lists: Vec<(PathBuf, Option<Vec<u8>>)>,
+}
+
+impl Link {
+    /// A link by a linker's arguments.
+    ///
+    /// # Errors
+    /// If these make no sense, whatever files there are.
+    pub(super) fn new(
+        args: &WatchLink,
+        arguments: &[String],
+        reporter: Reporter,
+    ) -> wasmend::Result<Link> {
+        if args.output.types() == Some(Types::PerDeclaration) {
+            let error = Error::bad_input("--types per-declaration: a link shares equal types");
+            return Err(error.with_hint("leave it out; it is for whole modules"));
+        }
+        let command = CommandLine::read(arguments);
+        match &command.options {
+            Ok(options) => {
+                ld::use_options(options);
+                claim(options, &LinkFiles::of(options), args.force)?;
+            }
+            // A response file may be on its way.
+            Err(error) if error.kind() == ErrorKind::Io => {}
+            Err(error) => return Err(error.clone()),
+        }
+        Ok(Link {
+            arguments: arguments.to_vec(),
+            force: args.force,
+            publishing: OutputOptions {
+                executable: true,
+                ..args.output.options(move |message| reporter.note(message))
+            },
+            reporter,
+            command,
+            found: LinkFiles::default(),
+            output: PathBuf::new(),
+            linked: None,
+            versions: 0,
+        })
+    }
+
+    /// What the next link is made from.
+    fn basis(&self) -> wasmend::Result<Basis> {
+        let options = self.command.options.clone()?;
+        // An update reads that of the command line by itself.
+        let allowed = options.allow_undefined_file.clone();
+        let lists = self.found.lists.iter();
+        let lists = lists.filter(|list| Some(*list) != allowed.as_ref());
+        Ok(Basis {
+            options,
+            libraries: self.found.libraries.clone(),
+            lists: lists
+                .map(|list| (list.clone(), looks::read(list).ok()))
+                .collect(),
+        })
+    }
+
+    /// Those of the changed files that were linked. For members of thin archives, these are their archives.
+    fn linked_files(&self, linked: &LinkPatcher, changed: &[PathBuf]) -> Vec<PathBuf> {
+        let archives = self.found.members.iter();
+        let archives = archives.filter(|(member, _)| changed.contains(member));
+        let mut files: Vec<PathBuf> = changed.to_vec();
+        files.extend(archives.map(|(_, archive)| archive.clone()));
+        files.sort();
+        files.dedup();
+        let allowed = self.command.options.as_ref().ok();
+        let allowed = allowed.and_then(|options| options.allow_undefined_file.as_ref());
+        files.retain(|file| Some(file) == allowed || linked.files().any(|linked| linked == file));
+        files
+    }
+
+    fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<(), LinkError> {
+        match self.linked.take() {
+            Some(mut linked) if linked.basis == basis => {
+                let files = self.linked_files(&linked.patcher, changed);
+                let done = match files.is_empty() {
+                    true => Ok(()),
+                    false => linked.patcher.update(&files),
+                };
+                self.linked = Some(linked);
+                done
+            }
+            before => {
+                // One output has one writer, also within a process.
+                self.versions += before.map_or(0, |before| before.patcher.versions());
+                let options = basis.options.clone();
+                claim(&options, &self.found, self.force).map_err(Failed::from)?;
+                let patcher = LinkPatcher::link(options, self.publishing.clone(), self.reporter)?;
+                let patcher = patcher.silent_if_unchanged();
+                self.linked = Some(Linked { patcher, basis });
+                Ok(())
+            }
+        }
+    }
+
+    /// What a link that failed comes to.
+    fn refusal(&mut self, failed: Failed, limit: usize) -> Refusal {
+        let error = match failed.0.errors.first() {
+            Some(error) => error.clone(),
+            None => Error::bad_input("the link failed"),
+        };
+        let is_first = self.versions() == 0;
+        let is_about_output = self.is_about_output(&error);
+        let complaint = Complaint::new(error.clone(), move |reporter| {
+            ld::report_errors(&failed, limit, reporter).map(|_| ())
+        });
+        match error.kind() {
+            ErrorKind::Locked if is_first => Refusal::End(error.into()),
+            ErrorKind::Locked | ErrorKind::OutputChanged => Refusal::Later(complaint),
+            ErrorKind::Io if is_about_output => Refusal::Later(complaint),
+            // A file is not what it was when it was read, though it looks as it did: one that is kept from before.
+            ErrorKind::Io if self.linked.is_some() => {
+                self.forget();
+                Refusal::Overtaken
+            }
+            ErrorKind::Io => Refusal::Later(complaint),
+            _ => Refusal::Useless(complaint, Haste::Soon),
+        }
+    }
+
+    /// Whether an error is about the output or its folder.
+    fn is_about_output(&self, error: &Error) -> bool {
+        let absolute = |path: &Path| std::path::absolute(path).ok();
+        let output = absolute(&self.output);
+        let folder = absolute(looks::folder(&self.output));
+        error.path().is_none_or(|path| {
+            let path = absolute(path);
+            path == output || path == folder
+        })
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        let files = followed(&self.command, &self.found);
+        files.iter().map(|file| looks::look(&file.path)).collect()
+    }
+}
+
+impl Subject for Link {
+    fn describe(&self) -> String {
+        let files = self.found.inputs.len() + self.found.libraries.len();
+        match files {
+            0 => "a link".to_owned(),
+            files => count(files as u64, "file"),
+        }
+    }
+
+    fn build(&self) -> &Path {
+        &self.output
+    }
+
+    fn output(&self) -> &Path {
+        &self.output
+    }
+
+    fn files(&mut self) -> Vec<Followed> {
+        self.command = CommandLine::read(&self.arguments);
+        self.found = match &self.command.options {
+            Ok(options) => {
+                self.output.clone_from(&options.output);
+                LinkFiles::of(options)
+            }
+            Err(_) => LinkFiles::default(),
+        };
+        followed(&self.command, &self.found)
+    }
+
+    fn update(&mut self, changed: &[PathBuf]) -> Result<(), Refusal> {
+        let basis = self.basis().map_err(|error| {
+            let is_io = error.kind() == ErrorKind::Io;
+            let complaint = Complaint::of(error.with_hint("watching goes on"));
+            match is_io {
+                true => Refusal::Later(complaint),
+                false => Refusal::Useless(complaint, Haste::Soon),
+            }
+        })?;
+        let limit = basis.options.error_limit;
+        let before = self.looks();
+        match self.try_update(basis, changed) {
+            Ok(()) => Ok(()),
+            Err(LinkError::Unsaid(error)) => Err(Refusal::End(error)),
+            Err(LinkError::Failed(_)) if self.looks() != before => Err(Refusal::Overtaken),
+            Err(LinkError::Failed(failed)) => Err(self.refusal(failed, limit)),
+        }
+    }
+
+    fn forget(&mut self) {
+        let before = self.linked.take();
+        self.versions += before.map_or(0, |before| before.patcher.versions());
+    }
+
+    fn versions(&self) -> u64 {
+        let linked = self.linked.as_ref();
+        self.versions + linked.map_or(0, |linked| linked.patcher.versions())
+    }
+}
+
+/// Makes sure that the output can be written and is no input.
+fn claim(options: &LinkOptions, found: &LinkFiles, force: bool) -> wasmend::Result<()> {
+    let members = found.members.iter().map(|(member, _)| member);
+    let files = found.inputs.iter().chain(&found.libraries).chain(members);
+    claim_output(&options.output, files, Some(force))
+}
+
+/// The files to look at for a command line.
+fn followed(command: &CommandLine, found: &LinkFiles) -> Vec<Followed> {
+    let required = command.response_files.iter().chain(&found.inputs);
+    let members = found.members.iter().map(|(member, _)| member);
+    let others = found.libraries.iter().chain(&found.places);
+    let others = others.chain(members).chain(&found.lists);
+    let mut files: Vec<Followed> = required
+        .map(|path| (path, true))
+        .chain(others.map(|path| (path, false)))
+        .map(|(path, is_required)| Followed {
+            path: path.clone(),
+            is_required,
+        })
+        .collect();
+    files.sort();
+    // Of those that are named twice, the one that is required is kept.
+    files.reverse();
+    files.dedup_by(|other, kept| other.path == kept.path);
+    files
+}

@@ -1,0 +1,86 @@
+//! What a watch drives: a build of a module, or a link. Both follow files, and know nothing of when.
+
+use std::path::{Path, PathBuf};
+
+use wasmend::Error;
+
+use crate::cli::report::Reporter;
+use crate::cli::watch::settle::Haste;
+
+/// A file to look at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Followed {
+    pub(super) path: PathBuf,
+    /// Whether nothing can be done while it is missing.
+    pub(super) is_required: bool,
+}
+
+/// Something with an output that follows files.
+pub(super) trait Subject {
+    /// What is watched, in words.
+    fn describe(&self) -> String;
+
+    /// The file that events name.
+    fn build(&self) -> &Path;
+
+    /// The output.
+    fn output(&self) -> &Path;
+
+    /// The files to look at, as far as they can be told now; what they say may lead to others.
+    fn files(&mut self) -> Vec<Followed>;
+
+    /// Brings the output up to date with files that look other than before, and reports it.
+    fn update(&mut self, changed: &[PathBuf]) -> Result<(), Refusal>;
+
+    /// Forgets what is kept of the output: the next update writes it whole.
+    fn forget(&mut self);
+
+    /// How many versions were published.
+    fn versions(&self) -> u64;
+}
+
+/// Why the output was not brought up to date.
+pub(super) enum Refusal {
+    /// What was read is of no use, until a file changes.
+    Useless(Complaint, Haste),
+    /// It may work later, though no file changes: the trouble is with the output, or with the system.
+    Later(Complaint),
+    /// A file changed while it was read.
+    Overtaken,
+    /// There is no going on.
+    End(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Refusal {
+        Refusal::End(error)
+    }
+}
+
+/// What is to be said of a refusal, if it lasts.
+pub(super) struct Complaint {
+    /// The first error, if there are several.
+    pub(super) error: Error,
+    say: Box<dyn Fn(Reporter) -> anyhow::Result<()>>,
+}
+
+impl Complaint {
+    /// One error.
+    pub(super) fn of(error: Error) -> Complaint {
+        let said = error.clone();
+        Complaint::new(error, move |reporter| reporter.error(&said))
+    }
+
+    /// What is said by other means; `error` is the first of it.
+    pub(super) fn new(
+        error: Error,
+        say: impl Fn(Reporter) -> anyhow::Result<()> + 'static,
+    ) -> Complaint {
+        let say = Box::new(say);
+        Complaint { error, say }
+    }
+
+    pub(super) fn say(&self, reporter: Reporter) -> anyhow::Result<()> {
+        (self.say)(reporter)
+    }
+}

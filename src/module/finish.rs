@@ -1,0 +1,65 @@
+//! The dense output: the program without all that patching needs.
+
+use crate::error::{Error, Result};
+use crate::layout::{Layout, LayoutOptions};
+use crate::module::version::Version;
+use crate::module::{Module, Redirect};
+use crate::patch::{Dense, write_dense};
+use crate::program::{DeclKind, Export, RelocKind};
+
+impl Module {
+    /// The program as of the last commit without slack, pads, thunks, forwarders and dead code: for release, not to be
+    /// patched. It depends on the declarations and their order only, not on the history of edits.
+    ///
+    /// # Errors
+    /// If edits are pending, or a limit of engines would be exceeded.
+    pub fn finish(&self) -> Result<Vec<u8>> {
+        Ok(self.finish_layout(false)?.1.bytes)
+    }
+
+    /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
+    pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
+        if self.has_edits() {
+            let error = Error::bad_edit("edits are pending");
+            return Err(error.with_hint("commit or discard them first"));
+        }
+        // With thunks, slots are for redirection; but where an address is taken, it is a slot.
+        let thunks = self.options.redirect == Redirect::TableThunks;
+        let has_slots = !thunks || self.uses_slots();
+        let mut exports = self.program.exports.clone();
+        // Otherwise their order is that of the edits.
+        if self.program.next_import_order().is_none() {
+            exports.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let version = Version::current(&self.program, &self.settings, &exports);
+        let options = LayoutOptions {
+            thunks: false,
+            dense: true,
+            interned_types: true,
+            ..self.layout_options()
+        };
+        let slot_table = self.slot_table.filter(|_| has_slots);
+        let layout = version.lay_out(options, self.dead_type, slot_table)?;
+        let content = version.whole(&layout);
+        let dense = write_dense(content.encoder(), &content.sections(), cuts)?;
+        Ok((layout, dense))
+    }
+
+    /// Whether anything names a slot or the table of slots.
+    fn uses_slots(&self) -> bool {
+        let current = self
+            .program
+            .iter()
+            .filter(|(_, decl)| !decl.is_orphan && decl.kind != DeclKind::Custom)
+            .filter_map(|(_, decl)| decl.current());
+        let exported = |export: &Export| Some(export.decl) == self.slot_table;
+        let named = current
+            .flat_map(|definition| definition.content.relocs())
+            .any(|reloc| {
+                reloc.kind.is_slot()
+                    || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
+                        && reloc.decl() == self.slot_table)
+            });
+        named || self.program.exports.iter().any(exported)
+    }
+}

@@ -1,0 +1,167 @@
+//! What a version of the output is made from: the program and the settings, either as of the last commit or with what is
+//! pending. This is the one place where they become what the layout, the planner and the encoders ask for.
+
+use std::borrow::Cow;
+
+use crate::error::Result;
+use crate::layout::{Layout, LayoutOptions, SectionKind};
+use crate::module::settings::{DataRange, PendingSettings, Settings};
+use crate::patch::{
+    Customs, Encoder, ExportList, ExportSites, PlanContext, Request, SectionInputs, Writes,
+    lay_out, names_tail,
+};
+use crate::program::{
+    Checked, DeclId, DeclKind, Export, OrphanChanges, Program, References, TypeId,
+};
+
+/// What a version consists of.
+#[derive(Clone, Copy)]
+pub(super) struct Version<'a> {
+    pub(super) program: &'a Program,
+    exports: &'a [Export],
+    start: Option<DeclId>,
+    customs: &'a Customs,
+    data_ranges: &'a [DataRange],
+}
+
+impl<'a> Version<'a> {
+    /// The one that the next commit makes.
+    pub(super) fn next(
+        program: &'a Program,
+        settings: &'a Settings,
+        pending: &'a PendingSettings,
+        checked: &'a Checked,
+    ) -> Version<'a> {
+        Version {
+            program,
+            exports: checked.exports.as_deref().unwrap_or(&program.exports),
+            start: checked.start,
+            customs: pending.customs(settings),
+            data_ranges: pending.data_ranges(settings),
+        }
+    }
+
+    /// The one that was committed last, with its exports in another order. Nothing may be pending.
+    pub(super) fn current(
+        program: &'a Program,
+        settings: &'a Settings,
+        exports: &'a [Export],
+    ) -> Version<'a> {
+        Version {
+            program,
+            exports,
+            start: program.start,
+            customs: &settings.customs,
+            data_ranges: &settings.data_ranges,
+        }
+    }
+
+    /// A layout from nothing.
+    pub(super) fn lay_out(
+        self,
+        options: LayoutOptions,
+        dead_type: TypeId,
+        slot_table: Option<DeclId>,
+    ) -> Result<Layout> {
+        lay_out(&Request {
+            program: self.program,
+            options,
+            dead_type,
+            slot_table,
+            exports: self.exports,
+            start: self.start,
+            customs: self.customs,
+            data_ranges: self.data_ranges,
+        })
+    }
+
+    /// What a patch is planned from.
+    pub(super) fn plan_context(
+        self,
+        references: &'a References,
+        checked: &'a Checked,
+        pending: &PendingSettings,
+    ) -> PlanContext<'a> {
+        PlanContext {
+            program: self.program,
+            references,
+            checked,
+            customs: self.customs,
+            customs_changed: pending.customs.is_some(),
+            data_ranges: self.data_ranges,
+            minimal: false,
+        }
+    }
+
+    /// All sections of a layout, to be written whole.
+    pub(super) fn whole(self, layout: &'a Layout) -> Content<'a> {
+        let has_data = !layout.data.images().is_empty();
+        Content {
+            version: self,
+            layout,
+            names_tail: Cow::Owned(names_tail(self.program, layout)),
+            data: self.data_if(has_data),
+            export_sites: Cow::Owned(ExportSites::default()),
+            orphans: None,
+        }
+    }
+
+    /// What a patch writes of a layout.
+    pub(super) fn patched(
+        self,
+        layout: &'a Layout,
+        writes: &'a Writes,
+        export_sites: &'a ExportSites,
+    ) -> Content<'a> {
+        let names_tail = writes.names_tail.as_deref().unwrap_or_default();
+        Content {
+            version: self,
+            layout,
+            names_tail: Cow::Borrowed(names_tail),
+            data: self.data_if(writes.whole.contains(&SectionKind::Data)),
+            export_sites: Cow::Borrowed(export_sites),
+            orphans: Some(&writes.orphans),
+        }
+    }
+
+    /// All data, if it is asked for.
+    fn data_if(self, is_asked_for: bool) -> Vec<DeclId> {
+        if !is_asked_for {
+            return Vec::new();
+        }
+        let all = self.program.iter();
+        let data = all.filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());
+        data.map(|(id, _)| id).collect()
+    }
+}
+
+/// A version and where it stands: what the encoders are given.
+pub(super) struct Content<'a> {
+    version: Version<'a>,
+    layout: &'a Layout,
+    names_tail: Cow<'a, [u8]>,
+    data: Vec<DeclId>,
+    export_sites: Cow<'a, ExportSites>,
+    orphans: Option<&'a OrphanChanges>,
+}
+
+impl Content<'_> {
+    pub(super) fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            program: self.version.program,
+            layout: self.layout,
+            orphans: self.orphans,
+        }
+    }
+
+    pub(super) fn sections(&self) -> SectionInputs<'_> {
+        SectionInputs {
+            custom_front: &self.version.customs.front,
+            custom_tail: &self.version.customs.tail,
+            names_tail: &self.names_tail,
+            exports: ExportList(self.version.exports),
+            export_sites: &self.export_sites,
+            data: &self.data,
+        }
+    }
+}

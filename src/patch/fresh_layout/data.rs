@@ -1,0 +1,83 @@
+//! Where data goes.
+
+use crate::error::{Error, Result};
+use crate::layout::{DataItem, DataSpace, sort_for_packing};
+use crate::patch::fresh_layout::request::Request;
+use crate::patch::images::new_image;
+use crate::program::{DeclId, DefinitionKind};
+
+/// Gives data its addresses; returns these, and the bytes that stand there. Data is packed if alignment wastes more than
+/// there is room for in the order of the layout.
+pub(super) fn place_data(
+    request: &Request<'_>,
+    images: &mut DataSpace,
+    data: &[DeclId],
+) -> Result<Vec<(DeclId, u64, u64)>> {
+    let placed = data.iter().filter_map(|&id| {
+        let definition = request.program.decl(id).next()?;
+        let DefinitionKind::Data {
+            align_log2,
+            size,
+            memory,
+        } = definition.shape
+        else {
+            return None;
+        };
+        let is_zero = definition.is_bss();
+        let item = DataItem {
+            size,
+            align_log2,
+            is_zero,
+        };
+        Some((id, memory, item))
+    });
+    let mut placed: Vec<(DeclId, DeclId, DataItem)> = placed.collect();
+    let is_unplaced = images.images().is_empty();
+    let mut addresses = Vec::new();
+    let mut placing = place_all(request, images, &placed, &mut addresses);
+    if placing.is_err() && is_unplaced {
+        *images = DataSpace::default();
+        addresses.clear();
+        sort_for_packing(&mut placed, |(_, _, item)| *item);
+        placing = place_all(request, images, &placed, &mut addresses);
+    }
+    placing?;
+    for image in images.indices() {
+        let cap = images.image(image).top - images.image(image).base;
+        images.set_cap(image, cap);
+    }
+    Ok(addresses)
+}
+
+/// Places data in this order.
+fn place_all(
+    request: &Request<'_>,
+    images: &mut DataSpace,
+    placed: &[(DeclId, DeclId, DataItem)],
+    addresses: &mut Vec<(DeclId, u64, u64)>,
+) -> Result<()> {
+    addresses.reserve(placed.len());
+    for &(id, memory, item) in placed {
+        let DataItem {
+            size,
+            align_log2,
+            is_zero,
+        } = item;
+        let image = match images.image_of(memory) {
+            Some(image) => image,
+            None => images.add_image(new_image(request.program, request.data_ranges, memory)?),
+        };
+        let address = images.place(image, size, align_log2, is_zero);
+        let address = address.map_err(|_| {
+            let image = images.image(image);
+            Error::bad_edit(format!(
+                "does not fit the addresses {:#x}..{:#x} that data may take",
+                image.base, image.limit
+            ))
+            .with_symbol(request.program.decl(id).label())
+            .with_hint("reserve more of the memory for data")
+        })?;
+        addresses.push((id, address, size));
+    }
+    Ok(())
+}

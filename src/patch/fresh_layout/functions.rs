@@ -1,0 +1,178 @@
+//! Where functions' code and names go: entries that are kept for imports, thunks, and then all bodies in order.
+
+use std::cmp::Ordering;
+
+use hashbrown::HashMap;
+
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Occupant, Place, Slot};
+use crate::patch::fresh_layout::request::Request;
+use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
+use crate::program::{DeclId, Declaration, Definition, Program};
+
+/// A function with a body.
+type Function<'a> = (DeclId, &'a Declaration, &'a Definition);
+
+/// Places the functions `ids`, all of which have a body.
+pub(super) fn place_functions(
+    request: &Request<'_>,
+    ids: &[DeclId],
+    layout: &mut Layout,
+    address_taken: &[bool],
+) -> Result<()> {
+    let program = request.program;
+    let functions = || {
+        ids.iter().map(|&id| {
+            let decl = program.decl(id);
+            let definition = decl.next().expect("only what is defined is laid out");
+            (id, decl, definition)
+        })
+    };
+    let thunks = layout.options.thunks;
+    layout
+        .functions
+        .reserve(ids.len() * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
+    reserve_front(layout);
+    if thunks {
+        place_thunks(program, functions, layout, address_taken)?;
+    }
+    place_bodies(functions, layout, address_taken)?;
+    for at in 0..layout.imports.len() {
+        let id = layout.imports[at];
+        if let Place::ImportedFunction { index, .. } = layout.place(id) {
+            let slot = take_slot(layout, address_taken, id);
+            layout.set_place(id, Place::ImportedFunction { index, slot });
+        }
+    }
+    if layout.slot_table.is_some() && !layout.options.dense {
+        layout.slots.grow((layout.slots.len() / 16).max(8));
+    }
+    Ok(())
+}
+
+/// Entries at the front that do nothing: to be given up for imports, or taken back when one goes; and the trap.
+fn reserve_front(layout: &mut Layout) {
+    let imported = layout.functions.imported();
+    let reserve = if layout.options.dense {
+        0
+    } else {
+        2 * FUNCTION_RESERVE
+    };
+    // Ordinals that are given up from the start are taken back when an import goes away.
+    for at in 0..reserve {
+        // Where the first entry must keep its place, it holds the bytes of those that are given up from the start.
+        let cap = match (layout.keeps_code_front(), at.cmp(&FUNCTION_RESERVE)) {
+            (true, Ordering::Less) => 0,
+            (true, Ordering::Equal) => DEAD_LEN * (1 + FUNCTION_RESERVE),
+            _ => DEAD_LEN,
+        };
+        layout.functions.append(cap, Occupant::Reserve);
+        layout.names.append(0, None);
+        if at >= FUNCTION_RESERVE {
+            layout.functions.give_up_first();
+        }
+    }
+    layout.functions.set_imported(imported);
+    if layout.slot_table.is_some() && !layout.options.dense {
+        *layout.trap = layout.functions.append(DEAD_LEN, Occupant::Trap);
+        layout.names.append(0, None);
+    }
+}
+
+/// A thunk, with a slot, for each function that is to be called through one. Bodies get their places after that.
+fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
+    program: &Program,
+    functions: impl Fn() -> I,
+    layout: &mut Layout,
+    address_taken: &[bool],
+) -> Result<()> {
+    let thunked = || {
+        functions().filter(|(_, decl, definition)| {
+            let ty = definition.ty().expect("a function has a type");
+            !decl.frozen && program.types.can_pass_on(ty)
+        })
+    };
+    // Slots that are addresses come first: a dense output has no others.
+    let mut slots = HashMap::new();
+    for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
+        slots.insert(id, layout.slots.append(id));
+    }
+    for (id, _, definition) in thunked() {
+        let ty = definition.ty().expect("a function has a type");
+        let entry = layout
+            .functions
+            .append(thunk_len(program, ty), Occupant::Thunk(id))
+            .ok_or_else(code_full)?;
+        layout.names.append(0, None);
+        let slot = slots.get(&id).copied();
+        let slot = Some(slot.unwrap_or_else(|| layout.slots.append(id)));
+        layout.set_place(
+            id,
+            Place::Function {
+                entry,
+                body: entry,
+                slot,
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Places all bodies and their names: two passes over the same functions, for two cores.
+fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
+    functions: impl Fn() -> I + Sync,
+    layout: &mut Layout,
+    address_taken: &[bool],
+) -> Result<()> {
+    let first = layout.functions.index(layout.functions.end());
+    let mut names = std::mem::take(&mut layout.names);
+    let wants_names = layout.options.names;
+    let place_names = || {
+        let mut names_fit = true;
+        for (index, (_, decl, _)) in (first..).zip(functions()) {
+            let name = decl.given_name().filter(|_| wants_names);
+            names_fit &= names.append(index, name).is_some();
+        }
+        names_fit
+    };
+    let place_code = || -> Result<()> {
+        for (id, decl, definition) in functions() {
+            let len = entry_len(definition.content.len());
+            let cap = if layout.options.dense {
+                len
+            } else {
+                len + body_slack(decl, len, false)
+            };
+            let body = layout
+                .functions
+                .append(cap, Occupant::Body(id))
+                .ok_or_else(code_full)?;
+            let place = match layout.place(id) {
+                Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
+                _ => Place::Function {
+                    entry: body,
+                    body,
+                    slot: take_slot(layout, address_taken, id),
+                },
+            };
+            layout.set_place(id, place);
+        }
+        Ok(())
+    };
+    let (names_fit, placed) = rayon::join(place_names, place_code);
+    placed?;
+    if !names_fit {
+        return Err(code_full());
+    }
+    layout.names = names;
+    Ok(())
+}
+
+fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<Slot> {
+    address_taken[id.index()].then(|| layout.slots.append(id))
+}
+
+#[cold]
+fn code_full() -> Error {
+    Error::limit("the code section would exceed 4 GiB")
+}

@@ -1,0 +1,124 @@
+//! A layout from nothing: every declaration is placed in bulk, in the order of declaration. The first write of an
+//! output and every relink come this way; the bytes are then made by the same encoders as a patch's.
+
+mod data;
+mod functions;
+mod items;
+mod pieces;
+mod request;
+mod types;
+
+pub(crate) use request::Request;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Place};
+use crate::patch::lengths::MOST_INDICES;
+use crate::patch::order::{self, RUN};
+use crate::patch::section_lens::SectionLens;
+use crate::patch::tail;
+use crate::program::{DeclId, Definition};
+
+/// Places everything that is or becomes defined.
+pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
+    let program = request.program;
+    let mut layout = empty(request);
+    let order = if layout.options.dense {
+        order::canonical(program, request.exports, request.start)
+    } else {
+        order::by_declaration(program)
+    };
+    // Types have their indices first, since what is placed names them.
+    let uses = types::count_types(program, &order, &mut layout)?;
+    let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
+    let others = uses.others.into_par_iter().with_min_len(RUN);
+    let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
+    // Imports come before all else of their kinds, in the order that is kept for them.
+    let imports = program.next_import_order().unwrap_or(&imports);
+    let imported = items::place_imports(program, &mut layout, imports);
+    let front = tail::name_front(program, &layout, request.customs);
+    layout.set_name_front(front);
+    let unindexed = items::place_items(request, &mut layout, imported, &others);
+    // Whether there are pieces decides where the code begins.
+    pieces::place_pieces(program, &mut layout, &unindexed.pieces)?;
+    // Code and data have nothing to do with each other.
+    let mut images = std::mem::take(&mut layout.data);
+    let (functions_placed, addresses) = rayon::join(
+        || functions::place_functions(request, &uses.functions, &mut layout, &uses.address_taken),
+        || data::place_data(request, &mut images, &unindexed.data),
+    );
+    functions_placed?;
+    for (id, address, cap) in addresses? {
+        layout.set_place(id, Place::Data { address, cap });
+    }
+    layout.data = images;
+    number_data_segments(&mut layout);
+    // From here on everything has its place.
+    check_limits(&layout)?;
+    if !layout.options.dense {
+        lay_out_sections(request, &mut layout);
+    }
+    // How long the sections of a dense output are is known when they are written.
+    Ok(layout)
+}
+
+/// A layout of nothing, in which only what never changes is set.
+fn empty(request: &Request<'_>) -> Layout {
+    let mut layout = Layout::new(request.options);
+    layout.reserve_places(request.program.capacity());
+    layout.slot_table = request.slot_table;
+    *layout.start = request.start;
+    if !layout.options.dense {
+        layout.types.add_dead_type(request.dead_type);
+    }
+    layout
+}
+
+/// The program's own data segments are numbered behind one for each memory's image.
+fn number_data_segments(layout: &mut Layout) {
+    let images = layout.data.images().len() as u32;
+    for at in 0..layout.data_segments.len() {
+        let place = Place::Index(images + at as u32);
+        layout.set_place(layout.data_segments[at].decl, place);
+    }
+}
+
+/// Gives the sections their places, each with a pad behind it.
+fn lay_out_sections(request: &Request<'_>, layout: &mut Layout) {
+    let sections = SectionLens {
+        program: request.program,
+        exports: request.exports,
+        customs: request.customs,
+    };
+    let mut lens = *layout.lens;
+    for kind in SectionLens::KINDS {
+        sections.measure(layout, kind, &mut lens);
+    }
+    lens.names_tail = tail::names_tail(request.program, layout).len() as u64;
+    *layout.lens = lens;
+    layout.lay_out_sections();
+}
+
+fn check_limits(layout: &Layout) -> Result<()> {
+    let functions = u64::from(layout.functions.imported()) + u64::from(layout.functions.count());
+    let globals = u64::from(layout.globals.imported()) + u64::from(layout.globals.count());
+    let checks = [
+        ("functions", functions),
+        ("globals", globals),
+        ("types", layout.types.count().into()),
+    ];
+    for (what, count) in checks {
+        if count > u64::from(MOST_INDICES) {
+            let error = Error::limit(format!(
+                "the output would have {count} {what}; engines take 1,000,000"
+            ));
+            return Err(if what == "types" {
+                error.with_hint("use interned types")
+            } else {
+                error
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! What a fresh layout is made for.
+
+use std::ops::Range;
+
+use crate::layout::LayoutOptions;
+use crate::patch::tail::Customs;
+use crate::program::{DeclId, Export, Program, TypeId};
+
+/// What a fresh layout is made for.
+pub(crate) struct Request<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) options: LayoutOptions,
+    pub(crate) dead_type: TypeId,
+    pub(crate) slot_table: Option<DeclId>,
+    pub(crate) exports: &'a [Export],
+    pub(crate) start: Option<DeclId>,
+    pub(crate) customs: &'a Customs,
+    /// First address and the address behind the last one, where the user has set them.
+    pub(crate) data_ranges: &'a [(DeclId, Range<u64>)],
+}

@@ -1,0 +1,157 @@
+//! What is said of a program beside its declarations and definitions, and how all that was said since the last commit is
+//! taken back or made lasting. A program that has discarded its edits hands out the same ids again: it cannot be told
+//! from one that never had them.
+
+use crate::program::declaration::Pending;
+use crate::program::exports::{Export, ExportEdit};
+use crate::program::ids::DeclId;
+use crate::program::pending::Lengths;
+use crate::program::store::Program;
+
+impl Program {
+    /// Whether the next commit changes anything of the program.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.exports.is_empty()
+            || self.pending.all_exports.is_some()
+            || self.pending.import_order.is_some()
+            || self.pending.start.is_some()
+            || self.renamed().next().is_some()
+            || self
+                .dirty
+                .iter()
+                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
+    }
+
+    /// What is defined as of the last commit and has another name now.
+    pub(crate) fn renamed(&self) -> impl Iterator<Item = DeclId> {
+        let names = self.pending.names.iter();
+        names.filter_map(|(id, before)| {
+            let decl = self.decl(*id);
+            (decl.current().is_some() && decl.name != *before).then_some(*id)
+        })
+    }
+
+    /// Adds to what happens to the exports.
+    pub(crate) fn edit_exports(&mut self, edits: impl IntoIterator<Item = ExportEdit>) {
+        self.pending.exports.extend(edits);
+    }
+
+    /// Makes these all exports, in this order. Each name must be there once.
+    pub(crate) fn set_exports(&mut self, exports: &[(Box<str>, DeclId)]) {
+        let exports = exports.iter().map(|(name, decl)| Export {
+            name: name.clone(),
+            decl: *decl,
+        });
+        let exports: Vec<Export> = exports.collect();
+        self.pending.exports.clear();
+        self.pending.all_exports = (exports != self.exports).then_some(exports);
+    }
+
+    /// All exports after the next commit, if they were set.
+    pub(super) fn pending_exports(&self) -> Option<&[Export]> {
+        self.pending.all_exports.as_deref()
+    }
+
+    /// Sets the order in which imports stand: all that there are after the next commit. It is part of the interface for those
+    /// who give imports by position.
+    pub(crate) fn set_import_order(&mut self, order: Vec<DeclId>) {
+        let changes = self.import_order.as_ref() != Some(&order);
+        self.pending.import_order = changes.then_some(order);
+    }
+
+    /// The order in which imports stand after the next commit, if somebody keeps one.
+    pub(crate) fn next_import_order(&self) -> Option<&[DeclId]> {
+        let pending = self.pending.import_order.as_deref();
+        pending.or(self.import_order.as_deref())
+    }
+
+    /// Whether the next commit gives imports another order.
+    pub(crate) fn import_order_changes(&self) -> bool {
+        self.pending.import_order.is_some()
+    }
+
+    /// Lets another function, or none, run at instantiation.
+    pub(crate) fn set_start(&mut self, start: Option<DeclId>) {
+        self.pending.start = (start != self.start).then_some(start);
+    }
+
+    /// The start function after the next commit.
+    pub(crate) fn next_start(&self) -> Option<DeclId> {
+        self.pending.start.unwrap_or(self.start)
+    }
+
+    /// Keeps the name that a declaration has now, if it had it at the last commit.
+    pub(super) fn keep_name(&mut self, id: DeclId) {
+        let decl = &mut self.decls[id.index()];
+        let is_new = self.pending.is_new(decl.serial);
+        if !is_new && !std::mem::replace(&mut decl.renamed, true) {
+            self.pending.names.push((id, decl.name.clone()));
+        }
+    }
+
+    /// Forgets all edits since the last commit, with what was declared, and every type and section that came with them.
+    pub(crate) fn discard(&mut self) {
+        let mut lost_keys = Vec::new();
+        for id in std::mem::take(&mut self.dirty) {
+            let decl = &mut self.decls[id.index()];
+            decl.dirty = false;
+            let was_removed = matches!(decl.pending(), Pending::Remove);
+            decl.drop_pending();
+            if was_removed && !self.pending.is_new(decl.serial) {
+                lost_keys.push(id);
+            }
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for (id, name) in pending.names {
+            let decl = &mut self.decls[id.index()];
+            decl.name = name;
+            decl.renamed = false;
+        }
+        for id in pending.frozen {
+            self.decls[id.index()].frozen = false;
+        }
+        // In this order the ids are given out again as they were.
+        for id in pending.declared.into_iter_reversed() {
+            self.undeclare(id);
+        }
+        for id in lost_keys {
+            if let Some(key) = self.decls[id.index()].key.clone() {
+                self.insert_key(&key, id);
+            }
+        }
+        let before = pending.before;
+        self.types.truncate(before.types);
+        self.sections.truncate(before.sections);
+        self.spare_orphans.truncate(before.spare_orphans);
+        self.declared = before.declared;
+        self.pending.before = before;
+    }
+
+    fn undeclare(&mut self, id: DeclId) {
+        self.remove_key(id);
+        let decl = self.decls.remove(id.index());
+        self.kinds[id.index()] = None;
+        if let Some(owner) = decl.owner.and_then(|id| self.decls.get_mut(id.index())) {
+            owner.remove_member(id);
+        }
+    }
+
+    /// Makes what was said lasting, behind a commit or before the first edit.
+    pub(crate) fn settle_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        if let Some(order) = pending.import_order {
+            self.import_order = Some(order);
+        }
+        for (id, _) in pending.names {
+            if let Some(decl) = self.decls.get_mut(id.index()) {
+                decl.renamed = false;
+            }
+        }
+        self.pending.before = Lengths {
+            types: self.types.len(),
+            sections: self.sections.len(),
+            spare_orphans: self.spare_orphans.len(),
+            declared: self.declared,
+        };
+    }
+}
