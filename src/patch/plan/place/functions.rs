@@ -1,17 +1,16 @@
 //! Where functions' code goes: in its place, to a dead place that fits, to the end; what becomes of the old place; how
 //! callers are redirected.
 
-use std::cell::RefCell;
-
-use hashbrown::HashMap;
-
 use crate::layout::{Occupant, Ordinal, Place, Slot};
-use crate::patch::lengths::{MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len};
+use crate::patch::lengths::{
+    MOST_INDICES, SMALLEST_TRAP, body_slack, entry_len, forwarder_len, thunk_len,
+};
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
+use crate::patch::plan::place::collected::MANY_FIELDS;
 use crate::patch::plan::place::orphans::BURIED_QUIETLY;
 use crate::patch::relink::RelinkReason;
-use crate::program::{DeclId, Definition, Pending, Relocation};
+use crate::program::{DeclId, Pending, Relocation};
 
 /// So many dead bytes of code are never too many.
 const MOST_DEAD: u64 = 1 << 16;
@@ -19,29 +18,6 @@ const MOST_DEAD: u64 = 1 << 16;
 /// Beyond that, when more than one byte in so many is dead and none of the dead places fits, everything is laid out anew.
 /// It takes edits of about a tenth of all code to get there, so each has paid for ten times its own bytes at most.
 const DEAD_SHARE: u64 = 10;
-
-/// What has more fields than this is gone through once, not once for each function that it names.
-const MANY_FIELDS: usize = 256;
-
-/// How often declarations with many fields name each function, as far as that has been asked.
-#[derive(Debug, Default)]
-pub(super) struct CallCounts(RefCell<HashMap<DeclId, HashMap<DeclId, usize>>>);
-
-impl CallCounts {
-    fn of(&self, source: DeclId, definition: &Definition, function: DeclId) -> usize {
-        let mut counts = self.0.borrow_mut();
-        let counts = counts.entry(source).or_insert_with(|| {
-            let mut counts = HashMap::new();
-            let relocs = definition.content.relocs().iter();
-            let calls = relocs.filter(|reloc| reloc.kind.is_function_index());
-            for target in calls.filter_map(Relocation::decl) {
-                *counts.entry(target).or_insert(0) += 1;
-            }
-            counts
-        });
-        counts.get(&function).copied().unwrap_or(0)
-    }
-}
 
 impl Placing<'_> {
     /// Notes that the code of an ordinal is written, before the occupant changes.
@@ -53,6 +29,10 @@ impl Placing<'_> {
     pub(super) fn free_code(&mut self, ordinal: Ordinal) {
         self.touch_code(ordinal);
         self.layout.functions.free(ordinal);
+        // What traps can have any type. Where there is no room for that, only the type of what does nothing will do.
+        if self.layout.functions.slot(ordinal).cap < SMALLEST_TRAP {
+            self.writes.entries.insert(ordinal);
+        }
     }
 
     pub(super) fn append_code(

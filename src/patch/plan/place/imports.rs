@@ -1,8 +1,6 @@
 //! Imports. One takes the index of the first defined function or global, which makes way. They stand in the order that the
 //! front end keeps; where none is kept and one goes, the last of its kind takes its place.
 
-use hashbrown::HashSet;
-
 use crate::layout::{Occupant, Place, SectionKind, Slot};
 use crate::patch::encode::unused_global;
 use crate::patch::lengths::DEAD_LEN;
@@ -10,14 +8,6 @@ use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::relink::RelinkReason;
 use crate::program::{DeclId, DeclKind};
-
-/// What a commit does to the imports.
-#[derive(Debug, Default)]
-pub(super) struct ImportEdits {
-    gone: HashSet<DeclId>,
-    /// In the order in which they come.
-    new: Vec<DeclId>,
-}
 
 impl Placing<'_> {
     pub(super) fn imported(&self, kind: DeclKind) -> u32 {

@@ -4,42 +4,10 @@
 
 use std::ops::Range;
 
-use hashbrown::HashSet;
-
 use crate::layout::{Place, RawItems, SectionKind};
 use crate::patch::plan::place::Placing;
+use crate::patch::plan::place::collected::ListEdits;
 use crate::program::{DeclId, DeclKind, Definition, Program};
-
-/// What a commit does to a list.
-#[derive(Debug, Default)]
-pub(super) struct ListEdits {
-    /// What goes.
-    gone: HashSet<DeclId>,
-    /// What comes, in order.
-    new: Vec<DeclId>,
-    /// Whether any of the others gets another length.
-    resized: bool,
-}
-
-impl ListEdits {
-    pub(super) fn remove(&mut self, id: DeclId) {
-        self.gone.insert(id);
-    }
-
-    pub(super) fn add(&mut self, id: DeclId) {
-        self.new.push(id);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.new.is_empty() && !self.resized
-    }
-
-    /// What a list becomes.
-    pub(super) fn apply(&self, before: impl Iterator<Item = DeclId>) -> Vec<DeclId> {
-        let stay = before.filter(|id| !self.gone.contains(id));
-        stay.chain(self.new.iter().copied()).collect()
-    }
-}
 
 impl Placing<'_> {
     /// Notes that a segment has another definition.

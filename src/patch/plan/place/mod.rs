@@ -1,5 +1,6 @@
 //! The first phase: a place for everything that is dirty, and for whatever has to make way.
 
+mod collected;
 mod data;
 mod definitions;
 mod functions;
@@ -17,9 +18,7 @@ use std::collections::BTreeSet;
 use crate::layout::{Layout, Place, SectionKind};
 use crate::patch::plan::context::{PlanContext, Planned};
 use crate::patch::plan::fixed::FixedPlaces;
-use crate::patch::plan::place::functions::CallCounts;
-use crate::patch::plan::place::imports::ImportEdits;
-use crate::patch::plan::place::lists::ListEdits;
+use crate::patch::plan::place::collected::{CallCounts, ListEdits};
 use crate::patch::plan::writes::PlaceWrites;
 use crate::patch::relink::RelinkReason;
 use crate::program::{DeclId, OrphanChanges, Pending};
@@ -78,7 +77,7 @@ struct Placing<'a> {
     /// Declarations whose index or address is another one now.
     moved: BTreeSet<DeclId>,
     calls: CallCounts,
-    imports: ImportEdits,
+    imports: ListEdits,
     tags: ListEdits,
     elements: ListEdits,
     data_segments: ListEdits,
@@ -102,7 +101,7 @@ impl<'a> Placing<'a> {
             expected_orphans: BTreeSet::new(),
             moved: BTreeSet::new(),
             calls: CallCounts::default(),
-            imports: ImportEdits::default(),
+            imports: ListEdits::default(),
             tags: ListEdits::default(),
             elements: ListEdits::default(),
             data_segments: ListEdits::default(),
