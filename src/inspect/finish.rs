@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, colours, position};
 use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, TypeTable};
-use crate::whole::decode::{Decoded, ExportItem, Item, SPACES};
+use crate::whole::decode::{Decoded, ExportItem};
 use crate::whole::dense;
+use crate::whole::spaces::{Item, SPACES};
 
 /// The module that an output stands for, without slack, pads, thunks, forwarders and dead code, every number as short as it
 /// can be: for release, not to be patched. A module that is no output of wasmend is made as short. Debug sections are left

@@ -11,8 +11,9 @@ use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
     TypeTable,
 };
-use crate::whole::decode::{Decoded, Item, SPACES, decode, space, target_space};
+use crate::whole::decode::{Decoded, decode};
 use crate::whole::emit::Style;
+use crate::whole::spaces::{Item, SPACES, space, target_space};
 use crate::wire::filler::{self, Role};
 use crate::wire::leb;
 

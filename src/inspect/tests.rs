@@ -8,8 +8,9 @@ use crate::module::{Redirect, Types};
 use crate::program::{
     DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeTable,
 };
-use crate::whole::decode::{Decoded, ExportItem, Item, SPACES, decode, target_space};
+use crate::whole::decode::{Decoded, ExportItem, decode};
 use crate::whole::emit::Style;
+use crate::whole::spaces::{Item, SPACES, target_space};
 use crate::whole::{WholeModule, WholeOptions, dense};
 use crate::wire::leb;
 

@@ -23,7 +23,7 @@ use crate::inspect::side::{
     FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
-use crate::whole::decode::SPACES;
+use crate::whole::spaces::SPACES;
 
 /// Something in which an output differs from a build.
 #[derive(Debug, Clone, PartialEq, Eq)]

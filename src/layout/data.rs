@@ -103,7 +103,7 @@ pub(crate) fn packed_end(base: u64, mut items: Vec<DataItem>) -> u64 {
     let zeros = items.partition_point(|item| !item.is_zero);
     for item in &items[..zeros] {
         // There is room without end.
-        let _ = space.place(image, item.size, item.align_log2, false);
+        let _ = space.pack(image, *item);
     }
     // Upwards from the most aligned one they take what they take downwards in the other order.
     let mut end = space.image(image).top;
@@ -155,6 +155,22 @@ impl DataSpace {
         self.images[image.0].cap = cap;
     }
 
+    /// As `place`, in a fresh layout: what alignment leaves out can be taken by what comes later. (In a patch such a gap is
+    /// written as one, so nothing else may be.)
+    pub(crate) fn pack(&mut self, image: ImageIndex, item: DataItem) -> Result<u64, ReserveFull> {
+        let top = self.image(image).top;
+        let address = self.place(image, item.size, item.align_log2, item.is_zero)?;
+        if !item.is_zero && address >= top + WORTH_FILLING {
+            self.free.push(Free {
+                image,
+                zero: false,
+                address: top,
+                len: address - top,
+            });
+        }
+        Ok(address)
+    }
+
     /// An address for `size` bytes; with `zero` in the zero area.
     pub(crate) fn place(
         &mut self,
@@ -191,7 +207,6 @@ impl DataSpace {
             }
             return Ok(start);
         }
-        let number = image;
         let image = &mut self.images[image.0];
         if zero {
             let start = image.zero.checked_sub(size).ok_or(ReserveFull)? & !(align - 1);
@@ -209,17 +224,6 @@ impl DataSpace {
                 .checked_add(size)
                 .filter(|end| *end <= image.zero)
                 .ok_or(ReserveFull)?;
-            let gap = start - image.top;
-            // What little alignment costs elsewhere is not worth looking for.
-            if gap >= WORTH_FILLING {
-                let free = Free {
-                    image: number,
-                    zero: false,
-                    address: image.top,
-                    len: gap,
-                };
-                self.free.push(free);
-            }
             image.top = end;
             Ok(start)
         }
@@ -311,7 +315,7 @@ mod tests {
             sort_for_packing(&mut items, |item| *item);
             let mut taken: Vec<(u64, u64)> = Vec::new();
             for item in items {
-                let start = space.place(image, item.size, item.align_log2, item.is_zero);
+                let start = space.pack(image, item);
                 prop_assert!(start.is_ok(), "{item:?}");
                 let start = start.unwrap_or_default();
                 prop_assert_eq!(start % (1 << item.align_log2), 0);

@@ -8,7 +8,7 @@ use wasmparser::{
 use crate::layout::FILLED_NUMBERS;
 use crate::patch::Customs;
 use crate::program::DeclKind;
-use crate::whole::decode::{Items, space};
+use crate::whole::spaces::{Items, space};
 use crate::wire::section;
 
 /// What came of a module's custom sections.

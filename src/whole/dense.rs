@@ -5,7 +5,8 @@ use hashbrown::{HashMap, HashSet};
 use crate::error::{Error, Result};
 use crate::program::short::{push_content, push_field, push_group};
 use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
-use crate::whole::decode::{Decoded, Item, SPACES, space};
+use crate::whole::decode::Decoded;
+use crate::whole::spaces::{Item, SPACES, space};
 use crate::wire::leb;
 use crate::wire::section::{push, push_custom, push_string, push_vector};
 

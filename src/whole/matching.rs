@@ -9,7 +9,8 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use hashbrown::HashMap;
 
 use crate::program::{DeclId, DeclKind, Definition, Program, RelocatableBytes, Relocation, TypeId};
-use crate::whole::decode::{Decoded, Item, SPACES, space, target_space};
+use crate::whole::decode::Decoded;
+use crate::whole::spaces::{Item, SPACES, space, target_space};
 
 /// A declaration of the build before.
 #[derive(Debug, Clone)]

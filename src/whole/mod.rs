@@ -8,6 +8,7 @@ pub(crate) mod emit;
 mod matching;
 mod print;
 mod session;
+pub(crate) mod spaces;
 mod types;
 
 pub use session::{Update, WholeModule, WholeOptions};

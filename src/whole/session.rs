@@ -7,10 +7,11 @@ use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::{OutputOptions, no_check};
 use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
-use crate::whole::decode::{Decoded, SPACES, decode, decode_bodies, target_space};
+use crate::whole::decode::{Decoded, decode, decode_bodies};
 use crate::whole::emit::Style;
 use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
 use crate::whole::print::Print;
+use crate::whole::spaces::{SPACES, target_space};
 
 /// Options of a [`WholeModule`].
 #[derive(Debug, Clone)]

@@ -58,16 +58,11 @@ fn place_all(
 ) -> Result<()> {
     addresses.reserve(placed.len());
     for &(id, memory, item) in placed {
-        let DataItem {
-            size,
-            align_log2,
-            is_zero,
-        } = item;
         let image = match images.image_of(memory) {
             Some(image) => image,
             None => images.add_image(new_image(request.program, request.data_ranges, memory)?),
         };
-        let address = images.place(image, size, align_log2, is_zero);
+        let address = images.pack(image, item);
         let address = address.map_err(|_| {
             let image = images.image(image);
             Error::bad_edit(format!(
@@ -77,7 +72,7 @@ fn place_all(
             .with_symbol(request.program.decl(id).label())
             .with_hint("reserve more of the memory for data")
         })?;
-        addresses.push((id, address, size));
+        addresses.push((id, address, item.size));
     }
     Ok(())
 }
