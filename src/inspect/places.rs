@@ -115,7 +115,7 @@ mod tests {
             None
         );
         assert_eq!(
-            of(&load(1, 2), "i32.const 1 i32.load offset=2 drop nop"),
+            of(&load(1, 2), "nop i32.const 1 i32.load offset=2 drop"),
             None
         );
         assert_eq!(of("f32.const 1 drop", "f32.const 2 drop"), None);
