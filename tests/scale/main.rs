@@ -209,13 +209,7 @@ fn one_segment_names_all_functions_that_move() {
         let segment = [&[1, 0, 0x41, 0, 0x0b][..], &vector(count, leb)].concat();
         // More than there is room for.
         functions(count, &[(4, table), (9, segment)], |at| {
-            [
-                &[0x41][..],
-                &sleb(at as i64),
-                &[0x1a].repeat(1),
-                &[0x01].repeat(more),
-            ]
-            .concat()
+            [&[0x41][..], &sleb(at as i64), &[0x1a], &[0x01].repeat(more)].concat()
         })
     };
     is_linear("functions that move", 2000, |count| {

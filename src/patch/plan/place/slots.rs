@@ -90,7 +90,8 @@ impl Placing<'_> {
             self.writes.slots.extend(before..now);
             self.writes.slots_grew = true;
             // They stand behind the slots.
-            self.writes.elements.moved = vec![0..self.layout.elements.len()];
+            let all = 0..self.layout.elements.len();
+            self.writes.elements.moved = Vec::from([all]);
         }
     }
 }
