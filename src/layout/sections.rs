@@ -36,7 +36,7 @@ pub(crate) const NAME_SECTION_HEADER: u64 = 6 + 5;
 /// Bytes of the function names' subsection header: kind, size, count.
 pub(crate) const NAME_SUBSECTION_HEADER: u64 = 1 + 5 + 5;
 /// Bytes of the whole identity section.
-pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 16;
+pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 8 + 16;
 
 impl SectionKind {
     const COUNT: usize = 17;
@@ -155,11 +155,13 @@ pub(crate) struct SectionPlace {
 }
 
 /// The places of all sections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Places {
     fixed: [SectionPlace; SectionKind::COUNT],
     /// Custom sections of pieces, with the bytes of their headers.
     custom: Vec<(u64, SectionPlace)>,
+    /// Bytes in the name section before the names of defined functions, without headers.
+    name_front: u64,
 }
 
 /// The code section would have to move: that is a relink.
@@ -170,8 +172,6 @@ pub(crate) struct CodeMustMove;
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
     places: Saved<Places>,
-    /// Bytes between the name section's header and that of the function names: the module's name.
-    pub(crate) name_prefix: u64,
 }
 
 impl Places {
@@ -239,7 +239,9 @@ impl Sections {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
             SectionKind::Custom(at) => self.places.custom[at.0 as usize].0,
-            SectionKind::Name => NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER,
+            SectionKind::Name => {
+                NAME_SECTION_HEADER + self.places.name_front + NAME_SUBSECTION_HEADER
+            }
             _ => HEADER as u64,
         }
     }
@@ -250,12 +252,15 @@ impl Sections {
         self.places.custom.push((header, SectionPlace::default()));
     }
 
-    /// Length of the file.
+    /// Sets how many bytes the name section has before the names of defined functions, without headers.
+    pub(super) fn set_name_front(&mut self, len: u64) {
+        self.places.name_front = len;
+    }
+
+    /// Length of the file, which ends with its identity.
     pub(crate) fn file_len(&self) -> u64 {
-        self.places
-            .present()
-            .last()
-            .map_or(MAGIC_LEN, |(_, place)| place.end)
+        let last = self.places.get(SectionKind::Identity);
+        if last.present { last.end } else { MAGIC_LEN }
     }
 
     /// Lays out all sections anew, each with a pad.

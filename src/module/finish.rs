@@ -27,7 +27,10 @@ impl Module {
         let thunks = self.options.redirect == Redirect::TableThunks;
         let has_slots = !thunks || self.uses_slots();
         let mut exports = self.program.exports.clone();
-        exports.sort_by(|a, b| a.name.cmp(&b.name));
+        // Otherwise their order is that of the edits.
+        if self.program.next_import_order().is_none() {
+            exports.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         let version = Version::current(&self.program, &self.settings, &exports);
         let options = LayoutOptions {
             thunks: false,
@@ -54,7 +57,8 @@ impl Module {
             .flat_map(|definition| definition.content.relocs())
             .any(|reloc| {
                 reloc.kind.is_slot()
-                    || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
+                    || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
+                        && reloc.decl() == self.slot_table)
             });
         named || self.program.exports.iter().any(exported)
     }

@@ -10,7 +10,9 @@ use crate::patch::{
     Customs, Encoder, ExportList, ExportSites, PlanContext, Request, SectionInputs, Writes,
     lay_out, names_tail,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Orphan, Program, References, TypeId};
+use crate::program::{
+    Checked, DeclId, DeclKind, Export, OrphanChanges, Program, References, TypeId,
+};
 
 /// What a version consists of.
 #[derive(Clone, Copy)]
@@ -100,7 +102,7 @@ impl<'a> Version<'a> {
             names_tail: Cow::Owned(names_tail(self.program, layout)),
             data: self.data_if(has_data),
             export_sites: Cow::Owned(ExportSites::default()),
-            orphans: &[],
+            orphans: None,
         }
     }
 
@@ -118,7 +120,7 @@ impl<'a> Version<'a> {
             names_tail: Cow::Borrowed(names_tail),
             data: self.data_if(writes.whole.contains(&SectionKind::Data)),
             export_sites: Cow::Borrowed(export_sites),
-            orphans: writes.orphans.added(),
+            orphans: Some(&writes.orphans),
         }
     }
 
@@ -140,7 +142,7 @@ pub(super) struct Content<'a> {
     names_tail: Cow<'a, [u8]>,
     data: Vec<DeclId>,
     export_sites: Cow<'a, ExportSites>,
-    orphans: &'a [Orphan],
+    orphans: Option<&'a OrphanChanges>,
 }
 
 impl Content<'_> {

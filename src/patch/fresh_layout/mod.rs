@@ -35,8 +35,11 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
     let others = uses.others.into_par_iter().with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
-    // Imports come before all else of their kinds.
-    let imported = items::place_imports(program, &mut layout, &imports);
+    // Imports come before all else of their kinds, in the order that is kept for them.
+    let imports = program.next_import_order().unwrap_or(&imports);
+    let imported = items::place_imports(program, &mut layout, imports);
+    let front = tail::name_front(program, &layout, request.customs);
+    layout.set_name_front(front);
     let unindexed = items::place_items(request, &mut layout, imported, &others);
     // Whether there are pieces decides where the code begins.
     pieces::place_pieces(program, &mut layout, &unindexed.pieces)?;
@@ -67,11 +70,6 @@ fn empty(request: &Request<'_>) -> Layout {
     layout.reserve_places(request.program.capacity());
     layout.slot_table = request.slot_table;
     *layout.start = request.start;
-    layout.module_name = request.customs.module_name.clone();
-    layout.sections.name_prefix = layout
-        .module_name
-        .as_ref()
-        .map_or(0, |name| 11 + name.len() as u64);
     if !layout.options.dense {
         layout.types.add_dead_type(request.dead_type);
     }
