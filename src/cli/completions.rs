@@ -43,7 +43,10 @@ pub(crate) fn man(args: &Man) -> anyhow::Result<()> {
             if name == "ld" {
                 // Behind `ld`, `-v` and `--verbose` are the linker's.
                 found = found.mut_arg("verbose", |arg| arg.hide(true));
-                found = found.after_long_help(wasmend::link::help());
+                let example = found.get_after_help().map(ToString::to_string);
+                let options = wasmend::link::help();
+                let text = format!("{}\n\n{options}", example.unwrap_or_default());
+                found = found.after_long_help(text);
             }
             clap_mangen::Man::new(found)
                 .title(format!("wasmend-{name}"))
