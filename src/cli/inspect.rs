@@ -174,7 +174,7 @@ fn each_function(map: &Map) -> String {
         };
         table.row([
             function.index.to_string(),
-            number(function.offset.into()),
+            number(function.offset),
             number(function.len),
             number(function.filler),
             number(function.callers.into()),
