@@ -1,6 +1,6 @@
 //! A linked program that follows its objects: what `replay-ld` and `watch` have in common.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wasmend::link::Access;
@@ -128,7 +128,7 @@ impl LinkPatcher {
     }
 
     /// The files that the link was made of.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.linked.files()
     }
 
