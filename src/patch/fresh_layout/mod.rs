@@ -25,7 +25,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let program = request.program;
     let mut layout = empty(request);
     let order = if layout.options.dense {
-        order::canonical(program, request.exports, request.start)
+        order::canonical(program, request.exports, request.start, request.slot_table)
     } else {
         order::by_declaration(program)
     };
