@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
+use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
@@ -49,6 +50,7 @@ impl ResolvedTarget {
 
 /// All that relocations need to know of a link.
 pub(crate) struct Converter<'a> {
+    pub(crate) options: &'a LinkOptions,
     pub(crate) resolution: &'a Resolution,
     /// By symbol of the program.
     pub(crate) meanings: &'a [ResolvedTarget],
@@ -236,12 +238,20 @@ impl Converter<'_> {
             let target = target.ok_or_else(|| fail("is not linked"))?;
             Ok(Relocation::new(kind, at, target, 0))
         };
+        // What is counted from `__table_base` is added to it by whoever reads it.
+        let base = match reloc.kind() {
+            TableIndexRelSleb | TableIndexRelSleb64 => self.options.first_slot(),
+            _ => 0,
+        };
+        let base = i32::try_from(base).map_err(|_| fail("is too far from an address"));
         let slot = |slot: RelocKind, null: RelocKind| match meaning {
             ResolvedTarget::Function {
                 id: Some(id),
                 has_address: true,
-            } => Ok(Relocation::new(slot, at, id, 0)),
-            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
+            } => Ok(Relocation::new(slot, at, id, -base.clone()?)),
+            ResolvedTarget::Function { .. } => {
+                Ok(Relocation::new(null, at, self.zero, -base.clone()?))
+            }
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {

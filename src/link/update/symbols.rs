@@ -252,6 +252,7 @@ impl Update<'_> {
     ) -> UpdateResult<()> {
         let resolution = &self.link.plan.resolution;
         let mut gone = Vec::new();
+        let mut forgets_member = false;
         for (said, reference) in unsaid {
             let Some(id) = reference.symbol() else {
                 continue;
@@ -263,6 +264,8 @@ impl Update<'_> {
                 if !stays {
                     return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
+                let definer = symbol.place().map(|(definer, _)| definer);
+                forgets_member |= definer.is_some_and(|id| !resolution.object(id).is_live);
                 continue;
             }
             if symbol.place().is_none_or(|(owner, _)| owner != object) {
@@ -280,6 +283,7 @@ impl Update<'_> {
             }
             gone.push(id);
         }
+        self.forgets_member |= forgets_member;
         for id in gone {
             // Other objects' dead code may still name it. Whoever reaches that code finds out.
             let symbol = self.link.plan.resolution.table.get_mut(id);
