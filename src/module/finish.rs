@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, LayoutOptions};
-use crate::module::version::Version;
 use crate::module::Module;
+use crate::module::version::Version;
 use crate::patch::{Dense, write_dense};
 use crate::program::{DeclKind, Definition, Export, RelocKind};
 
@@ -67,7 +67,8 @@ impl Module {
                     || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
             });
         let table = self.slot_table.map(|table| self.program.decl(table));
-        let is_imported = table.is_some_and(|table| table.current().is_some_and(Definition::is_import));
+        let is_imported =
+            table.is_some_and(|table| table.current().is_some_and(Definition::is_import));
         is_imported || named || self.program.exports.iter().any(exported)
     }
 }

@@ -16,8 +16,8 @@ mod report;
 mod settings;
 mod version;
 
-pub(crate) use finish::DenseStyle;
 pub use body::{BodyStyle, Function, FunctionBuilder};
+pub(crate) use finish::DenseStyle;
 pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};

@@ -183,7 +183,8 @@ fn open_readable(path: &Path) -> Result<(File, bool)> {
     };
     is_regular(std::fs::metadata(path).map_err(failed)?.file_type())?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+    let file =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
     let file = File::from(file);
     let kind = file.metadata().map_err(failed)?.file_type();
     Ok((file, is_regular(kind)?))

@@ -24,6 +24,8 @@ mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod interface;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
@@ -31,10 +33,14 @@ mod resolve_reference;
 mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod tables;
 
 // What these have in common.
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod beside;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod lab;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod meaning;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

@@ -421,10 +421,10 @@ fn init_functions_run_in_the_order_of_their_priority() {
     let names: Vec<&str> = order::init_functions(&link.resolution, &link.live)
         .into_iter()
         .map(|target| match target {
-            InitTarget::Defined(object, symbol) => {
+            gc::InitTarget::Defined(object, symbol) => {
                 link.resolution.object(object).object.symbol_name(symbol)
             }
-            InitTarget::Undefined(symbol) => link.resolution.name(symbol),
+            gc::InitTarget::Undefined(symbol) => link.resolution.name(symbol),
         })
         .collect();
     assert_eq!(names, ["first", "second"]);

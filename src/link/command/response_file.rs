@@ -200,7 +200,10 @@ mod tests {
         std::fs::write(path("outer"), format!("a.o @{} d.o", path("inner"))).unwrap();
         let expanded = expand(&["-x".into(), format!("@{}", path("outer"))]).unwrap();
         assert_eq!(expanded.arguments, ["-x", "a.o", "b.o", "-lc", "d.o"]);
-        assert_eq!(expanded.files, ["outer", "inner"].map(|name| PathBuf::from(path(name))));
+        assert_eq!(
+            expanded.files,
+            ["outer", "inner"].map(|name| PathBuf::from(path(name)))
+        );
         std::fs::write(path("self"), format!("@{}", path("self"))).unwrap();
         let error = expand(&[format!("@{}", path("self"))]).unwrap_err();
         assert!(error.to_string().contains("too deeply"), "{error}");

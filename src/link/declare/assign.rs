@@ -691,7 +691,8 @@ impl<'a> DeclarationAssigner<'a> {
                                 .with_symbol(resolution.name(id))
                         })?;
                         let signature = resolution.table.get(id).ty.signature();
-                        let results = signature.map(|signature| resolution.signatures.get(signature));
+                        let results =
+                            signature.map(|signature| resolution.signatures.get(signature));
                         return Ok((decl, results.map_or(0, |signature| signature.results.len())));
                     }
                 };

@@ -14,8 +14,8 @@ use crate::link::declare::synthetic;
 use crate::link::declare::table_import::define_table_import;
 use crate::link::declare::threads::{self, Loaded};
 use crate::link::order::{OutputSegment, is_zero};
-use crate::link::symbols::signatures::SignatureId;
 use crate::link::resolve::Resolution;
+use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
@@ -630,7 +630,10 @@ fn imported_limits(resolution: &Resolution, id: SymbolId) -> Limits {
     let symbol = resolution.table.get(id);
     let object = symbol.object.map(|object| resolution.object(object));
     let found = object.and_then(|linked| {
-        let refs = linked.refs.iter().position(|symbol| symbol.symbol() == Some(id))?;
+        let refs = linked
+            .refs
+            .iter()
+            .position(|symbol| symbol.symbol() == Some(id))?;
         let table = linked.object.symbols[refs].table()?;
         Some(linked.object.table_type(table).limits)
     });

@@ -236,13 +236,19 @@ impl<'a> DeclarationReuse<'a> {
         let mut definers: HashMap<&[u8], usize> = HashMap::new();
         let mut equals: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for (at, object) in gone.into_iter().rev() {
-            equals.entry(object.bytes(object.span())).or_default().push(at);
+            equals
+                .entry(object.bytes(object.span()))
+                .or_default()
+                .push(at);
             definers.extend(definitions(object).map(|name| (name, at)));
         }
         let mut taken = HashSet::new();
         let mut open = Vec::new();
         for (key, object) in new {
-            match equals.get_mut(object.bytes(object.span())).and_then(Vec::pop) {
+            match equals
+                .get_mut(object.bytes(object.span()))
+                .and_then(Vec::pop)
+            {
                 Some(at) => {
                     taken.insert(at);
                     pairs.insert(key.clone(), at);
@@ -256,7 +262,9 @@ impl<'a> DeclarationReuse<'a> {
             for at in known.filter(|at| !taken.contains(*at)) {
                 *votes.entry(*at).or_default() += 1;
             }
-            let most = votes.into_iter().max_by_key(|(at, votes)| (*votes, Reverse(*at)));
+            let most = votes
+                .into_iter()
+                .max_by_key(|(at, votes)| (*votes, Reverse(*at)));
             if let Some((at, _)) = most {
                 taken.insert(at);
                 pairs.insert(key.clone(), at);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use crate::link::command::options::LinkOptions;
 use crate::error::Error;
+use crate::link::command::options::LinkOptions;
 use crate::link::declare::customs::{self, Merged};
 use crate::link::diagnostics::Diagnostics;
 use crate::link::gc::{InitTarget, Live, is_exported};
@@ -103,7 +103,9 @@ impl Plan {
     pub(crate) fn has_wide_table(&self) -> bool {
         let objects = self.resolution.objects().iter();
         let tables = objects.flat_map(|linked| &linked.object.imported_tables);
-        let mut tables = tables.filter(|table| table.ty.element == FUNCREF).peekable();
+        let mut tables = tables
+            .filter(|table| table.ty.element == FUNCREF)
+            .peekable();
         let is_said = tables.peek().is_some();
         match is_said {
             true => tables.any(|table| table.ty.limits.is_64),
@@ -140,9 +142,11 @@ fn refuse_imported_tables(
     let symbols = imports.iter().map(|id| (id, resolution.table.get(*id)));
     let mut tables = symbols.filter(|(_, symbol)| matches!(symbol.ty, SymbolType::Table(_)));
     if let Some((id, symbol)) = tables.find(|(_, symbol)| symbol.kind == SymbolKind::Table) {
-        let text = "is an imported table, but an object calls through table 0 without naming its table";
+        let text =
+            "is an imported table, but an object calls through table 0 without naming its table";
         let error = Error::bad_input(text).with_symbol(resolution.name(*id));
-        let error = error.with_hint("compile all objects with -mreference-types, or pass --import-table");
+        let error =
+            error.with_hint("compile all objects with -mreference-types, or pass --import-table");
         let object = symbol.object.map(|object| resolution.object(object));
         diagnostics.error(match object {
             Some(linked) => error.with_path(linked.object.display_name()),

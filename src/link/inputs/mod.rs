@@ -270,7 +270,9 @@ impl Inputs {
 
     /// The lists of symbols beside archives.
     pub(super) fn lists(&self) -> impl Iterator<Item = PathBuf> {
-        let with_list = self.archives().filter(|archive| archive.allowed_undefined.is_some());
+        let with_list = self
+            .archives()
+            .filter(|archive| archive.allowed_undefined.is_some());
         with_list.map(|archive| symbols_beside(archive.archive.input().path()))
     }
 
