@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
     AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
-    assign, define,
+    assign, define, define_interface,
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
@@ -142,9 +142,7 @@ fn edit_and_publish(
     for id in &declarations.gone {
         module.program_mut().remove(*id)?;
     }
-    module
-        .program_mut()
-        .set_exports(&declarations.known.exports);
+    define_interface(&plan, &declarations, module);
     module.set_customs(plan.custom_sections(options, request.build_id));
     times.lap("define");
 

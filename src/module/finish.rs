@@ -5,7 +5,7 @@ use crate::layout::{Layout, LayoutOptions};
 use crate::module::Module;
 use crate::module::version::Version;
 use crate::patch::{Dense, write_dense};
-use crate::program::{DeclKind, Definition, Export, RelocKind};
+use crate::program::{DeclKind, Export, RelocKind};
 
 /// What a dense output is like, beside the program.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,10 +33,13 @@ impl Module {
             return Err(error.with_hint("commit or discard them first"));
         }
         let has_slots = style.keeps_slot_table || self.uses_slots();
-        // Memory comes first, as linkers have it.
         let mut exports = self.program.exports.clone();
-        let is_memory = |export: &Export| self.program.decl(export.decl).kind == DeclKind::Memory;
-        exports.sort_by(|a, b| (!is_memory(a), &a.name).cmp(&(!is_memory(b), &b.name)));
+        // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
+        if self.program.next_import_order().is_none() {
+            let is_other =
+                |export: &Export| self.program.decl(export.decl).kind != DeclKind::Memory;
+            exports.sort_by(|a, b| (is_other(a), &a.name).cmp(&(is_other(b), &b.name)));
+        }
         let version = Version::current(&self.program, &self.settings, &exports);
         let options = LayoutOptions {
             thunks: false,
@@ -45,14 +48,15 @@ impl Module {
             ..self.layout_options()
         };
         let slot_table = self.slot_table.filter(|_| has_slots);
-        let layout = version.lay_out(options, self.dead_type, slot_table)?;
+        let unused_table = self.slot_table.filter(|_| !has_slots);
+        let layout = version.lay_out(options, self.dead_type, slot_table, unused_table)?;
         let content = version.whole(&layout);
         let dense = write_dense(content.encoder(), &content.sections(), style.cuts)?;
         Ok((layout, dense))
     }
 
-    /// Whether anything names a slot or the table of slots, or the host provides that. With thunks, slots are for redirection;
-    /// but where an address is taken, it is a slot.
+    /// Whether anything names a slot or the table of slots. With thunks, slots are for redirection; but where an address is
+    /// taken, it is a slot.
     fn uses_slots(&self) -> bool {
         let current = self
             .program
@@ -64,11 +68,9 @@ impl Module {
             .flat_map(|definition| definition.content.relocs())
             .any(|reloc| {
                 reloc.kind.is_slot()
-                    || (reloc.kind == RelocKind::TableIndex && reloc.decl() == self.slot_table)
+                    || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
+                        && reloc.decl() == self.slot_table)
             });
-        let table = self.slot_table.map(|table| self.program.decl(table));
-        let is_imported =
-            table.is_some_and(|table| table.current().is_some_and(Definition::is_import));
-        is_imported || named || self.program.exports.iter().any(exported)
+        named || self.program.exports.iter().any(exported)
     }
 }
