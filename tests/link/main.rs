@@ -34,6 +34,8 @@ mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod renamed;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod tables;
 
 // What these have in common.

@@ -238,20 +238,13 @@ impl Converter<'_> {
             let target = target.ok_or_else(|| fail("is not linked"))?;
             Ok(Relocation::new(kind, at, target, 0))
         };
-        // What is counted from `__table_base` is added to it by whoever reads it.
-        let base = match reloc.kind() {
-            TableIndexRelSleb | TableIndexRelSleb64 => self.options.first_slot(),
-            _ => 0,
-        };
-        let base = i32::try_from(base).map_err(|_| fail("is too far from an address"));
+        let start = self.table_start(reloc.kind());
         let slot = |slot: RelocKind, null: RelocKind| match meaning {
             ResolvedTarget::Function {
                 id: Some(id),
                 has_address: true,
-            } => Ok(Relocation::new(slot, at, id, -base.clone()?)),
-            ResolvedTarget::Function { .. } => {
-                Ok(Relocation::new(null, at, self.zero, -base.clone()?))
-            }
+            } => Ok(Relocation::new(slot, at, id, start)),
+            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, start)),
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {
@@ -314,6 +307,17 @@ impl Converter<'_> {
             | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
+        }
+    }
+
+    /// What is added to a function's place in the table: where the place is counted from `__table_base`, whoever reads it adds
+    /// that.
+    fn table_start(&self, kind: RelocType) -> i32 {
+        match kind {
+            RelocType::TableIndexRelSleb | RelocType::TableIndexRelSleb64 => {
+                self.options.first_slot().cast_signed().wrapping_neg()
+            }
+            _ => 0,
         }
     }
 

@@ -194,7 +194,10 @@ impl Update<'_> {
                 && root.features_bytes() == object.features_bytes()
         });
         let has_own = kept_customs(linked, false, &self.link.options).next();
-        !says_nothing_new || has_own.is_some()
+        // Whether anybody calls the constructors decides whether exports do, also if it is dead code.
+        let ctors = self.resolution().call_ctors;
+        let mut refs = linked.refs.iter().map(|reference| reference.symbol());
+        !says_nothing_new || has_own.is_some() || refs.any(|symbol| symbol == Some(ctors))
     }
 }
 

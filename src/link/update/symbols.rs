@@ -67,8 +67,8 @@ impl Update<'_> {
         if old.globals.len() != new.globals.len()
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
-            || lacks_table_symbol(new)
-            || has_addresses_in_globals(new)
+            || [old, new].into_iter().any(lacks_table_symbol)
+            || [old, new].into_iter().any(|object| has_addresses_in_globals(object))
         {
             return fall_back(FallbackReason::Globals);
         }
@@ -122,6 +122,7 @@ impl Update<'_> {
                     return fall_back(FallbackReason::SymbolOfAnotherKind);
                 }
                 let is_made = matches!(known.definition, Definition::Synthetic(_))
+                    && known.kind != SymbolKind::Function
                     && self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing;
                 if known.place().is_none() && !is_made {
                     return fall_back(FallbackReason::SymbolIsUndefined);
@@ -259,8 +260,12 @@ impl Update<'_> {
             };
             let symbol = resolution.table.get(id);
             if !said.is_defined {
-                let stays = symbol.place().is_some()
-                    || matches!(symbol.definition, Definition::Synthetic(_));
+                // What the linker makes only because somebody asks for it is not made any more; whether anybody calls the
+                // constructors decides whether exports do.
+                let is_made = matches!(symbol.definition, Definition::Synthetic(_))
+                    && symbol.kind != SymbolKind::Function
+                    && !self.link.options.names_symbol(resolution.name(id));
+                let stays = symbol.place().is_some() || is_made;
                 if !stays {
                     return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
@@ -417,7 +422,7 @@ fn known_symbols(old: &LinkedObject) -> UpdateResult<KnownSymbols<'_>> {
 }
 
 /// Whether an object uses a table without saying where, as old ones do.
-fn lacks_table_symbol(object: &Object) -> bool {
+fn lacks_table_symbol(object: &Arc<Object>) -> bool {
     let symbols = object.symbols.iter();
     let symbols = symbols.filter(|symbol| symbol.kind == SymbolKind::Table);
     symbols.count() != object.imported_tables.len() + object.tables.len()
