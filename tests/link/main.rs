@@ -27,14 +27,14 @@ mod edits;
 mod interface;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod renamed;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
-#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
-mod renamed;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod tables;
 

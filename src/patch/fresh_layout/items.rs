@@ -41,10 +41,10 @@ pub(super) struct Unindexed {
 pub(super) fn place_imports(
     program: &Program,
     layout: &mut Layout,
-    imports: &[DeclId],
+    imports: impl Iterator<Item = DeclId>,
 ) -> Imported {
     let mut imported = Imported::default();
-    for &id in imports {
+    for id in imports {
         let kind = program.decl(id).kind;
         let count = imported.count(kind);
         let index = *count;

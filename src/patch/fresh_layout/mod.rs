@@ -38,8 +38,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let others = uses.others.into_par_iter().with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
-    let imports = program.next_import_order().unwrap_or(&imports);
-    let imported = items::place_imports(program, &mut layout, imports);
+    let imports = program.next_import_order().unwrap_or(&imports).iter();
+    let imports = imports.filter(|id| Some(**id) != request.unused_table);
+    let imported = items::place_imports(program, &mut layout, imports.copied());
     let front = tail::name_front(program, &layout, request.customs);
     layout.set_name_front(front);
     let unindexed = items::place_items(request, &mut layout, imported, &others);
