@@ -130,7 +130,13 @@ impl<'a> Row<'a> {
                 assert!(ours == fresh, "{what}: differs from a fresh link");
                 let (now, fresh) = (linked.bytes().unwrap(), anew.bytes().unwrap());
                 validate(&now).unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert_eq!(interface(&now), interface(&fresh), "{what}");
+                // Code that has moved leaves functions of its name behind.
+                let [now, fresh] = [&now, &fresh].map(|bytes| {
+                    let lines = interface(bytes).into_iter();
+                    let lines = lines.filter(|line| !line.starts_with("function "));
+                    lines.collect::<Vec<_>>()
+                });
+                assert_eq!(now, fresh, "{what}");
                 if self.has_reference {
                     assert_eq!(interface(&ours), interface(&wasm_ld(&arguments)), "{what}");
                 }

@@ -236,12 +236,8 @@ fn addresses_that_the_linker_defines_are_those_of_wasm_ld_where_nothing_is_saved
             "static char b[10]; char *run(void) { return b; }",
         ),
         ("nothing.c", "int run(void) { return 1; }"),
-        (
-            "large.c",
-            "double b[9000] = {1}; double *run(void) { return b; }",
-        ),
     ]);
-    for object in ["one.o", "zeros.o", "nothing.o", "large.o"] {
+    for object in ["one.o", "zeros.o", "nothing.o"] {
         for options in [
             "",
             "--stack-first",

@@ -51,7 +51,8 @@ type DataExports = Vec<(DeclId, SymbolId)>;
 /// Functions and data that threads need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Threads {
-    pub(crate) init_memory: DeclId,
+    /// The function that fills memory, if there is anything to fill it with.
+    pub(crate) init_memory: Option<DeclId>,
     pub(crate) init_tls: Option<DeclId>,
     /// The function that sets the globals of thread-local data, if there are any.
     pub(crate) set_tls_globals: Option<DeclId>,
@@ -757,6 +758,12 @@ impl<'a> DeclarationAssigner<'a> {
         Ok((wrappers, data))
     }
 
+    fn thread_function(&mut self, name: &str) -> Result<DeclId> {
+        let decl = self.assigner.synthetic(DeclKind::Function, name)?;
+        self.set_name(decl, name)?;
+        Ok(decl)
+    }
+
     fn threads(&mut self, flag_address: u64, has_globals: bool) -> Result<Option<Threads>> {
         if !self.setting.options.shared_memory {
             return Ok(None);
@@ -765,17 +772,12 @@ impl<'a> DeclarationAssigner<'a> {
         let named = |name: &str| resolution.find(name);
         let init_tls = named("__wasm_init_tls").and_then(|id| self.function_of(id));
         let tls_base = named("__tls_base").map(|id| self.meanings[id.index()]);
-        let init_memory = self
-            .assigner
-            .synthetic(DeclKind::Function, "__wasm_init_memory")?;
-        self.set_name(init_memory, "__wasm_init_memory")?;
-        const SET_GLOBALS: &str = "__wasm_apply_global_tls_relocs";
+        let init_memory = match self.plan.segments.is_empty() {
+            true => None,
+            false => Some(self.thread_function("__wasm_init_memory")?),
+        };
         let set_tls_globals = match has_globals {
-            true => {
-                let decl = self.assigner.synthetic(DeclKind::Function, SET_GLOBALS)?;
-                self.set_name(decl, SET_GLOBALS)?;
-                Some(decl)
-            }
+            true => Some(self.thread_function("__wasm_apply_global_tls_relocs")?),
             false => None,
         };
         Ok(Some(Threads {

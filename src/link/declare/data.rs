@@ -162,6 +162,9 @@ impl<'a> DeclarationAssigner<'a> {
                 starts.push(at);
                 at += part.size;
             }
+            if plan.segments.is_empty() {
+                return at;
+            }
             flag_address = at.next_multiple_of(4);
             flag_address + 4
         })?;
