@@ -196,7 +196,7 @@ fn interface(bytes: &[u8]) -> Vec<String> {
                         }
                     }
                 }
-                if !["name", "producers", "pad", "wasmend"].contains(&custom.name()) {
+                if !["name", "producers", "pad", "wasmend", ""].contains(&custom.name()) {
                     lines.push(format!("custom {} {:?}", custom.name(), custom.data()));
                 }
             }
