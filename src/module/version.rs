@@ -62,12 +62,14 @@ impl<'a> Version<'a> {
         options: LayoutOptions,
         dead_type: TypeId,
         slot_table: Option<DeclId>,
+        unused_table: Option<DeclId>,
     ) -> Result<Layout> {
         lay_out(&Request {
             program: self.program,
             options,
             dead_type,
             slot_table,
+            unused_table,
             exports: self.exports,
             start: self.start,
             customs: self.customs,

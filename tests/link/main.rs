@@ -24,17 +24,25 @@ mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod interface;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod renamed;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod tables;
 
 // What these have in common.
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod beside;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod lab;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod meaning;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
