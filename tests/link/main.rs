@@ -24,6 +24,8 @@ mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod random;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
