@@ -219,7 +219,7 @@ fn compare(
         (Ok(()), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
         (Ok(()), Ok(theirs)) => {
             let linked = way.linked.as_ref().expect("it was linked");
-            same(&linked.bytes().unwrap(), theirs, folder, seen)?;
+            same(&linked.bytes().unwrap(), theirs, true, folder, seen)?;
             let finished = linked.finish().unwrap();
             let anew = linked
                 .linked_anew()
@@ -241,28 +241,46 @@ fn dense(
     folder: &Path,
     seen: &mut Seen,
 ) -> Result<(), String> {
-    let mut options = LinkOptions::parse(arguments).map_err(|error| error.to_string())?;
-    options.incremental = Some(false);
-    match (Linked::link(options, Access::Read, Target::Memory), theirs) {
+    let linked = LinkOptions::parse(arguments).map_err(Failed::from);
+    let linked = linked.and_then(|mut options| {
+        options.incremental = Some(false);
+        Linked::link(options, Access::Read, Target::Memory)
+    });
+    match (linked, theirs) {
         (Err(_), Err(_)) => Ok(()),
         (Err(ours), Ok(_)) => Err(format!("only wasmend refuses it: {ours}")),
         (Ok(_), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
-        (Ok((linked, _)), Ok(theirs)) => {
-            same(&linked.release(false).unwrap().0, theirs, folder, seen)
-        }
+        (Ok((linked, _)), Ok(theirs)) => same(
+            &linked.release(false).unwrap().0,
+            theirs,
+            false,
+            folder,
+            seen,
+        ),
     }
 }
 
 /// Whether two modules mean the same.
-fn same(ours: &[u8], theirs: &[u8], folder: &Path, seen: &mut Seen) -> Result<(), String> {
-    let result = same_meaning(ours, theirs, seen);
+fn same(
+    ours: &[u8],
+    theirs: &[u8],
+    is_patchable: bool,
+    folder: &Path,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let result = same_meaning(ours, theirs, is_patchable, seen);
     if result.is_err() {
         fs::write(folder.join("ours.wasm"), ours).unwrap();
     }
     result
 }
 
-fn same_meaning(ours: &[u8], theirs: &[u8], seen: &mut Seen) -> Result<(), String> {
+fn same_meaning(
+    ours: &[u8],
+    theirs: &[u8],
+    is_patchable: bool,
+    seen: &mut Seen,
+) -> Result<(), String> {
     if let Err(error) = validate(ours) {
         return Err(match validate(theirs) {
             Ok(()) => format!("invalid: {error}"),
@@ -272,7 +290,16 @@ fn same_meaning(ours: &[u8], theirs: &[u8], seen: &mut Seen) -> Result<(), Strin
     if let Err(error) = validate(theirs) {
         return Err(format!("theirs is invalid: {error}"));
     }
-    let (our_interface, their_interface) = (observe::interface(ours), observe::interface(theirs));
+    let (mut our_interface, their_interface) =
+        (observe::interface(ours), observe::interface(theirs));
+    if is_patchable {
+        // There is a table to be patched whether anything needs it yet or not, so it may be an import too many.
+        let wanted = |import: &String| {
+            !import.starts_with("env.__indirect_function_table:")
+                || their_interface.imports.contains(import)
+        };
+        our_interface.imports.retain(wanted);
+    }
     differ("imports", &our_interface.imports, &their_interface.imports)?;
     differ("exports", &our_interface.exports, &their_interface.exports)?;
     match (
