@@ -85,7 +85,7 @@ fn is_defined_global(program: &Program, id: DeclId) -> bool {
 }
 
 /// All that will be defined, in an order that depends on the program alone and not on how it came about: what the exports,
-/// the start function and the segments reach, in the order in which it is reached, then the rest by name.
+/// the start function and the segments reach, in the order in which it is reached, then the rest by name and contents.
 pub(crate) fn canonical(
     program: &Program,
     exports: &[Export],
@@ -163,7 +163,11 @@ fn same_contents_last(program: &Program, a: DeclId, b: DeclId, depth: usize) -> 
     if a == b {
         return Ordering::Equal;
     }
-    let name = |id: DeclId| program.decl(id).given_name();
+    // What has a name comes first: it may lead to what has none.
+    let name = |id: DeclId| {
+        let name = program.decl(id).given_name();
+        (name.is_none(), name)
+    };
     let extent = |id: DeclId| match program.decl(id).next().map(|next| &next.shape) {
         Some(DefinitionKind::Data {
             align_log2, size, ..

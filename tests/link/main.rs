@@ -23,6 +23,8 @@ mod conventions;
 mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod lld_suite;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod random;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

@@ -24,6 +24,8 @@ struct Module<'a> {
     exports: BTreeMap<String, (ExternalKind, u32)>,
     table: HashMap<u32, u32>,
     image: Vec<(u64, &'a [u8])>,
+    /// What a function of the linker puts somewhere when the program begins.
+    passive: Vec<&'a [u8]>,
     start: Option<u32>,
     /// Where each object's part of the data stands, and how long it is.
     pieces: BTreeMap<(String, usize), (u64, u64)>,
@@ -102,12 +104,13 @@ impl<'a> Module<'a> {
                 Payload::DataSection(data) => {
                     for segment in data {
                         let segment = segment.unwrap();
-                        let DataKind::Active { offset_expr, .. } = segment.kind else {
-                            panic!("a passive data segment")
-                        };
-                        module
-                            .image
-                            .push((constant(&offset_expr) as u64, segment.data));
+                        match segment.kind {
+                            DataKind::Active { offset_expr, .. } => {
+                                let start = constant(&offset_expr) as u64;
+                                module.image.push((start, segment.data));
+                            }
+                            DataKind::Passive => module.passive.push(segment.data),
+                        }
                     }
                 }
                 Payload::CustomSection(custom) => {
@@ -413,6 +416,17 @@ impl Compare<'_> {
     }
 
     fn data(&mut self) {
+        if !self.theirs.passive.is_empty() {
+            // Threads share memory: everything stands where it does in the other one.
+            if self.ours.passive != self.theirs.passive {
+                let lens = |module: &Module<'_>| -> Vec<usize> {
+                    module.passive.iter().map(|bytes| bytes.len()).collect()
+                };
+                let lens = (lens(&self.ours), lens(&self.theirs));
+                self.differences.push(format!("passive data: {lens:?}"));
+            }
+            return;
+        }
         let mut found = Vec::new();
         for key in self
             .ours

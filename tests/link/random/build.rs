@@ -47,7 +47,13 @@ impl Steps {
             let path = folder.join(&name);
             fs::write(&path, text).unwrap();
             objects.push(path.with_extension("o"));
-            work.entry(unit.flags.clone()).or_default().push(path);
+            let target: &[&str] = match program.is_64 {
+                true => &["-triple", "wasm64-unknown-unknown"],
+                false => &["-triple", "wasm32-unknown-unknown"],
+            };
+            work.entry([target, &unit.flags].concat())
+                .or_default()
+                .push(path);
         }
         self.all.push((what, objects));
     }
@@ -64,7 +70,13 @@ impl Steps {
         arguments.push("--end-lib".to_owned());
         for archive in 0..2 {
             if at(Place::Archive(archive)).next().is_some() {
-                arguments.push(folder.join(format!("lib{archive}.a")).display().to_string());
+                let path = folder.join(format!("lib{archive}.a")).display().to_string();
+                match self.program.is_whole && archive == 0 {
+                    true => arguments.extend(
+                        ["--whole-archive", &path, "--no-whole-archive"].map(str::to_owned),
+                    ),
+                    false => arguments.push(path),
+                }
             }
         }
         arguments
@@ -131,16 +143,17 @@ pub fn compile(work: &BTreeMap<Vec<&'static str>, Vec<PathBuf>>) {
     }
 }
 
-/// What wasm-ld makes of it, or says.
-pub fn wasm_ld(arguments: &[String], output: &Path) -> Result<Vec<u8>, String> {
+/// What wasm-ld makes of it, or says; `None` when it crashes.
+pub fn wasm_ld(arguments: &[String], output: &Path) -> Option<Result<Vec<u8>, String>> {
     let done = Command::new("wasm-ld-19")
+        .arg("--threads=1")
         .args(arguments)
         .arg("-o")
         .arg(output)
         .output()
         .expect("wasm-ld-19 can be run");
-    match done.status.success() {
-        true => Ok(fs::read(output).unwrap()),
-        false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+    match done.status.code()? {
+        0 => Some(Ok(fs::read(output).unwrap())),
+        _ => Some(Err(String::from_utf8_lossy(&done.stderr).into_owned())),
     }
 }

@@ -19,6 +19,7 @@ impl Generator {
                 14 => self.change_constructor(),
                 15 | 16 => self.change_weak_reference(),
                 17 => self.move_definition(),
+                18 if self.rng.once_in(2) => self.mistake(),
                 18 => self.change_import(),
                 _ => self.change_binding(),
             };
@@ -107,6 +108,9 @@ impl Generator {
 
     fn add_definition(&mut self) -> Option<String> {
         let id = self.rng.below(self.program.symbols.len());
+        if self.program.symbols[id].name.starts_with("__") {
+            return None;
+        }
         match self.program.symbols[id].only_in {
             Some(unit) if !self.program.is_defined_in(id, unit) => {
                 self.define(id, unit, Binding::Static);
@@ -157,7 +161,26 @@ impl Generator {
         Some(format!("constructor {}", self.name(id)))
     }
 
-    fn change_weak_reference(&mut self) -> Option<String> {
+    /// Lets a unit take a function for one of another type, or no more.
+    pub fn mistake(&mut self) -> Option<String> {
+        let all: Vec<(usize, usize)> = self
+            .references()
+            .into_iter()
+            .filter(|(_, id)| matches!(self.program.symbols[*id].kind, Kind::Function(_)))
+            .collect();
+        if all.is_empty() {
+            return None;
+        }
+        let key = all[self.rng.below(all.len())];
+        if self.program.mistaken.remove(&key).is_none() {
+            let signature = self.signature();
+            self.program.mistaken.insert(key, signature);
+        }
+        Some(format!("mistake {} in u{}", self.name(key.1), key.0))
+    }
+
+    /// Which units refer to which symbols that they do not define.
+    fn references(&self) -> Vec<(usize, usize)> {
         let mut all = Vec::new();
         for symbol in &self.program.symbols {
             for definition in &symbol.definitions {
@@ -172,6 +195,11 @@ impl Generator {
             let symbol = &self.program.symbols[*id];
             !self.program.is_defined_in(*id, *unit) && symbol.only_in.is_none()
         });
+        all
+    }
+
+    pub fn change_weak_reference(&mut self) -> Option<String> {
+        let all = self.references();
         if all.is_empty() {
             return None;
         }

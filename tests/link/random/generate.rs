@@ -25,6 +25,8 @@ impl Generator {
             weak_references: BTreeSet::new(),
             mistaken: BTreeMap::new(),
             options: Vec::new(),
+            is_whole: false,
+            is_64: false,
         };
         let mut made = Generator {
             rng: Rng::new(seed),
@@ -37,6 +39,12 @@ impl Generator {
             made.add_symbol();
         }
         made.options();
+        for _ in 0..made.rng.below(3) {
+            made.change_weak_reference();
+        }
+        if made.rng.once_in(8) {
+            made.mistake();
+        }
         made
     }
 
@@ -53,6 +61,7 @@ impl Generator {
         let is_hidden = self.rng.once_in(3);
         let has_archives = self.rng.once_in(3);
         let has_libs = self.rng.once_in(6);
+        self.program.is_whole = self.rng.once_in(6);
         for at in 0..2 + self.rng.below(5) {
             let mut flags = level.to_vec();
             if is_mixed {
@@ -98,7 +107,7 @@ impl Generator {
         }
     }
 
-    fn signature(&mut self) -> Signature {
+    pub fn signature(&mut self) -> Signature {
         match self.rng.below(8) {
             0..5 => Signature::One,
             5 => Signature::Two,
@@ -212,6 +221,24 @@ impl Generator {
     }
 
     pub fn define(&mut self, id: usize, unit: usize, binding: Binding) {
+        let is_cpp = self.program.units[unit].is_cpp;
+        if is_cpp && self.program.symbols[id].kind == Kind::Words && self.rng.once_in(6) {
+            let order = self.program.symbols[id].order;
+            let callees = self.candidates(
+                order,
+                unit,
+                &|it| matches!(it, Kind::Function(signature) if signature != Signature::Nothing),
+            );
+            if !callees.is_empty() {
+                let contents = Contents::Computed(self.pick(&callees));
+                self.program.symbols[id].definitions.push(Definition {
+                    unit,
+                    binding,
+                    contents,
+                });
+                return;
+            }
+        }
         let can_alias = binding != Binding::Inline && binding != Binding::Static;
         let contents = match can_alias && self.rng.once_in(12) {
             true => self.alias(id, unit),
@@ -348,6 +375,8 @@ impl Generator {
                     Statement::Write(self.pick(&writable), self.rng.below(100) as u32)
                 }
                 10 if !pointers.is_empty() => Statement::Follow(self.pick(&pointers)),
+                11 if self.rng.once_in(6) => Statement::Section,
+                11 if self.rng.once_in(6) => Statement::Memory,
                 _ => self.mix(),
             };
             let work = match statement {
@@ -383,8 +412,78 @@ impl Generator {
         (0..count).map(|_| self.pick(&names)).collect()
     }
 
+    /// Puts a function in the place of another one, which it calls; the option that says so.
+    fn wrap(&mut self) -> Option<String> {
+        let functions: Vec<usize> = (0..self.program.symbols.len())
+            .filter(|id| {
+                let symbol = &self.program.symbols[*id];
+                let is_function = matches!(symbol.kind, Kind::Function(_));
+                is_function && symbol.only_in.is_none() && !symbol.definitions.is_empty()
+            })
+            .collect();
+        if functions.is_empty() {
+            return None;
+        }
+        let of = self.pick(&functions);
+        let unit = self.rng.below(self.program.units.len());
+        let real = self.program.symbols.len();
+        for prefix in ["__real_", "__wrap_"] {
+            let symbol = Symbol {
+                name: format!("{prefix}{}", self.program.symbols[of].name),
+                definitions: Vec::new(),
+                constructor: None,
+                export: None,
+                import: None,
+                attributes: BTreeSet::new(),
+                only_in: None,
+                ..self.program.symbols[of].clone()
+            };
+            self.program.symbols.push(symbol);
+        }
+        let body = vec![self.mix(), Statement::Call(real)];
+        self.program.symbols[real + 1].definitions.push(Definition {
+            unit,
+            binding: Binding::Strong,
+            contents: Contents::Body(body),
+        });
+        Some(format!("--wrap={}", self.program.symbols[of].name))
+    }
+
+    /// Lets functions call what calls the constructors.
+    fn name_constructors(&mut self) {
+        let order = self.rng.next();
+        self.program.symbols.push(Symbol {
+            name: "__wasm_call_ctors".to_owned(),
+            order,
+            kind: Kind::Function(Signature::Nothing),
+            elements: 1,
+            definitions: Vec::new(),
+            import: None,
+            export: None,
+            constructor: None,
+            attributes: BTreeSet::new(),
+            // Nobody defines it.
+            only_in: None,
+        });
+    }
+
     fn options(&mut self) {
-        let mut options = vec!["--no-entry".to_owned()];
+        let mut options = Vec::new();
+        if self.program.is_64 {
+            options.push("-mwasm64".to_owned());
+        }
+        let is_entry = |kind| kind == Kind::Function(Signature::Nothing);
+        let entry = match self.rng.once_in(4) {
+            true => self.names(1, &is_entry).pop(),
+            false => None,
+        };
+        options.push(entry.map_or("--no-entry".to_owned(), |name| format!("--entry={name}")));
+        if self.rng.once_in(12) {
+            options.extend(self.wrap());
+        }
+        if self.rng.once_in(12) {
+            self.name_constructors();
+        }
         let is_function = |kind| matches!(kind, Kind::Function(_));
         let count = 2 + self.rng.below(4);
         for name in self.names(count, &is_function) {
@@ -435,6 +534,15 @@ impl Generator {
             for name in self.names(1, &is_words) {
                 options.push(format!("--export={name}"));
             }
+        }
+        // wasm-ld looks for what is to be exported in an order of its own, which may load other members first. With more
+        // than one, the order is said.
+        let exported = options
+            .iter()
+            .filter_map(|option| option.strip_prefix("--export="));
+        let exported: Vec<String> = exported.map(|name| format!("--undefined={name}")).collect();
+        if exported.len() > 1 {
+            options.extend(exported);
         }
         self.program.options = options;
     }

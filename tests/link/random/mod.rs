@@ -21,7 +21,7 @@ use generate::Generator;
 mod build;
 mod edit;
 mod generate;
-mod observe;
+pub mod observe;
 mod program;
 
 /// Programs whose units are compiled together.
@@ -49,6 +49,7 @@ struct Seen {
     patched: usize,
     relinked: usize,
     anew: usize,
+    their_faults: usize,
 }
 
 #[test]
@@ -110,6 +111,7 @@ impl Seen {
         self.patched += other.patched;
         self.relinked += other.relinked;
         self.anew += other.anew;
+        self.their_faults += other.their_faults;
     }
 }
 
@@ -183,6 +185,15 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
     for (step, (what, _)) in steps.all.iter().enumerate() {
         let changed = steps.install(step, &folder);
         let theirs = build::wasm_ld(&arguments, &folder.join("theirs.wasm"));
+        // What it crashes on, or makes an invalid module of, is not looked at any further.
+        let is_fit = |theirs: &Result<Vec<u8>, String>| match theirs {
+            Ok(bytes) => validate(bytes).is_ok(),
+            Err(_) => true,
+        };
+        let Some(theirs) = theirs.filter(is_fit) else {
+            seen.their_faults += 1;
+            return Ok(());
+        };
         seen.steps += 1;
         seen.refused += usize::from(theirs.is_err());
         for way in &mut ways {
@@ -219,7 +230,7 @@ fn compare(
         (Ok(()), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
         (Ok(()), Ok(theirs)) => {
             let linked = way.linked.as_ref().expect("it was linked");
-            same(&linked.bytes().unwrap(), theirs, true, folder, seen)?;
+            same(&linked.bytes().unwrap(), theirs, folder, seen)?;
             let finished = linked.finish().unwrap();
             let anew = linked
                 .linked_anew()
@@ -250,56 +261,31 @@ fn dense(
         (Err(_), Err(_)) => Ok(()),
         (Err(ours), Ok(_)) => Err(format!("only wasmend refuses it: {ours}")),
         (Ok(_), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
-        (Ok((linked, _)), Ok(theirs)) => same(
-            &linked.release(false).unwrap().0,
-            theirs,
-            false,
-            folder,
-            seen,
-        ),
+        (Ok((linked, _)), Ok(theirs)) => {
+            same(&linked.release(false).unwrap().0, theirs, folder, seen)
+        }
     }
 }
 
 /// Whether two modules mean the same.
-fn same(
-    ours: &[u8],
-    theirs: &[u8],
-    is_patchable: bool,
-    folder: &Path,
-    seen: &mut Seen,
-) -> Result<(), String> {
-    let result = same_meaning(ours, theirs, is_patchable, seen);
+fn same(ours: &[u8], theirs: &[u8], folder: &Path, seen: &mut Seen) -> Result<(), String> {
+    let result = same_meaning(ours, theirs, seen);
     if result.is_err() {
         fs::write(folder.join("ours.wasm"), ours).unwrap();
     }
     result
 }
 
-fn same_meaning(
-    ours: &[u8],
-    theirs: &[u8],
-    is_patchable: bool,
-    seen: &mut Seen,
-) -> Result<(), String> {
-    if let Err(error) = validate(ours) {
-        return Err(match validate(theirs) {
-            Ok(()) => format!("invalid: {error}"),
-            Err(_) => format!("both invalid: {error}"),
-        });
-    }
-    if let Err(error) = validate(theirs) {
-        return Err(format!("theirs is invalid: {error}"));
-    }
+fn same_meaning(ours: &[u8], theirs: &[u8], seen: &mut Seen) -> Result<(), String> {
+    validate(ours).map_err(|error| format!("invalid: {error}"))?;
     let (mut our_interface, their_interface) =
         (observe::interface(ours), observe::interface(theirs));
-    if is_patchable {
-        // There is a table to be patched whether anything needs it yet or not, so it may be an import too many.
-        let wanted = |import: &String| {
-            !import.starts_with("env.__indirect_function_table:")
-                || their_interface.imports.contains(import)
-        };
-        our_interface.imports.retain(wanted);
-    }
+    // A table that is to be imported is, whether anything needs it or not: the host has it.
+    let wanted = |import: &String| {
+        let is_table = import.starts_with("env.__indirect_function_table:");
+        !is_table || their_interface.imports.contains(import)
+    };
+    our_interface.imports.retain(wanted);
     differ("imports", &our_interface.imports, &their_interface.imports)?;
     differ("exports", &our_interface.exports, &their_interface.exports)?;
     match (

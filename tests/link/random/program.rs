@@ -70,6 +70,10 @@ pub enum Statement {
     Follow(usize),
     Indirect(usize),
     Same(usize, usize),
+    /// Goes over the data of a section, from one symbol of the linker to another.
+    Section,
+    /// Compares addresses that the linker gives.
+    Memory,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub enum Contents {
     Pointers(Vec<(usize, u32)>),
     Functions(Vec<usize>),
     Texts(Vec<String>),
+    /// What a function returns when the program begins (in C++ only).
+    Computed(usize),
     /// The same as another symbol of the unit.
     Alias(usize),
 }
@@ -134,6 +140,9 @@ pub struct Program {
     pub mistaken: BTreeMap<(usize, usize), Signature>,
     /// The linker's options.
     pub options: Vec<String>,
+    /// Whether all members of the first archive are linked.
+    pub is_whole: bool,
+    pub is_64: bool,
 }
 
 impl Program {
@@ -142,7 +151,7 @@ impl Program {
         match &definition.contents {
             Contents::Body(statements) => {
                 let named = statements.iter().flat_map(|statement| match statement {
-                    Statement::Mix(..) => vec![],
+                    Statement::Mix(..) | Statement::Section | Statement::Memory => vec![],
                     Statement::Call(id)
                     | Statement::Through(id)
                     | Statement::Read(id)
@@ -155,7 +164,7 @@ impl Program {
             }
             Contents::Pointers(all) => all.iter().map(|(id, _)| *id).collect(),
             Contents::Functions(all) => all.clone(),
-            Contents::Alias(id) => vec![*id],
+            Contents::Alias(id) | Contents::Computed(id) => vec![*id],
             Contents::Words(_) | Contents::Texts(_) => vec![],
         }
     }
@@ -181,8 +190,19 @@ impl Program {
         let named = definitions.iter().flat_map(|(_, it)| Program::named(it));
         let named: BTreeSet<usize> = named.collect();
         let mut text = String::new();
+        let has = |wanted: Statement| {
+            definitions
+                .iter()
+                .any(|(_, it)| matches!(&it.contents, Contents::Body(all) if all.contains(&wanted)))
+        };
         if self.units[unit].is_cpp {
             text.push_str("extern \"C\" {\n");
+        }
+        if has(Statement::Section) {
+            text.push_str("extern unsigned __start_special[], __stop_special[];\n");
+        }
+        if has(Statement::Memory) {
+            text.push_str("extern char __heap_base, __data_end, __global_base;\n");
         }
         for id in named {
             if !self.is_defined_in(id, unit) {
@@ -299,6 +319,14 @@ impl Program {
                 list(all.iter().map(name).collect())
             }
             Contents::Texts(all) => list(all.iter().map(|it| format!("\"{it}\"")).collect()),
+            Contents::Computed(id) => {
+                let name = &self.symbols[*id].name;
+                match self.signature(definition.unit, *id) {
+                    Signature::Two => format!("{{{name}(6, 7)}}"),
+                    Signature::One | Signature::Long => format!("{{(unsigned){name}(5)}}"),
+                    Signature::Nothing => format!("{{({name}(), 5u)}}"),
+                }
+            }
             Contents::Alias(_) => unreachable!("aliases were written above"),
         };
         let _ = writeln!(text, "{attributes}{storage}{plain} = {value};");
@@ -331,6 +359,12 @@ impl Program {
         let mask = |id: &usize| self.symbols[*id].elements - 1;
         let (id, line) = match statement {
             Statement::Mix(a, b) => return format!("r = r * {a}u + {b}u;"),
+            Statement::Section => {
+                return "for (unsigned *p = __start_special; p != __stop_special; p++) r = r * 31 + *p;".to_owned();
+            }
+            Statement::Memory => {
+                return "r = r * 7 + (&__heap_base >= &__data_end) + ((unsigned long)&__heap_base % 16 == 0) + (&__data_end >= &__global_base);".to_owned();
+            }
             Statement::Call(id) => (id, self.signature(unit, *id).call(name(id))),
             Statement::Through(id) => {
                 let signature = self.signature(unit, *id);
