@@ -114,13 +114,24 @@ impl<T: Clone> Log<T> {
         self.pop().expect("the vector has an item at the index")
     }
 
-    /// Removes the item at `index`, moving those behind it.
-    pub(crate) fn remove(&mut self, index: usize) {
-        for at in index + 1..self.items.len() {
-            let item = self.items[at].clone();
-            self.set(at - 1, item);
+    /// Makes the items these. Returns where others stand than did before, among those that are left.
+    pub(crate) fn become_items(&mut self, items: &[T]) -> Vec<usize>
+    where
+        T: PartialEq,
+    {
+        let mut changed = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            match self.items.get(at) {
+                Some(before) if before == item => continue,
+                Some(_) => self.set(at, item.clone()),
+                None => self.push(item.clone()),
+            }
+            changed.push(at);
         }
-        self.pop();
+        while self.items.len() > items.len() {
+            self.pop();
+        }
+        changed
     }
 
     /// Makes room for `additional` more items.
@@ -277,13 +288,12 @@ mod tests {
             log.begin();
             for (what, index, value) in edits {
                 let index = if log.is_empty() { 0 } else { index as usize % log.len() };
-                match what % 6 {
-                    5 if !log.is_empty() => *log.edit(index) = value,
+                match what % 5 {
+                    4 if !log.is_empty() => *log.edit(index) = value,
                     0 => log.push(value),
                     1 => { log.pop(); }
                     2 if !log.is_empty() => log.set(index, value),
                     3 if !log.is_empty() => { log.swap_remove(index); }
-                    4 if !log.is_empty() => log.remove(index),
                     _ => {}
                 }
             }

@@ -16,12 +16,21 @@ pub(crate) fn run(args: &Finish, reporter: Reporter) -> anyhow::Result<()> {
         return Err(Error::bad_input(message).into());
     }
     let out = crate::cli::files::read(&args.out)?;
-    let dense = inspect::finish(&out).map_err(|error| error.with_path(&args.out))?;
+    let finished = inspect::finish_whole(&out).map_err(|error| error.with_path(&args.out))?;
+    let dense = finished.bytes;
     let options = OutputOptions::default();
     output::write_file(&args.output, &options, &dense, &output::no_check)?;
-    let parts = inspect::Map::read(&out)?.parts;
-    if parts.iter().any(|part| part.name.starts_with(".debug_")) {
+    let is_debug = |name: &String| name.starts_with(".debug_");
+    let (debug, others): (Vec<String>, Vec<String>) =
+        finished.left_out.into_iter().partition(is_debug);
+    if !debug.is_empty() {
         reporter.warning("debug sections are left out: the code they name is shorter now")?;
+    }
+    if !others.is_empty() {
+        let others = others.join(", ");
+        reporter.warning(&format!(
+            "left out, because it would be wrong in shorter code: {others}"
+        ))?;
     }
     if destination == Destination::StandardOutput {
         return Ok(());

@@ -1,8 +1,9 @@
 //! A linked program that follows its objects: what `replay-ld` and `watch` have in common.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use wasmend::inspect;
 use wasmend::link::Access;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::OutputOptions;
@@ -122,13 +123,28 @@ impl LinkPatcher {
         Ok(())
     }
 
-    /// Compares the output with the same files linked anew.
-    pub(crate) fn verify(&self) -> Result<(), Failed> {
-        self.linked.verify()
+    /// Compares the output with the same files linked anew, and says in what they differ first. Both are taken in their dense
+    /// form, in which everything stands where it must.
+    pub(crate) fn verify(&self) -> Result<(), LinkError> {
+        let Err(failed) = self.linked.verify() else {
+            return Ok(());
+        };
+        if let Ok(anew) = self.linked.linked_anew() {
+            let (output, anew) = (self.linked.finish(), anew.finish());
+            let report = inspect::verify(
+                &output.map_err(anyhow::Error::from)?,
+                &anew.map_err(anyhow::Error::from)?,
+            );
+            let report = report.map_err(anyhow::Error::from)?;
+            if let Some(difference) = report.differences.first() {
+                self.reporter.line(&difference.to_string())?;
+            }
+        }
+        Err(failed.into())
     }
 
     /// The files that the link was made of.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.linked.files()
     }
 

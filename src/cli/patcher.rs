@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use wasmend::inspect;
 use wasmend::{Outcome, WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
@@ -49,6 +50,18 @@ impl Patcher {
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
     pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stopwatch = Stopwatch::start();
+        let meant;
+        let bytes = match inspect::is_output(bytes) {
+            false => bytes,
+            true => {
+                self.reporter.warning(&format!(
+                    "{}: is an output of wasmend itself: the module that it stands for is taken",
+                    file.display()
+                ))?;
+                meant = inspect::finish(bytes).map_err(|error| error.with_path(file))?;
+                &meant
+            }
+        };
         let update = match &mut self.module {
             Some(module) => module.update(bytes),
             None => WholeModule::create(&self.output, self.options.clone(), bytes).map(

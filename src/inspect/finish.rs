@@ -1,12 +1,14 @@
 //! From a patchable file to the dense module that it stands for: nothing but the file is needed.
 //!
-//! What comes out depends on what the file means and not on how it came to be: declarations stand in the order in which
-//! the exports (by name) and the segments lead to them; imports by name.
+//! What comes out depends on what the file means and not on how it came to be: imports and exports stand in their order,
+//! which is part of the interface, other declarations in the order in which the exports (by name) and the segments lead to
+//! them.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::error::Result;
 use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, colours, position};
+use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, TypeTable};
 use crate::whole::decode::{Decoded, ExportItem};
 use crate::whole::dense;
@@ -19,18 +21,43 @@ use crate::whole::spaces::{Item, SPACES};
 /// # Errors
 /// If the bytes are not a valid module.
 pub fn finish(out: &[u8]) -> Result<Vec<u8>> {
+    Ok(finish_whole(out)?.bytes)
+}
+
+/// A dense module, and what it does not have of what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finished {
+    /// The dense module.
+    pub bytes: Vec<u8>,
+    /// What had to be left out, because it would be wrong: sections by their names, and kinds of names.
+    pub left_out: Vec<String>,
+}
+
+/// The same as [`finish`], which also says what is left out.
+///
+/// # Errors
+/// If the bytes are not a valid module.
+pub fn finish_whole(out: &[u8]) -> Result<Finished> {
     let mut types = TypeTable::default();
-    let side = Side::of(out, true, &mut types)?;
+    let mut side = Side::of(out, true, &mut types)?;
+    let left_out = std::mem::take(&mut side.module.dropped);
     let order = Order::of(&side, &types);
     let module = select(side, order);
-    dense::write(&module, &types)
+    let bytes = dense::write(&module, &types)?;
+    Ok(Finished { bytes, left_out })
+}
+
+/// Whether a file is an output of wasmend that can be patched, as it was written: no build of a compiler, and nothing that
+/// another tool has made of an output.
+pub fn is_output(file: &[u8]) -> bool {
+    BuildIdentity::of_file(file).is_some()
 }
 
 /// What is kept, in order, and where it stands.
 struct Order {
     kept: [Vec<u32>; 7],
     position: [Vec<Option<u32>>; 7],
-    exports: Vec<ExportItem>,
 }
 
 impl Order {
@@ -43,9 +70,9 @@ impl Order {
         };
         let unknown = std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
         let colours = colours(side, &unknown, types);
-        let mut exports = side.module.exports.clone();
-        exports.sort_by(|a, b| a.name.cmp(&b.name));
-        for export in &exports {
+        let mut exports: Vec<&ExportItem> = side.module.exports.iter().collect();
+        exports.sort_by_key(|export| &export.name);
+        for export in exports {
             reach.reach(side.meant((export.space, export.index)));
         }
         if let Some(start) = side.module.start {
@@ -89,14 +116,10 @@ impl Order {
         kept[position(DeclKind::ElementSegment)].sort_unstable();
         kept[position(DeclKind::DataSegment)].sort_unstable();
         for (space, kept) in kept.iter_mut().enumerate() {
-            // A stable sort: imports first, by name.
-            kept.sort_by(|a, b| {
-                let key = |at: u32| {
-                    let import = side.item((space, at)).import.as_ref();
-                    let colour = import.map(|_| colours[space][at as usize]);
-                    (import.is_none(), import, colour)
-                };
-                key(*a).cmp(&key(*b))
+            // A stable sort: imports first, in their order.
+            kept.sort_by_key(|at| {
+                let is_import = side.item((space, *at)).import.is_some();
+                (!is_import, if is_import { *at } else { 0 })
             });
         }
         kept[GLOBALS] = named_first(side, &kept[GLOBALS]);
@@ -107,11 +130,7 @@ impl Order {
             }
             position
         });
-        Order {
-            kept,
-            position,
-            exports,
-        }
+        Order { kept, position }
     }
 }
 
@@ -208,13 +227,17 @@ fn select(side: Side, order: Order) -> Decoded {
         })
         .collect()
     });
-    let exports = order.exports.iter().map(|export| ExportItem {
+    let exports = side.module.exports.iter().map(|export| ExportItem {
         name: export.name.clone(),
         space: export.space,
         index: place((export.space, export.index)),
     });
+    let imports = side.module.imports.iter();
     Decoded {
         spaces,
+        imports: imports
+            .map(|(space, at)| (*space, place((*space, *at))))
+            .collect(),
         exports: exports.collect(),
         start: side.module.start.map(|start| place((FUNCTIONS, start))),
         customs: side.module.customs.clone(),

@@ -22,15 +22,17 @@
 //!
 //! Nothing here knows the state of a running [`Module`](crate::Module), and nothing here writes.
 
+mod candidates;
 mod debug;
 mod finish;
 mod map;
+mod places;
 mod read;
 mod side;
 mod uses;
 mod verify;
 
-pub use finish::finish;
+pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };

@@ -10,10 +10,11 @@ use wasmparser::{
 use crate::error::{Error, Result};
 use crate::inspect::map::{FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, Slots};
 use crate::inspect::uses::Uses;
+use crate::layout::FILLED_NUMBERS;
 use crate::patch::BuildIdentity;
 use crate::wire::dwarf::Filler;
 use crate::wire::filler::{Role, role_of};
-use crate::wire::section::{IDENTITY_NAME, PAD_NAME};
+use crate::wire::section::{IDENTITY_NAME, PAD_NAME, is_own};
 use crate::wire::{expect_module, leb};
 
 /// Magic and version.
@@ -26,7 +27,7 @@ impl Map {
     /// If the bytes are not a module, or a section cannot be decoded.
     pub fn read(bytes: &[u8]) -> Result<Map> {
         let sections = split(bytes)?;
-        let mut reader = Reader::new(&sections);
+        let mut reader = Reader::new(bytes);
         for section in &sections {
             reader.section(section)?;
         }
@@ -42,6 +43,8 @@ pub(super) struct Section<'a> {
     offset: u64,
     /// Bytes before the contents: identifier and size, and a custom section's name.
     header: u64,
+    /// How many bytes the length of that name takes.
+    name_len_width: usize,
     pub(super) contents: &'a [u8],
 }
 
@@ -76,10 +79,13 @@ pub(super) fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
             .ok_or_else(|| torn("a section ends behind the end of the file"))?;
         let mut contents = &bytes[start..end];
         let mut name = "";
+        let mut name_len_width = 0;
         if bytes[at] == 0 {
             let mut reader = BinaryReader::new(contents, start as u64);
             name = reader.read_string()?;
-            contents = &contents[(reader.original_position() as usize - start)..];
+            let named = reader.original_position() as usize - start;
+            name_len_width = named - name.len();
+            contents = &contents[named..];
         }
         let header = (end - at - contents.len()) as u64;
         let id = bytes[at];
@@ -95,6 +101,7 @@ pub(super) fn split(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
             name,
             offset: at as u64,
             header,
+            name_len_width,
             contents,
         });
         at = end;
@@ -192,17 +199,12 @@ fn items<'a, T: wasmparser::FromReader<'a>>(
 }
 
 impl<'a> Reader<'a> {
-    fn new(sections: &[Section<'a>]) -> Self {
-        let mut reader = Reader::default();
-        for section in sections {
-            if section.id == 0
-                && section.name == IDENTITY_NAME
-                && let Some((format, identity)) = BuildIdentity::read(section.contents)
-            {
-                reader.identity = Some(FileIdentity { format, identity });
-            }
+    fn new(bytes: &[u8]) -> Self {
+        let identity = BuildIdentity::of_file(bytes);
+        Reader {
+            identity: identity.map(|(format, identity)| FileIdentity { format, identity }),
+            ..Reader::default()
         }
-        reader
     }
 
     fn ours(&self) -> bool {
@@ -428,7 +430,7 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let role = match role_of(body.as_bytes()).filter(|_| self.ours()) {
             None => FunctionRole::Body,
-            Some(Role::Thunk) => FunctionRole::Thunk,
+            Some(Role::Thunk | Role::AddressThunk) => FunctionRole::Thunk,
             Some(Role::Forwarder) => FunctionRole::Forwarder,
             Some(Role::Dead) => FunctionRole::Dead,
         };
@@ -573,7 +575,8 @@ impl<'a> Reader<'a> {
         }
         let mut name_slack = 0;
         for entry in &self.names {
-            let name = if self.identity.is_some() {
+            let filled = entry.len as usize - entry.name.len() == FILLED_NUMBERS;
+            let name = if self.identity.is_some() && filled {
                 entry.name.trim_end_matches(' ')
             } else {
                 entry.name
@@ -586,7 +589,8 @@ impl<'a> Reader<'a> {
                 Some(function) if function.role == FunctionRole::Dead => name_slack += entry.len,
                 Some(function) => {
                     // Code that was left behind can have lost its name.
-                    function.name = Some(name.to_owned()).filter(|name| !name.is_empty());
+                    function.name =
+                        Some(name.to_owned()).filter(|name| !matches!(&**name, "" | " "));
                     name_slack += (entry.name.len() - name.len()) as u64;
                 }
                 None => name_slack += (entry.name.len() - name.len()) as u64,
@@ -642,10 +646,8 @@ impl<'a> Reader<'a> {
     }
 
     fn part(&self, section: &Section<'_>, slack: u64) -> Part {
-        // A pad that is too small for its name has none.
-        let pad = section.id == 0
-            && (section.name == PAD_NAME || (section.name.is_empty() && section.len() < 10));
-        if pad && self.ours() {
+        let own = section.id == 0 && is_own(section.name, section.name_len_width);
+        if own && section.name != IDENTITY_NAME && self.ours() {
             let mut part = part(
                 PartKind::Pad,
                 PAD_NAME.to_owned(),

@@ -7,18 +7,24 @@ use hashbrown::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
-use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
+    TypeTable,
+};
 use crate::whole::decode::{Decoded, decode};
 use crate::whole::emit::Style;
 use crate::whole::spaces::{Item, SPACES, space, target_space};
-use crate::wire::filler::Role;
+use crate::wire::filler::{self, Role};
+use crate::wire::leb;
 
 /// Position of functions among the index spaces.
 pub(super) const FUNCTIONS: usize = 0;
 /// Position of globals.
 pub(super) const GLOBALS: usize = 1;
 const TABLES: usize = 2;
+const MEMORIES: usize = 3;
 const ELEMENTS: usize = 5;
+const DATA: usize = 6;
 
 /// A declaration: its index space and its index.
 pub(super) type Node = (usize, u32);
@@ -32,6 +38,11 @@ pub(super) struct Side {
     runs: Vec<u32>,
     /// What is not seen.
     hidden: [Vec<bool>; 7],
+    /// The first export of each declaration, by its place in the list of exports.
+    exported: HashMap<Node, usize>,
+    /// Of an output whose data or functions' addresses wasmend has placed: which function has which slot. What a number
+    /// in it means depends on where things stand.
+    pub(super) slots: Option<HashMap<u32, u32>>,
 }
 
 impl Side {
@@ -45,10 +56,26 @@ impl Side {
             module,
             is_output,
             runs: (0..count).collect(),
+            exported: HashMap::new(),
+            slots: None,
         };
         if is_output {
             side.see_through()?;
         }
+        let mut own = side.module.own_segments.iter();
+        if is_output && own.any(|node| !side.is_hidden(*node)) {
+            let mut slots = HashMap::new();
+            for at in side.seen(ELEMENTS) {
+                let content = &side.item((ELEMENTS, at)).definition.content;
+                let base = constant_place(content).map_or(0, |(_, base)| base);
+                let functions = content.relocs().iter().skip(1).map(|reloc| reloc.target);
+                slots.extend((base..u32::MAX).zip(functions));
+            }
+            side.slots = Some(slots);
+        }
+        let exports = side.module.exports.iter().enumerate();
+        let exports = exports.map(|(at, export)| (side.meant((export.space, export.index)), at));
+        side.exported = exports.rev().collect();
         Ok(side)
     }
 
@@ -58,6 +85,12 @@ impl Side {
 
     pub(super) fn is_hidden(&self, (space, index): Node) -> bool {
         self.hidden[space][index as usize]
+    }
+
+    /// The name of a declaration's first export.
+    pub(super) fn export(&self, node: Node) -> Option<&str> {
+        let at = *self.exported.get(&node)?;
+        Some(&self.module.exports[at].name)
     }
 
     /// All that is seen of an index space, in order.
@@ -72,6 +105,23 @@ impl Side {
         } else {
             (space, index)
         }
+    }
+
+    /// Whether a number is an address in memory 0 that data can have.
+    pub(super) fn is_address(&self, number: u64) -> bool {
+        /// Below this nothing is placed.
+        const LOWEST: u64 = 1024;
+        let memory = self.module.spaces[MEMORIES].first();
+        let size = memory.map(|memory| match memory.definition.shape {
+            DefinitionKind::Memory { minimum_bytes, .. } => minimum_bytes,
+            _ => u64::from(u32::MAX),
+        });
+        (LOWEST..=size.unwrap_or(0)).contains(&number)
+    }
+
+    /// Whether a declaration is of those that hold what wasmend has placed, and the places themselves: slots and data.
+    pub(super) fn is_placed(&self, node: Node) -> bool {
+        self.slots.is_some() && matches!(node.0, TABLES | ELEMENTS | DATA)
     }
 
     /// What a relocation refers to, unless it is a type.
@@ -101,6 +151,8 @@ impl Side {
         let functions = &self.module.spaces[FUNCTIONS];
         // What each thunk calls through: its table and slot.
         let mut thunks: Vec<(u32, u32, u32)> = Vec::new();
+        // Slots that nothing but a thunk uses.
+        let mut idle: HashSet<u32> = HashSet::new();
         for (at, item) in functions.iter().enumerate() {
             let Some(role) = item.role else {
                 continue;
@@ -114,9 +166,12 @@ impl Side {
                     let call = call.ok_or_else(|| broken("forwarder", at))?;
                     self.runs[at] = call.target;
                 }
-                Role::Thunk => {
+                Role::Thunk | Role::AddressThunk => {
                     let through = slot_of(content).ok_or_else(|| broken("thunk", at))?;
                     thunks.push((at as u32, through.0, through.1));
+                    if role == Role::Thunk {
+                        idle.insert(through.1);
+                    }
                 }
             }
         }
@@ -132,6 +187,12 @@ impl Side {
                 self.runs[*thunk as usize] = *function;
             }
             self.hide_slot_table(table);
+        }
+        let thunked = thunks.first().map(|(_, table, _)| *table);
+        for at in 0..self.module.spaces[ELEMENTS].len() {
+            self.drop_idle_slots(at, |table, slot| {
+                Some(table) == thunked && idle.contains(&slot)
+            });
         }
         for at in 0..self.runs.len() {
             let mut to = self.runs[at];
@@ -171,7 +232,7 @@ impl Side {
     fn hide_slot_table(&mut self, table: u32) {
         let uses = |item: &Item| {
             let mut relocs = item.definition.content.relocs().iter();
-            relocs.any(|r| r.kind == RelocKind::TableIndex && r.target == table)
+            relocs.any(|r| r.kind == RelocKind::TableByte && r.target == table)
         };
         let exported = self
             .module
@@ -190,6 +251,76 @@ impl Side {
             if constant_place(&item.definition.content).is_some_and(|(of, _)| of == table) {
                 self.hidden[ELEMENTS][at] = true;
             }
+        }
+    }
+
+    /// Takes the slots out of an element segment that no program's address is in: those that are not in use, and those for
+    /// which `is_idle`. What is left can be several runs, each a segment of its own.
+    fn drop_idle_slots(&mut self, at: usize, is_idle: impl Fn(u32, u32) -> bool) {
+        if self.hidden[ELEMENTS][at] {
+            return;
+        }
+        let content = &self.module.spaces[ELEMENTS][at].definition.content;
+        let Some((table, base)) = constant_place(content) else {
+            return;
+        };
+        let functions: Vec<u32> = content.relocs()[1..].iter().map(|it| it.target).collect();
+        // A program's own segment can stand where no table is.
+        let Some(end) = base.checked_add(functions.len() as u32) else {
+            return;
+        };
+        let constant = content.bytes()[2];
+        let is_dead = |at: u32| self.item((FUNCTIONS, at)).role == Some(Role::Dead);
+        let slots = (base..end).zip(functions.iter().copied());
+        let kept: Vec<(u32, u32)> = slots
+            .filter(|(slot, function)| !is_dead(*function) && !is_idle(table, *slot))
+            .collect();
+        if kept.len() == functions.len() {
+            return;
+        }
+        self.shorten_table(table, end, kept.last().map_or(base, |it| it.0 + 1));
+        self.hidden[ELEMENTS][at] = kept.is_empty();
+        let mut runs = kept.chunk_by(|a, b| a.0 + 1 == b.0);
+        let definition = |run: &[(u32, u32)]| Definition {
+            content: slots_segment(table, constant, run),
+            shape: DefinitionKind::ElementSegment,
+        };
+        if let Some(first) = runs.next() {
+            self.module.spaces[ELEMENTS][at].definition = definition(first);
+        }
+        for run in runs {
+            self.module.spaces[ELEMENTS].push(Item {
+                definition: definition(run),
+                name: None,
+                import: None,
+                role: None,
+            });
+            self.hidden[ELEMENTS].push(false);
+        }
+    }
+
+    /// Gives a table of slots, which has just as many entries as there are slots, no more than are in use.
+    fn shorten_table(&mut self, table: u32, before: u32, after: u32) {
+        let item = &mut self.module.spaces[TABLES][table as usize];
+        let bytes = item.definition.content.bytes();
+        let [ty @ 0x70, flags, limits @ ..] = bytes else {
+            return;
+        };
+        let Some((minimum, len)) = leb::read_unsigned(limits) else {
+            return;
+        };
+        let maximum = leb::read_unsigned(&limits[len..]).map(|(maximum, _)| maximum);
+        if item.import.is_some() || minimum != u64::from(before) {
+            return;
+        }
+        let mut shorter = vec![*ty, *flags];
+        leb::push_unsigned(&mut shorter, after.into());
+        if let Some(maximum) = maximum.filter(|_| flags & 1 != 0) {
+            let is_fixed = maximum == minimum;
+            leb::push_unsigned(&mut shorter, if is_fixed { after.into() } else { maximum });
+        }
+        if let Ok(content) = RelocatableBytes::new(shorter, Vec::new()) {
+            item.definition.content = content;
         }
     }
 
@@ -220,7 +351,7 @@ impl Side {
             });
         let named = items
             .flat_map(|(_, item)| item.definition.content.relocs())
-            .any(|reloc| reloc.kind == RelocKind::TableIndex && reloc.target == table);
+            .any(|reloc| reloc.kind == RelocKind::TableByte && reloc.target == table);
         (!named).then_some(table)
     }
 }
@@ -238,11 +369,12 @@ fn slot_of(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let table = content
         .relocs()
         .iter()
-        .find(|reloc| reloc.kind == RelocKind::TableIndex)?;
+        .find(|reloc| reloc.kind == RelocKind::TableByte)?;
     let mut slot = None;
     for operator in operators(content)? {
         match operator.ok()? {
             Operator::I32Const { value } => slot = Some(value as u32),
+            Operator::I64Const { value } => slot = u32::try_from(value).ok(),
             Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
                 return Some((table.target, slot?));
             }
@@ -257,16 +389,41 @@ fn slot_of(content: &RelocatableBytes) -> Option<(u32, u32)> {
 fn constant_place(content: &RelocatableBytes) -> Option<(u32, u32)> {
     let bytes = content.bytes();
     let first = content.relocs().first()?;
-    if bytes[0] != 2 || first.kind != RelocKind::TableIndex {
+    if bytes[0] != 2 || first.kind != RelocKind::TableByte {
         return None;
     }
-    let mut reader = wasmparser::BinaryReader::new(&bytes[6..], 0);
+    let mut reader = wasmparser::BinaryReader::new(&bytes[2..], 0);
     let offset: wasmparser::ConstExpr<'_> = reader.read().ok()?;
     let mut operators = offset.get_operators_reader();
     match (operators.read().ok()?, operators.read().ok()?) {
         (Operator::I32Const { value }, Operator::End) => Some((first.target, value as u32)),
+        (Operator::I64Const { value }, Operator::End) => {
+            Some((first.target, u32::try_from(value).ok()?))
+        }
         _ => None,
     }
+}
+
+/// An active segment of functions for consecutive slots, in the form that decoding gives one. `constant` is the instruction
+/// that its offset is.
+fn slots_segment(table: u32, constant: u8, slots: &[(u32, u32)]) -> RelocatableBytes {
+    let mut bytes = vec![2, 0, constant];
+    let mut relocs = vec![Relocation::new(RelocKind::TableByte, 1, DeclId(table), 0)];
+    let base = slots.first().map_or(0, |slot| slot.0);
+    leb::push_signed(&mut bytes, i64::from(base as i32));
+    bytes.extend_from_slice(&[filler::END, 0]);
+    leb::push_unsigned(&mut bytes, slots.len() as u64);
+    for (_, function) in slots {
+        let kind = RelocKind::FunctionIndex;
+        relocs.push(Relocation::new(
+            kind,
+            bytes.len() as u32,
+            DeclId(*function),
+            0,
+        ));
+        bytes.resize(bytes.len() + kind.width(), 0);
+    }
+    RelocatableBytes::new(bytes, relocs).expect("each field is where it was made")
 }
 
 /// The instructions of a function; its indices read as zeros.
@@ -400,16 +557,16 @@ fn said(item: &Item, types: &[u64], hasher: &foldhash::fast::FixedState) -> u64 
 /// A number for each type that depends on its structure alone. A group refers to earlier ones only.
 fn type_colours(table: &TypeTable, hasher: &foldhash::fast::FixedState) -> Vec<u64> {
     let mut colours: Vec<u64> = Vec::with_capacity(table.len());
-    for at in 0..table.len() as u32 {
-        let ty = TypeId(at);
-        let group = table.group_of(ty);
+    while colours.len() < table.len() {
+        let group = table.group_of(TypeId(colours.len() as u32));
         let mut state = hasher.build_hasher();
-        (at - group.first.0, &group.own).hash(&mut state);
+        group.own.hash(&mut state);
         for (bytes, field) in masked(&group.content) {
             let field = field.map(|(kind, ty)| (kind, ty.map(|ty| colours[ty.index()])));
             (bytes, field).hash(&mut state);
         }
-        colours.push(state.finish());
+        let group_colour = state.finish();
+        colours.extend((0..group.len).map(|member| hasher.hash_one((group_colour, member))));
     }
     colours
 }

@@ -66,6 +66,9 @@ impl Editor {
                 }
             });
         }
+        for (_, index) in self.module.imports.iter_mut().filter(|at| at.0 == space) {
+            *index = to(*index);
+        }
         let exports = self.module.exports.iter_mut();
         for export in exports.filter(|export| export.space == space) {
             export.index = to(export.index);
@@ -77,6 +80,13 @@ impl Editor {
 
     fn insert(&mut self, space: usize, at: usize, item: Item) {
         self.renumber(space, |index| index + u32::from(index as usize >= at));
+        if item.import.is_some() {
+            let imports = &mut self.module.imports;
+            let behind = imports
+                .iter()
+                .position(|it| it.0 == space && it.1 as usize > at);
+            imports.insert(behind.unwrap_or(imports.len()), (space, at as u32));
+        }
         self.module.spaces[space].insert(at, item);
     }
 
@@ -94,6 +104,9 @@ impl Editor {
 
     fn remove(&mut self, space: usize, at: usize) {
         self.module.spaces[space].remove(at);
+        self.module
+            .imports
+            .retain(|import| *import != (space, at as u32));
         self.renumber(space, |index| index - u32::from(index as usize > at));
     }
 

@@ -5,6 +5,10 @@
 //! same once every number is written in one way, and every index refers to the same declaration; types are the same if
 //! their structure is. Anything else is a difference, and is named. Debug information, where both files have some, is
 //! compared by what it says.
+//!
+//! Of two outputs whose data and functions' addresses wasmend has placed, a number in one can differ from that in the other
+//! only because of that. Slots are seen through. Whether data at other addresses is the same data cannot be told from the
+//! files, which do not say where it ends: that is a difference, but one of its own, behind all that are real.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,7 +16,9 @@ use std::fmt;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
+use crate::inspect::candidates::Candidates;
 use crate::inspect::debug;
+use crate::inspect::places;
 use crate::inspect::side::{
     FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
 };
@@ -41,6 +47,7 @@ struct Mark {
     equal: u32,
     problems: usize,
     differences: usize,
+    placed: usize,
 }
 
 /// What a comparison found.
@@ -80,14 +87,12 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     // The build can itself be an output that was the input, or one that should mean the same.
     let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
     let other = Compare::new(&a, &b, &types).run(out, build)?;
-    Ok(if other.is_clean() { other } else { report })
+    let other_says_less = other.differences.len() <= report.differences.len();
+    Ok(if other_says_less { other } else { report })
 }
 
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
-/// How many declarations that say the same are tried for one of the build.
-const MOST_TRIES: usize = 32;
-
 /// How often the pairing of what nothing leads to begins anew.
 const MOST_ROUNDS: usize = 16;
 
@@ -103,6 +108,8 @@ struct Compare<'a> {
     pairs: Vec<(Node, Node)>,
     /// How many differences there are, listed or not.
     problems: usize,
+    /// What differs in nothing but numbers that can be addresses of placed data, or holds such data.
+    placed: Vec<Node>,
     report: Report,
 }
 
@@ -119,6 +126,7 @@ impl<'a> Compare<'a> {
             queue: VecDeque::new(),
             pairs: Vec::new(),
             problems: 0,
+            placed: Vec::new(),
             report: Report::default(),
         }
     }
@@ -133,6 +141,8 @@ impl<'a> Compare<'a> {
         self.names();
         self.customs();
         self.debug(out, build)?;
+        self.slots();
+        self.placed();
         Ok(self.report)
     }
 
@@ -193,11 +203,42 @@ impl<'a> Compare<'a> {
                         format!("is there {} times, not {}", of_a.len(), of_b.len()),
                     );
                 }
-                // The same name can be imported several times; which is which is then for others to say.
-                if let (&[a], &[b]) = (&of_a[..], &of_b[..]) {
+                // The same name can be imported several times: in the same order on both sides.
+                for (a, b) in of_a.into_iter().zip(of_b) {
                     self.pair((space, a), (space, b), &|_| what.clone());
                 }
             }
+        }
+        let order = |side: &Side| -> Vec<String> {
+            let imports = side.module.imports.iter();
+            let imports = imports.filter_map(|node| {
+                let (module, field) = side.item(*node).import.as_ref()?;
+                Some(format!("{} {module}.{field}", word(node.0)))
+            });
+            imports.collect()
+        };
+        self.order("imports", order(self.a), order(self.b));
+    }
+
+    /// Whoever gives imports or takes exports by position needs them in the same order. What one side has and the other has
+    /// not is a difference of its own.
+    fn order(&mut self, what: &str, of_a: Vec<String>, of_b: Vec<String>) {
+        let of_both: HashSet<String> = {
+            let of_a: HashSet<&String> = of_a.iter().collect();
+            of_b.iter()
+                .filter(|name| of_a.contains(name))
+                .cloned()
+                .collect()
+        };
+        let mut of_a = of_a.into_iter().filter(|name| of_both.contains(name));
+        let mut of_b = of_b.into_iter().filter(|name| of_both.contains(name));
+        let mut at = 0;
+        while let (Some(a), Some(b)) = (of_a.next(), of_b.next()) {
+            if a != b {
+                let how = format!("stand in another order: at {at} is {a}, not {b}");
+                return self.differ(what, how);
+            }
+            at += 1;
         }
     }
 
@@ -229,6 +270,13 @@ impl<'a> Compare<'a> {
                 self.differ(format!("export \"{}\"", export.name), "is not in the build");
             }
         }
+        let order = |side: &Side| -> Vec<String> {
+            let exports = side.module.exports.iter();
+            exports
+                .map(|export| format!("\"{}\"", export.name))
+                .collect()
+        };
+        self.order("exports", order(self.a), order(self.b));
     }
 
     fn start(&mut self) {
@@ -247,7 +295,9 @@ impl<'a> Compare<'a> {
             let space = position(kind);
             let of_a: Vec<u32> = self.a.seen(space).collect();
             let of_b: Vec<u32> = self.b.seen(space).collect();
-            if of_a.len() != of_b.len() {
+            // Slots that are not in use can split theirs.
+            let can_be_split = self.is_placed((space, 0)) && kind == DeclKind::ElementSegment;
+            if of_a.len() != of_b.len() && !can_be_split {
                 self.differ(
                     format!("{kind}s"),
                     format!("there are {}, not {}", of_a.len(), of_b.len()),
@@ -284,7 +334,12 @@ impl<'a> Compare<'a> {
         if types_differ {
             return self.differ(label(self.b, node_b), "has another type");
         }
-        if masked(&a.content) != masked(&b.content) {
+        let same = masked(&a.content) == masked(&b.content);
+        if !same && (self.is_placed(node_b) || self.is_address(node_b, &a.content, &b.content)) {
+            self.placed.push(node_b);
+            return;
+        }
+        if !same && !self.differ_in_places(node_b, &a.content, &b.content) {
             let how = if node_b.0 == FUNCTIONS && item_b.import.is_none() {
                 differing_code(&a.content, &b.content)
             } else {
@@ -300,6 +355,92 @@ impl<'a> Compare<'a> {
                 self.pair(target_a, target_b, &|compare| label(compare.b, node_b));
             }
         }
+    }
+
+    /// Whether both sides have placed what a declaration holds.
+    fn is_placed(&self, node: Node) -> bool {
+        self.a.is_placed(node) && self.b.is_placed(node)
+    }
+
+    /// Whether two globals hold addresses of what both sides have placed, such as the end of the stack.
+    fn is_address(&self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
+        let placed = self.a.slots.is_some() && self.b.slots.is_some();
+        let numbers = places::constants(a, b).filter(|_| placed && node.0 == GLOBALS);
+        numbers.is_some_and(|(a, b)| self.a.is_address(a) && self.b.is_address(b))
+    }
+
+    /// Whether two functions differ in nothing but where things are placed. Functions whose addresses they name in the same
+    /// place are paired.
+    fn differ_in_places(&mut self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
+        let (Some(slots_a), Some(slots_b)) = (&self.a.slots, &self.b.slots) else {
+            return false;
+        };
+        let Some(numbers) = places::differing(a, b).filter(|_| node.0 == FUNCTIONS) else {
+            return false;
+        };
+        let mut functions = Vec::new();
+        let mut has_addresses = false;
+        for (number_a, number_b) in numbers {
+            let slot = |slots: &HashMap<u32, u32>, number| {
+                u32::try_from(number)
+                    .ok()
+                    .and_then(|slot| slots.get(&slot).copied())
+            };
+            match (slot(slots_a, number_a), slot(slots_b, number_b)) {
+                (Some(a), Some(b)) => functions.push((a, b)),
+                _ if self.a.is_address(number_a) && self.b.is_address(number_b) => {
+                    has_addresses = true;
+                }
+                _ => return false,
+            }
+        }
+        if has_addresses {
+            self.placed.push(node);
+        }
+        for (a, b) in functions {
+            let (a, b) = (self.a.meant((FUNCTIONS, a)), self.b.meant((FUNCTIONS, b)));
+            self.pair(a, b, &|compare| label(compare.b, node));
+        }
+        true
+    }
+
+    /// Of two outputs with slots, the same functions have one.
+    fn slots(&mut self) {
+        let (Some(slots_a), Some(slots_b)) = (&self.a.slots, &self.b.slots) else {
+            return;
+        };
+        let with_slots = |side: &Side, slots: &HashMap<u32, u32>| -> HashSet<u32> {
+            slots
+                .values()
+                .map(|at| side.meant((FUNCTIONS, *at)).1)
+                .collect()
+        };
+        let (in_a, in_b) = (with_slots(self.a, slots_a), with_slots(self.b, slots_b));
+        let of_a = in_a
+            .iter()
+            .filter_map(|at| self.of_a[FUNCTIONS][*at as usize]);
+        let of_a: HashSet<u32> = of_a.collect();
+        let mut missing: Vec<u32> = in_b.difference(&of_a).copied().collect();
+        missing.sort_unstable();
+        for at in missing {
+            self.differ(label(self.b, (FUNCTIONS, at)), "has no slot in the table");
+        }
+    }
+
+    /// Says what differs in places alone, once for all.
+    fn placed(&mut self) {
+        let Some(first) = self.placed.first() else {
+            return;
+        };
+        let what = match self.placed.len() {
+            1 => label(self.b, *first),
+            count => format!("{} and {} more", label(self.b, *first), count - 1),
+        };
+        self.differ(
+            what,
+            "name or hold data at other addresses; two files alone do not say whether it is the same: \
+             ask with replay-ld --verify",
+        );
     }
 
     /// Pairs what nothing has led to: by all that it says, and by name where that leaves a choice.
@@ -335,14 +476,12 @@ impl<'a> Compare<'a> {
         let (driver_colours, other_colours) = ordered(by_build, &colours_a, &colours_b);
         let (driver_users, other_users) = ordered(by_build, &users_a, &users_b);
         let other = if by_build { self.a } else { self.b };
-        let mut candidates: HashMap<(usize, u64), Vec<u32>> = HashMap::new();
-        let mut by_name: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
+        let mut candidates = Candidates::default();
         for (space, at) in others {
             let colour = other_colours[space][at as usize];
-            candidates.entry((space, colour)).or_default().push(at);
-            if let Some(name) = &other.item((space, at)).name {
-                by_name.entry((space, name)).or_default().push(at);
-            }
+            let users = other_users[space][at as usize];
+            let name = other.item((space, at)).name.as_deref();
+            candidates.add(space, at, colour, users, name);
         }
         let order = self.roots_first(driver, by_build);
         let begin = self.mark();
@@ -361,18 +500,12 @@ impl<'a> Compare<'a> {
                 continue;
             }
             let name = driver.item(node).name.as_deref();
-            let is_free = |other: &u32| taken[*other as usize].is_none();
-            let same = candidates.get(&(space, driver_colours[space][at as usize]));
-            let same = same.into_iter().flatten().copied();
-            let mut same: Vec<u32> = same.filter(is_free).collect();
+            let is_free = |other: u32| taken[other as usize].is_none();
+            let colour = driver_colours[space][at as usize];
             let users = driver_users[space][at as usize];
-            same.sort_by_key(|at| {
-                let named = other.item((space, *at)).name.as_deref() == name;
-                (other_users[space][*at as usize] != users, !named)
-            });
+            let same = candidates.best((space, colour, users, name), is_free);
             // Something of this name that says something else shows best what is wrong.
-            let named = name.and_then(|name| by_name.get(&(space, name)));
-            let named = named.and_then(|named| named.iter().copied().find(is_free));
+            let named = candidates.named(space, name, is_free);
             let Some(first) = same.first().copied().or(named) else {
                 continue;
             };
@@ -385,11 +518,11 @@ impl<'a> Compare<'a> {
                 }
             };
             // What says the same can still refer to something that is known to be another: try the next.
-            let mut tries = same.iter().take(MOST_TRIES);
-            if !tries.any(|other| self.try_pair(pair(*other))) {
+            if !same.iter().any(|other| self.try_pair(pair(*other))) {
                 // Of several that say the same, one that chose before may have taken the wrong one.
                 if !same.is_empty() && urgent.len() < MOST_ROUNDS && !urgent.contains(&node) {
                     self.back_to(begin);
+                    candidates.begin_anew();
                     urgent.insert(0, node);
                     at_node = 0;
                     continue;
@@ -400,7 +533,9 @@ impl<'a> Compare<'a> {
             }
         }
         for node in self.open(self.b, &self.of_b) {
-            if !by_build && matches!(node.0, FUNCTIONS | GLOBALS) {
+            // The build can itself be an output that holds code which was left behind.
+            let may_be_left_out = !by_build || self.b.is_output;
+            if may_be_left_out && matches!(node.0, FUNCTIONS | GLOBALS) {
                 self.report.left_out += 1;
             } else {
                 self.differ(label(self.b, node), "is missing");
@@ -457,6 +592,7 @@ impl<'a> Compare<'a> {
             equal: self.report.equal,
             problems: self.problems,
             differences: self.report.differences.len(),
+            placed: self.placed.len(),
         }
     }
 
@@ -469,6 +605,7 @@ impl<'a> Compare<'a> {
         self.report.equal = mark.equal;
         self.report.differences.truncate(mark.differences);
         self.problems = mark.problems;
+        self.placed.truncate(mark.placed);
     }
 
     fn names(&mut self) {
@@ -561,14 +698,11 @@ fn ordered<T>(by_build: bool, a: T, b: T) -> (T, T) {
 fn label(side: &Side, node: Node) -> String {
     let item = side.item(node);
     let kind = word(node.0);
-    let export =
-        side.module.exports.iter().find(|export| {
-            export.space == node.0 && side.meant((export.space, export.index)) == node
-        });
+    let export = side.export(node);
     match (&item.name, &item.import, export) {
         (Some(name), ..) => format!("{kind} `{name}`"),
         (None, Some((module, field)), _) => format!("{kind} import {module}.{field}"),
-        (None, None, Some(export)) => format!("{kind} exported as \"{}\"", export.name),
+        (None, None, Some(export)) => format!("{kind} exported as \"{export}\""),
         (None, None, None) => format!("{kind} {}", node.1),
     }
 }

@@ -3,6 +3,8 @@
 //! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region goes to a
 //! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length.
 
+use hashbrown::HashSet;
+
 use crate::program::{DeclId, SectionId};
 use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::dwarf::{self, Filler};
@@ -16,7 +18,7 @@ const SCAN: usize = 64;
 pub(crate) struct CustomIndex(pub(crate) u16);
 
 /// The position of a region in its section. It never changes while the region has an owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RegionIndex(pub(crate) u32);
 
 /// A range of a custom section's contents.
@@ -40,6 +42,7 @@ pub(crate) struct CustomSection {
     /// What stands at the beginning, for filler elsewhere to refer to.
     pub(crate) prefix: &'static [u8],
     regions: Log<Region>,
+    /// Regions without an owner, and some that have one again or are gone: who takes one looks.
     free: Log<RegionIndex>,
     counts: Saved<Counts>,
 }
@@ -50,6 +53,8 @@ struct Counts {
     end: u32,
     /// Bytes in free regions.
     dead: u32,
+    /// How many of them there are.
+    free: u32,
 }
 
 /// A gap cannot be filled, or the section would exceed 4 GiB.
@@ -120,6 +125,7 @@ impl CustomSection {
         let found = self.free.iter().enumerate().rev().take(SCAN);
         let (at, region) = found
             .map(|(at, region)| (at, *region))
+            .filter(|(_, region)| self.is_free(*region))
             .find(|(_, region)| {
                 let cap = self.region(*region).cap;
                 cap >= len && u64::from(cap) <= most && self.filler.fits(cap - len)
@@ -127,9 +133,29 @@ impl CustomSection {
         self.free.swap_remove(at);
         let old = self.region(region);
         self.counts.dead -= old.cap;
+        self.counts.free -= 1;
         let owner = Some(owner);
         self.regions.set(region.0 as usize, Region { owner, ..old });
         Some(region)
+    }
+
+    fn is_free(&self, region: RegionIndex) -> bool {
+        let region = self.regions.get(region.0 as usize);
+        region.is_some_and(|region| region.owner.is_none())
+    }
+
+    /// Takes what is not free off the list of what is, once that is most of it.
+    fn tidy(&mut self) {
+        if self.free.len() <= 2 * self.counts.free as usize + SCAN {
+            return;
+        }
+        let mut seen = HashSet::new();
+        for at in (0..self.free.len()).rev() {
+            let region = self.free[at];
+            if !self.is_free(region) || !seen.insert(region) {
+                self.free.swap_remove(at);
+            }
+        }
     }
 
     /// Whether `len` bytes can stand in a region that has an owner; the last one is made as long as that and `slack`.
@@ -155,6 +181,7 @@ impl CustomSection {
         self.regions.set(region.0 as usize, free);
         self.free.push(region);
         self.counts.dead += old.cap;
+        self.counts.free += 1;
         if !self.is_last(region) {
             return if self.filler.fits(old.cap) {
                 Ok(true)
@@ -168,14 +195,12 @@ impl CustomSection {
             .filter(|last| last.owner.is_none())
             .copied()
         {
-            let region = RegionIndex(self.regions.len() as u32 - 1);
-            if let Some(at) = self.free.iter().rposition(|other| *other == region) {
-                self.free.swap_remove(at);
-            }
             self.regions.pop();
             self.counts.end = last.offset;
             self.counts.dead -= last.cap;
+            self.counts.free -= 1;
         }
+        self.tidy();
         Ok(false)
     }
 

@@ -20,11 +20,11 @@ pub(crate) use data::{
 };
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
-pub(crate) use names::encode_name;
-pub(crate) use raw::RawItem;
+pub(crate) use names::{FILLED_NUMBERS, encode_name};
+pub(crate) use raw::{RawItem, RawItems};
 pub(crate) use sections::{
     CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace,
 };
 pub(crate) use slots::Slot;
-pub(crate) use state::{Layout, LayoutOptions, Lens, Place, SLOT_SEGMENT_HEADER};
+pub(crate) use state::{Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER};
 pub(crate) use types::{UseDeltas, add_uses};

@@ -13,6 +13,9 @@ pub(crate) struct NameEntry {
     pub(crate) len: u32,
 }
 
+/// Bytes of an entry's two integers where blanks follow its name to fill the entry.
+pub(crate) const FILLED_NUMBERS: usize = 2 * leb::WIDE32;
+
 /// All entries of the function name map.
 #[derive(Debug, Default)]
 pub(crate) struct NameSpace {
@@ -73,6 +76,12 @@ impl NameSpace {
     /// Whether a name fits an entry, which may have to be padded.
     pub(crate) fn fits(&self, ordinal: Ordinal, index: u32, name: Option<&str>) -> bool {
         match (self.entry(ordinal), name) {
+            // Blanks of its own must not look like those that fill an entry.
+            (Some(entry), Some(name)) if name.ends_with(' ') => {
+                let numbers = entry.len.checked_sub(name.len() as u32);
+                needed(index, name) <= entry.len
+                    && numbers.is_some_and(|numbers| numbers < FILLED_NUMBERS as u32)
+            }
             (Some(entry), Some(name)) => needed(index, name) <= entry.len,
             (entry, name) => entry.is_some() == name.is_some(),
         }

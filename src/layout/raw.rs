@@ -1,6 +1,6 @@
 //! Segments that the program wrote itself, within a section: one behind the other, in order.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use crate::program::DeclId;
 use crate::transaction::{Log, Transaction};
@@ -39,40 +39,26 @@ impl RawItems {
         self.0.push(RawItem { decl, offset, len });
     }
 
-    /// Takes one out; those behind it move.
-    pub(crate) fn remove(&mut self, decl: DeclId) {
-        let at = self.position(decl);
-        self.0.remove(at);
-        self.recompute();
-    }
-
-    /// Sets the length of one; those behind it move. Returns whether it has changed.
-    pub(crate) fn resize(&mut self, decl: DeclId, len: u32) -> bool {
-        let at = self.position(decl);
-        let item = self.0[at];
-        if item.len == len {
-            return false;
-        }
-        self.0.set(at, RawItem { len, ..item });
-        self.recompute();
-        true
-    }
-
-    fn position(&self, decl: DeclId) -> usize {
-        let at = self.iter().position(|item| item.decl == decl);
-        at.expect("placed segments are listed")
-    }
-
-    /// Brings the offsets up to date.
-    fn recompute(&mut self) {
+    /// Makes them these, each with its length, in one pass however many change. Returns which of them stand elsewhere than
+    /// before, as runs of positions.
+    pub(crate) fn become_items(
+        &mut self,
+        items: impl Iterator<Item = (DeclId, u32)>,
+    ) -> Vec<Range<usize>> {
         let mut offset = 0;
-        for at in 0..self.0.len() {
-            let item = self.0[at];
-            if item.offset != offset {
-                self.0.set(at, RawItem { offset, ..item });
-            }
-            offset += item.len;
+        let mut after = Vec::new();
+        for (decl, len) in items {
+            after.push(RawItem { decl, offset, len });
+            offset += len;
         }
+        let mut moved: Vec<Range<usize>> = Vec::new();
+        for at in self.0.become_items(&after) {
+            match moved.last_mut() {
+                Some(run) if run.end == at => run.end += 1,
+                _ => moved.push(at..at + 1),
+            }
+        }
+        moved
     }
 }
 

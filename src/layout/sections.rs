@@ -36,7 +36,7 @@ pub(crate) const NAME_SECTION_HEADER: u64 = 6 + 5;
 /// Bytes of the function names' subsection header: kind, size, count.
 pub(crate) const NAME_SUBSECTION_HEADER: u64 = 1 + 5 + 5;
 /// Bytes of the whole identity section.
-pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 16;
+pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 8 + 16;
 
 impl SectionKind {
     const COUNT: usize = 17;
@@ -160,6 +160,8 @@ pub(crate) struct Places {
     fixed: [SectionPlace; SectionKind::COUNT],
     /// Custom sections of pieces, with the bytes of their headers.
     custom: Vec<(u64, SectionPlace)>,
+    /// Bytes in the name section before the names of defined functions, without headers.
+    name_front: u64,
 }
 
 /// The code section would have to move: that is a relink.
@@ -170,8 +172,6 @@ pub(crate) struct CodeMustMove;
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
     places: Saved<Places>,
-    /// Bytes between the name section's header and that of the function names: the module's name.
-    pub(crate) name_prefix: u64,
 }
 
 impl Places {
@@ -239,7 +239,9 @@ impl Sections {
         match kind {
             SectionKind::CustomFront | SectionKind::CustomTail | SectionKind::Identity => 0,
             SectionKind::Custom(at) => self.places.custom[at.0 as usize].0,
-            SectionKind::Name => NAME_SECTION_HEADER + self.name_prefix + NAME_SUBSECTION_HEADER,
+            SectionKind::Name => {
+                NAME_SECTION_HEADER + self.places.name_front + NAME_SUBSECTION_HEADER
+            }
             _ => HEADER as u64,
         }
     }
@@ -248,6 +250,11 @@ impl Sections {
     /// header.
     pub(crate) fn add_custom(&mut self, header: u64) {
         self.places.custom.push((header, SectionPlace::default()));
+    }
+
+    /// Sets how many bytes the name section has before the names of defined functions, without headers.
+    pub(super) fn set_name_front(&mut self, len: u64) {
+        self.places.name_front = len;
     }
 
     /// Length of the file.

@@ -1,5 +1,7 @@
 //! All of the layout together, and the place of each declaration in it.
 
+use std::sync::Arc;
+
 use crate::layout::customs::{CustomIndex, CustomSpace, RegionIndex};
 use crate::layout::data::DataSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
@@ -10,7 +12,7 @@ use crate::layout::sections::{CodeMustMove, IDENTITY_LEN, SectionKind, Sections,
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
 use crate::program::DeclId;
-use crate::transaction::{Log, Saved, Transaction};
+use crate::transaction::{Log, LogMap, Saved, Transaction};
 
 /// What decides how things are laid out; the same for the life of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +90,23 @@ pub(crate) struct Lens {
     pub(crate) custom_tail: u64,
 }
 
+/// What stands in the name section before the names of defined functions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NameFront {
+    pub(crate) module_name: Option<Box<str>>,
+    /// The entries of imported functions, and how many there are.
+    pub(crate) imports: Vec<u8>,
+    pub(crate) imported: u32,
+}
+
+impl NameFront {
+    /// Bytes of the module's own name, header included.
+    pub(crate) fn module_len(&self) -> u64 {
+        let name = self.module_name.as_ref();
+        name.map_or(0, |name| 11 + name.len() as u64)
+    }
+}
+
 /// Where everything stands.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -108,16 +127,20 @@ pub(crate) struct Layout {
     /// The program's own segments in order.
     pub(crate) elements: RawItems,
     pub(crate) data_segments: RawItems,
+    /// Whether code names data segments: only then their number stands before the code.
+    pub(crate) data_count: Saved<bool>,
     /// The table whose slots are handed out here.
     pub(crate) slot_table: Option<DeclId>,
     /// The function that unused slots point at.
     pub(crate) trap: Saved<Option<Ordinal>>,
-    pub(crate) module_name: Option<Box<str>>,
+    name_front: Saved<Arc<NameFront>>,
     pub(crate) start: Saved<Option<DeclId>>,
     /// Lengths of what is written whole.
     pub(crate) lens: Saved<Lens>,
     pub(crate) sections: Sections,
     places: Log<Place>,
+    /// How many fields hold the address of each function, where thunks have slots too; without those that none does.
+    addresses: LogMap<DeclId, u32, foldhash::fast::FixedState>,
     /// What got another place in this transaction, and where it stood: for the pieces of custom sections that name it.
     /// Empty if there were none.
     pub(crate) displaced: Vec<(DeclId, Place)>,
@@ -147,13 +170,15 @@ impl Layout {
             tags: Log::default(),
             elements: RawItems::default(),
             data_segments: RawItems::default(),
+            data_count: Saved::default(),
             slot_table: None,
             trap: Saved::default(),
-            module_name: None,
+            name_front: Saved::default(),
             start: Saved::default(),
             lens: Saved::default(),
             sections: Sections::default(),
             places: Log::default(),
+            addresses: LogMap::default(),
             displaced: Vec::new(),
             notes_displaced: false,
         }
@@ -198,12 +223,58 @@ impl Layout {
             .into()
     }
 
+    /// Whether a function's slot is its address for some other declaration, where slots are for thunks too.
+    pub(crate) fn is_address_taken(&self, id: DeclId) -> bool {
+        self.addresses.contains_key(&id)
+    }
+
+    /// Counts the fields that hold a function's address; returns whether it is taken now and was not, or the reverse.
+    pub(crate) fn count_addresses(&mut self, id: DeclId, by: i64) -> bool {
+        let before = self.addresses.get(&id).copied().unwrap_or(0);
+        let after = u32::try_from(i64::from(before) + by).unwrap_or(0);
+        match after {
+            0 => self.addresses.remove(&id),
+            after => self.addresses.insert(id, after),
+        }
+        (before == 0) != (after == 0)
+    }
+
+    /// What stands in the name section before the names of defined functions.
+    pub(crate) fn name_front(&self) -> &NameFront {
+        &self.name_front
+    }
+
+    /// Sets that. The names behind it keep their places: it is the front of the section that moves.
+    pub(crate) fn set_name_front(&mut self, front: NameFront) {
+        let len = front.module_len() + front.imports.len() as u64;
+        self.sections.set_name_front(len);
+        *self.name_front = Arc::new(front);
+    }
+
     /// Bytes of the slots' element segment, its header included.
     pub(crate) fn slot_segment_len(&self) -> u64 {
         if self.slot_table.is_some() {
             SLOT_SEGMENT_HEADER + 5 * u64::from(self.slots.len())
         } else {
             0
+        }
+    }
+
+    /// The index of the program's first element segment: behind the slots' own.
+    pub(crate) fn first_element(&self) -> u32 {
+        u32::from(self.slot_table.is_some())
+    }
+
+    /// The index of the program's first data segment: behind the images of placed data.
+    pub(crate) fn first_data_segment(&self) -> u32 {
+        self.data.images().len() as u32
+    }
+
+    /// Where something that has an index stands among its like, of which the first has the index `first`.
+    pub(crate) fn position(&self, id: DeclId, first: u32) -> Option<usize> {
+        match self.place(id) {
+            Place::Index(index) => index.checked_sub(first).map(|at| at as usize),
+            _ => None,
         }
     }
 
@@ -268,7 +339,7 @@ impl Layout {
             }
             SectionKind::DataCount => {
                 let value = (self.data.images().len() + self.data_segments.len()) as u32;
-                (!self.data_segments.is_empty()).then_some(Span {
+                (*self.data_count && value > 0).then_some(Span {
                     front: 0,
                     end: 0,
                     value,
@@ -287,7 +358,7 @@ impl Layout {
             SectionKind::Name => self.options.names.then(|| Span {
                 front: self.names.first_offset().into(),
                 end: u64::from(self.names.end_offset()) + lens.names_tail,
-                value: self.names.named(),
+                value: self.names.named() + self.name_front.imported,
             }),
             SectionKind::CustomTail => whole(lens.custom_tail, 0),
             SectionKind::Identity => Some(Span {
@@ -327,11 +398,14 @@ impl Layout {
         f(&mut self.tags);
         f(&mut self.elements);
         f(&mut self.data_segments);
+        f(&mut self.data_count);
+        f(&mut self.name_front);
         f(&mut self.start);
         f(&mut self.trap);
         f(&mut self.lens);
         f(&mut self.sections);
         f(&mut self.places);
+        f(&mut self.addresses);
     }
 }
 

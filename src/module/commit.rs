@@ -207,7 +207,8 @@ impl Module {
         clock: &mut PhaseClock,
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
-        let layout = version.lay_out(self.layout_options(), self.dead_type, self.slot_table)?;
+        let layout =
+            version.lay_out(self.layout_options(), self.dead_type, self.slot_table, None)?;
         clock.ends(|phases| &mut phases.plan);
         let content = version.whole(&layout);
         let (encoder, sections, identity) = (content.encoder(), content.sections(), self.identity);

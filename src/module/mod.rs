@@ -17,6 +17,7 @@ mod settings;
 mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
+pub(crate) use finish::DenseStyle;
 pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};

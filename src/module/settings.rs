@@ -93,15 +93,12 @@ impl PendingSettings {
         settings: &Settings,
         layout: &Layout,
     ) -> Option<RelinkReason> {
-        let is_renamed = |customs: &Customs| customs.module_name != settings.customs.module_name;
         if self.relink {
             Some(RelinkReason::Requested)
         } else if self.tail_calls {
             Some(RelinkReason::TailCalls)
         } else if self.moves_data(settings, layout) {
             Some(RelinkReason::DataArea)
-        } else if self.customs.as_ref().is_some_and(is_renamed) {
-            Some(RelinkReason::ModuleName)
         } else {
             None
         }

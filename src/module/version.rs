@@ -10,7 +10,9 @@ use crate::patch::{
     Customs, Encoder, ExportList, ExportSites, PlanContext, Request, SectionInputs, Writes,
     lay_out, names_tail,
 };
-use crate::program::{Checked, DeclId, DeclKind, Export, Orphan, Program, References, TypeId};
+use crate::program::{
+    Checked, DeclId, DeclKind, Export, OrphanChanges, Program, References, TypeId,
+};
 
 /// What a version consists of.
 #[derive(Clone, Copy)]
@@ -60,12 +62,14 @@ impl<'a> Version<'a> {
         options: LayoutOptions,
         dead_type: TypeId,
         slot_table: Option<DeclId>,
+        unused_table: Option<DeclId>,
     ) -> Result<Layout> {
         lay_out(&Request {
             program: self.program,
             options,
             dead_type,
             slot_table,
+            unused_table,
             exports: self.exports,
             start: self.start,
             customs: self.customs,
@@ -100,7 +104,7 @@ impl<'a> Version<'a> {
             names_tail: Cow::Owned(names_tail(self.program, layout)),
             data: self.data_if(has_data),
             export_sites: Cow::Owned(ExportSites::default()),
-            orphans: &[],
+            orphans: None,
         }
     }
 
@@ -118,7 +122,7 @@ impl<'a> Version<'a> {
             names_tail: Cow::Borrowed(names_tail),
             data: self.data_if(writes.whole.contains(&SectionKind::Data)),
             export_sites: Cow::Borrowed(export_sites),
-            orphans: writes.orphans.added(),
+            orphans: Some(&writes.orphans),
         }
     }
 
@@ -140,7 +144,7 @@ pub(super) struct Content<'a> {
     names_tail: Cow<'a, [u8]>,
     data: Vec<DeclId>,
     export_sites: Cow<'a, ExportSites>,
-    orphans: &'a [Orphan],
+    orphans: Option<&'a OrphanChanges>,
 }
 
 impl Content<'_> {

@@ -14,7 +14,6 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, Place, SectionKind};
 use crate::patch::encode::{Encoder, SectionInputs};
-use crate::patch::tail::import_names;
 use crate::program::short::{push_content, push_group};
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
@@ -560,7 +559,7 @@ impl<'a> Writer<'a> {
         if !layout.options.names {
             return out;
         }
-        if let Some(name) = &layout.module_name {
+        if let Some(name) = &layout.name_front().module_name {
             let mut body = Vec::new();
             push_string(&mut body, name);
             push(&mut out, 0, &body);
@@ -571,9 +570,6 @@ impl<'a> Writer<'a> {
             push_string(&mut names, name);
             count += 1;
         };
-        for (index, name) in import_names(self.encoder.program, layout) {
-            push_name(index, name);
-        }
         for ordinal in layout.functions.ordinals() {
             if let Occupant::Body(id) = layout.functions.slot(ordinal).occupant
                 && let Some(name) = self.encoder.program.decl(id).given_name()
@@ -581,7 +577,9 @@ impl<'a> Writer<'a> {
                 push_name(layout.functions.index(ordinal), name);
             }
         }
-        push_vector(&mut out, 1, count, &names);
+        let front = layout.name_front();
+        names.splice(0..0, front.imports.iter().copied());
+        push_vector(&mut out, 1, count + front.imported as usize, &names);
         out.extend_from_slice(extra.names_tail);
         out
     }

@@ -16,6 +16,8 @@ pub(crate) const FUNCTION_RESERVE: u32 = 8;
 pub(crate) const GLOBAL_RESERVE: u32 = 4;
 /// Bytes of a dead function's code entry: size, marker, `unreachable`, `end`.
 pub(crate) const DEAD_LEN: u32 = SIZE as u32 + 3 + 1 + 1;
+/// Bytes of the smallest code entry that traps: size, no locals, `unreachable`, `end`.
+pub(crate) const SMALLEST_TRAP: u32 = SIZE as u32 + 1 + 1 + 1;
 
 fn pass_on_len(program: &Program, ty: TypeId) -> u32 {
     let signature = program.types.signature(ty);

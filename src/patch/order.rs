@@ -90,6 +90,7 @@ pub(crate) fn canonical(
     program: &Program,
     exports: &[Export],
     start: Option<DeclId>,
+    slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
     let (pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
         .into_iter()
@@ -103,7 +104,10 @@ pub(crate) fn canonical(
             queue.push_back(id);
         }
     };
-    for id in exports.iter().map(|export| export.decl).chain(start) {
+    // Code of the first version of WebAssembly calls through table 0 without naming it.
+    let first = slot_table.into_iter();
+    let exported = exports.iter().map(|export| export.decl);
+    for id in first.chain(exported).chain(start) {
         reach(&mut queue, id);
     }
     let is_segment = |id: &&DeclId| {

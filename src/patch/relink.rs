@@ -37,8 +37,6 @@ pub enum RelinkReason {
     GlobalOrder = 14,
     /// The code uses tail calls now, so that what passes calls on must too.
     TailCalls = 15,
-    /// The module's own name changed.
-    ModuleName = 16,
     /// A gap in a custom section cannot be filled with what its readers step over.
     CustomGap = 17,
     /// The code section begins at another of its entries now, which changes every offset of code in custom sections.
@@ -69,7 +67,6 @@ impl RelinkReason {
             RelinkReason::Fragmented => "fragmented",
             RelinkReason::GlobalOrder => "global-order",
             RelinkReason::TailCalls => "tail-calls",
-            RelinkReason::ModuleName => "module-name",
             RelinkReason::CustomGap => "custom-gap",
             RelinkReason::CodeShifted => "code-shifted",
         }

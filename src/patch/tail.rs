@@ -1,12 +1,12 @@
 //! What stands at the end of the file: names other than functions', custom sections that are kept, the identity.
 
-use crate::layout::{IDENTITY_LEN, Layout, Place};
+use crate::layout::{IDENTITY_LEN, Layout, NameFront, Place, Places, SectionKind};
 use crate::program::{DeclId, Program};
-use crate::wire::section::IDENTITY_NAME;
-use crate::wire::{leb, section};
+use crate::wire::leb;
+use crate::wire::section::{self, IDENTITY_NAME};
 
 /// Version of the patchable file's format.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// Custom sections that are kept as they are, headers included, and the module's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,49 +48,123 @@ impl BuildIdentity {
         }
     }
 
-    /// Writes the whole identity section.
-    pub(crate) fn write(&self, out: &mut [u8]) {
+    /// Writes the whole identity section; `shape` is the file's.
+    pub(crate) fn write(&self, shape: Shape, out: &mut [u8]) {
         debug_assert_eq!(out.len() as u64, IDENTITY_LEN);
-        out[0] = 0;
-        leb::write_unsigned(&mut out[1..6], IDENTITY_LEN - 6);
-        out[6] = IDENTITY_NAME.len() as u8;
-        out[7..14].copy_from_slice(IDENTITY_NAME.as_bytes());
+        let (header, _) = out.split_first_chunk_mut().expect("as long as it is");
+        BuildIdentity::write_header(header);
         out[14..18].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out[18..26].copy_from_slice(&self.generation.to_le_bytes());
-        out[26..42].copy_from_slice(&self.build_id);
+        out[18..26].copy_from_slice(&shape.0);
+        out[26..34].copy_from_slice(&self.generation.to_le_bytes());
+        out[34..50].copy_from_slice(&self.build_id);
     }
 
+    /// Bytes of the whole section, with which a file ends.
+    pub(crate) const SECTION_LEN: u64 = IDENTITY_LEN;
+    /// Offset of the file's shape, within the section.
+    pub(crate) const SHAPE_AT: u64 = 18;
     /// Offset of what changes with each version, within the section.
-    pub(crate) const VARIES_AT: u64 = 18;
+    pub(crate) const VARIES_AT: u64 = 26;
 
-    /// Reads the contents of an identity section, behind its name.
-    pub fn read(data: &[u8]) -> Option<(u32, BuildIdentity)> {
-        let (version, rest) = data.split_first_chunk::<4>()?;
+    /// Reads the identity of a patchable file, with the version of its format. `None` for any other module: also for one
+    /// that was made from such a file by a tool that keeps custom sections which it does not know.
+    pub fn of_file(file: &[u8]) -> Option<(u32, BuildIdentity)> {
+        let split = file.len().checked_sub(IDENTITY_LEN as usize)?;
+        let (before, last) = file.split_at(split);
+        let mut header = [0; 14];
+        BuildIdentity::write_header(&mut header);
+        let rest = last.strip_prefix(&header)?;
+        let (version, rest) = rest.split_first_chunk::<4>()?;
+        let (shape, rest) = rest.split_first_chunk::<8>()?;
         let (generation, rest) = rest.split_first_chunk::<8>()?;
         let (build_id, _) = rest.split_first_chunk::<16>()?;
+        let version = u32::from_le_bytes(*version);
+        if version != FORMAT_VERSION || Shape::of_file(before)?.0 != *shape {
+            return None;
+        }
         let identity = BuildIdentity {
             generation: u64::from_le_bytes(*generation),
             build_id: *build_id,
         };
-        Some((u32::from_le_bytes(*version), identity))
+        Some((version, identity))
+    }
+
+    fn write_header(out: &mut [u8; 14]) {
+        out[0] = 0;
+        leb::write_unsigned(&mut out[1..6], IDENTITY_LEN - 6);
+        out[6] = IDENTITY_NAME.len() as u8;
+        out[7..14].copy_from_slice(IDENTITY_NAME.as_bytes());
     }
 }
 
-/// The names of imported functions, by index, for dense outputs: elsewhere they have no place of their own.
-pub(crate) fn import_names<'a>(program: &'a Program, layout: &Layout) -> Vec<(u32, &'a str)> {
-    let mut names = Vec::new();
-    if !layout.options.names {
-        return names;
+/// A hash of where the sections of a file stand, which ties an identity to the file that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape([u8; 8]);
+
+impl Shape {
+    /// Of a file laid out so.
+    pub(crate) fn of(places: &Places) -> Shape {
+        let sections = places.present().filter(|(kind, _)| kind.id() != 0);
+        let sections = sections.map(|(kind, place)| (kind.id(), place.begin + 6, place.end));
+        let identity = places.get(SectionKind::Identity).begin;
+        Shape::hash(sections, identity)
     }
-    for &id in layout.imports.iter() {
-        if let Place::ImportedFunction { index, .. } = layout.place(id)
-            && let Some(name) = program.decl(id).given_name()
-        {
-            names.push((index, name));
+
+    /// Of a file up to its identity. `None` if its sections cannot be told apart.
+    fn of_file(before: &[u8]) -> Option<Shape> {
+        let mut sections = Vec::new();
+        let mut at = 8;
+        while at < before.len() {
+            let (size, width) = leb::read_unsigned(&before[at + 1..])?;
+            let start = at + 1 + width;
+            let end = usize::try_from(size)
+                .ok()
+                .and_then(|size| start.checked_add(size))?;
+            if before[at] != 0 {
+                sections.push((before[at], start as u64, end as u64));
+            }
+            at = end;
         }
+        (at == before.len()).then(|| Shape::hash(sections, at as u64))
     }
+
+    /// Each section with what it is, and where its contents begin and end.
+    fn hash(sections: impl IntoIterator<Item = (u8, u64, u64)>, identity: u64) -> Shape {
+        let mut hasher = blake3::Hasher::new();
+        for (id, start, end) in sections {
+            hasher.update(&[id]);
+            hasher.update(&start.to_le_bytes());
+            hasher.update(&end.to_le_bytes());
+        }
+        hasher.update(&identity.to_le_bytes());
+        let mut shape = [0; 8];
+        hasher.finalize_xof().fill(&mut shape);
+        Shape(shape)
+    }
+}
+
+/// What stands in the name section before the names of defined functions: the module's name, those of imported functions.
+pub(crate) fn name_front(program: &Program, layout: &Layout, customs: &Customs) -> NameFront {
+    let mut front = NameFront::default();
+    if !layout.options.names {
+        return front;
+    }
+    front.module_name = customs.module_name.clone();
+    let imported = layout
+        .imports
+        .iter()
+        .filter_map(|id| match layout.place(*id) {
+            Place::ImportedFunction { index, .. } => Some((index, program.decl(*id).given_name()?)),
+            _ => None,
+        });
+    let mut names: Vec<(u32, &str)> = imported.collect();
     names.sort_unstable();
-    names
+    front.imported = names.len() as u32;
+    for (index, name) in names {
+        leb::push_unsigned(&mut front.imports, index.into());
+        section::push_string(&mut front.imports, name);
+    }
+    front
 }
 
 /// The name subsections behind the functions': tables, memories, globals, element and data segments, tags.

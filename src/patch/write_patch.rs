@@ -1,13 +1,13 @@
 //! From a plan to bytes: each thing to be written becomes a range at its file offset.
 
 use crate::layout::{
-    ImageIndex, Layout, Occupant, Ordinal, Place, Places, SLOT_SEGMENT_HEADER, SectionKind,
+    ImageIndex, Layout, Occupant, Ordinal, Place, Places, RawItem, SLOT_SEGMENT_HEADER, SectionKind,
 };
 use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len};
 use crate::patch::lengths::forwarder_target;
-use crate::patch::plan::{OrphanSite, Site, Writes};
+use crate::patch::plan::{OrphanSite, Site, Writes, WrittenItems};
 use crate::patch::ranges::{RangeList, Reason};
-use crate::patch::tail::BuildIdentity;
+use crate::patch::tail::{BuildIdentity, Shape};
 use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
 use crate::wire::{filler, leb, section};
 
@@ -51,12 +51,13 @@ pub(crate) fn write_patch(
     let mut ranges = out.ranges;
     let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
     let mut bytes = vec![0; (place.end - place.begin) as usize];
-    next.write(&mut bytes);
+    let shape = Shape::of(layout.sections.places());
+    next.write(shape, &mut bytes);
     // A section that moved is written whole; otherwise only what varies.
-    let skip = if before.get(kind).begin == place.begin {
-        BuildIdentity::VARIES_AT as usize
-    } else {
-        0
+    let skip = match before.get(kind).begin == place.begin {
+        true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
+        true => BuildIdentity::SHAPE_AT as usize,
+        false => 0,
     };
     ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
     ranges.finish(layout.sections.file_len());
@@ -98,7 +99,7 @@ impl Writer<'_> {
                 if kind != SectionKind::Identity {
                     self.ranges.push(place.begin, &bytes, reason);
                 }
-            } else if old != place {
+            } else if old != place || (kind == SectionKind::Name && self.writes.places.name_front) {
                 let mut bytes = vec![0; self.layout.sections.header_len(kind) as usize];
                 self.encoder.header(kind, place, &mut bytes);
                 self.ranges.push(place.begin, &bytes, Reason::Header);
@@ -379,6 +380,7 @@ impl Writer<'_> {
                 &layout.elements,
                 &self.writes.places.elements,
                 layout.slot_segment_len(),
+                layout.first_element(),
                 Reason::Elements,
             ),
             (
@@ -386,26 +388,38 @@ impl Writer<'_> {
                 &layout.data_segments,
                 &self.writes.places.data_segments,
                 layout.data.len(),
+                layout.first_data_segment(),
                 Reason::Data,
             ),
         ];
-        for (kind, items, writes, base, reason) in lists {
+        for (kind, items, writes, base, first, reason) in lists {
             if self.is_whole(kind) {
                 continue;
             }
             let start = self.anchor(kind) + base;
-            for item in items
-                .iter()
-                .filter(|item| writes.all || writes.items.contains(&item.decl))
-            {
-                let mut bytes = vec![0; item.len as usize];
-                self.encoder.decl(item.decl, &mut bytes);
-                let offset = start + u64::from(item.offset);
-                let known = if writes.all {
-                    0
-                } else {
-                    self.push_difference(offset, item.decl, &bytes, reason)
+            for run in &writes.moved {
+                let run = &items[run.clone()];
+                let first = run.first().map_or(0, |item| item.offset);
+                let end = run.last().map_or(0, |item| item.offset + item.len);
+                let mut bytes = vec![0; (end - first) as usize];
+                for item in run {
+                    let out = &mut bytes[(item.offset - first) as usize..][..item.len as usize];
+                    self.encoder.decl(item.decl, out);
+                }
+                self.ranges.push(start + u64::from(first), &bytes, reason);
+            }
+            for &id in &writes.items {
+                let Some(item) = layout
+                    .position(id, first)
+                    .filter(|at| !writes.has_moved(*at))
+                else {
+                    continue;
                 };
+                let item = items[item];
+                let mut bytes = vec![0; item.len as usize];
+                self.encoder.decl(id, &mut bytes);
+                let offset = start + u64::from(item.offset);
+                let known = self.push_difference(offset, id, &bytes, reason);
                 self.ranges
                     .push(offset + known as u64, &bytes[known..], reason);
             }
@@ -646,10 +660,10 @@ impl Writer<'_> {
 
     /// File offset of a declaration's bytes, unless its section or the declaration itself is written anyway.
     fn start_of(&self, id: DeclId, kind: DeclKind) -> Option<u64> {
-        let raw = |section, items: &[crate::layout::RawItem], all: bool, base: u64| {
-            let item = items.iter().find(|item| item.decl == id)?;
-            (!all && !self.is_whole(section))
-                .then(|| self.anchor(section) + base + u64::from(item.offset))
+        let segment = |section, items: &[RawItem], writes: &WrittenItems, first, base: u64| {
+            let at = self.layout.position(id, first)?;
+            let written = self.is_whole(section) || writes.has_moved(at);
+            (!written).then(|| self.anchor(section) + base + u64::from(items[at].offset))
         };
         match self.layout.place(id) {
             Place::Function { body, .. } => {
@@ -680,24 +694,20 @@ impl Writer<'_> {
                 let offset = self.layout.customs.section(section).region(region).offset;
                 (!written).then(|| self.anchor(kind) + u64::from(offset))
             }
-            Place::Index(_) if kind == DeclKind::ElementSegment => {
-                let base = self.layout.slot_segment_len();
-                raw(
-                    SectionKind::Element,
-                    &self.layout.elements,
-                    self.writes.places.elements.all,
-                    base,
-                )
-            }
-            Place::Index(_) if kind == DeclKind::DataSegment => {
-                let base = self.layout.data.len();
-                raw(
-                    SectionKind::Data,
-                    &self.layout.data_segments,
-                    self.writes.places.data_segments.all,
-                    base,
-                )
-            }
+            Place::Index(_) if kind == DeclKind::ElementSegment => segment(
+                SectionKind::Element,
+                &self.layout.elements,
+                &self.writes.places.elements,
+                self.layout.first_element(),
+                self.layout.slot_segment_len(),
+            ),
+            Place::Index(_) if kind == DeclKind::DataSegment => segment(
+                SectionKind::Data,
+                &self.layout.data_segments,
+                &self.writes.places.data_segments,
+                self.layout.first_data_segment(),
+                self.layout.data.len(),
+            ),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::layout::{CustomIndex, Ordinal, RegionIndex, SectionKind};
 use crate::patch::encode::{Encoder, SectionInputs};
-use crate::patch::tail::BuildIdentity;
+use crate::patch::tail::{BuildIdentity, Shape};
 use crate::wire::section;
 
 /// A part of the file that one thread writes at a time.
@@ -115,7 +115,7 @@ pub(crate) fn write_whole(
     let place = places.get(SectionKind::Identity);
     if place.present {
         let mut bytes = vec![0; (place.end - place.begin) as usize];
-        next.write(&mut bytes);
+        next.write(Shape::of(places), &mut bytes);
         put(place.begin, &bytes)?;
     }
     Ok(next)

@@ -237,6 +237,10 @@ impl Program {
             .dirty
             .iter()
             .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
+        if let Some(exports) = self.pending_exports() {
+            self.check_exports(exports)?;
+            return Ok(Some(exports.to_vec()));
+        }
         if self.pending.exports.is_empty() {
             if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
             {
@@ -271,14 +275,20 @@ impl Program {
             }
         }
         let exports: Vec<Export> = exports.into_iter().flatten().collect();
-        for export in &exports {
-            if removed(export.decl) {
+        self.check_exports(&exports)?;
+        Ok(Some(exports))
+    }
+
+    fn check_exports(&self, exports: &[Export]) -> Result<()> {
+        for export in exports {
+            let decl = self.get(export.decl);
+            if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {
                 return Err(self.exported(export));
             }
             self.live(export.decl)
                 .map_err(|error| error.with_hint("only what is defined can be exported"))?;
         }
-        Ok(Some(exports))
+        Ok(())
     }
 
     #[cold]
@@ -304,7 +314,7 @@ fn target_kind(kind: RelocKind) -> DeclKind {
         | FunctionOffsetI32 | FunctionOffsetI64 => DeclKind::Function,
         GlobalIndex | GlobalIndexI32 => DeclKind::Global,
         SectionOffsetI32 => DeclKind::Custom,
-        TableIndex | TableLen => DeclKind::Table,
+        TableIndex | TableByte | TableLen => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,

@@ -24,6 +24,8 @@ pub enum RelocKind {
     GlobalIndex,
     /// Table index; five bytes, unsigned.
     TableIndex,
+    /// Table index in one byte, for engines that know one table only, whose index is a single zero.
+    TableByte,
     /// How many entries the table of functions' addresses has, in the entry of the import that it is; five bytes, unsigned.
     TableLen,
     /// Tag index; five bytes, unsigned.
@@ -74,7 +76,7 @@ impl RelocKind {
     pub fn width(self) -> usize {
         use RelocKind::*;
         match self {
-            MemoryIndex => 1,
+            MemoryIndex | TableByte => 1,
             SlotI32 | AddressI32 | DistanceI32 | FunctionIndexI32 | GlobalIndexI32
             | FunctionOffsetI32 | SectionOffsetI32 => 4,
             SlotI64 | AddressI64 | FunctionOffsetI64 => 8,

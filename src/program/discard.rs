@@ -2,8 +2,6 @@
 //! taken back or made lasting. A program that has discarded its edits hands out the same ids again: it cannot be told
 //! from one that never had them.
 
-use hashbrown::{HashMap, HashSet};
-
 use crate::program::declaration::Pending;
 use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
@@ -14,6 +12,8 @@ impl Program {
     /// Whether the next commit changes anything of the program.
     pub(crate) fn has_pending(&self) -> bool {
         !self.pending.exports.is_empty()
+            || self.pending.all_exports.is_some()
+            || self.pending.import_order.is_some()
             || self.pending.start.is_some()
             || self.renamed().next().is_some()
             || self
@@ -36,26 +36,38 @@ impl Program {
         self.pending.exports.extend(edits);
     }
 
-    /// Makes these the exports, each given by its name: those that differ from the last commit's are taken away or added.
+    /// Makes these all exports, in this order. Each name must be there once.
     pub(crate) fn set_exports(&mut self, exports: &[(Box<str>, DeclId)]) {
-        let wanted: HashMap<&str, DeclId> =
-            exports.iter().map(|(name, id)| (&**name, *id)).collect();
-        let mut kept = HashSet::with_capacity(self.exports.len());
-        let mut edits = Vec::new();
-        for export in &self.exports {
-            match wanted.get(&*export.name) {
-                Some(id) if *id == export.decl => {
-                    kept.insert(&*export.name);
-                }
-                _ => edits.push(ExportEdit::Remove(export.name.clone())),
-            }
-        }
-        let added = exports.iter().filter(|(name, _)| !kept.contains(&**name));
-        edits.extend(added.map(|(name, decl)| {
-            let (name, decl) = (name.clone(), *decl);
-            ExportEdit::Add(Export { name, decl })
-        }));
-        self.pending.exports = edits;
+        let exports = exports.iter().map(|(name, decl)| Export {
+            name: name.clone(),
+            decl: *decl,
+        });
+        let exports: Vec<Export> = exports.collect();
+        self.pending.exports.clear();
+        self.pending.all_exports = (exports != self.exports).then_some(exports);
+    }
+
+    /// All exports after the next commit, if they were set.
+    pub(super) fn pending_exports(&self) -> Option<&[Export]> {
+        self.pending.all_exports.as_deref()
+    }
+
+    /// Sets the order in which imports stand: all that there are after the next commit. It is part of the interface for those
+    /// who give imports by position.
+    pub(crate) fn set_import_order(&mut self, order: Vec<DeclId>) {
+        let changes = self.import_order.as_ref() != Some(&order);
+        self.pending.import_order = changes.then_some(order);
+    }
+
+    /// The order in which imports stand after the next commit, if somebody keeps one.
+    pub(crate) fn next_import_order(&self) -> Option<&[DeclId]> {
+        let pending = self.pending.import_order.as_deref();
+        pending.or(self.import_order.as_deref())
+    }
+
+    /// Whether the next commit gives imports another order.
+    pub(crate) fn import_order_changes(&self) -> bool {
+        self.pending.import_order.is_some()
     }
 
     /// Lets another function, or none, run at instantiation.
@@ -127,6 +139,9 @@ impl Program {
     /// Makes what was said lasting, behind a commit or before the first edit.
     pub(crate) fn settle_pending(&mut self) {
         let pending = std::mem::take(&mut self.pending);
+        if let Some(order) = pending.import_order {
+            self.import_order = Some(order);
+        }
         for (id, _) in pending.names {
             if let Some(decl) = self.decls.get_mut(id.index()) {
                 decl.renamed = false;

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
+
 use crate::program::declaration::Definition;
 use crate::program::ids::DeclId;
 
@@ -26,7 +28,10 @@ pub(crate) struct Orphan {
 /// What one commit changes of the orphaned code.
 #[derive(Debug, Default)]
 pub(crate) struct OrphanChanges {
-    added: Vec<Orphan>,
+    /// In the order in which they were left; `None` where one was overwritten again.
+    added: Vec<Option<Orphan>>,
+    /// Where each stands in that list.
+    places: HashMap<DeclId, usize>,
     overwritten: Vec<DeclId>,
     /// How many of the program's spare declarations stand for something, or did.
     taken: usize,
@@ -43,33 +48,33 @@ impl OrphanChanges {
     ) -> Option<DeclId> {
         let id = *spare.get(self.taken)?;
         self.taken += 1;
-        self.added.push(Orphan {
+        self.places.insert(id, self.added.len());
+        self.added.push(Some(Orphan {
             id,
             origin,
             root,
             definition: code.clone(),
-        });
+        }));
         Some(id)
     }
 
     /// Notes that an orphan's place is used again. If it was orphaned in this very commit, it never was one: that is
     /// returned.
     pub(crate) fn overwrite(&mut self, id: DeclId) -> Option<Orphan> {
-        let at = self.added.iter().position(|orphan| orphan.id == id);
-        if at.is_none() {
-            self.overwritten.push(id);
+        match self.places.remove(&id) {
+            Some(at) => self.added[at].take(),
+            None => {
+                self.overwritten.push(id);
+                None
+            }
         }
-        at.map(|at| self.added.remove(at))
     }
 
     /// Where the entry of a function moved too, its old code goes on calling itself: nothing in it must be rewritten for
     /// that, now or later. `moved` are the declarations whose index is another one.
     pub(crate) fn call_themselves(&mut self, moved: &BTreeSet<DeclId>) {
-        for orphan in self
-            .added
-            .iter_mut()
-            .filter(|it| moved.contains(&it.origin))
-        {
+        let added = self.added.iter_mut().flatten();
+        for orphan in added.filter(|it| moved.contains(&it.origin)) {
             for reloc in orphan.definition.content.relocs_mut() {
                 reloc.follow(orphan.origin, orphan.id);
             }
@@ -77,12 +82,17 @@ impl OrphanChanges {
     }
 
     /// Code that is orphaned in this commit.
-    pub(crate) fn added(&self) -> &[Orphan] {
-        &self.added
+    pub(crate) fn added(&self) -> impl Iterator<Item = &Orphan> {
+        self.added.iter().flatten()
+    }
+
+    /// The code that a declaration stands for which is orphaned in this commit.
+    pub(crate) fn get(&self, id: DeclId) -> Option<&Orphan> {
+        self.added[*self.places.get(&id)?].as_ref()
     }
 
     /// Both lists: code that is orphaned in this commit, and older orphans that are overwritten in it.
     pub(super) fn into_parts(self) -> (Vec<Orphan>, Vec<DeclId>) {
-        (self.added, self.overwritten)
+        (self.added.into_iter().flatten().collect(), self.overwritten)
     }
 }

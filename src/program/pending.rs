@@ -1,7 +1,7 @@
 //! What has been said since the last commit, beside definitions and removals, which stand with each declaration. How it
 //! is taken back is in `discard`.
 
-use crate::program::exports::ExportEdit;
+use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
 
 /// The edits of a program since the last commit, but for those that declarations keep themselves.
@@ -15,6 +15,10 @@ pub(super) struct PendingSet {
     pub(super) frozen: Vec<DeclId>,
     /// In the order in which they were said.
     pub(super) exports: Vec<ExportEdit>,
+    /// `Some` if all of them are set, in their order.
+    pub(super) all_exports: Option<Vec<Export>>,
+    /// `Some` if imports get another order.
+    pub(super) import_order: Option<Vec<DeclId>>,
     /// `Some` if the start function is set or cleared.
     pub(super) start: Option<Option<DeclId>>,
     /// How much there was at the last commit of what only grows.

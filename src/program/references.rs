@@ -1,8 +1,9 @@
 //! The reference index: for each declaration, which others refer to it.
 //!
 //! It holds sources, not places: the places are in the sources' own relocations. It is brought up to date at a
-//! commit, never at an edit. Entries can be stale (the source has been redefined since); they are filtered when
-//! a list is used and pruned when stale ones may outnumber the rest.
+//! commit, never at an edit. Each definition of a source adds entries of its own, with a number; those of earlier
+//! definitions are stale. They are told by their numbers when a list is used, without a look into the source, and pruned
+//! when they may outnumber the rest.
 //!
 //! What pieces of custom sections refer to is kept apart: it keeps nothing alive, and most questions are not about it.
 
@@ -20,6 +21,9 @@ pub(crate) struct References {
     /// Sources that are pieces of custom sections.
     weak: Index,
     seen: Seen,
+    /// Of each source that was defined since the last rebuild, the number of its last definition.
+    latest: HashMap<DeclId, u32, foldhash::fast::FixedState>,
+    definitions: u32,
 }
 
 /// Sources by target.
@@ -34,7 +38,8 @@ struct Index {
 
 #[derive(Debug, Default)]
 struct Added {
-    sources: SmallVec<[DeclId; 4]>,
+    /// Each with the number of the definition that refers to the target.
+    sources: SmallVec<[(DeclId, u32); 4]>,
     prune_at: usize,
 }
 
@@ -107,7 +112,7 @@ impl Index {
     fn all(&self, target: DeclId) -> SmallVec<[DeclId; 8]> {
         let mut sources: SmallVec<[DeclId; 8]> = SmallVec::from_slice(self.base(target));
         if let Some(added) = self.added.get(&target) {
-            sources.extend_from_slice(&added.sources);
+            sources.extend(added.sources.iter().map(|(source, _)| *source));
         }
         sources.sort_unstable();
         sources.dedup();
@@ -126,12 +131,20 @@ impl References {
             false => Index::build(targets, |f| each_weak_pair(program, &mut seen, f)),
         };
         let (strong, weak) = rayon::join(strong, weak);
-        References { strong, weak, seen }
+        References {
+            strong,
+            weak,
+            seen,
+            latest: HashMap::default(),
+            definitions: 0,
+        }
     }
 
     /// Notes what `source` refers to now.
     pub(crate) fn add(&mut self, program: &Program, source: DeclId) {
         let decl = program.decl(source);
+        self.definitions += 1;
+        self.latest.insert(source, self.definitions);
         let Some(definition) = decl.current() else {
             return;
         };
@@ -149,24 +162,26 @@ impl References {
         let mut last = None;
         for target in targets {
             if last != Some(target) {
-                self.add_strong(program, source, target);
+                self.add_strong(source, target);
                 last = Some(target);
             }
         }
     }
 
-    fn add_strong(&mut self, program: &Program, source: DeclId, target: DeclId) {
+    fn add_strong(&mut self, source: DeclId, target: DeclId) {
+        let entry = (source, self.definitions);
         let added = self.strong.added.entry(target).or_default();
-        if added.sources.last() == Some(&source) {
+        if added.sources.last() == Some(&entry) {
             return;
         }
-        added.sources.push(source);
+        added.sources.push(entry);
         if added.sources.len() > added.prune_at.max(16) {
             added.sources.sort_unstable();
             added.sources.dedup();
+            let latest = &self.latest;
             added
                 .sources
-                .retain(|source| refers_to(program, *source, target));
+                .retain(|(source, definition)| latest.get(source) == Some(definition));
             added.prune_at = 2 * added.sources.len();
         }
     }
@@ -177,19 +192,28 @@ impl References {
             return;
         }
         let added = self.weak.added.entry(target).or_default();
-        if !added.sources.contains(&source) {
-            added.sources.push(source);
+        if added.sources.iter().all(|(other, _)| *other != source) {
+            added.sources.push((source, self.definitions));
         }
     }
 
     /// The sources that refer to `target` with their current definitions, sorted; without pieces of custom sections.
     pub(crate) fn of(&self, program: &Program, target: DeclId) -> SmallVec<[DeclId; 8]> {
-        let mut sources = self.strong.all(target);
-        // An entry can be stale, and its id that of a piece now.
-        sources.retain(|source| {
-            program.kind_of(*source) != Some(DeclKind::Custom)
-                && refers_to(program, *source, target)
-        });
+        let base = self.strong.base(target).iter().copied();
+        let base = base.filter(|source| !self.latest.contains_key(source));
+        let added = self.strong.added.get(&target);
+        let added = added.into_iter().flat_map(|added| added.sources.iter());
+        let added = added.filter(|(source, of)| self.latest.get(source) == Some(of));
+        let all = base.chain(added.map(|(source, _)| *source));
+        // A source can be gone, and its id that of something else which is not defined yet.
+        let mut sources: SmallVec<[DeclId; 8]> = all
+            .filter(|source| {
+                let decl = program.get(*source);
+                decl.is_some_and(|decl| decl.kind != DeclKind::Custom && decl.current().is_some())
+            })
+            .collect();
+        sources.sort_unstable();
+        sources.dedup();
         sources
     }
 
@@ -208,19 +232,6 @@ impl References {
         self.strong.added.remove(&target);
         self.weak.added.remove(&target);
     }
-}
-
-fn refers_to(program: &Program, source: DeclId, target: DeclId) -> bool {
-    program
-        .get(source)
-        .and_then(|decl| decl.current())
-        .is_some_and(|definition| {
-            definition
-                .content
-                .relocs()
-                .iter()
-                .any(|reloc| reloc.decl() == Some(target))
-        })
 }
 
 /// Calls `f` for each source and target, once for neighbouring relocations with the same target.

@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};
@@ -39,6 +39,8 @@ pub(crate) struct Program {
     pub(super) has_slots: bool,
     /// How many declarations there have been.
     pub(super) declared: u32,
+    /// The order in which imports stand, if the front end keeps one.
+    pub(super) import_order: Option<Vec<DeclId>>,
     /// What else has been said since the last commit.
     pub(super) pending: PendingSet,
 }
@@ -328,14 +330,16 @@ impl Program {
             let decl = &mut self.decls[orphan.id.index()];
             decl.set_current(Some(orphan.definition));
             decl.owner = Some(orphan.root);
-            self.spare_orphans.retain(|other| *other != orphan.id);
             self.orphans.push(orphan.id);
             self.decls[orphan.root.index()].add_member(orphan.id);
             kept.push(orphan.id);
         }
+        let taken: HashSet<DeclId> = kept.iter().copied().collect();
+        self.spare_orphans.retain(|id| !taken.contains(id));
+        let gone: HashSet<DeclId> = overwritten.iter().copied().collect();
+        self.orphans.retain(|id| !gone.contains(id));
         for id in overwritten {
             self.forget_orphan(id);
-            self.orphans.retain(|other| *other != id);
         }
         kept
     }

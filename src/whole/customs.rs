@@ -1,49 +1,53 @@
 //! Custom sections: names become those of the declarations, some sections are kept, and those that would be wrong
 //! once code has moved are dropped and said to be.
 
-use wasmparser::{BinaryReader, IndirectNameMap, Name, NameMap, NameSectionReader};
+use wasmparser::{
+    BinaryReader, CustomSectionReader, IndirectNameMap, Name, NameMap, NameSectionReader,
+};
 
-use crate::patch::{BuildIdentity, Customs};
+use crate::layout::FILLED_NUMBERS;
+use crate::patch::Customs;
 use crate::program::DeclKind;
-use crate::whole::spaces::{Item, Items, space};
-use crate::wire::section::{self, IDENTITY_NAME, PAD_NAME};
+use crate::whole::spaces::{Items, space};
+use crate::wire::section;
 
 /// What came of a module's custom sections.
 #[derive(Debug, Default)]
-pub(crate) struct CustomSections<'a> {
+pub(crate) struct CustomSections {
     pub(crate) kept: Customs,
     /// What had to be dropped, by the name it is known by.
     pub(crate) dropped: Vec<String>,
-    /// Set if the module is an output of wasmend.
-    pub(crate) identity: Option<BuildIdentity>,
-    /// Whether a name section was there.
-    pub(crate) has_names: bool,
+    /// Whether the module is an output of wasmend.
+    is_output: bool,
+    /// Whether what is kept goes to a patchable file.
+    is_patchable: bool,
     names: Vec<(DeclKind, u32, Box<str>)>,
-    tail: Vec<(String, &'a [u8])>,
 }
 
-impl<'a> CustomSections<'a> {
-    /// Takes in one section; `data_offset` is where its contents stand in the file.
-    pub(crate) fn add(&mut self, name: &str, data: &'a [u8], data_offset: u64) {
-        match name {
-            "name" => self.add_names(BinaryReader::new(data, data_offset)),
-            IDENTITY_NAME => {
-                self.identity = BuildIdentity::read(data).map(|(_, identity)| identity)
-            }
-            "dylink" | "dylink.0" => section::push_custom(&mut self.kept.front, name, data),
-            _ if goes_wrong(name) => self.drop_once(name.to_owned()),
-            _ => self.tail.push((name.to_owned(), data)),
+impl CustomSections {
+    /// Of a module that is an output of wasmend or not, and becomes a part of a patchable file or not.
+    pub(crate) fn new(is_output: bool, is_patchable: bool) -> Self {
+        CustomSections {
+            is_output,
+            is_patchable,
+            ..CustomSections::default()
         }
     }
 
-    /// Keeps what is to be kept, once all sections are known: in an output of wasmend, pads are not.
-    pub(crate) fn finish(&mut self) {
-        let is_output = self.identity.is_some();
-        for (name, data) in self.tail.drain(..) {
-            // A pad too small for its name has none.
-            if !is_output || (name != PAD_NAME && !name.is_empty()) {
-                section::push_custom(&mut self.kept.tail, &name, data);
-            }
+    /// Takes in one section.
+    pub(crate) fn add(&mut self, section: &CustomSectionReader<'_>) {
+        let (name, data) = (section.name(), section.data());
+        let before_data = (section.data_offset() - section.range().start) as usize;
+        let push = match self.is_patchable {
+            true => section::push_kept,
+            false => section::push_custom,
+        };
+        match name {
+            _ if self.is_output && section::is_own(name, before_data - name.len()) => {}
+            "name" => self.add_names(BinaryReader::new(data, section.data_offset())),
+            "dylink" | "dylink.0" => push(&mut self.kept.front, name, data),
+            _ if goes_wrong(name) => self.drop_once(name.to_owned()),
+            _ => push(&mut self.kept.tail, name, data),
         }
     }
 
@@ -55,7 +59,6 @@ impl<'a> CustomSections<'a> {
 
     /// Takes what it can of a name section: what is malformed in it ends it, as engines do.
     fn add_names(&mut self, reader: BinaryReader<'_>) {
-        self.has_names = true;
         for name in NameSectionReader::new(reader) {
             let Ok(name) = name else {
                 self.drop_once("the malformed rest of the name section".to_owned());
@@ -88,13 +91,25 @@ impl<'a> CustomSections<'a> {
     }
 
     fn add_map(&mut self, kind: DeclKind, map: NameMap<'_>) {
-        for naming in map {
-            match naming {
-                Ok(naming) => self.names.push((kind, naming.index, naming.name.into())),
-                Err(_) => {
-                    self.drop_once("the malformed rest of the name section".to_owned());
-                    return;
+        let mut names = map.names;
+        loop {
+            let start = names.original_position();
+            let naming = match names.next() {
+                Some(Ok(naming)) => naming,
+                Some(Err(_)) => {
+                    return self.drop_once("the malformed rest of the name section".to_owned());
                 }
+                None => return,
+            };
+            let numbers = (names.original_position() - start) as usize - naming.name.len();
+            let name = match self.is_output && numbers == FILLED_NUMBERS {
+                true => naming.name.trim_end_matches(' '),
+                false => naming.name,
+            };
+            match name {
+                "" if !self.is_output => self.drop_once("empty names".to_owned()),
+                "" => {}
+                name => self.names.push((kind, naming.index, name.into())),
             }
         }
     }
@@ -109,12 +124,8 @@ impl<'a> CustomSections<'a> {
     pub(crate) fn name(&mut self, spaces: &mut [Items]) {
         for (kind, index, name) in self.names.drain(..) {
             let item = space(kind).and_then(|space| spaces[space].get_mut(index as usize));
-            // An imported function is called what it is imported as.
-            let is_named = |item: &&mut Item| kind != DeclKind::Function || item.import.is_none();
-            // Trailing blanks fill up space in outputs of wasmend.
-            let text = name.trim_end_matches(' ');
-            if let Some(item) = item.filter(is_named).filter(|_| !text.is_empty()) {
-                item.name.get_or_insert_with(|| text.into());
+            if let Some(item) = item {
+                item.name.get_or_insert(name);
             }
         }
     }

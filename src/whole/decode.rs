@@ -38,6 +38,9 @@ pub(crate) struct ExportItem {
 pub(crate) struct Decoded {
     /// The index spaces, in the order of [`SPACES`].
     pub(crate) spaces: [Items; 7],
+    /// All imports in the order of the import section, each by its index space and index: who gives them by position counts
+    /// through all spaces.
+    pub(crate) imports: Vec<(usize, u32)>,
     pub(crate) exports: Vec<ExportItem>,
     pub(crate) start: Option<u32>,
     pub(crate) customs: Customs,
@@ -49,6 +52,8 @@ pub(crate) struct Decoded {
     pub(crate) tail_calls: bool,
     /// The ids of its types, by index.
     pub(crate) types: Vec<TypeId>,
+    /// In an output of wasmend, the segments that it fills itself: with slots, or with data that it has placed.
+    pub(crate) own_segments: Vec<(usize, u32)>,
 }
 
 /// Takes a module apart.
@@ -60,14 +65,20 @@ pub(crate) fn decode(bytes: &[u8], style: Style, table: &mut TypeTable) -> Resul
         return Err(Error::limit("the module has 4 GiB or more"));
     }
     expect_module(bytes)?;
+    let identity = BuildIdentity::of_file(bytes).map(|(_, identity)| identity);
     let mut decoder = Decoder {
+        bytes,
         style,
         table,
         types: Vec::new(),
         function_types: Vec::new(),
         bodies: Vec::new(),
-        customs: CustomSections::default(),
-        module: Decoded::default(),
+        linking: false,
+        customs: CustomSections::new(identity.is_some(), style != Style::Canonical),
+        module: Decoded {
+            identity,
+            ..Decoded::default()
+        },
     };
     let features = WasmFeatures::all();
     let mut validator = Validator::new_with_features(features);
@@ -93,7 +104,10 @@ pub(crate) fn decode_bodies(
     wanted: &[u32],
 ) -> Result<Vec<Code>> {
     let context = Context {
-        style: Style::Patchable,
+        // Code is the same in both.
+        style: Style::Patchable {
+            keeps_tables: false,
+        },
         types,
         many_memories,
     };
@@ -174,13 +188,16 @@ fn result_count(validator: &FuncValidator<ValidatorResources>) -> u32 {
 }
 
 struct Decoder<'a, 't> {
+    bytes: &'a [u8],
     style: Style,
     table: &'t mut TypeTable,
     types: Vec<TypeId>,
     /// Types of the functions that are defined, by their position in the code section.
     function_types: Vec<TypeId>,
     bodies: Vec<Body<'a>>,
-    customs: CustomSections<'a>,
+    /// Whether there is a section that linkers read.
+    linking: bool,
+    customs: CustomSections,
     module: Decoded,
 }
 
@@ -283,19 +300,23 @@ impl<'a> Decoder<'a, '_> {
             Payload::StartSection { func, .. } => self.module.start = Some(func),
             Payload::ElementSection(section) => {
                 for element in section {
-                    let content = self.element(element?)?;
+                    let element = element?;
+                    self.note_own(5, element.range.start);
+                    let content = self.element(element)?;
                     self.push(5, content, DefinitionKind::ElementSegment);
                 }
             }
             Payload::DataSection(section) => {
                 for data in section {
-                    let content = self.data(&data?)?;
+                    let data = data?;
+                    self.note_own(6, data.range.start);
+                    let content = self.data(&data)?;
                     self.push(6, content, DefinitionKind::DataSegment);
                 }
             }
             Payload::CustomSection(section) => {
-                self.customs
-                    .add(section.name(), section.data(), section.data_offset());
+                self.linking |= section.name() == "linking";
+                self.customs.add(&section);
             }
             Payload::Version { .. }
             | Payload::DataCountSection { .. }
@@ -348,6 +369,8 @@ impl<'a> Decoder<'a, '_> {
         };
         let content = RelocatableBytes::new(emitter.out, emitter.relocs)?;
         let ty = function.map(|index| self.ty(index)).transpose()?;
+        let index = self.module.spaces[kind].len() as u32;
+        self.module.imports.push((kind, index));
         self.module.spaces[kind].push(Item {
             definition: Definition {
                 content,
@@ -358,6 +381,19 @@ impl<'a> Decoder<'a, '_> {
             role: None,
         });
         Ok(())
+    }
+
+    /// Notes a segment that wasmend fills itself: what it takes from builds has shorter headers.
+    fn note_own(&mut self, space: usize, start: u64) {
+        let header = self.bytes.get(start as usize..).unwrap_or_default();
+        let is_own = match space {
+            5 => matches!(header, [2, 0x80..=0xff, ..]),
+            _ => matches!(header, [2, 0, ..]),
+        };
+        if is_own && self.module.identity.is_some() {
+            let index = self.module.spaces[space].len() as u32;
+            self.module.own_segments.push((space, index));
+        }
     }
 
     fn table(&self, table: &Table<'_>) -> Result<RelocatableBytes> {
@@ -373,7 +409,8 @@ impl<'a> Decoder<'a, '_> {
         RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
-    /// An element segment, in the form that names everything, so that nothing depends on what has index 0.
+    /// An element segment, in the form that names everything, so that nothing depends on what has index 0; but in the
+    /// form that every engine knows where tables keep their indices anyway.
     fn element(&self, element: Element<'_>) -> Result<RelocatableBytes> {
         let mut emitter = self.emitter();
         let flags = match &element.kind {
@@ -382,18 +419,30 @@ impl<'a> Decoder<'a, '_> {
             ElementKind::Declared => 3,
         };
         let expressions = matches!(element.items, ElementItems::Expressions(..));
-        emitter.byte(flags | u8::from(expressions) << 2);
-        if let ElementKind::Active {
-            table_index,
-            offset_expr,
-        } = &element.kind
-        {
-            emitter.index(RelocKind::TableIndex, table_index.unwrap_or(0));
-            constant(&mut emitter, offset_expr)?;
+        let keeps_tables = self.style == Style::Patchable { keeps_tables: true };
+        let mut names_kind = true;
+        match &element.kind {
+            ElementKind::Active {
+                table_index,
+                offset_expr,
+            } => {
+                let table = table_index.unwrap_or(0);
+                names_kind = !(keeps_tables && table == 0 && !expressions);
+                if names_kind {
+                    emitter.byte(flags | u8::from(expressions) << 2);
+                    emitter.index(RelocKind::TableByte, table);
+                } else {
+                    emitter.byte(0);
+                }
+                constant(&mut emitter, offset_expr)?;
+            }
+            _ => emitter.byte(flags | u8::from(expressions) << 2),
         }
         match element.items {
             ElementItems::Functions(functions) => {
-                emitter.byte(0);
+                if names_kind {
+                    emitter.byte(0);
+                }
                 emitter.unsigned(functions.count().into());
                 for function in functions {
                     emitter.index(RelocKind::FunctionIndex, function?);
@@ -418,8 +467,13 @@ impl<'a> Decoder<'a, '_> {
                 memory_index,
                 offset_expr,
             } => {
-                emitter.byte(2);
-                emitter.index(RelocKind::MemoryIndex, *memory_index);
+                // Memories keep their indices.
+                if *memory_index == 0 && self.style != Style::Canonical {
+                    emitter.byte(0);
+                } else {
+                    emitter.byte(2);
+                    emitter.index(RelocKind::MemoryIndex, *memory_index);
+                }
                 constant(&mut emitter, offset_expr)?;
             }
         }
@@ -428,8 +482,25 @@ impl<'a> Decoder<'a, '_> {
         RelocatableBytes::new(emitter.out, emitter.relocs)
     }
 
+    /// Refuses what a compiler hands to a linker. What was linked so that it can be linked again looks like it, but has a
+    /// memory, or imports one that is not the linker's to give.
+    fn refuse_object(&self) -> Result<()> {
+        let mut memories = self.module.spaces[3].iter();
+        let is_linkers = |memory: &Item| {
+            let import = memory.import.as_ref();
+            import.is_some_and(|(_, field)| &**field == "__linear_memory")
+        };
+        if self.linking && memories.all(is_linkers) {
+            return Err(Error::bad_input("a relocatable object, not a module")
+                .with_offset(0)
+                .with_hint("link it first: wasmend ld"));
+        }
+        Ok(())
+    }
+
     /// Validates and re-encodes the code, and puts everything together.
     fn finish(mut self) -> Result<Decoded> {
+        self.refuse_object()?;
         let bodies = std::mem::take(&mut self.bodies);
         let types = std::mem::take(&mut self.function_types);
         if bodies.len() != types.len() {
@@ -453,12 +524,10 @@ impl<'a> Decoder<'a, '_> {
                 role: body.role,
             });
         }
-        self.customs.finish();
         self.customs.name(&mut self.module.spaces);
         Ok(Decoded {
             customs: self.customs.kept,
             dropped: self.customs.dropped,
-            identity: self.customs.identity,
             types: self.types,
             ..self.module
         })
@@ -496,7 +565,7 @@ fn code(context: Context<'_>, body: &FunctionBody<'_>, returns: &[u32]) -> Resul
 
 /// An initialiser or offset.
 fn constant(emitter: &mut Emitter<'_>, expression: &ConstExpr<'_>) -> Result<()> {
-    let wide = emitter.style() == Style::Patchable;
+    let wide = emitter.style() != Style::Canonical;
     emitter.expression(&expression.get_binary_reader(), wide)
 }
 

@@ -146,14 +146,11 @@ impl<'a> Writer<'a> {
 
     fn imports(&self) -> Result<Entries> {
         let mut out = Vec::new();
-        let mut count = 0;
-        for item in self.module.spaces.iter().flatten() {
-            if item.definition.is_import() {
-                self.content(&item.definition.content, &mut out)?;
-                count += 1;
-            }
+        for &(space, index) in &self.module.imports {
+            let item = &self.module.spaces[space][index as usize];
+            self.content(&item.definition.content, &mut out)?;
         }
-        Ok((count, out))
+        Ok((self.module.imports.len(), out))
     }
 
     fn function_types(&self) -> Result<Entries> {
@@ -198,11 +195,11 @@ impl<'a> Writer<'a> {
             let content = &item.definition.content;
             let bytes = content.bytes();
             let of_first_table = content.relocs().first().is_some_and(|reloc| {
-                reloc.offset == 1 && reloc.kind == RelocKind::TableIndex && reloc.target == 0
+                reloc.offset == 1 && reloc.kind == RelocKind::TableByte && reloc.target == 0
             });
             let short = of_first_table && matches!(bytes[0], 2 | 6);
             let offset_end = if short {
-                expression_end(bytes, 6)
+                expression_end(bytes, 2)
             } else {
                 None
             };
@@ -210,9 +207,9 @@ impl<'a> Writer<'a> {
                 Some(end) if bytes.get(end) == Some(&if bytes[0] == 2 { 0 } else { 0x70 }) => {
                     out.push(bytes[0] - 2);
                     let mut offset = Vec::new();
-                    self.content_from(content, 6, &mut offset)?;
+                    self.content_from(content, 2, &mut offset)?;
                     // The kind of what is listed is left out; before it nothing but the offset stands.
-                    let cut = self.shortened_len(content, 6, end)?;
+                    let cut = self.shortened_len(content, 2, end)?;
                     out.extend_from_slice(&offset[..cut]);
                     out.extend_from_slice(&offset[cut + 1..]);
                 }

@@ -18,8 +18,9 @@ use crate::wire::{filler, leb};
 /// How what is not an index is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// To be patched: code byte for byte as it came; constants of initialisers and limits of full width.
-    Patchable,
+    /// To be patched: code byte for byte as it came; constants of initialisers and limits of full width. What the first
+    /// version of WebAssembly has no index for has none if tables keep their indices.
+    Patchable { keeps_tables: bool },
     /// To be compared or released: every number as short as possible, code without filler at its end.
     Canonical,
 }
@@ -92,7 +93,7 @@ impl<'a> Emitter<'a> {
     pub(crate) fn wide(&mut self, value: u64, is_64: bool) {
         match self.context.style {
             Style::Canonical => self.unsigned(value),
-            Style::Patchable => {
+            Style::Patchable { .. } => {
                 let at = self.grow(if is_64 { leb::WIDE64 } else { leb::WIDE32 });
                 leb::write_unsigned(&mut self.out[at..], value);
             }
@@ -588,19 +589,19 @@ impl Fields<'_, '_, '_> {
     }
 
     fn table_index(&mut self, expected: &u32) -> Result<()> {
-        self.decl(RelocKind::TableIndex, *expected)
+        self.decl(RelocKind::TableByte, *expected)
     }
 
     fn table(&mut self, expected: &u32) -> Result<()> {
-        self.decl(RelocKind::TableIndex, *expected)
+        self.decl(RelocKind::TableByte, *expected)
     }
 
     fn dst_table(&mut self, expected: &u32) -> Result<()> {
-        self.decl(RelocKind::TableIndex, *expected)
+        self.decl(RelocKind::TableByte, *expected)
     }
 
     fn src_table(&mut self, expected: &u32) -> Result<()> {
-        self.decl(RelocKind::TableIndex, *expected)
+        self.decl(RelocKind::TableByte, *expected)
     }
 
     fn mem(&mut self, expected: &u32) -> Result<()> {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::output::{OutputOptions, no_check};
+use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, decode, decode_bodies};
 use crate::whole::emit::Style;
@@ -86,7 +87,7 @@ impl WholeModule {
         build: &[u8],
     ) -> Result<(WholeModule, Update)> {
         let path = path.as_ref();
-        Self::first(build, |tail_calls| {
+        Self::first(build, options.redirect, |tail_calls| {
             Module::create(path, module_options(options, tail_calls))
         })
     }
@@ -96,19 +97,20 @@ impl WholeModule {
     /// # Errors
     /// If the build is not a valid module.
     pub fn in_memory(options: WholeOptions, build: &[u8]) -> Result<(WholeModule, Update)> {
-        Self::first(build, |tail_calls| {
+        Self::first(build, options.redirect, |tail_calls| {
             Module::in_memory(module_options(options, tail_calls))
         })
     }
 
     fn first(
         build: &[u8],
+        redirect: Redirect,
         make: impl FnOnce(bool) -> Result<Module>,
     ) -> Result<(WholeModule, Update)> {
         // Nothing is opened for a build that is not valid. A module knows one type from the start.
         let mut types = TypeTable::default();
         types.function(&[], &[])?;
-        let decoded = decode(build, Style::Patchable, &mut types)?;
+        let decoded = decode_build(build, redirect, &mut types)?;
         let mut module = make(decoded.tail_calls)?;
         module.program_mut().types = types;
         let mut whole = WholeModule {
@@ -136,8 +138,9 @@ impl WholeModule {
         let update = match changed {
             Some(changed) => self.update_bodies(build, &changed),
             None => {
+                let redirect = self.module.options().redirect;
                 let types = &mut self.module.program_mut().types;
-                let decoded = decode(build, Style::Patchable, types);
+                let decoded = decode_build(build, redirect, types);
                 decoded.and_then(|decoded| self.publish(decoded))
             }
         };
@@ -282,7 +285,11 @@ impl WholeModule {
             (export.name, id)
         });
         let exports: Vec<(Box<str>, DeclId)> = named.collect();
-        self.module.program_mut().set_exports(&exports);
+        let imports = decoded.imports.iter();
+        let imports = imports.map(|(space, index)| known.spaces[*space][*index as usize].id);
+        let program = self.module.program_mut();
+        program.set_exports(&exports);
+        program.set_import_order(imports.collect());
         known.exports.extend(exports);
         let start = decoded
             .start
@@ -290,6 +297,19 @@ impl WholeModule {
         self.module.set_start(start)?;
         self.module.set_customs(decoded.customs);
         Ok((counts, known))
+    }
+}
+
+fn decode_build(build: &[u8], redirect: Redirect, types: &mut TypeTable) -> Result<Decoded> {
+    let keeps_tables = redirect == Redirect::Direct;
+    let decoded = decode(build, Style::Patchable { keeps_tables }, types)?;
+    match decoded.identity {
+        None => Ok(decoded),
+        Some(_) => Err(Error::bad_input("is an output of wasmend, not a build")
+            .with_offset(build.len() as u64 - BuildIdentity::SECTION_LEN)
+            .with_hint(
+                "give the build that it was made from, or what `wasmend finish` makes of it",
+            )),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn target_space(kind: RelocKind) -> Option<usize> {
     let kind = match kind {
         Call | FunctionIndex => DeclKind::Function,
         GlobalIndex => DeclKind::Global,
-        TableIndex => DeclKind::Table,
+        TableIndex | TableByte => DeclKind::Table,
         MemoryIndex => DeclKind::Memory,
         TagIndex => DeclKind::Tag,
         ElementIndex => DeclKind::ElementSegment,

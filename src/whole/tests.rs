@@ -8,6 +8,10 @@ use crate::whole::dense;
 use crate::whole::emit::{Context, Emitter, Style};
 use crate::wire::leb;
 
+const PATCHABLE: Style = Style::Patchable {
+    keeps_tables: false,
+};
+
 #[allow(clippy::duplicate_mod)]
 #[path = "../../tests/support/smith.rs"]
 mod smith;
@@ -72,7 +76,7 @@ fn code_comes_back_operator_by_operator() {
             let expected = listing(&body);
             operators += expected.1.len();
             for many_memories in [memories > 1, true] {
-                let again = identity(&body, Style::Patchable, many_memories);
+                let again = identity(&body, PATCHABLE, many_memories);
                 let reader = wasmparser::BinaryReader::new_features(&again, 0, WasmFeatures::all());
                 assert_eq!(listing(&FunctionBody::new(reader)), expected);
             }
@@ -174,8 +178,8 @@ fn every_operator_comes_back() {
                 continue;
             }
             for (style, many) in [
-                (Style::Patchable, false),
-                (Style::Patchable, true),
+                (PATCHABLE, false),
+                (PATCHABLE, true),
                 (Style::Canonical, true),
             ] {
                 if !many

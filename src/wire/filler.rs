@@ -21,6 +21,7 @@ const F64_CONST_LEN: usize = 9;
 pub(crate) fn marker(role: Role) -> [u8; 3] {
     let value_type = match role {
         Role::Thunk => 0x7f,
+        Role::AddressThunk => 0x7c,
         Role::Forwarder => 0x7e,
         Role::Dead => 0x7d,
     };
@@ -36,8 +37,10 @@ pub(crate) fn may_end_in_filler(body: &[u8]) -> bool {
 /// What a function made by wasmend is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Calls through a slot.
+    /// Calls through a slot that nothing else uses.
     Thunk,
+    /// Calls through a slot that is the function's address, which the program has taken.
+    AddressThunk,
     /// Calls the new place of a function.
     Forwarder,
     /// Is called by nobody.
@@ -48,6 +51,7 @@ pub(crate) enum Role {
 pub(crate) fn role_of(body: &[u8]) -> Option<Role> {
     match body {
         [1, 0, 0x7f, ..] => Some(Role::Thunk),
+        [1, 0, 0x7c, ..] => Some(Role::AddressThunk),
         [1, 0, 0x7e, ..] => Some(Role::Forwarder),
         [1, 0, 0x7d, ..] => Some(Role::Dead),
         _ => None,

@@ -9,8 +9,7 @@ pub(crate) const HEADER: usize = 1 + leb::WIDE32 + leb::WIDE32;
 
 /// The name of the custom sections that hold unused space. A pad too small for it has an empty name.
 pub(crate) const PAD_NAME: &str = "pad";
-
-/// The name of the custom section that identifies a patchable file.
+/// Name of the custom section that identifies a patchable file.
 pub(crate) const IDENTITY_NAME: &str = "wasmend";
 
 /// Whether custom sections of this name are not for others to define: they are wasmend's own, or say what would be wrong
@@ -27,6 +26,17 @@ pub(crate) fn write_header(out: &mut [u8], id: u8, end: u64, value: u32) {
     out[0] = id;
     leb::write_unsigned(&mut out[1..6], end - 6);
     leb::write_unsigned(&mut out[6..HEADER], u64::from(value));
+}
+
+/// Whether a custom section of a patchable file is one that wasmend makes for itself, from its name and from how many bytes
+/// the length of its name takes.
+pub(crate) fn is_own(name: &str, name_len_width: usize) -> bool {
+    is_called_as_own(name) && name_len_width == 1
+}
+
+/// Names of sections that wasmend makes for itself. One of a build that is called so has a longer length of its name.
+fn is_called_as_own(name: &str) -> bool {
+    matches!(name, "" | PAD_NAME | IDENTITY_NAME)
 }
 
 /// Whether `len` bytes between two sections can be made valid: nothing at all, or a whole custom section.
@@ -81,6 +91,18 @@ pub(crate) fn push_vector(out: &mut Vec<u8>, id: u8, count: usize, entries: &[u8
     leb::push_unsigned(out, len as u64);
     leb::push_unsigned(out, count as u64);
     out.extend_from_slice(entries);
+}
+
+/// Appends a custom section of the program's to what a patchable file keeps: never taken for one of wasmend's own.
+pub(crate) fn push_kept(out: &mut Vec<u8>, name: &str, contents: &[u8]) {
+    if !is_called_as_own(name) {
+        return push_custom(out, name, contents);
+    }
+    out.push(0);
+    leb::push_unsigned(out, (2 + name.len() + contents.len()) as u64);
+    out.extend_from_slice(&[name.len() as u8 | 0x80, 0]);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(contents);
 }
 
 /// Appends a custom section.

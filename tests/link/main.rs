@@ -28,6 +28,8 @@ mod lld_suite;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod random;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod interface;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
@@ -35,10 +37,16 @@ mod resolve_reference;
 mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod renamed;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod tables;
 
 // What these have in common.
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod beside;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod lab;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod meaning;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

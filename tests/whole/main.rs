@@ -3,8 +3,10 @@
 
 mod bad;
 mod builds;
+mod interface;
 #[cfg(feature = "engine")]
 mod modules;
+mod sections;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! A watched link: a program whose objects a compiler writes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use wasmend::link::watched::{CommandLine, LinkFiles};
@@ -111,9 +112,8 @@ impl Link {
         files.extend(archives.map(|(_, archive)| archive.clone()));
         files.sort();
         files.dedup();
-        let allowed = self.command.options.as_ref().ok();
-        let allowed = allowed.and_then(|options| options.allow_undefined_file.as_ref());
-        files.retain(|file| Some(file) == allowed || linked.files().any(|linked| linked == file));
+        let known: HashSet<PathBuf> = linked.files().collect();
+        files.retain(|file| known.contains(file));
         files
     }
 

@@ -1,8 +1,9 @@
 //! Response files: `@file` stands for the arguments in that file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::read_whole;
 
 /// How arguments are quoted in response files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +17,22 @@ pub enum Quoting {
 /// Response files may name others, but hardly this deep.
 const DEPTH: usize = 20;
 
+/// Arguments, and the response files that they were read from.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// The arguments.
+    pub arguments: Vec<String>,
+    /// The files, as often as they are named.
+    pub files: Vec<PathBuf>,
+}
+
 /// Replaces each `@file` by what the file says. Names in response files count from the working directory.
 ///
 /// # Errors
 /// If a file cannot be read, is not UTF-8, or names itself.
-pub fn expand(arguments: &[String]) -> Result<Vec<String>> {
+pub fn expand(arguments: &[String]) -> Result<Expanded> {
     let quoting = quoting(arguments)?;
-    let mut expanded = Vec::with_capacity(arguments.len());
+    let mut expanded = Expanded::default();
     for argument in arguments {
         expand_into(argument, quoting, 0, &mut expanded)?;
     }
@@ -66,10 +76,10 @@ fn expand_into(
     argument: &str,
     quoting: Quoting,
     depth: usize,
-    expanded: &mut Vec<String>,
+    expanded: &mut Expanded,
 ) -> Result<()> {
     let Some(file) = argument.strip_prefix('@') else {
-        expanded.push(argument.to_owned());
+        expanded.arguments.push(argument.to_owned());
         return Ok(());
     };
     let path = Path::new(file);
@@ -78,7 +88,8 @@ fn expand_into(
             Error::new(ErrorKind::Io, "response files name one another too deeply").with_path(path),
         );
     }
-    let text = std::fs::read(path).map_err(|error| Error::io("cannot open", path, &error))?;
+    let text = read_whole(path)?;
+    expanded.files.push(path.to_owned());
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let text = std::str::from_utf8(text)
         .map_err(|_| Error::bad_input("a response file is not UTF-8").with_path(path))?;
@@ -188,7 +199,11 @@ mod tests {
         std::fs::write(path("inner"), "b.o -lc").unwrap();
         std::fs::write(path("outer"), format!("a.o @{} d.o", path("inner"))).unwrap();
         let expanded = expand(&["-x".into(), format!("@{}", path("outer"))]).unwrap();
-        assert_eq!(expanded, ["-x", "a.o", "b.o", "-lc", "d.o"]);
+        assert_eq!(expanded.arguments, ["-x", "a.o", "b.o", "-lc", "d.o"]);
+        assert_eq!(
+            expanded.files,
+            ["outer", "inner"].map(|name| PathBuf::from(path(name)))
+        );
         std::fs::write(path("self"), format!("@{}", path("self"))).unwrap();
         let error = expand(&[format!("@{}", path("self"))]).unwrap_err();
         assert!(error.to_string().contains("too deeply"), "{error}");

@@ -105,7 +105,7 @@ impl<'a> DeclarationAssigner<'a> {
                 _ => "",
             };
             let decl = self.assigner.segment(known, index.index(), name)?;
-            let is_zero = is_zero(object, index);
+            let is_zero = is_zero(object, index, self.setting.options);
             segments.add(part.data.len.into(), part.align_log2, is_zero);
             return Ok(SegmentPlacement::Part(decl, 0));
         };

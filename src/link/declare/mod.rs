@@ -11,6 +11,7 @@ mod assign;
 mod customs;
 mod data;
 mod define;
+mod interface;
 mod known;
 mod memory;
 mod plan;
@@ -26,6 +27,7 @@ pub(crate) use assign::{
 pub(crate) use define::{
     Item, converter, custom_items, define, other_items, segment_item, string_item,
 };
+pub(crate) use interface::define_interface;
 pub(crate) use known::{
     MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
     function_names, take_name,

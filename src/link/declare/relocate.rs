@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
+use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
@@ -49,6 +50,7 @@ impl ResolvedTarget {
 
 /// All that relocations need to know of a link.
 pub(crate) struct Converter<'a> {
+    pub(crate) options: &'a LinkOptions,
     pub(crate) resolution: &'a Resolution,
     /// By symbol of the program.
     pub(crate) meanings: &'a [ResolvedTarget],
@@ -236,12 +238,13 @@ impl Converter<'_> {
             let target = target.ok_or_else(|| fail("is not linked"))?;
             Ok(Relocation::new(kind, at, target, 0))
         };
+        let start = self.table_start(reloc.kind());
         let slot = |slot: RelocKind, null: RelocKind| match meaning {
             ResolvedTarget::Function {
                 id: Some(id),
                 has_address: true,
-            } => Ok(Relocation::new(slot, at, id, 0)),
-            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
+            } => Ok(Relocation::new(slot, at, id, start)),
+            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, start)),
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {
@@ -304,6 +307,17 @@ impl Converter<'_> {
             | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
+        }
+    }
+
+    /// What is added to a function's place in the table: where the place is counted from `__table_base`, whoever reads it adds
+    /// that.
+    fn table_start(&self, kind: RelocType) -> i32 {
+        match kind {
+            RelocType::TableIndexRelSleb | RelocType::TableIndexRelSleb64 => {
+                self.options.first_slot().cast_signed().wrapping_neg()
+            }
+            _ => 0,
         }
     }
 

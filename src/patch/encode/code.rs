@@ -27,8 +27,16 @@ impl Encoder<'_> {
     pub(crate) fn made_code(&self, ordinal: Ordinal, out: &mut Vec<u8>) {
         let (role, id) = match self.layout.functions.slot(ordinal).occupant {
             Occupant::Reserve | Occupant::Dead | Occupant::Trap => {
-                out.extend_from_slice(&filler::marker(Role::Dead));
-                out.push(filler::UNREACHABLE);
+                let room = self.layout.functions.slot(ordinal).cap as usize - SIZE;
+                let marker = filler::marker(Role::Dead);
+                // Where a tiny function was there is no room for a mark, nor for more than nothing at all.
+                match room > marker.len() + 1 {
+                    true => out.extend_from_slice(&marker),
+                    false => out.push(0),
+                }
+                if room > out.len() + 1 {
+                    out.push(filler::UNREACHABLE);
+                }
                 return;
             }
             Occupant::Body(id) => {
@@ -38,6 +46,7 @@ impl Encoder<'_> {
                 out.pop();
                 return;
             }
+            Occupant::Thunk(id) if self.layout.is_address_taken(id) => (Role::AddressThunk, id),
             Occupant::Thunk(id) => (Role::Thunk, id),
             Occupant::Forwarder(id) => (Role::Forwarder, id),
         };

@@ -2,7 +2,7 @@
 
 use crate::layout::{Layout, Place};
 use crate::program::{
-    DeclId, Definition, Orphan, Program, RelocKind, RelocatableBytes, Relocation,
+    DeclId, Definition, Orphan, OrphanChanges, Program, RelocKind, RelocatableBytes, Relocation,
 };
 use crate::wire::leb;
 
@@ -12,7 +12,7 @@ pub(crate) struct Encoder<'a> {
     pub(crate) program: &'a Program,
     pub(crate) layout: &'a Layout,
     /// Code that is orphaned in this commit.
-    pub(crate) orphans: &'a [Orphan],
+    pub(crate) orphans: Option<&'a OrphanChanges>,
 }
 
 impl<'a> Encoder<'a> {
@@ -24,7 +24,8 @@ impl<'a> Encoder<'a> {
     }
 
     fn orphan(&self, id: DeclId) -> Option<&'a Orphan> {
-        self.orphans.iter().find(|orphan| orphan.id == id)
+        let is_orphan = self.program.decl(id).is_orphan;
+        self.orphans.filter(|_| is_orphan)?.get(id)
     }
 
     /// The declaration whose types `id` shares.
@@ -53,7 +54,10 @@ impl<'a> Encoder<'a> {
             (RelocKind::Call | RelocKind::FunctionIndex, Place::ImportedFunction { index, .. }) => {
                 index.into()
             }
-            (kind, place) if kind.is_slot() => place.slot().expect("slots were placed").0.into(),
+            (kind, place) if kind.is_slot() => {
+                let slot = place.slot().expect("slots were placed");
+                i64::from(slot.0) + i64::from(reloc.addend)
+            }
             (kind, Place::Data { address, .. }) if kind.is_address() => {
                 (address as i64).wrapping_add(reloc.addend.into())
             }
@@ -70,7 +74,7 @@ impl<'a> Encoder<'a> {
         let value = self.value(root, reloc);
         match reloc.kind {
             HeapType => leb::write_signed(field, value),
-            MemoryIndex => field[0] = value as u8,
+            MemoryIndex | TableByte => field[0] = value as u8,
             SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
             SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
             SlotI32 | AddressI32 | DistanceI32 => {

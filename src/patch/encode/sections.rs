@@ -37,18 +37,21 @@ impl Encoder<'_> {
                 out[6] = 4;
                 out[7..11].copy_from_slice(b"name");
                 let at = NAME_SECTION_HEADER as usize;
-                if let Some(name) = &self.layout.module_name {
+                let front = self.layout.name_front();
+                if let Some(name) = &front.module_name {
                     let name = name.as_bytes();
                     out[at] = 0;
                     leb::write_unsigned(&mut out[at + 1..at + 6], name.len() as u64 + 5);
                     leb::write_unsigned(&mut out[at + 6..at + 11], name.len() as u64);
                     out[at + 11..][..name.len()].copy_from_slice(name);
                 }
-                let at = at + self.layout.sections.name_prefix as usize;
-                let names = self.layout.names.end_offset() - self.layout.names.first_offset();
+                let at = at + front.module_len() as usize;
+                let names = self.layout.names.end_offset() - self.layout.names.first_offset()
+                    + front.imports.len() as u32;
                 out[at] = 1;
                 leb::write_unsigned(&mut out[at + 1..at + 6], u64::from(names) + 5);
                 leb::write_unsigned(&mut out[at + 6..at + 11], place.value.into());
+                out[at + 11..].copy_from_slice(&front.imports);
             }
             _ => section::write_header(out, kind.id(), place.end - place.begin, place.value),
         }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use hashbrown::HashMap;
+
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Occupant, Place, Slot};
 use crate::patch::fresh_layout::request::Request;
@@ -32,7 +34,7 @@ pub(super) fn place_functions(
         .reserve(ids.len() * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
     reserve_front(layout);
     if thunks {
-        place_thunks(program, functions(), layout)?;
+        place_thunks(program, functions, layout, address_taken)?;
     }
     place_bodies(functions, layout, address_taken)?;
     for at in 0..layout.imports.len() {
@@ -78,22 +80,32 @@ fn reserve_front(layout: &mut Layout) {
 }
 
 /// A thunk, with a slot, for each function that is to be called through one. Bodies get their places after that.
-fn place_thunks<'a>(
+fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     program: &Program,
-    functions: impl Iterator<Item = Function<'a>>,
+    functions: impl Fn() -> I,
     layout: &mut Layout,
+    address_taken: &[bool],
 ) -> Result<()> {
-    for (id, decl, definition) in functions {
+    let thunked = || {
+        functions().filter(|(_, decl, definition)| {
+            let ty = definition.ty().expect("a function has a type");
+            !decl.frozen && program.types.can_pass_on(ty)
+        })
+    };
+    // Slots that are addresses come first: a dense output has no others.
+    let mut slots = HashMap::new();
+    for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
+        slots.insert(id, layout.slots.append(id));
+    }
+    for (id, _, definition) in thunked() {
         let ty = definition.ty().expect("a function has a type");
-        if decl.frozen || !program.types.can_pass_on(ty) {
-            continue;
-        }
         let entry = layout
             .functions
             .append(thunk_len(program, ty), Occupant::Thunk(id))
             .ok_or_else(code_full)?;
         layout.names.append(0, None);
-        let slot = Some(layout.slots.append(id));
+        let slot = slots.get(&id).copied();
+        let slot = Some(slot.unwrap_or_else(|| layout.slots.append(id)));
         layout.set_place(
             id,
             Place::Function {
@@ -129,7 +141,7 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
             let cap = if layout.options.dense {
                 len
             } else {
-                (len + body_slack(decl, len, false)).max(DEAD_LEN)
+                len + body_slack(decl, len, false)
             };
             let body = layout
                 .functions

@@ -88,9 +88,6 @@ pub(super) fn place_items(
     for &id in ids {
         let decl = request.program.decl(id);
         let definition = decl.next().expect("only what is defined is laid out");
-        if definition.shape == DefinitionKind::SlotTable && request.slot_table.is_none() {
-            continue;
-        }
         match (decl.kind, definition.shape) {
             (DeclKind::Data, DefinitionKind::Address(address)) => {
                 layout.set_place(id, Place::Data { address, cap: 0 });

@@ -24,18 +24,24 @@ use crate::program::{DeclId, Definition};
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let program = request.program;
     let mut layout = empty(request);
-    let order = if layout.options.dense {
-        order::canonical(program, request.exports, request.start)
+    let mut order = if layout.options.dense {
+        order::canonical(program, request.exports, request.start, request.slot_table)
     } else {
         order::by_declaration(program)
     };
+    if request.unused_table.is_some() {
+        order.retain(|id| Some(*id) != request.unused_table);
+    }
     // Types have their indices first, since what is placed names them.
     let uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
     let others = uses.others.into_par_iter().with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
-    // Imports come before all else of their kinds.
-    let imported = items::place_imports(program, &mut layout, &imports);
+    // Imports come before all else of their kinds, in the order that is kept for them.
+    let imports = program.next_import_order().unwrap_or(&imports);
+    let imported = items::place_imports(program, &mut layout, imports);
+    let front = tail::name_front(program, &layout, request.customs);
+    layout.set_name_front(front);
     let unindexed = items::place_items(request, &mut layout, imported, &others);
     // Whether there are pieces decides where the code begins.
     pieces::place_pieces(program, &mut layout, &unindexed.pieces)?;
@@ -66,11 +72,6 @@ fn empty(request: &Request<'_>) -> Layout {
     layout.reserve_places(request.program.capacity());
     layout.slot_table = request.slot_table;
     *layout.start = request.start;
-    layout.module_name = request.customs.module_name.clone();
-    layout.sections.name_prefix = layout
-        .module_name
-        .as_ref()
-        .map_or(0, |name| 11 + name.len() as u64);
     if !layout.options.dense {
         layout.types.add_dead_type(request.dead_type);
     }

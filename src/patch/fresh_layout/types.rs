@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Layout, UseDeltas, add_uses};
 use crate::patch::lengths::type_spare;
 use crate::patch::order::RUN;
-use crate::program::{DeclId, Definition, Program, Relocation, TypeId};
+use crate::program::{DeclId, Definition, Program, RelocKind, Relocation, TypeId};
 
 /// What a pass over all declarations finds out.
 pub(super) struct Uses {
@@ -40,8 +40,12 @@ pub(super) fn count_types(
     let runs: Vec<RunUses> = runs.map(|run| run_uses(program, run, interned)).collect();
     let mut address_taken = vec![false; program.capacity()];
     for run in runs {
+        *layout.data_count |= run.names_data;
         for id in run.address_taken {
             address_taken[id.index()] = true;
+            if layout.options.thunks {
+                layout.count_addresses(id, 1);
+            }
         }
         let mut start = 0;
         for (root, retyped, end) in run.roots {
@@ -83,6 +87,8 @@ struct RunUses {
     roots: Vec<(DeclId, bool, usize)>,
     uses: Vec<(TypeId, i32)>,
     address_taken: Vec<DeclId>,
+    /// Whether code names data segments.
+    names_data: bool,
 }
 
 fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
@@ -99,6 +105,8 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
                 return;
             };
             add_uses(&mut uses, definition, 1);
+            let mut relocs = definition.content.relocs().iter();
+            found.names_data |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
             let slots = definition.content.relocs().iter();
             let slots = slots.filter(|reloc| reloc.kind.is_slot());
             found

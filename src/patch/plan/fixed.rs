@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::layout::{CodeMustMove, Layout, Lens, SectionKind};
+use crate::layout::{CodeMustMove, Layout, Lens, NameFront, SectionKind};
 use crate::program::DeclId;
 
 /// A layout whose places are final: it can be read, and what is left to be done with it are lengths and sections.
@@ -18,6 +18,15 @@ impl<'a> FixedPlaces<'a> {
     pub(super) fn set_lens(&mut self, lens: Lens, start: Option<DeclId>) {
         *self.0.lens = lens;
         *self.0.start = start;
+    }
+
+    /// Sets what stands in the name section before the names of defined functions; returns whether it is something else.
+    pub(super) fn set_name_front(&mut self, front: NameFront) -> bool {
+        let is_other = front != *self.0.name_front();
+        if is_other {
+            self.0.set_name_front(front);
+        }
+        is_other
     }
 
     /// Gives every section the bytes it needs. Returns those that moved for that.

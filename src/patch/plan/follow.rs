@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
+
 use crate::layout::{Place, SectionKind};
 use crate::patch::plan::context::PlanContext;
 use crate::patch::plan::fixed::FixedPlaces;
@@ -71,26 +73,30 @@ impl Followed<'_> {
     /// Fields of declarations, exports and names.
     fn follow_moved(&mut self, moved: &BTreeSet<DeclId>) {
         let program = self.context.program;
+        let mut sources = BTreeSet::new();
         for &id in moved {
             let decl = program.decl(id);
             self.fields.exports.insert(id);
             self.names_tail_is_stale |= decl.name.is_some() && decl.kind != DeclKind::Function;
-            for source in self.context.references.of(program, id) {
-                let decl = program.decl(source);
-                let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
+            sources.extend(self.context.references.of(program, id));
+        }
+        // Each source is gone through once, however much of what it names has moved.
+        for source in sources {
+            let decl = program.decl(source);
+            let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
+                continue;
+            };
+            match decl.kind {
+                DeclKind::Table | DeclKind::Memory | DeclKind::Tag => {
+                    self.whole.insert(entity_section(decl.kind));
                     continue;
-                };
-                match decl.kind {
-                    DeclKind::Table | DeclKind::Memory | DeclKind::Tag => {
-                        self.whole.insert(entity_section(decl.kind));
-                        continue;
-                    }
-                    _ => {}
                 }
-                for (reloc, field) in (0..).zip(definition.content.relocs()) {
-                    if field.decl() == Some(id) && !field.kind.is_slot() {
-                        self.fields.sites.insert(Site { source, reloc });
-                    }
+                _ => {}
+            }
+            for (reloc, field) in (0..).zip(definition.content.relocs()) {
+                let names_moved = field.decl().is_some_and(|id| moved.contains(&id));
+                if names_moved && !field.kind.is_slot() {
+                    self.fields.sites.insert(Site { source, reloc });
                 }
             }
         }
@@ -99,22 +105,27 @@ impl Followed<'_> {
     /// Fields of pieces that did not change which name what got another place.
     fn follow_displaced(&mut self, displaced: Vec<(DeclId, Place)>) {
         let program = self.context.program;
+        let mut sources = BTreeSet::new();
+        let mut places: HashMap<DeclId, (Place, Place)> = HashMap::new();
         for (id, before) in displaced {
             let after = self.layout.place(id);
             // The first of several places is the one that is in the file.
-            if self.fields.displaced.contains(&id) || after == before {
+            if places.contains_key(&id) || after == before {
                 continue;
             }
+            places.insert(id, (before, after));
             self.fields.displaced.insert(id);
-            for source in self.context.references.weak(program, id) {
-                let decl = program.decl(source);
-                let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
-                    continue;
-                };
-                for (reloc, field) in (0..).zip(definition.content.relocs()) {
-                    if field.decl() == Some(id) && differs(field.kind, before, after) {
-                        self.fields.sites.insert(Site { source, reloc });
-                    }
+            sources.extend(self.context.references.weak(program, id));
+        }
+        for source in sources {
+            let decl = program.decl(source);
+            let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
+                continue;
+            };
+            for (reloc, field) in (0..).zip(definition.content.relocs()) {
+                let target = field.decl().and_then(|id| places.get(&id));
+                if target.is_some_and(|(before, after)| differs(field.kind, *before, *after)) {
+                    self.fields.sites.insert(Site { source, reloc });
                 }
             }
         }

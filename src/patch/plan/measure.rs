@@ -31,7 +31,7 @@ impl<'a> Followed<'a> {
         let Followed {
             context,
             mut layout,
-            writes,
+            mut writes,
             mut whole,
             ..
         } = self;
@@ -58,6 +58,10 @@ impl<'a> Followed<'a> {
         }
         for kind in &whole {
             sections.measure(&layout, *kind, &mut lens);
+        }
+        if writes.name_front || context.customs_changed {
+            let front = tail::name_front(context.program, &layout, context.customs);
+            writes.name_front = layout.set_name_front(front);
         }
         let renamed = self.names_tail_is_stale && layout.options.names;
         let moved = lens.names_tail > 0 && !writes.names.is_empty();

@@ -16,7 +16,7 @@ mod place;
 mod writes;
 
 pub(crate) use context::{PlanContext, PlanError};
-pub(crate) use writes::{OrphanSite, Site, Writes};
+pub(crate) use writes::{OrphanSite, Site, Writes, WrittenItems};
 
 use crate::layout::Layout;
 

@@ -45,6 +45,8 @@ pub(crate) struct PlaceWrites {
     pub(crate) pieces: BTreeMap<DeclId, bool>,
     /// Regions of custom sections whose unused bytes are filled: the section, and which of its regions.
     pub(crate) gaps: BTreeSet<(CustomIndex, RegionIndex)>,
+    /// Whether what stands before the names of defined functions is another.
+    pub(crate) name_front: bool,
     pub(crate) elements: WrittenItems,
     pub(crate) data_segments: WrittenItems,
     /// Functions whose code went to another place.
@@ -56,10 +58,18 @@ pub(crate) struct PlaceWrites {
 /// What of a section's items must be written.
 #[derive(Debug, Default)]
 pub(crate) struct WrittenItems {
-    /// All of them, because they moved.
-    pub(crate) all: bool,
-    /// Those that changed in their place.
+    /// Runs of them that stand elsewhere than before or have another length, by position.
+    pub(crate) moved: Vec<Range<usize>>,
+    /// Those that changed, in their place or not.
     pub(crate) items: BTreeSet<DeclId>,
+}
+
+impl WrittenItems {
+    /// Whether the item at a position is written because it moved.
+    pub(crate) fn has_moved(&self, at: usize) -> bool {
+        let run = self.moved.partition_point(|run| run.end <= at);
+        self.moved.get(run).is_some_and(|run| run.contains(&at))
+    }
 }
 
 /// What is written because it names something that moved: found while following references.

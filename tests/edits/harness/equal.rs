@@ -101,7 +101,8 @@ pub enum Role {
 /// The role of a body that wasmend made.
 pub fn role(body: &[u8]) -> Option<Role> {
     match body {
-        [1, 0, 0x7f, ..] => Some(Role::Thunk),
+        // The second is for functions whose address a program takes.
+        [1, 0, 0x7f | 0x7c, ..] => Some(Role::Thunk),
         [1, 0, 0x7e, ..] => Some(Role::Forwarder),
         [1, 0, 0x7d, ..] => Some(Role::Dead),
         _ => None,

@@ -52,22 +52,12 @@ impl Placing<'_> {
             Place::Index(_) => match self.context.program.decl(id).kind {
                 DeclKind::Table => return Err(RelinkReason::TableIndices.into()),
                 DeclKind::Memory => return Err(RelinkReason::MemoryIndices.into()),
-                DeclKind::Tag => {
-                    let at = self
-                        .layout
-                        .tags
-                        .iter()
-                        .position(|tag| *tag == id)
-                        .expect("placed tags are listed");
-                    self.layout.tags.remove(at);
-                    self.renumber_tags();
-                }
-                DeclKind::ElementSegment => self.layout.elements.remove(id),
-                _ => self.layout.data_segments.remove(id),
+                DeclKind::Tag => self.tags.remove(id),
+                DeclKind::ElementSegment => self.elements.remove(id),
+                _ => self.data_segments.remove(id),
             },
             Place::None | Place::ImportedFunction { .. } => {}
         }
-        self.renumber_segments();
         Ok(())
     }
 
@@ -138,22 +128,18 @@ impl Placing<'_> {
                     self.imported(DeclKind::Memory) + self.layout.memories.len() as u32 - 1,
                 )
             }
+            // What has its index by its place in a list gets it when it is known what is in the list.
             DefinitionKind::Tag { .. } => {
-                self.layout.tags.push(id);
-                self.whole.insert(SectionKind::Tag);
-                Place::Index(self.imported(DeclKind::Tag) + self.layout.tags.len() as u32 - 1)
+                self.tags.add(id);
+                return Ok(());
             }
             DefinitionKind::ElementSegment => {
-                self.layout.elements.push(id, len);
-                self.writes.elements.all = true;
-                Place::Index(self.first_element() + self.layout.elements.len() as u32 - 1)
+                self.elements.add(id);
+                return Ok(());
             }
             DefinitionKind::DataSegment => {
-                self.layout.data_segments.push(id, len);
-                self.writes.data_segments.all = true;
-                Place::Index(
-                    (self.layout.data.images().len() + self.layout.data_segments.len()) as u32 - 1,
-                )
+                self.data_segments.add(id);
+                return Ok(());
             }
             DefinitionKind::Import { .. } => unreachable!("imports are placed with the imports"),
         };
@@ -181,23 +167,13 @@ impl Placing<'_> {
             Place::Data { address, cap } => self.redefine_data(id, old, address, cap),
             Place::Custom { section, region } => self.redefine_piece(id, old, section, region),
             Place::Index(_) => {
-                let (items, writes) = match self.context.program.decl(id).kind {
-                    DeclKind::ElementSegment => {
-                        (&mut self.layout.elements, &mut self.writes.elements)
+                match self.context.program.decl(id).kind {
+                    DeclKind::ElementSegment | DeclKind::DataSegment => {
+                        self.redefine_segment(id, old);
                     }
-                    DeclKind::DataSegment => (
-                        &mut self.layout.data_segments,
-                        &mut self.writes.data_segments,
-                    ),
                     kind => {
                         self.whole.insert(entity_section(kind));
-                        return Ok(());
                     }
-                };
-                if items.resize(id, len) {
-                    writes.all = true;
-                } else {
-                    writes.items.insert(id);
                 }
                 Ok(())
             }

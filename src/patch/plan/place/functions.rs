@@ -3,13 +3,14 @@
 
 use crate::layout::{Occupant, Ordinal, Place, Slot};
 use crate::patch::lengths::{
-    DEAD_LEN, MOST_INDICES, body_slack, entry_len, forwarder_len, thunk_len,
+    MOST_INDICES, SMALLEST_TRAP, body_slack, entry_len, forwarder_len, thunk_len,
 };
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
+use crate::patch::plan::place::collected::MANY_FIELDS;
 use crate::patch::plan::place::orphans::BURIED_QUIETLY;
 use crate::patch::relink::RelinkReason;
-use crate::program::{DeclId, Pending};
+use crate::program::{DeclId, Pending, Relocation};
 
 /// So many dead bytes of code are never too many.
 const MOST_DEAD: u64 = 1 << 16;
@@ -28,6 +29,10 @@ impl Placing<'_> {
     pub(super) fn free_code(&mut self, ordinal: Ordinal) {
         self.touch_code(ordinal);
         self.layout.functions.free(ordinal);
+        // What traps can have any type. Where there is no room for that, only the type of what does nothing will do.
+        if self.layout.functions.slot(ordinal).cap < SMALLEST_TRAP {
+            self.writes.entries.insert(ordinal);
+        }
     }
 
     pub(super) fn append_code(
@@ -36,8 +41,6 @@ impl Placing<'_> {
         occupant: Occupant,
         name: Option<&str>,
     ) -> Planned<Ordinal> {
-        // Whatever stands there must leave room for a dead function.
-        let cap = cap.max(DEAD_LEN);
         let functions = &mut self.layout.functions;
         let full = RelinkReason::FunctionsFull;
         if functions.dead_bytes() > MOST_DEAD
@@ -244,10 +247,14 @@ impl Placing<'_> {
         for source in self.context.references.of(self.context.program, id) {
             let decl = self.context.program.decl(source);
             if let (Some(definition), Pending::None) = (decl.current(), decl.pending()) {
-                let relocs = definition.content.relocs().iter();
-                sites += relocs
-                    .filter(|reloc| reloc.kind.is_function_index() && reloc.decl() == Some(id))
-                    .count();
+                let relocs = definition.content.relocs();
+                let names_it = |reloc: &&Relocation| {
+                    reloc.kind.is_function_index() && reloc.decl() == Some(id)
+                };
+                sites += match relocs.len() > MANY_FIELDS {
+                    false => relocs.iter().filter(names_it).count(),
+                    true => self.calls.of(source, definition, id),
+                };
                 if sites > limit {
                     return true;
                 }

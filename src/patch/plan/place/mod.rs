@@ -1,5 +1,6 @@
 //! The first phase: a place for everything that is dirty, and for whatever has to make way.
 
+mod collected;
 mod data;
 mod definitions;
 mod functions;
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 use crate::layout::{Layout, Place, SectionKind};
 use crate::patch::plan::context::{PlanContext, Planned};
 use crate::patch::plan::fixed::FixedPlaces;
+use crate::patch::plan::place::collected::{CallCounts, ListEdits};
 use crate::patch::plan::writes::PlaceWrites;
 use crate::patch::relink::RelinkReason;
 use crate::program::{DeclId, OrphanChanges, Pending};
@@ -47,8 +49,12 @@ pub(super) fn place<'a>(context: PlanContext<'a>, layout: &'a mut Layout) -> Pla
     // What is removed makes room for what is defined.
     placing.remove_all()?;
     placing.define_all()?;
+    // Once it is known which there are, what has its index by its place in a list gets it.
+    placing.place_imports()?;
+    placing.place_segments();
     // Whatever can have a slot has a place by now.
     placing.place_slots();
+    placing.count_addresses();
     placing.rename()?;
     placing.finish()
 }
@@ -70,6 +76,11 @@ struct Placing<'a> {
     expected_orphans: BTreeSet<DeclId>,
     /// Declarations whose index or address is another one now.
     moved: BTreeSet<DeclId>,
+    calls: CallCounts,
+    imports: ListEdits,
+    tags: ListEdits,
+    elements: ListEdits,
+    data_segments: ListEdits,
     whole: BTreeSet<SectionKind>,
     names_tail_is_stale: bool,
 }
@@ -89,6 +100,11 @@ impl<'a> Placing<'a> {
             orphans: OrphanChanges::default(),
             expected_orphans: BTreeSet::new(),
             moved: BTreeSet::new(),
+            calls: CallCounts::default(),
+            imports: ListEdits::default(),
+            tags: ListEdits::default(),
+            elements: ListEdits::default(),
+            data_segments: ListEdits::default(),
             whole: BTreeSet::new(),
             names_tail_is_stale: false,
         };

@@ -19,6 +19,8 @@ impl Placing<'_> {
                 continue;
             }
             let Place::Function { body, .. } = self.layout.place(id) else {
+                // An imported one.
+                self.writes.name_front = true;
                 continue;
             };
             if !self.layout.options.names {

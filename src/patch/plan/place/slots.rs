@@ -1,8 +1,10 @@
 //! Slots for functions whose address is taken.
 
-use crate::layout::{Place, Slot};
+use std::collections::BTreeMap;
+
+use crate::layout::{Occupant, Place, Slot};
 use crate::patch::plan::place::Placing;
-use crate::program::{DeclId, Pending};
+use crate::program::{DeclId, Definition, Pending, Relocation};
 
 impl Placing<'_> {
     /// Gives slots to functions whose address a new definition takes.
@@ -43,6 +45,37 @@ impl Placing<'_> {
         }
     }
 
+    /// Counts the fields that hold functions' addresses, and marks the thunks of those whose address is taken now or no more.
+    pub(super) fn count_addresses(&mut self) {
+        if !self.layout.options.thunks {
+            return;
+        }
+        let program = self.context.program;
+        let mut changes: BTreeMap<DeclId, i64> = BTreeMap::new();
+        let mut count = |definition: Option<&Definition>, by: i64| {
+            let definition = definition.filter(|it| it.section().is_none());
+            let relocs = definition.into_iter().flat_map(|it| it.content.relocs());
+            let slots = relocs.filter(|it| it.kind.is_slot());
+            for target in slots.filter_map(Relocation::decl) {
+                *changes.entry(target).or_default() += by;
+            }
+        };
+        for decl in program.dirty.iter().map(|id| program.decl(*id)) {
+            if !matches!(decl.pending(), Pending::None) {
+                count(decl.current(), -1);
+                count(decl.next(), 1);
+            }
+        }
+        for (id, by) in changes {
+            let is_other = self.layout.count_addresses(id, by);
+            if let (true, Place::Function { entry, .. }) = (is_other, self.layout.place(id))
+                && self.layout.functions.slot(entry).occupant == Occupant::Thunk(id)
+            {
+                self.touch_code(entry);
+            }
+        }
+    }
+
     /// Notes that a slot names something else now.
     pub(super) fn write_slot(&mut self, slot: Option<Slot>) {
         if let Some(slot) = slot {
@@ -56,7 +89,9 @@ impl Placing<'_> {
         if now > before {
             self.writes.slots.extend(before..now);
             self.writes.slots_grew = true;
-            self.writes.elements.all = true;
+            // They stand behind the slots.
+            let all = 0..self.layout.elements.len();
+            self.writes.elements.moved = Vec::from([all]);
         }
     }
 }

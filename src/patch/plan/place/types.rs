@@ -7,7 +7,7 @@ use crate::patch::lengths::{MOST_INDICES, type_spare};
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::relink::RelinkReason;
-use crate::program::{DeclId, Pending};
+use crate::program::{DeclId, Pending, RelocKind};
 
 impl Placing<'_> {
     /// Counts the uses of types that come and go.
@@ -33,6 +33,8 @@ impl Placing<'_> {
             }
             if let Some(new) = decl.next() {
                 add_uses(&mut roots[at].1, new, 1);
+                let mut relocs = new.content.relocs().iter();
+                *self.layout.data_count |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
             }
         }
         for (root, uses) in &roots {
