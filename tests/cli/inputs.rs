@@ -19,7 +19,11 @@ const BOUND: Duration = Duration::from_secs(20);
 /// A folder with `main.o`, `twice.o` and `libpick.a`.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, file) in [("main.o", "main.o"), ("twice.o", "twice.o"), ("pick.o", "pick.o")] {
+    for (name, file) in [
+        ("main.o", "main.o"),
+        ("twice.o", "twice.o"),
+        ("pick.o", "pick.o"),
+    ] {
         fs::copy(objects::path(file), folder.path().join(name)).unwrap();
     }
     fs::copy(objects::path("libgnu.a"), folder.path().join("libgnu.a")).unwrap();
@@ -29,8 +33,17 @@ fn folder() -> tempfile::TempDir {
 fn ld(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
     let start = Instant::now();
-    let done = command.arg("ld").args(arguments).current_dir(folder).output().unwrap();
-    assert!(start.elapsed() < BOUND, "{arguments:?}: {:?}", start.elapsed());
+    let done = command
+        .arg("ld")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(
+        start.elapsed() < BOUND,
+        "{arguments:?}: {:?}",
+        start.elapsed()
+    );
     done
 }
 
@@ -45,16 +58,31 @@ fn refused_everywhere(folder: &Path, node: &str, why: &str) {
     let library = format!("-l:{node}");
     for arguments in [
         &["main.o", "twice.o", "pick.o", node][..],
-        &["main.o", "twice.o", "pick.o", "--start-lib", node, "--end-lib"],
+        &[
+            "main.o",
+            "twice.o",
+            "pick.o",
+            "--start-lib",
+            node,
+            "--end-lib",
+        ],
         &["main.o", "twice.o", "pick.o", "--whole-archive", node],
         &["main.o", "twice.o", "pick.o", "-L.", &library],
         &["main.o", "twice.o", "pick.o", &list],
         &[&response],
     ] {
-        for more in [&["-o", "out.wasm"][..], &["-o", "out.wasm", "--no-incremental"]] {
+        for more in [
+            &["-o", "out.wasm"][..],
+            &["-o", "out.wasm", "--no-incremental"],
+        ] {
             let arguments = [arguments, more].concat();
             let done = ld(folder, &arguments);
-            assert_eq!(done.status.code(), Some(1), "{arguments:?}: {}", said(&done));
+            assert_eq!(
+                done.status.code(),
+                Some(1),
+                "{arguments:?}: {}",
+                said(&done)
+            );
             assert!(said(&done).contains(why), "{arguments:?}: {}", said(&done));
             assert!(said(&done).contains(node), "{arguments:?}: {}", said(&done));
             assert!(!folder.join("out.wasm").exists(), "{arguments:?}");
@@ -74,7 +102,13 @@ fn a_device_is_refused_and_not_opened() {
     let folder = folder();
     let everybody = Mode::from_raw_mode(0o666);
     // The one that never ends.
-    let made = mknodat(CWD, folder.path().join("node"), FileType::CharacterDevice, everybody, makedev(1, 5));
+    let made = mknodat(
+        CWD,
+        folder.path().join("node"),
+        FileType::CharacterDevice,
+        everybody,
+        makedev(1, 5),
+    );
     if let Err(error) = made {
         eprintln!("SKIPPED: a device needs root: {error}");
         return;
@@ -98,13 +132,31 @@ fn a_pipe_that_nobody_writes_into_is_waited_for_in_vain_but_not_for_ever() {
     let folder = folder();
     let pipe = folder.path().join("node");
     make_pipe(&pipe);
-    let done = ld(folder.path(), &["main.o", "twice.o", "node", "-o", "out.wasm"]);
-    assert!(said(&done).contains("node: is a pipe into which nothing is written"), "{}", said(&done));
+    let done = ld(
+        folder.path(),
+        &["main.o", "twice.o", "node", "-o", "out.wasm"],
+    );
+    assert!(
+        said(&done).contains("node: is a pipe into which nothing is written"),
+        "{}",
+        said(&done)
+    );
     // Nor is one whose writer does not end.
-    let mut open = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut open = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
     open.write_all(b"\0asm").unwrap();
-    let done = ld(folder.path(), &["main.o", "twice.o", "@node", "-o", "out.wasm"]);
-    assert!(said(&done).contains("node: is a pipe into which nothing is written"), "{}", said(&done));
+    let done = ld(
+        folder.path(),
+        &["main.o", "twice.o", "@node", "-o", "out.wasm"],
+    );
+    assert!(
+        said(&done).contains("node: is a pipe into which nothing is written"),
+        "{}",
+        said(&done)
+    );
 }
 
 #[test]
@@ -120,7 +172,10 @@ fn what_is_written_into_a_pipe_is_linked() {
             std::thread::sleep(Duration::from_millis(5));
         }
     });
-    let done = ld(folder.path(), &["main.o", "twice.o", "pipe.o", "-o", "out.wasm"]);
+    let done = ld(
+        folder.path(),
+        &["main.o", "twice.o", "pipe.o", "-o", "out.wasm"],
+    );
     assert!(done.status.success(), "{}", said(&done));
     writer.join().unwrap();
 }
@@ -159,7 +214,12 @@ fn an_output_that_the_link_reads_is_refused_whatever_leads_to_it() {
             for more in [&[][..], &["--no-incremental"]] {
                 let arguments = [named, leading, more, &["-o", output]].concat();
                 let done = ld(folder.path(), &arguments);
-                assert_eq!(done.status.code(), Some(1), "{arguments:?}: {}", said(&done));
+                assert_eq!(
+                    done.status.code(),
+                    Some(1),
+                    "{arguments:?}: {}",
+                    said(&done)
+                );
                 let why = "is both what is read and what is to be written";
                 assert!(said(&done).contains(why), "{arguments:?}: {}", said(&done));
                 assert_eq!(fs::read(&absolute).unwrap(), before, "{arguments:?}");
@@ -170,9 +230,18 @@ fn an_output_that_the_link_reads_is_refused_whatever_leads_to_it() {
     let before = fs::read(at("libraries/libfound.a")).unwrap();
     for option in ["--Map", "--why-extract"] {
         let list = format!("{option}=libraries/libfound.a");
-        let arguments = [&objects[..], &["-Llibraries", "-lfound", &list, "-o", "out.wasm"]].concat();
+        let arguments = [
+            &objects[..],
+            &["-Llibraries", "-lfound", &list, "-o", "out.wasm"],
+        ]
+        .concat();
         let done = ld(folder.path(), &arguments);
-        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {}", said(&done));
+        assert_eq!(
+            done.status.code(),
+            Some(1),
+            "{arguments:?}: {}",
+            said(&done)
+        );
         assert_eq!(fs::read(at("libraries/libfound.a")).unwrap(), before);
     }
 }
@@ -180,7 +249,9 @@ fn an_output_that_the_link_reads_is_refused_whatever_leads_to_it() {
 /// A thin archive without an index, of one member.
 fn thin_archive(path: &PathBuf, member: &str, contents: &[u8]) {
     let name = format!("{member}/\n");
-    let entry = |name: &str, len: usize| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644);
+    let entry = |name: &str, len: usize| {
+        format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644)
+    };
     let mut bytes = format!("!<thin>\n{}{name}", entry("//", name.len())).into_bytes();
     if bytes.len() % 2 == 1 {
         bytes.push(b'\n');
@@ -194,14 +265,33 @@ fn thin_archive(path: &PathBuf, member: &str, contents: &[u8]) {
 fn a_replay_has_as_many_threads_as_its_link_is_told() {
     let folder = folder();
     fs::create_dir(folder.path().join("step")).unwrap();
-    fs::copy(folder.path().join("pick.o"), folder.path().join("step/pick.o")).unwrap();
+    fs::copy(
+        folder.path().join("pick.o"),
+        folder.path().join("step/pick.o"),
+    )
+    .unwrap();
     make_pipe(&folder.path().join("slow.o"));
     for threads in [1, 3] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
         let option = format!("--threads={threads}");
-        command.args(["replay-ld", "--step", "step", "--", &option, "main.o", "twice.o", "pick.o"]);
-        command.args(["slow.o", "-o", "out.wasm"]).current_dir(folder.path());
-        let mut child = command.env_remove("RAYON_NUM_THREADS").stderr(std::process::Stdio::null()).spawn().unwrap();
+        command.args([
+            "replay-ld",
+            "--step",
+            "step",
+            "--",
+            &option,
+            "main.o",
+            "twice.o",
+            "pick.o",
+        ]);
+        command
+            .args(["slow.o", "-o", "out.wasm"])
+            .current_dir(folder.path());
+        let mut child = command
+            .env_remove("RAYON_NUM_THREADS")
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         // It waits for the pipe for seconds; one thread more starts it all, and one removes what a signal leaves.
         let tasks = format!("/proc/{}/task", child.id());
         let mut most = 0;
@@ -210,6 +300,9 @@ fn a_replay_has_as_many_threads_as_its_link_is_told() {
             most = most.max(names);
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert!((threads + 1..=threads + 2).contains(&most), "{most} for {threads}");
+        assert!(
+            (threads + 1..=threads + 2).contains(&most),
+            "{most} for {threads}"
+        );
     }
 }

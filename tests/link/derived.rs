@@ -18,13 +18,31 @@ const HEAD: &str = "#define IMPORT(m, n) __attribute__((import_module(m), import
 const MAIN: &str = "extern int other(int); int run(int x) { return other(x) + 1; }";
 /// What stands in the archive beside the objects: members that are linked if they are needed.
 const LIBRARY: [(&str, &str); 7] = [
-    ("ctor", "int n; __attribute__((constructor)) static void init(void) { n = 3; } int ctor(int x) { return x + n; }"),
-    ("plain", "int plain(int x) { return x * 3; } int late(int x) { return x - 1; }"),
-    ("custom", "__asm__(\".section .custom_section.meta,\\\"\\\",@\\n.ascii \\\"library\\\"\\n\"); int custom(int x) { return x * 5; }"),
+    (
+        "ctor",
+        "int n; __attribute__((constructor)) static void init(void) { n = 3; } int ctor(int x) { return x + n; }",
+    ),
+    (
+        "plain",
+        "int plain(int x) { return x * 3; } int late(int x) { return x - 1; }",
+    ),
+    (
+        "custom",
+        "__asm__(\".section .custom_section.meta,\\\"\\\",@\\n.ascii \\\"library\\\"\\n\"); int custom(int x) { return x * 5; }",
+    ),
     ("start", "void begin(void) {}"),
-    ("imports", "IMPORT(\"m\", \"lib\") int host(int); int imports(int x) { return host(x); }"),
-    ("weak", "int __attribute__((weak)) none(int); int weak(int x) { return none(x); }"),
-    ("ctors", "void __wasm_call_ctors(void); int ctors(int x) { __wasm_call_ctors(); return x; }"),
+    (
+        "imports",
+        "IMPORT(\"m\", \"lib\") int host(int); int imports(int x) { return host(x); }",
+    ),
+    (
+        "weak",
+        "int __attribute__((weak)) none(int); int weak(int x) { return none(x); }",
+    ),
+    (
+        "ctors",
+        "void __wasm_call_ctors(void); int ctors(int x) { __wasm_call_ctors(); return x; }",
+    ),
 ];
 
 /// Something that a link derives: versions of an object with and without it, what they are compiled with, and the options of
@@ -77,7 +95,9 @@ impl<'a> Row<'a> {
             library.arg(at(name));
         }
         run(&mut library);
-        let versions: Vec<PathBuf> = (0..self.versions.len()).map(|at_| at(&format!("b{at_}"))).collect();
+        let versions: Vec<PathBuf> = (0..self.versions.len())
+            .map(|at_| at(&format!("b{at_}")))
+            .collect();
         for (number, version) in versions.iter().enumerate() {
             let flags = self.flags.get(number).or(self.flags.last()).unwrap();
             compile(version, self.versions[number], flags);
@@ -93,7 +113,12 @@ impl<'a> Row<'a> {
             let linked = Linked::link(options, Access::Read, Target::Memory);
             let what = format!("{redirect:?} {:?}", self.options);
             let (mut linked, _) = linked.unwrap_or_else(|failed| panic!("{what}: {failed}"));
-            for (number, _) in versions.iter().enumerate().skip(1).chain(versions.iter().enumerate().rev().skip(1)) {
+            for (number, _) in versions
+                .iter()
+                .enumerate()
+                .skip(1)
+                .chain(versions.iter().enumerate().rev().skip(1))
+            {
                 let source = self.versions[number];
                 let what = format!("{what} {source}");
                 fs::copy(&versions[number], at("b.o")).unwrap();
@@ -136,7 +161,11 @@ fn interface(bytes: &[u8]) -> Vec<String> {
                         other => format!("{other:?}"),
                     };
                     // How much memory there is at first depends on slack.
-                    let kind = if kind.starts_with("Memory") { "memory".to_owned() } else { kind };
+                    let kind = if kind.starts_with("Memory") {
+                        "memory".to_owned()
+                    } else {
+                        kind
+                    };
                     lines.push(format!("import {} {} {kind}", import.module, import.name));
                 }
             }
@@ -144,7 +173,10 @@ fn interface(bytes: &[u8]) -> Vec<String> {
                 for export in exports {
                     let export = export.unwrap();
                     let is_table = export.kind == ExternalKind::Table;
-                    lines.push(format!("export {} {:?} {is_table}", export.name, export.kind));
+                    lines.push(format!(
+                        "export {} {:?} {is_table}",
+                        export.name, export.kind
+                    ));
                 }
             }
             Payload::StartSection { .. } => lines.push("start".to_owned()),
@@ -165,7 +197,9 @@ fn interface(bytes: &[u8]) -> Vec<String> {
         }
     }
     // Names of imports, of forwarders and of what fills space are in one kind of output only.
-    lines.retain(|line| !line.starts_with("function ") || !line.contains('.') || line.ends_with("command_export"));
+    lines.retain(|line| {
+        !line.starts_with("function ") || !line.contains('.') || line.ends_with("command_export")
+    });
     lines.sort();
     lines
 }
@@ -173,7 +207,9 @@ fn interface(bytes: &[u8]) -> Vec<String> {
 #[test]
 fn imports() {
     let call = |module: &str, name: &str| {
-        format!("IMPORT(\"{module}\", \"{name}\") int far(int); int other(int x) {{ return far(x); }}")
+        format!(
+            "IMPORT(\"{module}\", \"{name}\") int far(int); int other(int x) {{ return far(x); }}"
+        )
     };
     let renamed = [call("m", "n"), call("m", "n2"), call("m2", "n2")];
     let renamed = renamed.each_ref().map(String::as_str);
@@ -188,21 +224,33 @@ fn imports() {
 #[test]
 fn what_nothing_defines() {
     const USES: &str = "int absent(int); int other(int x) { return absent(x); }";
-    const TWO: &str = "int absent(int); int gone(int); int other(int x) { return absent(x) + gone(x); }";
-    const ADDRESS: &str = "int absent(int); int other(int x) { int (*volatile p)(int) = absent; return p ? 1 : x; }";
+    const TWO: &str =
+        "int absent(int); int gone(int); int other(int x) { return absent(x) + gone(x); }";
+    const ADDRESS: &str =
+        "int absent(int); int other(int x) { int (*volatile p)(int) = absent; return p ? 1 : x; }";
     const DATA: &str = "extern int nowhere; int other(int x) { return &nowhere ? x : 2; }";
-    Row::of(&[PLAIN, USES, TWO, ADDRESS]).with(&["--allow-undefined"]).follow();
-    Row::of(&[PLAIN, USES, TWO, ADDRESS]).with(&["--import-undefined"]).follow();
+    Row::of(&[PLAIN, USES, TWO, ADDRESS])
+        .with(&["--allow-undefined"])
+        .follow();
+    Row::of(&[PLAIN, USES, TWO, ADDRESS])
+        .with(&["--import-undefined"])
+        .follow();
     let ignored = ["--unresolved-symbols=ignore-all"];
-    Row::of(&[PLAIN, USES, TWO, ADDRESS, DATA]).with(&ignored).follow();
+    Row::of(&[PLAIN, USES, TWO, ADDRESS, DATA])
+        .with(&ignored)
+        .follow();
     const WEAK: &str = "int __attribute__((weak)) absent(int); int other(int x) { return absent ? absent(x) : x; }";
-    const WEAK_CALL: &str = "int __attribute__((weak)) absent(int); int other(int x) { return absent(x); }";
+    const WEAK_CALL: &str =
+        "int __attribute__((weak)) absent(int); int other(int x) { return absent(x); }";
     const WEAK_DATA: &str = "extern int __attribute__((weak)) nowhere; int other(int x) { return &nowhere ? nowhere : x; }";
     Row::of(&[PLAIN, WEAK, WEAK_CALL, WEAK_DATA]).follow();
     // The same in a library, of which the object needs nothing any more.
     for member in ["imports", "weak", "ctors"] {
         let calls = format!("int {member}(int); int other(int x) {{ return {member}(x); }}");
-        let dead = format!("{calls} int dead(int x) {{ return {member}(x); }}").replace("other(int x) { return", "other(int x) { return x; } int unused(int x) { return");
+        let dead = format!("{calls} int dead(int x) {{ return {member}(x); }}").replace(
+            "other(int x) { return",
+            "other(int x) { return x; } int unused(int x) { return",
+        );
         Row::of(&[PLAIN, &calls, &dead, PLAIN]).follow();
     }
     // What fits no definition traps.
@@ -225,12 +273,16 @@ fn exports() {
         "--export-table",
         "--wrap=plain",
     ] {
-        Row::of(&[PLAIN, LATE, DATA, HIDDEN]).with(&[option]).follow();
+        Row::of(&[PLAIN, LATE, DATA, HIDDEN])
+            .with(&[option])
+            .follow();
     }
     const NAMED: &str = "int other(int x) { return x; } __attribute__((export_name(\"n1\"))) int late(int x) { return x; }";
     const RENAMED: &str = "int other(int x) { return x; } __attribute__((export_name(\"n2\"))) int late(int x) { return x; }";
-    const USED: &str = "int other(int x) { return x; } __attribute__((used)) int late(int x) { return x; }";
-    const STATIC: &str = "int other(int x) { return x; } __attribute__((used)) static int late(int x) { return x; }";
+    const USED: &str =
+        "int other(int x) { return x; } __attribute__((used)) int late(int x) { return x; }";
+    const STATIC: &str =
+        "int other(int x) { return x; } __attribute__((used)) static int late(int x) { return x; }";
     Row::of(&[PLAIN, NAMED, RENAMED, USED, STATIC]).follow();
 }
 
@@ -240,22 +292,31 @@ fn functions_around_the_program() {
     const TWO: &str = "static int n; __attribute__((constructor(200))) static void init(void) { n = 5; }
         __attribute__((constructor(100))) static void first(void) { n = 4; } int other(int x) { return x + n; }";
     const DTORS: &str = "int other(int x) { return x; } void __wasm_call_dtors(void) {}";
-    const CALLS: &str = "void __wasm_call_ctors(void); int other(int x) { __wasm_call_ctors(); return x; }";
+    const CALLS: &str =
+        "void __wasm_call_ctors(void); int other(int x) { __wasm_call_ctors(); return x; }";
     const MEMBER: &str = "int ctor(int); int other(int x) { return ctor(x); }";
     Row::of(&[PLAIN, CTOR, TWO, MEMBER]).follow();
     Row::of(&[PLAIN, DTORS, CTOR, CALLS]).follow();
-    Row::of(&[PLAIN, CTOR, DTORS]).with(&["--export=__wasm_call_ctors"]).follow();
+    Row::of(&[PLAIN, CTOR, DTORS])
+        .with(&["--export=__wasm_call_ctors"])
+        .follow();
     // The entry comes from the library, from the object, from another place in it.
     const ENTRY: &str = "int other(int x) { return x; } void begin(void) {}";
-    const MOVED: &str = "void before(void) {} void begin(void) { before(); } int other(int x) { return x; }";
-    Row::of(&[PLAIN, ENTRY, MOVED]).with(&["--entry=begin"]).follow();
+    const MOVED: &str =
+        "void before(void) {} void begin(void) { before(); } int other(int x) { return x; }";
+    Row::of(&[PLAIN, ENTRY, MOVED])
+        .with(&["--entry=begin"])
+        .follow();
     const MAIN: &str = "int other(int x) { return x; } __attribute__((weak)) void begin(void) {}";
-    Row::of(&[MAIN, PLAIN, ENTRY]).with(&["--entry=begin", "--export-dynamic"]).follow();
+    Row::of(&[MAIN, PLAIN, ENTRY])
+        .with(&["--entry=begin", "--export-dynamic"])
+        .follow();
 }
 
 #[test]
 fn addresses_and_tables() {
-    const POINTERS: &str = "static int f(int x) { return x + 1; } static int g(int x) { return x - 1; }
+    const POINTERS: &str =
+        "static int f(int x) { return x + 1; } static int g(int x) { return x - 1; }
         int (*volatile p)(int); int other(int x) { p = x > 2 ? f : g; return p(x); }";
     const ONE: &str = "static int f(int x) { return x + 1; } int (*volatile p)(int); int other(int x) { p = f; return p(x); }";
     const CALLED: &str = "int (*volatile p)(int); int other(int x) { return p(x); }";
@@ -266,9 +327,17 @@ fn addresses_and_tables() {
         &["--growable-table", "--export-table"],
         &["--table-base=9"],
     ] {
-        Row::of(&[PLAIN, ONE, POINTERS, CALLED]).with(options).follow();
-        Row::of(&[POINTERS, PLAIN]).with(options).compiled(&[&["-mcpu=mvp"], &[]]).follow();
-        Row::of(&[PLAIN, POINTERS]).with(options).compiled(&[&[], &["-mreference-types"]]).follow();
+        Row::of(&[PLAIN, ONE, POINTERS, CALLED])
+            .with(options)
+            .follow();
+        Row::of(&[POINTERS, PLAIN])
+            .with(options)
+            .compiled(&[&["-mcpu=mvp"], &[]])
+            .follow();
+        Row::of(&[PLAIN, POINTERS])
+            .with(options)
+            .compiled(&[&[], &["-mreference-types"]])
+            .follow();
     }
     const BASE: &str = "extern char __table_base, __memory_base; int other(int x) { return (int)&__table_base + (int)&__memory_base; }";
     const ENDS: &str = "extern char __heap_base, __data_end, __dso_handle; int other(int x) { return &__heap_base - &__data_end + (int)&__dso_handle; }";
@@ -276,18 +345,25 @@ fn addresses_and_tables() {
     const BOUNDS: &str = "__attribute__((section(\"list\"), used)) static int item = 4; extern int __start_list[], __stop_list[];
         int other(int x) { return __stop_list - __start_list; }";
     Row::of(&[PLAIN, BOUNDS]).follow();
-    Row::of(&[PLAIN, "int z[100000]; int other(int x) { return z[x]; }", "int z[100000] = {1}; int other(int x) { return z[x]; }"])
-        .with(&["--import-memory"])
-        .follow();
+    Row::of(&[
+        PLAIN,
+        "int z[100000]; int other(int x) { return z[x]; }",
+        "int z[100000] = {1}; int other(int x) { return z[x]; }",
+    ])
+    .with(&["--import-memory"])
+    .follow();
     // An object for programs that move.
     let pic: &[&str] = &["--target=wasm32-unknown-emscripten", "-fPIC"];
-    Row::of(&[PLAIN, POINTERS, PLAIN]).compiled(&[&[], pic]).follow();
+    Row::of(&[PLAIN, POINTERS, PLAIN])
+        .compiled(&[&[], pic])
+        .follow();
 }
 
 #[test]
 fn threads_and_features() {
     const LOCAL: &str = "static __thread int n = 4; int other(int x) { return n += x; }";
-    const SHARED: &str = "__thread int n = 4; __thread int m; int other(int x) { m++; return n += x + m; }";
+    const SHARED: &str =
+        "__thread int n = 4; __thread int m; int other(int x) { m++; return n += x + m; }";
     let threads: &[&str] = &["-matomics", "-mbulk-memory"];
     let allowed = "--features=atomics,bulk-memory,mutable-globals,sign-ext,simd128,reference-types,multivalue";
     Row::of(&[PLAIN, LOCAL, SHARED])
@@ -296,15 +372,32 @@ fn threads_and_features() {
         .follow();
     Row::of(&[PLAIN, LOCAL, SHARED])
         .compiled(&[threads])
-        .with(&[allowed, "--shared-memory", "--max-memory=1048576", "--export=__wasm_init_tls"])
+        .with(&[
+            allowed,
+            "--shared-memory",
+            "--max-memory=1048576",
+            "--export=__wasm_init_tls",
+        ])
         .follow();
     Row::of(&[PLAIN, PLAIN, PLAIN, PLAIN])
-        .compiled(&[&[], &["-msimd128"], &["-mtail-call", "-mbulk-memory"], &["-mcpu=mvp"]])
+        .compiled(&[
+            &[],
+            &["-msimd128"],
+            &["-mtail-call", "-mbulk-memory"],
+            &["-mcpu=mvp"],
+        ])
         .follow();
-    Row::of(&[PLAIN, PLAIN]).compiled(&[&[], &["-msimd128"]]).with(&[allowed]).follow();
     Row::of(&[PLAIN, PLAIN])
         .compiled(&[&[], &["-msimd128"]])
-        .with(&["--extra-features=tail-call", "--strip-all", "--keep-section=target_features"])
+        .with(&[allowed])
+        .follow();
+    Row::of(&[PLAIN, PLAIN])
+        .compiled(&[&[], &["-msimd128"]])
+        .with(&[
+            "--extra-features=tail-call",
+            "--strip-all",
+            "--keep-section=target_features",
+        ])
         .follow();
 }
 
@@ -313,23 +406,31 @@ fn custom_sections_and_members() {
     const CUSTOM: &str = "__asm__(\".section .custom_section.meta,\\\"\\\",@\\n.ascii \\\"object\\\"\\n\"); int other(int x) { return x; }";
     const ANOTHER: &str = "__asm__(\".section .custom_section.meta,\\\"\\\",@\\n.ascii \\\"longer than before\\\"\\n\"); int other(int x) { return x; }";
     const MEMBER: &str = "int custom(int); int other(int x) { return custom(x); }";
-    const DEAD: &str = "int custom(int); int dead(int x) { return custom(x); } int other(int x) { return x; }";
+    const DEAD: &str =
+        "int custom(int); int dead(int x) { return custom(x); } int other(int x) { return x; }";
     const LIBRARY: &str = "int plain(int); int other(int x) { return plain(x); }";
     Row::of(&[PLAIN, CUSTOM, ANOTHER]).follow();
     // Dead code that names a member has it loaded, and what belongs to it, for as long as it does.
     Row::of(&[PLAIN, DEAD, MEMBER, DEAD, LIBRARY]).follow();
     Row::of(&[DEAD, PLAIN]).follow();
-    const RETAINED: &str = "__attribute__((retain, used)) static int kept = 3; int other(int x) { return x; }";
+    const RETAINED: &str =
+        "__attribute__((retain, used)) static int kept = 3; int other(int x) { return x; }";
     Row::of(&[PLAIN, RETAINED]).follow();
 }
 
 #[test]
 fn symbols_that_options_define() {
     const LATE: &str = "int late(int x) { return x; } int other(int x) { return late(x); }";
-    const ALIAS: &str = "int late(int x) { return x + 1; } int alias(int); int other(int x) { return alias(x); }";
-    Row::of(&[LATE, ALIAS]).with(&["--defsym=alias=late"]).without_reference().follow();
+    const ALIAS: &str =
+        "int late(int x) { return x + 1; } int alias(int); int other(int x) { return alias(x); }";
+    Row::of(&[LATE, ALIAS])
+        .with(&["--defsym=alias=late"])
+        .without_reference()
+        .follow();
     const WRAPPED: &str = "int plain(int); int other(int x) { return plain(x); } int __wrap_plain(int x) { return 4; }";
     const REAL: &str = "int plain(int); int __real_plain(int); int other(int x) { return plain(x); } int __wrap_plain(int x) { return __real_plain(x); }";
     Row::of(&[WRAPPED, REAL]).with(&["--wrap=plain"]).follow();
-    Row::of(&[PLAIN, WRAPPED, REAL]).with(&["--wrap=plain"]).follow();
+    Row::of(&[PLAIN, WRAPPED, REAL])
+        .with(&["--wrap=plain"])
+        .follow();
 }

@@ -264,13 +264,20 @@ impl Compare<'_> {
         if our_names.iter().any(|name| their_names.contains(name)) {
             return true;
         }
-        let slots = (
-            self.ours.table.get(&(ours as u32)),
-            self.theirs.table.get(&(theirs as u32)),
-        );
-        if let (Some(a), Some(b)) = slots
-            && self.ours.labels[*a as usize] == self.theirs.labels[*b as usize]
-        {
+        // Programs that can be moved count from the first entry that they may use.
+        let mut bases = [0, 1]
+            .into_iter()
+            .take(1 + usize::from(self.has_table_base()));
+        let is_same_slot = bases.any(|base| {
+            let at = |number: u64| (number as u32).wrapping_add(base);
+            let slots = (
+                self.ours.table.get(&at(ours)),
+                self.theirs.table.get(&at(theirs)),
+            );
+            matches!(slots, (Some(a), Some(b))
+                if self.ours.labels[*a as usize] == self.theirs.labels[*b as usize])
+        });
+        if is_same_slot {
             return true;
         }
         let signed = |value: u64| i64::from(value as u32 as i32);
@@ -308,6 +315,12 @@ impl Compare<'_> {
         is_near
             || (2..=16)
                 .any(|step| both(step).is_some_and(|(a, b)| a == b && a.len() > 1) && begins(step))
+    }
+
+    /// Whether code adds the number of the first entry of the table itself.
+    fn has_table_base(&self) -> bool {
+        let mut names = self.theirs.global_names.values();
+        names.any(|name| name == "__table_base")
     }
 
     fn functions(&mut self) {

@@ -17,7 +17,10 @@ const MEMBERS: usize = 8;
 fn member(number: usize, edit: u32) -> String {
     let functions = (0..10).map(|at| {
         let added = if at == 4 { edit } else { 0 };
-        format!("int f{number}_{at}(int x) {{ return x * {} + table{number}[x & 3] + {added}; }}\n", at + 3)
+        format!(
+            "int f{number}_{at}(int x) {{ return x * {} + table{number}[x & 3] + {added}; }}\n",
+            at + 3
+        )
     });
     let calls: Vec<String> = (0..10).map(|at| format!("f{number}_{at}(x)")).collect();
     format!(
@@ -34,8 +37,18 @@ impl Lab {
         let (file, object) = (self.0.path().join("x.c"), self.0.path().join("x.o"));
         fs::write(&file, source).unwrap();
         let mut clang = Command::new("clang-19");
-        clang.args(["--target=wasm32", "-O1", "-g", "-fdebug-compilation-dir=.", "-c"]);
-        run(clang.arg("x.c").arg("-o").arg("x.o").current_dir(self.0.path()));
+        clang.args([
+            "--target=wasm32",
+            "-O1",
+            "-g",
+            "-fdebug-compilation-dir=.",
+            "-c",
+        ]);
+        run(clang
+            .arg("x.c")
+            .arg("-o")
+            .arg("x.o")
+            .current_dir(self.0.path()));
         fs::read(object).unwrap()
     }
 
@@ -46,7 +59,10 @@ impl Lab {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
         let mut command = Command::new("llvm-ar-19");
-        command.arg("rcsD").arg("a.a").args(members.iter().map(|(name, _)| name));
+        command
+            .arg("rcsD")
+            .arg("a.a")
+            .args(members.iter().map(|(name, _)| name));
         run(command.current_dir(folder.path()));
         fs::read(folder.path().join("a.a")).unwrap()
     }
@@ -66,7 +82,11 @@ fn members_that_are_named_anew_cost_what_changed_in_them() {
     let lab = Lab(tempfile::tempdir().unwrap());
     let calls: Vec<String> = (0..MEMBERS).map(|at| format!("u{at}(x)")).collect();
     let declared = (0..MEMBERS).map(|at| format!("int u{at}(int);\n"));
-    let main = format!("{}int run(int x) {{ return {}; }}\n", declared.collect::<String>(), calls.join(" + "));
+    let main = format!(
+        "{}int run(int x) {{ return {}; }}\n",
+        declared.collect::<String>(),
+        calls.join(" + ")
+    );
     let sources = |edits: &[u32]| -> Vec<String> {
         let edit = |at: usize| edits.get(at).copied().unwrap_or(0);
         (0..MEMBERS).map(|at| member(at, edit(at))).collect()
@@ -88,7 +108,10 @@ fn members_that_are_named_anew_cost_what_changed_in_them() {
             let report = program.update(session, &["lib.rlib"]);
             let written = report.patch.bytes_written();
             assert!(written <= 2048, "{redirect} {session}: {written}");
-            assert!(report.patch.relink_reason().is_none(), "{redirect} {session}");
+            assert!(
+                report.patch.relink_reason().is_none(),
+                "{redirect} {session}"
+            );
             assert_eq!(program.answer(5), answer, "{redirect} {session}");
         }
         // The members stand in another order, one is split into two, and one is new.
@@ -96,7 +119,9 @@ fn members_that_are_named_anew_cost_what_changed_in_them() {
         other.reverse();
         let split = other.pop().unwrap();
         let (head, tail) = split.split_once("int u0").unwrap();
-        let declared = (0..10).map(|at| format!("int f0_{at}(int);\n")).collect::<String>();
+        let declared = (0..10)
+            .map(|at| format!("int f0_{at}(int);\n"))
+            .collect::<String>();
         other.push(head.to_owned());
         other.push(format!("{declared}int u0{tail}"));
         other.push("int nobody(int x) { return x; }".to_owned());

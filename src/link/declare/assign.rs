@@ -51,7 +51,8 @@ type DataExports = Vec<(DeclId, SymbolId)>;
 /// Functions and data that threads need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Threads {
-    pub(crate) init_memory: DeclId,
+    /// What fills memory, if there is anything to fill it with.
+    pub(crate) init_memory: Option<DeclId>,
     pub(crate) init_tls: Option<DeclId>,
     /// The function that sets the globals of thread-local data, if there are any.
     pub(crate) set_tls_globals: Option<DeclId>,
@@ -633,7 +634,10 @@ impl<'a> DeclarationAssigner<'a> {
                     };
                     if known.insert(key) {
                         let decl = self.assigner.synthetic(DeclKind::Global, &text)?;
-                        let name = object.symbol_name(symbol);
+                        let name = match shared {
+                            Some(global) => self.plan.resolution.debug_name(global, false),
+                            None => object.symbol_name(symbol).to_owned(),
+                        };
                         let kind = match object.symbols[symbol.index()].kind {
                             SymbolKind::Function => "func",
                             _ => "data",
@@ -765,10 +769,15 @@ impl<'a> DeclarationAssigner<'a> {
         let named = |name: &str| resolution.find(name);
         let init_tls = named("__wasm_init_tls").and_then(|id| self.function_of(id));
         let tls_base = named("__tls_base").map(|id| self.meanings[id.index()]);
-        let init_memory = self
-            .assigner
-            .synthetic(DeclKind::Function, "__wasm_init_memory")?;
-        self.set_name(init_memory, "__wasm_init_memory")?;
+        const INIT_MEMORY: &str = "__wasm_init_memory";
+        let init_memory = match self.plan.segments.is_empty() {
+            true => None,
+            false => {
+                let decl = self.assigner.synthetic(DeclKind::Function, INIT_MEMORY)?;
+                self.set_name(decl, INIT_MEMORY)?;
+                Some(decl)
+            }
+        };
         const SET_GLOBALS: &str = "__wasm_apply_global_tls_relocs";
         let set_tls_globals = match has_globals {
             true => {

@@ -75,7 +75,7 @@ pub(crate) fn define(
     for (id, kind, definition) in made {
         program.define(id, kind, definition)?;
     }
-    let start = declarations.threads.map(|threads| threads.init_memory);
+    let start = declarations.threads.and_then(|threads| threads.init_memory);
     module.set_start(start)
 }
 
@@ -275,11 +275,10 @@ impl Definer<'_> {
         }
         if let Some(threads) = &declarations.threads {
             let loaded = self.loaded();
-            push(
-                threads.init_memory,
-                nothing,
-                threads::init_memory(threads, &loaded, is_64)?,
-            );
+            if let Some(init_memory) = threads.init_memory {
+                let code = threads::init_memory(threads, &loaded, is_64)?;
+                push(init_memory, nothing, code);
+            }
             if let Some(init_tls) = threads.init_tls {
                 let segment = loaded.iter().find(|segment| segment.is_thread_local);
                 push(init_tls, of_pointer, threads::init_tls(threads, segment)?);

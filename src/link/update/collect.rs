@@ -68,9 +68,6 @@ impl Update<'_> {
         }
         let mut alive: HashSet<DeclId> = HashSet::new();
         while let Some(candidate) = candidates.pop() {
-            if self.index.addresses.contains(&candidate) && self.sources(candidate).is_empty() {
-                return fall_back(FallbackReason::AddressIsNotNeeded);
-            }
             let can_go = matches!(
                 self.index.owner(candidate),
                 Owner::Function(..) | Owner::Segment(..)

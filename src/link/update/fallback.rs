@@ -66,8 +66,6 @@ pub enum FallbackReason {
     NotLinked,
     /// Something undefined is not needed any more.
     UndefinedIsNotNeeded,
-    /// An address that a global holds is not needed any more.
-    AddressIsNotNeeded,
     /// The target, features or producers changed.
     Target,
     /// The list of symbols that may be undefined changed.
@@ -109,7 +107,6 @@ impl fmt::Display for FallbackReason {
             MoreMergedData => "more data is needed that must be in one piece",
             NotLinked => "something is needed that was not linked",
             UndefinedIsNotNeeded => "something undefined is not needed any more",
-            AddressIsNotNeeded => "an address that a global holds is not needed any more",
             Target => "the target, features or producers changed",
             AllowList => "the list of symbols that may be undefined changed",
             EditRefused => "an edit was refused",

@@ -39,8 +39,6 @@ pub(in crate::link) struct UpdateIndex {
     pub(super) string_users: LogMap<DeclId, u32>,
     /// What is needed whether or not anything refers to it.
     pub(super) roots: HashSet<DeclId>,
-    /// Globals that hold an address for objects that look for it in one.
-    pub(super) addresses: HashSet<DeclId>,
     /// The files of the command line by path.
     pub(in crate::link) files: HashMap<PathBuf, Vec<usize>>,
     /// The object that each file is; none for archives, and for files that were not needed.
@@ -59,7 +57,6 @@ impl UpdateIndex {
                 index.count(placed, 1);
             }
         }
-        index.addresses.extend(declarations.got.values());
         let resolution = &plan.resolution;
         let numbers: HashMap<*const Object, ObjectId> = resolution
             .each_object()

@@ -68,7 +68,9 @@ impl Update<'_> {
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
             || [old, new].into_iter().any(lacks_table_symbol)
-            || [old, new].into_iter().any(|object| has_addresses_in_globals(object))
+            || [old, new]
+                .into_iter()
+                .any(|object| has_addresses_in_globals(object))
         {
             return fall_back(FallbackReason::Globals);
         }

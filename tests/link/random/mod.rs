@@ -58,6 +58,9 @@ fn what_follows_edits_means_what_wasm_ld_makes_of_them() {
     let next = AtomicU64::new(first);
     let (seen, failures) = (Mutex::new(Seen::default()), Mutex::new(Vec::new()));
     let work = || {
+        // Links of a few objects are not worth more than one thread each.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
+        let pool = pool.build().unwrap();
         loop {
             let begin = next.fetch_add(BATCH, Ordering::Relaxed);
             let seeds = begin..(begin + BATCH).min(first + count);
@@ -66,7 +69,9 @@ fn what_follows_edits_means_what_wasm_ld_makes_of_them() {
             }
             for (seed, steps) in prepare(seeds) {
                 let mut own = Seen::default();
-                let result = catch_unwind(AssertUnwindSafe(|| follow(&steps, &mut own)));
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    pool.install(|| follow(&steps, &mut own))
+                }));
                 let result = result.unwrap_or_else(|_| Err("panicked".to_owned()));
                 match result {
                     Ok(()) => fs::remove_dir_all(&steps.folder).unwrap(),
