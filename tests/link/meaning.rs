@@ -320,7 +320,7 @@ impl Compare<'_> {
     /// Whether code adds the number of the first entry of the table itself.
     fn has_table_base(&self) -> bool {
         let mut names = self.theirs.global_names.values();
-        names.any(|name| name == "__table_base")
+        names.any(|name| name.ends_with("__table_base"))
     }
 
     fn functions(&mut self) {
