@@ -512,7 +512,6 @@ impl Generator {
             (8, "-O0"),
             (8, "-O2"),
             (10, "--no-merge-data-segments"),
-            (12, "-zmuldefs"),
             (10, "--table-base=7"),
         ] {
             if self.rng.once_in(often) {
