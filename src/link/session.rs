@@ -348,6 +348,7 @@ impl Linked {
     pub(super) fn dense_style(&self) -> DenseStyle {
         DenseStyle {
             keeps_slot_table: self.state.plan.resolution.legacy_table,
+            sorts_exports: true,
             ..DenseStyle::default()
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct DenseStyle {
     pub(crate) cuts: bool,
     /// Whether there is a function table also if nothing names it: code of the first version of WebAssembly does not.
     pub(crate) keeps_slot_table: bool,
+    /// Whether exports are sorted though imports have an order: the order that they have is that of the edits.
+    pub(crate) sorts_exports: bool,
 }
 
 impl Module {
@@ -35,7 +37,7 @@ impl Module {
         let has_slots = style.keeps_slot_table || self.uses_slots();
         let mut exports = self.program.exports.clone();
         // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
-        if self.program.next_import_order().is_none() {
+        if style.sorts_exports || self.program.next_import_order().is_none() {
             let is_other =
                 |export: &Export| self.program.decl(export.decl).kind != DeclKind::Memory;
             exports.sort_by(|a, b| (is_other(a), &a.name).cmp(&(is_other(b), &b.name)));

@@ -6,6 +6,8 @@ mod after_failure;
 #[cfg(feature = "engine")]
 mod allow_list;
 #[cfg(feature = "engine")]
+mod histories;
+#[cfg(feature = "engine")]
 mod import_table;
 mod malformed;
 mod options;
@@ -25,6 +27,10 @@ mod derived;
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod interface;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod lld_suite;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod random;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
@@ -33,6 +39,8 @@ mod renamed;
 mod resolve_reference;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod rust;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod shared;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

@@ -119,7 +119,7 @@ pub struct LinkOptions {
     pub search_paths: Vec<PathBuf>,
     /// The file to write.
     pub output: PathBuf,
-    /// Whether memory is indexed with 64 bits; `None` if the objects decide.
+    /// Whether memory is indexed with 64 bits; if nothing is said, it is not.
     pub is_64: Option<bool>,
     /// The function that the program starts with.
     pub entry: Entry,

@@ -634,7 +634,10 @@ impl<'a> DeclarationAssigner<'a> {
                     };
                     if known.insert(key) {
                         let decl = self.assigner.synthetic(DeclKind::Global, &text)?;
-                        let name = object.symbol_name(symbol);
+                        let name = match shared {
+                            Some(global) => self.plan.resolution.debug_name(global, false),
+                            None => object.symbol_name(symbol).to_owned(),
+                        };
                         let kind = match object.symbols[symbol.index()].kind {
                             SymbolKind::Function => "func",
                             _ => "data",

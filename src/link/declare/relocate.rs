@@ -251,6 +251,12 @@ impl Converter<'_> {
             let (target, addend) = self
                 .address(meaning, relocs.addend(reloc))
                 .ok_or_else(|| fail("is not linked"))?;
+            // Where threads share memory, the address of what each has a copy of is its distance from the copy's beginning,
+            // in whatever way it is asked for.
+            let target = match self.options.shared_memory && Some(target) == self.thread_data {
+                true => self.zero,
+                false => target,
+            };
             let fits = i32::try_from(addend).ok();
             // A 32-bit address can be written as a negative number.
             let fits = fits.or_else(|| {

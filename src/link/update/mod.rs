@@ -105,6 +105,7 @@ pub(super) fn run(
     }
     // Each symbol has its meaning, and none that others see means something else. No symbols after this.
     update.look_up()?;
+    update.expect_imports_in_order()?;
     let meant = update.meant_before();
     let inits = update.inits();
     update.install();
@@ -138,6 +139,24 @@ pub(super) fn run(
 }
 
 impl Update<'_> {
+    /// Imports stand in the order in which objects first name them.
+    fn expect_imports_in_order(&self) -> UpdateResult<()> {
+        let imports: HashSet<SymbolId> = self.link.plan.imports.iter().copied().collect();
+        let is_import = |symbol: &SymbolId| imports.contains(symbol);
+        let named = |refs: &[SymbolRef]| -> Vec<SymbolId> {
+            let symbols = refs.iter().filter_map(|one| one.symbol());
+            symbols.filter(is_import).collect()
+        };
+        let is_as_before = self
+            .changes
+            .iter()
+            .all(|change| named(&change.refs) == named(&self.resolution().object(change.id).refs));
+        match is_as_before {
+            true => Ok(()),
+            false => fall_back(FallbackReason::ImportOrder),
+        }
+    }
+
     fn resolution(&self) -> &Resolution {
         &self.link.plan.resolution
     }
