@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::PreviousDeclarations;
+use crate::link::declare::{PreviousDeclarations, keeps_table_import};
 use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
@@ -346,8 +346,10 @@ impl Linked {
 
     /// What dense outputs of the program are like.
     pub(super) fn dense_style(&self) -> DenseStyle {
+        let plan = &self.state.plan;
         DenseStyle {
-            keeps_slot_table: self.state.plan.resolution.legacy_table,
+            keeps_slot_table: plan.resolution.legacy_table
+                || keeps_table_import(plan, &self.state.options),
             sorts_exports: true,
             ..DenseStyle::default()
         }

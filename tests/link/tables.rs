@@ -15,6 +15,11 @@ const POINTERS: &str = "static int add(int x) { return x + 1; }
     static int sub(int x) { return x - 1; }
     int run(int x) { int (*volatile f)(int) = x > 2 ? add : sub; return f(x); }";
 
+/// The address of a function, taken by what nobody calls.
+const DROPPED: &str = "static int add(int x) { return x + 1; }
+    int (*take(void))(int) { return add; }
+    int run(int x) { return x; }";
+
 /// Two tables of an object's own.
 const TABLES: &str = ".tabletype own, externref, 5, 10\n.globl own\nown:
 .tabletype other, funcref, 3\n.globl other\nother:
@@ -33,6 +38,7 @@ fn lab() -> Lab {
         ("wide.c", POINTERS),
         ("wide-none.c", "int run(int x) { return x; }"),
         ("none.c", "int run(int x) { return x; }"),
+        ("dropped.c", DROPPED),
         ("refs-own.s", TABLES),
         ("refs-far.s", IMPORTED),
         (
@@ -154,6 +160,30 @@ fn a_dense_output_has_the_tables_that_wasm_ld_has() {
                     "{line}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn a_dense_output_imports_the_table_where_only_what_is_dropped_needs_it_also_after_edits() {
+    let lab = lab();
+    for options in ["--import-table", "--import-table --no-gc-sections"] {
+        let line = |object: &str| format!("{object} {options} --export=run");
+        let object = lab.path("changes.o");
+        fs::copy(lab.path("none.o"), &object).unwrap();
+        let mut arguments = vec!["--no-entry".to_owned(), "-oout.wasm".to_owned()];
+        arguments.push(object.display().to_string());
+        arguments.extend(line("").split_whitespace().map(str::to_owned));
+        let parsed = LinkOptions::parse(&arguments).unwrap();
+        let (mut linked, _) = Linked::link(parsed, Access::Read, Target::Memory).unwrap();
+        for version in ["dropped.o", "none.o", "mvp.o", "dropped.o", "none.o"] {
+            let [theirs, _, dense] = lab.all(&line(version));
+            assert_eq!(tables(&dense), tables(&theirs), "{options} {version}");
+            assert_eq!(tables(&theirs).is_empty(), version == "none.o", "{version}");
+            fs::copy(lab.path(version), &object).unwrap();
+            linked.update(&[&object]).unwrap();
+            let finished = linked.finish().unwrap();
+            assert_eq!(tables(&finished), tables(&theirs), "{options} {version}");
         }
     }
 }

@@ -35,3 +35,4 @@ pub(crate) use known::{
 pub(crate) use memory::MemoryPlan;
 pub(crate) use plan::Plan;
 pub(crate) use relocate::{ResolvedTarget, own_meaning};
+pub(crate) use table_import::keeps_table_import;

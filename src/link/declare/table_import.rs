@@ -5,6 +5,7 @@ use crate::link::command::options::LinkOptions;
 use crate::link::declare::plan::Plan;
 use crate::link::resolve::FUNCTION_TABLE;
 use crate::module::Module;
+use crate::object::{SymbolFlags, SymbolKind};
 use crate::program::{DeclKind, Definition, DefinitionKind, ImportEntry, ValType};
 
 /// Makes the table of functions' addresses an import, if it is to be one.
@@ -31,4 +32,17 @@ pub(crate) fn define_table_import(
     module
         .program_mut()
         .define(table, DeclKind::Table, definition)
+}
+
+/// Whether the function table is imported though nothing that is linked may name it: as in wasm-ld, it is enough that an
+/// object wants its symbol to be kept, which compilers say where a function's address is taken, also by what is dropped.
+pub(crate) fn keeps_table_import(plan: &Plan, options: &LinkOptions) -> bool {
+    let resolution = &plan.resolution;
+    let symbol = resolution.find(FUNCTION_TABLE);
+    let symbol = symbol.map(|id| resolution.table.get(id));
+    options.import_table
+        && symbol.is_some_and(|symbol| {
+            let is_kept = symbol.flags.has(SymbolFlags::NO_STRIP) || !options.gc_sections;
+            is_kept && symbol.used_in_object && symbol.kind == SymbolKind::Table
+        })
 }

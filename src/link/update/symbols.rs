@@ -237,10 +237,11 @@ impl Update<'_> {
             let symbol = resolution.table.get(id);
             symbol.place().is_some() && symbol.ty == new.ty
         });
-        // Tables are not dropped: it does not matter whether they are to be kept.
+        // Tables are not dropped: it does not matter whether they are to be kept, unless that decides about an import.
         let is_table = new.kind == SymbolKind::Table
             && old.kind == SymbolKind::Table
             && old.import == new.import
+            && (old.flags == new.flags || !self.link.options.import_table)
             && reference.symbol().is_some_and(|id| {
                 self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing
             });
