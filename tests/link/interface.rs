@@ -402,3 +402,58 @@ fn a_call_that_fits_no_definition_traps_in_any_order_of_files() {
         assert!(errors.contains("symbol type mismatch"), "{line}: {errors}");
     }
 }
+
+#[test]
+fn what_only_its_wrapper_refers_to_is_undefined_and_may_be_asked_for() {
+    // wasm-ld 19 links no member for it either, and has it call whichever function is the first.
+    let lab = Lab::new(&[
+        (
+            "wrapper.c",
+            "int __real_g(int); int __wrap_g(int x) { return __real_g(x) + 1; } int run(void) { return 5; }",
+        ),
+        (
+            "weak.c",
+            "__attribute__((weak)) int __real_g(int);
+             int __wrap_g(int x) { return __real_g ? __real_g(x) + 1 : -1; }",
+        ),
+        ("calls.c", "int g(int); int more(int x) { return g(x); }"),
+        ("g.c", "int g(int x) { return x * 10; }"),
+    ]);
+    lab.archive("g.a", &["g.o"]);
+    for patchable in [true, false] {
+        let link = |line: &str| lab.wasmend(line, patchable);
+        for line in ["wrapper.o g.a", "g.a wrapper.o"] {
+            let refused = link(&format!("{line} --wrap=g --export=__wrap_g")).unwrap_err();
+            let told = [
+                "undefined symbol",
+                "`__wrap_g`",
+                "wrapper.o",
+                "--undefined=g",
+            ];
+            assert!(told.iter().all(|part| refused.contains(part)), "{refused}");
+        }
+        let dropped = link("wrapper.o g.a --wrap=g --export=run").unwrap().0;
+        let mut instance = Engine::new()
+            .instantiate(&dropped, &Imports::new())
+            .unwrap();
+        assert_eq!(instance.call("run", &[]).unwrap(), [Value::I32(5)]);
+        let allowed = link("wrapper.o g.a --wrap=g --export=__wrap_g --allow-undefined");
+        assert_eq!(
+            imports(&allowed.unwrap().0),
+            ["env g (func (param i32) (result i32))"]
+        );
+        for (line, expected) in [
+            ("wrapper.o g.a --wrap=g --undefined=g", 31),
+            ("wrapper.o g.o --wrap=g", 31),
+            ("calls.o g.a wrapper.o --wrap=g --export=more", 31),
+            ("weak.o g.a --wrap=g", -1),
+            ("weak.o calls.o g.a --wrap=g --export=more", 31),
+        ] {
+            let (bytes, _) = link(&format!("{line} --export=__wrap_g")).unwrap();
+            validate(&bytes).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let mut instance = Engine::new().instantiate(&bytes, &Imports::new()).unwrap();
+            let returned = instance.call("__wrap_g", &[Value::I32(3)]).unwrap();
+            assert_eq!(returned, [Value::I32(expected)], "{line}");
+        }
+    }
+}

@@ -27,6 +27,8 @@ struct Wrapped {
     name: SymbolId,
     real: SymbolId,
     wrap: SymbolId,
+    /// How objects refer to `real`, if any does.
+    asked: Option<SymbolFlags>,
 }
 
 impl Resolver<'_> {
@@ -176,6 +178,11 @@ impl Resolver<'_> {
             let Some(id) = self.own(name).filter(|_| seen.insert(name)) else {
                 continue;
             };
+            let real_before = self.own(&format!("__real_{name}"));
+            let asked = real_before.map(|id| self.table.get(id));
+            let asked = asked
+                .filter(|symbol| symbol.used_in_object && symbol.is_undefined())
+                .map(|symbol| symbol.flags);
             let mut refer = |prefix: &str| {
                 let name = self.units.names.add_text(&format!("{prefix}{name}"));
                 let new = Incoming {
@@ -210,6 +217,7 @@ impl Resolver<'_> {
                 name: id,
                 real,
                 wrap,
+                asked,
             });
         }
         wrapped
@@ -219,6 +227,9 @@ impl Resolver<'_> {
     fn wrap(&mut self, wrapped: &[Wrapped]) {
         if wrapped.is_empty() {
             return;
+        }
+        for wrapped in wrapped {
+            self.settle_wrapped(wrapped);
         }
         for unit in &mut self.units.units {
             for reference in &mut unit.refs {
@@ -239,6 +250,23 @@ impl Resolver<'_> {
             let (plain, real, wrap) = (name(wrapped.name), name(wrapped.real), name(wrapped.wrap));
             self.table.wrap(plain, real, wrap);
         }
+    }
+
+    /// As in wasm-ld, a reference to `__real_X` links no file that defines `X`: without another one nothing does.
+    fn settle_wrapped(&mut self, wrapped: &Wrapped) {
+        let (symbol, real) = (self.table.get(wrapped.name), self.table.get(wrapped.real));
+        let Some(flags) = wrapped.asked.filter(|_| symbol.is_lazy()) else {
+            return;
+        };
+        let new = Incoming {
+            name: symbol.name,
+            kind: real.kind,
+            flags,
+            ty: real.ty,
+            object: real.object,
+        };
+        self.table
+            .replace(wrapped.name, &new, Definition::Undefined);
     }
 
     /// Gives a symbol of `--defsym` its meaning.

@@ -249,6 +249,11 @@ fn near_miss(resolution: &Resolution, name: &str, options: &LinkOptions) -> Opti
             "`{plain}` is defined in C: declare it as extern \"C\" here"
         ));
     }
+    if options.wrap.iter().any(|wrapped| wrapped == name) {
+        return Some(format!(
+            "`__real_{name}` alone links no library's member: if one defines `{name}`, pass --undefined={name}"
+        ));
+    }
     let near = spelling::nearest(name, known())?;
     let id = resolution.find(near)?;
     let place = match table.get(id).object {
