@@ -266,7 +266,7 @@ fn has_namesakes(bytes: &[u8]) -> bool {
     false
 }
 
-/// Whether an import is the table that is to be imported, which wasm-ld leaves out if nothing needs it.
+/// Whether an import is the table that is to be imported, which is left out if nothing needs it, unless edits may.
 fn is_table_too_many(import: &str, theirs: &[String]) -> bool {
     import.starts_with("env.__indirect_function_table") && !theirs.iter().any(|it| it == import)
 }
@@ -289,7 +289,7 @@ fn is_allowed(line: &str, arguments: &str, is_dense: bool) -> bool {
     // The same instructions in another order.
     let is_init = line.starts_with("function (\"__wasm_init_memory\"");
     let is_nameless = arguments.contains("--strip-all ") || arguments.contains("-s ");
-    let is_unneeded = line.starts_with("imports: [\"env.__indirect_function_table\"]");
+    let is_unneeded = !is_dense && line.starts_with("imports: [\"env.__indirect_function_table\"]");
     is_address
         || (!is_dense && is_zeros)
         || is_init
@@ -362,23 +362,18 @@ fn differences(ours: &[Link], theirs: &[Link], is_dense: bool) -> Vec<String> {
                 said.push(format!("exports: {exports:?}"));
             }
             let mut our_imports = our_interface.imports;
-            our_imports.retain(|it| !is_table_too_many(it, &their_interface.imports));
+            our_imports.retain(|it| is_dense || !is_table_too_many(it, &their_interface.imports));
             if our_imports != their_interface.imports {
                 said.push(format!(
                     "imports: {our_imports:?}, {:?}",
                     their_interface.imports
                 ));
             }
-            // A table that nothing can reach is left out.
-            let (our_limits, their_limits) = (limits(ours), limits(theirs));
-            let both = |a: &[String], b: &[String]| -> Vec<String> {
-                let is_table = |line: &String| line.starts_with("Table");
-                let kept = a
-                    .iter()
-                    .filter(|line| !is_table(line) || b.iter().any(is_table));
-                kept.cloned().collect()
-            };
-            if is_dense && both(&our_limits, &their_limits) != both(&their_limits, &our_limits) {
+            // A table of wasm-ld's that nothing can reach is left out.
+            let (our_limits, mut their_limits) = (limits(ours), limits(theirs));
+            let is_table = |line: &String| line.starts_with("Table");
+            their_limits.retain(|line| !is_table(line) || our_limits.iter().any(is_table));
+            if is_dense && our_limits != their_limits {
                 said.push(format!("limits {our_limits:?}, {their_limits:?}"));
             }
             if features(ours) != features(theirs) {

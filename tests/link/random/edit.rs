@@ -199,7 +199,8 @@ impl Generator {
     }
 
     pub fn change_weak_reference(&mut self) -> Option<String> {
-        let all = self.references();
+        let mut all = self.references();
+        all.retain(|(_, id)| self.program.symbols[*id].kind != Kind::Local);
         if all.is_empty() {
             return None;
         }

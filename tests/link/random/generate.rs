@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::program::{
-    Binding, Contents, Definition, Kind, Place, Program, Signature, Statement, Symbol, Unit,
+    Binding, Contents, Definition, Kind, Place, Program, Signature, Statement, Symbol, Threads,
+    Unit,
 };
 use crate::support::smith::Rng;
 
@@ -26,7 +27,13 @@ impl Generator {
             mistaken: BTreeMap::new(),
             options: Vec::new(),
             is_whole: false,
-            is_64: false,
+            // Not at random, so that these are what they are whatever else is made.
+            is_64: seed % 16 == 3,
+            threads: match seed % 16 {
+                7 => Threads::One,
+                11 => Threads::Many,
+                _ => Threads::No,
+            },
         };
         let mut made = Generator {
             rng: Rng::new(seed),
@@ -74,6 +81,10 @@ impl Generator {
                 flags.extend(["-mrelocation-model", "pic", "-pic-level", "2"]);
                 flags.extend(["-target-feature", "+mutable-globals"]);
             }
+            if self.program.threads != Threads::No {
+                flags.extend(["-target-feature", "+atomics"]);
+                flags.extend(["-target-feature", "+bulk-memory"]);
+            }
             if is_debug {
                 flags.extend(["-debug-info-kind=constructor", "-dwarf-version=4"]);
             }
@@ -99,6 +110,7 @@ impl Generator {
         let signature = self.signature();
         match self.rng.below(20) {
             0..11 => Kind::Function(signature),
+            11..14 if self.program.threads != Threads::No && self.rng.once_in(2) => Kind::Local,
             11..14 => Kind::Words,
             14 => Kind::Constants,
             15 | 16 => Kind::Pointers,
@@ -258,7 +270,10 @@ impl Generator {
     /// Another symbol of the same kind that the unit defines.
     fn alias(&mut self, id: usize, unit: usize) -> Option<Contents> {
         let symbol = &self.program.symbols[id];
-        if symbol.constructor.is_some() || symbol.attributes.contains("section(\"special\")") {
+        if symbol.constructor.is_some()
+            || symbol.kind == Kind::Local
+            || symbol.attributes.contains("section(\"special\")")
+        {
             return None;
         }
         let order = symbol.order;
@@ -412,8 +427,8 @@ impl Generator {
         (0..count).map(|_| self.pick(&names)).collect()
     }
 
-    /// Puts a function in the place of another one, which it calls; the option that says so.
-    fn wrap(&mut self) -> Option<String> {
+    /// Puts a function in the place of another one, which it calls; the option that says so, and the other one.
+    fn wrap(&mut self) -> Option<(String, String)> {
         let functions: Vec<usize> = (0..self.program.symbols.len())
             .filter(|id| {
                 let symbol = &self.program.symbols[*id];
@@ -446,7 +461,8 @@ impl Generator {
             binding: Binding::Strong,
             contents: Contents::Body(body),
         });
-        Some(format!("--wrap={}", self.program.symbols[of].name))
+        let name = self.program.symbols[of].name.clone();
+        Some((format!("--wrap={name}"), name))
     }
 
     /// Lets functions call what calls the constructors.
@@ -472,6 +488,9 @@ impl Generator {
         if self.program.is_64 {
             options.push("-mwasm64".to_owned());
         }
+        if self.program.threads == Threads::Many {
+            options.extend(["--shared-memory", "--max-memory=4194304"].map(str::to_owned));
+        }
         let is_entry = |kind| kind == Kind::Function(Signature::Nothing);
         let entry = match self.rng.once_in(4) {
             true => self.names(1, &is_entry).pop(),
@@ -479,7 +498,11 @@ impl Generator {
         };
         options.push(entry.map_or("--no-entry".to_owned(), |name| format!("--entry={name}")));
         if self.rng.once_in(12) {
-            options.extend(self.wrap());
+            if let Some((option, wrapped)) = self.wrap() {
+                options.push(option);
+                // What nothing but `__real_` asks for wasm-ld does not look for, and puts some function in its place.
+                options.push(format!("--undefined={wrapped}"));
+            }
         }
         if self.rng.once_in(12) {
             self.name_constructors();

@@ -235,7 +235,7 @@ fn compare(
         (Ok(()), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
         (Ok(()), Ok(theirs)) => {
             let linked = way.linked.as_ref().expect("it was linked");
-            same(&linked.bytes().unwrap(), theirs, folder, seen)?;
+            same(&linked.bytes().unwrap(), theirs, true, folder, seen)?;
             let finished = linked.finish().unwrap();
             let anew = linked
                 .linked_anew()
@@ -266,28 +266,43 @@ fn dense(
         (Err(_), Err(_)) => Ok(()),
         (Err(ours), Ok(_)) => Err(format!("only wasmend refuses it: {ours}")),
         (Ok(_), Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
-        (Ok((linked, _)), Ok(theirs)) => {
-            same(&linked.release(false).unwrap().0, theirs, folder, seen)
-        }
+        (Ok((linked, _)), Ok(theirs)) => same(
+            &linked.release(false).unwrap().0,
+            theirs,
+            false,
+            folder,
+            seen,
+        ),
     }
 }
 
 /// Whether two modules mean the same.
-fn same(ours: &[u8], theirs: &[u8], folder: &Path, seen: &mut Seen) -> Result<(), String> {
-    let result = same_meaning(ours, theirs, seen);
+fn same(
+    ours: &[u8],
+    theirs: &[u8],
+    is_patchable: bool,
+    folder: &Path,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let result = same_meaning(ours, theirs, is_patchable, seen);
     if result.is_err() {
         fs::write(folder.join("ours.wasm"), ours).unwrap();
     }
     result
 }
 
-fn same_meaning(ours: &[u8], theirs: &[u8], seen: &mut Seen) -> Result<(), String> {
+fn same_meaning(
+    ours: &[u8],
+    theirs: &[u8],
+    is_patchable: bool,
+    seen: &mut Seen,
+) -> Result<(), String> {
     validate(ours).map_err(|error| format!("invalid: {error}"))?;
     let (mut our_interface, their_interface) =
         (observe::interface(ours), observe::interface(theirs));
-    // A table that is to be imported is, whether anything needs it or not: the host has it.
+    // Where edits may need it, a table that is to be imported is, whether anything needs it yet or not.
     let wanted = |import: &String| {
-        let is_table = import.starts_with("env.__indirect_function_table:");
+        let is_table = is_patchable && import.starts_with("env.__indirect_function_table:");
         !is_table || their_interface.imports.contains(import)
     };
     our_interface.imports.retain(wanted);

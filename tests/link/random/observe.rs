@@ -107,7 +107,7 @@ pub fn run(bytes: &[u8], interface: &Interface) -> Option<String> {
         Err(error) => {
             return Some(format!(
                 "not instantiated: {}",
-                error.to_string().split(" at ").next().unwrap()
+                error.to_string().split(" (at ").next().unwrap()
             ));
         }
     };
