@@ -248,22 +248,8 @@ impl Converter<'_> {
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {
-            let (target, addend) = self
-                .address(meaning, relocs.addend(reloc))
-                .ok_or_else(|| fail("is not linked"))?;
-            // Where threads share memory, the address of what each has a copy of is its distance from the copy's beginning,
-            // in whatever way it is asked for.
-            let target = match self.options.shared_memory && Some(target) == self.thread_data {
-                true => self.zero,
-                false => target,
-            };
-            let fits = i32::try_from(addend).ok();
-            // A 32-bit address can be written as a negative number.
-            let fits = fits.or_else(|| {
-                let narrow = kind.width() < 8;
-                (narrow && u32::try_from(addend).is_ok()).then_some(addend as u32 as i32)
-            });
-            let addend = fits.ok_or_else(|| fail("is too far from an address"))?;
+            let place = self.place_in_memory(meaning, relocs.addend(reloc), kind);
+            let (target, addend) = place.map_err(&fail)?;
             Ok(Relocation::new(kind, at, target, addend))
         };
         let thread_offset = |kind: RelocKind| {
@@ -314,6 +300,29 @@ impl Converter<'_> {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
         }
+    }
+
+    /// What a field of this kind that holds an address refers to.
+    fn place_in_memory(
+        &self,
+        meaning: ResolvedTarget,
+        addend: i64,
+        kind: RelocKind,
+    ) -> std::result::Result<(DeclId, i32), &'static str> {
+        let (target, addend) = self.address(meaning, addend).ok_or("is not linked")?;
+        // Where threads share memory, the address of what each has a copy of is its distance from the copy's beginning, in
+        // whatever way it is asked for.
+        let target = match self.options.shared_memory && Some(target) == self.thread_data {
+            true => self.zero,
+            false => target,
+        };
+        let fits = i32::try_from(addend).ok();
+        // A 32-bit address can be written as a negative number.
+        let fits = fits.or_else(|| {
+            let narrow = kind.width() < 8;
+            (narrow && u32::try_from(addend).is_ok()).then_some(addend as u32 as i32)
+        });
+        Ok((target, fits.ok_or("is too far from an address")?))
     }
 
     /// What is added to a function's place in the table: where the place is counted from `__table_base`, whoever reads it adds

@@ -202,10 +202,7 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
         seen.steps += 1;
         seen.refused += usize::from(theirs.is_err());
         for way in &mut ways {
-            let before = match &way.linked {
-                Some(linked) => Some(linked.bytes().unwrap()),
-                None => None,
-            };
+            let before = way.linked.as_ref().map(|linked| linked.bytes().unwrap());
             let ours = way.follow(&own, &changed, seen);
             compare(way, before, ours, &theirs, &folder, seen)
                 .map_err(|said| format!("step {step} ({what}), {:?}: {said}", way.redirect))?;
