@@ -1,6 +1,9 @@
 //! Memory that threads share, beside what wasm-ld-19 makes of it, and what weak references become in programs that can be
 //! moved. Run: `wasmend ld` as a library on objects that llvm-mc-19 makes. Needs llvm-19.
 
+use std::fs;
+
+use wasmend::link::{Access, LinkOptions, Linked, Target};
 use wasmparser::{KnownCustom, Name, Operator, Parser, Payload};
 
 use crate::lab::Lab;
@@ -112,6 +115,38 @@ fn memory_that_threads_share_needs_nothing_to_fill_it_if_there_is_no_data() {
                     .all(|(name, _)| name != "__wasm_init_memory")
             );
         }
+    }
+}
+
+#[test]
+fn segments_that_edits_bring_stand_where_a_fresh_link_has_them() {
+    let sections = |names: &[&str]| {
+        let sections = names.iter().map(|name| {
+            format!(
+                ".section .{name},\"\",@\n.globl {name}\n{name}:\n  .int32 7\n  .size {name}, 4\n"
+            )
+        });
+        sections.collect::<String>() + FEATURES
+    };
+    let lab = Lab::new(&[
+        ("one.s", &sections(&["data"])),
+        ("two.s", &sections(&["rodata", "data"])),
+        ("three.s", &sections(&["rodata", "data", "more"])),
+        ("other.s", &sections(&["more"])),
+    ]);
+    let object = lab.path("changes.o");
+    fs::copy(lab.path("one.o"), &object).unwrap();
+    let line = "--no-entry --shared-memory --max-memory=1048576 --no-gc-sections -oout.wasm";
+    let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    arguments.push(object.display().to_string());
+    let options = LinkOptions::parse(&arguments).unwrap();
+    let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+    for version in ["two.o", "other.o", "three.o", "one.o", "three.o"] {
+        fs::copy(lab.path(version), &object).unwrap();
+        linked.update(&[&object]).unwrap();
+        linked.verify().unwrap();
+        let anew = linked.linked_anew().unwrap().finish().unwrap();
+        assert!(linked.finish().unwrap() == anew, "{version}");
     }
 }
 

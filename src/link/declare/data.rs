@@ -169,12 +169,15 @@ impl<'a> DeclarationAssigner<'a> {
             flag_address + 4
         })?;
         let parts = segments.merged.iter_mut().flatten().zip(&plan.segments);
+        let mut last = None;
         for ((part, segment), start) in parts.zip(starts) {
             let contents = match segment.is_zero {
                 true => None,
                 false => {
                     let key = format!("segment {}", segment.name);
-                    Some(self.assigner.synthetic(DeclKind::DataSegment, &key)?)
+                    let kind = DeclKind::DataSegment;
+                    last = Some(self.assigner.synthetic_behind(kind, &key, last)?);
+                    last
                 }
             };
             part.passive = Some((start, contents));

@@ -183,12 +183,27 @@ impl<'a> DeclarationReuse<'a> {
 
     /// The declaration for something that the linker makes.
     pub(crate) fn synthetic(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
+        self.synthetic_behind(kind, key, None)
+    }
+
+    /// The same for what is listed in the order of declaration: one that stands before `first` is given up for a new one, so
+    /// that the order is that of a fresh link.
+    pub(crate) fn synthetic_behind(
+        &mut self,
+        kind: DeclKind,
+        key: &str,
+        first: Option<DeclId>,
+    ) -> Result<DeclId> {
         let mut key: Box<str> = key.into();
         while self.new.synthetic.contains_key(&key) {
             key = format!("{key}'").into();
         }
         let known = self.old.synthetic.get(&key).copied();
-        let known = known.filter(|id| self.program.decl(*id).kind == kind);
+        let first = first.map(|id| self.program.decl(id).serial);
+        let known = known.filter(|id| {
+            let decl = self.program.decl(*id);
+            decl.kind == kind && first.is_none_or(|first| first < decl.serial)
+        });
         let id = match known {
             Some(id) => self.keep(id),
             None => self.declare(kind)?,
