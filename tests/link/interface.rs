@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmend::engine::{Engine, Imports, Value};
+use wasmend::link::{Access, LinkOptions, Linked, Target};
 use wasmparser::{DataKind, KnownCustom, Name, Operator, Parser, Payload, TypeRef};
 
 use crate::lab::Lab;
@@ -455,5 +456,31 @@ fn what_only_its_wrapper_refers_to_is_undefined_and_may_be_asked_for() {
             let returned = instance.call("__wrap_g", &[Value::I32(3)]).unwrap();
             assert_eq!(returned, [Value::I32(expected)], "{line}");
         }
+    }
+}
+
+#[test]
+fn data_in_an_imported_memory_for_64_bits_has_addresses_of_64_bits() {
+    let lab = Lab::new(&[
+        ("wide.c", "int x = 5; int run(void) { return x++; }"),
+        (
+            "wide-more.c",
+            "int y[9] = {1}; int more(void) { return y[3]++; }",
+        ),
+    ]);
+    // Each of them is validated.
+    lab.all("-mwasm64 --import-memory wide.o --export=run");
+    let object = lab.path("changes.o");
+    std::fs::copy(lab.path("wide.o"), &object).unwrap();
+    let line = "-mwasm64 --import-memory --no-entry --export-all -oout.wasm";
+    let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    arguments.push(object.display().to_string());
+    let options = LinkOptions::parse(&arguments).unwrap();
+    let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+    for version in ["wide-more.o", "wide.o"] {
+        std::fs::copy(lab.path(version), &object).unwrap();
+        linked.update(&[&object]).unwrap();
+        validate(&linked.bytes().unwrap()).unwrap();
+        validate(&linked.finish().unwrap()).unwrap();
     }
 }

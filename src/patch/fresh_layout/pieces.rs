@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{CustomSpace, Layout, Place};
+use crate::patch::images::has_wide_addresses;
 use crate::patch::lengths::piece_slack;
-use crate::program::{DeclId, Definition, DefinitionKind, Program, SectionId};
-use crate::wire::leb;
+use crate::program::{DeclId, Definition, Program, SectionId};
 
 /// Places pieces of custom sections: the sections in the order of their ids, or by name in a dense output.
 pub(super) fn place_pieces(
@@ -70,23 +70,4 @@ pub(super) fn place_pieces(
         layout.set_place(id, Place::Custom { section, region });
     }
     Ok(())
-}
-
-/// Whether this is a memory whose addresses have eight bytes.
-fn has_wide_addresses(definition: &Definition) -> bool {
-    match definition.shape {
-        DefinitionKind::Memory { is_64, .. } => is_64,
-        DefinitionKind::Import { ty: None } => {
-            // Two names, the kind, and the flags of the limits.
-            let skip = |bytes: &[u8], at: usize| {
-                let (len, width) = leb::read_unsigned(bytes.get(at..)?)?;
-                Some(at + width + usize::try_from(len).ok()?)
-            };
-            let bytes = definition.content.bytes();
-            let kind = skip(bytes, 0).and_then(|at| skip(bytes, at));
-            let flags = kind.and_then(|at| bytes.get(at..at + 2));
-            flags.is_some_and(|kind| kind[0] == 2 && kind[1] & 4 != 0)
-        }
-        _ => false,
-    }
 }

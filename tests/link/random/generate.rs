@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::program::{
-    Binding, Contents, Definition, Kind, Place, Program, Signature, Statement, Symbol, Threads,
-    Unit,
+    Binding, Contents, Definition, Kind, Place, Program, Signature, Statement, Symbol, Unit,
 };
 use crate::support::smith::Rng;
 
@@ -29,11 +28,7 @@ impl Generator {
             is_whole: false,
             // Not at random, so that these are what they are whatever else is made.
             is_64: seed % 16 == 3,
-            threads: match seed % 16 {
-                7 => Threads::One,
-                11 => Threads::Many,
-                _ => Threads::No,
-            },
+            is_shared: seed % 16 == 11,
         };
         let mut made = Generator {
             rng: Rng::new(seed),
@@ -81,7 +76,7 @@ impl Generator {
                 flags.extend(["-mrelocation-model", "pic", "-pic-level", "2"]);
                 flags.extend(["-target-feature", "+mutable-globals"]);
             }
-            if self.program.threads != Threads::No {
+            if self.program.is_shared {
                 flags.extend(["-target-feature", "+atomics"]);
                 flags.extend(["-target-feature", "+bulk-memory"]);
             }
@@ -110,7 +105,7 @@ impl Generator {
         let signature = self.signature();
         match self.rng.below(20) {
             0..11 => Kind::Function(signature),
-            11..14 if self.program.threads != Threads::No && self.rng.once_in(2) => Kind::Local,
+            11..14 if self.program.is_shared && self.rng.once_in(2) => Kind::Local,
             11..14 => Kind::Words,
             14 => Kind::Constants,
             15 | 16 => Kind::Pointers,
@@ -488,7 +483,7 @@ impl Generator {
         if self.program.is_64 {
             options.push("-mwasm64".to_owned());
         }
-        if self.program.threads == Threads::Many {
+        if self.program.is_shared {
             options.extend(["--shared-memory", "--max-memory=4194304"].map(str::to_owned));
         }
         let is_entry = |kind| kind == Kind::Function(Signature::Nothing);

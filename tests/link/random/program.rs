@@ -143,17 +143,9 @@ pub struct Program {
     /// Whether all members of the first archive are linked.
     pub is_whole: bool,
     pub is_64: bool,
-    pub threads: Threads,
-}
-
-/// Whether it is for several threads, which is what units may have thread-local data in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    No,
-    /// Its units are, but there is one thread.
-    One,
-    /// Memory is shared: such a program cannot be run here, only be compared.
-    Many,
+    /// Whether threads share memory, so that units may have thread-local data. Such a program cannot be run here, only be
+    /// compared. (Without that, wasm-ld 19 finds thread-local data at twice its address.)
+    pub is_shared: bool,
 }
 
 impl Program {
