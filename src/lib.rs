@@ -80,6 +80,7 @@ pub mod inspect;
 pub mod internals;
 mod layout;
 pub mod link;
+pub mod live;
 pub mod module;
 mod object;
 #[allow(unsafe_code)]

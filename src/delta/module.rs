@@ -11,6 +11,7 @@ use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
 use crate::delta::step::Delta;
 use crate::delta::view::{View, write_field};
+use crate::error::Error;
 use crate::patch::BuildIdentity;
 use crate::program::{
     DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation,
@@ -407,6 +408,32 @@ fn push_header(out: &mut Vec<u8>, header: Header) {
     let at = out.len() - 4;
     let sum = sum(&out[..at]);
     out[at..].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The versions that a delta leads from and to.
+///
+/// # Errors
+/// If the bytes are damaged, or no delta of this format.
+pub(super) fn read_header(bytes: &[u8]) -> crate::error::Result<(BuildIdentity, BuildIdentity)> {
+    let damaged = || Error::bad_input("the delta is damaged");
+    let (before, stored) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*stored) != sum(before) {
+        return Err(damaged());
+    }
+    let (rest, to) = before.split_last_chunk::<24>().ok_or_else(damaged)?;
+    let (rest, from) = rest.split_last_chunk::<24>().ok_or_else(damaged)?;
+    let (_, format) = rest.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*format) != FORMAT {
+        return Err(Error::bad_input("the delta is of another format"));
+    }
+    let identity = |bytes: &[u8; 24]| {
+        let (generation, build_id) = bytes.split_first_chunk::<8>()?;
+        Some(BuildIdentity {
+            generation: u64::from_le_bytes(*generation),
+            build_id: build_id.try_into().ok()?,
+        })
+    };
+    identity(from).zip(identity(to)).ok_or_else(damaged)
 }
 
 /// FNV-1a with 32 bits: a change of a single byte never goes unnoticed.

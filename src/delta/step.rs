@@ -6,6 +6,7 @@ use crate::delta::collect::{Contents, Sides};
 use crate::delta::module::{self, Header};
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::view::{Places, View};
+use crate::error::{Error, Result};
 use crate::layout::{Layout, Place};
 use crate::patch::{BuildIdentity, RelinkReason};
 use crate::program::{DeclId, Declaration, Pending, Program, References};
@@ -32,6 +33,18 @@ pub struct Delta {
 }
 
 impl Delta {
+    /// Whether the bytes are as they were made.
+    ///
+    /// # Errors
+    /// If they are damaged, or no delta.
+    pub fn check(&self) -> Result<()> {
+        let identities = module::read_header(&self.bytes)?;
+        match identities == (self.from, self.to) {
+            true => Ok(()),
+            false => Err(Error::bad_input("the delta is between other versions than it is said to be")),
+        }
+    }
+
     /// The number that stands for a version in an instance: what the global `epoch` holds.
     pub fn epoch(identity: &BuildIdentity) -> i64 {
         let (first, _) = identity.build_id.split_first_chunk().expect("16 bytes");
