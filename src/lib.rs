@@ -71,6 +71,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod error;
@@ -79,6 +80,7 @@ pub mod inspect;
 pub mod internals;
 mod layout;
 pub mod link;
+pub mod live;
 pub mod module;
 mod object;
 #[allow(unsafe_code)]
@@ -90,6 +92,7 @@ mod transaction;
 mod whole;
 mod wire;
 
+pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,

@@ -15,13 +15,16 @@ pub(crate) struct SlotSpace {
     base: u32,
     owners: Log<Option<DeclId>>,
     free: Log<Slot>,
+    /// Whether a slot that was given back is never given to another function: somebody may still call through it.
+    keeps: bool,
 }
 
 impl SlotSpace {
-    /// Slots from `base` on.
-    pub(crate) fn new(base: u32) -> Self {
+    /// Slots from `base` on; with `keeps`, each is for one function only.
+    pub(crate) fn new(base: u32, keeps: bool) -> Self {
         SlotSpace {
             base,
+            keeps,
             ..SlotSpace::default()
         }
     }
@@ -86,7 +89,9 @@ impl SlotSpace {
     /// Gives a slot back.
     pub(crate) fn free(&mut self, slot: Slot) {
         self.owners.set((slot.0 - self.base) as usize, None);
-        self.free.push(slot);
+        if !self.keeps {
+            self.free.push(slot);
+        }
     }
 }
 

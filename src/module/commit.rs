@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::delta::{self, Before, LiveStep, OldPlaces};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
@@ -82,6 +83,8 @@ impl Module {
         let checked = self.check(users)?;
         clock.ends(|phases| &mut phases.check);
 
+        let before = self.before();
+
         // The file is what the edits say, and nothing in memory is. Until here every failure leaves both as they were.
         let attempt = match self.must_relink() {
             None => self.publish_patch(&checked, last_check, &mut clock)?,
@@ -94,8 +97,13 @@ impl Module {
             }
         };
 
+        // What instances that run need is made from what was and what will be.
+        let live = before.and_then(|before| self.live_step(&before, &checked, &version));
+        clock.ends(|phases| &mut phases.delta);
+
         // What was pending is current.
         let mut patch = self.make_current(checked, version);
+        patch.live = live;
         clock.ends(|phases| &mut phases.finish);
         patch.phases = clock.phases;
         Ok(patch)
@@ -144,8 +152,9 @@ impl Module {
             tail_calls: self.settings.tail_calls | self.pending.tail_calls,
             fan_in: self.options.fan_in,
             first_slot: self.options.first_slot,
-            growable_table: self.options.growable_table,
+            growable_table: self.options.growable_table || self.options.live,
             table64: self.options.table64,
+            live: self.options.live,
             dense: false,
         }
     }
@@ -227,6 +236,37 @@ impl Module {
         })
     }
 
+    /// Where what is edited stands, if that has to be known afterwards.
+    fn before(&self) -> Option<Before> {
+        let layout = self.layout.as_ref().filter(|_| self.options.live)?;
+        Some(Before::of(&self.program, layout))
+    }
+
+    /// What a version that has been published means for instances that run.
+    fn live_step(
+        &self,
+        before: &Before,
+        checked: &Checked,
+        version: &PublishedVersion,
+    ) -> Option<LiveStep> {
+        let (current, references) = (self.layout.as_ref()?, self.references.as_ref()?);
+        let (layout, before) = match &version.code {
+            PublishedCode::Patched(_) => (current, OldPlaces::But(before)),
+            PublishedCode::LaidOutAnew(layout) => (&**layout, OldPlaces::Other(current)),
+        };
+        Some(delta::make(&delta::Commit {
+            program: &self.program,
+            references,
+            from: self.identity,
+            to: version.identity,
+            layout,
+            before,
+            relink: version.outcome.relink_reason(),
+            starts: [self.program.start, checked.start],
+            undo: self.options.undo,
+        }))
+    }
+
     /// Makes what was pending current, now that it is published.
     fn make_current(&mut self, checked: Checked, version: PublishedVersion) -> Patch {
         let changed = self.program.dirty.len() as u32;
@@ -290,6 +330,7 @@ impl Module {
             outcome: Outcome::Unchanged,
             changed: 0,
             moved: Moved::default(),
+            live: None,
             file_len: layout.map_or(0, |layout| layout.sections.file_len()),
             phases: Default::default(),
             published: None,

@@ -26,7 +26,7 @@ impl Module {
         // With thunks, slots are for redirection; but where an address is taken, it is a slot.
         let thunks = self.options.redirect == Redirect::TableThunks;
         let has_slots = !thunks || self.uses_slots();
-        let mut exports = self.program.exports.clone();
+        let mut exports = self.program.said_exports().to_vec();
         // Otherwise their order is that of the edits.
         if self.program.next_import_order().is_none() {
             exports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -35,6 +35,8 @@ impl Module {
         let options = LayoutOptions {
             thunks: false,
             dense: true,
+            live: false,
+            growable_table: self.options.growable_table,
             interned_types: true,
             ..self.layout_options()
         };
@@ -60,6 +62,6 @@ impl Module {
                     || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
                         && reloc.decl() == self.slot_table)
             });
-        named || self.program.exports.iter().any(exported)
+        named || self.program.said_exports().iter().any(exported)
     }
 }

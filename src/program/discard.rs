@@ -44,7 +44,7 @@ impl Program {
         });
         let exports: Vec<Export> = exports.collect();
         self.pending.exports.clear();
-        self.pending.all_exports = (exports != self.exports).then_some(exports);
+        self.pending.all_exports = (exports != self.said_exports()).then_some(exports);
     }
 
     /// All exports after the next commit, if they were set.

@@ -37,6 +37,8 @@ pub(crate) struct Program {
     pub(crate) start: Option<DeclId>,
     /// Whether functions can have slots, and so addresses.
     pub(super) has_slots: bool,
+    /// The table of slots, if instances that run take deltas: then what these need is exported.
+    pub(super) live_slots: Option<DeclId>,
     /// How many declarations there have been.
     pub(super) declared: u32,
     /// The order in which imports stand, if the front end keeps one.

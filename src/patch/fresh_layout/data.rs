@@ -19,6 +19,7 @@ pub(super) fn place_data(
             align_log2,
             size,
             memory,
+            ..
         } = definition.shape
         else {
             return None;
@@ -36,7 +37,7 @@ pub(super) fn place_data(
     let mut addresses = Vec::new();
     let mut placing = place_all(request, images, &placed, &mut addresses);
     if placing.is_err() && is_unplaced {
-        *images = DataSpace::default();
+        *images = DataSpace::new(request.options.live);
         addresses.clear();
         sort_for_packing(&mut placed, |(_, _, item)| *item);
         placing = place_all(request, images, &placed, &mut addresses);

@@ -7,20 +7,21 @@ use hashbrown::HashMap;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Occupant, Place, Slot};
 use crate::patch::fresh_layout::request::Request;
+use crate::patch::fresh_layout::types::Uses;
 use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
 use crate::program::{DeclId, Declaration, Definition, Program};
 
 /// A function with a body.
 type Function<'a> = (DeclId, &'a Declaration, &'a Definition);
 
-/// Places the functions `ids`, all of which have a body.
+/// Places all functions that have a body.
 pub(super) fn place_functions(
     request: &Request<'_>,
-    ids: &[DeclId],
+    uses: &Uses,
     layout: &mut Layout,
-    address_taken: &[bool],
 ) -> Result<()> {
     let program = request.program;
+    let (ids, address_taken) = (&uses.functions, &*uses.address_taken);
     let functions = || {
         ids.iter().map(|&id| {
             let decl = program.decl(id);
@@ -35,6 +36,10 @@ pub(super) fn place_functions(
     reserve_front(layout);
     if thunks {
         place_thunks(program, functions, layout, address_taken)?;
+    } else if layout.options.live {
+        let named = named(request, uses);
+        let named = || functions().filter(|(id, ..)| named[id.index()]);
+        place_thunks(program, named, layout, address_taken)?;
     }
     place_bodies(functions, layout, address_taken)?;
     for at in 0..layout.imports.len() {
@@ -86,10 +91,11 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     layout: &mut Layout,
     address_taken: &[bool],
 ) -> Result<()> {
+    let live = layout.options.live;
     let thunked = || {
         functions().filter(|(_, decl, definition)| {
             let ty = definition.ty().expect("a function has a type");
-            !decl.frozen && program.types.can_pass_on(ty)
+            (live || !decl.frozen) && program.types.can_pass_on(ty)
         })
     };
     // Slots that are addresses come first: a dense output has no others.
@@ -169,7 +175,19 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
 }
 
 fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<Slot> {
-    address_taken[id.index()].then(|| layout.slots.append(id))
+    let is_import = matches!(layout.place(id), Place::ImportedFunction { .. });
+    let needs_one = address_taken[id.index()] || (layout.options.live && !is_import);
+    needs_one.then(|| layout.slots.append(id))
+}
+
+/// Which functions are named by their index, exports included: what names them so is out of reach of a patch of an instance
+/// that runs, so it names a thunk.
+fn named(request: &Request<'_>, uses: &Uses) -> Vec<bool> {
+    let mut named = uses.named.clone();
+    for export in request.exports {
+        named[export.decl.index()] = true;
+    }
+    named
 }
 
 #[cold]

@@ -1,0 +1,18 @@
+//! Deltas: what a commit changes, as a small module that an instance which runs takes in. A delta is made from the definitions
+//! that changed and from where they stand, never from files; what may be taken in and what is refused is decided in `policy`.
+//!
+//! A delta is made from two views of a program, before and after; with their roles exchanged it is the one that takes it back.
+
+mod collect;
+mod data;
+mod imports;
+mod step;
+mod module;
+mod policy;
+mod routine;
+mod view;
+
+pub use step::{Delta, LiveStep};
+pub use policy::{Refusal, RefusalReason};
+
+pub(crate) use step::{Before, Commit, OldPlaces, make};

@@ -1,0 +1,4 @@
+//! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
+
+mod program;
+mod slice;
