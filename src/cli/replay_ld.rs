@@ -55,11 +55,11 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         let done = match &mut linked {
             None => {
                 let publishing = ld::output_options(reporter);
-                LinkPatcher::link(options.clone(), publishing, reporter).map(|first| {
+                LinkPatcher::link(options.clone(), publishing, reporter).map(|(first, _)| {
                     linked = Some(first);
                 })
             }
-            Some(linked) => linked.update(&changed),
+            Some(linked) => linked.update(&changed).map(drop),
         };
         let done = done.and_then(|()| match &linked {
             Some(linked) if args.verify => linked.verify(),

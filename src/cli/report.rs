@@ -43,6 +43,10 @@ pub(crate) enum Event {
         build: String,
         output: String,
     },
+    Serving {
+        url: String,
+        root: String,
+    },
     Waiting {
         build: String,
         reason: String,
