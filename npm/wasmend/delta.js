@@ -111,7 +111,7 @@ export class LiveInstance {
     } catch (error) {
       throw missingImport(module, this.imports, error);
     }
-    return new PreparedDelta(this, delta, instance, bytes.length);
+    return new PreparedDelta(this, delta, module, instance, bytes.length);
   }
 
   /** Calls an export of the program's that there may be. @param {string} name */
@@ -165,8 +165,9 @@ export class LiveInstance {
 
 /** A delta that can be applied: compiled, and an instance. */
 export class PreparedDelta {
-  constructor(live, delta, instance, length) {
+  constructor(live, delta, module, instance, length) {
     this.live = live;
+    this.module = module;
     this.from = delta.from;
     this.to = delta.to;
     this.exports = instance.exports;
@@ -206,6 +207,12 @@ export class PreparedDelta {
     this.live.deltaBytes += this.length;
   }
 
+  /** The names of the functions that are in it. */
+  get functions() {
+    const [section] = WebAssembly.Module.customSections(this.module, "name");
+    return section ? functionNames(new Uint8Array(section)) : [];
+  }
+
   /** How many ranges of data keep what the program has made of them. */
   get kept() {
     const kept = this.exports.kept;
@@ -215,6 +222,36 @@ export class PreparedDelta {
     for (; bits > 0n; bits &= bits - 1n) count += 1;
     return count;
   }
+}
+
+/** The functions' names of a name section. @param {Uint8Array} section */
+function functionNames(section) {
+  let at = 0;
+  const number = () => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = section[at++];
+      if (byte === undefined) throw new LiveError("damaged", "the names of the change end too early");
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+    }
+  };
+  const names = [];
+  while (at < section.length) {
+    const kind = section[at++];
+    const length = number();
+    const end = at + length;
+    if (kind === 1) {
+      for (let count = number(); count > 0; count--) {
+        number();
+        const length = number();
+        names.push(new TextDecoder().decode(section.subarray(at, at + length)));
+        at += length;
+      }
+    }
+    at = end;
+  }
+  return names;
 }
 
 function firstHalf(buildId) {

@@ -6,7 +6,7 @@ export class LiveError extends Error {
 export interface Patched {
   version: string;
   generation: number;
-  /** Names of the functions that are other ones now, if the server says so. */
+  /** Names of the functions that are other ones now. */
   functions: string[];
   bytes: number;
   /** How many ranges of data keep what the program has made of them. */
@@ -33,7 +33,7 @@ export interface Events {
 
 /** What a stream of events hands in. */
 export type LiveEvent =
-  | { type: "delta"; url?: string; bytes?: Uint8Array; module?: string; functions?: string[] }
+  | { type: "delta"; url?: string; bytes?: Uint8Array; module?: string }
   | { type: "refused"; code: string; message: string; symbol?: string; help?: string; module?: string }
   | { type: "error"; message: string }
   | { type: "building" }

@@ -172,7 +172,7 @@ export class LiveProgram {
     this.#emit("patched", {
       version: this.version,
       generation: Number(to.generation),
-      functions: event.functions ?? [],
+      functions: prepared.functions,
       bytes: bytes.length,
       kept: prepared.kept,
       ms: { fetch: fetched - start, compile: compiled - fetched, apply: applied - compiled, total: applied - start },
