@@ -187,8 +187,10 @@ export default async function instantiate(imports, options = {}) {
   const entry = { ended: false };
   const program = await instantiateLive(${JSON.stringify(url)}, imports, {
     onRefused: () => {
+      // Whoever uses the program is run anew, and gets a fresh one.
+      entry.program?.close();
       hot.invalidate("wasmend: the change cannot be taken in");
-      return "restart";
+      return "keep";
     },
     ...options,
     events(receive, version) {
