@@ -391,6 +391,9 @@ pub(crate) struct BuildOptions {
         hide_possible_values = true
     )]
     pub(crate) redirect: RedirectArg,
+    /// Make the output such that it can be patched while it runs; not with direct calls
+    #[arg(long)]
+    pub(crate) live: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -29,6 +29,7 @@ impl Patcher {
             output: output.to_path_buf(),
             options: WholeOptions {
                 redirect: build.redirect.ready_made(),
+                live: build.live,
                 types: build.output.types().unwrap_or(defaults.types),
                 output: build.output.options(move |message| reporter.note(message)),
             },

@@ -141,6 +141,16 @@ impl<R: Runtime> Live<R> {
         self.exports.get(name).cloned()
     }
 
+    /// What deltas are given under this name: something of the instance's, or of a delta that it took in.
+    pub fn given(&self, name: &str) -> Option<R::Extern> {
+        self.given.get(name).cloned()
+    }
+
+    /// The names of all that it exports.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.exports.keys().map(String::as_str)
+    }
+
     /// Which version runs.
     pub fn identity(&self) -> BuildIdentity {
         self.identity
@@ -328,7 +338,7 @@ impl<R: Runtime> Live<R> {
 
     /// What the program wants to keep: the upper half of what it returns is a length, the lower half an address.
     fn save(&mut self) -> Result<Option<Vec<u8>>> {
-        let (Some(save), Some(memory)) = (self.export(SAVE), self.first_memory()) else {
+        let (Some(save), Some(memory)) = (self.export(SAVE), self.memory()) else {
             return Ok(None);
         };
         let place = self.runtime.call(&save, &[])?.unwrap_or(0) as u64;
@@ -342,7 +352,7 @@ impl<R: Runtime> Live<R> {
     /// Gives the program what it has kept: called with a length and zero, it returns where the bytes are to be put; then it
     /// is called with that length and one.
     fn restore(&mut self, saved: &[u8]) -> Result<()> {
-        let (Some(restore), Some(memory)) = (self.export(RESTORE), self.first_memory()) else {
+        let (Some(restore), Some(memory)) = (self.export(RESTORE), self.memory()) else {
             return Ok(());
         };
         let len = saved.len() as i64;
@@ -357,8 +367,8 @@ impl<R: Runtime> Live<R> {
         Ok(())
     }
 
-    /// The memory that was declared first.
-    fn first_memory(&self) -> Option<R::Extern> {
+    /// The program's memory: of several, the one that was declared first.
+    pub fn memory(&self) -> Option<R::Extern> {
         let memories = self.given.iter().filter_map(|(name, given)| {
             let serial = name.strip_prefix("__wasmend_m")?;
             Some((serial.parse::<u32>().ok()?, given))

@@ -2,3 +2,7 @@
 
 mod program;
 mod slice;
+mod random;
+
+#[path = "../edits/harness/mod.rs"]
+mod harness;
