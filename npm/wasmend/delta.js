@@ -11,8 +11,8 @@ export class LiveError extends Error {
   }
 }
 
-const IDENTITY_LEN = 44;
-const BUILD_ID_AT = 28;
+const IDENTITY_LEN = 36;
+const BUILD_ID_AT = 20;
 const TRAILER_LEN = 56;
 const SUM_AT = 52;
 const FORMAT = 1;
