@@ -150,8 +150,8 @@ impl<'a> Collector<'a> {
             let mut slots = definition.content.relocs().iter();
             slots.any(|reloc| {
                 let next = bytes.get(reloc.offset as usize + reloc.kind.width());
-                let is_call = next.is_some_and(|next| CALL_INDIRECT.contains(next))
-                    && definition.is_body();
+                let is_call =
+                    next.is_some_and(|next| CALL_INDIRECT.contains(next)) && definition.is_body();
                 let counts = reloc.kind.is_slot() && reloc.decl() == Some(id);
                 counts && (calls_do || !is_call)
             })

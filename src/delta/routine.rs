@@ -62,7 +62,10 @@ pub(super) struct SlotTarget {
 pub(super) fn slots(contents: &Contents) -> Vec<SlotTarget> {
     let bodies = contents.bodies.iter().zip(0..);
     let bodies = bodies.map(|((id, slot), at)| (*id, *slot, Some(at)));
-    let imported = contents.imported.iter().map(|(id, slot)| (*id, *slot, None));
+    let imported = contents
+        .imported
+        .iter()
+        .map(|(id, slot)| (*id, *slot, None));
     let targets = bodies.chain(imported);
     let mut targets: Vec<SlotTarget> = targets
         .map(|(id, slot, body)| SlotTarget { slot, id, body })
@@ -355,7 +358,9 @@ impl Context<'_> {
         while start < slots.len() {
             let first = slots[start].slot;
             let run = slots[start..].iter().zip(first..);
-            let len = run.take_while(|(target, slot)| target.slot == *slot).count();
+            let len = run
+                .take_while(|(target, slot)| target.slot == *slot)
+                .count();
             push_index(&mut code, self.table64(), first.into());
             push_i32(&mut code, start as i32);
             push_i32(&mut code, len as i32);

@@ -172,9 +172,8 @@ impl<R: Runtime> Live<R> {
             Some(LiveStep::Delta { delta, undo }) => {
                 let mut done = self.apply(delta)?;
                 self.undo.clone_from(undo);
-                let is_full = |budget: Budget| {
-                    self.deltas > budget.deltas || self.bytes > budget.bytes
-                };
+                let is_full =
+                    |budget: Budget| self.deltas > budget.deltas || self.bytes > budget.bytes;
                 if self.options.budget.is_some_and(is_full) {
                     let phases = self.rebase(&file()?)?.phases;
                     done.took = Took::Rebased;
@@ -249,7 +248,9 @@ impl<R: Runtime> Live<R> {
             Some(kept) => self.runtime.global_i64(kept).unwrap_or(0),
             None => 0,
         };
-        let own = made.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
+        let own = made
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX));
         self.given.extend(own);
         self.hook(AFTER_RELOAD)?;
         phases.after = watch.lap();
@@ -383,11 +384,15 @@ type Loaded<R> = (Exports<R>, Exports<R>, BuildIdentity);
 
 fn load<R: Runtime>(runtime: &mut R, file: &[u8]) -> Result<Loaded<R>> {
     let Some((_, identity)) = BuildIdentity::of_file(file) else {
-        return Err(Error::bad_input("is no output of wasmend, so nobody knows which version it is"));
+        return Err(Error::bad_input(
+            "is no output of wasmend, so nobody knows which version it is",
+        ));
     };
     let exports = runtime.instantiate(file, OWN, &Exports::<R>::new())?;
     let own = exports.iter().filter(|(name, _)| name.starts_with(PREFIX));
-    let mut given: Exports<R> = own.map(|(name, given)| (name.clone(), given.clone())).collect();
+    let mut given: Exports<R> = own
+        .map(|(name, given)| (name.clone(), given.clone()))
+        .collect();
     if !given.contains_key("__wasmend_table") {
         let error = Error::bad_input("was not written to be patched while it runs");
         return Err(error.with_hint("ask for that in the options: `live`"));

@@ -1,6 +1,8 @@
 //! The runtime of wasmi, whose store and linker belong to the embedder.
 
-use ::wasmi::{Extern, Func, Global, Instance, Linker, Memory, Module, Mutability, Store, Val, ValType};
+use ::wasmi::{
+    Extern, Func, Global, Instance, Linker, Memory, Module, Mutability, Store, Val, ValType,
+};
 
 use crate::error::{Error, Result};
 use crate::live::runtime::{Exports, Runtime};
@@ -63,7 +65,9 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
     }
 
     fn call(&mut self, function: &Extern, arguments: &[i64]) -> Result<Option<i64>> {
-        let function: Func = function.into_func().ok_or_else(|| failed("is no function"))?;
+        let function: Func = function
+            .into_func()
+            .ok_or_else(|| failed("is no function"))?;
         let ty = function.ty(&self.store);
         if ty.params().len() != arguments.len() || ty.results().len() > 1 {
             return Err(failed("takes or returns something else"));
@@ -75,7 +79,11 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
                 _ => Val::I64(*value),
             })
             .collect();
-        let mut results: Vec<Val> = ty.results().iter().map(|ty| Val::default_for_ty(*ty)).collect();
+        let mut results: Vec<Val> = ty
+            .results()
+            .iter()
+            .map(|ty| Val::default_for_ty(*ty))
+            .collect();
         let called = function.call(&mut self.store, &params, &mut results);
         called.map_err(failed)?;
         Ok(results.first().and_then(|result| match result {

@@ -5,6 +5,7 @@ mod builds;
 mod command;
 mod link;
 mod outputs;
+mod serving;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
 #[cfg(feature = "crash-tests")]

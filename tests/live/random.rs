@@ -38,7 +38,10 @@ fn add_imports(linker: &mut Linker<()>, store: &mut Store<()>, wasm: &[u8]) -> C
         let item: Extern = match import.ty() {
             ExternType::Func(ty) => host_function(store, number, ty.clone()).into(),
             ExternType::Global(ty) => {
-                if has.and_then(Extern::into_global).is_some_and(|it| it.ty(&*store) == *ty) {
+                if has
+                    .and_then(Extern::into_global)
+                    .is_some_and(|it| it.ty(&*store) == *ty)
+                {
                     continue;
                 }
                 let value = number_as(ty.content(), number);
@@ -113,7 +116,9 @@ fn load(wasm: &[u8]) -> Result<Instance, String> {
     config.consume_fuel(true);
     let engine = wasmi::Engine::new(&config);
     let mut store = Store::new(&engine, ());
-    store.set_fuel(50_000_000).map_err(|error| error.to_string())?;
+    store
+        .set_fuel(50_000_000)
+        .map_err(|error| error.to_string())?;
     let mut linker = Linker::new(&engine);
     add_imports(&mut linker, &mut store, wasm)?;
     let runtime = WasmiRuntime::new(store, linker);
@@ -135,7 +140,11 @@ fn give_state(from: &mut Instance, to: &mut Instance, wasm: &[u8]) -> Result<(),
     }
     let module = wasmi::Module::new(to.runtime().store.engine(), wasm).expect("it is valid");
     for export in module.exports() {
-        let Some(global) = export.name().strip_prefix("__wasmend_g").and(export.ty().global()) else {
+        let Some(global) = export
+            .name()
+            .strip_prefix("__wasmend_g")
+            .and(export.ty().global())
+        else {
             continue;
         };
         if global.mutability().is_const() {
@@ -172,8 +181,13 @@ fn run_all(
         };
         let (params, results) = signature(def.sig().expect("it is a function"));
         let params = params.iter().zip(0..);
-        let params: Vec<Val> = params.map(|(ty, at)| val(run::argument(*ty, 5 * at - 3))).collect();
-        let mut out: Vec<Val> = results.iter().map(|ty| val(run::argument(*ty, 0))).collect();
+        let params: Vec<Val> = params
+            .map(|(ty, at)| val(run::argument(*ty, 5 * at - 3)))
+            .collect();
+        let mut out: Vec<Val> = results
+            .iter()
+            .map(|ty| val(run::argument(*ty, 0)))
+            .collect();
         let reset = live.export("reset").and_then(Extern::into_func);
         let store = &mut live.runtime().store;
         store.set_fuel(50_000_000).expect("fuel is counted");
@@ -220,13 +234,22 @@ impl Following {
     fn follow(&mut self) -> Checked {
         let patch = self.session.last.clone().expect("there was a commit");
         let program = self.session.model.committed.clone();
-        let file = self.session.driver.module.bytes().map_err(|error| error.to_string())?;
+        let file = self
+            .session
+            .driver
+            .module
+            .bytes()
+            .map_err(|error| error.to_string())?;
         let fresh = || load(&file);
         let Some(instance) = &mut self.instance else {
             self.instance = fresh().ok();
             return Ok(());
         };
-        match patch.live.as_ref().ok_or("nothing is said of running instances")? {
+        match patch
+            .live
+            .as_ref()
+            .ok_or("nothing is said of running instances")?
+        {
             LiveStep::Refused(refusals) => {
                 for refusal in refusals {
                     let reason = refusal.reason.to_string();
@@ -267,8 +290,13 @@ impl Following {
         }
         let (ours, theirs) = (memory(instance), memory(&mut fresh));
         if ours != theirs {
-            let at = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
-            return Err(format!("memory differs from that of a fresh instance at {at:?}"));
+            let at = ours
+                .iter()
+                .zip(&theirs)
+                .position(|(ours, theirs)| ours != theirs);
+            return Err(format!(
+                "memory differs from that of a fresh instance at {at:?}"
+            ));
         }
         self.seen.compared += 1;
         Ok(())
@@ -276,12 +304,7 @@ impl Following {
 }
 
 /// Lets an instance take in a delta, take it back, and take it in again.
-fn take(
-    instance: &mut Instance,
-    delta: &Delta,
-    undo: Option<&Delta>,
-    seen: &mut Seen,
-) -> Checked {
+fn take(instance: &mut Instance, delta: &Delta, undo: Option<&Delta>, seen: &mut Seen) -> Checked {
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(&delta.bytes)
         .map_err(|error| format!("the delta is invalid: {error}"))?;
@@ -345,13 +368,19 @@ fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, St
         let mut shorter = script.clone();
         shorter.remove(at);
         tries -= 1;
-        match fails(&shorter).is_some_and(|other| other[..20.min(other.len())] == error[..20.min(error.len())]) {
+        match fails(&shorter)
+            .is_some_and(|other| other[..20.min(other.len())] == error[..20.min(error.len())])
+        {
             true => script = shorter,
             false => at += 1,
         }
     }
     let lines: Vec<String> = script.iter().map(|edit| format!("    {edit:?},")).collect();
-    Err(format!("seed {seed}: {error}\n{config:?}\nshrunk: {:?}\n{}", fails(&script), lines.join("\n")))
+    Err(format!(
+        "seed {seed}: {error}\n{config:?}\nshrunk: {:?}\n{}",
+        fails(&script),
+        lines.join("\n")
+    ))
 }
 
 #[test]
@@ -373,8 +402,17 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
     };
     let shapes = [
         shape,
-        Shape { mostly_bodies: true, edits_per_commit: 1, functions: 40, ..shape },
-        Shape { edits_per_commit: 5, pieces: true, ..shape },
+        Shape {
+            mostly_bodies: true,
+            edits_per_commit: 1,
+            functions: 40,
+            ..shape
+        },
+        Shape {
+            edits_per_commit: 5,
+            pieces: true,
+            ..shape
+        },
     ];
     let mut all = Seen::default();
     let programs = edits.div_ceil(200);

@@ -55,12 +55,17 @@ async fn guard(State(served): Shared, request: Request, next: Next) -> Response 
     let headers = request.headers();
     let host = host_of(headers).unwrap_or_default();
     if !served.is_host(&host) {
-        let text = format!("this server is not called `{host}`: give that name with --allow-host\n");
+        let text =
+            format!("this server is not called `{host}`: give that name with --allow-host\n");
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     let is_own = request.uri().path().starts_with("/__wasmend/");
     if is_own && !is_of_own_origin(headers) {
-        return (StatusCode::FORBIDDEN, "only pages of this server may ask for this\n").into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            "only pages of this server may ask for this\n",
+        )
+            .into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -71,9 +76,18 @@ async fn guard(State(served): Shared, request: Request, next: Next) -> Response 
     set(header::CACHE_CONTROL, "no-store");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if served.isolated {
-        set(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-        set(header::HeaderName::from_static("cross-origin-embedder-policy"), "require-corp");
-        set(header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+        set(
+            header::HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        );
+        set(
+            header::HeaderName::from_static("cross-origin-embedder-policy"),
+            "require-corp",
+        );
+        set(
+            header::HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        );
     }
     response
 }
@@ -108,14 +122,19 @@ impl Served {
     /// A page elsewhere can let its own name lead to this machine: what is served is for who asks by a name of ours.
     fn is_host(&self, host: &str) -> bool {
         let is_address = host.parse::<IpAddr>().is_ok();
-        is_address || host == "localhost" || host.ends_with(".localhost") || self.hosts.iter().any(|known| known == host)
+        is_address
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.hosts.iter().any(|known| known == host)
     }
 
     /// The file of the folder that a path names, if there is one.
     fn find(&self, path: &str) -> Option<PathBuf> {
         let decoded = decode(path)?;
         let relative = Path::new(decoded.trim_start_matches('/'));
-        let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        let is_plain = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || decoded.contains(['\\', '\0']) {
             return None;
         }
@@ -196,11 +215,17 @@ fn with_type(media_type: &'static str, bytes: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, media_type)], bytes.into()).into_response()
 }
 
-async fn delta(State(served): Shared, axum::extract::Path(name): axum::extract::Path<String>) -> Response {
+async fn delta(
+    State(served): Shared,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> Response {
     one_delta(&served, &name, false)
 }
 
-async fn undo(State(served): Shared, axum::extract::Path(name): axum::extract::Path<String>) -> Response {
+async fn undo(
+    State(served): Shared,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> Response {
     one_delta(&served, &name, true)
 }
 
@@ -229,19 +254,22 @@ fn stream(site: Arc<Site>, from: Option<String>) -> impl Stream<Item = Result<Se
     let news = site.news();
     let (events, heard) = site.catch_up(from.as_deref());
     let start = (site, news, VecDeque::from(events), heard);
-    futures_util::stream::unfold(start, |(site, mut news, mut events, mut heard)| async move {
-        loop {
-            while let Some(event) = events.pop_front() {
-                if let Ok(sent) = Sent::default().json_data(&event) {
-                    return Some((Ok(sent), (site, news, events, heard)));
+    futures_util::stream::unfold(
+        start,
+        |(site, mut news, mut events, mut heard)| async move {
+            loop {
+                while let Some(event) = events.pop_front() {
+                    if let Ok(sent) = Sent::default().json_data(&event) {
+                        return Some((Ok(sent), (site, news, events, heard)));
+                    }
                 }
+                news.changed().await.ok()?;
+                let (new, now) = site.since(heard);
+                events.extend(new);
+                heard = now;
             }
-            news.changed().await.ok()?;
-            let (new, now) = site.since(heard);
-            events.extend(new);
-            heard = now;
-        }
-    })
+        },
+    )
 }
 
 /// What the status page shows.
@@ -288,7 +316,10 @@ async fn client(axum::extract::Path(name): axum::extract::Path<String>) -> Respo
 
 /// What a file is, by the ending of its name.
 fn media_type(path: &Path) -> &'static str {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default();
     match ending.to_ascii_lowercase().as_str() {
         "html" | "htm" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",

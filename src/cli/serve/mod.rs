@@ -76,7 +76,9 @@ impl Server {
         reporter: Reporter,
     ) -> anyhow::Result<Server> {
         let root = serving.root.as_deref().unwrap_or(Path::new("."));
-        let root = root.canonicalize().map_err(|error| Error::io("cannot be served", root, &error))?;
+        let root = root
+            .canonicalize()
+            .map_err(|error| Error::io("cannot be served", root, &error))?;
         let site = Arc::new(Site::new(url_of(&root, named)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -97,7 +99,11 @@ impl Server {
             site: site.clone(),
             root: root.clone(),
             output: output.to_path_buf(),
-            hosts: serving.allow_host.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            hosts: serving
+                .allow_host
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
             isolated: serving.isolated,
         });
         runtime.spawn(async move {
@@ -105,9 +111,19 @@ impl Server {
             let _ = axum::serve(listening, http::router(served)).await;
         });
         let url = format!("http://{}/", authority(address));
-        reporter.both(&Event::Serving { url: url.clone(), root: path(&root) }, || {
-            format!("serving {} at {url}, the module at {}", root.display(), site.module())
-        })?;
+        reporter.both(
+            &Event::Serving {
+                url: url.clone(),
+                root: path(&root),
+            },
+            || {
+                format!(
+                    "serving {} at {url}, the module at {}",
+                    root.display(),
+                    site.module()
+                )
+            },
+        )?;
         let command = serving.run.as_ref().map(|command| {
             let sources = match serving.sources.is_empty() {
                 true => vec![root.clone()],
@@ -129,7 +145,9 @@ impl Server {
 /// What stands in an address for a socket: browsers know this machine by name.
 fn authority(address: SocketAddr) -> String {
     match address.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() => format!("localhost:{}", address.port()),
+        IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() => {
+            format!("localhost:{}", address.port())
+        }
         _ => address.to_string(),
     }
 }
@@ -137,11 +155,15 @@ fn authority(address: SocketAddr) -> String {
 /// The path under which a file is served: as it stands in the folder, or in the folder's top.
 fn url_of(root: &Path, file: &Path) -> String {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
+    let folder = absolute
+        .parent()
+        .and_then(|folder| folder.canonicalize().ok());
     let name = PathBuf::from(file.file_name().unwrap_or_default());
     let relative = folder.and_then(|folder| Some(folder.strip_prefix(root).ok()?.join(&name)));
     let relative = relative.unwrap_or(name);
-    let parts = relative.iter().map(|part| part.to_string_lossy().into_owned());
+    let parts = relative
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned());
     format!("/{}", parts.collect::<Vec<_>>().join("/"))
 }
 
@@ -154,6 +176,8 @@ fn open(url: &str, reporter: Reporter) {
         .stderr(std::process::Stdio::null())
         .spawn();
     if let Err(error) = started {
-        reporter.note(&format!("xdg-open cannot be started ({error}): open {url} yourself"));
+        reporter.note(&format!(
+            "xdg-open cannot be started ({error}): open {url} yourself"
+        ));
     }
 }

@@ -34,18 +34,37 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let (sender, changes) = channel();
         let output = std::path::absolute(output)?;
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            let is_change = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-            let paths = event.paths.into_iter().filter(|path| is_source(path) && *path != output);
-            for path in paths.filter(|_| is_change) {
-                // Nobody listens any more when the process ends.
-                let _ = sender.send(path);
-            }
-        })?;
-        for folder in &sources {
-            let folder = folder.canonicalize().map_err(|error| Error::io("cannot be watched", folder, &error))?;
-            watcher.watch(&folder, RecursiveMode::Recursive)?;
+        let folders = sources.iter().map(|folder| {
+            let found = folder.canonicalize();
+            found.map_err(|error| Error::io("cannot be watched", folder, &error))
+        });
+        let folders: Vec<PathBuf> = folders.collect::<Result<_, _>>()?;
+        let known = folders.clone();
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                let is_change = matches!(
+                    event.kind,
+                    EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_)
+                );
+                let is_ours = |path: &PathBuf| {
+                    let mut within = known
+                        .iter()
+                        .filter_map(|folder| path.strip_prefix(folder).ok());
+                    *path != output && within.any(is_source)
+                };
+                for path in event
+                    .paths
+                    .into_iter()
+                    .filter(is_ours)
+                    .filter(|_| is_change)
+                {
+                    // Nobody listens any more when the process ends.
+                    let _ = sender.send(path);
+                }
+            })?;
+        for folder in &folders {
+            watcher.watch(folder, RecursiveMode::Recursive)?;
         }
         let command = command.to_owned();
         std::thread::Builder::new()
@@ -55,13 +74,16 @@ impl Running {
     }
 }
 
-/// Whether a file can be a source: not what tools keep for themselves, nor what compilers make.
+/// Whether a file in a folder of sources can be one: not what tools keep for themselves, nor what compilers make.
 fn is_source(path: &Path) -> bool {
     let made = ["o", "a", "wasm", "rlib", "rmeta", "d", "swp", "tmp"];
     let ending = path.extension().and_then(|ending| ending.to_str());
     let is_made = ending.is_some_and(|ending| made.contains(&ending));
     let hidden = path.iter().filter_map(|part| part.to_str());
-    let mut hidden = hidden.filter(|part| part.starts_with('.') && part.len() > 2 || matches!(*part, "target" | "node_modules" | "zig-out"));
+    let mut hidden = hidden.filter(|part| {
+        part.starts_with('.') && part.len() > 2
+            || matches!(*part, "target" | "node_modules" | "zig-out")
+    });
     let is_backup = path.to_string_lossy().ends_with('~');
     !is_made && !is_backup && hidden.next().is_none()
 }
@@ -125,10 +147,17 @@ mod tests {
 
     #[test]
     fn what_tools_make_is_no_source() {
-        for source in ["/a/main.c", "/a/src/lib.rs", "/a/Makefile", "/a/index.html"] {
+        for source in ["main.c", "src/lib.rs", "Makefile", "index.html"] {
             assert!(is_source(Path::new(source)), "{source}");
         }
-        for other in ["/a/main.o", "/a/target/debug/x.rs", "/a/.git/index", "/a/main.c~", "/a/.main.c.swp", "/a/app.wasm"] {
+        for other in [
+            "main.o",
+            "target/debug/x.rs",
+            ".git/index",
+            "main.c~",
+            ".main.c.swp",
+            "app.wasm",
+        ] {
             assert!(!is_source(Path::new(other)), "{other}");
         }
     }

@@ -18,7 +18,11 @@ const MOST_VERSIONS: usize = 10_000;
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(super) enum Event {
     /// The version that there is.
-    Current { version: String, generation: u64, module: String },
+    Current {
+        version: String,
+        generation: u64,
+        module: String,
+    },
     /// What brings an instance from one version to the next.
     Delta {
         from: String,
@@ -27,7 +31,8 @@ pub(super) enum Event {
         url: String,
         undo: Option<String>,
         module: String,
-        bytes: usize,
+        /// Bytes of it.
+        size: usize,
     },
     /// A version that instances of the one before cannot be brought to.
     Refused {
@@ -193,13 +198,20 @@ impl Site {
 
     /// The version that there is.
     pub(super) fn current(&self) -> Option<String> {
-        self.lock().entries.back().map(|entry| entry.version.id.clone())
+        self.lock()
+            .entries
+            .back()
+            .map(|entry| entry.version.id.clone())
     }
 
     /// A delta, or what takes it back, by the version that it leads to or from.
     pub(super) fn delta(&self, to: &str, takes_back: bool) -> Option<Arc<[u8]>> {
         let state = self.lock();
-        let entry = state.entries.iter().rev().find(|entry| entry.version.id == to)?;
+        let entry = state
+            .entries
+            .iter()
+            .rev()
+            .find(|entry| entry.version.id == to)?;
         match &entry.step {
             Step::Delta { delta, .. } if !takes_back => Some(delta.clone()),
             Step::Delta { undo, .. } => undo.clone(),
@@ -213,12 +225,15 @@ impl Site {
         let heard = state.heard();
         let mut events = Vec::new();
         if let Some(last) = state.entries.back() {
-            let known = state.entries.iter().position(|entry| Some(entry.version.id.as_str()) == from);
+            let known = state
+                .entries
+                .iter()
+                .position(|entry| Some(entry.version.id.as_str()) == from);
             match (from, known) {
                 (None, _) => events.push(self.current_event(last)),
                 (Some(_), Some(at)) => {
                     let later = state.entries.iter().skip(at + 1);
-                    events.extend(later.filter_map(|entry| self.event(entry)));
+                    events.extend(later.map(|entry| self.event(entry)));
                     if events.is_empty() {
                         events.push(self.current_event(last));
                     }
@@ -244,7 +259,7 @@ impl Site {
             }),
             Some(known) => {
                 let new = state.entries.iter().skip(known as usize);
-                events.extend(new.filter_map(|entry| self.event(entry)));
+                events.extend(new.map(|entry| self.event(entry)));
             }
         }
         if heard.problems != now.problems {
@@ -272,11 +287,11 @@ impl Site {
         }
     }
 
-    fn event(&self, entry: &Entry) -> Option<Event> {
+    fn event(&self, entry: &Entry) -> Event {
         let (from, to) = (entry.from.clone(), entry.version.id.clone());
         let (generation, module) = (entry.version.generation, self.module.clone());
-        Some(match &entry.step {
-            Step::First => return None,
+        match &entry.step {
+            Step::First => return self.current_event(entry),
             Step::Delta { delta, undo } => Event::Delta {
                 url: format!("/__wasmend/delta/{to}.wasm"),
                 undo: undo.as_ref().map(|_| format!("/__wasmend/undo/{to}.wasm")),
@@ -284,7 +299,7 @@ impl Site {
                 to,
                 generation,
                 module,
-                bytes: delta.len(),
+                size: delta.len(),
             },
             Step::Refused {
                 code,
@@ -299,7 +314,7 @@ impl Site {
                 symbol: symbol.clone(),
                 module,
             },
-        })
+        }
     }
 }
 
@@ -354,7 +369,8 @@ impl Entry {
             }
             (None, Some(_)) => Step::Refused {
                 code: "created".to_owned(),
-                message: "the output was written anew, as the first version of another one".to_owned(),
+                message: "the output was written anew, as the first version of another one"
+                    .to_owned(),
                 symbol: None,
             },
         };
@@ -364,7 +380,9 @@ impl Entry {
         };
         let ranges = patch.ranges().map_or_else(Vec::new, |ranges| {
             let ranges = ranges.iter();
-            ranges.map(|(range, bytes)| (range.offset, bytes.len() as u64)).collect()
+            ranges
+                .map(|(range, bytes)| (range.offset, bytes.len() as u64))
+                .collect()
         });
         let version = Version {
             id: hex(&patch.identity),
@@ -411,5 +429,79 @@ fn milliseconds(time: SystemTime) -> u64 {
 
 /// A build id as text.
 pub(super) fn hex(identity: &BuildIdentity) -> String {
-    identity.build_id.iter().map(|byte| format!("{byte:02x}")).collect()
+    identity
+        .build_id
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmend::{DeclKind, FunctionBuilder, Instruction, Module, ModuleOptions, ValType};
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_versions_are_told_in_order_and_what_is_kept_of_them_is_bounded() {
+        let options = ModuleOptions {
+            live: true,
+            undo: true,
+            ..ModuleOptions::default()
+        };
+        let mut module = Module::in_memory(options).expect("options that fit");
+        let function = module.declare(DeclKind::Function, "f").expect("a new key");
+        module.export("f", function).expect("is declared");
+        let mut commit = |number| {
+            let mut body = FunctionBuilder::new(module.body_style(), &[], &[ValType::I32]);
+            body.op(&Instruction::I32Const(number));
+            let body = body.finish().expect("names nothing");
+            module.define_function(function, body).expect("a good body");
+            module.commit().expect("a good edit")
+        };
+        let site = Site::new("/app.wasm".to_owned());
+        site.publish(&commit(0));
+        let first = site.current().expect("a version");
+        let (_, mut heard) = site.catch_up(Some(&first));
+        let mut version = first.clone();
+        for number in 1..=MOST_VERSIONS as i32 {
+            site.publish(&commit(number));
+            let (events, now) = site.since(heard);
+            heard = now;
+            let [Event::Delta { from, to, .. }] = &events[..] else {
+                panic!("{events:?}")
+            };
+            assert_eq!(*from, version);
+            version.clone_from(to);
+            assert!(site.delta(&version, false).is_some() && site.delta(&version, true).is_some());
+        }
+        assert!(site.lock().entries.len() <= MOST_VERSIONS && site.lock().bytes <= MOST_BYTES);
+        // The first one is not known any more.
+        let (events, _) = site.catch_up(Some(&first));
+        assert!(matches!(events[..], [Event::Gone { .. }]), "{events:?}");
+        assert!(site.delta(&first, false).is_none());
+        let (events, _) = site.catch_up(Some(&version));
+        assert!(matches!(events[..], [Event::Current { .. }]), "{events:?}");
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_goes_with_the_next_build() {
+        let site = Site::new("/app.wasm".to_owned());
+        let (events, heard) = site.catch_up(None);
+        assert!(events.is_empty());
+        site.fail("bad".to_owned());
+        let (events, heard) = site.since(heard);
+        assert_eq!(
+            events,
+            [Event::Error {
+                message: "bad".to_owned()
+            }]
+        );
+        site.fail("bad".to_owned());
+        let (events, heard) = site.since(heard);
+        assert!(events.is_empty());
+        site.building(true);
+        let (events, _) = site.since(heard);
+        assert_eq!(events, [Event::Building]);
+    }
 }
