@@ -56,6 +56,12 @@ export default function wasmend(options = {}) {
         const { url } = (await running?.[1]) ?? {};
         if (url) for (const event of await firstEvents(url, from)) client.send("wasmend:event", { file, ...prefixed(file, event) });
       });
+      // Vite invalidates only what it has updated itself: this says that the module is another one now.
+      vite.ws.on("wasmend:stale", async ({ file }) => {
+        const running = [...served.keys()].find((known) => idOf(known) === file);
+        const module = running && vite.moduleGraph.getModuleById(`${running}?live`);
+        if (module) await vite.reloadModule(module);
+      });
       const close = () => served.forEach((running) => running.then(({ stop }) => stop(), () => {}));
       vite.httpServer?.on("close", close);
       process.once("exit", close);
@@ -187,9 +193,9 @@ export default async function instantiate(imports, options = {}) {
   const entry = { ended: false };
   const program = await instantiateLive(${JSON.stringify(url)}, imports, {
     onRefused: () => {
-      // Whoever uses the program is run anew, and gets a fresh one.
+      // Whoever uses the program is run anew, and gets a fresh one; if nobody can be, the page is loaded again.
       entry.program?.close();
-      hot.invalidate("wasmend: the change cannot be taken in");
+      hot.send("wasmend:stale", { file: ${JSON.stringify(id)} });
       return "keep";
     },
     ...options,
@@ -214,7 +220,5 @@ export default async function instantiate(imports, options = {}) {
   kept.unshift(Object.assign(entry, { program }));
   return program;
 }
-
-hot.accept();
 `;
 }

@@ -139,7 +139,9 @@ export class LiveInstance {
   }
 
   memory() {
-    const memory = this.given.__wasmend_m0;
+    // The numbers say nothing but which declaration it is; the first memory was declared first.
+    const numbers = Object.keys(this.given).flatMap((name) => /^__wasmend_m(\d+)$/.exec(name)?.[1] ?? []);
+    const memory = this.given[`__wasmend_m${Math.min(...numbers.map(Number))}`];
     if (!memory) throw new LiveError("no-memory", "the program has no memory to save from");
     return memory;
   }
