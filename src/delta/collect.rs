@@ -3,7 +3,8 @@
 
 use hashbrown::HashSet;
 
-use crate::delta::data::{DataWrite, difference, differences, hash};
+use crate::delta::data::{Condition, DataWrite, difference, differences, hash};
+use crate::delta::image;
 use crate::delta::policy::{self, Decision, Refusal, RefusalReason, Side};
 use crate::delta::view::{View, write_field};
 use crate::layout::Place;
@@ -44,6 +45,7 @@ impl Contents {
             contents: Contents::default(),
             done: HashSet::default(),
             restated: Vec::new(),
+            compares: false,
         };
         for &id in dirty {
             if collector.done.insert(id) {
@@ -52,6 +54,9 @@ impl Contents {
         }
         while let Some(id) = collector.restated.pop() {
             collector.users_of(id);
+        }
+        if collector.compares {
+            collector.compare();
         }
         let mut contents = collector.contents;
         contents.bodies.sort_unstable_by_key(|(_, slot)| *slot);
@@ -66,6 +71,8 @@ struct Collector<'a> {
     done: HashSet<DeclId, foldhash::fast::FixedState>,
     /// What users must be given anew.
     restated: Vec<DeclId>,
+    /// Whether what segments make of memory is to be compared.
+    compares: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -108,6 +115,7 @@ impl<'a> Collector<'a> {
             }
             Decision::WriteUnchanged => self.write(id, false),
             Decision::Clear => self.clear(id),
+            Decision::Compare => self.compares = true,
             Decision::Own => self.contents.own.push(id),
             Decision::Refuse(reason) => self.refuse(reason, id),
         }
@@ -150,8 +158,8 @@ impl<'a> Collector<'a> {
             let mut slots = definition.content.relocs().iter();
             slots.any(|reloc| {
                 let next = bytes.get(reloc.offset as usize + reloc.kind.width());
-                let is_call = next.is_some_and(|next| CALL_INDIRECT.contains(next))
-                    && definition.is_body();
+                let is_call =
+                    next.is_some_and(|next| CALL_INDIRECT.contains(next)) && definition.is_body();
                 let counts = reloc.kind.is_slot() && reloc.decl() == Some(id);
                 counts && (calls_do || !is_call)
             })
@@ -224,10 +232,38 @@ impl<'a> Collector<'a> {
             self.contents.writes.push(DataWrite {
                 memory,
                 address: address + range.start as u64,
-                unless_changed: (!whole).then(|| hash(&old[range.clone()])),
+                condition: match whole {
+                    true => Condition::Always,
+                    false => Condition::Where(hash(&old[range.clone()])),
+                },
                 bytes: bytes[range].to_vec(),
                 zeros: 0,
                 symbol: symbol.to_owned(),
+            });
+        }
+    }
+
+    /// Writes what active segments make of memory now and did not before. Whatever code makes of it, it was compiled for all
+    /// of the new bytes: so if the program has changed some of the old ones, nothing of it can be taken in.
+    fn compare(&mut self) {
+        let Sides { before, after, .. } = self.sides;
+        let segments = after.program.dirty.iter().copied();
+        let mut segments =
+            segments.filter(|id| after.program.kind_of(*id) == Some(DeclKind::DataSegment));
+        let Some(differences) = image::differences(before, after) else {
+            if let Some(id) = segments.next() {
+                self.refuse(RefusalReason::Segment, id);
+            }
+            return;
+        };
+        for difference in differences {
+            self.contents.writes.push(DataWrite {
+                memory: difference.memory,
+                address: difference.address,
+                bytes: difference.new,
+                zeros: 0,
+                condition: Condition::Requires(hash(&difference.old)),
+                symbol: format!("data at {:#x}", difference.address),
             });
         }
     }
@@ -246,7 +282,7 @@ impl<'a> Collector<'a> {
             address,
             bytes: Vec::new(),
             zeros: size,
-            unless_changed: None,
+            condition: Condition::Always,
             symbol: before.program.decl(id).label().to_owned(),
         });
     }

@@ -53,9 +53,15 @@ impl<'a> Imports<'a> {
         let first = |id: &DeclId| view.place(*id) == Place::Index(0);
         let imported = layout.imports.iter().copied();
         let is_memory = |id: &DeclId| view.program.kind_of(*id) == Some(DeclKind::Memory);
-        let memories = imported.filter(is_memory).chain(layout.memories.iter().copied());
+        let memories = imported
+            .filter(is_memory)
+            .chain(layout.memories.iter().copied());
         // Code that names no memory means the first one.
-        for id in layout.slot_table.into_iter().chain(memories.filter(first).take(1)) {
+        for id in layout
+            .slot_table
+            .into_iter()
+            .chain(memories.filter(first).take(1))
+        {
             imports.index(id);
         }
         imports.import(MODULE, EPOCH, DeclKind::Global, &[0x7e, 1]);
@@ -75,7 +81,8 @@ impl<'a> Imports<'a> {
         }
         let start = self.type_count;
         for member in 0..group.len {
-            self.types.insert(TypeId(group.first.0 + member), start + member);
+            self.types
+                .insert(TypeId(group.first.0 + member), start + member);
         }
         let mut entry = Vec::new();
         let types = &self.types;
@@ -197,7 +204,12 @@ impl<'a> Imports<'a> {
         Some(out)
     }
 
-    fn push_table(&mut self, out: &mut Vec<u8>, definition: &Definition, start: usize) -> Option<()> {
+    fn push_table(
+        &mut self,
+        out: &mut Vec<u8>,
+        definition: &Definition,
+        start: usize,
+    ) -> Option<()> {
         let bytes = definition.content.bytes();
         let mut at = start;
         if bytes.get(at..at + 2) == Some(&[0x40, 0]) {
@@ -236,7 +248,11 @@ fn push_memory(out: &mut Vec<u8>, ty: &[u8]) -> Option<()> {
     const SHARED: u8 = 2;
     const PAGE_SIZE: u8 = 8;
     let (&flags, rest) = ty.split_first()?;
-    let keeps = if flags & SHARED != 0 { u8::MAX } else { !HAS_MAXIMUM };
+    let keeps = if flags & SHARED != 0 {
+        u8::MAX
+    } else {
+        !HAS_MAXIMUM
+    };
     out.extend([flags & keeps, 0]);
     let (_, mut at) = read_unsigned(rest)?;
     if flags & HAS_MAXIMUM != 0 {

@@ -5,14 +5,15 @@
 
 mod collect;
 mod data;
+mod image;
 mod imports;
-mod step;
 mod module;
 mod policy;
 mod routine;
+mod step;
 mod view;
 
-pub use step::{Delta, LiveStep};
 pub use policy::{Refusal, RefusalReason};
+pub use step::{Delta, LiveStep};
 
 pub(crate) use step::{Before, Commit, OldPlaces, make};

@@ -13,9 +13,7 @@ use crate::delta::step::Delta;
 use crate::delta::view::{View, write_field};
 use crate::error::Error;
 use crate::patch::BuildIdentity;
-use crate::program::{
-    DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation,
-};
+use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned};
 use crate::wire::section::{push, push_custom, push_string, push_vector};
@@ -151,7 +149,11 @@ impl<'a> Writer<'a> {
     fn collect_function(&mut self, id: DeclId) -> Result<(), Refusal> {
         let definition = self.definition(id)?;
         if definition.is_import() {
-            return self.imports.hosted(id).map(drop).ok_or_else(|| self.missing(id));
+            return self
+                .imports
+                .hosted(id)
+                .map(drop)
+                .ok_or_else(|| self.missing(id));
         }
         let ty = definition.ty().ok_or_else(|| self.missing(id))?;
         self.imports.ty(ty);
@@ -199,7 +201,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Bytes with all their fields filled in.
-    fn resolve(&mut self, content: &RelocatableBytes, first_thunk: u32) -> Result<Vec<u8>, Refusal> {
+    fn resolve(
+        &mut self,
+        content: &RelocatableBytes,
+        first_thunk: u32,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut bytes = content.bytes().to_vec();
         for reloc in content.relocs() {
             let value = self.value(reloc, first_thunk);
@@ -280,7 +286,10 @@ impl<'a> Writer<'a> {
         let first_body = first_thunk + thunks.len() as u32;
         let functions = routines.codes.len() + thunks.len() + contents.bodies.len();
         let mut types = routines.types.clone();
-        for &id in thunks.iter().chain(contents.bodies.iter().map(|(id, _)| id)) {
+        for &id in thunks
+            .iter()
+            .chain(contents.bodies.iter().map(|(id, _)| id))
+        {
             let ty = self.view.definition(id).and_then(Definition::ty);
             push_unsigned(&mut types, ty.map_or(0, |ty| self.imports.ty(ty)).into());
         }
@@ -292,7 +301,12 @@ impl<'a> Writer<'a> {
         push_vector(&mut out, 13, own.tag_count, &own.tags);
         let mut globals = own.globals;
         globals.extend_from_slice(&routines.globals);
-        push_vector(&mut out, 6, own.global_count + routines.global_count, &globals);
+        push_vector(
+            &mut out,
+            6,
+            own.global_count + routines.global_count,
+            &globals,
+        );
         let (count, exports) = self.exports(&own.exports, &routines);
         push_vector(&mut out, 7, count, &exports);
         let (count, elements) = self.elements(first_thunk, first_body);
@@ -333,7 +347,9 @@ impl<'a> Writer<'a> {
         let named = routine::NAMES.into_iter().zip(first..);
         let named = named.map(|(name, index)| (name, DeclKind::Function, index));
         let kept = routines.kept.map(|index| ("kept", DeclKind::Global, index));
-        let own = own.iter().map(|(name, kind, index)| (&**name, *kind, *index));
+        let own = own
+            .iter()
+            .map(|(name, kind, index)| (&**name, *kind, *index));
         let mut count = 0;
         for (name, kind, index) in named.chain(kept).chain(own) {
             push_string(&mut out, name);

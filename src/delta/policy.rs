@@ -76,7 +76,12 @@ impl RefusalReason {
         use RefusalReason::*;
         const RESTART: &str = "restart it, or carry its state over to an instance of the new file";
         match self {
-            Moved => (1, "moved", "stands elsewhere since the output was laid out anew", RESTART),
+            Moved => (
+                1,
+                "moved",
+                "stands elsewhere since the output was laid out anew",
+                RESTART,
+            ),
             DataLayout => (
                 2,
                 "data-layout",
@@ -89,8 +94,18 @@ impl RefusalReason {
                 "does not fit the addresses that are kept for data",
                 "restart it, and keep more addresses for data",
             ),
-            Memory => (4, "memory", "is a memory that was changed, added or removed", RESTART),
-            Table => (5, "table", "is a table that was changed, added or removed", RESTART),
+            Memory => (
+                4,
+                "memory",
+                "is a memory that was changed, added or removed",
+                RESTART,
+            ),
+            Table => (
+                5,
+                "table",
+                "is a table that was changed, added or removed",
+                RESTART,
+            ),
             Start => (6, "start", "runs at the start, which is over", RESTART),
             Signature => (
                 7,
@@ -98,7 +113,12 @@ impl RefusalReason {
                 "has another signature, but its address has been taken: who holds it would call it with the old one",
                 "restart it, or give the function another name",
             ),
-            NoSlot => (8, "no-slot", "is called without a slot of the table", RESTART),
+            NoSlot => (
+                8,
+                "no-slot",
+                "is called without a slot of the table",
+                RESTART,
+            ),
             Segment => (
                 9,
                 "segment",
@@ -164,6 +184,8 @@ pub(super) enum Decision {
     Write,
     /// Data and globals: what changed is written where the instance still has what it began with.
     WriteUnchanged,
+    /// Data segments: what they make of memory is compared, and what differs is written if memory is as it was.
+    Compare,
     /// Data and globals: what it took is made zero, since a change is taken back.
     Clear,
     /// Globals and tags: the delta has it, or imports it, and exports it for later ones.
@@ -212,9 +234,8 @@ pub(super) fn decide(kind: DeclKind, before: Side<'_>, after: Side<'_>, undoes: 
         },
         DeclKind::Memory => Verdict::refuse(RefusalReason::Memory),
         DeclKind::Table => Verdict::refuse(RefusalReason::Table),
-        DeclKind::ElementSegment | DeclKind::DataSegment => {
-            Verdict::refuse(RefusalReason::Segment)
-        }
+        DeclKind::DataSegment => Verdict::only(Decision::Compare),
+        DeclKind::ElementSegment => Verdict::refuse(RefusalReason::Segment),
         // What tools read is not a part of what runs.
         DeclKind::Custom => Verdict::only(Decision::Keep),
     }
@@ -279,9 +300,7 @@ fn data(before: Side<'_>, after: Side<'_>, undoes: bool) -> Verdict {
         (false, true) if size_of(was).is_none() && size_of(is).is_none() => {
             Verdict::with_users(Decision::Keep)
         }
-        (false, false) if size_of(was) == size_of(is) => {
-            Verdict::only(Decision::WriteUnchanged)
-        }
+        (false, false) if size_of(was) == size_of(is) => Verdict::only(Decision::WriteUnchanged),
         (false, _) => Verdict::refuse(RefusalReason::DataLayout),
     }
 }

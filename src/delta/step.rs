@@ -41,7 +41,9 @@ impl Delta {
         let identities = module::read_header(&self.bytes)?;
         match identities == (self.from, self.to) {
             true => Ok(()),
-            false => Err(Error::bad_input("the delta is between other versions than it is said to be")),
+            false => Err(Error::bad_input(
+                "the delta is between other versions than it is said to be",
+            )),
         }
     }
 

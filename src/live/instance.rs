@@ -146,6 +146,12 @@ impl<R: Runtime> Live<R> {
         self.given.get(name).cloned()
     }
 
+    /// All that deltas are given, by name.
+    pub fn all_given(&self) -> impl Iterator<Item = (String, R::Extern)> {
+        let given = self.given.iter();
+        given.map(|(name, given)| (name.clone(), given.clone()))
+    }
+
     /// The names of all that it exports.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.exports.keys().map(String::as_str)
@@ -172,9 +178,8 @@ impl<R: Runtime> Live<R> {
             Some(LiveStep::Delta { delta, undo }) => {
                 let mut done = self.apply(delta)?;
                 self.undo.clone_from(undo);
-                let is_full = |budget: Budget| {
-                    self.deltas > budget.deltas || self.bytes > budget.bytes
-                };
+                let is_full =
+                    |budget: Budget| self.deltas > budget.deltas || self.bytes > budget.bytes;
                 if self.options.budget.is_some_and(is_full) {
                     let phases = self.rebase(&file()?)?.phases;
                     done.took = Took::Rebased;
@@ -249,7 +254,9 @@ impl<R: Runtime> Live<R> {
             Some(kept) => self.runtime.global_i64(kept).unwrap_or(0),
             None => 0,
         };
-        let own = made.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
+        let own = made
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX));
         self.given.extend(own);
         self.hook(AFTER_RELOAD)?;
         phases.after = watch.lap();
@@ -383,11 +390,15 @@ type Loaded<R> = (Exports<R>, Exports<R>, BuildIdentity);
 
 fn load<R: Runtime>(runtime: &mut R, file: &[u8]) -> Result<Loaded<R>> {
     let Some((_, identity)) = BuildIdentity::of_file(file) else {
-        return Err(Error::bad_input("is no output of wasmend, so nobody knows which version it is"));
+        return Err(Error::bad_input(
+            "is no output of wasmend, so nobody knows which version it is",
+        ));
     };
     let exports = runtime.instantiate(file, OWN, &Exports::<R>::new())?;
     let own = exports.iter().filter(|(name, _)| name.starts_with(PREFIX));
-    let mut given: Exports<R> = own.map(|(name, given)| (name.clone(), given.clone())).collect();
+    let mut given: Exports<R> = own
+        .map(|(name, given)| (name.clone(), given.clone()))
+        .collect();
     if !given.contains_key("__wasmend_table") {
         let error = Error::bad_input("was not written to be patched while it runs");
         return Err(error.with_hint("ask for that in the options: `live`"));
@@ -417,6 +428,7 @@ fn expect_done(code: Option<i64>) -> Result<()> {
         Some(1) => "the program has this delta already",
         Some(2) => "the delta is for another version of the program",
         Some(3) => "the table of slots cannot grow",
+        Some(5) => "the program has changed data that must be as it was",
         Some(4) => "the memory is too small for the data",
         _ => "the delta says something that is not known",
     }))

@@ -207,6 +207,13 @@ impl Module {
         }
     }
 
+    /// The layout whose slots and addresses a relink for this reason keeps, since instances that run rely on them.
+    fn kept(&self, reason: RelinkReason) -> Option<&Layout> {
+        use RelinkReason::{DataArea, First, Requested, ReserveFull};
+        let moves = matches!(reason, First | Requested | ReserveFull | DataArea);
+        self.layout.as_ref().filter(|_| self.options.live && !moves)
+    }
+
     /// Lays everything out anew and publishes the whole file.
     fn publish_relinked(
         &mut self,
@@ -216,7 +223,14 @@ impl Module {
         clock: &mut PhaseClock,
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
-        let layout = version.lay_out(self.layout_options(), self.dead_type, self.slot_table)?;
+        let lay_out = |kept: Option<&Layout>| {
+            version.lay_out(self.layout_options(), self.dead_type, self.slot_table, kept)
+        };
+        // If there is no room for what is new, nothing keeps its place.
+        let layout = match self.kept(reason) {
+            Some(kept) => lay_out(Some(kept)).or_else(|_| lay_out(None))?,
+            None => lay_out(None)?,
+        };
         clock.ends(|phases| &mut phases.plan);
         let content = version.whole(&layout);
         let (encoder, sections, identity) = (content.encoder(), content.sections(), self.identity);

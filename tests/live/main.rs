@@ -1,8 +1,11 @@
 //! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
 
+mod faults;
+mod policy;
 mod program;
-mod slice;
 mod random;
+mod slice;
+mod whole;
 
 #[path = "../edits/harness/mod.rs"]
 mod harness;

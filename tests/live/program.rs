@@ -105,7 +105,12 @@ pub fn start(file: &[u8]) -> Live<WasmiRuntime<()>> {
     let engine = wasmi::Engine::default();
     let store = wasmi::Store::new(&engine, ());
     let linker = wasmi::Linker::new(&engine);
-    Live::load(WasmiRuntime::new(store, linker), file, LiveOptions::default()).unwrap()
+    Live::load(
+        WasmiRuntime::new(store, linker),
+        file,
+        LiveOptions::default(),
+    )
+    .unwrap()
 }
 
 /// Pushes a constant.

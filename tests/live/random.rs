@@ -38,7 +38,10 @@ fn add_imports(linker: &mut Linker<()>, store: &mut Store<()>, wasm: &[u8]) -> C
         let item: Extern = match import.ty() {
             ExternType::Func(ty) => host_function(store, number, ty.clone()).into(),
             ExternType::Global(ty) => {
-                if has.and_then(Extern::into_global).is_some_and(|it| it.ty(&*store) == *ty) {
+                if has
+                    .and_then(Extern::into_global)
+                    .is_some_and(|it| it.ty(&*store) == *ty)
+                {
                     continue;
                 }
                 let value = number_as(ty.content(), number);
@@ -113,7 +116,9 @@ fn load(wasm: &[u8]) -> Result<Instance, String> {
     config.consume_fuel(true);
     let engine = wasmi::Engine::new(&config);
     let mut store = Store::new(&engine, ());
-    store.set_fuel(50_000_000).map_err(|error| error.to_string())?;
+    store
+        .set_fuel(50_000_000)
+        .map_err(|error| error.to_string())?;
     let mut linker = Linker::new(&engine);
     add_imports(&mut linker, &mut store, wasm)?;
     let runtime = WasmiRuntime::new(store, linker);
@@ -126,29 +131,35 @@ fn memory(live: &mut Instance) -> Vec<u8> {
     bytes.unwrap_or_default()
 }
 
+/// The globals of an instance that are numbers, by name.
+fn globals(live: &mut Instance) -> Vec<(String, Value)> {
+    let given: Vec<(String, Extern)> = live.all_given().collect();
+    let store = &live.runtime().store;
+    let globals = given.into_iter().filter_map(|(name, item)| {
+        let global = item.into_global()?;
+        Some((name, value(&global.get(store))))
+    });
+    globals.collect()
+}
+
 /// Gives a fresh instance the state of another one: memory, and globals that are numbers.
-fn give_state(from: &mut Instance, to: &mut Instance, wasm: &[u8]) -> Result<(), String> {
+fn give_state(from: &mut Instance, to: &mut Instance) -> Result<(), String> {
     let bytes = memory(from);
     if let Some(target) = to.memory() {
         let written = to.runtime().write_memory(&target, 0, &bytes);
         written.map_err(|error| error.to_string())?;
     }
-    let module = wasmi::Module::new(to.runtime().store.engine(), wasm).expect("it is valid");
-    for export in module.exports() {
-        let Some(global) = export.name().strip_prefix("__wasmend_g").and(export.ty().global()) else {
+    let given: Vec<(String, Extern)> = from.all_given().collect();
+    for (name, old) in given {
+        let new = to.given(&name).and_then(Extern::into_global);
+        let (Some(old), Some(new)) = (old.into_global(), new) else {
             continue;
         };
-        if global.mutability().is_const() {
-            continue;
+        if name != "epoch" && new.ty(&to.runtime().store).mutability().is_mut() {
+            let value = old.get(&from.runtime().store);
+            let set = new.set(&mut to.runtime().store, value);
+            set.map_err(|error| format!("{name}: {error}"))?;
         }
-        let given = |live: &Instance| live.given(export.name()).and_then(Extern::into_global);
-        let (old, new) = (given(from), given(to));
-        let (Some(old), Some(new)) = (old, new) else {
-            return Err(format!("{} is missing", export.name()));
-        };
-        let value = old.get(&from.runtime().store);
-        let set = new.set(&mut to.runtime().store, value);
-        set.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -172,8 +183,13 @@ fn run_all(
         };
         let (params, results) = signature(def.sig().expect("it is a function"));
         let params = params.iter().zip(0..);
-        let params: Vec<Val> = params.map(|(ty, at)| val(run::argument(*ty, 5 * at - 3))).collect();
-        let mut out: Vec<Val> = results.iter().map(|ty| val(run::argument(*ty, 0))).collect();
+        let params: Vec<Val> = params
+            .map(|(ty, at)| val(run::argument(*ty, 5 * at - 3)))
+            .collect();
+        let mut out: Vec<Val> = results
+            .iter()
+            .map(|ty| val(run::argument(*ty, 0)))
+            .collect();
         let reset = live.export("reset").and_then(Extern::into_func);
         let store = &mut live.runtime().store;
         store.set_fuel(50_000_000).expect("fuel is counted");
@@ -220,13 +236,22 @@ impl Following {
     fn follow(&mut self) -> Checked {
         let patch = self.session.last.clone().expect("there was a commit");
         let program = self.session.model.committed.clone();
-        let file = self.session.driver.module.bytes().map_err(|error| error.to_string())?;
+        let file = self
+            .session
+            .driver
+            .module
+            .bytes()
+            .map_err(|error| error.to_string())?;
         let fresh = || load(&file);
         let Some(instance) = &mut self.instance else {
             self.instance = fresh().ok();
             return Ok(());
         };
-        match patch.live.as_ref().ok_or("nothing is said of running instances")? {
+        match patch
+            .live
+            .as_ref()
+            .ok_or("nothing is said of running instances")?
+        {
             LiveStep::Refused(refusals) => {
                 for refusal in refusals {
                     let reason = refusal.reason.to_string();
@@ -254,7 +279,7 @@ impl Following {
         let Ok(mut fresh) = load(file) else {
             return Ok(());
         };
-        give_state(instance, &mut fresh, file)?;
+        give_state(instance, &mut fresh)?;
         // What was exported later is not to be had from an instance that has been there before.
         let names = instance.names().filter(|name| fresh.export(name).is_some());
         let names: Vec<String> = names.map(str::to_owned).collect();
@@ -262,13 +287,21 @@ impl Following {
         let theirs = run_all(&mut fresh, program, &names);
         for (ours, theirs) in ours.iter().zip(&theirs) {
             if ours != theirs {
-                return Err(format!("gave {ours:?}, a fresh instance {theirs:?}"));
+                let globals = [globals(instance), globals(&mut fresh)];
+                return Err(format!(
+                    "gave {ours:?}, a fresh instance {theirs:?}; {globals:?}"
+                ));
             }
         }
         let (ours, theirs) = (memory(instance), memory(&mut fresh));
         if ours != theirs {
-            let at = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
-            return Err(format!("memory differs from that of a fresh instance at {at:?}"));
+            let at = ours
+                .iter()
+                .zip(&theirs)
+                .position(|(ours, theirs)| ours != theirs);
+            return Err(format!(
+                "memory differs from that of a fresh instance at {at:?}"
+            ));
         }
         self.seen.compared += 1;
         Ok(())
@@ -276,12 +309,7 @@ impl Following {
 }
 
 /// Lets an instance take in a delta, take it back, and take it in again.
-fn take(
-    instance: &mut Instance,
-    delta: &Delta,
-    undo: Option<&Delta>,
-    seen: &mut Seen,
-) -> Checked {
+fn take(instance: &mut Instance, delta: &Delta, undo: Option<&Delta>, seen: &mut Seen) -> Checked {
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(&delta.bytes)
         .map_err(|error| format!("the delta is invalid: {error}"))?;
@@ -345,13 +373,19 @@ fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, St
         let mut shorter = script.clone();
         shorter.remove(at);
         tries -= 1;
-        match fails(&shorter).is_some_and(|other| other[..20.min(other.len())] == error[..20.min(error.len())]) {
+        match fails(&shorter)
+            .is_some_and(|other| other[..20.min(other.len())] == error[..20.min(error.len())])
+        {
             true => script = shorter,
             false => at += 1,
         }
     }
     let lines: Vec<String> = script.iter().map(|edit| format!("    {edit:?},")).collect();
-    Err(format!("seed {seed}: {error}\n{config:?}\nshrunk: {:?}\n{}", fails(&script), lines.join("\n")))
+    Err(format!(
+        "seed {seed}: {error}\n{config:?}\nshrunk: {:?}\n{}",
+        fails(&script),
+        lines.join("\n")
+    ))
 }
 
 #[test]
@@ -360,7 +394,7 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
         let given = std::env::var(name).ok();
         given.and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let (edits, first) = (number("WASMEND_EDITS", 1200), number("WASMEND_SEED", 1));
+    let (edits, first) = (number("WASMEND_EDITS", 400), number("WASMEND_SEED", 1));
     let shape = Shape {
         functions: 20,
         others: 8,
@@ -373,21 +407,31 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
     };
     let shapes = [
         shape,
-        Shape { mostly_bodies: true, edits_per_commit: 1, functions: 40, ..shape },
-        Shape { edits_per_commit: 5, pieces: true, ..shape },
+        Shape {
+            mostly_bodies: true,
+            edits_per_commit: 1,
+            functions: 40,
+            ..shape
+        },
+        Shape {
+            edits_per_commit: 5,
+            pieces: true,
+            ..shape
+        },
     ];
     let mut all = Seen::default();
     let programs = edits.div_ceil(200);
     for at in 0..programs {
-        let redirect = [Redirect::Table, Redirect::TableThunks][at % 2];
-        let types = [Types::PerDeclaration, Types::Interned][at / 2 % 2];
+        let seed = first + at;
+        let redirect = [Redirect::Table, Redirect::TableThunks][seed % 2];
+        let types = [Types::PerDeclaration, Types::Interned][seed / 2 % 2];
         let config = Config {
             live: true,
             measure: false,
             run_every: 8,
             ..Config::new(redirect, types)
         };
-        let seen = run(config, shapes[at % 3], (first + at) as u64, 200);
+        let seen = run(config, shapes[seed % 3], seed as u64, 200);
         let seen = seen.unwrap_or_else(|error| panic!("{error}"));
         all.deltas += seen.deltas;
         all.undone += seen.undone;

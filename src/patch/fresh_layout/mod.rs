@@ -32,7 +32,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     // Types have their indices first, since what is placed names them.
     let mut uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
-    let others = std::mem::take(&mut uses.others).into_par_iter().with_min_len(RUN);
+    let others = std::mem::take(&mut uses.others)
+        .into_par_iter()
+        .with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
     let imports = program.next_import_order().unwrap_or(&imports);

@@ -43,7 +43,8 @@ impl Placing<'_> {
             return Ok(());
         }
         let entry = self.place_thunk(id)?;
-        self.layout.set_place(id, Place::Function { entry, body, slot });
+        self.layout
+            .set_place(id, Place::Function { entry, body, slot });
         self.moved.insert(id);
         Ok(())
     }
