@@ -8,7 +8,9 @@ use crate::delta::image;
 use crate::delta::policy::{self, Decision, Refusal, RefusalReason, Side};
 use crate::delta::view::{View, write_field};
 use crate::layout::Place;
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind, Relocation,
+};
 use crate::wire::filler::END;
 
 /// What a delta is made from.
@@ -58,9 +60,9 @@ impl Contents {
         if collector.compares {
             collector.compare();
         }
+        collector.slots_of_imports(dirty);
         let mut contents = collector.contents;
         contents.bodies.sort_unstable_by_key(|(_, slot)| *slot);
-        contents.imported.sort_unstable_by_key(|(_, slot)| *slot);
         contents
     }
 }
@@ -266,6 +268,33 @@ impl<'a> Collector<'a> {
                 symbol: format!("data at {:#x}", difference.address),
             });
         }
+    }
+
+    /// Imports have slots only once somebody takes their address, which may be now: whoever does that and is in the delta
+    /// sets them.
+    fn slots_of_imports(&mut self, dirty: &[DeclId]) {
+        let after = self.sides.after;
+        let bodies = self.contents.bodies.iter().map(|(id, _)| *id);
+        let users: Vec<DeclId> = bodies.chain(dirty.iter().copied()).collect();
+        for user in users {
+            let definition = after.definition(user).filter(|it| it.section().is_none());
+            let relocs = definition.into_iter().flat_map(|it| it.content.relocs());
+            for id in relocs
+                .filter(|reloc| reloc.kind.is_slot())
+                .filter_map(Relocation::decl)
+            {
+                if let Place::ImportedFunction {
+                    slot: Some(slot), ..
+                } = after.place(id)
+                {
+                    self.contents.imported.push((id, slot.0));
+                }
+            }
+        }
+        self.contents
+            .imported
+            .sort_unstable_by_key(|(_, slot)| *slot);
+        self.contents.imported.dedup();
     }
 
     /// Data that is not there any more, since what brought it is taken back.

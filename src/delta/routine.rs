@@ -2,12 +2,11 @@
 //! the program's, `apply` does all of it. For threads there are its two halves: `apply_data` once, since they have one memory,
 //! and `apply_slots` in the instance of each, since each has its table.
 
+use crate::delta::artifact::{Delta, Header};
 use crate::delta::collect::Contents;
 use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
-use crate::delta::module::{Header, push_i64};
 use crate::delta::policy::{Refusal, RefusalReason};
-use crate::delta::step::Delta;
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
 use crate::wire::filler::END;
@@ -89,6 +88,12 @@ pub(super) fn push_index(out: &mut Vec<u8>, is_64: bool, value: u64) {
     } else {
         push_i32(out, value as i32);
     }
+}
+
+/// Appends an `i64.const`.
+fn push_i64(out: &mut Vec<u8>, value: i64) {
+    out.push(0x42);
+    push_signed(out, value);
 }
 
 fn push_i32(out: &mut Vec<u8>, value: i32) {

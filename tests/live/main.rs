@@ -1,6 +1,8 @@
 //! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
 
 mod faults;
+#[cfg(feature = "toolchain-tests")]
+mod links;
 mod policy;
 mod program;
 mod random;
@@ -9,3 +11,7 @@ mod whole;
 
 #[path = "../edits/harness/mod.rs"]
 mod harness;
+
+#[cfg(feature = "toolchain-tests")]
+#[path = "../support/mod.rs"]
+mod support;

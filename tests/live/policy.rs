@@ -446,3 +446,31 @@ fn direct_calls_cannot_be_patched_while_they_run() {
     let error = wasmend::Module::in_memory(options).err().unwrap();
     assert!(error.hint().unwrap().contains("TableThunks"), "{error}");
 }
+
+#[test]
+fn an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_instance_too() {
+    let mut running = Running::new(Redirect::Table);
+    let host = running.module.declare(DeclKind::Function, "host").unwrap();
+    let ty = ImportType::Function(vec![], vec![I32]);
+    let module = &mut running.module;
+    module.define_import(host, "env", "host", &ty).unwrap();
+    let f = running.function("f", &[], |body| {
+        body.call_direct(host);
+    });
+    running.module.export("f", f).unwrap();
+    running.module.commit().unwrap();
+    let file = running.module.bytes().unwrap();
+    let engine = wasmi::Engine::default();
+    let mut linker = wasmi::Linker::new(&engine);
+    linker.func_wrap("env", "host", || 31i32).unwrap();
+    let runtime = wasmend::live::WasmiRuntime::new(wasmi::Store::new(&engine, ()), linker);
+    let mut live = wasmend::live::Live::load(runtime, &file, Default::default()).unwrap();
+    running.function("f", &[], |body| {
+        body.address_of_function(host).call_indirect(&[], &[I32]);
+    });
+    let patch = running.module.commit().unwrap();
+    live.take(patch.live.as_ref(), || unreachable!()).unwrap();
+    let f = live.export("f").unwrap();
+    let called = wasmend::live::Runtime::call(live.runtime(), &f, &[]);
+    assert_eq!(called.unwrap(), Some(31));
+}
