@@ -148,8 +148,11 @@ impl<T: Clone> Transaction for Log<T> {
 
     fn commit(&mut self) {
         self.open = false;
-        self.undo.clear();
-        self.edited.clear();
+        // Most of the many logs of a layout have nothing to forget.
+        if !self.undo.is_empty() {
+            self.undo.clear();
+            self.edited.clear();
+        }
     }
 
     fn rollback(&mut self) {
@@ -160,6 +163,80 @@ impl<T: Clone> Transaction for Log<T> {
                 None => self.items.truncate(index),
                 Some(old) if index < self.items.len() => self.items[index] = old,
                 Some(old) => self.items.push(old),
+            }
+        }
+    }
+}
+
+/// Many lists that log their changes together: a transaction costs nothing for those that it leaves alone.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLists<T> {
+    lists: Vec<Vec<T>>,
+    /// The list, the index, and what stood there, or `None` where the index was new. Undone from the back.
+    undo: Vec<(usize, usize, Option<T>)>,
+    open: bool,
+}
+
+impl<T: Copy> LogLists<T> {
+    pub(crate) fn new(count: usize) -> Self {
+        LogLists {
+            lists: vec![Vec::new(); count],
+            undo: Vec::new(),
+            open: false,
+        }
+    }
+
+    pub(crate) fn push(&mut self, list: usize, value: T) {
+        if self.open {
+            self.undo.push((list, self.lists[list].len(), None));
+        }
+        self.lists[list].push(value);
+    }
+
+    /// Removes the item at `index` of a list; its last one takes the place.
+    pub(crate) fn swap_remove(&mut self, list: usize, index: usize) -> T {
+        let items = &mut self.lists[list];
+        let value = items.swap_remove(index);
+        if self.open {
+            // What has taken the place was behind all that are left.
+            if let Some(moved) = items.get(index) {
+                self.undo.push((list, index, Some(value)));
+                self.undo.push((list, items.len(), Some(*moved)));
+            } else {
+                self.undo.push((list, index, Some(value)));
+            }
+        }
+        value
+    }
+}
+
+impl<T> std::ops::Index<usize> for LogLists<T> {
+    type Output = [T];
+
+    fn index(&self, list: usize) -> &[T] {
+        &self.lists[list]
+    }
+}
+
+impl<T: Copy> Transaction for LogLists<T> {
+    fn begin(&mut self) {
+        debug_assert!(self.undo.is_empty());
+        self.open = true;
+    }
+
+    fn commit(&mut self) {
+        self.open = false;
+        self.undo.clear();
+    }
+
+    fn rollback(&mut self) {
+        self.open = false;
+        while let Some((list, index, old)) = self.undo.pop() {
+            let items = &mut self.lists[list];
+            match old {
+                None => items.truncate(index),
+                Some(old) if index < items.len() => items[index] = old,
+                Some(old) => items.push(old),
             }
         }
     }
@@ -302,6 +379,27 @@ mod tests {
             }
             log.rollback();
             prop_assert_eq!(&log[..], &start[..]);
+        }
+
+        #[test]
+        fn rollback_restores_lists(start: Vec<(bool, u8)>, edits: Vec<(bool, bool, u8)>) {
+            let mut lists = LogLists::new(2);
+            start.iter().for_each(|(list, item)| lists.push(usize::from(*list), *item));
+            let before = lists.lists.clone();
+            lists.begin();
+            for (pushes, list, number) in edits {
+                let list = usize::from(list);
+                match lists[list].len() {
+                    len if !pushes && len > 0 => {
+                        let index = number as usize % len;
+                        let item = lists[list][index];
+                        prop_assert_eq!(lists.swap_remove(list, index), item);
+                    }
+                    _ => lists.push(list, number),
+                }
+            }
+            lists.rollback();
+            prop_assert_eq!(lists.lists, before);
         }
 
         #[test]

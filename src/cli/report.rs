@@ -287,6 +287,22 @@ pub(crate) fn for_people<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a,
     }
 }
 
+/// Tells a program that the arguments are wrong.
+pub(crate) fn usage_event(error: &clap::Error, exit_code: u8) -> anyhow::Result<()> {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    Reporter::new(true, false).event(&Event::Error(ErrorEvent {
+        kind: "usage",
+        message: message.to_owned(),
+        path: None,
+        symbol: None,
+        offset: None,
+        hint: None,
+        exit_code,
+    }))
+}
+
 fn phases(patch: &Patch) -> [(&'static str, Duration); 5] {
     let phases = &patch.phases;
     [

@@ -5,7 +5,7 @@
 //! up: every other function keeps its index. A few ordinals at the front are reserved for that.
 
 use crate::program::DeclId;
-use crate::transaction::{Log, Saved, Transaction};
+use crate::transaction::{Log, LogLists, Saved, Transaction};
 
 /// The position of a defined function among all that were ever laid out; never reused for another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +55,7 @@ pub(crate) struct FunctionSpace {
     slots: Log<CodeRegion>,
     counts: Saved<Counts>,
     /// Dead slots of bodies by size class.
-    free: Vec<Log<Ordinal>>,
+    free: LogLists<Ordinal>,
     /// Dead slots of thunks, which have no name entry.
     free_thunks: Log<Ordinal>,
 }
@@ -77,7 +77,7 @@ impl FunctionSpace {
         FunctionSpace {
             slots: Log::default(),
             counts: Saved::default(),
-            free: (0..CLASSES).map(|_| Log::default()).collect(),
+            free: LogLists::new(CLASSES),
             free_thunks: Log::default(),
         }
     }
@@ -181,7 +181,7 @@ impl FunctionSpace {
                     cap >= len && cap <= limit && fits(**ordinal)
                 });
             if let Some((at, &ordinal)) = found {
-                self.free[class].swap_remove(at);
+                self.free.swap_remove(class, at);
                 let prior = self.slots[ordinal.index()].occupant;
                 self.occupy(ordinal, occupant);
                 return Some((ordinal, prior));
@@ -230,7 +230,7 @@ impl FunctionSpace {
         if matches!(slot.occupant, Occupant::Thunk(_)) {
             self.free_thunks.push(ordinal);
         } else {
-            self.free[class_of(slot.cap)].push(ordinal);
+            self.free.push(class_of(slot.cap), ordinal);
         }
     }
 
@@ -241,7 +241,7 @@ impl FunctionSpace {
         let occupant = Occupant::Body(orphan);
         self.slots
             .set(ordinal.index(), CodeRegion { occupant, ..slot });
-        self.free[class_of(slot.cap)].push(ordinal);
+        self.free.push(class_of(slot.cap), ordinal);
     }
 
     /// Gives up the first ordinal for a new import. It must be vacant.
@@ -334,19 +334,20 @@ impl FunctionSpace {
             },
         );
         if listed {
-            self.free[class_of(cap)].push(ordinal);
+            self.free.push(class_of(cap), ordinal);
         }
     }
 
     /// Takes an ordinal off the free lists; returns whether it was on that of bodies.
     fn unlist(&mut self, ordinal: Ordinal) -> bool {
         let class = class_of(self.slots[ordinal.index()].cap);
-        let lists = [&mut self.free[class], &mut self.free_thunks];
-        for (list, of_bodies) in lists.into_iter().zip([true, false]) {
-            if let Some(at) = list.iter().position(|other| *other == ordinal) {
-                list.swap_remove(at);
-                return of_bodies;
-            }
+        let position = |list: &[Ordinal]| list.iter().position(|other| *other == ordinal);
+        if let Some(at) = position(&self.free[class]) {
+            self.free.swap_remove(class, at);
+            return true;
+        }
+        if let Some(at) = position(&self.free_thunks) {
+            self.free_thunks.swap_remove(at);
         }
         false
     }
@@ -354,7 +355,7 @@ impl FunctionSpace {
     fn each(&mut self, mut f: impl FnMut(&mut dyn Transaction)) {
         f(&mut self.slots);
         f(&mut self.counts);
-        self.free.iter_mut().for_each(|list| f(list));
+        f(&mut self.free);
         f(&mut self.free_thunks);
     }
 }

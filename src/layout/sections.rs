@@ -155,7 +155,7 @@ pub(crate) struct SectionPlace {
 }
 
 /// The places of all sections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Places {
     fixed: [SectionPlace; SectionKind::COUNT],
     /// Custom sections of pieces, with the bytes of their headers.
@@ -257,12 +257,10 @@ impl Sections {
         self.places.name_front = len;
     }
 
-    /// Length of the file.
+    /// Length of the file, which ends with its identity.
     pub(crate) fn file_len(&self) -> u64 {
-        self.places
-            .present()
-            .last()
-            .map_or(MAGIC_LEN, |(_, place)| place.end)
+        let last = self.places.get(SectionKind::Identity);
+        if last.present { last.end } else { MAGIC_LEN }
     }
 
     /// Lays out all sections anew, each with a pad.

@@ -51,13 +51,19 @@ pub(crate) fn write_patch(
     let mut ranges = out.ranges;
     let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
     let mut bytes = vec![0; (place.end - place.begin) as usize];
-    let shape = Shape::of(layout.sections.places());
-    next.write(shape, &mut bytes);
     // A section that moved is written whole; otherwise only what varies.
-    let skip = match before.get(kind).begin == place.begin {
-        true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
-        true => BuildIdentity::SHAPE_AT as usize,
-        false => 0,
+    let places = layout.sections.places();
+    let skip = if before == places {
+        next.write_varying(&mut bytes);
+        BuildIdentity::VARIES_AT as usize
+    } else {
+        let shape = Shape::of(places);
+        next.write(shape, &mut bytes);
+        match before.get(kind).begin == place.begin {
+            true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
+            true => BuildIdentity::SHAPE_AT as usize,
+            false => 0,
+        }
     };
     ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
     ranges.finish(layout.sections.file_len());

@@ -9,6 +9,9 @@ use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
 use crate::program::store::Program;
 
+/// The most exports that engines take.
+const MOST_EXPORTS: usize = 1_000_000;
+
 /// The name under which the table of slots is exported to deltas.
 const SLOT_TABLE_NAME: &str = "__wasmend_table";
 /// What the other names begin with. A letter for the kind and the serial number of the declaration follow.
@@ -148,6 +151,12 @@ impl Program {
     }
 
     fn check_exports(&self, exports: &[Export]) -> Result<()> {
+        if exports.len() > MOST_EXPORTS {
+            return Err(Error::limit(format!(
+                "the output would have {} exports; engines take {MOST_EXPORTS}",
+                exports.len()
+            )));
+        }
         for export in exports {
             let decl = self.get(export.decl);
             if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {

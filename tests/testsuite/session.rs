@@ -11,6 +11,9 @@ use wast::WastArg;
 use wast::WastInvoke;
 use wast::core::WastArgCore;
 
+/// What is said of a module that the interpreter does not take.
+pub const CANNOT_RUN: &str = "cannot be run";
+
 pub struct Session {
     engine: Engine,
     store: Store<()>,
@@ -56,6 +59,11 @@ impl Session {
     }
 
     /// Whether there is a module that assertions can be about.
+    /// The module that is spoken of without a name is none.
+    pub fn forget_last(&mut self) {
+        self.last = None;
+    }
+
     pub fn has_run(&self) -> bool {
         self.last.is_some()
     }
@@ -74,9 +82,13 @@ impl Session {
         self.start(bytes).1
     }
 
-    pub fn define(&mut self, name: Option<String>, bytes: &[u8]) {
+    pub fn define(&mut self, name: Option<String>, bytes: &[u8]) -> String {
         self.defined.insert(None, bytes.to_vec());
         self.defined.insert(name, bytes.to_vec());
+        match Module::new(&self.engine, bytes) {
+            Ok(_) => "defined".to_owned(),
+            Err(_) => CANNOT_RUN.to_owned(),
+        }
     }
 
     pub fn instantiate_defined(
@@ -91,7 +103,7 @@ impl Session {
     fn start(&mut self, bytes: &[u8]) -> (Option<Instance>, String) {
         let module = match Module::new(&self.engine, bytes) {
             Ok(module) => module,
-            Err(_) => return (None, "cannot be run".to_owned()),
+            Err(_) => return (None, CANNOT_RUN.to_owned()),
         };
         match self.linker.instantiate_and_start(&mut self.store, &module) {
             Ok(instance) => (Some(instance), "made".to_owned()),
