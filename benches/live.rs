@@ -101,7 +101,42 @@ fn run(count: usize, redirect: Redirect, live: bool) -> Run {
     }
 }
 
+/// Leaves a program and deltas of its exported function for `benches/live.mjs`.
+fn keep(folder: &std::path::Path) {
+    let options = ModuleOptions {
+        live: true,
+        ..ModuleOptions::default()
+    };
+    let mut module = Module::in_memory(options).expect("a module");
+    let define = |module: &mut Module, key: &str, seed: usize| {
+        let id = module.lookup(key);
+        let id = id.unwrap_or_else(|| module.declare(DeclKind::Function, key).expect("a new key"));
+        let mut body = FunctionBuilder::new(module.body_style(), &TYPE, &TYPE);
+        body.op(&Instruction::I32Const(seed as i32));
+        let body = body.finish().expect("it names nothing");
+        module.define_function(id, body).expect("it is a function");
+        id
+    };
+    let main = define(&mut module, "main", 0);
+    module.export("main", main).expect("it is there");
+    module.commit().expect("a first version");
+    let bytes = module.bytes().expect("it is there");
+    std::fs::write(folder.join("base.wasm"), bytes).expect("a folder");
+    for edit in 0..200 {
+        define(&mut module, "main", edit + 1);
+        let patch = module.commit().expect("it is right");
+        let Some(LiveStep::Delta { delta, .. }) = patch.live else {
+            panic!("{:?}", patch.live);
+        };
+        let name = format!("{edit}.delta.wasm");
+        std::fs::write(folder.join(name), &delta.bytes).expect("a folder");
+    }
+}
+
 fn main() {
+    if let Some(folder) = std::env::var_os("WASMEND_KEEP") {
+        return keep(folder.as_ref());
+    }
     println!(
         "| functions | mode | file, live over not | commit, not live / live | ratio | delta beyond its body, at most | reload in wasmi |"
     );

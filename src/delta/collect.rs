@@ -226,7 +226,7 @@ impl<'a> Collector<'a> {
         old.resize(extent as usize, 0);
         let ranges = match (whole, stays && old_size.is_some()) {
             (true, true) => difference(&old, &bytes).into_iter().collect(),
-            (true, false) => vec![0..bytes.len()],
+            (true, false) => std::iter::once(0..bytes.len()).collect(),
             (false, _) => differences(&old, &bytes, align_log2),
         };
         let symbol = after.program.decl(id).label();

@@ -32,6 +32,9 @@ pub struct Budget {
     pub bytes: u64,
 }
 
+/// Whether to restart, for what was refused.
+pub type Ask = Box<dyn FnMut(&[Refusal]) -> bool + Send>;
+
 /// What to do about a commit that an instance cannot take in.
 #[derive(Default)]
 pub enum OnRefused {
@@ -41,7 +44,7 @@ pub enum OnRefused {
     /// Go on with the old program, until somebody restarts it.
     Keep,
     /// Ask: whether to restart.
-    Callback(Box<dyn FnMut(&[Refusal]) -> bool + Send>),
+    Callback(Ask),
 }
 
 /// Options of a [`Live`].
