@@ -39,7 +39,11 @@ struct Inner {
     offset: Option<u64>,
     hint: Option<String>,
     os_error: Option<i32>,
+    others: Vec<Error>,
 }
+
+/// How many of the others a message names.
+const MOST_SHOWN: usize = 8;
 
 /// The crate's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -56,6 +60,7 @@ impl Error {
             offset: None,
             hint: None,
             os_error: None,
+            others: Vec::new(),
         }))
     }
 
@@ -108,7 +113,7 @@ impl Error {
         self
     }
 
-    /// Adds the byte offset (in the named file, or in the definition) that the error is about.
+    /// Adds the byte offset (in the named file, or in the declaration's bytes) that the error is about.
     #[must_use]
     pub fn with_offset(mut self, offset: u64) -> Self {
         self.0.offset.get_or_insert(offset);
@@ -120,6 +125,18 @@ impl Error {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint.get_or_insert_with(|| hint.into());
         self
+    }
+
+    /// Adds errors that were found beside this one.
+    #[must_use]
+    pub(crate) fn with_others(mut self, others: Vec<Error>) -> Self {
+        self.0.others = others;
+        self
+    }
+
+    /// Errors that were found beside this one, where a commit finds several at once.
+    pub fn others(&self) -> &[Error] {
+        &self.0.others
     }
 
     /// What kind of error this is.
@@ -174,7 +191,13 @@ impl fmt::Display for Error {
         if let Some(hint) = &inner.hint {
             write!(f, "; {hint}")?;
         }
-        Ok(())
+        for other in inner.others.iter().take(MOST_SHOWN) {
+            write!(f, "\n{other}")?;
+        }
+        match inner.others.len().saturating_sub(MOST_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const STYLES: Styles = Styles::styled()
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  bad input, or a file that cannot be read or written
+  1  bad input, a file that cannot be read or written, or wrong usage of `ld`
   2  wrong usage
   3  an output that does not say what it should
   4  another process is writing the output";
@@ -87,7 +87,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
-    after_help = "Example:\n  clang --target=wasm32-wasi --ld-path=/usr/local/bin/wasm-ld main.c -o main.wasm"
+    after_help = "Example:\n  wasmend ld --no-entry --export=run main.o util.o -o main.wasm\n  \
+                  clang --target=wasm32-wasi -fuse-ld=/usr/local/bin/wasm-ld main.o -o main.wasm"
 )]
 pub(crate) struct Ld {
     /// Objects, archives and options
@@ -280,6 +281,12 @@ pub(crate) struct LinkGeneral {
 /// Show where everything in a file stands, and what each byte is for
 ///
 /// Works from the file alone and on any module. What is slack and what is dead is known for files that wasmend wrote.
+/// Offsets and sizes are bytes, in decimal.
+///
+/// Of a section, `header` is what says its length, `used` what a module needs, `unreached` code that functions left behind
+/// when they moved, `slack` unused room inside, and `pad` unused room behind it. A `body` is the code of a function; a
+/// `thunk` or `forwarder` passes calls on to where that code is now; `filler` are instructions that do nothing, and `dead`
+/// functions are places for others. A slot is an entry of the table that functions are called through.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  wasmend inspect out.wasm\n  wasmend inspect --functions out.wasm\n  \
@@ -308,7 +315,7 @@ pub(crate) struct Verify {
     pub(crate) build: PathBuf,
 }
 
-/// Write a patched file anew for release, without slack, thunks and dead code
+/// Write a patched file anew for release, without the room and the detours that patches need
 ///
 /// The result depends on what the file says, not on the history of its patches.
 #[derive(Debug, Args)]
@@ -374,7 +381,13 @@ pub(crate) struct Completions {
 )]
 pub(crate) struct Man {
     /// A command, to print its page only
-    #[arg(value_name = "COMMAND")]
+    #[arg(
+        value_name = "COMMAND",
+        hide_possible_values = true,
+        value_parser = [
+            "ld", "replay", "replay-ld", "watch", "inspect", "verify", "finish", "demo", "completions", "man",
+        ]
+    )]
     pub(crate) command: Option<String>,
 }
 

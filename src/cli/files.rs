@@ -1,13 +1,34 @@
 //! What commands that read and write files have in common.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use wasmend::Error;
 use wasmend::output::{self, Destination};
 
-/// Reads a whole file.
+/// How a module begins.
+const MAGIC: &[u8] = b"\0asm";
+/// The longest module that engines take. What is longer, as a device is that never ends, is none.
+const MOST: u64 = 1 << 30;
+
+/// Reads a whole file, if it can be a module.
 pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::io("cannot read", path, &error))
+    let failed = |error| Error::io("cannot read", path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let is_file = file.metadata().map_err(failed)?.is_file();
+    let mut bytes = Vec::new();
+    let most = if is_file { u64::MAX } else { MOST + 1 };
+    let mut start = (&file).take(MAGIC.len() as u64);
+    start.read_to_end(&mut bytes).map_err(failed)?;
+    // What does not begin as a module is refused by whoever reads it, and says by its beginning what it is.
+    if is_file || bytes == MAGIC {
+        file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    match !is_file && bytes.len() as u64 > MOST {
+        false => Ok(bytes),
+        true => Err(Error::bad_input("has no end, or is longer than any module").with_path(path)),
+    }
 }
 
 /// What has to hold of an output that is going to be patched, before anything is done: it is none of `inputs`, it is a
@@ -32,8 +53,6 @@ pub(crate) fn claim_output(
 /// text has most likely named the wrong file. What is no regular file is not replaced anyway. `force` is `None` where one
 /// cannot be told to.
 pub(crate) fn expect_replaceable(file: &Path, force: Option<bool>) -> wasmend::Result<()> {
-    use std::io::Read;
-    const MAGIC: &[u8] = b"\0asm";
     let is_called_module = file
         .extension()
         .is_some_and(|extension| extension == "wasm");
@@ -41,8 +60,8 @@ pub(crate) fn expect_replaceable(file: &Path, force: Option<bool>) -> wasmend::R
         return Ok(());
     }
     let mut start = Vec::new();
-    let read = std::fs::File::open(file)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    let read =
+        File::open(file).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
     let refused = match read {
         Ok(_) if start.is_empty() || start == MAGIC => return Ok(()),
         Ok(_) => Error::bad_input("is there already, and is no WebAssembly module").with_path(file),

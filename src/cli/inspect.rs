@@ -22,7 +22,7 @@ fn as_text(map: &Map, args: &Inspect) -> String {
     match map.identity {
         Some(file) => {
             out += &format!(
-                "patchable by wasmend (format {}), generation {}, build {}\n",
+                "patchable by wasmend (format {})\ngeneration {}, build {}\n",
                 file.format,
                 number(file.identity.generation),
                 build_id(&file.identity.build_id),
@@ -33,6 +33,18 @@ fn as_text(map: &Map, args: &Inspect) -> String {
     out += "\n";
     out += &sections(map);
     out += "\n";
+    out += &shares_of(map);
+    out += "\n";
+    out += &functions(map);
+    if args.functions {
+        out += "\n";
+        out += &each_function(map);
+    }
+    out
+}
+
+/// What the bytes are for. Of other modules than those of wasmend less is known.
+fn shares_of(map: &Map) -> String {
     let totals = map.totals();
     let values = [
         totals.used,
@@ -51,21 +63,16 @@ fn as_text(map: &Map, args: &Inspect) -> String {
         "headers",
     ];
     for at in 0..values.len() {
-        table.row([names[at].to_owned(), number(values[at]), percent(share[at])]);
+        if map.identity.is_some() || values[at] > 0 {
+            table.row([names[at].to_owned(), number(values[at]), percent(share[at])]);
+        }
     }
     table.row([
         "all".to_owned(),
         number(map.file_len),
         percent(share.iter().sum()),
     ]);
-    out += &table.render();
-    out += "\n";
-    out += &functions(map);
-    if args.functions {
-        out += "\n";
-        out += &each_function(map);
-    }
-    out
+    table.render()
 }
 
 /// The sections in file order, each with the pad behind it.
@@ -79,7 +86,7 @@ fn sections(map: &Map) -> String {
             "used",
             "unreached",
             "slack",
-            "pad behind",
+            "pad",
             "items",
         ],
         &[0],
@@ -100,7 +107,7 @@ fn sections(map: &Map) -> String {
         };
         table.row([
             part.name.clone(),
-            format!("{:#x}", part.offset),
+            number(part.offset),
             number(part.len),
             cell(part.header),
             cell(part.used),
@@ -142,9 +149,9 @@ fn functions(map: &Map) -> String {
     let mut out = table.render();
     if let Some(slots) = map.slots {
         out += &format!(
-            "\nslots {}..{} of table {}: {} in use, {} free\n",
+            "\nslots {} to {} of table {}: {} in use, {} free\n",
             slots.first,
-            slots.first + slots.count,
+            (slots.first + slots.count).saturating_sub(1),
             slots.table,
             number(slots.used.into()),
             number((slots.count - slots.used).into()),
@@ -167,7 +174,7 @@ fn each_function(map: &Map) -> String {
         };
         table.row([
             function.index.to_string(),
-            format!("{:#x}", function.offset),
+            number(function.offset),
             number(function.len),
             number(function.filler),
             number(function.callers.into()),

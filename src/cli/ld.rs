@@ -25,6 +25,7 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
         Err(error) => return report::failed(&error.into(), plain),
     };
     use_options(&options);
+    let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
     if general.color != args::Color::Auto {
         report::choose_color(general.color);
     }
@@ -33,6 +34,20 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
         Ok(code) => code,
         Err(error) => report::failed(&error, reporter),
     }
+}
+
+/// Ends the process because an input cannot be read any more. Without a thread for it the system does, and says less.
+fn cut_short(file: Option<&Path>, reporter: Reporter) {
+    // Until the process has ended, nothing new is made.
+    let _removed = output::remove_temporaries();
+    let Some(file) = file else {
+        std::process::abort();
+    };
+    let error = Error::new(ErrorKind::Io, "was cut short while it was being linked")
+        .with_path(file)
+        .with_hint("wait for what writes it to finish, and link again");
+    let _ = reporter.error(&error);
+    std::process::exit(report::exit_code(error.kind()).into());
 }
 
 /// Does what options say that is not about the link: when messages have colours, and how many threads there are.
@@ -48,8 +63,9 @@ pub(crate) fn use_options(options: &LinkOptions) {
 
 /// What help says of the options that every command has.
 const GENERAL_HELP: &str = "\
-  --json                             Print one JSON object a line on standard output, for programs
-  --color=WHEN                       When to use colour: auto, always or never
+  --json                         Print one JSON object a line on standard output,
+                                 for programs
+  --color=WHEN                   When to use colour: auto, always or never
 ";
 
 fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
@@ -60,9 +76,7 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     if options.version {
         let version = env!("CARGO_PKG_VERSION");
         writeln!(std::io::stdout(), "wasmend {version} (compatible with LLD)")?;
-        if options.inputs.is_empty() {
-            return Ok(ExitCode::SUCCESS);
-        }
+        return Ok(ExitCode::SUCCESS);
     }
     for warning in &options.warnings {
         reporter.warning(warning)?;

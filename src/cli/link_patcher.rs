@@ -11,7 +11,6 @@ use wasmend::{Outcome, Patch, Redirect};
 
 use crate::cli::ld;
 use crate::cli::report::{Counts, Reporter};
-use crate::cli::text::count;
 use crate::stopwatch::Stopwatch;
 
 /// A linked program, and where is said what becomes of it.
@@ -64,7 +63,8 @@ impl LinkPatcher {
             is_silent_if_unchanged: false,
             versions: 0,
         };
-        patcher.report(None, &report, stopwatch.lap())?;
+        let name = patcher.output.clone();
+        patcher.report(&name, &report, stopwatch.lap())?;
         // Not while somebody waits for an edit.
         patcher.linked.prepare();
         Ok((patcher, report.patch))
@@ -78,29 +78,19 @@ impl LinkPatcher {
         }
     }
 
-    /// Brings the output up to date with files that may have changed, and reports it.
-    pub(crate) fn update(&mut self, files: &[PathBuf]) -> Result<Patch, LinkError> {
+    /// Brings the output up to date with files that may have changed, and reports it. `name` is what these are called.
+    pub(crate) fn update(&mut self, files: &[PathBuf], name: &Path) -> Result<Patch, LinkError> {
         let mut stopwatch = Stopwatch::start();
         let report = self.linked.update(files)?;
-        self.report(Some(files), &report, stopwatch.lap())?;
+        self.report(name, &report, stopwatch.lap())?;
         self.linked.prepare();
         Ok(report.patch)
     }
 
-    fn report(
-        &mut self,
-        files: Option<&[PathBuf]>,
-        report: &LinkReport,
-        took: Duration,
-    ) -> anyhow::Result<()> {
+    fn report(&mut self, name: &Path, report: &LinkReport, took: Duration) -> anyhow::Result<()> {
         for warning in &report.warnings {
             self.reporter.problem(warning, false)?;
         }
-        let name = match files {
-            None => self.output.clone(),
-            Some([one]) => one.clone(),
-            Some(many) => PathBuf::from(count(many.len() as u64, "file")),
-        };
         let is_unchanged = matches!(report.patch.outcome, Outcome::Unchanged);
         self.versions += u64::from(!is_unchanged);
         if is_unchanged && self.is_silent_if_unchanged {
@@ -114,7 +104,7 @@ impl LinkPatcher {
             removed: report.edits.removed.into(),
         };
         self.reporter
-            .update(&self.output, &name, counts, &report.patch, took)?;
+            .update(&self.output, name, counts, &report.patch, took)?;
         if let Some(reason) = report.resolved_anew {
             let text = format!("all symbols were resolved anew: {reason}");
             self.reporter.note(&text);

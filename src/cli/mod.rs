@@ -21,6 +21,7 @@ mod text;
 mod verify;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -34,8 +35,10 @@ use report::Reporter;
 pub(crate) fn main() -> ExitCode {
     signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
-    let arguments: Option<Vec<String>> = std::env::args_os()
-        .map(|argument| argument.into_string().ok())
+    let given = without_help_command(std::env::args_os().collect());
+    let arguments: Option<Vec<String>> = given
+        .iter()
+        .map(|argument| argument.to_str().map(str::to_owned))
         .collect();
     match Invocation::of(&arguments.unwrap_or_default()) {
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
@@ -51,7 +54,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return say_usage(&error),
     }
     // Clap prints help and usage errors itself; its exit codes are 0 and 2.
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(&given) {
         Ok(cli) => cli,
         Err(error) => return say_usage(&error),
     };
@@ -79,6 +82,16 @@ pub(crate) fn main() -> ExitCode {
     ended(result, reporter)
 }
 
+/// `help` and `help COMMAND` are other words for `--help` and `COMMAND --help`.
+fn without_help_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.truncate(2);
+        arguments.push("--help".into());
+    }
+    arguments
+}
+
 /// Who says what happens, as the general options have it.
 fn report_as(general: General) -> Reporter {
     report::choose_color(general.color);
@@ -90,6 +103,10 @@ fn say_usage(error: &clap::Error) -> ExitCode {
     let arguments: String = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let _ = report::usage_event(error, code);
+    }
     // With its colours, if no argument has any of its own. Whoever does not want to read it needs not.
     let _ = match text::printable(&arguments) == arguments {
         true => error.print(),
@@ -99,7 +116,7 @@ fn say_usage(error: &clap::Error) -> ExitCode {
             write!(std::io::stderr(), "{shown}")
         }
     };
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    ExitCode::from(code)
 }
 
 /// How the process ends.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::Error;
-use wasmend::link::InputArgument;
-use wasmend::link::LinkOptions;
+use wasmend::link::{InputArgument, LinkOptions};
+use wasmend::output;
 
 use crate::cli::args::ReplayLd;
 use crate::cli::files::claim_output;
@@ -38,19 +38,18 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
             *file = copy;
         }
     }
-    let in_step = |step: &PathBuf| files.iter().map(|(name, _)| step.join(name)).collect();
-    let in_steps: Vec<Vec<PathBuf>> = args.steps.iter().map(in_step).collect();
-    wasmend::output::expect_not_an_input(&options.output, in_steps.iter().flatten())?;
+    let steps: Vec<Vec<(PathBuf, &Path)>> = args
+        .steps
+        .iter()
+        .map(|step| files_of(step, &files))
+        .collect::<wasmend::Result<_>>()?;
+    let read = steps.iter().flatten().map(|(from, _)| from);
+    output::expect_not_an_input(&options.output, read)?;
     claim_output(&options.output, ld::input_files(&options), None)?;
     let mut linked: Option<LinkPatcher> = None;
-    for step in &args.steps {
-        let mut changed = Vec::new();
-        for (name, copy) in &files {
-            let from = step.join(name);
-            if from.is_file() {
-                copy_file(&from, copy)?;
-                changed.push(copy.clone());
-            }
+    for (step, files) in args.steps.iter().zip(&steps) {
+        for (from, copy) in files {
+            copy_file(from, copy)?;
         }
         let done = match &mut linked {
             None => {
@@ -59,7 +58,15 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
                     linked = Some(first);
                 })
             }
-            Some(linked) => linked.update(&changed).map(drop),
+            Some(linked) => {
+                let changed: Vec<PathBuf> = files.iter().map(|(_, copy)| copy.into()).collect();
+                // Nobody knows the copies.
+                let name = match &files[..] {
+                    [(from, _)] => from,
+                    _ => step,
+                };
+                linked.update(&changed, name).map(drop)
+            }
         };
         let done = done.and_then(|()| match &linked {
             Some(linked) if args.verify => linked.verify(),
@@ -72,6 +79,22 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files of a step, each with the copy that is linked.
+fn files_of<'a>(
+    step: &Path,
+    linked: &'a [(PathBuf, PathBuf)],
+) -> wasmend::Result<Vec<(PathBuf, &'a Path)>> {
+    if let Err(error) = std::fs::read_dir(step) {
+        return Err(Error::io("cannot read the folder of a step", step, &error));
+    }
+    let files = linked.iter().map(|(name, copy)| (step.join(name), &**copy));
+    let files: Vec<_> = files.filter(|(from, _)| from.is_file()).collect();
+    match files.is_empty() {
+        true => Err(Error::bad_input("has none of the files that are linked").with_path(step)),
+        false => Ok(files),
+    }
 }
 
 fn copy_file(from: &Path, to: &Path) -> wasmend::Result<()> {

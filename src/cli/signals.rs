@@ -22,10 +22,9 @@ const ATTEMPTS: u32 = 10;
 
 /// From now on, a signal that ends the process removes its temporary files first.
 pub(crate) fn clean_up_when_ended() {
-    let wait = || {
-        let ending = [SIGINT, SIGTERM, SIGHUP].into_iter();
-        // Nothing is caught if this fails: the process ends as it always would.
-        let Ok(mut signals) = Signals::new(ending.filter(|signal| !is_ignored(*signal))) else {
+    let (caught, to_wait_for) = std::sync::mpsc::channel::<Signals>();
+    let wait = move || {
+        let Ok(mut signals) = to_wait_for.recv() else {
             return;
         };
         for signal in signals.forever() {
@@ -41,8 +40,15 @@ pub(crate) fn clean_up_when_ended() {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     };
-    // Where no more threads may be started, temporary files may stay behind.
-    let _ = std::thread::Builder::new().spawn(wait);
+    // Where no more threads may be started, nothing is caught, and temporary files may stay behind. Where they may, signals are
+    // caught from here on, however long it takes the thread to begin.
+    if std::thread::Builder::new().spawn(wait).is_ok() {
+        let ending = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        // Nothing is caught if this fails: the process ends as it always would.
+        if let Ok(signals) = Signals::new(ending.filter(|signal| !is_ignored(*signal))) {
+            let _ = caught.send(signals);
+        }
+    }
 }
 
 /// The signals that ask a command to end by itself, for one that will do so and clean up.

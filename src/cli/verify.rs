@@ -31,15 +31,17 @@ pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
     })?;
     if report.is_clean() {
         let mut line = format!(
-            "{} is equivalent to {}: {} are the same",
+            "{} is equivalent to {}: {} {} the same",
             args.out.display(),
             args.build.display(),
             count(report.equal.into(), "declaration"),
+            if report.equal == 1 { "is" } else { "are" },
         );
         if report.left_out > 0 {
             line += &format!(
-                ", {} that nothing reaches are left out",
-                number(report.left_out.into())
+                ", {} that nothing reaches {} left out",
+                number(report.left_out.into()),
+                if report.left_out == 1 { "is" } else { "are" },
             );
         }
         if report.debug_units > 0 {

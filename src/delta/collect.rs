@@ -3,11 +3,14 @@
 
 use hashbrown::HashSet;
 
-use crate::delta::data::{DataWrite, difference, differences, hash};
+use crate::delta::data::{Condition, DataWrite, difference, differences, hash};
+use crate::delta::image;
 use crate::delta::policy::{self, Decision, Refusal, RefusalReason, Side};
 use crate::delta::view::{View, write_field};
 use crate::layout::Place;
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind, Relocation,
+};
 use crate::wire::filler::END;
 
 /// What a delta is made from.
@@ -44,6 +47,7 @@ impl Contents {
             contents: Contents::default(),
             done: HashSet::default(),
             restated: Vec::new(),
+            compares: false,
         };
         for &id in dirty {
             if collector.done.insert(id) {
@@ -53,9 +57,12 @@ impl Contents {
         while let Some(id) = collector.restated.pop() {
             collector.users_of(id);
         }
+        if collector.compares {
+            collector.compare();
+        }
+        collector.slots_of_imports(dirty);
         let mut contents = collector.contents;
         contents.bodies.sort_unstable_by_key(|(_, slot)| *slot);
-        contents.imported.sort_unstable_by_key(|(_, slot)| *slot);
         contents
     }
 }
@@ -66,6 +73,8 @@ struct Collector<'a> {
     done: HashSet<DeclId, foldhash::fast::FixedState>,
     /// What users must be given anew.
     restated: Vec<DeclId>,
+    /// Whether what segments make of memory is to be compared.
+    compares: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -108,6 +117,7 @@ impl<'a> Collector<'a> {
             }
             Decision::WriteUnchanged => self.write(id, false),
             Decision::Clear => self.clear(id),
+            Decision::Compare => self.compares = true,
             Decision::Own => self.contents.own.push(id),
             Decision::Refuse(reason) => self.refuse(reason, id),
         }
@@ -216,7 +226,7 @@ impl<'a> Collector<'a> {
         old.resize(extent as usize, 0);
         let ranges = match (whole, stays && old_size.is_some()) {
             (true, true) => difference(&old, &bytes).into_iter().collect(),
-            (true, false) => vec![0..bytes.len()],
+            (true, false) => std::iter::once(0..bytes.len()).collect(),
             (false, _) => differences(&old, &bytes, align_log2),
         };
         let symbol = after.program.decl(id).label();
@@ -224,12 +234,67 @@ impl<'a> Collector<'a> {
             self.contents.writes.push(DataWrite {
                 memory,
                 address: address + range.start as u64,
-                unless_changed: (!whole).then(|| hash(&old[range.clone()])),
+                condition: match whole {
+                    true => Condition::Always,
+                    false => Condition::Where(hash(&old[range.clone()])),
+                },
                 bytes: bytes[range].to_vec(),
                 zeros: 0,
                 symbol: symbol.to_owned(),
             });
         }
+    }
+
+    /// Writes what active segments make of memory now and did not before. Whatever code makes of it, it was compiled for all
+    /// of the new bytes: so if the program has changed some of the old ones, nothing of it can be taken in.
+    fn compare(&mut self) {
+        let Sides { before, after, .. } = self.sides;
+        let segments = after.program.dirty.iter().copied();
+        let mut segments =
+            segments.filter(|id| after.program.kind_of(*id) == Some(DeclKind::DataSegment));
+        let Some(differences) = image::differences(before, after) else {
+            if let Some(id) = segments.next() {
+                self.refuse(RefusalReason::Segment, id);
+            }
+            return;
+        };
+        for difference in differences {
+            self.contents.writes.push(DataWrite {
+                memory: difference.memory,
+                address: difference.address,
+                bytes: difference.new,
+                zeros: 0,
+                condition: Condition::Requires(hash(&difference.old)),
+                symbol: format!("data at {:#x}", difference.address),
+            });
+        }
+    }
+
+    /// Imports have slots only once somebody takes their address, which may be now: whoever does that and is in the delta
+    /// sets them.
+    fn slots_of_imports(&mut self, dirty: &[DeclId]) {
+        let after = self.sides.after;
+        let bodies = self.contents.bodies.iter().map(|(id, _)| *id);
+        let users: Vec<DeclId> = bodies.chain(dirty.iter().copied()).collect();
+        for user in users {
+            let definition = after.definition(user).filter(|it| it.section().is_none());
+            let relocs = definition.into_iter().flat_map(|it| it.content.relocs());
+            for id in relocs
+                .filter(|reloc| reloc.kind.is_slot())
+                .filter_map(Relocation::decl)
+            {
+                if let Place::ImportedFunction {
+                    slot: Some(slot), ..
+                } = after.place(id)
+                {
+                    self.contents.imported.push((id, slot.0));
+                }
+            }
+        }
+        self.contents
+            .imported
+            .sort_unstable_by_key(|(_, slot)| *slot);
+        self.contents.imported.dedup();
     }
 
     /// Data that is not there any more, since what brought it is taken back.
@@ -246,7 +311,7 @@ impl<'a> Collector<'a> {
             address,
             bytes: Vec::new(),
             zeros: size,
-            unless_changed: None,
+            condition: Condition::Always,
             symbol: before.program.decl(id).label().to_owned(),
         });
     }

@@ -13,10 +13,20 @@ pub(super) struct DataWrite {
     pub(super) bytes: Vec<u8>,
     /// So many zeros behind them.
     pub(super) zeros: u64,
-    /// The hash of what must stand there still, if it must.
-    pub(super) unless_changed: Option<u64>,
+    pub(super) condition: Condition,
     /// What the data is called.
     pub(super) symbol: String,
+}
+
+/// On what a write depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// On nothing.
+    Always,
+    /// It is done where memory has this hash, and else what is there stays.
+    Where(u64),
+    /// Memory must have this hash, or nothing of the delta is done.
+    Requires(u64),
 }
 
 /// The ranges in which two versions of some data differ, widened to whole values. No value is wider than the data is aligned.

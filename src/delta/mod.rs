@@ -3,8 +3,10 @@
 //!
 //! A delta is made from two views of a program, before and after; with their roles exchanged it is the one that takes it back.
 
+mod artifact;
 mod collect;
 mod data;
+mod image;
 mod imports;
 mod module;
 mod policy;
@@ -12,7 +14,8 @@ mod routine;
 mod step;
 mod view;
 
+pub use artifact::Delta;
 pub use policy::{Refusal, RefusalReason};
-pub use step::{Delta, LiveStep};
+pub use step::LiveStep;
 
 pub(crate) use step::{Before, Commit, OldPlaces, make};

@@ -5,30 +5,16 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::delta::artifact::{Delta, Header, push_header};
 use crate::delta::collect::Contents;
 use crate::delta::imports::Imports;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
-use crate::delta::step::Delta;
 use crate::delta::view::{View, write_field};
-use crate::error::Error;
-use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
-use crate::wire::leb::{push_signed, push_unsigned};
+use crate::wire::leb::push_unsigned;
 use crate::wire::section::{push, push_custom, push_string, push_vector};
-
-/// From which version a delta leads to which.
-#[derive(Clone, Copy)]
-pub(super) struct Header {
-    pub(super) from: BuildIdentity,
-    pub(super) to: BuildIdentity,
-}
-
-/// The section that says what a delta is for, with which it ends.
-const SECTION: &str = "wasmend.delta";
-/// The version of the format.
-const FORMAT: u32 = 1;
 
 /// Writes a delta of these contents, which are as `view` sees them.
 pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Result<Delta, Refusal> {
@@ -410,57 +396,4 @@ impl<'a> Writer<'a> {
             push_custom(out, "name", &section);
         }
     }
-}
-
-/// Ends a delta: from which version it leads to which, and a sum over all that stands before the sum.
-fn push_header(out: &mut Vec<u8>, header: Header) {
-    let mut contents = FORMAT.to_le_bytes().to_vec();
-    for identity in [header.from, header.to] {
-        contents.extend_from_slice(&identity.generation.to_le_bytes());
-        contents.extend_from_slice(&identity.build_id);
-    }
-    contents.extend_from_slice(&[0; 4]);
-    push_custom(out, SECTION, &contents);
-    let at = out.len() - 4;
-    let sum = sum(&out[..at]);
-    out[at..].copy_from_slice(&sum.to_le_bytes());
-}
-
-/// The versions that a delta leads from and to.
-///
-/// # Errors
-/// If the bytes are damaged, or no delta of this format.
-pub(super) fn read_header(bytes: &[u8]) -> crate::error::Result<(BuildIdentity, BuildIdentity)> {
-    let damaged = || Error::bad_input("the delta is damaged");
-    let (before, stored) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*stored) != sum(before) {
-        return Err(damaged());
-    }
-    let (rest, to) = before.split_last_chunk::<24>().ok_or_else(damaged)?;
-    let (rest, from) = rest.split_last_chunk::<24>().ok_or_else(damaged)?;
-    let (_, format) = rest.split_last_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*format) != FORMAT {
-        return Err(Error::bad_input("the delta is of another format"));
-    }
-    let identity = |bytes: &[u8; 24]| {
-        let (generation, build_id) = bytes.split_first_chunk::<8>()?;
-        Some(BuildIdentity {
-            generation: u64::from_le_bytes(*generation),
-            build_id: build_id.try_into().ok()?,
-        })
-    };
-    identity(from).zip(identity(to)).ok_or_else(damaged)
-}
-
-/// FNV-1a with 32 bits: a change of a single byte never goes unnoticed.
-pub(super) fn sum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |sum, byte| {
-        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
-}
-
-/// Appends an `i64.const`.
-pub(super) fn push_i64(out: &mut Vec<u8>, value: i64) {
-    out.push(0x42);
-    push_signed(out, value);
 }

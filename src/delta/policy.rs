@@ -184,6 +184,8 @@ pub(super) enum Decision {
     Write,
     /// Data and globals: what changed is written where the instance still has what it began with.
     WriteUnchanged,
+    /// Data segments: what they make of memory is compared, and what differs is written if memory is as it was.
+    Compare,
     /// Data and globals: what it took is made zero, since a change is taken back.
     Clear,
     /// Globals and tags: the delta has it, or imports it, and exports it for later ones.
@@ -232,7 +234,8 @@ pub(super) fn decide(kind: DeclKind, before: Side<'_>, after: Side<'_>, undoes: 
         },
         DeclKind::Memory => Verdict::refuse(RefusalReason::Memory),
         DeclKind::Table => Verdict::refuse(RefusalReason::Table),
-        DeclKind::ElementSegment | DeclKind::DataSegment => Verdict::refuse(RefusalReason::Segment),
+        DeclKind::DataSegment => Verdict::only(Decision::Compare),
+        DeclKind::ElementSegment => Verdict::refuse(RefusalReason::Segment),
         // What tools read is not a part of what runs.
         DeclKind::Custom => Verdict::only(Decision::Keep),
     }

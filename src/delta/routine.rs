@@ -2,12 +2,11 @@
 //! the program's, `apply` does all of it. For threads there are its two halves: `apply_data` once, since they have one memory,
 //! and `apply_slots` in the instance of each, since each has its table.
 
+use crate::delta::artifact::{Delta, Header};
 use crate::delta::collect::Contents;
-use crate::delta::data::{DataWrite, HASH_FACTOR, HASH_START};
+use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
-use crate::delta::module::{Header, push_i64};
 use crate::delta::policy::{Refusal, RefusalReason};
-use crate::delta::step::Delta;
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
 use crate::wire::filler::END;
@@ -15,6 +14,11 @@ use crate::wire::leb::{push_signed, push_unsigned};
 
 /// Under which names the first routines are exported.
 pub(super) const NAMES: [&str; 4] = ["prepare", "apply", "apply_data", "apply_slots"];
+
+/// Behind them: the one that looks for the version and for slots.
+const READY: u32 = NAMES.len() as u32;
+/// Behind that: for each memory one that says whether it has a hash.
+const FIRST_HASH: usize = NAMES.len() + 1;
 
 /// What `prepare` and `apply` return.
 const DONE: i32 = 0;
@@ -24,6 +28,8 @@ const HAS_IT: i32 = 1;
 const OTHER_VERSION: i32 = 2;
 /// The table of slots cannot grow.
 const NO_SLOTS: i32 = 3;
+/// The program has changed data that must be as it was.
+const CHANGED: i32 = 5;
 /// A memory is too small for data.
 const NO_MEMORY: i32 = 4;
 
@@ -31,16 +37,17 @@ const PAGE: u64 = 65536;
 
 /// `() -> i32`.
 const NO_PARAMS: [u8; 4] = [0x60, 0, 1, 0x7f];
-/// `(address, len, hash: i64, offset, bit: i64) -> ()`, with addresses of 32 and 64 bits.
-const CONDITIONAL: [[u8; 8]; 2] = [
-    [0x60, 5, 0x7f, 0x7f, 0x7e, 0x7f, 0x7e, 0],
-    [0x60, 5, 0x7e, 0x7f, 0x7e, 0x7f, 0x7e, 0],
+/// `(address, len, hash: i64) -> i32`, with addresses of 32 and 64 bits.
+const HAS_HASH: [[u8; 7]; 2] = [
+    [0x60, 3, 0x7f, 0x7f, 0x7e, 1, 0x7f],
+    [0x60, 3, 0x7e, 0x7f, 0x7e, 1, 0x7f],
 ];
 
 const I32: u8 = 0x7f;
 const I64: u8 = 0x7e;
 const EMPTY: u8 = 0x40;
 const IF: u8 = 0x04;
+const ELSE: u8 = 0x05;
 const RETURN: u8 = 0x0f;
 const CALL: u8 = 0x10;
 const LOCAL_GET: u8 = 0x20;
@@ -83,6 +90,12 @@ pub(super) fn push_index(out: &mut Vec<u8>, is_64: bool, value: u64) {
     }
 }
 
+/// Appends an `i64.const`.
+fn push_i64(out: &mut Vec<u8>, value: i64) {
+    out.push(0x42);
+    push_signed(out, value);
+}
+
 fn push_i32(out: &mut Vec<u8>, value: i32) {
     out.push(0x41);
     push_signed(out, value.into());
@@ -119,7 +132,7 @@ pub(super) struct Routines {
 /// Memories whose data is written on a condition: there is a routine for each.
 fn conditional_memories(contents: &Contents) -> Vec<DeclId> {
     let writes = contents.writes.iter();
-    let conditional = writes.filter(|write| write.unless_changed.is_some());
+    let conditional = writes.filter(|write| write.condition != Condition::Always);
     let mut memories: Vec<DeclId> = conditional.map(|write| write.memory).collect();
     memories.sort_unstable();
     memories.dedup();
@@ -139,7 +152,7 @@ struct Context<'a> {
 impl Routines {
     /// How many functions they are.
     pub(super) fn count(contents: &Contents) -> u32 {
-        (NAMES.len() + conditional_memories(contents).len()) as u32
+        (FIRST_HASH + conditional_memories(contents).len()) as u32
     }
 
     pub(super) fn write(
@@ -151,12 +164,12 @@ impl Routines {
         let memories = conditional_memories(contents);
         let mut types = Vec::new();
         let plain = imports.plain_type(&NO_PARAMS);
-        for _ in NAMES {
+        for _ in 0..FIRST_HASH {
             push_unsigned(&mut types, plain.into());
         }
         for &memory in &memories {
             let is_64 = usize::from(is_64(view, memory));
-            let ty = imports.plain_type(&CONDITIONAL[is_64]);
+            let ty = imports.plain_type(&HAS_HASH[is_64]);
             push_unsigned(&mut types, ty.into());
         }
         let is_conditional = !memories.is_empty() || !contents.values.is_empty();
@@ -168,7 +181,7 @@ impl Routines {
             kept: is_conditional.then(|| imports.counted(DeclKind::Global)),
         };
         let mut routines = Routines {
-            codes: vec![context.prepare(imports)?, context.apply()],
+            codes: vec![context.prepare(imports, &memories), context.apply()],
             types,
             data: Vec::new(),
             globals: Vec::new(),
@@ -183,9 +196,10 @@ impl Routines {
         let apply_data = context.apply_data(imports, &memories, &mut routines)?;
         routines.codes.push(apply_data);
         routines.codes.push(context.apply_slots());
+        routines.codes.push(context.ready());
         for &memory in &memories {
             let index = imports.known(memory).unwrap_or_default();
-            let code = context.conditional(index, is_64(view, memory));
+            let code = has_hash(index, is_64(view, memory));
             routines.codes.push(code);
         }
         Ok(routines)
@@ -208,8 +222,8 @@ impl Context<'_> {
         self.view.layout.options.table64
     }
 
-    /// Whether the instance has the right version, and room.
-    fn prepare(&self, imports: &Imports<'_>) -> Result<Vec<u8>, Refusal> {
+    /// Whether the instance has the right version, and slots, which there are more of from then on.
+    fn ready(&self) -> Vec<u8> {
         let mut code = vec![0];
         for (version, operator, answer) in [
             (&self.header.to, 0x51, HAS_IT),
@@ -221,6 +235,17 @@ impl Context<'_> {
             push_return(&mut code, answer);
             code.push(END);
         }
+        if let Some(last) = slots(self.contents).last() {
+            self.push_room(&mut code, u64::from(last.slot) + 1);
+        }
+        push_i32(&mut code, DONE);
+        code.push(END);
+        code
+    }
+
+    /// Whether the instance is ready, and memories are large enough and as they must be.
+    fn prepare(&self, imports: &Imports<'_>, memories: &[DeclId]) -> Vec<u8> {
+        let mut code = self.begin_with(READY);
         let mut ends: Vec<(DeclId, u64)> = Vec::new();
         for write in &self.contents.writes {
             let end = write.address + write.bytes.len() as u64 + write.zeros;
@@ -238,12 +263,28 @@ impl Context<'_> {
             push_return(&mut code, NO_MEMORY);
             code.push(END);
         }
-        if let Some(last) = slots(self.contents).last() {
-            self.push_room(&mut code, u64::from(last.slot) + 1);
+        for write in &self.contents.writes {
+            if let Condition::Requires(hash) = write.condition {
+                self.push_has_hash(&mut code, write, hash, memories);
+                // Zero: it has not.
+                code.extend([0x45, IF, EMPTY]);
+                push_return(&mut code, CHANGED);
+                code.push(END);
+            }
         }
         push_i32(&mut code, DONE);
         code.push(END);
-        Ok(code)
+        code
+    }
+
+    /// Pushes whether memory has a hash where something is to be written.
+    fn push_has_hash(&self, code: &mut Vec<u8>, write: &DataWrite, hash: u64, memories: &[DeclId]) {
+        let routine = memories.iter().position(|memory| *memory == write.memory);
+        push_index(code, is_64(self.view, write.memory), write.address);
+        push_i32(code, write.bytes.len() as i32);
+        push_i64(code, hash as i64);
+        let routine = self.first + (FIRST_HASH + routine.unwrap_or_default()) as u32;
+        push_op(code, CALL, routine);
     }
 
     /// Lets the table grow to so many entries, if it has fewer.
@@ -300,18 +341,18 @@ impl Context<'_> {
                     symbol: write.symbol.clone(),
                 });
             }
-            let routine = memories.iter().position(|memory| *memory == write.memory);
-            let routine = routine.map(|at| self.first + (NAMES.len() + at) as u32);
             let index = imports.known(write.memory).unwrap_or_default();
             let is_64 = is_64(self.view, write.memory);
-            match (write.unless_changed, routine) {
-                (Some(hash), Some(routine)) => {
-                    push_index(&mut code, is_64, write.address);
-                    push_i32(&mut code, write.bytes.len() as i32);
-                    push_i64(&mut code, hash as i64);
-                    push_i32(&mut code, offset as i32);
-                    push_i64(&mut code, routines.bit_of(&write.symbol));
-                    push_op(&mut code, CALL, routine);
+            match write.condition {
+                Condition::Where(hash) => {
+                    self.push_has_hash(&mut code, write, hash, memories);
+                    code.extend([IF, EMPTY]);
+                    push_write(&mut code, write, is_64, offset, index);
+                    code.push(ELSE);
+                    self.push_kept(&mut code, |code| {
+                        push_i64(code, routines.bit_of(&write.symbol))
+                    });
+                    code.push(END);
                 }
                 _ => push_write(&mut code, write, is_64, offset, index),
             }
@@ -332,7 +373,7 @@ impl Context<'_> {
             code.extend([IF, EMPTY]);
             code.extend_from_slice(new);
             push_op(&mut code, GLOBAL_SET, index);
-            code.push(0x05);
+            code.push(ELSE);
             self.push_kept(&mut code, |code| push_i64(code, routines.bit_of(name)));
             code.push(END);
         }
@@ -350,9 +391,9 @@ impl Context<'_> {
         push_op(code, GLOBAL_SET, kept);
     }
 
-    /// Slots, and then the version.
+    /// Slots, and then the version. Data may have been written already.
     fn apply_slots(&self) -> Vec<u8> {
-        let mut code = self.begin_with(0);
+        let mut code = self.begin_with(READY);
         let slots = slots(self.contents);
         let mut start = 0;
         while start < slots.len() {
@@ -373,45 +414,39 @@ impl Context<'_> {
         code.push(END);
         code
     }
+}
 
-    /// Writes data where memory has this hash, and notes where it has not.
-    fn conditional(&self, memory: u32, is_64: bool) -> Vec<u8> {
-        // Locals: address, len, hash, offset, bit; the hash of what stands there, how many bytes are done.
-        let mut code = vec![2, 1, I64, 1, I32];
-        push_i64(&mut code, HASH_START as i64);
-        code.extend([LOCAL_SET, 5]);
-        // loop: at < len
-        code.extend([0x02, EMPTY, 0x03, EMPTY]);
-        code.extend([LOCAL_GET, 6, LOCAL_GET, 1, 0x4f, 0x0d, 1]);
-        code.extend([LOCAL_GET, 5, LOCAL_GET, 0, LOCAL_GET, 6]);
-        // The address of the byte, which is loaded as an `i64`.
-        if is_64 {
-            code.extend([0xad, 0x7c]);
-        } else {
-            code.push(0x6a);
-        }
-        match memory {
-            0 => code.extend([0x31, 0, 0]),
-            _ => {
-                code.extend([0x31, 0x40]);
-                push_unsigned(&mut code, memory.into());
-                code.push(0);
-            }
-        }
-        code.push(0x85);
-        push_i64(&mut code, HASH_FACTOR as i64);
-        code.extend([0x7e, LOCAL_SET, 5]);
-        code.extend([LOCAL_GET, 6]);
-        push_i32(&mut code, 1);
-        code.extend([0x6a, LOCAL_SET, 6, 0x0c, 0, END, END]);
-        code.extend([LOCAL_GET, 5, LOCAL_GET, 2, 0x51, IF, EMPTY]);
-        code.extend([LOCAL_GET, 0, LOCAL_GET, 3, LOCAL_GET, 1, BULK, 8, 0]);
-        push_unsigned(&mut code, memory.into());
-        code.push(0x05);
-        self.push_kept(&mut code, |code| code.extend([LOCAL_GET, 4]));
-        code.extend([END, END]);
-        code
+/// Whether memory has this hash.
+fn has_hash(memory: u32, is_64: bool) -> Vec<u8> {
+    // Locals: address, len, hash; the hash of what stands there, how many bytes are done.
+    let mut code = vec![2, 1, I64, 1, I32];
+    push_i64(&mut code, HASH_START as i64);
+    code.extend([LOCAL_SET, 3]);
+    // While there are more.
+    code.extend([0x02, EMPTY, 0x03, EMPTY]);
+    code.extend([LOCAL_GET, 4, LOCAL_GET, 1, 0x4f, 0x0d, 1]);
+    code.extend([LOCAL_GET, 3, LOCAL_GET, 0, LOCAL_GET, 4]);
+    match is_64 {
+        true => code.extend([0xad, 0x7c]),
+        false => code.push(0x6a),
     }
+    // The byte, as an `i64`.
+    match memory {
+        0 => code.extend([0x31, 0, 0]),
+        _ => {
+            code.extend([0x31, 0x40]);
+            push_unsigned(&mut code, memory.into());
+            code.push(0);
+        }
+    }
+    code.push(0x85);
+    push_i64(&mut code, HASH_FACTOR as i64);
+    code.extend([0x7e, LOCAL_SET, 3]);
+    code.extend([LOCAL_GET, 4]);
+    push_i32(&mut code, 1);
+    code.extend([0x6a, LOCAL_SET, 4, 0x0c, 0, END, END]);
+    code.extend([LOCAL_GET, 3, LOCAL_GET, 2, 0x51, END]);
+    code
 }
 
 impl Routines {

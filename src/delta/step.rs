@@ -2,57 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::delta::artifact::{Delta, Header};
 use crate::delta::collect::{Contents, Sides};
-use crate::delta::module::{self, Header};
+use crate::delta::module;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::view::{Places, View};
-use crate::error::{Error, Result};
 use crate::layout::{Layout, Place};
 use crate::patch::{BuildIdentity, RelinkReason};
 use crate::program::{DeclId, Declaration, Pending, Program, References};
-
-/// A small module that brings a running instance from one version of an output to the next. How it is taken in is said in
-/// `design/live.md`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Delta {
-    /// The module.
-    pub bytes: Arc<[u8]>,
-    /// The version that an instance must have.
-    pub from: BuildIdentity,
-    /// The version that it has then.
-    pub to: BuildIdentity,
-    /// Functions that are in it.
-    pub functions: u32,
-    /// Bytes of these functions, without what calls them.
-    pub function_bytes: u64,
-    /// Bytes of data that are in it.
-    pub data_bytes: u64,
-    /// What data is written only where the program has not changed it, in the order of the bits of the export `kept`.
-    pub conditional: Vec<String>,
-}
-
-impl Delta {
-    /// Whether the bytes are as they were made.
-    ///
-    /// # Errors
-    /// If they are damaged, or no delta.
-    pub fn check(&self) -> Result<()> {
-        let identities = module::read_header(&self.bytes)?;
-        match identities == (self.from, self.to) {
-            true => Ok(()),
-            false => Err(Error::bad_input(
-                "the delta is between other versions than it is said to be",
-            )),
-        }
-    }
-
-    /// The number that stands for a version in an instance: what the global `epoch` holds.
-    pub fn epoch(identity: &BuildIdentity) -> i64 {
-        let (first, _) = identity.build_id.split_first_chunk().expect("16 bytes");
-        i64::from_le_bytes(*first)
-    }
-}
 
 /// What a commit means for instances that run.
 #[derive(Debug, Clone)]

@@ -124,6 +124,15 @@ impl DataSpace {
         }
     }
 
+    /// The same addresses for a layout from nothing: whatever is placed in it takes others.
+    pub(crate) fn kept(&self) -> DataSpace {
+        DataSpace {
+            images: Saved::from(self.images.to_vec()),
+            free: Log::from(self.free.to_vec()),
+            keeps: self.keeps,
+        }
+    }
+
     pub(crate) fn images(&self) -> &[Image] {
         &self.images
     }

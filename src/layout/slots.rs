@@ -29,6 +29,20 @@ impl SlotSpace {
         }
     }
 
+    /// The same slots for a layout from nothing; those whose owner is gone belong to nobody.
+    pub(crate) fn kept(&self, is_there: impl Fn(DeclId) -> bool) -> SlotSpace {
+        let owners = self.owners.iter();
+        let owners: Vec<Option<DeclId>> = owners
+            .map(|owner| owner.filter(|id| is_there(*id)))
+            .collect();
+        SlotSpace {
+            base: self.base,
+            owners: Log::from(owners),
+            free: Log::from(self.free.to_vec()),
+            keeps: self.keeps,
+        }
+    }
+
     /// The first slot of the element segment.
     pub(crate) fn base(&self) -> u32 {
         self.base

@@ -59,6 +59,7 @@ mod update;
 pub mod watched;
 
 pub use crate::object::Access;
+pub use crate::object::cut_short::when_cut_short;
 pub use command::options::{
     BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, LinkOptions, Unresolved,
 };

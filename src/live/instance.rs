@@ -32,6 +32,9 @@ pub struct Budget {
     pub bytes: u64,
 }
 
+/// Whether to restart, for what was refused.
+pub type Ask = Box<dyn FnMut(&[Refusal]) -> bool + Send>;
+
 /// What to do about a commit that an instance cannot take in.
 #[derive(Default)]
 pub enum OnRefused {
@@ -41,7 +44,7 @@ pub enum OnRefused {
     /// Go on with the old program, until somebody restarts it.
     Keep,
     /// Ask: whether to restart.
-    Callback(Box<dyn FnMut(&[Refusal]) -> bool + Send>),
+    Callback(Ask),
 }
 
 /// Options of a [`Live`].
@@ -144,6 +147,12 @@ impl<R: Runtime> Live<R> {
     /// What deltas are given under this name: something of the instance's, or of a delta that it took in.
     pub fn given(&self, name: &str) -> Option<R::Extern> {
         self.given.get(name).cloned()
+    }
+
+    /// All that deltas are given, by name.
+    pub fn all_given(&self) -> impl Iterator<Item = (String, R::Extern)> {
+        let given = self.given.iter();
+        given.map(|(name, given)| (name.clone(), given.clone()))
     }
 
     /// The names of all that it exports.
@@ -422,6 +431,7 @@ fn expect_done(code: Option<i64>) -> Result<()> {
         Some(1) => "the program has this delta already",
         Some(2) => "the delta is for another version of the program",
         Some(3) => "the table of slots cannot grow",
+        Some(5) => "the program has changed data that must be as it was",
         Some(4) => "the memory is too small for the data",
         _ => "the delta says something that is not known",
     }))

@@ -9,7 +9,7 @@ mod runtime;
 #[cfg(feature = "wasmi")]
 mod wasmi;
 
-pub use instance::{Budget, Live, LiveOptions, OnRefused, ReloadPhases, Reloaded, Took};
+pub use instance::{Ask, Budget, Live, LiveOptions, OnRefused, ReloadPhases, Reloaded, Took};
 pub use runtime::{Exports, Runtime};
 
 #[cfg(feature = "wasmi")]

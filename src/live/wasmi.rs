@@ -1,8 +1,6 @@
 //! The runtime of wasmi, whose store and linker belong to the embedder.
 
-use ::wasmi::{
-    Extern, Func, Global, Instance, Linker, Memory, Module, Mutability, Store, Val, ValType,
-};
+use ::wasmi::{Extern, Func, Global, Linker, Memory, Module, Mutability, Store, Val, ValType};
 
 use crate::error::{Error, Result};
 use crate::live::runtime::{Exports, Runtime};
@@ -37,18 +35,16 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
         given: &Exports<Self>,
     ) -> Result<Exports<Self>> {
         let module = Module::new(self.store.engine(), wasm).map_err(failed)?;
-        let mut externals = Vec::new();
-        for import in module.imports() {
-            let found = match import.module() == own {
-                true => given.get(import.name()).copied(),
-                false => self.linker.get(&self.store, import.module(), import.name()),
+        // What is an instance's own goes to this module alone.
+        let mut linker = self.linker.clone();
+        for import in module.imports().filter(|import| import.module() == own) {
+            let Some(item) = given.get(import.name()) else {
+                let error = Error::bad_input("the program has nothing of this name");
+                return Err(error.with_symbol(import.name()));
             };
-            let symbol = format!("{}.{}", import.module(), import.name());
-            externals.push(found.ok_or_else(|| {
-                Error::bad_input("nothing is given for this import").with_symbol(symbol)
-            })?);
+            linker.define(own, import.name(), *item).map_err(failed)?;
         }
-        let instance = Instance::new(&mut self.store, &module, &externals);
+        let instance = linker.instantiate_and_start(&mut self.store, &module);
         let instance = instance.map_err(failed)?;
         let exports = instance.exports(&self.store);
         let exports = exports.map(|export| (export.name().to_owned(), export.into_extern()));

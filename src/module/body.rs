@@ -88,8 +88,9 @@ impl FunctionBuilder {
 
     /// Adds `count` locals and returns the index of the first.
     pub fn locals(&mut self, count: u32, ty: ValType) -> u32 {
-        let first = self.function.signatures[0].params.len() as u32
-            + self.locals.iter().map(|(n, _)| n).sum::<u32>();
+        let params = self.function.signatures[0].params.len() as u32;
+        let before = self.locals.iter().map(|(count, _)| *count);
+        let first = before.fold(params, u32::saturating_add);
         self.locals.push((count, ty));
         first
     }
@@ -112,7 +113,8 @@ impl FunctionBuilder {
         self
     }
 
-    /// Adds encoded instructions that name nothing outside the function.
+    /// Adds encoded instructions that name nothing outside the function. A commit refuses those that do, unless
+    /// [`ModuleOptions::validate`](crate::ModuleOptions) is off.
     pub fn raw(&mut self, code: &[u8]) -> &mut Self {
         self.function.bytes.extend_from_slice(code);
         self

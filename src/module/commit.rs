@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use crate::delta::{self, Before, LiveStep, OldPlaces};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
 use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{FileWriter, LastCheck, Published, no_check};
 use crate::patch::{
-    BuildIdentity, ExportSites, PlanContext, PlanError, RangeList, Reason, Writes, export_sites,
-    plan, write_patch, write_whole,
+    BuildIdentity, ExportSites, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes,
+    export_sites, plan, write_patch, write_whole,
 };
 use crate::program::{Checked, DeclId, DeclKind, OrphanChanges, Program, References, Users};
 use crate::transaction::Transaction;
@@ -50,8 +50,10 @@ impl Module {
     /// Publishes all edits since the last commit.
     ///
     /// # Errors
-    /// If the edits contradict one another or the file cannot be written. Nothing is changed then, in memory or on disk:
-    /// the edits stay pending, to be mended or [discarded](Module::discard).
+    /// If the edits contradict one another, a body is not valid code (unless [that is not looked
+    /// at](crate::ModuleOptions::validate)), a limit of engines is exceeded, or the file cannot be written. The error names
+    /// the declaration, and the offset within its bytes; of bodies that are not valid it names [all](Error::others). Nothing
+    /// is changed then, in memory or on disk: the edits stay pending, to be mended or [discarded](Module::discard).
     pub fn commit(&mut self) -> Result<Patch> {
         self.commit_as(Users::MayBeStale, &no_check)
     }
@@ -120,7 +122,13 @@ impl Module {
         }
         let nothing = References::default();
         let references = self.references.as_ref().unwrap_or(&nothing);
-        self.program.check(references, users)
+        let checked = self.program.check(references, users)?;
+        if self.options.validate && users == Users::MayBeStale {
+            let table64 = self.options.table64;
+            self.validator
+                .validate(&self.program, references, table64)?;
+        }
+        Ok(checked)
     }
 
     /// Why there cannot be a patch, as far as that is known beforehand.
@@ -175,6 +183,7 @@ impl Module {
         let identity = (&self.export_sites, self.identity);
         layout.begin();
         let published = encode_patch(version, context, layout, identity, clock).and_then(|patch| {
+            expect_readable(layout).map_err(PlanError::Error)?;
             let ranges = Arc::new(patch.ranges);
             let published = self
                 .output
@@ -207,6 +216,13 @@ impl Module {
         }
     }
 
+    /// The layout whose slots and addresses a relink for this reason keeps, since instances that run rely on them.
+    fn kept(&self, reason: RelinkReason) -> Option<&Layout> {
+        use RelinkReason::{DataArea, First, Requested, ReserveFull};
+        let moves = matches!(reason, First | Requested | ReserveFull | DataArea);
+        self.layout.as_ref().filter(|_| self.options.live && !moves)
+    }
+
     /// Lays everything out anew and publishes the whole file.
     fn publish_relinked(
         &mut self,
@@ -216,7 +232,15 @@ impl Module {
         clock: &mut PhaseClock,
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
-        let layout = version.lay_out(self.layout_options(), self.dead_type, self.slot_table)?;
+        let lay_out = |kept: Option<&Layout>| {
+            version.lay_out(self.layout_options(), self.dead_type, self.slot_table, kept)
+        };
+        // If there is no room for what is new, nothing keeps its place.
+        let layout = match self.kept(reason) {
+            Some(kept) => lay_out(Some(kept)).or_else(|_| lay_out(None))?,
+            None => lay_out(None)?,
+        };
+        expect_readable(&layout)?;
         clock.ends(|phases| &mut phases.plan);
         let content = version.whole(&layout);
         let (encoder, sections, identity) = (content.encoder(), content.sections(), self.identity);
@@ -346,6 +370,16 @@ impl Moved {
             references: writes.fields.sites.len() as u32,
         }
     }
+}
+
+/// Whether engines would take a file of this length.
+fn expect_readable(layout: &Layout) -> Result<()> {
+    let len = layout.sections.file_len();
+    if len <= MOST_FILE {
+        return Ok(());
+    }
+    let text = format!("the output would have {len} bytes; engines take {MOST_FILE}");
+    Err(Error::limit(text))
 }
 
 /// A patch that is ready to be published.

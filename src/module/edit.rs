@@ -24,8 +24,9 @@ impl Module {
     /// other edit this lasts from the next commit on, and until then can be [discarded](Module::discard).
     ///
     /// # Errors
-    /// If the key is taken.
+    /// If the key is taken, or longer than engines take where it is written as the name.
     pub fn declare(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
+        self.check_own_name(Some(key))?;
         self.program.declare(kind, Some(key), None)
     }
 
@@ -33,21 +34,23 @@ impl Module {
     /// removed with it.
     ///
     /// # Errors
-    /// If the key is taken, or the owner is itself a part.
+    /// If the key is taken or too long, or the owner is itself a part.
     pub fn declare_part(
         &mut self,
         owner: DeclId,
         kind: DeclKind,
         key: Option<&str>,
     ) -> Result<DeclId> {
+        self.check_own_name(key)?;
         self.program.declare(kind, key, Some(owner))
     }
 
     /// Sets what the name section calls a declaration, if not its key.
     ///
     /// # Errors
-    /// If there is no such declaration.
+    /// If there is no such declaration, or the name is longer than engines take.
     pub fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
+        self.check_own_name(Some(name))?;
         self.program.set_name(id, Some(name))
     }
 
@@ -228,7 +231,7 @@ impl Module {
     /// Makes a declaration an import.
     ///
     /// # Errors
-    /// If `id` is of another kind than `ty`.
+    /// If `id` is of another kind than `ty`, or a name is longer than engines take.
     pub fn define_import(
         &mut self,
         id: DeclId,
@@ -237,6 +240,9 @@ impl Module {
         ty: &ImportType,
     ) -> Result<()> {
         self.expect_own(id)?;
+        for name in [module, field] {
+            items::check_name(name, "an import")?;
+        }
         let types = &mut self.program.types;
         let mut encoded = Vec::new();
         let (kind, type_id, entry) = match ty {
@@ -280,9 +286,10 @@ impl Module {
     /// Exports a declaration. It must be defined, and stay so, by the next commit.
     ///
     /// # Errors
-    /// If there is no such declaration, or it is of a kind that cannot be exported. Two exports of one name are found at the
-    /// commit.
+    /// If there is no such declaration, it is of a kind that cannot be exported, or the name is longer than engines take. Two
+    /// exports of one name are found at the commit.
     pub fn export(&mut self, name: &str, id: DeclId) -> Result<()> {
+        items::check_name(name, "an export")?;
         let decl = self.program.expect(id)?;
         if matches!(
             decl.kind,
@@ -386,6 +393,12 @@ impl Module {
     /// Lets thunks and forwarders be tail calls from the next commit on.
     pub(crate) fn use_tail_calls(&mut self) {
         self.pending.tail_calls = !self.settings.tail_calls;
+    }
+
+    /// A declaration's key or name, which is written unless there are no names.
+    fn check_own_name(&self, name: Option<&str>) -> Result<()> {
+        let written = name.filter(|_| self.options.names);
+        written.map_or(Ok(()), |name| items::check_name(name, "a declaration"))
     }
 
     /// The table of slots is wasmend's, not the user's.

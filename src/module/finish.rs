@@ -41,7 +41,7 @@ impl Module {
             ..self.layout_options()
         };
         let slot_table = self.slot_table.filter(|_| has_slots);
-        let layout = version.lay_out(options, self.dead_type, slot_table)?;
+        let layout = version.lay_out(options, self.dead_type, slot_table, None)?;
         let content = version.whole(&layout);
         let dense = write_dense(content.encoder(), &content.sections(), cuts)?;
         Ok((layout, dense))

@@ -1,9 +1,24 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
 use crate::error::{Error, Result};
+use crate::patch::MOST_ENTRIES;
 use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation, ValType};
 use crate::wire::filler::END;
 use crate::wire::leb;
+
+/// The longest name that engines take, in bytes.
+const MOST_NAME: usize = 100_000;
+
+/// Refuses a name that engines would not take; `what` says whose name it is.
+pub(super) fn check_name(name: &str, what: &str) -> Result<()> {
+    if name.len() <= MOST_NAME {
+        return Ok(());
+    }
+    let start: String = name.chars().take(40).collect();
+    let len = name.len();
+    let text = format!("{what} has a name of {len} bytes; engines take {MOST_NAME}");
+    Err(Error::limit(text).with_symbol(format!("{start}...")))
+}
 
 /// A global's initial value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,6 +144,13 @@ pub struct TableType {
 impl TableType {
     pub(crate) fn push(self, out: &mut Vec<u8>) -> Result<()> {
         check_limits(self.minimum.into(), self.maximum.map(Into::into))?;
+        if self.minimum > MOST_ENTRIES {
+            let text = format!(
+                "begins with {} entries; engines take {MOST_ENTRIES}",
+                self.minimum
+            );
+            return Err(Error::limit(text));
+        }
         if !is_reference(self.element) {
             let error = Error::bad_edit(format!("a table does not hold {:?}", self.element));
             return Err(error.with_hint("it holds references: FuncRef or ExternRef"));

@@ -14,6 +14,7 @@ mod options;
 mod piece;
 mod report;
 mod settings;
+mod validate;
 mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
@@ -25,11 +26,12 @@ pub use report::{Moved, Outcome, Patch, Phases};
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::module::settings::{PendingSettings, Settings};
+use crate::module::validate::BodyValidator;
 use crate::output::Output;
-use crate::patch::{BuildIdentity, ExportSites, RelinkReason};
+use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
@@ -50,6 +52,7 @@ pub struct Module {
     settings: Settings,
     /// What the next commit changes of them.
     pending: PendingSettings,
+    validator: BodyValidator,
 }
 
 impl Module {
@@ -68,6 +71,12 @@ impl Module {
     }
 
     fn with_output(output: Output, options: ModuleOptions) -> Result<Module> {
+        if options.first_slot > MOST_ENTRIES {
+            let first = options.first_slot;
+            return Err(Error::limit(format!(
+                "the first slot is {first}; engines take tables of {MOST_ENTRIES} entries"
+            )));
+        }
         let mut program = Program::default();
         let dead_type = program.types.function(&[], &[])?;
         let mut slot_table = None;
@@ -84,6 +93,7 @@ impl Module {
         Ok(Module {
             settings: Settings::new(&options),
             pending: PendingSettings::default(),
+            validator: BodyValidator::default(),
             options,
             program,
             references: None,

@@ -55,6 +55,9 @@ pub struct ModuleOptions {
     pub undo: bool,
     /// Whether others may let that table grow. Default: no, which engines make the best of.
     pub growable_table: bool,
+    /// Whether a commit looks whether the bodies that it brings are valid code, which costs a few microseconds for a small
+    /// one. Without it a body that is not makes a module that no engine takes. Default: yes.
+    pub validate: bool,
     /// How the file is published.
     pub output: OutputOptions,
 }
@@ -84,6 +87,7 @@ impl Default for ModuleOptions {
             live: false,
             undo: false,
             growable_table: false,
+            validate: true,
             output: OutputOptions::default(),
         }
     }

@@ -62,6 +62,7 @@ impl<'a> Version<'a> {
         options: LayoutOptions,
         dead_type: TypeId,
         slot_table: Option<DeclId>,
+        kept: Option<&Layout>,
     ) -> Result<Layout> {
         lay_out(&Request {
             program: self.program,
@@ -72,6 +73,7 @@ impl<'a> Version<'a> {
             start: self.start,
             customs: self.customs,
             data_ranges: self.data_ranges,
+            kept,
         })
     }
 

@@ -1,8 +1,8 @@
-//! Inputs: files that are mapped, or held in memory. The one place outside `output` with `unsafe`.
+//! Inputs: files that are mapped, or held in memory.
 //!
 //! A mapping shows what others do to the file. What is mapped must be checked with [`Input::check_unchanged`] when the
 //! link is done; an input that is kept for longer, as when watching, is better read ([`Access::Read`]). A file that is
-//! cut short while it is mapped ends the process: nothing can be done about this short of copying.
+//! cut short while it is mapped ends the process: see [`cut_short`].
 
 use std::fs::File;
 use std::io::Read;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::cut_short;
 use crate::output::{FileStamp, Sighting};
 
 /// How the bytes of an input are obtained.
@@ -25,8 +26,24 @@ pub enum Access {
 
 #[derive(Debug)]
 enum Contents {
-    Mapped(Mmap),
+    Mapped(Mapping),
     Owned(Box<[u8]>),
+}
+
+#[derive(Debug)]
+struct Mapping(Mmap);
+
+impl Mapping {
+    fn new(mapping: Mmap, path: &Path) -> Mapping {
+        cut_short::remember(&mapping, path);
+        Mapping(mapping)
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        cut_short::forget(&self.0);
+    }
 }
 
 /// A file that a link reads, with what identified it when it was opened.
@@ -41,6 +58,26 @@ pub struct Input {
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
+
+/// So much is read of a pipe or device, which may never end.
+const MOST_OF_NO_FILE: u64 = 256 << 20;
+
+/// Reads all there is of a file, which may be a pipe or a device, if it is no more than `most` bytes.
+///
+/// # Errors
+/// If it is more, or cannot be read.
+pub(crate) fn read_at_most(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| Error::io("cannot read", path, &error);
+    let expected = file.metadata().map_or(0, |metadata| metadata.len());
+    // One more shows that there is more.
+    let mut bytes = Vec::with_capacity(expected.min(most) as usize + 1);
+    let limited = file.take(most.saturating_add(1));
+    { limited }.read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > most {
+        false => Ok(bytes),
+        true => Err(Error::limit(format!("has more than {most} bytes")).with_path(path)),
+    }
+}
 
 impl Input {
     /// Opens a file.
@@ -72,11 +109,16 @@ impl Input {
             // are treated as untrusted input, whose every offset is checked when it is used.
             #[allow(unsafe_code)]
             let mapping = unsafe { MmapOptions::new().len(len as usize).map(&file) };
-            Contents::Mapped(mapping.map_err(|error| Error::io("cannot map", &path, &error))?)
+            let mapping = mapping.map_err(|error| Error::io("cannot map", &path, &error))?;
+            Contents::Mapped(Mapping::new(mapping, &path))
         } else {
-            let mut bytes = Vec::with_capacity(len as usize);
-            file.read_to_end(&mut bytes)
-                .map_err(|error| Error::io("cannot read", &path, &error))?;
+            let most = if is_file { len } else { MOST_OF_NO_FILE };
+            let bytes = match read_at_most(&mut file, &path, most) {
+                Err(error) if is_file && error.kind() == ErrorKind::Limit => {
+                    return Err(changed(&path));
+                }
+                read => read?,
+            };
             if is_file && bytes.len() as u64 != len {
                 return Err(changed(&path));
             }
@@ -106,7 +148,7 @@ impl Input {
     /// All its bytes.
     pub fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Mapped(mapping) => mapping,
+            Contents::Mapped(mapping) => &mapping.0,
             Contents::Owned(bytes) => bytes,
         }
     }

@@ -10,6 +10,7 @@
 pub mod archive;
 mod cursor;
 mod custom;
+pub mod cut_short;
 mod encoding;
 pub mod ids;
 mod kind;

@@ -83,11 +83,13 @@ impl Home {
                 .with_hint("it has to exist already")
         })?;
         let state = open_state(&folder).map_err(|error| {
-            Error::io(
-                "cannot create the state folder `.wasmend` beside the output",
-                path,
-                &error,
-            )
+            let doing = "cannot use the state folder `.wasmend` beside the output";
+            let failed = Error::io(doing, path, &error);
+            match is_somebody_elses(&folder) {
+                true => failed
+                    .with_hint("it belongs to another user: remove it, or write to another folder"),
+                false => failed,
+            }
         })?;
         let lock = lock::take(&state, &names.lock, path, options)?;
         let state = Arc::new(state);
@@ -213,6 +215,12 @@ impl Home {
 fn text(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
+}
+
+/// Whether there is a state folder that another user made.
+fn is_somebody_elses(folder: &File) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    matches!(stat_at(folder, STATE_FOLDER), Ok(Some(found)) if found.st_uid != me)
 }
 
 /// Opens the state folder, which is made if there is none.

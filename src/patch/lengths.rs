@@ -8,8 +8,16 @@ use crate::wire::leb;
 
 /// The greatest body that engines take, in bytes.
 pub(crate) const MOST_BODY: usize = 7_654_321;
-/// The most functions, types or globals that engines take.
+/// The most functions, types, globals, tags or imports that engines take.
 pub(crate) const MOST_INDICES: u32 = 1_000_000;
+/// The most tables that engines take, and the most segments of either kind.
+pub(crate) const MOST_TABLES: u32 = 100_000;
+/// The most memories that engines take.
+pub(crate) const MOST_MEMORIES: u32 = 100;
+/// The most entries of a table that engines take.
+pub(crate) const MOST_ENTRIES: u32 = 10_000_000;
+/// The longest module that engines take, in bytes.
+pub(crate) const MOST_FILE: u64 = 1 << 30;
 /// Dead functions at the front of a fresh layout, to be given up for imports.
 pub(crate) const FUNCTION_RESERVE: u32 = 8;
 /// Unused globals at the front of a fresh layout, to be given up for imports.

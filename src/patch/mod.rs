@@ -21,7 +21,7 @@ pub use tail::BuildIdentity;
 pub(crate) use dense::{Dense, write_dense};
 pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs, export_sites};
 pub(crate) use fresh_layout::{Request, lay_out};
-pub(crate) use lengths::MOST_BODY;
+pub(crate) use lengths::{MOST_BODY, MOST_ENTRIES, MOST_FILE};
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
 pub(crate) use tail::{Customs, names_tail};
 pub(crate) use write_patch::write_patch;

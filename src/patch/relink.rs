@@ -29,7 +29,7 @@ pub enum RelinkReason {
     TypesFull = 10,
     /// An imported function or global went away and there is no dead entry to shift in.
     ImportRemoved = 11,
-    /// The addresses that data may take were changed.
+    /// The addresses that data may take were changed, or the memory that has them.
     DataArea = 12,
     /// Too much of the code section is dead.
     Fragmented = 13,

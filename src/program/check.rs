@@ -13,7 +13,6 @@ use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;
-
 /// What is known of those who use what the edits change, and are not edited themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Users {

@@ -8,6 +8,7 @@ mod patch_cost;
 mod patches;
 mod pieces;
 mod refused;
+mod validated;
 mod verify;
 
 #[path = "../support/mod.rs"]

@@ -59,6 +59,72 @@ fn help() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    for name in [""].into_iter().chain(COMMANDS) {
+        let name = (!name.is_empty()).then_some(name);
+        let asked: Vec<&str> = ["help"].into_iter().chain(name).collect();
+        let given: Vec<&str> = name.into_iter().chain(["--help"]).collect();
+        let (asked, given) = (run_wasmend(&asked), run_wasmend(&given));
+        assert_eq!(asked.status.code(), Some(0));
+        assert_eq!(text(&asked.stdout), text(&given.stdout));
+    }
+    let output = run_wasmend(&["man", "wach"]);
+    assert!(
+        text(&output.stderr).contains("'watch'"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// Programs get an event, people the usual text.
+#[test]
+fn wrong_usage_is_an_event_for_programs() {
+    let output = run_wasmend(&["--json", "inspekt", "x.wasm"]);
+    assert_eq!(output.status.code(), Some(2));
+    let [error] = &events(&output)[..] else {
+        panic!("one event: {}", text(&output.stdout))
+    };
+    assert_eq!(
+        (&error["event"], &error["kind"]),
+        (&"error".into(), &"usage".into())
+    );
+    assert_eq!(error["exit_code"], 2);
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("inspekt")),
+        "{error}"
+    );
+    assert!(
+        text(&output.stderr).contains("Usage"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// What is printed on a terminal of 80 columns is not broken in the middle of a line.
+#[test]
+fn lines_fit_80_columns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    module(folder.path());
+    for args in [
+        &["inspect", "module.wasm"][..],
+        &["demo", "--functions", "2000", "--edits", "60"],
+        &["ld", "--help"],
+    ] {
+        let output = Command::new(wasmend())
+            .args(args)
+            .current_dir(folder.path())
+            .output()
+            .expect("the command runs");
+        assert_eq!(output.status.code(), Some(0));
+        for line in text(&output.stdout).lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_is_2() {
     for args in [
         &["frobnicate"][..],
@@ -315,6 +381,14 @@ fn completions_and_pages_name_every_command() {
     }
     let page = text(&run_wasmend(&["man", "watch"]).stdout);
     assert!(page.contains("settle"), "{page}");
+    let page = text(&run_wasmend(&["man", "ld"]).stdout);
+    assert!(page.contains("export\\-if\\-defined"), "{page}");
+    assert!(
+        page.contains("fuse") && !page.contains("ld\\-path"),
+        "{page}"
+    );
+    let script = text(&run_wasmend(&["completions", "bash"]).stdout);
+    assert!(script.contains("--export-if-defined"), "{script}");
 }
 
 /// The page lists each reason of the library, with its number and name, and no other.

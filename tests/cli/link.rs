@@ -75,6 +75,63 @@ fn every_way_to_be_called() {
     }
 }
 
+/// As with wasm-ld, nothing else is done, whatever else stands there.
+#[test]
+fn a_question_for_the_version_is_answered_and_nothing_is_linked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    for question in ["-v", "--version"] {
+        let done = run(
+            wasmend(),
+            &["ld", "nothing.o", question, "-o", out.to_str().unwrap()],
+        );
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert!(
+            text(&done.stdout).contains("compatible with LLD"),
+            "{question}"
+        );
+        assert!(!out.exists(), "{question}");
+    }
+}
+
+/// Engines show it in backtraces.
+#[test]
+fn the_module_is_called_as_its_file_or_as_the_command_line_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("program.wasm");
+    let files = ["main.o", "twice.o", "pick.o"].map(objects::word);
+    let [main, twice, pick] = files.each_ref().map(String::as_str);
+    for (more, expected) in [
+        (&[][..], Some("program.wasm")),
+        (&["--no-incremental"], Some("program.wasm")),
+        (&["--soname=other"], Some("other")),
+        (&["--strip-all"], None),
+        (&["--strip-all", "--no-incremental"], None),
+    ] {
+        let arguments = [
+            &["ld", main, twice, pick, "-o", out.to_str().unwrap()],
+            more,
+        ]
+        .concat();
+        let done = run(wasmend(), &arguments);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let bytes = fs::read(&out).unwrap();
+        let mut found = None;
+        for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+            if let wasmparser::Payload::CustomSection(section) = payload.unwrap()
+                && let wasmparser::KnownCustom::Name(names) = section.as_known()
+            {
+                for name in names {
+                    if let wasmparser::Name::Module { name, .. } = name.unwrap() {
+                        found = Some(name);
+                    }
+                }
+            }
+        }
+        assert_eq!(found, expected, "{more:?}");
+    }
+}
+
 #[test]
 fn what_is_asked_for_is_said() {
     let version = text(&run(wasmend(), &["ld", "--version"]).stdout);
@@ -292,4 +349,75 @@ fn a_link_tells_programs_what_it_made() {
         said.lines().all(|line| event(line)["event"] == "error"),
         "{said}"
     );
+}
+
+#[test]
+fn a_step_is_a_folder_with_files_that_are_linked_and_what_is_said_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let step = |name: &str| folder.path().join(name);
+    for (name, added) in [("one", 1), ("two", 2)] {
+        fs::create_dir(step(name)).unwrap();
+        fs::write(step(name).join("pick.o"), other_pick(added)).unwrap();
+    }
+    fs::create_dir(step("empty")).unwrap();
+    let files = [objects::word("main.o"), objects::word("twice.o")];
+    let replay = |second: &str| {
+        let steps = [step("one"), step(second)].map(|step| step.display().to_string());
+        let [one, two] = steps.each_ref().map(String::as_str);
+        let link = [&files[0], &files[1], "pick.o", "-o", out.to_str().unwrap()];
+        let steps = ["replay-ld", "--step", one, "--step", two, "--"];
+        run(wasmend(), &[&steps[..], &link].concat())
+    };
+    for (wrong, said) in [("nope", "cannot read the folder"), ("empty", "has none of")] {
+        let done = replay(wrong);
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        let message = text(&done.stderr);
+        assert!(
+            message.contains(said) && message.contains(wrong),
+            "{message}"
+        );
+        assert!(!out.exists());
+    }
+    let done = replay("two");
+    assert!(done.status.success(), "{done:?}");
+    let name = step("two").join("pick.o").display().to_string();
+    let said = text(&done.stdout);
+    assert!(said.contains(&format!("{name}: patched")), "{said}");
+}
+
+/// `missing.o` with other names.
+fn renamed(names: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = fs::read(objects::path("missing.o")).unwrap();
+    for (from, to) in names {
+        assert_eq!(from.len(), to.len());
+        let same = |window: &[u8]| window == from.as_bytes();
+        while let Some(at) = bytes.windows(from.len()).position(same) {
+            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_hint_names_a_symbol_that_is_undefined_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [("twicee", "twicef"), ("lost", "losu")];
+    for (file, names) in [("a.o", &[][..]), ("b.o", &names)] {
+        fs::write(folder.path().join(file), renamed(names)).unwrap();
+    }
+    for more in [&[][..], &["--warn-unresolved-symbols"]] {
+        let done = std::process::Command::new(wasmend())
+            .args(["ld", "--no-entry", "a.o", "b.o", "-o", "out.wasm"])
+            .args(more)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = text(&done.stderr);
+        assert!(
+            said.contains("`twicee`") && said.contains("`twicef`"),
+            "{said}"
+        );
+        assert!(!said.contains("did you mean"), "{said}");
+    }
 }

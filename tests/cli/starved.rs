@@ -1,5 +1,6 @@
-//! Watching where the system gives less than one would like: no events, no room on the disk. Run with the feature
-//! `crash-tests`; needs `unshare`.
+//! Watching where the system gives less than one would like: no events, no room on the disk.
+//!
+//! Run: `wasmend watch main.o twice.o pick.o -o out.wasm` in a namespace of its own (`unshare`), with the feature `crash-tests`.
 
 use std::fs;
 use std::process::Command;

@@ -1,13 +1,19 @@
-//! What a command does about where it runs: where no threads can be started, and on terminals.
+//! What a command does about where it runs: where no threads can be started, on terminals, with files that never end or are
+//! cut short.
 //!
 //! Run: `prlimit --nproc=1 wasmend ld main.o twice.o pick.o -o OUT`, as another user than root, whom no limit holds; and
 //! `script -c 'wasmend ...'`, which is a terminal, with names that have escape sequences.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::support::command::{text, wasmend};
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::support::command::{run, text, wasmend};
 use crate::support::objects;
 
 /// Runs a copy of `wasmend` in a folder that anybody may write to, where no more threads may be started.
@@ -119,5 +125,145 @@ fn names_reach_a_terminal_without_control_characters() {
         for raw in ["\x1b]", "\x1b[2J", "\x07"] {
             assert!(!said.contains(raw), "{arguments:?}: {said:?}");
         }
+    }
+}
+
+/// A pipe that gives one byte again and again, as devices do, until nobody reads it any more.
+struct Endless(Option<std::thread::JoinHandle<u64>>);
+
+impl Endless {
+    fn new(path: &Path, byte: u8) -> Endless {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let path = path.to_path_buf();
+        let write = move || {
+            let mut pipe = fs::OpenOptions::new().write(true).open(path).unwrap();
+            let bytes = [byte; 1 << 16];
+            let mut written = 0;
+            while pipe.write_all(&bytes).is_ok() {
+                written += bytes.len() as u64;
+            }
+            written
+        };
+        Endless(Some(std::thread::spawn(write)))
+    }
+
+    /// How much was written.
+    fn written(&mut self) -> u64 {
+        self.0.take().unwrap().join().unwrap()
+    }
+}
+
+#[test]
+fn files_that_never_end_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let object = objects::word("main.o");
+    let out = path("out.wasm");
+    let at_most = |mb: u64| (mb << 20) + (1 << 20);
+    for (name, arguments, most) in [
+        (
+            "list",
+            vec!["ld".to_owned(), format!("@{}", path("list"))],
+            at_most(64),
+        ),
+        (
+            "symbols",
+            vec![
+                "ld".into(),
+                format!("--allow-undefined-file={}", path("symbols")),
+                object.clone(),
+                format!("-o{out}"),
+            ],
+            at_most(64),
+        ),
+        (
+            "object",
+            vec![
+                "ld".into(),
+                path("object"),
+                object.clone(),
+                format!("-o{out}"),
+            ],
+            at_most(256),
+        ),
+        ("module", vec!["inspect".into(), path("module")], at_most(0)),
+    ] {
+        let mut endless = Endless::new(Path::new(&path(name)), b' ');
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let done = run(wasmend(), &arguments);
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(&path(name)), "{said}");
+        assert!(endless.written() <= most, "{name}");
+    }
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn an_object_that_is_cut_short_while_it_is_linked_ends_in_a_message() {
+    for json in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // So large that it is mapped: with a custom section that nobody reads before the output is written.
+        let mut large = fs::read(objects::path("main.o")).unwrap();
+        let padding = vec![b'x'; 1 << 20];
+        large.extend([0, 0x85, 0x80, 0xc0, 0, 4]);
+        large.extend(*b"long");
+        large.extend(&padding);
+        fs::write(at("large.o"), &large).unwrap();
+        rustix::fs::mknodat(CWD, at("twice.o"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        fs::copy(objects::path("pick.o"), at("pick.o")).unwrap();
+        let mut command = Command::new(wasmend());
+        command.args(["ld", "large.o", "twice.o", "pick.o", "-o", "out.wasm"]);
+        command.args(json.then_some("--json"));
+        let child = command
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It waits for the pipe, with the first object mapped.
+        let mut pipe = fs::OpenOptions::new()
+            .write(true)
+            .open(at("twice.o"))
+            .unwrap();
+        let maps = format!("/proc/{}/maps", child.id());
+        let start = Instant::now();
+        while !fs::read_to_string(&maps).unwrap().contains("large.o") {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "it is not mapped"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(at("large.o"))
+            .unwrap();
+        file.set_len(0).unwrap();
+        pipe.write_all(&fs::read(objects::path("twice.o")).unwrap())
+            .unwrap();
+        drop(pipe);
+        let done = child.wait_with_output().unwrap();
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("large.o") && said.contains("cut short"),
+            "{said}"
+        );
+        if json {
+            let out = text(&done.stdout);
+            let event: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(event["event"], "error", "{out}");
+            assert_eq!(event["path"], "large.o", "{out}");
+        }
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
+        let left = left
+            .iter()
+            .map(|entry| entry.file_name().into_string().unwrap());
+        let mut left: Vec<String> = left.filter(|name| name != ".wasmend").collect();
+        left.sort();
+        assert_eq!(left, ["large.o", "pick.o", "twice.o"]);
     }
 }

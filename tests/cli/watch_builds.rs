@@ -1,4 +1,6 @@
 //! Watching builds of a module.
+//!
+//! Run: `wasmend watch build.wasm -o out.wasm`, with the versions of `tests/modules/c-sort` saved in every way.
 
 use std::fs;
 use std::io::Write;

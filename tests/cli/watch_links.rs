@@ -1,4 +1,6 @@
 //! Watching links: the objects, libraries and response files of a command line.
+//!
+//! Run: `wasmend watch main.o twice.o pick.o -o out.wasm` and the like, on copies of `tests/objects`.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! `wasmend watch`, running in a folder of its own, and the programs that it is given.
+//! `wasmend watch`, running in a folder of its own, and the programs that it is given: for the tests of watching.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

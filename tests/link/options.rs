@@ -214,7 +214,24 @@ fn mistakes_are_named_and_a_remedy_offered() {
 #[test]
 fn what_has_no_effect_is_said() {
     let options = options("a.o -o b -z relro --lto-O3 -mllvm -x");
-    assert_eq!(options.warnings.len(), 3, "{:?}", options.warnings);
+    assert_eq!(options.warnings.len(), 2, "{:?}", options.warnings);
+}
+
+/// Drivers pass `-mllvm` on once for each of their own options.
+#[test]
+fn warnings_name_the_option_as_it_was_given_and_none_is_for_what_drivers_pass_on() {
+    let line = "a.o -o b --lto-partitions=2 --thinlto-jobs=3 --lto-CGO2 --save-temps --disable-verify -mllvm -x \
+                -mllvm -y -mllvm=-z";
+    let warned = options(line).warnings;
+    let names = [
+        "--lto-partitions=2",
+        "--thinlto-jobs=3",
+        "--lto-CGO2",
+        "--save-temps",
+        "--disable-verify",
+    ];
+    let expected = names.map(|name| format!("{name} has an effect on bitcode only"));
+    assert_eq!(warned, expected);
 }
 
 #[test]

@@ -549,7 +549,6 @@ fn paths_that_cannot_be_an_output_are_refused() {
         error.to_string()
     };
     assert!(refused(folder.0.path()).contains("not a regular file"));
-    assert!(refused(Path::new("/dev/null")).contains("not a regular file"));
     assert!(refused(&folder.0.path().join("missing/out.wasm")).contains("it has to exist"));
     assert!(refused(Path::new("/")).contains("no file name"));
     refused(Path::new("a\0b"));

@@ -224,12 +224,12 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
     let mut out = String::new();
     for run in measured {
         out += &format!(
-            "{}: {} in {} bytes, created in {}; {} edits, {} checked in the interpreter, all right\n",
+            "{}: {} in {} bytes, created in {}\n  {}, {} checked in the interpreter, all right\n",
             run.redirect.word(),
             count(args.functions.into(), "function"),
             number(run.file_len),
             time(run.created),
-            number(args.edits.into()),
+            count(args.edits.into(), "edit"),
             count(run.results_checked, "result"),
         );
         if run.rebuilt > 0 {
@@ -244,11 +244,10 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
                 "bytes",
                 "ranges",
                 "time",
-                "runs",
-                "before",
-                "after",
+                "result",
+                "then",
             ],
-            &[0, 4],
+            &[0],
         );
         let mut samples: Vec<_> = run.samples.iter().collect();
         samples.sort_by_key(|sample| sample.edit);
@@ -258,7 +257,6 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
                 number(sample.bytes),
                 sample.ranges.to_string(),
                 time(sample.took),
-                format!("f{}(1)", sample.function),
                 sample.before.to_string(),
                 sample.after.to_string(),
             ]);
@@ -287,23 +285,23 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
             time(took),
             time(took_p99),
             format!(
-                "{} fewer bytes, {} faster",
+                "{} less, {} faster",
                 ratio(run.file_len as f64, bytes as f64),
                 ratio(rewrite.as_secs_f64(), took.as_secs_f64())
             ),
         ]);
-        let all = number(run.file_len);
         table.row([
             format!("rewrite, {word}"),
-            all.clone(),
-            all,
+            number(run.file_len),
+            String::new(),
             time(rewrite),
             time(rewrite_p99),
         ]);
     }
     out += &table.render();
-    out += "\nBytes and time are medians. A patch is timed from the call of commit to the published file; a rewrite is one plain\n\
-            write of the finished bytes, without the time to make them.\n";
+    out += "\nBytes and time are medians. A result is what the function returns for 1. A\n\
+            patch is timed from the call of commit to the published file; a rewrite is one\n\
+            plain write of the finished bytes, without the time to make them.\n";
     out
 }
 

@@ -125,7 +125,7 @@ impl EditKind {
             EditKind::Grow => "grew",
             EditKind::Shrink => "shrank",
             EditKind::Add => "calls a new function",
-            EditKind::Remove => "calls a function less, now removed",
+            EditKind::Remove => "calls one less",
         }
     }
 }

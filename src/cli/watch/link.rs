@@ -1,5 +1,6 @@
 //! A watched link: a program whose objects a compiler writes.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use wasmend::link::watched::{CommandLine, LinkFiles};
@@ -114,23 +115,29 @@ impl Link {
 
     /// Those of the changed files that were linked. For members of thin archives, these are their archives.
     fn linked_files(&self, linked: &LinkPatcher, changed: &[PathBuf]) -> Vec<PathBuf> {
+        let mut files: BTreeSet<&PathBuf> = changed.iter().collect();
         let archives = self.found.members.iter();
-        let archives = archives.filter(|(member, _)| changed.contains(member));
-        let mut files: Vec<PathBuf> = changed.to_vec();
-        files.extend(archives.map(|(_, archive)| archive.clone()));
-        files.sort();
-        files.dedup();
-        let allowed = self.command.options.as_ref().ok();
-        let allowed = allowed.and_then(|options| options.allow_undefined_file.as_ref());
-        files.retain(|file| Some(file) == allowed || linked.files().any(|linked| linked == file));
-        files
+        let archives = archives.filter(|(member, _)| files.contains(member));
+        let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
+        files.extend(archives);
+        let options = self.command.options.as_ref().ok();
+        let allowed = options.and_then(|options| options.allow_undefined_file.as_deref());
+        let linked: HashSet<&Path> = linked.files().chain(allowed).collect();
+        let files = files.into_iter().filter(|file| linked.contains(&***file));
+        files.cloned().collect()
     }
 
     fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<Patch, LinkError> {
         match self.linked.take() {
             Some(mut linked) if linked.basis == basis => {
                 let files = self.linked_files(&linked.patcher, changed);
-                let done = linked.patcher.update(&files);
+                let done = match &files[..] {
+                    [one] => linked.patcher.update(&files, one),
+                    many => {
+                        let name = count(many.len() as u64, "file");
+                        linked.patcher.update(&files, Path::new(&name))
+                    }
+                };
                 self.linked = Some(linked);
                 done
             }

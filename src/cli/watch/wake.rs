@@ -126,6 +126,8 @@ impl Wakes {
                 Ok(()) => {
                     self.heard.insert(folder, id);
                 }
+                // It went away just now, which the next look will show.
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
                 Err(error) => trouble = Some(error),
             }
         }

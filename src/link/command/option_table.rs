@@ -84,11 +84,11 @@ macro_rules! refused {
     };
 }
 
-/// An option about link-time optimisation, which no accepted input needs.
+/// An option about link-time optimisation, which no accepted input needs. It is warned of as it was written.
 macro_rules! idle {
     ($dashes:ident $takes:ident $($name:literal)+) => {
-        spec(&[$($name),+], Dashes::$dashes, Takes::$takes, "VALUE", "", |o, _, _| {
-            o.warnings.push(format!("--{} has an effect on bitcode only", [$($name),+][0]));
+        spec(&[$($name),+], Dashes::$dashes, Takes::$takes, "VALUE", "", |_, later, _| {
+            later.is_idle = true;
             Ok(())
         })
     };
@@ -334,7 +334,7 @@ pub(super) static OPTIONS: &[Spec] = &[
     value!(One Attached "y", "SYMBOL", "", |o, v| o.trace_symbols.push(v.into())),
     flag!(Any "verbose", "Say what is done, how much of it and how long it takes", |o| o.verbose = true),
     flag!(Two "stats", "Say how much was linked, and how long each phase took", |o| o.stats = true),
-    flag!(Any "version", "Print the version", |o| o.version = true),
+    flag!(Any "version", "Print the version, and do nothing else", |o| o.version = true),
     flag!(One "v", "", |o| o.version = true),
     flag!(Any "help", "Print this", |o| o.help = true),
     // How to go about it.
@@ -366,7 +366,8 @@ pub(super) static OPTIONS: &[Spec] = &[
     idle!(Any Equals "thinlto-cache-dir" "thinlto-jobs" "lto-partitions" "lto-obj-path"),
     idle!(Two Attached "lto-O" "lto-CGO"),
     idle!(Any Nothing "lto-debug-pass-manager" "disable-verify" "save-temps"),
-    idle!(Any Value "mllvm"),
+    // What drivers pass on to the code generator, as often as they have something to say.
+    spec(&["mllvm"], Dashes::Any, Takes::Value, "", "", nothing),
     // Not built.
     refused!(Any Nothing "shared", "only static linking is; link the objects into the program instead"),
     refused!(Any Nothing "pie" "experimental-pic", "only static linking is; leave it out"),

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::link::command::response_file::read_list;
 use crate::module::Redirect;
 
 /// An argument whose place among the others matters.
@@ -311,6 +312,8 @@ pub(super) struct Later {
     pub(super) allow_undefined: bool,
     pub(super) report_unresolved: Option<Unresolved>,
     pub(super) unresolved: Option<Unresolved>,
+    /// Whether the option that was read last says something of bitcode only.
+    pub(super) is_idle: bool,
 }
 
 impl LinkOptions {
@@ -366,7 +369,7 @@ impl LinkOptions {
             self.import_undefined = true;
             self.unresolved = Unresolved::Ignore;
         }
-        if self.help || (self.version && self.inputs.is_empty()) {
+        if self.help || self.version {
             return Ok(());
         }
         let contradiction = |text: &str| Err(Error::bad_input(text));
@@ -413,8 +416,9 @@ pub(super) fn number(text: &str) -> Result<u64> {
 /// # Errors
 /// If the file cannot be read.
 pub fn symbol_list(path: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8(read_list(path)?);
     let text =
-        std::fs::read_to_string(path).map_err(|error| Error::io("cannot open", path, &error))?;
+        text.map_err(|_| Error::bad_input("a list of symbols is not UTF-8").with_path(path))?;
     Ok(text
         .lines()
         .map(str::trim)

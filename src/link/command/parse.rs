@@ -37,6 +37,10 @@ impl LinkOptions {
             };
             (spec.set)(&mut options, &mut later, value.unwrap_or(""))
                 .map_err(|error| error.with_symbol(argument.as_str()))?;
+            if std::mem::take(&mut later.is_idle) {
+                let warning = format!("{argument} has an effect on bitcode only");
+                options.warnings.push(warning);
+            }
         }
         options.settle(&later)?;
         Ok(options)
@@ -90,10 +94,11 @@ fn unknown(argument: &str) -> Error {
 /// The help text: every option with what it does.
 pub fn help() -> String {
     let mut text = String::from(
-        "Links WebAssembly objects and archives, as wasm-ld does, into a program that can be patched in its place.\n\n\
+        "Links WebAssembly objects and archives, as wasm-ld does, into a program that can\n\
+         be patched in its place.\n\n\
          Usage: wasmend ld [OPTIONS] FILE...\n       wasm-ld [OPTIONS] FILE...    (wasmend under that name)\n\n\
-         @FILE stands for the arguments in FILE. Most long options may have one dash, and their value behind `=` or as the\n\
-         next argument.\n\n",
+         @FILE stands for the arguments in FILE. Most long options may have one dash, and\n\
+         their value behind `=` or as the next argument.\n\n",
     );
     for spec in OPTIONS {
         if spec.help.is_empty() {
@@ -110,7 +115,32 @@ pub fn help() -> String {
             Takes::Perhaps => format!("[={}]", spec.value),
         };
         let left = format!("  {dashes}{}{value}", spec.names[0]);
-        text.push_str(&format!("{left:<34} {}\n", spec.help));
+        push_row(&mut text, &left, spec.help);
     }
     text
+}
+
+/// How wide the help's lines are at most, and its first column.
+const WIDTH: usize = 80;
+const FIRST: usize = 32;
+
+/// Adds an option with what it does, in as many lines as that takes.
+fn push_row(text: &mut String, left: &str, help: &str) {
+    let mut line = format!("{left:<FIRST$}");
+    if left.len() >= FIRST {
+        text.push_str(left);
+        text.push('\n');
+        line = " ".repeat(FIRST);
+    }
+    for word in help.split(' ') {
+        if line.len() + 1 + word.len() > WIDTH {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line = " ".repeat(FIRST);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
 }

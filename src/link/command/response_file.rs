@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::map::read_at_most;
 
 /// How arguments are quoted in response files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ fn expand_into(
             Error::new(ErrorKind::Io, "response files name one another too deeply").with_path(path),
         );
     }
-    let text = std::fs::read(path).map_err(|error| Error::io("cannot open", path, &error))?;
+    let text = read_list(path)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let text = std::str::from_utf8(text)
         .map_err(|_| Error::bad_input("a response file is not UTF-8").with_path(path))?;
@@ -86,6 +87,16 @@ fn expand_into(
         expand_into(&argument, quoting, depth + 1, expanded)?;
     }
     Ok(())
+}
+
+/// More than this is no list of anything: a device never ends.
+const MOST_OF_LIST: u64 = 64 << 20;
+
+/// Reads a file that lists something.
+pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
+    let mut file =
+        std::fs::File::open(path).map_err(|error| Error::io("cannot open", path, &error))?;
+    read_at_most(&mut file, path, MOST_OF_LIST)
 }
 
 /// Splits the text of a response file.

@@ -105,8 +105,17 @@ impl Plan {
         Customs {
             front: Vec::new(),
             tail,
-            module_name: options.module_name.as_deref().map(Into::into),
+            module_name: module_name(options),
         }
+    }
+}
+
+/// What the name section calls the module, for backtraces: what the command line says, or the output's file name.
+fn module_name(options: &LinkOptions) -> Option<Box<str>> {
+    let file = options.output.file_name();
+    match &options.module_name {
+        Some(name) => Some(name.as_str().into()),
+        None => file.map(|name| name.to_string_lossy().as_ref().into()),
     }
 }
 

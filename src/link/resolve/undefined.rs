@@ -89,18 +89,23 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
     let references = references(resolution, live, &open);
     let mut found: Vec<(SymbolId, References)> = references.into_iter().collect();
     found.sort_unstable_by_key(|(id, references)| (references.first, *id));
-    let mut made = HashSet::new();
-    for (id, references) in found {
-        let report = match options.unresolved {
-            Unresolved::Error => Some(describe(resolution, id, &references, options)),
-            Unresolved::Warn => Some(describe(resolution, id, &references, options)),
-            Unresolved::Ignore => None,
-        };
-        match (report, options.unresolved) {
-            (Some(report), Unresolved::Error) => resolution.diagnostics.error(report),
-            (Some(report), _) => resolution.diagnostics.warn(report),
-            (None, _) => {}
+    // All are described before any of them gets a definition, so that none is thought to be meant by another.
+    for (id, references) in &found {
+        let report = || describe(resolution, *id, references, options);
+        match options.unresolved {
+            Unresolved::Error => {
+                let report = report();
+                resolution.diagnostics.error(report);
+            }
+            Unresolved::Warn => {
+                let report = report();
+                resolution.diagnostics.warn(report);
+            }
+            Unresolved::Ignore => {}
         }
+    }
+    let mut made = HashSet::new();
+    for (id, _) in found {
         let symbol = resolution.table.get(id);
         if symbol.kind == SymbolKind::Function && symbol.ty.signature().is_some() {
             let signature = symbol.ty.signature();

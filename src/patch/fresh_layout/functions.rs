@@ -34,22 +34,27 @@ pub(super) fn place_functions(
         .functions
         .reserve(ids.len() * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
     reserve_front(layout);
+    if let Some(kept) = request.kept {
+        let is_there = |id: DeclId| program.get(id).is_some_and(|decl| decl.next().is_some());
+        layout.slots = kept.slots.kept(is_there);
+    }
+    let slots = SlotGiver(request.kept);
     if thunks {
-        place_thunks(program, functions, layout, address_taken)?;
+        place_thunks(program, functions, layout, (slots, address_taken))?;
     } else if layout.options.live {
         let named = named(request, uses);
         let named = || functions().filter(|(id, ..)| named[id.index()]);
-        place_thunks(program, named, layout, address_taken)?;
+        place_thunks(program, named, layout, (slots, address_taken))?;
     }
-    place_bodies(functions, layout, address_taken)?;
+    place_bodies(functions, layout, (slots, address_taken))?;
     for at in 0..layout.imports.len() {
         let id = layout.imports[at];
         if let Place::ImportedFunction { index, .. } = layout.place(id) {
-            let slot = take_slot(layout, address_taken, id);
+            let slot = slots.give_if_needed(layout, address_taken, id);
             layout.set_place(id, Place::ImportedFunction { index, slot });
         }
     }
-    if layout.slot_table.is_some() && !layout.options.dense {
+    if layout.slot_table.is_some() && !layout.options.dense && request.kept.is_none() {
         layout.slots.grow((layout.slots.len() / 16).max(8));
     }
     Ok(())
@@ -89,7 +94,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     program: &Program,
     functions: impl Fn() -> I,
     layout: &mut Layout,
-    address_taken: &[bool],
+    (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
     let live = layout.options.live;
     let thunked = || {
@@ -101,7 +106,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     // Slots that are addresses come first: a dense output has no others.
     let mut slots = HashMap::new();
     for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
-        slots.insert(id, layout.slots.append(id));
+        slots.insert(id, giver.give(layout, id));
     }
     for (id, _, definition) in thunked() {
         let ty = definition.ty().expect("a function has a type");
@@ -111,7 +116,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
             .ok_or_else(code_full)?;
         layout.names.append(0, None);
         let slot = slots.get(&id).copied();
-        let slot = Some(slot.unwrap_or_else(|| layout.slots.append(id)));
+        let slot = Some(slot.unwrap_or_else(|| giver.give(layout, id)));
         layout.set_place(
             id,
             Place::Function {
@@ -128,7 +133,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
 fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
     functions: impl Fn() -> I + Sync,
     layout: &mut Layout,
-    address_taken: &[bool],
+    (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
     let first = layout.functions.index(layout.functions.end());
     let mut names = std::mem::take(&mut layout.names);
@@ -158,7 +163,7 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
                 _ => Place::Function {
                     entry: body,
                     body,
-                    slot: take_slot(layout, address_taken, id),
+                    slot: giver.give_if_needed(layout, address_taken, id),
                 },
             };
             layout.set_place(id, place);
@@ -174,10 +179,37 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
     Ok(())
 }
 
-fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<Slot> {
-    let is_import = matches!(layout.place(id), Place::ImportedFunction { .. });
-    let needs_one = address_taken[id.index()] || (layout.options.live && !is_import);
-    needs_one.then(|| layout.slots.append(id))
+/// Gives functions their slots: those that they have in a layout which is kept, or new ones.
+#[derive(Clone, Copy)]
+struct SlotGiver<'a>(Option<&'a Layout>);
+
+impl SlotGiver<'_> {
+    /// The slot that a function has already.
+    fn known(self, id: DeclId) -> Option<Slot> {
+        self.0.and_then(|kept| kept.place(id).slot())
+    }
+
+    fn give(self, layout: &mut Layout, id: DeclId) -> Slot {
+        match (self.known(id), self.0) {
+            (Some(slot), _) => slot,
+            (None, Some(_)) => layout.slots.take(id),
+            (None, None) => layout.slots.append(id),
+        }
+    }
+
+    /// A slot for a function, if it needs one.
+    fn give_if_needed(
+        self,
+        layout: &mut Layout,
+        address_taken: &[bool],
+        id: DeclId,
+    ) -> Option<Slot> {
+        let is_import = matches!(layout.place(id), Place::ImportedFunction { .. });
+        let needs_one = address_taken[id.index()]
+            || (layout.options.live && !is_import)
+            || self.known(id).is_some();
+        needs_one.then(|| self.give(layout, id))
+    }
 }
 
 /// Which functions are named by their index, exports included: what names them so is out of reach of a patch of an instance

@@ -10,9 +10,9 @@ use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program};
 pub(super) struct Imported {
     functions: u32,
     globals: u32,
-    tables: u32,
-    memories: u32,
-    tags: u32,
+    pub(super) tables: u32,
+    pub(super) memories: u32,
+    pub(super) tags: u32,
 }
 
 impl Imported {

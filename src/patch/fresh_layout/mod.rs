@@ -14,7 +14,8 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Place};
-use crate::patch::lengths::MOST_INDICES;
+use crate::patch::fresh_layout::items::Imported;
+use crate::patch::lengths::{MOST_ENTRIES, MOST_INDICES, MOST_MEMORIES, MOST_TABLES};
 use crate::patch::order::{self, RUN};
 use crate::patch::section_lens::SectionLens;
 use crate::patch::tail;
@@ -57,7 +58,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.data = images;
     number_data_segments(&mut layout);
     // From here on everything has its place.
-    check_limits(&layout)?;
+    check_limits(&layout, imported)?;
     if !layout.options.dense {
         lay_out_sections(request, &mut layout);
     }
@@ -102,18 +103,36 @@ fn lay_out_sections(request: &Request<'_>, layout: &mut Layout) {
     layout.lay_out_sections();
 }
 
-fn check_limits(layout: &Layout) -> Result<()> {
+fn check_limits(layout: &Layout, imported: Imported) -> Result<()> {
     let functions = u64::from(layout.functions.imported()) + u64::from(layout.functions.count());
     let globals = u64::from(layout.globals.imported()) + u64::from(layout.globals.count());
+    let is_slot_table = usize::from(layout.slot_table.is_some());
+    let own = |imported: u32, list: usize| u64::from(imported) + list as u64;
+    let tables = own(imported.tables, layout.tables.len());
+    let memories = own(imported.memories, layout.memories.len());
+    let tags = own(imported.tags, layout.tags.len());
+    let segments = (layout.data.images().len() + layout.data_segments.len()) as u64;
+    let elements = (is_slot_table + layout.elements.len()) as u64;
     let checks = [
-        ("functions", functions),
-        ("globals", globals),
-        ("types", layout.types.count().into()),
+        ("functions", functions, MOST_INDICES),
+        ("globals", globals, MOST_INDICES),
+        ("types", layout.types.count().into(), MOST_INDICES),
+        ("tags", tags, MOST_INDICES),
+        ("imports", layout.imports.len() as u64, MOST_INDICES),
+        ("tables", tables, MOST_TABLES),
+        ("memories", memories, MOST_MEMORIES),
+        ("data segments", segments, MOST_TABLES),
+        ("element segments", elements, MOST_TABLES),
+        (
+            "function slots",
+            layout.slots.table_len().into(),
+            MOST_ENTRIES,
+        ),
     ];
-    for (what, count) in checks {
-        if count > u64::from(MOST_INDICES) {
+    for (what, count, most) in checks {
+        if count > u64::from(most) {
             let error = Error::limit(format!(
-                "the output would have {count} {what}; engines take 1,000,000"
+                "the output would have {count} {what}; engines take {most}"
             ));
             return Err(if what == "types" {
                 error.with_hint("use interned types")

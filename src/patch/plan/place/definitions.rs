@@ -178,12 +178,30 @@ impl Placing<'_> {
                         self.redefine_segment(id, old);
                     }
                     kind => {
+                        self.expect_room_for_data(id, new)?;
                         self.whole.insert(entity_section(kind));
                     }
                 }
                 Ok(())
             }
             place => unreachable!("a definition at {place:?}"),
+        }
+    }
+    /// Data that stands in a memory must still be in it, by addresses as wide as they were.
+    fn expect_room_for_data(&self, id: DeclId, new: &Definition) -> Planned {
+        let DefinitionKind::Memory {
+            minimum_bytes,
+            is_64,
+        } = new.shape
+        else {
+            return Ok(());
+        };
+        let data = &self.layout.data;
+        match data.image_of(id).map(|image| data.image(image)) {
+            Some(image) if image.limit > minimum_bytes || image.is_64 != is_64 => {
+                Err(RelinkReason::DataArea.into())
+            }
+            _ => Ok(()),
         }
     }
 }
