@@ -56,12 +56,12 @@ impl<'a> Version<'a> {
         }
     }
 
-    /// A layout from nothing.
+    /// A layout from nothing, but for what keeps its place. The tables are that of the slots, and one that is left out.
     pub(super) fn lay_out(
         self,
         options: LayoutOptions,
         dead_type: TypeId,
-        slot_table: Option<DeclId>,
+        (slot_table, unused_table): (Option<DeclId>, Option<DeclId>),
         kept: Option<&Layout>,
     ) -> Result<Layout> {
         lay_out(&Request {
@@ -69,6 +69,7 @@ impl<'a> Version<'a> {
             options,
             dead_type,
             slot_table,
+            unused_table,
             exports: self.exports,
             start: self.start,
             customs: self.customs,
