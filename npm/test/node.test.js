@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { LiveError, instantiateLive, readDelta } from "wasmend";
-import { workerPeer } from "wasmend/worker";
+import { LiveError, instantiateLive, readDelta } from "../wasmend/index.js";
+import { workerPeer } from "../wasmend/worker.js";
 import { Served, counter, next, wat } from "./support.js";
 
 async function start(first, options = {}, imports = {}, serving = {}) {

@@ -1,23 +1,24 @@
 // What the tests have in common: modules from text, a folder with a server, a browser.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import wabt from "wabt";
 
-const { parseWat } = await wabt();
 const root = fileURLToPath(new URL("../..", import.meta.url));
 export const WASMEND = process.env.WASMEND ?? path.join(root, "target/debug/wasmend");
 
-/** A module from text. */
+/** A module from text, by wat2wasm (the Debian package wabt). */
 export function wat(text) {
-  const module = parseWat("test.wat", text, { threads: true, bulk_memory: true, mutable_globals: true });
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "wasmend-wat-"));
   try {
-    return module.toBinary({ write_debug_names: true }).buffer;
+    const [source, module] = ["test.wat", "test.wasm"].map((name) => path.join(folder, name));
+    fs.writeFileSync(source, text);
+    execFileSync("wat2wasm", ["--enable-threads", "--debug-names", source, "-o", module]);
+    return fs.readFileSync(module);
   } finally {
-    module.destroy();
+    fs.rmSync(folder, { recursive: true });
   }
 }
 

@@ -1,6 +1,6 @@
 // A thread of the test's program.
 import { parentPort, workerData } from "node:worker_threads";
-import { joinLive } from "wasmend/worker";
+import { joinLive } from "../wasmend/worker.js";
 
 const imports = { env: { memory: workerData.memory } };
 const instance = await WebAssembly.instantiate(workerData.module, imports);
