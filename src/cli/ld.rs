@@ -119,6 +119,10 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     };
     match Linked::link(options, Access::Map, target) {
         Ok((linked, mut report)) => {
+            let lists = [&asked.map, &asked.why_extract];
+            for list in lists.into_iter().flatten() {
+                output::expect_not_an_input(list, linked.files())?;
+            }
             asked.answer(&linked, reporter)?;
             let mut finishing = Stopwatch::start();
             let mut dense_len = None;

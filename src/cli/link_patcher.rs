@@ -134,7 +134,7 @@ impl LinkPatcher {
     }
 
     /// The files that the link was made of.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.linked.files()
     }
 

@@ -54,7 +54,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return say_usage(&error),
     };
     let reporter = report_as(cli.general);
-    if !matches!(cli.command, Command::Ld(_)) {
+    if !matches!(cli.command, Command::Ld(_) | Command::ReplayLd(_)) {
         // A link says itself how many threads it wants.
         let _ = wasmend::link::use_threads(None);
     }

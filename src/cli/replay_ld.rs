@@ -17,6 +17,7 @@ use crate::cli::signals::Scratch;
 /// Links once for each step: the files of a step take the place of the arguments' files of the same names.
 pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let mut options = LinkOptions::parse(&args.arguments)?;
+    ld::use_options(&options);
     let limit = options.error_limit;
     let scratch = Scratch::new()?;
     let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();

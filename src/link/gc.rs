@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::link::command::options::LinkOptions;
 use crate::link::resolve::units::LinkedObject;
 use crate::link::resolve::{FUNCTION_TABLE, Resolution};
-use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Synthetic};
+use crate::link::symbols::{Definition, GlobalSymbol, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, SegmentFlags, SymbolFlags, SymbolKind};
 
@@ -505,20 +505,40 @@ fn is_absolute_table_index(reloc: &Reloc) -> bool {
     )
 }
 
-/// The function that an object's init function is, if it is linked: an object, and its symbol.
+/// A function that runs before the program starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitTarget {
+    /// One that an object defines, by the object's symbol.
+    Defined(ObjectId, SymbolIndex),
+    /// One that no object defines: an import, or a function that traps because it may be undefined.
+    Undefined(SymbolId),
+}
+
+/// The function that an object's init function is, if it is linked. Nobody misses a weak one that nothing defines.
 pub fn init_target(
     resolution: &Resolution,
     live: &Live,
     id: ObjectId,
     symbol: SymbolIndex,
-) -> Option<(ObjectId, SymbolIndex)> {
+) -> Option<InitTarget> {
     let linked = resolution.object(id);
     let (id, symbol) = match linked.symbol_ref(symbol).symbol() {
-        Some(global) => resolution.table.get(global).place()?,
+        Some(global) => {
+            let known = resolution.table.get(global);
+            let is_open = match known.definition {
+                Definition::Undefined => !known.is_weak(),
+                Definition::Trap(trap) => trap == Trap::Undefined,
+                _ => false,
+            };
+            if is_open && live.objects[id.index()] {
+                return Some(InitTarget::Undefined(global));
+            }
+            known.place()?
+        }
         None => (id, symbol),
     };
     let is_live = live.is_entry_live(resolution, id, symbol)?;
-    is_live.then_some((id, symbol))
+    is_live.then_some(InitTarget::Defined(id, symbol))
 }
 
 /// The function table is imported, or made if something that is live refers to it or it is to be exported.

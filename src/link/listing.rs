@@ -8,6 +8,7 @@ use crate::link::declare::SegmentPlacement;
 use crate::link::diagnostics::shown;
 use crate::link::gc;
 use crate::link::session::Linked;
+use crate::module::DenseStyle;
 use crate::object::ids::SymbolIndex;
 use crate::patch::Dense;
 use crate::program::{DeclId, DefinitionKind};
@@ -158,7 +159,11 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn release(&self, with_map: bool) -> crate::Result<(Vec<u8>, Option<String>)> {
-        let (layout, dense) = self.state.module.finish_layout(true)?;
+        let style = DenseStyle {
+            cuts: true,
+            ..self.dense_style()
+        };
+        let (layout, dense) = self.state.module.finish_layout(style)?;
         let map = with_map.then(|| {
             self.map_of(&Places {
                 layout: &layout,

@@ -36,6 +36,7 @@
 //! - without shared memory, thread-local data is where it is looked for (wasm-ld 19 adds its address twice),
 //! - there is room for more data behind the data, unless the output is not to be patched: the stack and the heap begin
 //!   later, and an imported table asks for more entries and sets no maximum,
+//! - a table that is to be imported is, whether anything needs it or not,
 //! - equal strings are shared, but with the ends of longer ones only in an output that is not to be patched.
 //!
 //! A [`Linked`] program keeps what the link knows, and follows its inputs ([`Linked::update`]). A link of which nothing is

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::link::command::options::LinkOptions;
-use crate::link::gc::{Live, init_target, is_exported};
+use crate::link::gc::{InitTarget, Live, init_target, is_exported};
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
@@ -38,10 +38,13 @@ pub fn output_name<'a>(object: &'a Object, segment: usize, options: &LinkOptions
     }
 }
 
-/// Whether a segment of an object is for zeros only: by its name, which says where it stands, and by its contents.
-pub fn is_zero(object: &Object, index: SegmentIndex) -> bool {
+/// Whether a segment of an object takes no bytes of the output, because it is for zeros only: by its name, which says where
+/// it stands, and by its contents. A memory that is imported need not be all zeros, unless code clears it.
+pub fn is_zero(object: &Object, index: SegmentIndex, options: &LinkOptions) -> bool {
     let segment = &object.segments[index.index()];
-    segment.prefix == SegmentPrefix::Bss
+    let is_cleared = options.import_memory.is_none() || options.shared_memory;
+    is_cleared
+        && segment.prefix == SegmentPrefix::Bss
         && object.bytes(segment.data).iter().all(|byte| *byte == 0)
         && object.segment_relocs(index).is_empty()
 }
@@ -77,7 +80,7 @@ pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> 
             let output = &mut segments[place];
             let index = SegmentIndex(index as u32);
             output.parts.push((id, index));
-            output.is_zero &= is_zero(&linked.object, index);
+            output.is_zero &= is_zero(&linked.object, index, options);
             output.align_log2 = output.align_log2.max(segment.align_log2);
         }
     }
@@ -333,8 +336,8 @@ fn defined_entry(object: &Object, id: ObjectId, symbol: SymbolIndex) -> Option<E
     Some(Entry::Defined(id, object.defined_function(function)?))
 }
 
-/// The init functions, in the order in which they run: an object and its symbol each.
-pub fn init_functions(resolution: &Resolution, live: &Live) -> Vec<(ObjectId, SymbolIndex)> {
+/// The init functions, in the order in which they run.
+pub fn init_functions(resolution: &Resolution, live: &Live) -> Vec<InitTarget> {
     let mut inits = Vec::new();
     for (id, linked) in resolution.each_object() {
         for init in &linked.object.init_functions {

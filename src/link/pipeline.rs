@@ -15,7 +15,8 @@ use crate::link::report::{Counts, Edits, Failed, PhaseTimes, PublishedPatch};
 use crate::link::resolve::{Resolution, resolve};
 use crate::module::{Module, ModuleOptions, Redirect, Types};
 use crate::object::Input;
-use crate::output::OutputOptions;
+use crate::output::{OutputOptions, expect_not_an_input};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where a link is published.
@@ -69,6 +70,7 @@ pub(super) fn run(
 ) -> Result<Finished, Failed> {
     let options = request.options;
     check_options(options)?;
+    let beside: Vec<PathBuf> = read_beside(&inputs, options).collect();
 
     // Every symbol of every object gets its meaning. No file is read after this, and no symbol added but the linker's own
     // for the function table and the bounds of segments.
@@ -87,7 +89,7 @@ pub(super) fn run(
     let mut new = None;
     let module = match destination {
         Destination::Existing(module) => module,
-        Destination::New(target) => new.insert(create(options, &plan, target)?),
+        Destination::New(target) => new.insert(create(options, &plan, &beside, target)?),
     };
     let counts = Counts::of(&plan);
     match edit_and_publish(request, plan, module, times) {
@@ -211,8 +213,21 @@ fn stop_at_errors(resolution: &mut Resolution) -> Result<(), Failed> {
     }
 }
 
-/// A module for a link, with nothing in it.
-fn create(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Module, Failed> {
+/// What is read beside the inputs: lists of symbols, response files.
+pub(super) fn read_beside(inputs: &Inputs, options: &LinkOptions) -> impl Iterator<Item = PathBuf> {
+    let named = options.allow_undefined_file.iter();
+    let named = named.chain(&options.response_files).cloned();
+    let lists: Vec<PathBuf> = inputs.lists().collect();
+    named.chain(lists)
+}
+
+/// A module for a link, with nothing in it; `beside` are files that were read beside the inputs.
+fn create(
+    options: &LinkOptions,
+    plan: &Plan,
+    beside: &[PathBuf],
+    target: Target,
+) -> Result<Module, Failed> {
     let strips = options.strip_all;
     let keeps_names = options.keep_sections.iter().any(|name| name == "name");
     let mut module_options = ModuleOptions {
@@ -224,19 +239,19 @@ fn create(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Module, 
         undo: options.live,
         types: Types::Interned,
         names: !strips || keeps_names,
-        first_slot: options.table_base.unwrap_or(1).max(1),
+        first_slot: options.first_slot(),
         growable_table: options.growable_table,
-        // Objects of compilers before LLVM 19 for 64-bit memories have tables for 32 bits.
-        table64: plan.resolution.objects().iter().any(|linked| {
-            let mut tables = linked.object.imported_tables.iter();
-            tables.any(|table| table.ty.limits.is_64)
-        }),
+        table64: plan.has_wide_table(),
         tail_calls: plan.merged.features.iter().any(|name| name == "tail-call"),
         ..ModuleOptions::default()
     };
     Ok(match target {
         Target::Memory => Module::in_memory(module_options)?,
         Target::File(output) => {
+            // By now it is known which libraries and members of thin archives were read.
+            let read = plan.resolution.inputs.iter().map(|input| input.path());
+            let read = read.chain(beside.iter().map(PathBuf::as_path));
+            expect_not_an_input(&options.output, read)?;
             module_options.output = output;
             Module::create(&options.output, module_options)?
         }

@@ -10,12 +10,12 @@ use crate::link::command::options::LinkOptions;
 use crate::link::declare::PreviousDeclarations;
 use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
-use crate::link::pipeline::{self, Destination, LinkRequest, Target};
+use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
-use crate::module::Module;
+use crate::module::{DenseStyle, Module};
 use crate::object::Access;
 use crate::transaction::Transaction;
 
@@ -123,9 +123,12 @@ impl Linked {
         Ok((module, report))
     }
 
-    /// The files that the link was made of, in the order of the command line; libraries where they were found.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.state.inputs.inputs().map(|input| input.path())
+    /// The files that the link was made of: inputs in the order of the command line, libraries where they were found, members
+    /// of thin archives, lists of symbols, response files.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let inputs = self.state.plan.resolution.inputs.iter();
+        let inputs = inputs.map(|input| input.path().to_path_buf());
+        inputs.chain(read_beside(&self.state.inputs, &self.state.options))
     }
 
     /// The files that are not what they were when they were read.
@@ -337,7 +340,17 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn finish(&self) -> crate::Result<Vec<u8>> {
-        self.state.module.finish()
+        let (_, dense) = self.state.module.finish_layout(self.dense_style())?;
+        Ok(dense.bytes)
+    }
+
+    /// What dense outputs of the program are like.
+    pub(super) fn dense_style(&self) -> DenseStyle {
+        DenseStyle {
+            keeps_slot_table: self.state.plan.resolution.legacy_table,
+            sorts_exports: true,
+            ..DenseStyle::default()
+        }
     }
 
     /// The module that is published: what is in it, and how it is laid out.

@@ -233,7 +233,8 @@ impl Module {
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
         let lay_out = |kept: Option<&Layout>| {
-            version.lay_out(self.layout_options(), self.dead_type, self.slot_table, kept)
+            let tables = (self.slot_table, None);
+            version.lay_out(self.layout_options(), self.dead_type, tables, kept)
         };
         // If there is no room for what is new, nothing keeps its place.
         let layout = match self.kept(reason) {

@@ -343,9 +343,10 @@ impl Module {
     /// Forgets all edits since the last commit: the module is what it was then, or when it was made if there was none.
     ///
     /// What was declared since then is declared no more, and what was removed has its key again. Ids of declarations and
-    /// of custom sections that were handed out since then may be handed out once more, for something else.
+    /// of custom sections that were handed out since then may be handed out once more, for something else. If there was no
+    /// commit yet, defining what had been declared declares it again, unless that has happened.
     pub fn discard(&mut self) {
-        self.program.discard();
+        self.program.discard(self.identity.generation == 0);
         self.pending = PendingSettings::default();
     }
 

@@ -2,10 +2,21 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, LayoutOptions};
+use crate::module::Module;
 use crate::module::version::Version;
-use crate::module::{Module, Redirect};
 use crate::patch::{Dense, write_dense};
 use crate::program::{DeclKind, Export, RelocKind};
+
+/// What a dense output is like, beside the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DenseStyle {
+    /// Whether long runs of zeros in data are left out.
+    pub(crate) cuts: bool,
+    /// Whether there is a function table also if nothing names it: code of the first version of WebAssembly does not.
+    pub(crate) keeps_slot_table: bool,
+    /// Whether exports are sorted though imports have an order: the order that they have is that of the edits.
+    pub(crate) sorts_exports: bool,
+}
 
 impl Module {
     /// The program as of the last commit without slack, pads, thunks, forwarders and dead code: for release, not to be
@@ -14,22 +25,22 @@ impl Module {
     /// # Errors
     /// If edits are pending, or a limit of engines would be exceeded.
     pub fn finish(&self) -> Result<Vec<u8>> {
-        Ok(self.finish_layout(false)?.1.bytes)
+        Ok(self.finish_layout(DenseStyle::default())?.1.bytes)
     }
 
-    /// The dense output, and the layout behind it. With `cuts`, long runs of zeros in data are left out.
-    pub(crate) fn finish_layout(&self, cuts: bool) -> Result<(Layout, Dense)> {
+    /// The dense output, and the layout behind it.
+    pub(crate) fn finish_layout(&self, style: DenseStyle) -> Result<(Layout, Dense)> {
         if self.has_edits() {
             let error = Error::bad_edit("edits are pending");
             return Err(error.with_hint("commit or discard them first"));
         }
-        // With thunks, slots are for redirection; but where an address is taken, it is a slot.
-        let thunks = self.options.redirect == Redirect::TableThunks;
-        let has_slots = !thunks || self.uses_slots();
+        let has_slots = style.keeps_slot_table || self.uses_slots();
         let mut exports = self.program.said_exports().to_vec();
-        // Otherwise their order is that of the edits.
-        if self.program.next_import_order().is_none() {
-            exports.sort_by(|a, b| a.name.cmp(&b.name));
+        // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
+        if style.sorts_exports || self.program.next_import_order().is_none() {
+            let is_other =
+                |export: &Export| self.program.decl(export.decl).kind != DeclKind::Memory;
+            exports.sort_by(|a, b| (is_other(a), &a.name).cmp(&(is_other(b), &b.name)));
         }
         let version = Version::current(&self.program, &self.settings, &exports);
         let options = LayoutOptions {
@@ -41,13 +52,15 @@ impl Module {
             ..self.layout_options()
         };
         let slot_table = self.slot_table.filter(|_| has_slots);
-        let layout = version.lay_out(options, self.dead_type, slot_table, None)?;
+        let unused_table = self.slot_table.filter(|_| !has_slots);
+        let layout = version.lay_out(options, self.dead_type, (slot_table, unused_table), None)?;
         let content = version.whole(&layout);
-        let dense = write_dense(content.encoder(), &content.sections(), cuts)?;
+        let dense = write_dense(content.encoder(), &content.sections(), style.cuts)?;
         Ok((layout, dense))
     }
 
-    /// Whether anything names a slot or the table of slots.
+    /// Whether anything names a slot or the table of slots. With thunks, slots are for redirection; but where an address is
+    /// taken, it is a slot.
     fn uses_slots(&self) -> bool {
         let current = self
             .program

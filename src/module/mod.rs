@@ -18,6 +18,7 @@ mod validate;
 mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
+pub(crate) use finish::DenseStyle;
 pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};

@@ -61,7 +61,7 @@ impl<'a> Version<'a> {
         self,
         options: LayoutOptions,
         dead_type: TypeId,
-        slot_table: Option<DeclId>,
+        (slot_table, unused_table): (Option<DeclId>, Option<DeclId>),
         kept: Option<&Layout>,
     ) -> Result<Layout> {
         lay_out(&Request {
@@ -69,6 +69,7 @@ impl<'a> Version<'a> {
             options,
             dead_type,
             slot_table,
+            unused_table,
             exports: self.exports,
             start: self.start,
             customs: self.customs,

@@ -6,8 +6,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -59,42 +61,17 @@ pub struct Input {
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
 
-/// So much is read of a pipe or device, which may never end.
-const MOST_OF_NO_FILE: u64 = 256 << 20;
-
-/// Reads all there is of a file, which may be a pipe or a device, if it is no more than `most` bytes.
-///
-/// # Errors
-/// If it is more, or cannot be read.
-pub(crate) fn read_at_most(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| Error::io("cannot read", path, &error);
-    let expected = file.metadata().map_or(0, |metadata| metadata.len());
-    // One more shows that there is more.
-    let mut bytes = Vec::with_capacity(expected.min(most) as usize + 1);
-    let limited = file.take(most.saturating_add(1));
-    { limited }.read_to_end(&mut bytes).map_err(failed)?;
-    match bytes.len() as u64 > most {
-        false => Ok(bytes),
-        true => Err(Error::limit(format!("has more than {most} bytes")).with_path(path)),
-    }
-}
+/// So much is read of a pipe, which may never end.
+const MOST_OF_A_PIPE: u64 = 256 << 20;
 
 impl Input {
     /// Opens a file.
     ///
     /// # Errors
-    /// If it cannot be opened or read, or has more than 4 GiB.
+    /// If it cannot be opened or read, is neither a file nor a pipe, or has more than 4 GiB.
     pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Arc<Input>> {
         let path = path.into();
-        let mut file =
-            File::open(&path).map_err(|error| Error::io("cannot open", &path, &error))?;
-        let metadata = file
-            .metadata()
-            .map_err(|error| Error::io("cannot read", &path, &error))?;
-        if metadata.is_dir() {
-            return Err(Error::new(ErrorKind::Io, "is a directory").with_path(&path));
-        }
-        let is_file = metadata.is_file();
+        let (mut file, is_file) = open_readable(&path)?;
         let seen = match is_file {
             true => Some(seen_as(&file, &path)?),
             false => None,
@@ -112,8 +89,11 @@ impl Input {
             let mapping = mapping.map_err(|error| Error::io("cannot map", &path, &error))?;
             Contents::Mapped(Mapping::new(mapping, &path))
         } else {
-            let most = if is_file { len } else { MOST_OF_NO_FILE };
-            let bytes = match read_at_most(&mut file, &path, most) {
+            let bytes = match is_file {
+                true => read_file(&mut file, len, &path),
+                false => read_pipe(&mut file, &path, MOST_OF_A_PIPE),
+            };
+            let bytes = match bytes {
                 Err(error) if is_file && error.kind() == ErrorKind::Limit => {
                     return Err(changed(&path));
                 }
@@ -211,6 +191,89 @@ impl Input {
 impl AsRef<[u8]> for Input {
     fn as_ref(&self) -> &[u8] {
         self.bytes()
+    }
+}
+
+/// How long a pipe may be silent.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Opens a file to be read, and says whether it is a regular one; if not, it is a pipe. Opening waits for nobody, and
+/// devices, which may be read for ever, are not opened at all.
+fn open_readable(path: &Path) -> Result<(File, bool)> {
+    use rustix::fs::{Mode, OFlags};
+    let failed = |error: std::io::Error| Error::io("cannot open", path, &error);
+    let is_regular = |kind: std::fs::FileType| match kind {
+        _ if kind.is_file() => Ok(true),
+        _ if kind.is_fifo() => Ok(false),
+        _ if kind.is_dir() => Err(Error::new(ErrorKind::Io, "is a directory").with_path(path)),
+        _ => Err(Error::new(ErrorKind::Io, "is not a regular file").with_path(path)),
+    };
+    is_regular(std::fs::metadata(path).map_err(failed)?.file_type())?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+    let file = File::from(file);
+    let kind = file.metadata().map_err(failed)?.file_type();
+    Ok((file, is_regular(kind)?))
+}
+
+fn read_file(file: &mut File, most: u64, path: &Path) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| Error::io("cannot read", path, &error);
+    let expected = file.metadata().map_or(0, |metadata| metadata.len());
+    // One more shows that there is more.
+    let mut bytes = Vec::with_capacity(expected.min(most) as usize + 1);
+    let limited = file.take(most.saturating_add(1));
+    { limited }.read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > most {
+        false => Ok(bytes),
+        true => Err(too_much(most, path)),
+    }
+}
+
+#[cold]
+fn too_much(most: u64, path: &Path) -> Error {
+    Error::limit(format!("has more than {most} bytes")).with_path(path)
+}
+
+/// Reads what is written into a pipe, until its writers have closed it. Nobody need come, or write anything, or end.
+fn read_pipe(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 64 << 10];
+    let mut heard = Instant::now();
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) if !bytes.is_empty() => return Ok(bytes),
+            // Nobody has opened it to write.
+            Ok(0) => {}
+            Ok(len) => {
+                bytes.extend_from_slice(&chunk[..len]);
+                heard = Instant::now();
+                if bytes.len() as u64 > most {
+                    return Err(too_much(most, path));
+                }
+                continue;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("cannot read", path, &error)),
+        }
+        if heard.elapsed() > PATIENCE {
+            let text = "is a pipe into which nothing is written";
+            return Err(Error::new(ErrorKind::Io, text).with_path(path));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The bytes of a file that a link reads beside its inputs, if it is no more than `most`.
+///
+/// # Errors
+/// As with [`Input::open`], and if it is more.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let (mut file, is_file) = open_readable(path)?;
+    match is_file {
+        true => read_file(&mut file, most, path),
+        false => read_pipe(&mut file, path, most),
     }
 }
 

@@ -25,6 +25,7 @@ pub mod tables;
 pub use archive::{Archive, Member, MemberOffset};
 pub use custom::{Feature, Producer};
 pub use kind::FileKind;
+pub(crate) use map::read_at_most;
 pub use map::{Access, Input};
 pub use reloc::{Reloc, RelocType, Relocs};
 pub use span::Span;

@@ -22,7 +22,7 @@ pub struct FunctionType {
 }
 
 /// The bounds of a table or memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Limits {
     /// The least size.
     pub minimum: u64,

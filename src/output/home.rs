@@ -56,6 +56,7 @@ pub(super) struct Home {
     pub(super) names: Names,
     folder: File,
     state: Arc<File>,
+    state_name: CString,
     /// `None` where the file system has no locks.
     lock: Option<File>,
     /// The files in the state folder that must not outlive the process.
@@ -82,14 +83,9 @@ impl Home {
             Error::io("cannot open the folder", &folder_path, &error.into())
                 .with_hint("it has to exist already")
         })?;
-        let state = open_state(&folder).map_err(|error| {
+        let (state, state_name) = open_state(&folder).map_err(|error| {
             let doing = "cannot use the state folder `.wasmend` beside the output";
-            let failed = Error::io(doing, path, &error);
-            match is_somebody_elses(&folder) {
-                true => failed
-                    .with_hint("it belongs to another user: remove it, or write to another folder"),
-                false => failed,
-            }
+            Error::io(doing, path, &error)
         })?;
         let lock = lock::take(&state, &names.lock, path, options)?;
         let state = Arc::new(state);
@@ -101,6 +97,7 @@ impl Home {
             names,
             folder,
             state,
+            state_name,
             lock,
             _temporary: temporary,
         })
@@ -135,7 +132,7 @@ impl Home {
         };
         let folder = missing_is_none(rustix::fs::stat(&self.folder_path))?;
         Ok(same(&self.folder, folder)?
-            && same(&self.state, stat_at(&self.folder, STATE_FOLDER)?)?
+            && same(&self.state, stat_at(&self.folder, &self.state_name)?)?
             && match &self.lock {
                 Some(lock) => same(lock, stat_at(&*self.state, &self.names.lock)?)?,
                 None => true,
@@ -217,33 +214,50 @@ fn text(bytes: &[u8]) -> io::Result<CString> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
 }
 
-/// Whether there is a state folder that another user made.
-fn is_somebody_elses(folder: &File) -> bool {
+/// Where another user has a state folder, which is nobody else's, one's own stands beside it.
+fn own_state_name() -> io::Result<CString> {
     let me = rustix::process::geteuid().as_raw();
-    matches!(stat_at(folder, STATE_FOLDER), Ok(Some(found)) if found.st_uid != me)
+    text(&[STATE_FOLDER.to_bytes(), format!("-{me}").as_bytes()].concat())
 }
 
-/// Opens the state folder, which is made if there is none.
-fn open_state(folder: &File) -> io::Result<File> {
-    match rustix::fs::mkdirat(folder, STATE_FOLDER, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let state = open_private_state(folder)?;
+/// Opens the state folder, which is made if there is none, and says what it is called.
+fn open_state(folder: &File) -> io::Result<(File, CString)> {
+    let make = |name: &CStr| match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => open_private(folder, name),
+        Err(error) => Err(error.into()),
+    };
+    let (state, name) = match make(STATE_FOLDER) {
+        Ok(state) => (state, STATE_FOLDER.to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let own = own_state_name()?;
+            (make(&own)?, own)
+        }
+        Err(error) => return Err(error),
+    };
     // It need not be there for anything else, and cannot be on a full disk.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     if let Ok(mut file) = open_at(&state, IGNORE_FILE, flags, Mode::RUSR | Mode::WUSR) {
         let _ = file.write_all(IGNORE_ALL);
     }
-    Ok(state)
+    Ok((state, name))
 }
 
-/// Opens the state folder, if it is one that nobody else could have put there: whoever may write in it can put links or
-/// other files in the place of those that are written.
+/// Opens the state folder of this user, if there is one.
 pub(super) fn open_private_state(folder: &File) -> io::Result<File> {
+    match open_private(folder, STATE_FOLDER) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_private(folder, &own_state_name()?)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a state folder, if it is one that nobody else could have put there: whoever may write in it can put links or other
+/// files in the place of those that are written.
+fn open_private(folder: &File, name: &CStr) -> io::Result<File> {
     // A link that stands there is not followed.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let state = open_at(folder, STATE_FOLDER, flags, Mode::empty())?;
+    let state = open_at(folder, name, flags, Mode::empty())?;
     let (found, around) = (rustix::fs::fstat(&state)?, rustix::fs::fstat(folder)?);
     let me = rustix::process::geteuid().as_raw();
     // Whoever owns the folder around it can replace the output itself.

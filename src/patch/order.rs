@@ -1,10 +1,11 @@
 //! The order in which a fresh layout places declarations.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::program::{DeclId, DeclKind, Definition, Export, Program, Relocation};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Export, Program, Relocation};
 
 /// Declarations that one thread goes through at a time.
 pub(crate) const RUN: usize = 4096;
@@ -84,11 +85,12 @@ fn is_defined_global(program: &Program, id: DeclId) -> bool {
 }
 
 /// All that will be defined, in an order that depends on the program alone and not on how it came about: what the exports,
-/// the start function and the segments reach, in the order in which it is reached, then the rest by name.
+/// the start function and the segments reach, in the order in which it is reached, then the rest by name and contents.
 pub(crate) fn canonical(
     program: &Program,
     exports: &[Export],
     start: Option<DeclId>,
+    slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
     let (pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
         .into_iter()
@@ -102,36 +104,36 @@ pub(crate) fn canonical(
             queue.push_back(id);
         }
     };
-    for id in exports.iter().map(|export| export.decl).chain(start) {
+    // Code of the first version of WebAssembly calls through table 0 without naming it.
+    let first = slot_table.into_iter();
+    let exported = exports.iter().map(|export| export.decl);
+    for id in first.chain(exported).chain(start) {
         reach(&mut queue, id);
     }
     let is_segment = |id: &&DeclId| {
         use crate::program::DeclKind::{DataSegment, ElementSegment};
         matches!(program.decl(**id).kind, ElementSegment | DataSegment)
     };
-    let segments = all.iter().filter(is_segment).copied();
-    let mut rest: Vec<DeclId> = all.iter().filter(|id| !is_segment(id)).copied().collect();
-    rest.sort_by_key(|id| (program.decl(*id).given_name(), *id));
-    // Segments keep their order: it is the order in which they are applied.
-    for seed in [None]
-        .into_iter()
-        .chain(segments.map(Some))
-        .chain(rest.into_iter().map(Some))
-    {
+    let mut follow = |queue: &mut VecDeque<DeclId>, seed: Option<DeclId>| {
         if let Some(seed) = seed {
-            reach(&mut queue, seed);
+            reach(queue, seed);
         }
         while let Some(id) = queue.pop_front() {
             order.push(id);
             let relocs = program.decl(id).next().map(|next| next.content.relocs());
-            for target in relocs
-                .into_iter()
-                .flatten()
-                .filter_map(|reloc| reloc.decl())
-            {
-                reach(&mut queue, target);
-            }
+            let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
+            targets.for_each(|target| reach(queue, target));
         }
+    };
+    follow(&mut queue, None);
+    // Segments keep their order: it is the order in which they are applied.
+    for segment in all.iter().filter(is_segment) {
+        follow(&mut queue, Some(*segment));
+    }
+    let mut rest: Vec<DeclId> = all.iter().filter(|id| !is_segment(id)).copied().collect();
+    rest.sort_by(|a, b| by_contents(program, *a, *b));
+    for seed in rest {
+        follow(&mut queue, Some(seed));
     }
     // What was reached from elsewhere must not come before an earlier segment.
     let segments: Vec<DeclId> = all.iter().filter(is_segment).copied().collect();
@@ -150,6 +152,62 @@ pub(crate) fn canonical(
     pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
     order.extend(pieces);
     order
+}
+
+/// Compares what nothing refers to: by name, and where that does not tell them apart, as with data, which has none, by
+/// contents, and by those of what it refers to. What is the same in all of that is interchangeable, as far as one looks.
+fn by_contents(program: &Program, a: DeclId, b: DeclId) -> Ordering {
+    same_contents_last(program, a, b, MOST_DEPTH).then_with(|| a.cmp(&b))
+}
+
+/// How far contents are compared along references.
+const MOST_DEPTH: usize = 3;
+
+fn same_contents_last(program: &Program, a: DeclId, b: DeclId, depth: usize) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    // What has a name comes first: it may lead to what has none.
+    let name = |id: DeclId| {
+        let name = program.decl(id).given_name();
+        (name.is_none(), name)
+    };
+    let extent = |id: DeclId| match program.decl(id).next().map(|next| &next.shape) {
+        Some(DefinitionKind::Data {
+            align_log2, size, ..
+        }) => (*size, *align_log2),
+        _ => (0, 0),
+    };
+    let order = name(a)
+        .cmp(&name(b))
+        .then_with(|| extent(a).cmp(&extent(b)));
+    let (Some(a), Some(b)) = (program.decl(a).next(), program.decl(b).next()) else {
+        return order;
+    };
+    let order = order.then_with(|| meaningful(a).cmp(meaningful(b)));
+    let relocs = a.content.relocs().iter().zip(b.content.relocs());
+    relocs.fold(order, |order, (a, b)| {
+        let place = |reloc: &Relocation| (reloc.offset, reloc.kind, reloc.addend);
+        order
+            .then_with(|| place(a).cmp(&place(b)))
+            .then_with(|| match (a.decl(), b.decl()) {
+                (Some(a), Some(b)) if depth > 0 => same_contents_last(program, a, b, depth - 1),
+                _ => Ordering::Equal,
+            })
+    })
+}
+
+/// The bytes of a definition but those under its relocations.
+fn meaningful(definition: &Definition) -> impl Iterator<Item = &[u8]> {
+    let bytes = definition.content.bytes();
+    let relocs = definition.content.relocs().iter();
+    let fields = relocs.map(|reloc| (reloc.offset as usize, reloc.kind.width()));
+    let mut at = 0;
+    fields.chain([(bytes.len(), 0)]).map(move |(start, width)| {
+        let part = &bytes[at..start];
+        at = start + width;
+        part
+    })
 }
 
 /// Indices below these take one and two bytes.

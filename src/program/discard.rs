@@ -2,11 +2,20 @@
 //! taken back or made lasting. A program that has discarded its edits hands out the same ids again: it cannot be told
 //! from one that never had them.
 
-use crate::program::declaration::Pending;
+use crate::program::declaration::{DeclKind, Pending};
 use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
 use crate::program::pending::Lengths;
 use crate::program::store::Program;
+
+/// A declaration that was taken back.
+#[derive(Debug, Clone)]
+pub(super) struct Discarded {
+    pub(super) id: DeclId,
+    kind: DeclKind,
+    key: Option<Box<str>>,
+    owner: Option<DeclId>,
+}
 
 impl Program {
     /// Whether the next commit changes anything of the program.
@@ -90,7 +99,10 @@ impl Program {
     }
 
     /// Forgets all edits since the last commit, with what was declared, and every type and section that came with them.
-    pub(crate) fn discard(&mut self) {
+    ///
+    /// A front end whose first commit failed has ids of all that it has declared, and nothing else: if there was no commit
+    /// yet, these are declared again by whoever defines them.
+    pub(crate) fn discard(&mut self, is_first: bool) {
         let mut lost_keys = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let decl = &mut self.decls[id.index()];
@@ -111,8 +123,10 @@ impl Program {
             self.decls[id.index()].frozen = false;
         }
         // In this order the ids are given out again as they were.
+        self.discarded.clear();
         for id in pending.declared.into_iter_reversed() {
-            self.undeclare(id);
+            let discarded = self.undeclare(id);
+            self.discarded.extend(discarded.filter(|_| is_first));
         }
         for id in lost_keys {
             if let Some(key) = self.decls[id.index()].key.clone() {
@@ -127,17 +141,37 @@ impl Program {
         self.pending.before = before;
     }
 
-    fn undeclare(&mut self, id: DeclId) {
+    fn undeclare(&mut self, id: DeclId) -> Option<Discarded> {
         self.remove_key(id);
         let decl = self.decls.remove(id.index());
-        self.kinds[id.index()] = None;
+        let kind = self.kinds[id.index()].take()?;
         if let Some(owner) = decl.owner.and_then(|id| self.decls.get_mut(id.index())) {
             owner.remove_member(id);
+        }
+        Some(Discarded {
+            id,
+            kind,
+            key: decl.key,
+            owner: decl.owner,
+        })
+    }
+
+    /// Declares again what was discarded, up to this one, for as long as nothing has taken its place.
+    pub(super) fn declare_again(&mut self, id: DeclId) {
+        while self.discarded.iter().any(|discarded| discarded.id == id) {
+            let Some(next) = self.discarded.pop() else {
+                return;
+            };
+            let declared = self.declare(next.kind, next.key.as_deref(), next.owner);
+            if !declared.is_ok_and(|declared| declared == next.id) {
+                self.discarded.clear();
+            }
         }
     }
 
     /// Makes what was said lasting, behind a commit or before the first edit.
     pub(crate) fn settle_pending(&mut self) {
+        self.discarded.clear();
         let pending = std::mem::take(&mut self.pending);
         if let Some(order) = pending.import_order {
             self.import_order = Some(order);

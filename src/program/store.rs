@@ -9,6 +9,7 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
+use crate::program::discard::Discarded;
 use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
@@ -45,6 +46,8 @@ pub(crate) struct Program {
     pub(super) import_order: Option<Vec<DeclId>>,
     /// What else has been said since the last commit.
     pub(super) pending: PendingSet,
+    /// What was declared for a first commit and discarded, the first at the end. Whoever defines it declares it again.
+    pub(super) discarded: Vec<Discarded>,
 }
 
 impl Program {
@@ -81,6 +84,7 @@ impl Program {
             }
         }
         let id = DeclId(self.decls.vacant_key() as u32);
+        self.discarded.pop_if(|discarded| discarded.id == id);
         self.pending.declared.push(id);
         self.declared += 1;
         if self.kinds.len() <= id.index() {
@@ -261,6 +265,9 @@ impl Program {
         kind: DeclKind,
         definition: Definition,
     ) -> Result<()> {
+        if !self.decls.contains(id.index()) {
+            self.declare_again(id);
+        }
         let decl = self.expect(id)?;
         if decl.kind != kind {
             return Err(Error::bad_edit(format!("is a {}, not a {kind}", decl.kind))

@@ -468,30 +468,54 @@ fn more_memories_tables_or_entries_than_engines_take_are_refused() {
     assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
 }
 
-/// After it nothing is declared any more, so what is wanted has to be declared again; ids from before are refused.
+/// After it nothing is declared any more. Who knows the ids of what was declared for the first commit can define it again, and
+/// who does not can declare it again; but not both.
 #[test]
 fn after_discarding_all_there_was_a_module_begins_anew() {
-    let mut module = programs::module(Redirect::Table);
-    module.discard();
-    let old = function(&mut module, "f", |body| {
-        body.op(&I::I32Const(1));
-    });
-    module.export("twice", old).expect("an export");
-    module.export("twice", old).expect("an export");
-    refused(&mut module);
-    module.discard();
-    assert_eq!(module.lookup("f"), None);
-    let code = body(module.body_style(), |body| {
-        body.op(&I::I32Const(2));
-    });
-    let error = module
-        .define_function(old, code)
-        .expect_err("it is not declared any more");
-    assert_eq!(error.kind(), ErrorKind::BadEdit, "{error}");
-    let again = function(&mut module, "f", |body| {
-        body.op(&I::I32Const(2));
-    });
-    module.export("once", again).expect("an export");
-    module.commit().expect("a first commit");
-    expect_valid(&module);
+    for by_id in [true, false] {
+        let mut module = programs::module(Redirect::Table);
+        module.discard();
+        let constant = |module: &mut Module, number| {
+            body(module.body_style(), |body| {
+                body.op(&I::I32Const(number));
+            })
+        };
+        let declare = |module: &mut Module, key: &str| {
+            let id = module.declare(DeclKind::Function, key);
+            id.expect("a new key")
+        };
+        let (old, other) = (declare(&mut module, "f"), declare(&mut module, "g"));
+        let code = constant(&mut module, 1);
+        module.define_function(old, code).expect("a body");
+        module.export("twice", old).expect("an export");
+        module.export("twice", old).expect("an export");
+        refused(&mut module);
+        module.discard();
+        assert_eq!(module.lookup("f"), None);
+        let code = constant(&mut module, 2);
+        let again = if by_id {
+            // Also if it was not the first one.
+            module
+                .define_function(other, code.clone())
+                .expect("declared again");
+            old
+        } else {
+            let again = declare(&mut module, "new");
+            assert_eq!(module.lookup("f"), None);
+            again
+        };
+        module.define_function(again, code).expect("declared");
+        assert_eq!(module.lookup("f"), by_id.then_some(old));
+        module.export("once", again).expect("an export");
+        module.commit().expect("a first commit");
+        expect_valid(&module);
+        // From then on what was discarded is gone.
+        let late = declare(&mut module, "late");
+        module.discard();
+        let code = constant(&mut module, 3);
+        let error = module
+            .define_function(late, code)
+            .expect_err("not declared");
+        assert_eq!(error.kind(), ErrorKind::BadEdit, "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod builds;
 mod command;
+mod inputs;
 mod link;
 mod outputs;
 #[cfg(feature = "toolchain-tests")]

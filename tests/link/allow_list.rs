@@ -85,3 +85,35 @@ fn a_list_that_cannot_be_read_is_an_error_until_it_is_back() {
     program.update("back", &["list", "main.o"]);
     assert_eq!(program.answer(1), 6);
 }
+
+/// `lib.a` with a list beside it: what its members need from the host.
+#[test]
+fn the_list_beside_an_archive_is_followed_also_where_the_archive_stays_as_it_is() {
+    let archive = std::fs::read(crate::support::objects::path("libgnu.a")).unwrap();
+    let line = "--no-entry --export=run FOLDER/main.o FOLDER/lib.a";
+    let files = [
+        ("lib.imports", b"one\n".to_vec()),
+        ("lib.a", archive),
+        ("main.o", adds("run", 1, 1, &["one"])),
+    ];
+    for named in ["lib.imports", "lib.a"] {
+        let mut program = Program::new(line, Publish::Atomic, &files);
+        assert_eq!(imports(&program), ["one"]);
+        program.write("main.o", adds("run", 1, 1, &["one", "two"]));
+        program.fail("two is needed", &["main.o"], "`two`: undefined symbol");
+        program.write("lib.imports", "one\ntwo\n");
+        program.update("and allowed", &["main.o", named]);
+        assert_eq!(imports(&program), ["one", "two"]);
+        program.write("lib.imports", "two\n");
+        program.fail("one is not", &[named], "`one`: undefined symbol");
+        program.write("main.o", adds("run", 1, 1, &["two"]));
+        program.update("and not needed", &["main.o", named]);
+        // A list that goes, and comes.
+        std::fs::remove_file(program.path("lib.imports")).unwrap();
+        program.fail("no list", &[named], "`two`: undefined symbol");
+        program.write("lib.imports", "two\n");
+        program.update("a list", &[named]);
+        let files: Vec<_> = program.linked.files().collect();
+        assert!(files.contains(&program.path("lib.imports")), "{files:?}");
+    }
+}

@@ -6,6 +6,8 @@ mod after_failure;
 #[cfg(feature = "engine")]
 mod allow_list;
 #[cfg(feature = "engine")]
+mod histories;
+#[cfg(feature = "engine")]
 mod import_table;
 mod malformed;
 mod options;
@@ -24,17 +26,31 @@ mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod interface;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod lld_suite;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod random;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod renamed;
 #[cfg(feature = "toolchain-tests")]
 mod resolve_reference;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod rust;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod shared;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod tables;
 
 // What these have in common.
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod beside;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod lab;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod meaning;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

@@ -24,6 +24,8 @@ struct Module<'a> {
     exports: BTreeMap<String, (ExternalKind, u32)>,
     table: HashMap<u32, u32>,
     image: Vec<(u64, &'a [u8])>,
+    /// What a function of the linker puts somewhere when the program begins.
+    passive: Vec<&'a [u8]>,
     start: Option<u32>,
     /// Where each object's part of the data stands, and how long it is.
     pieces: BTreeMap<(String, usize), (u64, u64)>,
@@ -102,12 +104,13 @@ impl<'a> Module<'a> {
                 Payload::DataSection(data) => {
                     for segment in data {
                         let segment = segment.unwrap();
-                        let DataKind::Active { offset_expr, .. } = segment.kind else {
-                            panic!("a passive data segment")
-                        };
-                        module
-                            .image
-                            .push((constant(&offset_expr) as u64, segment.data));
+                        match segment.kind {
+                            DataKind::Active { offset_expr, .. } => {
+                                let start = constant(&offset_expr) as u64;
+                                module.image.push((start, segment.data));
+                            }
+                            DataKind::Passive => module.passive.push(segment.data),
+                        }
                     }
                 }
                 Payload::CustomSection(custom) => {
@@ -261,13 +264,20 @@ impl Compare<'_> {
         if our_names.iter().any(|name| their_names.contains(name)) {
             return true;
         }
-        let slots = (
-            self.ours.table.get(&(ours as u32)),
-            self.theirs.table.get(&(theirs as u32)),
-        );
-        if let (Some(a), Some(b)) = slots
-            && self.ours.labels[*a as usize] == self.theirs.labels[*b as usize]
-        {
+        // Programs that can be moved count from the first entry that they may use.
+        let mut bases = [0, 1]
+            .into_iter()
+            .take(1 + usize::from(self.has_table_base()));
+        let is_same_slot = bases.any(|base| {
+            let at = |number: u64| (number as u32).wrapping_add(base);
+            let slots = (
+                self.ours.table.get(&at(ours)),
+                self.theirs.table.get(&at(theirs)),
+            );
+            matches!(slots, (Some(a), Some(b))
+                if self.ours.labels[*a as usize] == self.theirs.labels[*b as usize])
+        });
+        if is_same_slot {
             return true;
         }
         let signed = |value: u64| i64::from(value as u32 as i32);
@@ -305,6 +315,12 @@ impl Compare<'_> {
         is_near
             || (2..=16)
                 .any(|step| both(step).is_some_and(|(a, b)| a == b && a.len() > 1) && begins(step))
+    }
+
+    /// Whether code adds the number of the first entry of the table itself.
+    fn has_table_base(&self) -> bool {
+        let mut names = self.theirs.global_names.values();
+        names.any(|name| name.ends_with("__table_base"))
     }
 
     fn functions(&mut self) {
@@ -413,6 +429,17 @@ impl Compare<'_> {
     }
 
     fn data(&mut self) {
+        if !self.theirs.passive.is_empty() {
+            // Threads share memory: everything stands where it does in the other one.
+            if self.ours.passive != self.theirs.passive {
+                let lens = |module: &Module<'_>| -> Vec<usize> {
+                    module.passive.iter().map(|bytes| bytes.len()).collect()
+                };
+                let lens = (lens(&self.ours), lens(&self.theirs));
+                self.differences.push(format!("passive data: {lens:?}"));
+            }
+            return;
+        }
         let mut found = Vec::new();
         for key in self
             .ours

@@ -95,7 +95,9 @@ fn check(sources: &Sources, flags: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let out = |name: &str| -> PathBuf { folder.join(name) };
-    let (ours, again, theirs) = (out("ours.wasm"), out("again.wasm"), out("theirs.wasm"));
+    // A module is called as its file is.
+    let (ours, again, theirs) = (out("ours.wasm"), out("again/ours.wasm"), out("theirs.wasm"));
+    std::fs::create_dir(out("again")).unwrap();
     for more in [
         "",
         "-O2",

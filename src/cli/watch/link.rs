@@ -111,10 +111,8 @@ impl Link {
         let archives = archives.filter(|(member, _)| files.contains(member));
         let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
         files.extend(archives);
-        let options = self.command.options.as_ref().ok();
-        let allowed = options.and_then(|options| options.allow_undefined_file.as_deref());
-        let linked: HashSet<&Path> = linked.files().chain(allowed).collect();
-        let files = files.into_iter().filter(|file| linked.contains(&***file));
+        let known: HashSet<PathBuf> = linked.files().collect();
+        let files = files.into_iter().filter(|file| known.contains(*file));
         files.cloned().collect()
     }
 

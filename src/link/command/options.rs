@@ -111,13 +111,15 @@ pub enum DefinedValue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkOptions {
+    /// The response files that the command line was read from.
+    pub response_files: Vec<PathBuf>,
     /// Files, libraries, and what holds for those that follow, in order.
     pub inputs: Vec<InputArgument>,
     /// Where libraries are looked for, in order.
     pub search_paths: Vec<PathBuf>,
     /// The file to write.
     pub output: PathBuf,
-    /// Whether memory is indexed with 64 bits; `None` if the objects decide.
+    /// Whether memory is indexed with 64 bits; if nothing is said, it is not.
     pub is_64: Option<bool>,
     /// The function that the program starts with.
     pub entry: Entry,
@@ -240,6 +242,7 @@ pub struct LinkOptions {
 impl Default for LinkOptions {
     fn default() -> Self {
         LinkOptions {
+            response_files: Vec::new(),
             inputs: Vec::new(),
             search_paths: Vec::new(),
             output: PathBuf::new(),
@@ -317,6 +320,11 @@ pub(super) struct Later {
 }
 
 impl LinkOptions {
+    /// The first place in the function table that a function may have: the null address is none.
+    pub(crate) fn first_slot(&self) -> u32 {
+        self.table_base.unwrap_or(1).max(1)
+    }
+
     /// Whether an option says something of the symbol of this name, so that it makes a difference that there is one; or
     /// the linker does: destructors are called if there are any.
     pub(crate) fn names_symbol(&self, name: &str) -> bool {
@@ -416,9 +424,8 @@ pub(super) fn number(text: &str) -> Result<u64> {
 /// # Errors
 /// If the file cannot be read.
 pub fn symbol_list(path: &Path) -> Result<Vec<String>> {
-    let text = String::from_utf8(read_list(path)?);
-    let text =
-        text.map_err(|_| Error::bad_input("a list of symbols is not UTF-8").with_path(path))?;
+    let text = String::from_utf8(read_list(path)?)
+        .map_err(|_| Error::bad_input("a list of symbols is not UTF-8").with_path(path))?;
     Ok(text
         .lines()
         .map(str::trim)

@@ -15,10 +15,13 @@ impl LinkOptions {
     /// If an option is unknown (with a suggestion), is not supported (by name), lacks its value or has a bad one, or
     /// contradicts another.
     pub fn parse(arguments: &[String]) -> Result<LinkOptions> {
-        let arguments = response_file::expand(arguments)?;
-        let mut options = LinkOptions::default();
+        let expanded = response_file::expand(arguments)?;
+        let mut options = LinkOptions {
+            response_files: expanded.files,
+            ..LinkOptions::default()
+        };
         let mut later = Later::default();
-        let mut arguments = arguments.iter();
+        let mut arguments = expanded.arguments.iter();
         while let Some(argument) = arguments.next() {
             let is_option = argument.len() > 1 && argument.starts_with('-');
             if !is_option {

@@ -1,9 +1,9 @@
 //! Response files: `@file` stands for the arguments in that file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::map::read_at_most;
+use crate::object::read_at_most;
 
 /// How arguments are quoted in response files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +17,22 @@ pub enum Quoting {
 /// Response files may name others, but hardly this deep.
 const DEPTH: usize = 20;
 
+/// Arguments, and the response files that they were read from.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// The arguments.
+    pub arguments: Vec<String>,
+    /// The files, as often as they are named.
+    pub files: Vec<PathBuf>,
+}
+
 /// Replaces each `@file` by what the file says. Names in response files count from the working directory.
 ///
 /// # Errors
 /// If a file cannot be read, is not UTF-8, or names itself.
-pub fn expand(arguments: &[String]) -> Result<Vec<String>> {
+pub fn expand(arguments: &[String]) -> Result<Expanded> {
     let quoting = quoting(arguments)?;
-    let mut expanded = Vec::with_capacity(arguments.len());
+    let mut expanded = Expanded::default();
     for argument in arguments {
         expand_into(argument, quoting, 0, &mut expanded)?;
     }
@@ -67,10 +76,10 @@ fn expand_into(
     argument: &str,
     quoting: Quoting,
     depth: usize,
-    expanded: &mut Vec<String>,
+    expanded: &mut Expanded,
 ) -> Result<()> {
     let Some(file) = argument.strip_prefix('@') else {
-        expanded.push(argument.to_owned());
+        expanded.arguments.push(argument.to_owned());
         return Ok(());
     };
     let path = Path::new(file);
@@ -80,6 +89,7 @@ fn expand_into(
         );
     }
     let text = read_list(path)?;
+    expanded.files.push(path.to_owned());
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let text = std::str::from_utf8(text)
         .map_err(|_| Error::bad_input("a response file is not UTF-8").with_path(path))?;
@@ -89,14 +99,12 @@ fn expand_into(
     Ok(())
 }
 
-/// More than this is no list of anything: a device never ends.
+/// More than this is no list of anything: a pipe may never end.
 const MOST_OF_LIST: u64 = 64 << 20;
 
 /// Reads a file that lists something.
 pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
-    let mut file =
-        std::fs::File::open(path).map_err(|error| Error::io("cannot open", path, &error))?;
-    read_at_most(&mut file, path, MOST_OF_LIST)
+    read_at_most(path, MOST_OF_LIST)
 }
 
 /// Splits the text of a response file.
@@ -199,7 +207,11 @@ mod tests {
         std::fs::write(path("inner"), "b.o -lc").unwrap();
         std::fs::write(path("outer"), format!("a.o @{} d.o", path("inner"))).unwrap();
         let expanded = expand(&["-x".into(), format!("@{}", path("outer"))]).unwrap();
-        assert_eq!(expanded, ["-x", "a.o", "b.o", "-lc", "d.o"]);
+        assert_eq!(expanded.arguments, ["-x", "a.o", "b.o", "-lc", "d.o"]);
+        assert_eq!(
+            expanded.files,
+            ["outer", "inner"].map(|name| PathBuf::from(path(name)))
+        );
         std::fs::write(path("self"), format!("@{}", path("self"))).unwrap();
         let error = expand(&[format!("@{}", path("self"))]).unwrap_err();
         assert!(error.to_string().contains("too deeply"), "{error}");

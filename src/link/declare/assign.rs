@@ -1,6 +1,9 @@
 //! Gives everything that a link consists of a declaration, in the order of the output.
 
-use hashbrown::HashMap;
+use std::sync::Arc;
+
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -13,6 +16,7 @@ use crate::link::declare::memory::MemoryPlan;
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{GotKey, ResolvedTarget, own_meaning};
 use crate::link::diagnostics::shown;
+use crate::link::gc::InitTarget;
 use crate::link::order::is_zero;
 use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::signatures::{Signature, SignatureId};
@@ -47,8 +51,11 @@ type DataExports = Vec<(DeclId, SymbolId)>;
 /// Functions and data that threads need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Threads {
-    pub(crate) init_memory: DeclId,
+    /// The function that fills memory, if there is anything to fill it with.
+    pub(crate) init_memory: Option<DeclId>,
     pub(crate) init_tls: Option<DeclId>,
+    /// The function that sets the globals of thread-local data, if there are any.
+    pub(crate) set_tls_globals: Option<DeclId>,
     pub(crate) tls_base: Option<DeclId>,
     /// Where the flag stands that says whether memory has been initialised.
     pub(crate) flag_address: u64,
@@ -69,6 +76,9 @@ pub(crate) struct LinkDeclarations {
     /// Strings that are new, with the object and the bytes they come from.
     pub(crate) strings: Vec<(DeclId, u8, ObjectId, Span)>,
     pub(crate) got: HashMap<GotKey, DeclId>,
+    /// Of these globals, those of thread-local data that each thread sets for itself, with the distance of the data from
+    /// where the thread's own begins.
+    pub(crate) thread_got: Vec<(DeclId, i64)>,
     /// The functions that `__wasm_call_ctors` calls, with the number of results of each.
     pub(crate) inits: Vec<(DeclId, usize)>,
     pub(crate) ctors: Option<DeclId>,
@@ -155,11 +165,16 @@ pub(crate) fn assign(
     let merged = segments.merged;
     work.symbols(&merged, &memory_plan)?;
     let sections = work.customs(&mut matches)?;
-    let got = work.got()?;
     let thread_data = plan
         .segments
         .iter()
         .position(|segment| segment.is_thread_local);
+    let got = work.got()?;
+    let thread_got = match thread_data.and_then(|at| merged[at].as_ref()) {
+        Some(data) if setting.options.shared_memory => work.thread_got(&got, data.decl),
+        _ => Vec::new(),
+    };
+    let got: HashMap<GotKey, DeclId> = got.into_iter().collect();
     let (ctors, dtors) = (
         work.function_of(plan.resolution.call_ctors),
         plan.resolution
@@ -168,7 +183,7 @@ pub(crate) fn assign(
     );
     let inits = work.inits()?;
     let (wrappers, data_exports) = work.exports(memory)?;
-    let threads = work.threads(flag_address)?;
+    let threads = work.threads(flag_address, !thread_got.is_empty())?;
     let DeclarationAssigner {
         assigner,
         meanings,
@@ -188,6 +203,7 @@ pub(crate) fn assign(
         thread_data,
         strings,
         got,
+        thread_got,
         inits,
         ctors,
         dtors,
@@ -248,6 +264,8 @@ impl<'a> DeclarationAssigner<'a> {
 
     fn imports(&mut self) -> Result<()> {
         let resolution = &self.plan.resolution;
+        // Symbols that are imported by one name and as one type are one import.
+        let mut known = HashMap::new();
         for &id in &self.plan.imports {
             let symbol = resolution.table.get(id);
             let is_slots = symbol.kind == SymbolKind::Table
@@ -258,10 +276,16 @@ impl<'a> DeclarationAssigner<'a> {
                 continue;
             }
             let (module, name) = resolution.import_names(id);
-            let key = format!("import {} {module} {name}", symbol.kind.word());
-            let decl = self.assigner.synthetic(kind_of(symbol.kind), &key)?;
-            let shown = resolution.debug_name(id, self.setting.options.demangle);
-            self.set_name(decl, &shown)?;
+            let decl = match known.entry((symbol.kind, module, name, symbol.ty)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(vacant) => {
+                    let key = format!("import {} {module} {name}", symbol.kind.word());
+                    let decl = self.assigner.synthetic(kind_of(symbol.kind), &key)?;
+                    let shown = resolution.debug_name(id, self.setting.options.demangle);
+                    self.set_name(decl, &shown)?;
+                    *vacant.insert(decl)
+                }
+            };
             self.meanings[id.index()] = match symbol.kind {
                 SymbolKind::Function => ResolvedTarget::Function {
                     id: Some(decl),
@@ -346,17 +370,24 @@ impl<'a> DeclarationAssigner<'a> {
         let resolution = &self.plan.resolution;
         let mut counts: HashMap<&str, u32> = HashMap::new();
         let mut matches = Vec::with_capacity(resolution.objects.len());
-        for (at, linked) in resolution.objects.iter().enumerate() {
-            let name = linked.object.display_name();
-            let count = counts.entry(name).or_insert(0);
-            let key: UnitKey = (name.into(), *count);
-            *count += 1;
-            let known = self.assigner.unit(&key, &linked.object);
-            matches.push(known);
+        let objects = resolution.objects.iter();
+        let keyed: Vec<(UnitKey, &Arc<Object>)> = objects
+            .map(|linked| {
+                let name = linked.object.display_name();
+                let count = counts.entry(name).or_insert(0);
+                let key: UnitKey = (name.into(), *count);
+                *count += 1;
+                (key, &linked.object)
+            })
+            .collect();
+        let renamed = self.assigner.renamed(&keyed);
+        for (at, (key, object)) in keyed.into_iter().enumerate() {
+            let before = renamed.get(&key).copied();
+            matches.push(self.assigner.unit(&key, before, object));
             self.assigner
                 .new
                 .units
-                .push(ObjectDeclarations::new(&linked.object));
+                .push(ObjectDeclarations::new(object));
             self.assigner.new.keys.insert(key, at);
         }
         matches
@@ -534,14 +565,38 @@ impl<'a> DeclarationAssigner<'a> {
             Synthetic::HeapBase => memory.heap_base,
             Synthetic::HeapEnd => memory.heap_end,
             Synthetic::FirstPageEnd => self.setting.options.page_size,
-            // A program that does not move begins at 0, and so do its functions' places in the table.
+            Synthetic::TableBase => self.setting.options.first_slot().into(),
+            // A program that does not move begins at 0.
             _ => 0,
         }
     }
 
-    /// Globals for what objects want to find the address of in one.
-    fn got(&mut self) -> Result<HashMap<GotKey, DeclId>> {
-        let mut got = HashMap::new();
+    /// Of the globals that hold addresses, those of thread-local data, which is a part of `data`; with the distances from its
+    /// beginning.
+    fn thread_got(&self, got: &[(GotKey, DeclId)], data: DeclId) -> Vec<(DeclId, i64)> {
+        let units = &self.assigner.new.units;
+        let places = got.iter().filter_map(|&(key, decl)| {
+            let meaning = match key {
+                GotKey::Global(id) => self.meanings[id.index()],
+                GotKey::Own(id, symbol) => {
+                    let object = &self.plan.resolution.object(id).object;
+                    own_meaning(&units[id.index()], id, object, symbol)
+                }
+            };
+            let ResolvedTarget::Segment(object, segment, value) = meaning else {
+                return None;
+            };
+            let placed = &units[object.index()].segments[segment.index()];
+            let (part, offset) = placed.at(value.into())?;
+            (part == data).then_some((decl, offset))
+        });
+        places.collect()
+    }
+
+    /// Globals for what objects want to find the address of in one, in the order in which they ask.
+    fn got(&mut self) -> Result<Vec<(GotKey, DeclId)>> {
+        let mut got = Vec::new();
+        let mut known = HashSet::new();
         for (id, linked) in self.plan.resolution.each_object() {
             let object = &linked.object;
             if !has_addresses_in_globals(object) {
@@ -577,15 +632,18 @@ impl<'a> DeclarationAssigner<'a> {
                             ),
                         ),
                     };
-                    if !got.contains_key(&key) {
+                    if known.insert(key) {
                         let decl = self.assigner.synthetic(DeclKind::Global, &text)?;
-                        let name = object.symbol_name(symbol);
+                        let name = match shared {
+                            Some(global) => self.plan.resolution.debug_name(global, false),
+                            None => object.symbol_name(symbol).to_owned(),
+                        };
                         let kind = match object.symbols[symbol.index()].kind {
                             SymbolKind::Function => "func",
                             _ => "data",
                         };
                         self.set_name(decl, &format!("GOT.{kind}.internal.{name}"))?;
-                        got.insert(key, decl);
+                        got.push((key, decl));
                     }
                 }
             }
@@ -628,7 +686,20 @@ impl<'a> DeclarationAssigner<'a> {
         let resolution = &self.plan.resolution;
         let inits = self.plan.inits.iter();
         inits
-            .map(|&(id, symbol)| {
+            .map(|target| {
+                let (id, symbol) = match *target {
+                    InitTarget::Defined(id, symbol) => (id, symbol),
+                    InitTarget::Undefined(id) => {
+                        let decl = self.function_of(id).ok_or_else(|| {
+                            Error::bad_input("an init function that is not linked")
+                                .with_symbol(resolution.name(id))
+                        })?;
+                        let signature = resolution.table.get(id).ty.signature();
+                        let results =
+                            signature.map(|signature| resolution.signatures.get(signature));
+                        return Ok((decl, results.map_or(0, |signature| signature.results.len())));
+                    }
+                };
                 let object = &resolution.object(id).object;
                 let meaning = own_meaning(&self.assigner.new.units[id.index()], id, object, symbol);
                 let ResolvedTarget::Function { id: Some(decl), .. } = meaning else {
@@ -690,7 +761,13 @@ impl<'a> DeclarationAssigner<'a> {
         Ok((wrappers, data))
     }
 
-    fn threads(&mut self, flag_address: u64) -> Result<Option<Threads>> {
+    fn thread_function(&mut self, name: &str) -> Result<DeclId> {
+        let decl = self.assigner.synthetic(DeclKind::Function, name)?;
+        self.set_name(decl, name)?;
+        Ok(decl)
+    }
+
+    fn threads(&mut self, flag_address: u64, has_globals: bool) -> Result<Option<Threads>> {
         if !self.setting.options.shared_memory {
             return Ok(None);
         }
@@ -698,13 +775,18 @@ impl<'a> DeclarationAssigner<'a> {
         let named = |name: &str| resolution.find(name);
         let init_tls = named("__wasm_init_tls").and_then(|id| self.function_of(id));
         let tls_base = named("__tls_base").map(|id| self.meanings[id.index()]);
-        let init_memory = self
-            .assigner
-            .synthetic(DeclKind::Function, "__wasm_init_memory")?;
-        self.set_name(init_memory, "__wasm_init_memory")?;
+        let init_memory = match self.plan.segments.is_empty() {
+            true => None,
+            false => Some(self.thread_function("__wasm_init_memory")?),
+        };
+        let set_tls_globals = match has_globals {
+            true => Some(self.thread_function("__wasm_apply_global_tls_relocs")?),
+            false => None,
+        };
         Ok(Some(Threads {
             init_memory,
             init_tls,
+            set_tls_globals,
             tls_base: match tls_base {
                 Some(ResolvedTarget::Index(id)) => Some(id),
                 _ => None,
@@ -785,7 +867,7 @@ pub(crate) fn string_pieces(
         && options.optimize > 0
         && bytes.last() == Some(&0)
         && object.segment_relocs(index).is_empty()
-        && !is_zero(object, index);
+        && !is_zero(object, index, options);
     if !merges {
         return None;
     }

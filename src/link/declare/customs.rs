@@ -121,11 +121,12 @@ fn check_output(
             diagnostics.error(Error::bad_input(text).with_hint(hint));
         }
     };
-    if options.shared_memory {
-        need("atomics", "--shared-memory");
-        need("bulk-memory", "--shared-memory");
-    } else if uses_tls {
-        need("bulk-memory", "thread-local data");
+    for feature in ["atomics", "bulk-memory"] {
+        if options.shared_memory {
+            need(feature, "--shared-memory");
+        } else if uses_tls {
+            need(feature, "thread-local data");
+        }
     }
     let mut disallowed = said.disallowed.iter();
     if options.shared_memory

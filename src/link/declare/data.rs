@@ -105,7 +105,7 @@ impl<'a> DeclarationAssigner<'a> {
                 _ => "",
             };
             let decl = self.assigner.segment(known, index.index(), name)?;
-            let is_zero = is_zero(object, index);
+            let is_zero = is_zero(object, index, self.setting.options);
             segments.add(part.data.len.into(), part.align_log2, is_zero);
             return Ok(SegmentPlacement::Part(decl, 0));
         };
@@ -161,6 +161,9 @@ impl<'a> DeclarationAssigner<'a> {
                 at = at.next_multiple_of(1 << segment.align_log2);
                 starts.push(at);
                 at += part.size;
+            }
+            if plan.segments.is_empty() {
+                return at;
             }
             flag_address = at.next_multiple_of(4);
             flag_address + 4

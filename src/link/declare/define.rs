@@ -14,11 +14,12 @@ use crate::link::declare::synthetic;
 use crate::link::declare::table_import::define_table_import;
 use crate::link::declare::threads::{self, Loaded};
 use crate::link::order::{OutputSegment, is_zero};
+use crate::link::resolve::Resolution;
 use crate::link::symbols::signatures::SignatureId;
-use crate::link::symbols::{Definition, ObjectId, SymbolType, Synthetic};
+use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module};
 use crate::object::ids::SegmentIndex;
-use crate::object::{GlobalType, Object, Relocs, Span, SymbolKind};
+use crate::object::{GlobalType, Limits, Object, Relocs, Span, SymbolKind};
 use crate::program::{
     Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
     RelocatableBytes, Relocation, SectionId, ValType,
@@ -45,7 +46,7 @@ pub(crate) fn define(
         plan,
         declarations,
         options,
-        converter: converter(plan, declarations),
+        converter: converter(plan, declarations, options),
     };
     let mut made = cx.strings()?;
     made.extend(cx.merged()?);
@@ -74,14 +75,19 @@ pub(crate) fn define(
     for (id, kind, definition) in made {
         program.define(id, kind, definition)?;
     }
-    let start = declarations.threads.map(|threads| threads.init_memory);
+    let start = declarations.threads.and_then(|threads| threads.init_memory);
     module.set_start(start)
 }
 
 /// What converts relocations of a link.
-pub(crate) fn converter<'a>(plan: &'a Plan, declarations: &'a LinkDeclarations) -> Converter<'a> {
+pub(crate) fn converter<'a>(
+    plan: &'a Plan,
+    declarations: &'a LinkDeclarations,
+    options: &'a LinkOptions,
+) -> Converter<'a> {
     let thread_data = declarations.thread_data;
     Converter {
+        options,
         resolution: &plan.resolution,
         meanings: &declarations.meanings,
         units: &declarations.known.units,
@@ -270,14 +276,17 @@ impl Definer<'_> {
         }
         if let Some(threads) = &declarations.threads {
             let loaded = self.loaded();
-            push(
-                threads.init_memory,
-                nothing,
-                threads::init_memory(threads, &loaded, is_64)?,
-            );
+            if let Some(init_memory) = threads.init_memory {
+                let code = threads::init_memory(threads, &loaded, is_64)?;
+                push(init_memory, nothing, code);
+            }
             if let Some(init_tls) = threads.init_tls {
                 let segment = loaded.iter().find(|segment| segment.is_thread_local);
                 push(init_tls, of_pointer, threads::init_tls(threads, segment)?);
+            }
+            if let (Some(set_globals), Some(base)) = (threads.set_tls_globals, threads.tls_base) {
+                let code = threads::set_tls_globals(base, &declarations.thread_got, is_64)?;
+                push(set_globals, nothing, code);
             }
         }
         Ok(items)
@@ -325,6 +334,11 @@ impl Definer<'_> {
             items.push(self.global(decl, false, init)?);
         }
         for (key, decl) in &declarations.got {
+            // Those of thread-local data are set when a thread begins.
+            if declarations.thread_got.iter().any(|(id, _)| id == decl) {
+                items.push(self.global(*decl, true, Init::Number(0))?);
+                continue;
+            }
             let meaning = match *key {
                 GotKey::Global(id) => declarations.meanings[id.index()],
                 GotKey::Own(id, symbol) => {
@@ -435,7 +449,8 @@ impl Definer<'_> {
                 ),
                 _ => continue,
             };
-            let content = import(from, name, symbol.ty, ty, symbol.kind)?;
+            let limits = || imported_limits(resolution, id);
+            let content = import(from, name, symbol.ty, limits, ty, symbol.kind)?;
             let shape = DefinitionKind::Import { ty };
             let definition = Defined { content, shape };
             let kind = module.program().decl(decl).kind;
@@ -476,7 +491,7 @@ pub(crate) fn segment_item(
 ) -> Result<Item> {
     let object = &converter.resolution.object(id).object;
     let segment = &object.segments[index.index()];
-    let content = match is_zero(object, index) {
+    let content = match is_zero(object, index, converter.options) {
         true => RelocatableBytes::new(Vec::new(), Vec::new())?,
         false => converter.segment(id, index)?,
     };
@@ -603,22 +618,40 @@ fn address_kind(is_64: bool) -> RelocKind {
 
 fn table_content(table: &crate::object::TableType) -> Result<RelocatableBytes> {
     let mut bytes = vec![table.element];
-    push_limits(&mut bytes, table.limits.minimum, table.limits.maximum);
+    push_limits(&mut bytes, &table.limits);
     RelocatableBytes::new(bytes, Vec::new())
 }
 
-fn push_limits(bytes: &mut Vec<u8>, minimum: u64, maximum: Option<u64>) {
-    bytes.push(u8::from(maximum.is_some()));
-    leb::push_wide32(bytes, minimum as u32);
-    if let Some(maximum) = maximum {
-        leb::push_wide32(bytes, maximum as u32);
+fn push_limits(bytes: &mut Vec<u8>, limits: &Limits) {
+    bytes.push(u8::from(limits.maximum.is_some()) | u8::from(limits.is_64) << 2);
+    for number in [Some(limits.minimum), limits.maximum].into_iter().flatten() {
+        match limits.is_64 {
+            true => leb::push_unsigned(bytes, number),
+            false => leb::push_wide32(bytes, number as u32),
+        }
     }
+}
+
+/// The bounds that an object imports a table with: those of the first one that refers to it.
+fn imported_limits(resolution: &Resolution, id: SymbolId) -> Limits {
+    let symbol = resolution.table.get(id);
+    let object = symbol.object.map(|object| resolution.object(object));
+    let found = object.and_then(|linked| {
+        let refs = linked
+            .refs
+            .iter()
+            .position(|symbol| symbol.symbol() == Some(id))?;
+        let table = linked.object.symbols[refs].table()?;
+        Some(linked.object.table_type(table).limits)
+    });
+    found.unwrap_or_default()
 }
 
 fn import(
     module: &str,
     name: &str,
     symbol: SymbolType,
+    limits: impl FnOnce() -> Limits,
     ty: Option<crate::program::TypeId>,
     kind: SymbolKind,
 ) -> Result<RelocatableBytes> {
@@ -627,7 +660,7 @@ fn import(
         (SymbolKind::Tag, _, Some(ty)) => ImportEntry::tag(module, name, ty),
         (SymbolKind::Table, SymbolType::Table(element), _) => {
             let mut table = vec![element];
-            push_limits(&mut table, 0, None);
+            push_limits(&mut table, &limits());
             ImportEntry::table(module, name).with(&table)
         }
         (_, SymbolType::Global(global), _) => {

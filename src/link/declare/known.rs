@@ -1,9 +1,10 @@
 //! Which declaration stands for what of a link, from one link to the next: objects' functions and segments, what the
 //! linker makes, strings. It gives every thing of a new link the declaration that it had before, if there was one.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::object::Object;
@@ -218,9 +219,69 @@ impl<'a> DeclarationReuse<'a> {
         })
     }
 
-    /// What was known of an object, or of one that has come in its place.
-    pub(crate) fn unit(&mut self, key: &UnitKey, object: &Arc<Object>) -> Match<'a> {
-        let old = self.old.keys.get(key).map(|at| &self.old.units[*at]);
+    /// Which of the objects that are new by name stand for which of the old link: compilers name a library's members anew in
+    /// each build. Equal ones belong together, and else those that define the same.
+    pub(crate) fn renamed(&self, objects: &[(UnitKey, &Arc<Object>)]) -> HashMap<UnitKey, usize> {
+        let mut pairs = HashMap::new();
+        let is_new = |key: &UnitKey| !self.old.keys.contains_key(key);
+        let new: Vec<_> = objects.iter().filter(|(key, _)| is_new(key)).collect();
+        if self.old.units.is_empty() || new.is_empty() {
+            return pairs;
+        }
+        let named: HashSet<&UnitKey> = objects.iter().map(|(key, _)| key).collect();
+        let gone = self.old.keys.iter().filter(|(key, _)| !named.contains(key));
+        let gone = gone.filter_map(|(_, at)| Some((*at, self.old.units[*at].object.as_ref()?)));
+        let mut gone: Vec<(usize, &Arc<Object>)> = gone.collect();
+        gone.sort_unstable_by_key(|(at, _)| *at);
+        let mut definers: HashMap<&[u8], usize> = HashMap::new();
+        let mut equals: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (at, object) in gone.into_iter().rev() {
+            equals
+                .entry(object.bytes(object.span()))
+                .or_default()
+                .push(at);
+            definers.extend(definitions(object).map(|name| (name, at)));
+        }
+        let mut taken = HashSet::new();
+        let mut open = Vec::new();
+        for (key, object) in new {
+            match equals
+                .get_mut(object.bytes(object.span()))
+                .and_then(Vec::pop)
+            {
+                Some(at) => {
+                    taken.insert(at);
+                    pairs.insert(key.clone(), at);
+                }
+                None => open.push((key, object)),
+            }
+        }
+        for (key, object) in open {
+            let mut votes: HashMap<usize, usize> = HashMap::new();
+            let known = definitions(object).filter_map(|name| definers.get(name));
+            for at in known.filter(|at| !taken.contains(*at)) {
+                *votes.entry(*at).or_default() += 1;
+            }
+            let most = votes
+                .into_iter()
+                .max_by_key(|(at, votes)| (*votes, Reverse(*at)));
+            if let Some((at, _)) = most {
+                taken.insert(at);
+                pairs.insert(key.clone(), at);
+            }
+        }
+        pairs
+    }
+
+    /// What was known of an object, or of one that has come in its place: the one of its name, or `renamed`.
+    pub(crate) fn unit(
+        &mut self,
+        key: &UnitKey,
+        renamed: Option<usize>,
+        object: &Arc<Object>,
+    ) -> Match<'a> {
+        let at = self.old.keys.get(key).copied().or(renamed);
+        let old = at.map(|at| &self.old.units[at]);
         match old {
             None => Match::New,
             Some(old) if old.is_of(object) => Match::Same(old),
@@ -328,6 +389,13 @@ impl<'a> DeclarationReuse<'a> {
         gone.dedup();
         gone
     }
+}
+
+/// The names that an object defines for others.
+fn definitions(object: &Object) -> impl Iterator<Item = &[u8]> {
+    let symbols = object.symbols.iter();
+    let shared = symbols.filter(|symbol| !symbol.is_local() && !symbol.is_undefined());
+    shared.map(|symbol| object.bytes(symbol.name))
 }
 
 /// Takes the next declaration of a name.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::customs::{self, Merged};
-use crate::link::gc::{Live, is_exported};
+use crate::link::diagnostics::Diagnostics;
+use crate::link::gc::{InitTarget, Live, is_exported};
 use crate::link::order::{self, Entry, OutputSegment};
 use crate::link::resolve::Resolution;
 use crate::link::resolve::undefined;
-use crate::link::symbols::{Definition, ObjectId, SymbolId, Trap};
-use crate::object::Relocs;
-use crate::object::ids::SymbolIndex;
+use crate::link::symbols::{Definition, SymbolId, SymbolType, Trap};
+use crate::object::{Relocs, SymbolKind};
 use crate::patch::Customs;
 use crate::transaction::Transaction;
 use crate::wire::{leb, section};
@@ -27,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) imports: Vec<SymbolId>,
     pub(crate) exports: Vec<SymbolId>,
     /// Functions to call before the program starts.
-    pub(crate) inits: Vec<(ObjectId, SymbolIndex)>,
+    pub(crate) inits: Vec<InitTarget>,
     /// Undefined functions that have an address all the same.
     pub(crate) undefined_with_address: HashSet<SymbolId>,
     /// Whether exported functions are wrapped by ones that call constructors and destructors.
@@ -75,6 +76,10 @@ impl Plan {
         let mut diagnostics = std::mem::take(&mut resolution.diagnostics);
         let uses_tls = segments.iter().any(|segment| segment.is_thread_local);
         let merged = customs::merge(&resolution, uses_tls, options, &mut diagnostics);
+        let needs_table_0 = resolution.legacy_table && !options.import_table;
+        if needs_table_0 {
+            refuse_imported_tables(&resolution, &imports, &mut diagnostics);
+        }
         for (list, what) in [(&imports, "imported"), (&exports, "exported")] {
             merged.check_globals(&resolution, list, what, options, &mut diagnostics);
         }
@@ -90,6 +95,21 @@ impl Plan {
             undefined_with_address,
             wraps_exports,
             merged,
+        }
+    }
+
+    /// Whether places in the function table have 64 bits: where memory has, unless the objects are of compilers before
+    /// LLVM 19, which had tables for 32 bits there.
+    pub(crate) fn has_wide_table(&self) -> bool {
+        let objects = self.resolution.objects().iter();
+        let tables = objects.flat_map(|linked| &linked.object.imported_tables);
+        let mut tables = tables
+            .filter(|table| table.ty.element == FUNCREF)
+            .peekable();
+        let is_said = tables.peek().is_some();
+        match is_said {
+            true => tables.any(|table| table.ty.limits.is_64),
+            false => self.resolution.is_64,
         }
     }
 
@@ -116,6 +136,31 @@ fn module_name(options: &LinkOptions) -> Option<Box<str>> {
     match &options.module_name {
         Some(name) => Some(name.as_str().into()),
         None => file.map(|name| name.to_string_lossy().as_ref().into()),
+    }
+}
+
+/// The type of a function table's entries.
+const FUNCREF: u8 = 0x70;
+
+/// Complains about imported tables, which have the first indices, where an object calls through table 0 without saying so.
+fn refuse_imported_tables(
+    resolution: &Resolution,
+    imports: &[SymbolId],
+    diagnostics: &mut Diagnostics,
+) {
+    let symbols = imports.iter().map(|id| (id, resolution.table.get(*id)));
+    let mut tables = symbols.filter(|(_, symbol)| matches!(symbol.ty, SymbolType::Table(_)));
+    if let Some((id, symbol)) = tables.find(|(_, symbol)| symbol.kind == SymbolKind::Table) {
+        let text =
+            "is an imported table, but an object calls through table 0 without naming its table";
+        let error = Error::bad_input(text).with_symbol(resolution.name(*id));
+        let error =
+            error.with_hint("compile all objects with -mreference-types, or pass --import-table");
+        let object = symbol.object.map(|object| resolution.object(object));
+        diagnostics.error(match object {
+            Some(linked) => error.with_path(linked.object.display_name()),
+            None => error,
+        });
     }
 }
 

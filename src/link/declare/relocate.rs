@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
+use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
@@ -49,6 +50,7 @@ impl ResolvedTarget {
 
 /// All that relocations need to know of a link.
 pub(crate) struct Converter<'a> {
+    pub(crate) options: &'a LinkOptions,
     pub(crate) resolution: &'a Resolution,
     /// By symbol of the program.
     pub(crate) meanings: &'a [ResolvedTarget],
@@ -236,25 +238,18 @@ impl Converter<'_> {
             let target = target.ok_or_else(|| fail("is not linked"))?;
             Ok(Relocation::new(kind, at, target, 0))
         };
+        let start = self.table_start(reloc.kind());
         let slot = |slot: RelocKind, null: RelocKind| match meaning {
             ResolvedTarget::Function {
                 id: Some(id),
                 has_address: true,
-            } => Ok(Relocation::new(slot, at, id, 0)),
-            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, 0)),
+            } => Ok(Relocation::new(slot, at, id, start)),
+            ResolvedTarget::Function { .. } => Ok(Relocation::new(null, at, self.zero, start)),
             _ => Err(fail("is no function")),
         };
         let address = |kind: RelocKind| {
-            let (target, addend) = self
-                .address(meaning, relocs.addend(reloc))
-                .ok_or_else(|| fail("is not linked"))?;
-            let fits = i32::try_from(addend).ok();
-            // A 32-bit address can be written as a negative number.
-            let fits = fits.or_else(|| {
-                let narrow = kind.width() < 8;
-                (narrow && u32::try_from(addend).is_ok()).then_some(addend as u32 as i32)
-            });
-            let addend = fits.ok_or_else(|| fail("is too far from an address"))?;
+            let place = self.place_in_memory(meaning, relocs.addend(reloc), kind);
+            let (target, addend) = place.map_err(&fail)?;
             Ok(Relocation::new(kind, at, target, addend))
         };
         let thread_offset = |kind: RelocKind| {
@@ -304,6 +299,40 @@ impl Converter<'_> {
             | GlobalIndexI32 | FunctionIndexI32 | MemoryAddrLocrelI32 => {
                 Err(fail("cannot be referred to in this way in code and data"))
             }
+        }
+    }
+
+    /// What a field of this kind that holds an address refers to.
+    fn place_in_memory(
+        &self,
+        meaning: ResolvedTarget,
+        addend: i64,
+        kind: RelocKind,
+    ) -> std::result::Result<(DeclId, i32), &'static str> {
+        let (target, addend) = self.address(meaning, addend).ok_or("is not linked")?;
+        // Where threads share memory, the address of what each has a copy of is its distance from the copy's beginning, in
+        // whatever way it is asked for.
+        let target = match self.options.shared_memory && Some(target) == self.thread_data {
+            true => self.zero,
+            false => target,
+        };
+        let fits = i32::try_from(addend).ok();
+        // A 32-bit address can be written as a negative number.
+        let fits = fits.or_else(|| {
+            let narrow = kind.width() < 8;
+            (narrow && u32::try_from(addend).is_ok()).then_some(addend as u32 as i32)
+        });
+        Ok((target, fits.ok_or("is too far from an address")?))
+    }
+
+    /// What is added to a function's place in the table: where the place is counted from `__table_base`, whoever reads it adds
+    /// that.
+    fn table_start(&self, kind: RelocType) -> i32 {
+        match kind {
+            RelocType::TableIndexRelSleb | RelocType::TableIndexRelSleb64 => {
+                self.options.first_slot().cast_signed().wrapping_neg()
+            }
+            _ => 0,
         }
     }
 

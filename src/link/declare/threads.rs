@@ -24,7 +24,10 @@ const BR: u8 = 0x0c;
 const BR_TABLE: u8 = 0x0e;
 const DROP: u8 = 0x1a;
 const LOCAL_GET: u8 = 0x20;
+const GLOBAL_GET: u8 = 0x23;
 const GLOBAL_SET: u8 = 0x24;
+const I32_ADD: u8 = 0x6a;
+const I64_ADD: u8 = 0x7c;
 const END: u8 = 0x0b;
 const ATOMIC: u8 = 0xfe;
 const BULK: u8 = 0xfc;
@@ -68,6 +71,9 @@ pub(crate) fn init_memory(
         if let (true, Some(base)) = (segment.is_thread_local, threads.tls_base) {
             constant(&mut code, is_64, segment.address);
             code.field(GLOBAL_SET, RelocKind::GlobalIndex, base, 0);
+            if let Some(set_globals) = threads.set_tls_globals {
+                code.call(set_globals);
+            }
         }
         constant(&mut code, is_64, segment.address);
         match segment.contents {
@@ -108,10 +114,30 @@ pub(crate) fn init_tls(threads: &Threads, segment: Option<&Loaded>) -> Result<Re
     if let (Some(segment), Some(base)) = (segment, threads.tls_base) {
         code.bytes.extend([LOCAL_GET, 0]);
         code.field(GLOBAL_SET, RelocKind::GlobalIndex, base, 0);
+        if let Some(set_globals) = threads.set_tls_globals {
+            code.call(set_globals);
+        }
         if let Some(contents) = segment.contents {
             code.bytes.extend([LOCAL_GET, 0]);
             load(&mut code, contents, segment.size);
         }
+    }
+    code.finish()
+}
+
+/// The function that sets the globals which hold addresses of a thread's own data: each has a distance from where that
+/// begins, which `base` holds.
+pub(crate) fn set_tls_globals(
+    base: DeclId,
+    globals: &[(DeclId, i64)],
+    is_64: bool,
+) -> Result<RelocatableBytes> {
+    let mut code = Code::new();
+    for (global, distance) in globals {
+        code.field(GLOBAL_GET, RelocKind::GlobalIndex, base, 0);
+        constant(&mut code, is_64, *distance as u64);
+        code.bytes.push(if is_64 { I64_ADD } else { I32_ADD });
+        code.field(GLOBAL_SET, RelocKind::GlobalIndex, *global, 0);
     }
     code.finish()
 }

@@ -43,6 +43,7 @@ impl BuildIds {
         // Where the output goes and how much is said on the way makes no difference to it.
         let said = LinkOptions {
             output: Default::default(),
+            response_files: Vec::new(),
             map: None,
             why_extract: None,
             trace: false,

@@ -70,8 +70,8 @@ pub struct ArchiveFile {
     pub members: Vec<Arc<Object>>,
     /// Whether all members are linked.
     pub whole: bool,
-    /// Symbols that a list beside it says may be undefined.
-    pub allowed_undefined: Vec<String>,
+    /// Symbols that a list beside it says may be undefined; `None` if there is no list.
+    pub allowed_undefined: Option<Vec<String>>,
     /// What was noticed when it was opened.
     pub warnings: Vec<Error>,
     /// Members that were read because they were needed. A link after this one need not read them again.
@@ -209,7 +209,12 @@ impl Inputs {
                 "read what is to be followed (Access::Read), or replace files as a whole",
             ));
         }
-        if before.is_written_again(&fresh) && !self.files[file].has_changed_members() {
+        let is_same_list = match &self.files[file] {
+            InputFile::Archive(archive) => archive.allowed_undefined == list_beside(&path)?,
+            _ => true,
+        };
+        let is_same = before.is_written_again(&fresh);
+        if is_same && is_same_list && !self.files[file].has_changed_members() {
             return Ok(false);
         }
         let wanted = Wanted { path, lazy, whole };
@@ -238,7 +243,7 @@ impl Inputs {
     pub(super) fn allowed_undefined(&self) -> impl Iterator<Item = &String> {
         let archives = self.archives();
         archives
-            .flat_map(|archive| &archive.allowed_undefined)
+            .flat_map(|archive| archive.allowed_undefined.iter().flatten())
             .chain(self.allow_list.iter())
     }
 
@@ -261,6 +266,14 @@ impl Inputs {
     /// How members of archives are opened.
     pub(super) fn access(&self) -> Access {
         self.access.unwrap_or(Access::Map)
+    }
+
+    /// The lists of symbols beside archives.
+    pub(super) fn lists(&self) -> impl Iterator<Item = PathBuf> {
+        let with_list = self
+            .archives()
+            .filter(|archive| archive.allowed_undefined.is_some());
+        with_list.map(|archive| symbols_beside(archive.archive.input().path()))
     }
 
     /// Every input that was opened, but for members of thin archives.
@@ -380,12 +393,16 @@ pub(super) fn symbols_beside(archive: &Path) -> PathBuf {
     archive.with_extension("imports")
 }
 
+fn list_beside(archive: &Path) -> Result<Option<Vec<String>>> {
+    let list = symbols_beside(archive);
+    match list.exists() {
+        true => symbol_list(&list).map(Some),
+        false => Ok(None),
+    }
+}
+
 fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
-    let list = symbols_beside(input.path());
-    let allowed_undefined = match list.exists() {
-        true => symbol_list(&list)?,
-        false => Vec::new(),
-    };
+    let allowed_undefined = list_beside(input.path())?;
     let archive = Archive::open(input)?;
     let passed_over = archive.passed_over().iter();
     let mut warnings: Vec<Error> = passed_over.map(|name| no_object(&archive, name)).collect();

@@ -217,10 +217,7 @@ impl<'a> Resolver<'a> {
         let env = units.names.add_text("env");
         let traced = options.trace_symbols.iter();
         let traced = traced.map(|name| units.names.add_text(name)).collect();
-        let first = units.units.first();
-        let is_64 = options
-            .is_64
-            .unwrap_or_else(|| first.is_some_and(|unit| unit.object.is_64()));
+        let is_64 = options.is_64.unwrap_or(false);
         let table = SymbolTable::new(&units.names);
         Resolver {
             options,

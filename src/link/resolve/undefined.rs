@@ -8,18 +8,19 @@ use crate::error::Error;
 use crate::link::command::options::{LinkOptions, Unresolved};
 use crate::link::command::spelling;
 use crate::link::diagnostics::{demangle, shown};
-use crate::link::gc::Live;
+use crate::link::gc::{Live, init_symbols};
 use crate::link::resolve::Resolution;
 use crate::link::resolve::units::SymbolRef;
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Trap};
-use crate::object::SymbolKind;
-use crate::object::ids::SegmentIndex;
+use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::object::{Reloc, SymbolKind};
 
 /// Where in an object a symbol is referred to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Function(u32),
     Segment(u32),
+    InitFunctions,
 }
 
 /// The references to one symbol.
@@ -137,10 +138,10 @@ fn references(
             let id = ObjectId(index as u32);
             let object = &linked.object;
             let mut found: Vec<(SymbolId, References)> = Vec::new();
-            let mut visit = |place: Place, relocs: &[crate::object::Reloc]| {
-                for reloc in relocs {
-                    let symbol = reloc.symbol().map(|symbol| linked.symbol_ref(symbol));
-                    let Some(symbol) = symbol.filter(is_marked).and_then(|id| id.symbol()) else {
+            let mut visit = |place: Place, symbols: &mut dyn Iterator<Item = SymbolIndex>| {
+                for symbol in symbols {
+                    let symbol = Some(linked.symbol_ref(symbol)).filter(is_marked);
+                    let Some(symbol) = symbol.and_then(|id| id.symbol()) else {
                         continue;
                     };
                     match found.iter_mut().find(|(known, _)| *known == symbol) {
@@ -158,14 +159,20 @@ fn references(
             for (index, function) in object.functions.iter().enumerate() {
                 if live.functions.get(id, index) {
                     let place = Place::Function(index as u32);
-                    visit(place, object.function_relocs(function));
+                    let relocs = object.function_relocs(function).iter();
+                    visit(place, &mut relocs.filter_map(Reloc::symbol));
                 }
             }
             for index in 0..object.segments.len() {
                 if live.segments.get(id, index) {
                     let segment = SegmentIndex(index as u32);
-                    visit(Place::Segment(segment.0), object.segment_relocs(segment));
+                    let relocs = object.segment_relocs(segment).iter();
+                    let place = Place::Segment(segment.0);
+                    visit(place, &mut relocs.filter_map(Reloc::symbol));
                 }
+            }
+            if live.objects[id.index()] {
+                visit(Place::InitFunctions, &mut init_symbols(linked));
             }
             found
         })
@@ -188,6 +195,7 @@ fn describe(
     let (object, place) = references.first;
     let object = &resolution.object(object).object;
     let place = match place {
+        Place::InitFunctions => "init functions".to_owned(),
         Place::Function(function) => match object.function_name(function as usize) {
             Some(name) => shown(name, options.demangle),
             None => format!("function {function}"),

@@ -107,7 +107,7 @@ pub enum Definition {
 }
 
 /// A symbol's type, as far as it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SymbolType {
     /// Data; or not known.
     None,
@@ -184,6 +184,14 @@ impl GlobalSymbol {
     /// Whether a file that was not needed would define it.
     pub fn is_lazy(&self) -> bool {
         matches!(self.definition, Definition::Lazy(_))
+    }
+
+    /// Takes a symbol that a file would define for one that nothing defines, so that what was said of it is compared with
+    /// what comes.
+    fn give_up_lazy(&mut self) {
+        if self.is_lazy() {
+            self.definition = Definition::Undefined;
+        }
     }
 
     /// Whether something defines it.
@@ -434,10 +442,12 @@ impl SymbolTable {
         let (id, is_new) = self.insert(new.name);
         let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
-        if is_new || symbol.is_lazy() {
+        let is_unmet = symbol.is_lazy() && !symbol.is_weak();
+        if is_new || is_unmet {
             self.replace(id, new, definition);
             return id;
         }
+        symbol.give_up_lazy();
         if symbol.definition == Definition::Alias {
             return id;
         }
@@ -485,15 +495,30 @@ impl SymbolTable {
         match symbol.definition {
             Definition::Lazy(lazy) => {
                 let may_wait = matches!(new.kind, SymbolKind::Function | SymbolKind::Data);
-                if !is_weak || !may_wait {
-                    return (id, Some(lazy));
+                let is_unmet = !symbol.is_weak();
+                if is_weak && may_wait && is_unmet {
+                    symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
+                    symbol.kind = new.kind;
+                    symbol.called_directly = called_directly;
+                    symbol.object = new.object;
+                    if new.kind == SymbolKind::Function {
+                        symbol.ty = new.ty;
+                    }
+                    return (id, None);
                 }
-                symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
-                symbol.kind = new.kind;
-                if new.kind == SymbolKind::Function {
-                    symbol.ty = new.ty;
+                // What is asked for is remembered: the file that is linked for it may define something else.
+                let meant = if is_unmet {
+                    self.begin_undefined(id, new, import, called_directly);
+                    id
+                } else {
+                    symbol.give_up_lazy();
+                    self.refer_to_known(id, new, import, called_directly, cx)
+                };
+                let is_wanted = !is_weak || !may_wait;
+                if !is_wanted {
+                    self.symbols.edit(id.index()).definition = Definition::Lazy(lazy);
                 }
-                return (id, None);
+                return (meant, is_wanted.then_some(lazy));
             }
             Definition::Alias => {
                 if symbol.ty == SymbolType::None {
@@ -504,20 +529,32 @@ impl SymbolTable {
             }
             _ => {}
         }
+        (
+            self.refer_to_known(id, new, import, called_directly, cx),
+            None,
+        )
+    }
+
+    /// A reference to a symbol that is known already, and that no file is linked for.
+    fn refer_to_known(
+        &mut self,
+        id: SymbolId,
+        new: &Incoming,
+        import: ImportAs,
+        called_directly: bool,
+        cx: &Context<'_>,
+    ) -> SymbolId {
         if new.kind == SymbolKind::Function {
-            return (
-                self.refer_to_function(id, new, import, called_directly, cx),
-                None,
-            );
+            return self.refer_to_function(id, new, import, called_directly, cx);
         }
-        if symbol.is_defined() {
+        if self.symbols[id.index()].is_defined() {
             if self.check_kind(id, new, cx) {
                 self.check_type(id, new, cx);
             }
         } else {
             self.refer_again(id, new, import, cx);
         }
-        (id, None)
+        id
     }
 
     fn begin_undefined(

@@ -3,14 +3,14 @@
 
 use hashbrown::HashSet;
 
-use crate::link::declare::{SegmentPlacement, StringKey};
+use crate::link::declare::{ResolvedTarget, SegmentPlacement, StringKey};
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
-use crate::link::update::index::Owner;
+use crate::link::update::index::{Owner, decl_of};
 use crate::link::update::{GcNode, Update, decls_of};
 use crate::object::Reloc;
 use crate::object::ids::SegmentIndex;
-use crate::program::{DeclId, DefinitionKind, Pending};
+use crate::program::{DeclId, DeclKind, DefinitionKind, Pending};
 
 impl Update<'_> {
     /// Notes what pending definitions refer to.
@@ -72,7 +72,11 @@ impl Update<'_> {
                 self.index.owner(candidate),
                 Owner::Function(..) | Owner::Segment(..)
             );
-            if !can_go || alive.contains(&candidate) || self.is_removed(candidate) {
+            if alive.contains(&candidate) || self.is_removed(candidate) {
+                continue;
+            }
+            if !can_go {
+                self.expect_needed(candidate)?;
                 continue;
             }
             let mut seen: HashSet<DeclId> = HashSet::new();
@@ -104,6 +108,29 @@ impl Update<'_> {
         }
         self.renew_meanings();
         self.recount(&saved)
+    }
+
+    /// What is not an object's function or data is never dropped: if nothing refers to it any more, a link from the inputs
+    /// would do without it. Imports are of this kind, functions that stand in for what is undefined, globals for addresses.
+    fn expect_needed(&self, id: DeclId) -> UpdateResult<()> {
+        let module = &self.link.module;
+        let is_kept = self.index.roots.contains(&id)
+            || module.slot_table() == Some(id)
+            || decl_of(&self.link.declarations, self.stack_pointer()) == Some(id);
+        let kind = module.program().decl(id).kind;
+        let is_droppable = matches!(
+            kind,
+            DeclKind::Function | DeclKind::Global | DeclKind::Table | DeclKind::Tag
+        );
+        match is_droppable && !is_kept && self.sources(id).is_empty() {
+            true => fall_back(FallbackReason::UndefinedIsNotNeeded),
+            false => Ok(()),
+        }
+    }
+
+    /// What the stack pointer means, which is there whether or not anybody uses it.
+    fn stack_pointer(&self) -> ResolvedTarget {
+        self.link.declarations.meanings[self.resolution().stack_pointer.index()]
     }
 
     pub(super) fn is_removed(&self, id: DeclId) -> bool {

@@ -198,9 +198,13 @@ impl Update<'_> {
             }
             let items = {
                 let LinkState {
-                    plan, declarations, ..
+                    options,
+                    plan,
+                    declarations,
+                    ..
                 } = &*self.link;
-                custom_items(&converter(plan, declarations), &declarations.sections, id)?
+                let converter = converter(plan, declarations, options);
+                custom_items(&converter, &declarations.sections, id)?
             };
             let program = self.link.module.program_mut();
             for (id, kind, definition) in items {
@@ -252,9 +256,12 @@ impl Update<'_> {
         let mut items = Vec::new();
         {
             let LinkState {
-                plan, declarations, ..
+                options,
+                plan,
+                declarations,
+                ..
             } = &*self.link;
-            let converter = converter(plan, declarations);
+            let converter = converter(plan, declarations, options);
             let memory = declarations.memory;
             let function = |id: ObjectId, index: usize| -> Result<Option<Item>> {
                 let Some(decl) = declarations.known.units[id.index()].functions[index] else {

@@ -66,6 +66,8 @@ pub enum FallbackReason {
     NotLinked,
     /// Something undefined is not needed any more.
     UndefinedIsNotNeeded,
+    /// An object names imports in another order.
+    ImportOrder,
     /// The target, features or producers changed.
     Target,
     /// The list of symbols that may be undefined changed.
@@ -107,6 +109,7 @@ impl fmt::Display for FallbackReason {
             MoreMergedData => "more data is needed that must be in one piece",
             NotLinked => "something is needed that was not linked",
             UndefinedIsNotNeeded => "something undefined is not needed any more",
+            ImportOrder => "an object names imports in another order",
             Target => "the target, features or producers changed",
             AllowList => "the list of symbols that may be undefined changed",
             EditRefused => "an edit was refused",

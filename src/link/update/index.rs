@@ -12,7 +12,7 @@ use crate::link::declare::{
     LinkDeclarations, ObjectDeclarations, ResolvedTarget, SegmentPlacement,
 };
 use crate::link::gc;
-use crate::link::inputs::{InputFile, Inputs};
+use crate::link::inputs::{InputFile, Inputs, symbols_beside};
 use crate::link::state::LinkState;
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::FallbackReason;
@@ -68,6 +68,10 @@ impl UpdateIndex {
                 _ => None,
             });
             let path = file.input().path().to_path_buf();
+            if let InputFile::Archive(_) = file {
+                let list = symbols_beside(&path);
+                index.files.entry(list).or_default().push(at);
+            }
             index.files.entry(path).or_default().push(at);
         }
         for root in gc::roots(resolution, &link.options) {

@@ -25,7 +25,7 @@ use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
 use crate::link::pipeline::publish;
 use crate::link::report::PublishedPatch;
 use crate::link::resolve::Resolution;
-use crate::link::resolve::units::SymbolRef;
+use crate::link::resolve::units::{LinkedObject, SymbolRef};
 use crate::link::state::LinkState;
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{ObjectId, SymbolId};
@@ -59,6 +59,9 @@ struct Update<'a> {
     pending: HashMap<DeclId, Vec<DeclId>>,
     /// Objects whose symbols may mean other declarations now.
     touched: HashSet<ObjectId>,
+    /// Whether an object does not name any more what a library's member defines: that may have been all for which the
+    /// member was loaded.
+    forgets_member: bool,
 }
 
 #[derive(Default)]
@@ -93,6 +96,7 @@ pub(super) fn run(
         added: Vec::new(),
         pending: HashMap::new(),
         touched: HashSet::new(),
+        forgets_member: false,
     };
 
     // What objects say of themselves as a whole is as it was.
@@ -101,6 +105,7 @@ pub(super) fn run(
     }
     // Each symbol has its meaning, and none that others see means something else. No symbols after this.
     update.look_up()?;
+    update.expect_imports_in_order()?;
     let meant = update.meant_before();
     let inits = update.inits();
     update.install();
@@ -134,6 +139,24 @@ pub(super) fn run(
 }
 
 impl Update<'_> {
+    /// Imports stand in the order in which objects first name them.
+    fn expect_imports_in_order(&self) -> UpdateResult<()> {
+        let imports: HashSet<SymbolId> = self.link.plan.imports.iter().copied().collect();
+        let is_import = |symbol: &SymbolId| imports.contains(symbol);
+        let named = |refs: &[SymbolRef]| -> Vec<SymbolId> {
+            let symbols = refs.iter().filter_map(|one| one.symbol());
+            symbols.filter(is_import).collect()
+        };
+        let is_as_before = self
+            .changes
+            .iter()
+            .all(|change| named(&change.refs) == named(&self.resolution().object(change.id).refs));
+        match is_as_before {
+            true => Ok(()),
+            false => fall_back(FallbackReason::ImportOrder),
+        }
+    }
+
     fn resolution(&self) -> &Resolution {
         &self.link.plan.resolution
     }
@@ -160,24 +183,40 @@ impl Update<'_> {
     /// must make no difference to what all loaded objects say, nor to their custom sections.
     fn expect_same_members(&self) -> UpdateResult<()> {
         let resolution = self.resolution();
-        let roots = || resolution.objects().iter().filter(|linked| linked.is_live);
-        for (id, old) in self.units_before() {
+        let changed = self.units_before().filter_map(|(id, old)| {
+            let is_same = old.is_live() == self.unit(id).is_live();
+            (!is_same).then_some(id)
+        });
+        // What was loaded for a member that may not be loaded any more may not be either; what is reached stays.
+        let all = match self.forgets_member {
+            true => 0..resolution.objects().len() as u32,
+            false => 0..0,
+        };
+        let unreached = all.map(ObjectId).filter(|id| !self.unit(*id).is_live());
+        for id in changed.chain(unreached) {
             let linked = resolution.object(id);
-            if linked.is_live || old.is_live() == self.unit(id).is_live() {
-                continue;
-            }
-            let object = &linked.object;
-            let says_nothing_new = roots().any(|root| {
-                let root = &root.object;
-                root.producers_bytes() == object.producers_bytes()
-                    && root.features_bytes() == object.features_bytes()
-            });
-            let has_own = kept_customs(linked, false, &self.link.options).next();
-            if !says_nothing_new || has_own.is_some() {
+            if !linked.is_live && self.says_something(linked) {
                 return fall_back(FallbackReason::NotLinked);
             }
         }
         Ok(())
+    }
+
+    /// Whether it makes a difference that an object is loaded of which nothing is reached.
+    fn says_something(&self, linked: &LinkedObject) -> bool {
+        let objects = self.resolution().objects().iter();
+        let mut roots = objects.filter(|root| root.is_live);
+        let object = &linked.object;
+        let says_nothing_new = roots.any(|root| {
+            let root = &root.object;
+            root.producers_bytes() == object.producers_bytes()
+                && root.features_bytes() == object.features_bytes()
+        });
+        let has_own = kept_customs(linked, false, &self.link.options).next();
+        // Whether anybody calls the constructors decides whether exports do, also if it is dead code.
+        let ctors = self.resolution().call_ctors;
+        let mut refs = linked.refs.iter().map(|reference| reference.symbol());
+        !says_nothing_new || has_own.is_some() || refs.any(|symbol| symbol == Some(ctors))
     }
 }
 

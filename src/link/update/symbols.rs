@@ -67,8 +67,10 @@ impl Update<'_> {
         if old.globals.len() != new.globals.len()
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
-            || lacks_table_symbol(new)
-            || has_addresses_in_globals(new)
+            || [old, new].into_iter().any(lacks_table_symbol)
+            || [old, new]
+                .into_iter()
+                .any(|object| has_addresses_in_globals(object))
         {
             return fall_back(FallbackReason::Globals);
         }
@@ -122,6 +124,7 @@ impl Update<'_> {
                     return fall_back(FallbackReason::SymbolOfAnotherKind);
                 }
                 let is_made = matches!(known.definition, Definition::Synthetic(_))
+                    && known.kind != SymbolKind::Function
                     && self.link.declarations.meanings[id.index()] != ResolvedTarget::Nothing;
                 if known.place().is_none() && !is_made {
                     return fall_back(FallbackReason::SymbolIsUndefined);
@@ -252,17 +255,24 @@ impl Update<'_> {
     ) -> UpdateResult<()> {
         let resolution = &self.link.plan.resolution;
         let mut gone = Vec::new();
+        let mut forgets_member = false;
         for (said, reference) in unsaid {
             let Some(id) = reference.symbol() else {
                 continue;
             };
             let symbol = resolution.table.get(id);
             if !said.is_defined {
-                let stays = symbol.place().is_some()
-                    || matches!(symbol.definition, Definition::Synthetic(_));
+                // What the linker makes only because somebody asks for it is not made any more; whether anybody calls the
+                // constructors decides whether exports do.
+                let is_made = matches!(symbol.definition, Definition::Synthetic(_))
+                    && symbol.kind != SymbolKind::Function
+                    && !self.link.options.names_symbol(resolution.name(id));
+                let stays = symbol.place().is_some() || is_made;
                 if !stays {
                     return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
+                let definer = symbol.place().map(|(definer, _)| definer);
+                forgets_member |= definer.is_some_and(|id| !resolution.object(id).is_live);
                 continue;
             }
             if symbol.place().is_none_or(|(owner, _)| owner != object) {
@@ -280,6 +290,7 @@ impl Update<'_> {
             }
             gone.push(id);
         }
+        self.forgets_member |= forgets_member;
         for id in gone {
             // Other objects' dead code may still name it. Whoever reaches that code finds out.
             let symbol = self.link.plan.resolution.table.get_mut(id);
@@ -413,7 +424,7 @@ fn known_symbols(old: &LinkedObject) -> UpdateResult<KnownSymbols<'_>> {
 }
 
 /// Whether an object uses a table without saying where, as old ones do.
-fn lacks_table_symbol(object: &Object) -> bool {
+fn lacks_table_symbol(object: &Arc<Object>) -> bool {
     let symbols = object.symbols.iter();
     let symbols = symbols.filter(|symbol| symbol.kind == SymbolKind::Table);
     symbols.count() != object.imported_tables.len() + object.tables.len()

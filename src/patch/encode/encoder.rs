@@ -54,7 +54,10 @@ impl<'a> Encoder<'a> {
             (RelocKind::Call | RelocKind::FunctionIndex, Place::ImportedFunction { index, .. }) => {
                 index.into()
             }
-            (kind, place) if kind.is_slot() => place.slot().expect("slots were placed").0.into(),
+            (kind, place) if kind.is_slot() => {
+                let slot = place.slot().expect("slots were placed");
+                i64::from(slot.0) + i64::from(reloc.addend)
+            }
             (kind, Place::Data { address, .. }) if kind.is_address() => {
                 (address as i64).wrapping_add(reloc.addend.into())
             }

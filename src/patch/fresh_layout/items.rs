@@ -41,10 +41,10 @@ pub(super) struct Unindexed {
 pub(super) fn place_imports(
     program: &Program,
     layout: &mut Layout,
-    imports: &[DeclId],
+    imports: impl Iterator<Item = DeclId>,
 ) -> Imported {
     let mut imported = Imported::default();
-    for &id in imports {
+    for id in imports {
         let kind = program.decl(id).kind;
         let count = imported.count(kind);
         let index = *count;
@@ -88,9 +88,6 @@ pub(super) fn place_items(
     for &id in ids {
         let decl = request.program.decl(id);
         let definition = decl.next().expect("only what is defined is laid out");
-        if definition.shape == DefinitionKind::SlotTable && request.slot_table.is_none() {
-            continue;
-        }
         match (decl.kind, definition.shape) {
             (DeclKind::Data, DefinitionKind::Address(address)) => {
                 layout.set_place(id, Place::Data { address, cap: 0 });

@@ -25,11 +25,14 @@ use crate::program::{DeclId, Definition};
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let program = request.program;
     let mut layout = empty(request);
-    let order = if layout.options.dense {
-        order::canonical(program, request.exports, request.start)
+    let mut order = if layout.options.dense {
+        order::canonical(program, request.exports, request.start, request.slot_table)
     } else {
         order::by_declaration(program)
     };
+    if request.unused_table.is_some() {
+        order.retain(|id| Some(*id) != request.unused_table);
+    }
     // Types have their indices first, since what is placed names them.
     let mut uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
@@ -38,8 +41,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         .with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
-    let imports = program.next_import_order().unwrap_or(&imports);
-    let imported = items::place_imports(program, &mut layout, imports);
+    let imports = program.next_import_order().unwrap_or(&imports).iter();
+    let imports = imports.filter(|id| Some(**id) != request.unused_table);
+    let imported = items::place_imports(program, &mut layout, imports.copied());
     let front = tail::name_front(program, &layout, request.customs);
     layout.set_name_front(front);
     let unindexed = items::place_items(request, &mut layout, imported, &others);

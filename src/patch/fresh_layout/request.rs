@@ -12,6 +12,8 @@ pub(crate) struct Request<'a> {
     pub(crate) options: LayoutOptions,
     pub(crate) dead_type: TypeId,
     pub(crate) slot_table: Option<DeclId>,
+    /// The table of slots if there is to be none, since nobody uses it.
+    pub(crate) unused_table: Option<DeclId>,
     pub(crate) exports: &'a [Export],
     pub(crate) start: Option<DeclId>,
     pub(crate) customs: &'a Customs,
