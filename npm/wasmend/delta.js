@@ -24,6 +24,7 @@ const REFUSALS = [
   ["other-version", "the change is for another version of the program"],
   ["table-full", "the table of functions cannot grow as far as the change needs"],
   ["memory-too-small", "the memory ends before the data of the change does"],
+  ["state", "the program has changed memory that the change would write over"],
 ];
 
 /** @param {Uint8Array} bytes */

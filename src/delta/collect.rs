@@ -79,9 +79,22 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn refuse(&mut self, reason: RefusalReason, id: DeclId) {
-        let decl = self.sides.after.program.get(id);
-        let symbol = decl.map_or("(gone)", |decl| decl.label()).to_owned();
+        let symbol = self.label(id);
         self.contents.refusals.push(Refusal { reason, symbol });
+    }
+
+    /// What messages call a declaration: one without a name, as data of links is, by who uses it.
+    fn label(&self, id: DeclId) -> String {
+        let program = self.sides.after.program;
+        let name = |id: DeclId| program.get(id).and_then(|decl| decl.given_name());
+        if let Some(name) = name(id) {
+            return name.to_owned();
+        }
+        let users = self.sides.references.of(program, id);
+        match users.into_iter().find_map(name) {
+            Some(user) => format!("what `{user}` uses"),
+            None => "(unnamed)".to_owned(),
+        }
     }
 
     /// Something that was edited.
@@ -229,7 +242,7 @@ impl<'a> Collector<'a> {
             (true, false) => std::iter::once(0..bytes.len()).collect(),
             (false, _) => differences(&old, &bytes, align_log2),
         };
-        let symbol = after.program.decl(id).label();
+        let symbol = self.label(id);
         for range in ranges {
             self.contents.writes.push(DataWrite {
                 memory,
@@ -240,7 +253,7 @@ impl<'a> Collector<'a> {
                 },
                 bytes: bytes[range].to_vec(),
                 zeros: 0,
-                symbol: symbol.to_owned(),
+                symbol: symbol.clone(),
             });
         }
     }
