@@ -9,11 +9,10 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::discard::Discarded;
 use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
-use crate::program::pending::PendingSet;
+use crate::program::pending::{Discarded, PendingSet};
 use crate::program::types::TypeTable;
 
 /// What exists.

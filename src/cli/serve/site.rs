@@ -291,7 +291,7 @@ impl Site {
         let (from, to) = (entry.from.clone(), entry.version.id.clone());
         let (generation, module) = (entry.version.generation, self.module.clone());
         match &entry.step {
-            Step::First => return self.current_event(entry),
+            Step::First => self.current_event(entry),
             Step::Delta { delta, undo } => Event::Delta {
                 url: format!("/__wasmend/delta/{to}.wasm"),
                 undo: undo.as_ref().map(|_| format!("/__wasmend/undo/{to}.wasm")),
