@@ -53,6 +53,12 @@
 //! [`Module::in_memory`] and [`link::Target::Memory`] publish in memory: [`Module::bytes`] is what to send to a page. The
 //! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone.
 //!
+//! # Patching what runs
+//!
+//! With [`ModuleOptions::live`] each commit also gives a [`Delta`], a small module that brings an instance which runs to the
+//! new version and keeps its state, or says why that cannot be ([`RefusalReason`]). [`live`] takes them in, in engines for
+//! Rust; hosts in other languages are told how in `design/live.md`.
+//!
 //! # Looking at files
 //!
 //! [`inspect`] shows what every byte of a patchable file is for, compares it with a build, and makes it dense for release.
@@ -60,7 +66,8 @@
 //!
 //! # Features
 //!
-//! `cli`, on by default, adds the `wasmend` command; `engine` an interpreter for modules. Without them the library is small:
+//! `cli`, on by default, adds the `wasmend` command; `engine` an interpreter for modules; `wasmi`, on by default too, a host for
+//! programs that are patched while they run. Without them the library is small:
 //!
 //! ```toml
 //! wasmend = { version = "0.1", default-features = false }
@@ -71,6 +78,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod error;
@@ -79,6 +87,7 @@ pub mod inspect;
 pub mod internals;
 mod layout;
 pub mod link;
+pub mod live;
 pub mod module;
 mod object;
 #[allow(unsafe_code)]
@@ -90,6 +99,7 @@ mod transaction;
 mod whole;
 mod wire;
 
+pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,

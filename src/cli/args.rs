@@ -1,5 +1,6 @@
 //! The table of commands and options. Help, completions and the man page are all made from it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Replay(Replay),
     ReplayLd(ReplayLd),
     Watch(Watch),
+    Serve(Serve),
     Inspect(Inspect),
     Verify(Verify),
     Finish(Finish),
@@ -167,6 +169,79 @@ pub(crate) struct Watch {
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
+}
+
+/// Serve pages in which a module is brought up to date while it runs, each time a compiler has written a new build
+///
+/// A page that makes its module with `instantiateLive` from `/__wasmend/client/index.js` (or from the package wasmend)
+/// keeps its memory, globals and tables; what cannot be brought up to date is said, and makes a fresh instance. The
+/// address `/__wasmend/` shows what was changed. What is watched is a build or a link, as for `wasmend watch`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend serve web/app.wasm --root web --run 'make -s'\n  wasmend serve --no-entry main.o util.o -o web/app.wasm --root web --open"
+)]
+pub(crate) struct Serve {
+    /// The module that the compiler writes
+    #[arg(value_name = "BUILD")]
+    pub(crate) file: PathBuf,
+    /// The file to create and patch; a temporary one if it is not said
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+/// What `serve` understands next to a linker's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "wasmend serve", disable_help_flag = true)]
+pub(crate) struct ServeLink {
+    #[command(flatten)]
+    pub(crate) general: General,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What is served, and to whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serving {
+    /// The folder of pages; the current one if it is not said
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// The port to listen at; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value = "8080")]
+    pub(crate) port: u16,
+    /// The address to listen at
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Another name under which the server may be asked for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+    /// Isolate pages from others (COOP and COEP), so that threads may share memory
+    #[arg(long)]
+    pub(crate) isolated: bool,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// A command that makes the build: run at the start and when a source changes; what it says of errors is shown
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) run: Option<String>,
+    /// A folder of sources for --run; the folder of pages if it is not said
+    #[arg(long, value_name = "DIR", requires = "run")]
+    pub(crate) sources: Vec<PathBuf>,
 }
 
 /// How long files are waited for.
@@ -329,6 +404,9 @@ pub(crate) struct BuildOptions {
         hide_possible_values = true
     )]
     pub(crate) redirect: RedirectArg,
+    /// Make the output such that it can be patched while it runs; not with direct calls
+    #[arg(long)]
+    pub(crate) live: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{LinkGeneral, WatchLink};
+use crate::cli::args::{LinkGeneral, ServeLink, WatchLink};
 
 /// What the process was called for.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) enum Invocation {
     Link(LinkGeneral, Vec<String>),
     /// To watch a link.
     WatchLink(WatchLink, Vec<String>),
+    /// To serve a link.
+    ServeLink(Box<ServeLink>, Vec<String>),
     /// Something else, which clap knows.
     Other,
 }
@@ -39,6 +41,11 @@ impl Invocation {
                 let (own, others) = split(&WatchLink::command(), rest);
                 let options = parse([leading, own].concat())?;
                 Ok(Invocation::WatchLink(options, others))
+            }
+            [first, rest @ ..] if first == "serve" && names_objects(rest) => {
+                let (own, others) = split(&ServeLink::command(), rest);
+                let options = parse([leading, own].concat())?;
+                Ok(Invocation::ServeLink(Box::new(options), others))
             }
             _ => Ok(Invocation::Other),
         }

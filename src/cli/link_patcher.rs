@@ -7,7 +7,7 @@ use wasmend::inspect;
 use wasmend::link::Access;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::OutputOptions;
-use wasmend::{Outcome, Redirect};
+use wasmend::{Outcome, Patch, Redirect};
 
 use crate::cli::ld;
 use crate::cli::report::{Counts, Reporter};
@@ -46,7 +46,7 @@ impl LinkPatcher {
         mut options: LinkOptions,
         publishing: OutputOptions,
         reporter: Reporter,
-    ) -> Result<LinkPatcher, LinkError> {
+    ) -> Result<(LinkPatcher, Patch), LinkError> {
         for warning in &options.warnings {
             reporter.warning(warning)?;
         }
@@ -67,7 +67,7 @@ impl LinkPatcher {
         patcher.report(&name, &report, stopwatch.lap())?;
         // Not while somebody waits for an edit.
         patcher.linked.prepare();
-        Ok(patcher)
+        Ok((patcher, report.patch))
     }
 
     /// Says nothing of updates that change nothing.
@@ -79,12 +79,12 @@ impl LinkPatcher {
     }
 
     /// Brings the output up to date with files that may have changed, and reports it. `name` is what these are called.
-    pub(crate) fn update(&mut self, files: &[PathBuf], name: &Path) -> Result<(), LinkError> {
+    pub(crate) fn update(&mut self, files: &[PathBuf], name: &Path) -> Result<Patch, LinkError> {
         let mut stopwatch = Stopwatch::start();
         let report = self.linked.update(files)?;
         self.report(name, &report, stopwatch.lap())?;
         self.linked.prepare();
-        Ok(())
+        Ok(report.patch)
     }
 
     fn report(&mut self, name: &Path, report: &LinkReport, took: Duration) -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ mod patcher;
 mod replay;
 mod replay_ld;
 mod report;
+mod serve;
 mod signals;
 mod text;
 mod verify;
@@ -45,6 +46,10 @@ pub(crate) fn main() -> ExitCode {
             let reporter = report_as(options.general);
             return ended(watch::run_link(&options, &arguments, reporter), reporter);
         }
+        Ok(Invocation::ServeLink(options, arguments)) => {
+            let reporter = report_as(options.general);
+            return ended(serve::run_link(&options, &arguments, reporter), reporter);
+        }
         Ok(Invocation::Other) => {}
         Err(error) => return say_usage(&error),
     }
@@ -66,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Replay(args) => replay::run(&args, reporter),
         Command::Watch(args) => watch::run(&args, reporter),
+        Command::Serve(args) => serve::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use wasmend::inspect;
-use wasmend::{Outcome, WholeModule, WholeOptions};
+use wasmend::{Outcome, Patch, WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
 use crate::cli::report::{Counts, Reporter};
@@ -29,6 +29,7 @@ impl Patcher {
             output: output.to_path_buf(),
             options: WholeOptions {
                 redirect: build.redirect.ready_made(),
+                live: build.live,
                 types: build.output.types().unwrap_or(defaults.types),
                 output: build.output.options(move |message| reporter.note(message)),
             },
@@ -47,8 +48,14 @@ impl Patcher {
         }
     }
 
+    /// For instances that run.
+    pub(crate) fn live(mut self) -> Self {
+        self.options.live = true;
+        self
+    }
+
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
-    pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<Patch> {
         let mut stopwatch = Stopwatch::start();
         let meant;
         let bytes = match inspect::is_output(bytes) {
@@ -83,7 +90,7 @@ impl Patcher {
         if is_unchanged && self.is_silent_if_unchanged {
             let text = format!("{}: nothing has changed", file.display());
             self.reporter.note(&text);
-            return Ok(());
+            return Ok(update.patch);
         }
         let counts = Counts {
             changed: update.functions_changed.into(),
@@ -95,7 +102,7 @@ impl Patcher {
         if let Some(module) = &mut self.module {
             module.prepare();
         }
-        Ok(())
+        Ok(update.patch)
     }
 
     /// Forgets the output: the next build writes it whole.

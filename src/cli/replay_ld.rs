@@ -55,7 +55,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         let done = match &mut linked {
             None => {
                 let publishing = ld::output_options(reporter);
-                LinkPatcher::link(options.clone(), publishing, reporter).map(|first| {
+                LinkPatcher::link(options.clone(), publishing, reporter).map(|(first, _)| {
                     linked = Some(first);
                 })
             }
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
                     [(from, _)] => from,
                     _ => step,
                 };
-                linked.update(&changed, name)
+                linked.update(&changed, name).map(drop)
             }
         };
         let done = done.and_then(|()| match &linked {

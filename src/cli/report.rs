@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
-use wasmend::{Error, ErrorKind, Outcome, Patch};
+use wasmend::{Error, ErrorKind, LiveStep, Outcome, Patch};
 
 use crate::cli::args::Color;
 use crate::cli::text;
@@ -42,6 +42,10 @@ pub(crate) enum Event {
     Watching {
         build: String,
         output: String,
+    },
+    Serving {
+        url: String,
+        root: String,
     },
     Waiting {
         build: String,
@@ -82,8 +86,48 @@ pub(crate) struct UpdateEvent {
     pub(crate) file_bytes: u64,
     pub(crate) ranges: Vec<RangeEvent>,
     pub(crate) relink: Option<RelinkEvent>,
+    /// Only with `--live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<LiveEvent>,
     pub(crate) micros: f64,
     pub(crate) phases: Vec<PhaseEvent>,
+}
+
+/// What a version means for instances that run.
+#[derive(Debug, Serialize)]
+pub(crate) struct LiveEvent {
+    /// Bytes of the delta; `null` if it was refused.
+    pub(crate) delta_bytes: Option<u64>,
+    pub(crate) refused: Vec<RefusedEvent>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusedEvent {
+    pub(crate) number: u32,
+    pub(crate) reason: &'static str,
+    pub(crate) symbol: String,
+}
+
+impl LiveEvent {
+    fn of(step: &LiveStep) -> LiveEvent {
+        match step {
+            LiveStep::Delta { delta, .. } => LiveEvent {
+                delta_bytes: Some(delta.bytes.len() as u64),
+                refused: Vec::new(),
+            },
+            LiveStep::Refused(refusals) => LiveEvent {
+                delta_bytes: None,
+                refused: refusals
+                    .iter()
+                    .map(|refusal| RefusedEvent {
+                        number: refusal.reason.number(),
+                        reason: refusal.reason.name(),
+                        symbol: refusal.symbol.clone(),
+                    })
+                    .collect(),
+            },
+        }
+    }
 }
 
 /// How many functions a version changed.
@@ -267,6 +311,11 @@ impl Reporter {
             )))?,
             false => self.styled(&update_line(build, counts, patch, took))?,
         }
+        if let Some(LiveStep::Refused(refusals)) = &patch.live {
+            for refusal in refusals {
+                self.note(&format!("what runs cannot be patched: {refusal}"));
+            }
+        }
         if self.verbose {
             self.note(
                 &phases(patch)
@@ -357,6 +406,7 @@ fn update_event(
                 reason: range.reason.word(),
             })
             .collect(),
+        live: patch.live.as_ref().map(LiveEvent::of),
         relink: patch.relink_reason().map(|reason| RelinkEvent {
             number: reason.number(),
             reason: reason.word(),

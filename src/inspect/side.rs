@@ -9,7 +9,7 @@ use wasmparser::Operator;
 use crate::error::{Error, Result};
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
-    TypeTable,
+    TypeTable, is_live_name,
 };
 use crate::whole::decode::{Decoded, decode};
 use crate::whole::emit::Style;
@@ -60,6 +60,10 @@ impl Side {
             slots: None,
         };
         if is_output {
+            // What deltas reach an instance by is no part of the program.
+            side.module
+                .exports
+                .retain(|export| !is_live_name(&export.name));
             side.see_through()?;
         }
         let mut own = side.module.own_segments.iter();

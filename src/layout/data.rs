@@ -58,6 +58,8 @@ pub(crate) struct ReserveFull;
 pub(crate) struct DataSpace {
     images: Saved<Vec<Image>>,
     free: Log<Free>,
+    /// Whether addresses that were given back are never given to other data: somebody may still hold them.
+    keeps: bool,
 }
 
 /// A gap that alignment leaves is filled with other data from this length on.
@@ -114,6 +116,23 @@ pub(crate) fn packed_end(base: u64, mut items: Vec<DataItem>) -> u64 {
 }
 
 impl DataSpace {
+    /// No images; with `keeps`, each address is for one piece of data only.
+    pub(crate) fn new(keeps: bool) -> Self {
+        DataSpace {
+            keeps,
+            ..DataSpace::default()
+        }
+    }
+
+    /// The same addresses for a layout from nothing: whatever is placed in it takes others.
+    pub(crate) fn kept(&self) -> DataSpace {
+        DataSpace {
+            images: Saved::from(self.images.to_vec()),
+            free: Log::from(self.free.to_vec()),
+            keeps: self.keeps,
+        }
+    }
+
     pub(crate) fn images(&self) -> &[Image] {
         &self.images
     }
@@ -231,7 +250,7 @@ impl DataSpace {
 
     /// Gives a range back.
     pub(crate) fn free(&mut self, image: ImageIndex, address: u64, len: u64) {
-        if len == 0 {
+        if len == 0 || self.keeps {
             return;
         }
         let zero = address >= self.images[image.0].zero;

@@ -15,14 +15,31 @@ pub(crate) struct SlotSpace {
     base: u32,
     owners: Log<Option<DeclId>>,
     free: Log<Slot>,
+    /// Whether a slot that was given back is never given to another function: somebody may still call through it.
+    keeps: bool,
 }
 
 impl SlotSpace {
-    /// Slots from `base` on.
-    pub(crate) fn new(base: u32) -> Self {
+    /// Slots from `base` on; with `keeps`, each is for one function only.
+    pub(crate) fn new(base: u32, keeps: bool) -> Self {
         SlotSpace {
             base,
+            keeps,
             ..SlotSpace::default()
+        }
+    }
+
+    /// The same slots for a layout from nothing; those whose owner is gone belong to nobody.
+    pub(crate) fn kept(&self, is_there: impl Fn(DeclId) -> bool) -> SlotSpace {
+        let owners = self.owners.iter();
+        let owners: Vec<Option<DeclId>> = owners
+            .map(|owner| owner.filter(|id| is_there(*id)))
+            .collect();
+        SlotSpace {
+            base: self.base,
+            owners: Log::from(owners),
+            free: Log::from(self.free.to_vec()),
+            keeps: self.keeps,
         }
     }
 
@@ -86,7 +103,9 @@ impl SlotSpace {
     /// Gives a slot back.
     pub(crate) fn free(&mut self, slot: Slot) {
         self.owners.set((slot.0 - self.base) as usize, None);
-        self.free.push(slot);
+        if !self.keeps {
+            self.free.push(slot);
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct LayoutOptions {
     pub(crate) table64: bool,
     /// The table of slots may grow beyond what it has.
     pub(crate) growable_table: bool,
+    /// Instances that run take patches: every function has a slot, and neither slots nor addresses of data are used again.
+    pub(crate) live: bool,
     /// Without pads, reserves, slack, spare slots and identity: an output that is not to be patched.
     pub(crate) dense: bool,
 }
@@ -160,8 +162,8 @@ impl Layout {
             types: TypeSpace::new(options.interned_types, options.dense),
             functions: FunctionSpace::new(),
             globals: GlobalSpace::default(),
-            slots: SlotSpace::new(options.first_slot),
-            data: DataSpace::default(),
+            slots: SlotSpace::new(options.first_slot, options.live),
+            data: DataSpace::new(options.live),
             names: NameSpace::default(),
             customs: CustomSpace::default(),
             imports: Log::default(),

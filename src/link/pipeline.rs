@@ -231,7 +231,12 @@ fn create(
     let strips = options.strip_all;
     let keeps_names = options.keep_sections.iter().any(|name| name == "name");
     let mut module_options = ModuleOptions {
-        redirect: options.redirect.unwrap_or(Redirect::Direct),
+        redirect: options.redirect.unwrap_or(match options.live {
+            true => Redirect::TableThunks,
+            false => Redirect::Direct,
+        }),
+        live: options.live,
+        undo: options.live,
         types: Types::Interned,
         names: !strips || keeps_names,
         first_slot: options.first_slot(),

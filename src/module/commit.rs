@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::delta::{self, Before, LiveStep, OldPlaces};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
@@ -84,6 +85,8 @@ impl Module {
         let checked = self.check(users)?;
         clock.ends(|phases| &mut phases.check);
 
+        let before = self.before();
+
         // The file is what the edits say, and nothing in memory is. Until here every failure leaves both as they were.
         let attempt = match self.must_relink() {
             None => self.publish_patch(&checked, last_check, &mut clock)?,
@@ -96,8 +99,13 @@ impl Module {
             }
         };
 
+        // What instances that run need is made from what was and what will be.
+        let live = before.and_then(|before| self.live_step(&before, &checked, &version));
+        clock.ends(|phases| &mut phases.delta);
+
         // What was pending is current.
         let mut patch = self.make_current(checked, version);
+        patch.live = live;
         clock.ends(|phases| &mut phases.finish);
         patch.phases = clock.phases;
         Ok(patch)
@@ -152,8 +160,9 @@ impl Module {
             tail_calls: self.settings.tail_calls | self.pending.tail_calls,
             fan_in: self.options.fan_in,
             first_slot: self.options.first_slot,
-            growable_table: self.options.growable_table,
+            growable_table: self.options.growable_table || self.options.live,
             table64: self.options.table64,
+            live: self.options.live,
             dense: false,
         }
     }
@@ -207,6 +216,13 @@ impl Module {
         }
     }
 
+    /// The layout whose slots and addresses a relink for this reason keeps, since instances that run rely on them.
+    fn kept(&self, reason: RelinkReason) -> Option<&Layout> {
+        use RelinkReason::{DataArea, First, Requested, ReserveFull};
+        let moves = matches!(reason, First | Requested | ReserveFull | DataArea);
+        self.layout.as_ref().filter(|_| self.options.live && !moves)
+    }
+
     /// Lays everything out anew and publishes the whole file.
     fn publish_relinked(
         &mut self,
@@ -216,8 +232,15 @@ impl Module {
         clock: &mut PhaseClock,
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
-        let layout =
-            version.lay_out(self.layout_options(), self.dead_type, self.slot_table, None)?;
+        let lay_out = |kept: Option<&Layout>| {
+            let tables = (self.slot_table, None);
+            version.lay_out(self.layout_options(), self.dead_type, tables, kept)
+        };
+        // If there is no room for what is new, nothing keeps its place.
+        let layout = match self.kept(reason) {
+            Some(kept) => lay_out(Some(kept)).or_else(|_| lay_out(None))?,
+            None => lay_out(None)?,
+        };
         expect_readable(&layout)?;
         clock.ends(|phases| &mut phases.plan);
         let content = version.whole(&layout);
@@ -236,6 +259,37 @@ impl Module {
             way: None,
             code: PublishedCode::LaidOutAnew(Box::new(layout)),
         })
+    }
+
+    /// Where what is edited stands, if that has to be known afterwards.
+    fn before(&self) -> Option<Before> {
+        let layout = self.layout.as_ref().filter(|_| self.options.live)?;
+        Some(Before::of(&self.program, layout))
+    }
+
+    /// What a version that has been published means for instances that run.
+    fn live_step(
+        &self,
+        before: &Before,
+        checked: &Checked,
+        version: &PublishedVersion,
+    ) -> Option<LiveStep> {
+        let (current, references) = (self.layout.as_ref()?, self.references.as_ref()?);
+        let (layout, before) = match &version.code {
+            PublishedCode::Patched(_) => (current, OldPlaces::But(before)),
+            PublishedCode::LaidOutAnew(layout) => (&**layout, OldPlaces::Other(current)),
+        };
+        Some(delta::make(&delta::Commit {
+            program: &self.program,
+            references,
+            from: self.identity,
+            to: version.identity,
+            layout,
+            before,
+            relink: version.outcome.relink_reason(),
+            starts: [self.program.start, checked.start],
+            undo: self.options.undo,
+        }))
     }
 
     /// Makes what was pending current, now that it is published.
@@ -301,6 +355,7 @@ impl Module {
             outcome: Outcome::Unchanged,
             changed: 0,
             moved: Moved::default(),
+            live: None,
             file_len: layout.map_or(0, |layout| layout.sections.file_len()),
             phases: Default::default(),
             published: None,

@@ -113,6 +113,7 @@ impl Module {
             align_log2: data.align_log2,
             size: data.size,
             memory,
+            constant: data.constant,
         };
         self.program
             .define(id, DeclKind::Data, Definition { content, shape })

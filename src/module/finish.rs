@@ -35,7 +35,7 @@ impl Module {
             return Err(error.with_hint("commit or discard them first"));
         }
         let has_slots = style.keeps_slot_table || self.uses_slots();
-        let mut exports = self.program.exports.clone();
+        let mut exports = self.program.said_exports().to_vec();
         // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
         if style.sorts_exports || self.program.next_import_order().is_none() {
             let is_other =
@@ -46,12 +46,15 @@ impl Module {
         let options = LayoutOptions {
             thunks: false,
             dense: true,
+            live: false,
+            growable_table: self.options.growable_table,
             interned_types: true,
             ..self.layout_options()
         };
         let slot_table = self.slot_table.filter(|_| has_slots);
         let unused_table = self.slot_table.filter(|_| !has_slots);
-        let layout = version.lay_out(options, self.dead_type, slot_table, unused_table)?;
+        let tables = (slot_table, unused_table);
+        let layout = version.lay_out(options, self.dead_type, tables, None)?;
         let content = version.whole(&layout);
         let dense = write_dense(content.encoder(), &content.sections(), style.cuts)?;
         Ok((layout, dense))
@@ -73,6 +76,6 @@ impl Module {
                     || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
                         && reloc.decl() == self.slot_table)
             });
-        named || self.program.exports.iter().any(exported)
+        named || self.program.said_exports().iter().any(exported)
     }
 }

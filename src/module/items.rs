@@ -211,6 +211,7 @@ pub struct Data {
     pub(crate) relocs: Vec<Relocation>,
     pub(crate) size: u64,
     pub(crate) align_log2: u8,
+    pub(crate) constant: bool,
 }
 
 impl Data {
@@ -222,6 +223,7 @@ impl Data {
             bytes,
             relocs: Vec::new(),
             align_log2,
+            constant: false,
         }
     }
 
@@ -232,7 +234,16 @@ impl Data {
             relocs: Vec::new(),
             size,
             align_log2,
+            constant: false,
         }
+    }
+
+    /// Says that the program never writes to it. Where instances that run are patched such data may be replaced and may move;
+    /// other data keeps its address and, once the program has changed it, its value.
+    #[must_use]
+    pub fn constant(mut self) -> Self {
+        self.constant = true;
+        self
     }
 
     /// Puts a function's address (its slot, four bytes) at `offset`.

@@ -87,6 +87,9 @@ impl Module {
             let definition = Definition { content, shape };
             slot_table = Some(program.establish(DeclKind::Table, definition)?);
         }
+        if options.live {
+            program.go_live(options.expect_slots(slot_table)?);
+        }
         program.settle_pending();
         Ok(Module {
             settings: Settings::new(&options),

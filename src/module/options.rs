@@ -1,6 +1,8 @@
 //! What a module is created with.
 
+use crate::error::{Error, Result};
 use crate::output::OutputOptions;
+use crate::program::DeclId;
 
 /// How a call reaches a function whose code has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +47,12 @@ pub struct ModuleOptions {
     pub first_slot: u32,
     /// Whether that table is indexed with 64 bits, as goes with memories that are. Default: no.
     pub table64: bool,
+    /// Whether each commit also makes a delta for instances that run, see [`Delta`](crate::Delta). Every function has a slot
+    /// then, and what is exported or called directly a thunk; so there must be a table of slots, and calls must go through
+    /// it. Default: no.
+    pub live: bool,
+    /// Whether there is another delta with each of these, which takes it back. Default: no.
+    pub undo: bool,
     /// Whether others may let that table grow. Default: no, which engines make the best of.
     pub growable_table: bool,
     /// Whether a commit looks whether the bodies that it brings are valid code, which costs a few microseconds for a small
@@ -52,6 +60,17 @@ pub struct ModuleOptions {
     pub validate: bool,
     /// How the file is published.
     pub output: OutputOptions,
+}
+
+impl ModuleOptions {
+    /// The table of slots, without which no instance can be patched.
+    pub(super) fn expect_slots(&self, slot_table: Option<DeclId>) -> Result<DeclId> {
+        let through_slots = self.redirect != Redirect::Direct;
+        slot_table.filter(|_| through_slots).ok_or_else(|| {
+            Error::bad_edit("a module whose functions are called directly cannot be patched while it runs")
+                .with_hint("let calls go through the table of slots: `Redirect::Table` or `Redirect::TableThunks`")
+        })
+    }
 }
 
 impl Default for ModuleOptions {
@@ -65,6 +84,8 @@ impl Default for ModuleOptions {
             slot_table: true,
             first_slot: 1,
             table64: false,
+            live: false,
+            undo: false,
             growable_table: false,
             validate: true,
             output: OutputOptions::default(),

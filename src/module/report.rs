@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delta::LiveStep;
 use crate::output::Published;
 use crate::patch::{BuildIdentity, RangeList, RelinkReason};
 use crate::stopwatch::Stopwatch;
@@ -18,6 +19,9 @@ pub struct Patch {
     pub changed: u32,
     /// What went to another place.
     pub moved: Moved,
+    /// What it means for instances that run, if [`ModuleOptions::live`](crate::ModuleOptions::live) asks for that. Nothing for
+    /// a first version, or if there was nothing to publish.
+    pub live: Option<LiveStep>,
     /// Length of the file, in bytes.
     pub file_len: u64,
     /// How long each phase took.
@@ -35,6 +39,16 @@ pub enum Outcome {
     Patched(Arc<RangeList>),
     /// The whole file was written, for this reason.
     Relinked(RelinkReason),
+}
+
+impl Outcome {
+    /// Why the output was rebuilt, if it was.
+    pub(super) fn relink_reason(&self) -> Option<RelinkReason> {
+        match self {
+            Outcome::Relinked(reason) => Some(*reason),
+            _ => None,
+        }
+    }
 }
 
 /// What went to another place in a patch.
@@ -59,6 +73,8 @@ pub struct Phases {
     pub encode: Duration,
     /// Writing and publishing the file.
     pub publish: Duration,
+    /// Making what instances that run take in.
+    pub delta: Duration,
     /// Making the edits current.
     pub finish: Duration,
 }
@@ -66,7 +82,7 @@ pub struct Phases {
 impl Phases {
     /// All phases together.
     pub fn total(&self) -> Duration {
-        self.check + self.plan + self.encode + self.publish + self.finish
+        self.check + self.plan + self.encode + self.publish + self.delta + self.finish
     }
 }
 
@@ -90,10 +106,7 @@ impl Patch {
 
     /// Why the output was rebuilt, if it was.
     pub fn relink_reason(&self) -> Option<RelinkReason> {
-        match self.outcome {
-            Outcome::Relinked(reason) => Some(reason),
-            _ => None,
-        }
+        self.outcome.relink_reason()
     }
 }
 

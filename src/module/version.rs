@@ -56,13 +56,13 @@ impl<'a> Version<'a> {
         }
     }
 
-    /// A layout from nothing.
+    /// A layout from nothing, but for what keeps its place. The tables are that of the slots, and one that is left out.
     pub(super) fn lay_out(
         self,
         options: LayoutOptions,
         dead_type: TypeId,
-        slot_table: Option<DeclId>,
-        unused_table: Option<DeclId>,
+        (slot_table, unused_table): (Option<DeclId>, Option<DeclId>),
+        kept: Option<&Layout>,
     ) -> Result<Layout> {
         lay_out(&Request {
             program: self.program,
@@ -74,6 +74,7 @@ impl<'a> Version<'a> {
             start: self.start,
             customs: self.customs,
             data_ranges: self.data_ranges,
+            kept,
         })
     }
 

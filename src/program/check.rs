@@ -1,22 +1,18 @@
 //! Whether the pending edits make sense together: every reference has a living, defined target of the right kind.
 //! Nothing is changed here.
 
-use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::exports::{Export, ExportEdit};
+use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId};
 use crate::program::references::References;
 use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
 const BULK: usize = 4096;
-/// The most exports that engines take.
-const MOST_EXPORTS: usize = 1_000_000;
-
 /// What is known of those who use what the edits change, and are not edited themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Users {
@@ -194,7 +190,7 @@ impl Program {
             .with_offset(u64::from(reloc.offset))
     }
 
-    fn live(&self, id: DeclId) -> Result<()> {
+    pub(super) fn live(&self, id: DeclId) -> Result<()> {
         match self.get(id) {
             Some(decl) if decl.next().is_some() => Ok(()),
             Some(decl) => Err(Error::bad_edit("is not defined").with_symbol(decl.label())),
@@ -228,89 +224,6 @@ impl Program {
         Error::bad_edit(message)
             .with_symbol(self.decl(id).label())
             .with_hint("redefine or remove what uses it in the same commit")
-    }
-
-    fn next_exports(&self) -> Result<Option<Vec<Export>>> {
-        let removed = |id: DeclId| {
-            self.get(id)
-                .is_none_or(|decl| matches!(decl.pending(), Pending::Remove))
-        };
-        let removes = self
-            .dirty
-            .iter()
-            .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
-        if let Some(exports) = self.pending_exports() {
-            self.check_exports(exports)?;
-            return Ok(Some(exports.to_vec()));
-        }
-        if self.pending.exports.is_empty() {
-            if removes && let Some(export) = self.exports.iter().find(|export| removed(export.decl))
-            {
-                return Err(self.exported(export));
-            }
-            return Ok(None);
-        }
-        let mut exports: Vec<Option<Export>> = self.exports.iter().cloned().map(Some).collect();
-        let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(exports.len());
-        for (index, export) in self.exports.iter().enumerate() {
-            by_name.insert(export.name.clone(), index);
-        }
-        for edit in &self.pending.exports {
-            match edit {
-                ExportEdit::Add(export) => {
-                    if by_name.insert(export.name.clone(), exports.len()).is_some() {
-                        return Err(Error::bad_edit(format!(
-                            "the name \"{}\" is exported twice",
-                            export.name
-                        )));
-                    }
-                    exports.push(Some(export.clone()));
-                }
-                ExportEdit::Remove(name) => {
-                    let Some(index) = by_name.remove(name) else {
-                        return Err(Error::bad_edit(format!(
-                            "nothing is exported as \"{name}\""
-                        )));
-                    };
-                    exports[index] = None;
-                }
-            }
-        }
-        let exports: Vec<Export> = exports.into_iter().flatten().collect();
-        self.check_exports(&exports)?;
-        Ok(Some(exports))
-    }
-
-    fn check_exports(&self, exports: &[Export]) -> Result<()> {
-        if exports.len() > MOST_EXPORTS {
-            return Err(Error::limit(format!(
-                "the output would have {} exports; engines take {MOST_EXPORTS}",
-                exports.len()
-            )));
-        }
-        for export in exports {
-            let decl = self.get(export.decl);
-            if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {
-                return Err(self.exported(export));
-            }
-            self.live(export.decl)
-                .map_err(|error| error.with_hint("only what is defined can be exported"))?;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn exported(&self, export: &Export) -> Error {
-        let label = self
-            .get(export.decl)
-            .map_or("(gone)", |decl| decl.label())
-            .to_owned();
-        Error::bad_edit(format!(
-            "cannot be removed: it is exported as \"{}\"",
-            export.name
-        ))
-        .with_symbol(label)
-        .with_hint("remove the export in the same commit")
     }
 }
 

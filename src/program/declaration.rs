@@ -88,6 +88,8 @@ pub(crate) enum DefinitionKind {
         align_log2: u8,
         size: u64,
         memory: DeclId,
+        /// The program never writes to it.
+        constant: bool,
     },
     /// Data at an address that is given: it takes no space.
     Address(u64),

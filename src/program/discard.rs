@@ -2,20 +2,11 @@
 //! taken back or made lasting. A program that has discarded its edits hands out the same ids again: it cannot be told
 //! from one that never had them.
 
-use crate::program::declaration::{DeclKind, Pending};
+use crate::program::declaration::Pending;
 use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
-use crate::program::pending::Lengths;
+use crate::program::pending::{Discarded, Lengths};
 use crate::program::store::Program;
-
-/// A declaration that was taken back.
-#[derive(Debug, Clone)]
-pub(super) struct Discarded {
-    pub(super) id: DeclId,
-    kind: DeclKind,
-    key: Option<Box<str>>,
-    owner: Option<DeclId>,
-}
 
 impl Program {
     /// Whether the next commit changes anything of the program.
@@ -53,7 +44,7 @@ impl Program {
         });
         let exports: Vec<Export> = exports.collect();
         self.pending.exports.clear();
-        self.pending.all_exports = (exports != self.exports).then_some(exports);
+        self.pending.all_exports = (exports != self.said_exports()).then_some(exports);
     }
 
     /// All exports after the next commit, if they were set.

@@ -1,8 +1,18 @@
 //! What has been said since the last commit, beside definitions and removals, which stand with each declaration. How it
 //! is taken back is in `discard`.
 
+use crate::program::declaration::DeclKind;
 use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::DeclId;
+
+/// A declaration that was taken back.
+#[derive(Debug, Clone)]
+pub(super) struct Discarded {
+    pub(super) id: DeclId,
+    pub(super) kind: DeclKind,
+    pub(super) key: Option<Box<str>>,
+    pub(super) owner: Option<DeclId>,
+}
 
 /// The edits of a program since the last commit, but for those that declarations keep themselves.
 #[derive(Debug, Default)]

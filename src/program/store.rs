@@ -9,11 +9,10 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::discard::Discarded;
 use crate::program::exports::Export;
 use crate::program::ids::{DeclId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
-use crate::program::pending::PendingSet;
+use crate::program::pending::{Discarded, PendingSet};
 use crate::program::types::TypeTable;
 
 /// What exists.
@@ -38,6 +37,8 @@ pub(crate) struct Program {
     pub(crate) start: Option<DeclId>,
     /// Whether functions can have slots, and so addresses.
     pub(super) has_slots: bool,
+    /// The table of slots, if instances that run take deltas: then what these need is exported.
+    pub(super) live_slots: Option<DeclId>,
     /// How many declarations there have been.
     pub(super) declared: u32,
     /// The order in which imports stand, if the front end keeps one.

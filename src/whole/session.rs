@@ -21,6 +21,8 @@ pub struct WholeOptions {
     pub redirect: Redirect,
     /// Who owns types. Default: [`Types::Interned`].
     pub types: Types,
+    /// Whether updates also make deltas for instances that run; see [`ModuleOptions::live`]. Default: no.
+    pub live: bool,
     /// How the file is published.
     pub output: OutputOptions,
 }
@@ -30,6 +32,7 @@ impl Default for WholeOptions {
         WholeOptions {
             redirect: Redirect::TableThunks,
             types: Types::Interned,
+            live: false,
             output: OutputOptions::default(),
         }
     }
@@ -332,6 +335,8 @@ fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
         slot_table: redirect == Redirect::TableThunks,
         output: options.output,
         tail_calls,
+        live: options.live,
+        undo: options.live,
         ..ModuleOptions::default()
     }
 }

@@ -6,6 +6,7 @@ mod command;
 mod inputs;
 mod link;
 mod outputs;
+mod serving;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
 #[cfg(feature = "crash-tests")]

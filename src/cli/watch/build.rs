@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmend::{Error, ErrorKind};
+use wasmend::{Error, ErrorKind, Patch};
 
 use crate::cli::args::BuildOptions;
 use crate::cli::patcher::Patcher;
@@ -31,6 +31,14 @@ impl Build {
             patcher: Patcher::new(output, options, reporter).silent_if_unchanged(),
         }
     }
+
+    /// For instances that run.
+    pub(super) fn live(self) -> Build {
+        Build {
+            patcher: self.patcher.live(),
+            ..self
+        }
+    }
 }
 
 impl Subject for Build {
@@ -53,7 +61,7 @@ impl Subject for Build {
         }]
     }
 
-    fn update(&mut self, _: &[PathBuf]) -> Result<(), Refusal> {
+    fn update(&mut self, _: &[PathBuf]) -> Result<Patch, Refusal> {
         let before = looks::look(&self.file);
         let bytes = looks::read(&self.file).map_err(|error| {
             let error = Error::io("cannot be read", &self.file, &error);
@@ -63,7 +71,7 @@ impl Subject for Build {
             return Err(Refusal::Overtaken);
         }
         let error = match self.patcher.update(&self.file, &bytes) {
-            Ok(()) => return Ok(()),
+            Ok(patch) => return Ok(patch),
             Err(error) => error.downcast::<Error>()?,
         };
         let is_first = self.patcher.versions() == 0;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use wasmend::link::watched::{CommandLine, LinkFiles};
 use wasmend::link::{Failed, LinkOptions};
 use wasmend::output::OutputOptions;
-use wasmend::{Error, ErrorKind, Types};
+use wasmend::{Error, ErrorKind, Patch, Types};
 
-use crate::cli::args::WatchLink;
+use crate::cli::args::OutputArgs;
 use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
@@ -22,6 +22,7 @@ use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 pub(super) struct Link {
     arguments: Vec<String>,
     force: bool,
+    live: bool,
     publishing: OutputOptions,
     reporter: Reporter,
     /// The command line as it reads now, and what it leads to.
@@ -54,11 +55,12 @@ impl Link {
     /// # Errors
     /// If these make no sense, whatever files there are.
     pub(super) fn new(
-        args: &WatchLink,
+        force: bool,
+        output: &OutputArgs,
         arguments: &[String],
         reporter: Reporter,
     ) -> wasmend::Result<Link> {
-        if args.output.types() == Some(Types::PerDeclaration) {
+        if output.types() == Some(Types::PerDeclaration) {
             let error = Error::bad_input("--types per-declaration: a link shares equal types");
             return Err(error.with_hint("leave it out; it is for whole modules"));
         }
@@ -66,7 +68,7 @@ impl Link {
         match &command.options {
             Ok(options) => {
                 ld::use_options(options);
-                claim(options, &LinkFiles::of(options), args.force)?;
+                claim(options, &LinkFiles::of(options), force)?;
             }
             // A response file may be on its way.
             Err(error) if error.kind() == ErrorKind::Io => {}
@@ -74,10 +76,11 @@ impl Link {
         }
         Ok(Link {
             arguments: arguments.to_vec(),
-            force: args.force,
+            force,
+            live: false,
             publishing: OutputOptions {
                 executable: true,
-                ..args.output.options(move |message| reporter.note(message))
+                ..output.options(move |message| reporter.note(message))
             },
             reporter,
             command,
@@ -88,9 +91,15 @@ impl Link {
         })
     }
 
+    /// For instances that run.
+    pub(super) fn live(self) -> Link {
+        Link { live: true, ..self }
+    }
+
     /// What the next link is made from.
     fn basis(&self) -> wasmend::Result<Basis> {
-        let options = self.command.options.clone()?;
+        let mut options = self.command.options.clone()?;
+        options.live |= self.live;
         // An update reads that of the command line by itself.
         let allowed = options.allow_undefined_file.clone();
         let lists = self.found.lists.iter();
@@ -116,12 +125,11 @@ impl Link {
         files.cloned().collect()
     }
 
-    fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<(), LinkError> {
+    fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<Patch, LinkError> {
         match self.linked.take() {
             Some(mut linked) if linked.basis == basis => {
                 let files = self.linked_files(&linked.patcher, changed);
                 let done = match &files[..] {
-                    [] => Ok(()),
                     [one] => linked.patcher.update(&files, one),
                     many => {
                         let name = count(many.len() as u64, "file");
@@ -136,10 +144,11 @@ impl Link {
                 self.versions += before.map_or(0, |before| before.patcher.versions());
                 let options = basis.options.clone();
                 claim(&options, &self.found, self.force).map_err(Failed::from)?;
-                let patcher = LinkPatcher::link(options, self.publishing.clone(), self.reporter)?;
+                let linked = LinkPatcher::link(options, self.publishing.clone(), self.reporter)?;
+                let (patcher, patch) = linked;
                 let patcher = patcher.silent_if_unchanged();
                 self.linked = Some(Linked { patcher, basis });
-                Ok(())
+                Ok(patch)
             }
         }
     }
@@ -215,7 +224,7 @@ impl Subject for Link {
         followed(&self.command, &self.found)
     }
 
-    fn update(&mut self, changed: &[PathBuf]) -> Result<(), Refusal> {
+    fn update(&mut self, changed: &[PathBuf]) -> Result<Patch, Refusal> {
         let basis = self.basis().map_err(|error| {
             let is_io = error.kind() == ErrorKind::Io;
             let complaint = Complaint::of(error.with_hint("watching goes on"));
@@ -227,7 +236,7 @@ impl Subject for Link {
         let limit = basis.options.error_limit;
         let before = self.looks();
         match self.try_update(basis, changed) {
-            Ok(()) => Ok(()),
+            Ok(patch) => Ok(patch),
             Err(LinkError::Unsaid(error)) => Err(Refusal::End(error)),
             Err(LinkError::Failed(_)) if self.looks() != before => Err(Refusal::Overtaken),
             Err(LinkError::Failed(failed)) => Err(self.refusal(failed, limit)),

@@ -11,12 +11,13 @@ mod subject;
 mod wake;
 mod writers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use wasmend::{Error, ErrorKind};
+use wasmend::link::watched::CommandLine;
+use wasmend::{Error, ErrorKind, Patch};
 
-use crate::cli::args::{Waiting, Watch, WatchLink};
+use crate::cli::args::{Serve, ServeLink, Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
@@ -25,11 +26,41 @@ use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
 
+/// Who wants to know what becomes of the output, beside those who read what is said.
+pub(crate) trait Listener {
+    /// A version was published, or what was read changes nothing.
+    fn published(&mut self, patch: &Patch);
+
+    /// There is no new version, for as long as the files stay as they are.
+    fn failed(&mut self, error: &Error);
+}
+
+/// Nobody.
+struct Nobody;
+
+impl Listener for Nobody {
+    fn published(&mut self, _: &Patch) {}
+
+    fn failed(&mut self, _: &Error) {}
+}
+
 /// Watches a build of a module.
 pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
     crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
     let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
-    watch(&mut build, args.waiting, reporter)
+    watch(&mut build, args.waiting, &mut Nobody, reporter)
+}
+
+/// Watches a build for instances that run.
+pub(crate) fn run_live(
+    args: &Serve,
+    output: &Path,
+    listener: &mut dyn Listener,
+    reporter: Reporter,
+) -> anyhow::Result<()> {
+    crate::cli::files::claim_output(output, [&args.file], Some(args.force))?;
+    let mut build = Build::new(&args.file, output, &args.build, reporter).live();
+    watch(&mut build, args.waiting, listener, reporter)
 }
 
 /// Watches a link, by a linker's arguments.
@@ -38,11 +69,32 @@ pub(crate) fn run_link(
     arguments: &[String],
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let mut link = Link::new(args, arguments, reporter)?;
-    watch(&mut link, args.waiting, reporter)
+    let mut link = Link::new(args.force, &args.output, arguments, reporter)?;
+    watch(&mut link, args.waiting, &mut Nobody, reporter)
 }
 
-fn watch(subject: &mut dyn Subject, waiting: Waiting, reporter: Reporter) -> anyhow::Result<()> {
+/// Watches a link for instances that run.
+pub(crate) fn run_live_link(
+    args: &ServeLink,
+    arguments: &[String],
+    listener: &mut dyn Listener,
+    reporter: Reporter,
+) -> anyhow::Result<()> {
+    let mut link = Link::new(args.force, &args.output, arguments, reporter)?.live();
+    watch(&mut link, args.waiting, listener, reporter)
+}
+
+/// The output that a linker's arguments name.
+pub(crate) fn output_of_link(arguments: &[String]) -> wasmend::Result<PathBuf> {
+    Ok(CommandLine::read(arguments).options?.output)
+}
+
+fn watch(
+    subject: &mut dyn Subject,
+    waiting: Waiting,
+    listener: &mut dyn Listener,
+    reporter: Reporter,
+) -> anyhow::Result<()> {
     let patience = Patience {
         settle: waiting.settle,
         complain: waiting.patience,
@@ -50,6 +102,7 @@ fn watch(subject: &mut dyn Subject, waiting: Waiting, reporter: Reporter) -> any
     let mut wakes = Wakes::new(reporter)?;
     let mut watch = Watching {
         subject,
+        listener,
         reporter,
         start: Instant::now(),
         settle: Settle::new(patience),
@@ -98,6 +151,7 @@ fn watch(subject: &mut dyn Subject, waiting: Waiting, reporter: Reporter) -> any
 /// The loop's state.
 struct Watching<'a> {
     subject: &'a mut dyn Subject,
+    listener: &'a mut dyn Listener,
     reporter: Reporter,
     start: Instant,
     settle: Settle,
@@ -150,7 +204,8 @@ impl Watching<'_> {
         }
         let start = self.now();
         match self.subject.update(changed) {
-            Ok(()) => {
+            Ok(patch) => {
+                self.listener.published(&patch);
                 self.said.clear();
                 self.settle
                     .done(looks::look_at_output(self.subject.output()));
@@ -180,6 +235,7 @@ impl Watching<'_> {
         match trouble {
             Trouble::Attempt => {
                 if let Some(complaint) = &self.complaint {
+                    self.listener.failed(&complaint.error);
                     complaint.say(self.reporter)?;
                     let reason = complaint.error.message();
                     self.waiting(path(self.subject.build()), reason)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmend::Error;
+use wasmend::{Error, Patch};
 
 use crate::cli::report::Reporter;
 use crate::cli::watch::settle::Haste;
@@ -30,7 +30,7 @@ pub(super) trait Subject {
     fn files(&mut self) -> Vec<Followed>;
 
     /// Brings the output up to date with files that look other than before, and reports it.
-    fn update(&mut self, changed: &[PathBuf]) -> Result<(), Refusal>;
+    fn update(&mut self, changed: &[PathBuf]) -> Result<Patch, Refusal>;
 
     /// Forgets what is kept of the output: the next update writes it whole.
     fn forget(&mut self);

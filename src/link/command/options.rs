@@ -231,6 +231,8 @@ pub struct LinkOptions {
     pub help: bool,
     /// How calls reach code that has moved.
     pub redirect: Option<Redirect>,
+    /// Whether updates also make deltas for instances that run; see [`ModuleOptions::live`](crate::ModuleOptions::live).
+    pub live: bool,
     /// Whether the output can be patched; `None` for the command's default.
     pub incremental: Option<bool>,
     /// What was said on the command line without effect.
@@ -300,6 +302,7 @@ impl Default for LinkOptions {
             version: false,
             help: false,
             redirect: None,
+            live: false,
             incremental: None,
             warnings: Vec::new(),
         }

@@ -191,6 +191,7 @@ impl Definer<'_> {
                         align_log2: segment.align_log2,
                         size: merged.size,
                         memory: self.declarations.memory,
+                        constant: is_constant(&segment.name),
                     };
                     items.push((merged.decl, DeclKind::Data, Defined { content, shape }));
                 }
@@ -498,8 +499,14 @@ pub(crate) fn segment_item(
         align_log2: segment.align_log2,
         size: segment.data.len.into(),
         memory,
+        constant: is_constant(object.str(segment.name)),
     };
     Ok((decl, DeclKind::Data, Defined { content, shape }))
+}
+
+/// Whether the program never writes to a segment of this name.
+fn is_constant(name: &str) -> bool {
+    name.starts_with(".rodata") || name.starts_with(".data.rel.ro")
 }
 
 /// Data for a string of an object.
@@ -521,6 +528,7 @@ pub(crate) fn string_item(
             align_log2,
             size: span.len.into(),
             memory,
+            constant: true,
         },
     };
     Ok((decl, DeclKind::Data, definition))

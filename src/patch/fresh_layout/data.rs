@@ -1,7 +1,7 @@
 //! Where data goes.
 
 use crate::error::{Error, Result};
-use crate::layout::{DataItem, DataSpace, sort_for_packing};
+use crate::layout::{DataItem, DataSpace, Layout, Place, sort_for_packing};
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::images::new_image;
 use crate::program::{DeclId, DefinitionKind};
@@ -19,6 +19,7 @@ pub(super) fn place_data(
             align_log2,
             size,
             memory,
+            ..
         } = definition.shape
         else {
             return None;
@@ -32,16 +33,51 @@ pub(super) fn place_data(
         Some((id, memory, item))
     });
     let mut placed: Vec<(DeclId, DeclId, DataItem)> = placed.collect();
+    if let Some(kept) = request.kept {
+        return place_kept(request, kept, images, placed);
+    }
     let is_unplaced = images.images().is_empty();
     let mut addresses = Vec::new();
     let mut placing = place_all(request, images, &placed, &mut addresses);
     if placing.is_err() && is_unplaced {
-        *images = DataSpace::default();
+        *images = DataSpace::new(request.options.live);
         addresses.clear();
         sort_for_packing(&mut placed, |(_, _, item)| *item);
         placing = place_all(request, images, &placed, &mut addresses);
     }
     placing?;
+    for image in images.indices() {
+        let cap = images.image(image).top - images.image(image).base;
+        images.set_cap(image, cap);
+    }
+    Ok(addresses)
+}
+
+/// Gives data the addresses that it has in another layout, as far as it still fits them.
+fn place_kept(
+    request: &Request<'_>,
+    kept: &Layout,
+    images: &mut DataSpace,
+    mut placed: Vec<(DeclId, DeclId, DataItem)>,
+) -> Result<Vec<(DeclId, u64, u64)>> {
+    *images = kept.data.kept();
+    let mut addresses = Vec::new();
+    placed.retain(|&(id, memory, item)| {
+        let Place::Data { address, cap } = kept.place(id) else {
+            return true;
+        };
+        let stood_there = request.program.decl(id).current().is_some_and(|old| {
+            let its =
+                matches!(old.shape, DefinitionKind::Data { memory: its, .. } if its == memory);
+            its && old.is_bss() == item.is_zero
+        });
+        let fits = item.size <= cap && address.is_multiple_of(1 << item.align_log2);
+        if stood_there && fits {
+            addresses.push((id, address, cap));
+        }
+        !(stood_there && fits)
+    });
+    place_all(request, images, &placed, &mut addresses)?;
     for image in images.indices() {
         let cap = images.image(image).top - images.image(image).base;
         images.set_cap(image, cap);

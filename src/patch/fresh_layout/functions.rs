@@ -7,20 +7,21 @@ use hashbrown::HashMap;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Occupant, Place, Slot};
 use crate::patch::fresh_layout::request::Request;
+use crate::patch::fresh_layout::types::Uses;
 use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
 use crate::program::{DeclId, Declaration, Definition, Program};
 
 /// A function with a body.
 type Function<'a> = (DeclId, &'a Declaration, &'a Definition);
 
-/// Places the functions `ids`, all of which have a body.
+/// Places all functions that have a body.
 pub(super) fn place_functions(
     request: &Request<'_>,
-    ids: &[DeclId],
+    uses: &Uses,
     layout: &mut Layout,
-    address_taken: &[bool],
 ) -> Result<()> {
     let program = request.program;
+    let (ids, address_taken) = (&uses.functions, &*uses.address_taken);
     let functions = || {
         ids.iter().map(|&id| {
             let decl = program.decl(id);
@@ -33,18 +34,27 @@ pub(super) fn place_functions(
         .functions
         .reserve(ids.len() * (1 + usize::from(thunks)) + FUNCTION_RESERVE as usize + 1);
     reserve_front(layout);
-    if thunks {
-        place_thunks(program, functions, layout, address_taken)?;
+    if let Some(kept) = request.kept {
+        let is_there = |id: DeclId| program.get(id).is_some_and(|decl| decl.next().is_some());
+        layout.slots = kept.slots.kept(is_there);
     }
-    place_bodies(functions, layout, address_taken)?;
+    let slots = SlotGiver(request.kept);
+    if thunks {
+        place_thunks(program, functions, layout, (slots, address_taken))?;
+    } else if layout.options.live {
+        let named = named(request, uses);
+        let named = || functions().filter(|(id, ..)| named[id.index()]);
+        place_thunks(program, named, layout, (slots, address_taken))?;
+    }
+    place_bodies(functions, layout, (slots, address_taken))?;
     for at in 0..layout.imports.len() {
         let id = layout.imports[at];
         if let Place::ImportedFunction { index, .. } = layout.place(id) {
-            let slot = take_slot(layout, address_taken, id);
+            let slot = slots.give_if_needed(layout, address_taken, id);
             layout.set_place(id, Place::ImportedFunction { index, slot });
         }
     }
-    if layout.slot_table.is_some() && !layout.options.dense {
+    if layout.slot_table.is_some() && !layout.options.dense && request.kept.is_none() {
         layout.slots.grow((layout.slots.len() / 16).max(8));
     }
     Ok(())
@@ -84,18 +94,19 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     program: &Program,
     functions: impl Fn() -> I,
     layout: &mut Layout,
-    address_taken: &[bool],
+    (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
+    let live = layout.options.live;
     let thunked = || {
         functions().filter(|(_, decl, definition)| {
             let ty = definition.ty().expect("a function has a type");
-            !decl.frozen && program.types.can_pass_on(ty)
+            (live || !decl.frozen) && program.types.can_pass_on(ty)
         })
     };
     // Slots that are addresses come first: a dense output has no others.
     let mut slots = HashMap::new();
     for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
-        slots.insert(id, layout.slots.append(id));
+        slots.insert(id, giver.give(layout, id));
     }
     for (id, _, definition) in thunked() {
         let ty = definition.ty().expect("a function has a type");
@@ -105,7 +116,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
             .ok_or_else(code_full)?;
         layout.names.append(0, None);
         let slot = slots.get(&id).copied();
-        let slot = Some(slot.unwrap_or_else(|| layout.slots.append(id)));
+        let slot = Some(slot.unwrap_or_else(|| giver.give(layout, id)));
         layout.set_place(
             id,
             Place::Function {
@@ -122,7 +133,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
 fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
     functions: impl Fn() -> I + Sync,
     layout: &mut Layout,
-    address_taken: &[bool],
+    (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
     let first = layout.functions.index(layout.functions.end());
     let mut names = std::mem::take(&mut layout.names);
@@ -152,7 +163,7 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
                 _ => Place::Function {
                     entry: body,
                     body,
-                    slot: take_slot(layout, address_taken, id),
+                    slot: giver.give_if_needed(layout, address_taken, id),
                 },
             };
             layout.set_place(id, place);
@@ -168,8 +179,47 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
     Ok(())
 }
 
-fn take_slot(layout: &mut Layout, address_taken: &[bool], id: DeclId) -> Option<Slot> {
-    address_taken[id.index()].then(|| layout.slots.append(id))
+/// Gives functions their slots: those that they have in a layout which is kept, or new ones.
+#[derive(Clone, Copy)]
+struct SlotGiver<'a>(Option<&'a Layout>);
+
+impl SlotGiver<'_> {
+    /// The slot that a function has already.
+    fn known(self, id: DeclId) -> Option<Slot> {
+        self.0.and_then(|kept| kept.place(id).slot())
+    }
+
+    fn give(self, layout: &mut Layout, id: DeclId) -> Slot {
+        match (self.known(id), self.0) {
+            (Some(slot), _) => slot,
+            (None, Some(_)) => layout.slots.take(id),
+            (None, None) => layout.slots.append(id),
+        }
+    }
+
+    /// A slot for a function, if it needs one.
+    fn give_if_needed(
+        self,
+        layout: &mut Layout,
+        address_taken: &[bool],
+        id: DeclId,
+    ) -> Option<Slot> {
+        let is_import = matches!(layout.place(id), Place::ImportedFunction { .. });
+        let needs_one = address_taken[id.index()]
+            || (layout.options.live && !is_import)
+            || self.known(id).is_some();
+        needs_one.then(|| self.give(layout, id))
+    }
+}
+
+/// Which functions are named by their index, exports included: what names them so is out of reach of a patch of an instance
+/// that runs, so it names a thunk.
+fn named(request: &Request<'_>, uses: &Uses) -> Vec<bool> {
+    let mut named = uses.named.clone();
+    for export in request.exports {
+        named[export.decl.index()] = true;
+    }
+    named
 }
 
 #[cold]

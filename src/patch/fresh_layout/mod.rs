@@ -34,9 +34,11 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
         order.retain(|id| Some(*id) != request.unused_table);
     }
     // Types have their indices first, since what is placed names them.
-    let uses = types::count_types(program, &order, &mut layout)?;
+    let mut uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
-    let others = uses.others.into_par_iter().with_min_len(RUN);
+    let others = std::mem::take(&mut uses.others)
+        .into_par_iter()
+        .with_min_len(RUN);
     let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
     let imports = program.next_import_order().unwrap_or(&imports).iter();
@@ -50,7 +52,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     // Code and data have nothing to do with each other.
     let mut images = std::mem::take(&mut layout.data);
     let (functions_placed, addresses) = rayon::join(
-        || functions::place_functions(request, &uses.functions, &mut layout, &uses.address_taken),
+        || functions::place_functions(request, &uses, &mut layout),
         || data::place_data(request, &mut images, &unindexed.data),
     );
     functions_placed?;

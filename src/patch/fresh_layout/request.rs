@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::layout::LayoutOptions;
+use crate::layout::{Layout, LayoutOptions};
 use crate::patch::tail::Customs;
 use crate::program::{DeclId, Export, Program, TypeId};
 
@@ -19,4 +19,6 @@ pub(crate) struct Request<'a> {
     pub(crate) customs: &'a Customs,
     /// First address and the address behind the last one, where the user has set them.
     pub(crate) data_ranges: &'a [(DeclId, Range<u64>)],
+    /// A layout whose slots and addresses are kept, because instances rely on them.
+    pub(crate) kept: Option<&'a Layout>,
 }

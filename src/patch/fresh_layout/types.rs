@@ -19,6 +19,8 @@ pub(super) struct Uses {
     pub(super) others: Vec<DeclId>,
     /// Which functions have their address taken, by id.
     pub(super) address_taken: Vec<bool>,
+    /// Which functions are named by their index, by id. Known only where instances take patches.
+    pub(super) named: Vec<bool>,
 }
 
 /// Counts all uses of types, by the declaration that owns them.
@@ -37,10 +39,16 @@ pub(super) fn count_types(
         Cow::Owned(roots(program, order))
     };
     let runs = roots.par_chunks(RUN);
-    let runs: Vec<RunUses> = runs.map(|run| run_uses(program, run, interned)).collect();
+    let live = layout.options.live;
+    let runs = runs.map(|run| run_uses(program, run, interned, live));
+    let runs: Vec<RunUses> = runs.collect();
     let mut address_taken = vec![false; program.capacity()];
+    let mut named = vec![false; if live { program.capacity() } else { 0 }];
     for run in runs {
         *layout.data_count |= run.names_data;
+        for id in run.named.into_iter().filter(|_| live) {
+            named[id.index()] = true;
+        }
         for id in run.address_taken {
             address_taken[id.index()] = true;
             if layout.options.thunks {
@@ -66,6 +74,7 @@ pub(super) fn count_types(
         functions,
         others,
         address_taken,
+        named,
     })
 }
 
@@ -87,11 +96,13 @@ struct RunUses {
     roots: Vec<(DeclId, bool, usize)>,
     uses: Vec<(TypeId, i32)>,
     address_taken: Vec<DeclId>,
+    /// Functions that code or a segment names by their index; known only if it is asked for.
+    named: Vec<DeclId>,
     /// Whether code names data segments.
     names_data: bool,
 }
 
-fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
+fn run_uses(program: &Program, run: &[DeclId], interned: bool, live: bool) -> RunUses {
     let mut found = RunUses::default();
     let mut uses = UseDeltas::new();
     let mut all: HashMap<TypeId, usize, foldhash::fast::FixedState> = HashMap::default();
@@ -112,6 +123,9 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool) -> RunUses {
             found
                 .address_taken
                 .extend(slots.filter_map(Relocation::decl));
+            let indices = definition.content.relocs().iter().filter(|_| live);
+            let indices = indices.filter(|reloc| reloc.kind.is_function_index());
+            found.named.extend(indices.filter_map(Relocation::decl));
         };
         add(decl.next());
         if !interned {

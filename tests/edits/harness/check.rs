@@ -39,6 +39,8 @@ pub struct Config {
     /// What becomes of the pending edits when a commit must fail: `true` to discard them or mend them and go on,
     /// `false` to leave that to the script.
     pub recover: bool,
+    /// Whether instances that run take in what commits change.
+    pub live: bool,
 }
 
 impl Config {
@@ -53,6 +55,7 @@ impl Config {
             run_every: 1,
             measure: true,
             recover: true,
+            live: false,
         }
     }
 
@@ -73,6 +76,8 @@ impl Config {
             types: self.types,
             names: self.names,
             fan_in: self.fan_in,
+            live: self.live,
+            undo: self.live,
             output: OutputOptions::new(self.publish.unwrap_or_default()),
             ..w::ModuleOptions::default()
         }

@@ -178,6 +178,8 @@ impl Pairing<'_> {
             let mut names: Vec<_> = file
                 .exports
                 .iter()
+                // What deltas reach an instance by is no part of the program.
+                .filter(|export| !super::run::is_for_deltas(export.name))
                 .map(|export| (export.name.to_owned(), export.kind, export.index))
                 .collect();
             names.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -95,7 +95,7 @@ pub fn compare(program: &Program, a: &Ran, b: &Ran, pairs: &Pairs) -> Result<(),
     Ok(())
 }
 
-fn argument(ty: Ty, value: i64) -> Value {
+pub fn argument(ty: Ty, value: i64) -> Value {
     match ty {
         Ty::I32 => Value::I32(value as i32),
         Ty::I64 => Value::I64(value),
@@ -104,7 +104,7 @@ fn argument(ty: Ty, value: i64) -> Value {
     }
 }
 
-fn imports(program: &Program) -> Imports {
+pub fn imports(program: &Program) -> Imports {
     let mut imports = Imports::new().stubs();
     for (ent, thing, bound) in program.defined() {
         let field = field(thing.name, ent);
@@ -126,7 +126,7 @@ fn imports(program: &Program) -> Imports {
 }
 
 /// A host function: mixes its name and arguments.
-fn host(name: Name, sig: u8, arguments: &[Value]) -> Vec<Value> {
+pub fn host(name: Name, sig: u8, arguments: &[Value]) -> Vec<Value> {
     let mut mixed = i64::from(name.1) + 1;
     for argument in arguments {
         let argument = match *argument {
@@ -140,4 +140,9 @@ fn host(name: Name, sig: u8, arguments: &[Value]) -> Vec<Value> {
     }
     let (_, results) = signature(sig);
     results.iter().map(|ty| argument(*ty, mixed)).collect()
+}
+
+/// Whether an export is one by which deltas reach an instance.
+pub fn is_for_deltas(name: &str) -> bool {
+    name.starts_with("__wasmend_")
 }

@@ -14,6 +14,7 @@ impl Placing<'_> {
             align_log2,
             size,
             memory,
+            ..
         } = new.shape
         else {
             unreachable!("data has the shape of data")
@@ -86,6 +87,7 @@ impl Placing<'_> {
                 align_log2,
                 size,
                 memory,
+                ..
             },
         ) = (old.shape, new.shape)
         else {

@@ -99,8 +99,9 @@ impl Placing<'_> {
         let place = match new.shape {
             DefinitionKind::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
-                let thunk = self.layout.options.thunks
-                    && !self.context.program.decl(id).frozen
+                let options = self.layout.options;
+                let thunk = options.thunks
+                    && (options.live || !self.context.program.decl(id).frozen)
                     && self.context.program.types.can_pass_on(ty);
                 let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
@@ -108,6 +109,11 @@ impl Placing<'_> {
                     self.write_slot(Some(slot));
                     (entry, Some(slot))
                 } else {
+                    let slot = match options.live {
+                        true => Some(slot.unwrap_or_else(|| self.layout.slots.take(id))),
+                        false => slot,
+                    };
+                    self.write_slot(slot);
                     (body, slot)
                 };
                 Place::Function { entry, body, slot }

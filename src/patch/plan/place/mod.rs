@@ -3,6 +3,7 @@
 mod collected;
 mod data;
 mod definitions;
+mod entries;
 mod functions;
 mod globals;
 mod imports;
@@ -49,6 +50,8 @@ pub(super) fn place<'a>(context: PlanContext<'a>, layout: &'a mut Layout) -> Pla
     // What is removed makes room for what is defined.
     placing.remove_all()?;
     placing.define_all()?;
+    // What is named by an index that an instance cannot be told of is a thunk.
+    placing.place_entries()?;
     // Once it is known which there are, what has its index by its place in a list gets it.
     placing.place_imports()?;
     placing.place_segments();

@@ -1,0 +1,128 @@
+// Pages in Chromium: what a person sees when a file is saved.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import puppeteer from "puppeteer-core";
+import { Served, counter } from "./support.js";
+
+const PAGE = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"><pre id="out"></pre>
+<script type="module">
+import { instantiateLive } from "/__wasmend/client/index.js";
+import { overlay } from "/__wasmend/client/overlay.js";
+const app = await instantiateLive("/app.wasm", {});
+overlay(app);
+window.app = app;
+window.seen = [];
+for (const kind of ["patched", "refused", "restarted", "error"]) app.on(kind, (event) => window.seen.push([kind, event.message ?? ""]));
+setInterval(() => (document.getElementById("out").textContent = app.exports.version() + " " + app.exports.count()), 10);
+</script>`;
+
+let browser;
+before(async () => {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+});
+after(() => browser.close());
+
+async function open(served) {
+  const page = await browser.newPage();
+  page.errors = [];
+  page.on("pageerror", (error) => page.errors.push(error.message));
+  await page.goto(served.url);
+  await page.waitForFunction("window.app && document.getElementById('out').textContent", { polling: 50 });
+  return page;
+}
+
+const shown = async (page) => (await page.$eval("#out", (out) => out.textContent)).split(" ").map(Number);
+const shows = (page, version) =>
+  page.waitForFunction(`document.getElementById("out").textContent.startsWith("${version} ")`, { timeout: 10_000, polling: 50 });
+const overlayText = (page) =>
+  page.evaluate(() => document.querySelector("wasmend-overlay")?.shadowRoot.querySelector("div").textContent ?? "");
+
+test("saving a file changes what runs in two tabs, and their counters go on", async () => {
+  const served = await Served.start(counter(1), { pages: { "index.html": PAGE } });
+  const pages = [await open(served), await open(served)];
+  for (let version = 2; version <= 4; version++) {
+    const before = await Promise.all(pages.map(shown));
+    served.save(counter(version));
+    await Promise.all(pages.map((page) => shows(page, version)));
+    const now = await Promise.all(pages.map(shown));
+    now.forEach(([, count], at) => assert.ok(count > before[at][1], `${count} after ${before[at][1]}`));
+  }
+  // A page that is loaded again has the file of now.
+  await pages[0].reload();
+  await shows(pages[0], 4);
+  served.save(counter(5));
+  await Promise.all(pages.map((page) => shows(page, 5)));
+  assert.deepEqual(pages.flatMap((page) => page.errors), []);
+  await Promise.all(pages.map((page) => page.close()));
+  await served.stop();
+});
+
+test("a refusal is shown and the program restarts", async () => {
+  const served = await Served.start(counter(1), { pages: { "index.html": PAGE } });
+  const page = await open(served);
+  await page.waitForFunction("window.app.exports.count() > 20");
+  served.save(counter(2, "(table 4 funcref)"));
+  await shows(page, 2);
+  const seen = await page.evaluate("window.seen");
+  assert.deepEqual(seen.map(([kind]) => kind), ["refused", "restarted"]);
+  assert.match(await overlayText(page), /needs a restart[\s\S]*L05/);
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: path.join(process.env.SCREENSHOTS, "refused.png") });
+  served.save(counter(3, "(table 4 funcref)"));
+  await shows(page, 3);
+  assert.equal(await overlayText(page), "", "the next patch takes the panel away");
+  await page.close();
+  await served.stop();
+});
+
+test("a build error is shown over the page until it is mended", async () => {
+  const served = await Served.start(counter(1), {
+    pages: { "index.html": PAGE, "main.txt": "good" },
+    more: ["--run", "grep -q good main.txt || { echo 'main.txt:1: error: not good' >&2; exit 1; }", "--sources", "."],
+  });
+  const page = await open(served);
+  fs.writeFileSync(path.join(served.folder, "main.txt"), "bad");
+  await page.waitForFunction(() => document.querySelector("wasmend-overlay"), { timeout: 10_000, polling: 50 });
+  assert.match(await overlayText(page), /The build failed[\s\S]*main\.txt:1: error: not good/);
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: path.join(process.env.SCREENSHOTS, "error.png") });
+  const [, before] = await shown(page);
+  fs.writeFileSync(path.join(served.folder, "main.txt"), "good again");
+  await page.waitForFunction(() => !document.querySelector("wasmend-overlay"), { timeout: 10_000, polling: 50 });
+  assert.ok((await shown(page))[1] > before, "the program has gone on");
+  await page.close();
+  await served.stop();
+});
+
+test("a server that was away and back is heard again", async () => {
+  const served = await Served.start(counter(1), { pages: { "index.html": PAGE } });
+  const page = await open(served);
+  const port = served.port;
+  await served.stop();
+  const again = await Served.start(counter(7), { port, folder: served.folder });
+  await shows(page, 7);
+  again.save(counter(8));
+  await shows(page, 8);
+  await page.close();
+  await again.stop();
+});
+
+test("the status page shows versions, refusals and the layout", async () => {
+  const served = await Served.start(counter(1), { pages: { "index.html": PAGE } });
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1100, height: 640 });
+  await page.goto(`${served.url}__wasmend/`);
+  await page.waitForFunction("document.querySelectorAll('#versions tr').length === 1");
+  served.save(counter(2));
+  await page.waitForFunction("document.querySelectorAll('#versions tr').length === 2");
+  served.save(counter(3, "(table 4 funcref)"));
+  await page.waitForFunction("document.querySelectorAll('#versions tr').length === 3");
+  const rows = await page.$$eval("#versions tr", (rows) => rows.map((row) => row.textContent));
+  assert.match(rows[0], /L05/);
+  assert.match(rows[1], /patched.*brought up to date, 1 function/);
+  assert.ok((await page.$$("#layout rect")).length > 10);
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: path.join(process.env.SCREENSHOTS, "status.png") });
+  await page.close();
+  await served.stop();
+});

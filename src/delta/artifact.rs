@@ -1,0 +1,109 @@
+//! A delta as it is handed out: its bytes, the versions that it leads between, and the section at its end that says so.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::patch::BuildIdentity;
+use crate::wire::section::push_custom;
+
+/// A small module that brings a running instance from one version of an output to the next. How it is taken in is said in
+/// `design/live.md`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delta {
+    /// The module.
+    pub bytes: Arc<[u8]>,
+    /// The version that an instance must have.
+    pub from: BuildIdentity,
+    /// The version that it has then.
+    pub to: BuildIdentity,
+    /// Functions that are in it.
+    pub functions: u32,
+    /// Bytes of these functions, without what calls them.
+    pub function_bytes: u64,
+    /// Bytes of data that are in it.
+    pub data_bytes: u64,
+    /// What data is written only where the program has not changed it, in the order of the bits of the export `kept`.
+    pub conditional: Vec<String>,
+}
+
+impl Delta {
+    /// Whether the bytes are as they were made.
+    ///
+    /// # Errors
+    /// If they are damaged, or no delta.
+    pub fn check(&self) -> Result<()> {
+        let identities = read_header(&self.bytes)?;
+        match identities == (self.from, self.to) {
+            true => Ok(()),
+            false => Err(Error::bad_input(
+                "the delta is between other versions than it is said to be",
+            )),
+        }
+    }
+
+    /// The number that stands for a version in an instance: what the global `epoch` holds.
+    pub fn epoch(identity: &BuildIdentity) -> i64 {
+        let (first, _) = identity.build_id.split_first_chunk().expect("16 bytes");
+        i64::from_le_bytes(*first)
+    }
+}
+
+/// From which version a delta leads to which.
+#[derive(Clone, Copy)]
+pub(super) struct Header {
+    pub(super) from: BuildIdentity,
+    pub(super) to: BuildIdentity,
+}
+
+/// The section that says what a delta is for, with which it ends.
+const SECTION: &str = "wasmend.delta";
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// Ends a delta: from which version it leads to which, and a sum over all that stands before the sum.
+pub(super) fn push_header(out: &mut Vec<u8>, header: Header) {
+    let mut contents = FORMAT.to_le_bytes().to_vec();
+    for identity in [header.from, header.to] {
+        contents.extend_from_slice(&identity.generation.to_le_bytes());
+        contents.extend_from_slice(&identity.build_id);
+    }
+    contents.extend_from_slice(&[0; 4]);
+    push_custom(out, SECTION, &contents);
+    let at = out.len() - 4;
+    let sum = sum(&out[..at]);
+    out[at..].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The versions that a delta leads from and to.
+///
+/// # Errors
+/// If the bytes are damaged, or no delta of this format.
+fn read_header(bytes: &[u8]) -> Result<(BuildIdentity, BuildIdentity)> {
+    let damaged = || Error::bad_input("the delta is damaged");
+    let (before, stored) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*stored) != sum(before) {
+        return Err(damaged());
+    }
+    let (rest, to) = before.split_last_chunk::<24>().ok_or_else(damaged)?;
+    let (rest, from) = rest.split_last_chunk::<24>().ok_or_else(damaged)?;
+    let (_, format) = rest.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*format) != FORMAT {
+        return Err(Error::bad_input("the delta is of another format"));
+    }
+    let identity = |bytes: &[u8; 24]| {
+        let (generation, build_id) = bytes.split_first_chunk::<8>()?;
+        Some(BuildIdentity {
+            generation: u64::from_le_bytes(*generation),
+            build_id: build_id.try_into().ok()?,
+        })
+    };
+    identity(from).zip(identity(to)).ok_or_else(damaged)
+}
+
+/// FNV-1a with 32 bits: a change of a single byte never goes unnoticed.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}

@@ -1,0 +1,16 @@
+//! Programs that run while they are edited: an instance of an output, which takes in what commits change and keeps its state.
+//!
+//! [`Live`] is the policy of it, for any engine; [`Runtime`] is what an engine must be able to do. There is one for wasmi
+//! (feature `wasmi`) and one for wasmtime (feature `wasmtime`). How a delta is taken in, byte by byte, is on the page
+//! `design/live.md`, so that hosts can be written in any language.
+
+mod instance;
+mod runtime;
+#[cfg(feature = "wasmi")]
+mod wasmi;
+
+pub use instance::{Ask, Budget, Live, LiveOptions, OnRefused, ReloadPhases, Reloaded, Took};
+pub use runtime::{Exports, Runtime};
+
+#[cfg(feature = "wasmi")]
+pub use self::wasmi::WasmiRuntime;

@@ -1,0 +1,476 @@
+//! The decision table of `design/live-policy.md`, a test for each of its rows.
+
+use wasm_encoder::Instruction;
+use wasmend::live::Took;
+use wasmend::{
+    ConstExpr, Data, DeclKind, FunctionBuilder, ImportType, LiveStep, MemoryType, Patch, Redirect,
+    RefusalReason, TableType, ValType,
+};
+
+use super::program::{I32, Running, constant};
+
+/// The reasons for which a commit was refused.
+fn refused(patch: &Patch) -> Vec<RefusalReason> {
+    match &patch.live {
+        Some(LiveStep::Refused(refusals)) => refusals.iter().map(|it| it.reason).collect(),
+        live => panic!("not refused: {live:?}"),
+    }
+}
+
+/// A running program with a function `get` that loads from `value`.
+fn with_value(data: Data) -> Running {
+    let mut running = Running::new(Redirect::Table);
+    define_value(&mut running, data);
+    let value = running.module.lookup("value").unwrap();
+    let get = running.function("get", &[], |body| {
+        constant(body, 0);
+        body.access_data(0x28, 2, value, 0);
+    });
+    running.module.export("get", get).unwrap();
+    running.commit();
+    running
+}
+
+fn define_value(running: &mut Running, data: Data) {
+    let memory = running.memory;
+    let value = match running.module.lookup("value") {
+        Some(value) => value,
+        None => running.module.declare(DeclKind::Data, "value").unwrap(),
+    };
+    running.module.define_data(value, memory, data).unwrap();
+}
+
+#[test]
+fn a_signature_changes_if_whoever_calls_it_changes_too() {
+    for redirect in [Redirect::Table, Redirect::TableThunks] {
+        let mut running = Running::new(redirect);
+        let inner = running.function("inner", &[], |body| constant(body, 3));
+        let outer = running.function("outer", &[], |body| {
+            body.call(inner, &[], &[I32]);
+        });
+        running.module.export("outer", outer).unwrap();
+        running.commit();
+        running.function("inner", &[I32], |body| {
+            body.op(&Instruction::LocalGet(0));
+        });
+        running.function("outer", &[], |body| {
+            constant(body, 8);
+            body.call(inner, &[I32], &[I32]);
+        });
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().took, Took::Delta);
+        assert_eq!(running.call("outer", &[]), 8);
+    }
+}
+
+#[test]
+fn a_signature_does_not_change_while_somebody_may_hold_the_address() {
+    let mut running = Running::new(Redirect::Table);
+    let inner = running.function("inner", &[], |body| constant(body, 3));
+    let memory = running.memory;
+    let pointer = running.module.declare(DeclKind::Data, "pointer").unwrap();
+    let data = Data::new([0; 4], 2).with_function(0, inner);
+    running.module.define_data(pointer, memory, data).unwrap();
+    running.commit();
+    running.function("inner", &[I32], |body| constant(body, 4));
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Signature]);
+}
+
+#[test]
+fn an_exported_function_keeps_its_signature() {
+    let mut running = Running::new(Redirect::Table);
+    let f = running.function("f", &[], |body| constant(body, 3));
+    running.module.export("f", f).unwrap();
+    running.commit();
+    running.function("f", &[I32], |body| constant(body, 4));
+    let (patch, reloaded) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Signature]);
+    assert!(matches!(reloaded.unwrap().took, Took::Restarted(_)));
+    assert_eq!(running.call("f", &[1]), 4);
+}
+
+#[test]
+fn functions_come_and_go_and_change_places() {
+    let mut running = Running::new(Redirect::TableThunks);
+    let one = running.function("one", &[], |body| constant(body, 1));
+    let main = running.function("main", &[], |body| {
+        body.call(one, &[], &[I32]);
+    });
+    running.module.export("main", main).unwrap();
+    running.commit();
+    let two = running.function("two", &[], |body| constant(body, 2));
+    running.function("main", &[], |body| {
+        body.call(two, &[], &[I32]);
+    });
+    running.module.remove(one).unwrap();
+    let (patch, _) = running.commit();
+    assert!(matches!(patch.live, Some(LiveStep::Delta { .. })));
+    assert_eq!(running.call("main", &[]), 2);
+    running.live().undo().unwrap();
+    assert_eq!(running.call("main", &[]), 1);
+}
+
+#[test]
+fn a_new_import_is_the_hosts_to_give() {
+    let mut running = Running::new(Redirect::Table);
+    let main = running.function("main", &[], |body| constant(body, 1));
+    running.module.export("main", main).unwrap();
+    running.commit();
+    let host = running.module.declare(DeclKind::Function, "host").unwrap();
+    let ty = ImportType::Function(vec![], vec![I32]);
+    running
+        .module
+        .define_import(host, "env", "host", &ty)
+        .unwrap();
+    running.function("main", &[], |body| {
+        body.call_direct(host);
+    });
+    let patch = running.module.commit().unwrap();
+    let take = |running: &mut Running| {
+        let live = patch.live.clone();
+        running
+            .live()
+            .take(live.as_ref(), || unreachable!("it is a delta"))
+    };
+    let error = take(&mut running).unwrap_err();
+    assert!(error.to_string().contains("host"), "{error}");
+    assert_eq!(running.call("main", &[]), 1, "it goes on as it was");
+    let runtime = running.live().runtime();
+    runtime.linker.func_wrap("env", "host", || 77i32).unwrap();
+    take(&mut running).unwrap();
+    assert_eq!(running.call("main", &[]), 77);
+}
+
+#[test]
+fn constants_are_replaced_and_may_move() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2).constant());
+    define_value(&mut running, Data::new([2, 0, 0, 0], 2).constant());
+    running.commit();
+    assert_eq!(running.call("get", &[]), 2);
+    // It outgrows its place, so that code which names it changes too.
+    let mut long = vec![0; 500];
+    long[0] = 3;
+    define_value(&mut running, Data::new(long, 2).constant());
+    let (patch, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta, "{:?}", patch.live);
+    assert_eq!(running.call("get", &[]), 3);
+    running.live().undo().unwrap();
+    assert_eq!(running.call("get", &[]), 2);
+}
+
+#[test]
+fn a_changed_first_value_is_applied_only_where_memory_still_has_the_old_one() {
+    // Two values of four bytes; the program changes the first.
+    let mut running = with_value(Data::new([1, 0, 0, 0, 5, 0, 0, 0], 2));
+    let value = running.module.lookup("value").unwrap();
+    let set = running.function("set", &[], |body| {
+        constant(body, 0);
+        constant(body, 9);
+        body.access_data(0x36, 2, value, 0);
+        constant(body, 0);
+        body.access_data(0x28, 2, value, 4);
+    });
+    running.module.export("set", set).unwrap();
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta);
+    // The export is there in a fresh instance only.
+    let file = running.module.bytes().unwrap();
+    running.live().rebase(&file).unwrap();
+    assert_eq!(running.call("set", &[]), 5);
+
+    define_value(&mut running, Data::new([1, 0, 0, 0, 6, 0, 0, 0], 2));
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().kept, [""; 0]);
+    assert_eq!(running.call("get", &[]), 9);
+    assert_eq!(running.call("set", &[]), 6);
+
+    define_value(&mut running, Data::new([2, 0, 0, 0, 6, 0, 0, 0], 2));
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().kept, ["value"]);
+    assert_eq!(running.call("get", &[]), 9);
+}
+
+#[test]
+fn data_that_the_program_may_have_changed_keeps_its_layout() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+    define_value(&mut running, Data::new([1, 0, 0, 0, 0, 0, 0, 0], 2));
+    let (patch, reloaded) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::DataLayout]);
+    assert!(matches!(reloaded.unwrap().took, Took::Restarted(_)));
+}
+
+#[test]
+fn new_statics_begin_with_their_values_and_keep_them() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+    let memory = running.memory;
+    let more = running.module.declare(DeclKind::Data, "more").unwrap();
+    let data = Data::new([40, 0, 0, 0], 2);
+    running.module.define_data(more, memory, data).unwrap();
+    let zero = running.module.declare(DeclKind::Data, "zero").unwrap();
+    let data = Data::zero(4, 2);
+    running.module.define_data(zero, memory, data).unwrap();
+    let count = |body: &mut FunctionBuilder, step: i32| {
+        for data in [more, zero] {
+            constant(body, 0);
+            constant(body, 0);
+            body.access_data(0x28, 2, data, 0);
+            constant(body, step);
+            body.op(&Instruction::I32Add);
+            body.access_data(0x36, 2, data, 0);
+        }
+        constant(body, 0);
+        body.access_data(0x28, 2, more, 0);
+        constant(body, 0);
+        body.access_data(0x28, 2, zero, 0);
+        body.op(&Instruction::I32Add);
+    };
+    running.function("get", &[], |body| count(body, 1));
+    running.commit();
+    assert_eq!(running.call("get", &[]), 42);
+    running.function("get", &[], |body| count(body, 10));
+    running.commit();
+    assert_eq!(running.call("get", &[]), 62);
+}
+
+#[test]
+fn data_beyond_the_reserve_is_refused() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+    let memory = running.memory;
+    // What is there could be packed better, or there is room for it nowhere.
+    for (key, size) in [("one", 16_000), ("two", 15_000)] {
+        let data = running.module.declare(DeclKind::Data, key).unwrap();
+        let bytes = Data::new(vec![1; size], 0).constant();
+        running.module.define_data(data, memory, bytes).unwrap();
+        running.commit();
+    }
+    let one = running.module.lookup("one").unwrap();
+    let bytes = Data::new(vec![1; 16_500], 0).constant();
+    running.module.define_data(one, memory, bytes).unwrap();
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Reserve]);
+    assert_eq!(running.call("get", &[]), 1);
+}
+
+#[test]
+fn a_memory_or_a_table_that_changes_is_refused() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+    let ty = MemoryType {
+        minimum: 3,
+        maximum: None,
+        shared: false,
+        is_64: false,
+    };
+    running.module.define_memory(running.memory, ty).unwrap();
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Memory]);
+    let table = running.module.declare(DeclKind::Table, "table").unwrap();
+    let ty = TableType {
+        element: ValType::FuncRef,
+        minimum: 3,
+        maximum: None,
+    };
+    running.module.define_table(table, ty).unwrap();
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Table]);
+}
+
+#[test]
+fn another_start_function_is_refused_and_another_body_of_it_is_not() {
+    let mut running = Running::new(Redirect::Table);
+    let start = running.module.declare(DeclKind::Function, "start").unwrap();
+    let define = |running: &mut Running, count: usize| {
+        let mut body = FunctionBuilder::new(running.module.body_style(), &[], &[]);
+        for _ in 0..count {
+            body.op(&Instruction::Nop);
+        }
+        let body = body.finish().unwrap();
+        running.module.define_function(start, body).unwrap();
+    };
+    define(&mut running, 1);
+    running.commit();
+    running.module.set_start(Some(start)).unwrap();
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Start]);
+    define(&mut running, 2);
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta);
+}
+
+#[test]
+fn globals_are_new_or_change_where_nobody_has_changed_them() {
+    let mut running = Running::new(Redirect::TableThunks);
+    let counter = running.module.declare(DeclKind::Global, "counter").unwrap();
+    let value = ConstExpr::I32(5);
+    running
+        .module
+        .define_global(counter, I32, true, value)
+        .unwrap();
+    let fixed = running.module.declare(DeclKind::Global, "fixed").unwrap();
+    let value = ConstExpr::I32(100);
+    running
+        .module
+        .define_global(fixed, I32, false, value)
+        .unwrap();
+    let sum = running.function("sum", &[], |body| {
+        body.global_get(counter).global_get(fixed);
+        body.op(&Instruction::I32Add);
+    });
+    let set = running.function("set", &[], |body| {
+        constant(body, 7);
+        body.global_set(counter).global_get(counter);
+    });
+    running.module.export("sum", sum).unwrap();
+    running.module.export("set", set).unwrap();
+    running.commit();
+    // A constant is baked into what uses it, which is therefore made anew.
+    let value = ConstExpr::I32(200);
+    running
+        .module
+        .define_global(fixed, I32, false, value)
+        .unwrap();
+    let value = ConstExpr::I32(6);
+    running
+        .module
+        .define_global(counter, I32, true, value)
+        .unwrap();
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().kept, [""; 0]);
+    assert_eq!(running.call("sum", &[]), 206);
+    running.call("set", &[]);
+    let value = ConstExpr::I32(8);
+    running
+        .module
+        .define_global(counter, I32, true, value)
+        .unwrap();
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().kept, ["counter"]);
+    assert_eq!(running.call("sum", &[]), 207);
+    // One that is new is there for later deltas too.
+    let new = running.module.declare(DeclKind::Global, "new").unwrap();
+    let value = ConstExpr::I32(1000);
+    running.module.define_global(new, I32, true, value).unwrap();
+    running.function("sum", &[], |body| {
+        body.global_get(new);
+    });
+    running.commit();
+    running.function("set", &[], |body| {
+        constant(body, 2000);
+        body.global_set(new).global_get(new);
+    });
+    running.commit();
+    running.call("set", &[]);
+    assert_eq!(running.call("sum", &[]), 2000);
+    // Its type does not change.
+    let value = ConstExpr::I64(1);
+    running
+        .module
+        .define_global(new, ValType::I64, true, value)
+        .unwrap();
+    for name in ["sum", "set"] {
+        running.function(name, &[], |body| constant(body, 1));
+    }
+    let (patch, _) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Global]);
+}
+
+#[test]
+fn the_values_of_a_tag_do_not_change() {
+    let mut running = Running::new(Redirect::Table);
+    let tag = running.module.declare(DeclKind::Tag, "tag").unwrap();
+    running.module.define_tag(tag, &[I32]).unwrap();
+    let first = running.module.commit().unwrap();
+    assert!(first.live.is_none());
+    running.module.define_tag(tag, &[I32, I32]).unwrap();
+    let patch = running.module.commit().unwrap();
+    assert_eq!(refused(&patch), [RefusalReason::Tag]);
+    let other = running.module.declare(DeclKind::Tag, "other").unwrap();
+    running.module.define_tag(other, &[I32]).unwrap();
+    let patch = running.module.commit().unwrap();
+    let Some(LiveStep::Delta { delta, .. }) = patch.live else {
+        panic!("{:?}", patch.live);
+    };
+    wasmparser::validate(&delta.bytes).unwrap();
+}
+
+#[test]
+fn an_export_that_is_new_is_there_in_the_next_instance() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+    let more = running.function("more", &[], |body| constant(body, 5));
+    running.module.export("more", more).unwrap();
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta);
+    assert!(running.live().export("more").is_none());
+    let file = running.module.bytes().unwrap();
+    assert_eq!(running.live().rebase(&file).unwrap().took, Took::Rebased);
+    assert_eq!(running.call("more", &[]), 5);
+}
+
+#[test]
+fn what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves() {
+    let mut running = with_value(Data::new([1, 0, 0, 0], 2).constant());
+    let memory = running.memory;
+    let gone = running.module.declare(DeclKind::Data, "gone").unwrap();
+    let data = Data::new([1; 64], 2).constant();
+    running.module.define_data(gone, memory, data).unwrap();
+    running.commit();
+    let last = running.module.declare(DeclKind::Data, "last").unwrap();
+    let data = Data::new([1; 64], 2).constant();
+    running.module.define_data(last, memory, data).unwrap();
+    running.module.remove(gone).unwrap();
+    running.commit();
+    running.module.request_relink();
+    let (patch, reloaded) = running.commit();
+    assert_eq!(refused(&patch), [RefusalReason::Moved]);
+    assert!(matches!(reloaded.unwrap().took, Took::Restarted(_)));
+}
+
+#[test]
+fn numbers_of_reasons_are_never_given_twice() {
+    let numbers = RefusalReason::ALL.map(RefusalReason::number);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let page = include_str!("../../design/live-policy.md");
+    for reason in RefusalReason::ALL {
+        let row = format!("| L{:02} | `{}` |", reason.number(), reason.name());
+        assert!(page.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn direct_calls_cannot_be_patched_while_they_run() {
+    let options = wasmend::ModuleOptions {
+        redirect: Redirect::Direct,
+        live: true,
+        ..wasmend::ModuleOptions::default()
+    };
+    let error = wasmend::Module::in_memory(options).err().unwrap();
+    assert!(error.hint().unwrap().contains("TableThunks"), "{error}");
+}
+
+#[test]
+fn an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_instance_too() {
+    let mut running = Running::new(Redirect::Table);
+    let host = running.module.declare(DeclKind::Function, "host").unwrap();
+    let ty = ImportType::Function(vec![], vec![I32]);
+    let module = &mut running.module;
+    module.define_import(host, "env", "host", &ty).unwrap();
+    let f = running.function("f", &[], |body| {
+        body.call_direct(host);
+    });
+    running.module.export("f", f).unwrap();
+    running.module.commit().unwrap();
+    let file = running.module.bytes().unwrap();
+    let engine = wasmi::Engine::default();
+    let mut linker = wasmi::Linker::new(&engine);
+    linker.func_wrap("env", "host", || 31i32).unwrap();
+    let runtime = wasmend::live::WasmiRuntime::new(wasmi::Store::new(&engine, ()), linker);
+    let mut live = wasmend::live::Live::load(runtime, &file, Default::default()).unwrap();
+    running.function("f", &[], |body| {
+        body.address_of_function(host).call_indirect(&[], &[I32]);
+    });
+    let patch = running.module.commit().unwrap();
+    live.take(patch.live.as_ref(), || unreachable!()).unwrap();
+    let f = live.export("f").unwrap();
+    let called = wasmend::live::Runtime::call(live.runtime(), &f, &[]);
+    assert_eq!(called.unwrap(), Some(31));
+}

@@ -1,0 +1,119 @@
+//! Programs made through the library that run while they are edited.
+
+use wasmend::live::{Live, LiveOptions, Reloaded, WasmiRuntime};
+use wasmend::{
+    DeclId, DeclKind, FunctionBuilder, Instruction, MemoryType, Module, ModuleOptions, Patch,
+    Redirect, ValType,
+};
+
+pub const I32: ValType = ValType::I32;
+
+/// A module that is edited, and the program that it is, running.
+pub struct Running {
+    pub module: Module,
+    pub memory: DeclId,
+    live: Option<Live<WasmiRuntime<()>>>,
+}
+
+impl Running {
+    /// A module with a memory of two pages, of which the first 32 KiB are for data.
+    pub fn new(redirect: Redirect) -> Running {
+        let options = ModuleOptions {
+            redirect,
+            live: true,
+            undo: true,
+            ..ModuleOptions::default()
+        };
+        Running::with(options)
+    }
+
+    pub fn with(options: ModuleOptions) -> Running {
+        let mut module = Module::in_memory(options).unwrap();
+        let memory = module.declare(DeclKind::Memory, "memory").unwrap();
+        let ty = MemoryType {
+            minimum: 2,
+            maximum: None,
+            shared: false,
+            is_64: false,
+        };
+        module.define_memory(memory, ty).unwrap();
+        module.reserve_data(memory, 1024..32768).unwrap();
+        module.export("memory", memory).unwrap();
+        Running {
+            module,
+            memory,
+            live: None,
+        }
+    }
+
+    /// Defines a function, declaring it if need be.
+    pub fn function(
+        &mut self,
+        key: &str,
+        params: &[ValType],
+        body: impl FnOnce(&mut FunctionBuilder),
+    ) -> DeclId {
+        let id = self.id(key);
+        let mut builder = FunctionBuilder::new(self.module.body_style(), params, &[I32]);
+        body(&mut builder);
+        self.module
+            .define_function(id, builder.finish().unwrap())
+            .unwrap();
+        id
+    }
+
+    /// The function with this key.
+    pub fn id(&mut self, key: &str) -> DeclId {
+        match self.module.lookup(key) {
+            Some(id) => id,
+            None => self.module.declare(DeclKind::Function, key).unwrap(),
+        }
+    }
+
+    /// Commits, and lets the program take in what changed. The first commit starts it.
+    pub fn commit(&mut self) -> (Patch, Option<Reloaded>) {
+        let patch = self.module.commit().unwrap();
+        let file = self.module.bytes().unwrap();
+        wasmparser::validate(&file).unwrap();
+        let reloaded = match &mut self.live {
+            None => {
+                self.live = Some(start(&file));
+                None
+            }
+            Some(live) => Some(live.take(patch.live.as_ref(), || Ok(file)).unwrap()),
+        };
+        (patch, reloaded)
+    }
+
+    pub fn live(&mut self) -> &mut Live<WasmiRuntime<()>> {
+        self.live.as_mut().unwrap()
+    }
+
+    /// Calls an exported function.
+    pub fn call(&mut self, name: &str, arguments: &[i64]) -> i64 {
+        let live = self.live();
+        let function = live.export(name).unwrap();
+        let runtime = live.runtime();
+        wasmend::live::Runtime::call(runtime, &function, arguments)
+            .unwrap()
+            .unwrap()
+    }
+}
+
+/// Starts a program that imports nothing.
+pub fn start(file: &[u8]) -> Live<WasmiRuntime<()>> {
+    let engine = wasmi::Engine::default();
+    let store = wasmi::Store::new(&engine, ());
+    let linker = wasmi::Linker::new(&engine);
+    Live::load(
+        WasmiRuntime::new(store, linker),
+        file,
+        LiveOptions::default(),
+    )
+    .unwrap()
+}
+
+/// Pushes a constant.
+pub fn constant(builder: &mut FunctionBuilder, value: i32) {
+    builder.op(&Instruction::I32Const(value));
+}

@@ -1,0 +1,447 @@
+//! Random edits of a program that runs: whatever it took in, it behaves like a fresh instance of the patched file with the
+//! same memory and globals, and what was taken in can be taken back to the byte.
+
+use std::collections::BTreeMap;
+
+use wasmend::engine::Value;
+use wasmend::live::{Live, LiveOptions, Runtime, Took, WasmiRuntime};
+use wasmend::{Delta, LiveStep, Redirect, RelinkReason, Types};
+use wasmi::{Extern, ExternType, FuncType, Linker, Store, Val, ValType};
+
+use crate::harness::check::{Checked, Config, Session};
+use crate::harness::generate::{self, Choices, Shape};
+use crate::harness::model::{Kind, Program, signature};
+use crate::harness::run;
+use crate::harness::script::Edit;
+
+type Instance = Live<WasmiRuntime<()>>;
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    deltas: usize,
+    undone: usize,
+    compared: usize,
+    /// Relinks that instances could take in.
+    relinked: usize,
+    kept: usize,
+    refused: BTreeMap<String, usize>,
+}
+
+/// Lets a host have all that a module imports of it. What it has is kept if it is of the right type.
+fn add_imports(linker: &mut Linker<()>, store: &mut Store<()>, wasm: &[u8]) -> Checked {
+    linker.allow_shadowing(true);
+    let module = wasmi::Module::new(store.engine(), wasm).map_err(|error| error.to_string())?;
+    for import in module.imports().filter(|import| import.module() == "env") {
+        let number: i64 = import.name().bytes().map(i64::from).sum();
+        let has = linker.get(&*store, "env", import.name());
+        let item: Extern = match import.ty() {
+            ExternType::Func(ty) => host_function(store, number, ty.clone()).into(),
+            ExternType::Global(ty) => {
+                if has
+                    .and_then(Extern::into_global)
+                    .is_some_and(|it| it.ty(&*store) == *ty)
+                {
+                    continue;
+                }
+                let value = number_as(ty.content(), number);
+                wasmi::Global::new(&mut *store, value, ty.mutability()).into()
+            }
+            ExternType::Table(_) if has.is_some() => continue,
+            ExternType::Table(ty) => {
+                let null = wasmi::Ref::null(ty.element());
+                let table = wasmi::Table::new(&mut *store, *ty, null);
+                table.map_err(|error| error.to_string())?.into()
+            }
+            ty => return Err(format!("imports {ty:?}")),
+        };
+        let defined = linker.define("env", import.name(), item);
+        defined.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// A function that mixes its arguments.
+fn host_function(store: &mut Store<()>, number: i64, ty: FuncType) -> wasmi::Func {
+    let types = ty.results().to_vec();
+    wasmi::Func::new(store, ty, move |_, params, results| {
+        let mixed = params.iter().fold(number, |mixed, param| {
+            let param = match value(param) {
+                Value::I32(value) => value.into(),
+                Value::I64(value) => value,
+                Value::F32(value) => value as i64,
+                Value::F64(value) => value as i64,
+                _ => 0,
+            };
+            mixed.wrapping_mul(17).wrapping_add(param)
+        });
+        for (result, ty) in results.iter_mut().zip(&types) {
+            *result = number_as(*ty, mixed);
+        }
+        Ok(())
+    })
+}
+
+fn number_as(ty: ValType, number: i64) -> Val {
+    match ty {
+        ValType::I32 => Val::I32(number as i32),
+        ValType::I64 => Val::I64(number),
+        ValType::F32 => Val::from(number as f32),
+        _ => Val::from(number as f64),
+    }
+}
+
+fn value(val: &Val) -> Value {
+    match val {
+        Val::I32(v) => Value::I32(*v),
+        Val::I64(v) => Value::I64(*v),
+        Val::F32(v) => Value::F32(v.to_float()),
+        Val::F64(v) => Value::F64(v.to_float()),
+        _ => Value::Null,
+    }
+}
+
+fn val(value: Value) -> Val {
+    match value {
+        Value::I32(v) => Val::I32(v),
+        Value::I64(v) => Val::I64(v),
+        Value::F32(v) => Val::from(v),
+        Value::F64(v) => Val::from(v),
+        _ => Val::I32(0),
+    }
+}
+
+fn load(wasm: &[u8]) -> Result<Instance, String> {
+    let mut config = wasmi::Config::default();
+    config.consume_fuel(true);
+    let engine = wasmi::Engine::new(&config);
+    let mut store = Store::new(&engine, ());
+    store
+        .set_fuel(50_000_000)
+        .map_err(|error| error.to_string())?;
+    let mut linker = Linker::new(&engine);
+    add_imports(&mut linker, &mut store, wasm)?;
+    let runtime = WasmiRuntime::new(store, linker);
+    Live::load(runtime, wasm, LiveOptions::default()).map_err(|error| error.to_string())
+}
+
+fn memory(live: &mut Instance) -> Vec<u8> {
+    let memory = live.memory();
+    let bytes = memory.and_then(|memory| live.runtime().memory(&memory));
+    bytes.unwrap_or_default()
+}
+
+/// The globals of an instance that are numbers, by name.
+fn globals(live: &mut Instance) -> Vec<(String, Value)> {
+    let given: Vec<(String, Extern)> = live.all_given().collect();
+    let store = &live.runtime().store;
+    let globals = given.into_iter().filter_map(|(name, item)| {
+        let global = item.into_global()?;
+        Some((name, value(&global.get(store))))
+    });
+    globals.collect()
+}
+
+/// Gives a fresh instance the state of another one: memory, and globals that are numbers.
+fn give_state(from: &mut Instance, to: &mut Instance) -> Result<(), String> {
+    let bytes = memory(from);
+    if let Some(target) = to.memory() {
+        let written = to.runtime().write_memory(&target, 0, &bytes);
+        written.map_err(|error| error.to_string())?;
+    }
+    let given: Vec<(String, Extern)> = from.all_given().collect();
+    for (name, old) in given {
+        let new = to.given(&name).and_then(Extern::into_global);
+        let (Some(old), Some(new)) = (old.into_global(), new) else {
+            continue;
+        };
+        if name != "epoch" && new.ty(&to.runtime().store).mutability().is_mut() {
+            let value = old.get(&from.runtime().store);
+            let set = new.set(&mut to.runtime().store, value);
+            set.map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls all exported functions of these names that the program has, and says what came of it.
+fn run_all(
+    live: &mut Instance,
+    program: &Program,
+    names: &[String],
+) -> Vec<(String, Result<Vec<Value>, String>)> {
+    let mut exports: Vec<_> = program.exports.iter().collect();
+    exports.sort_unstable();
+    let mut called = Vec::new();
+    for (name, ent) in exports {
+        let Some(def) = program.def(*ent).filter(|def| def.kind() == Kind::Function) else {
+            continue;
+        };
+        let function = live.export(name).filter(|_| names.contains(name));
+        let Some(function) = function.and_then(Extern::into_func) else {
+            continue;
+        };
+        let (params, results) = signature(def.sig().expect("it is a function"));
+        let params = params.iter().zip(0..);
+        let params: Vec<Val> = params
+            .map(|(ty, at)| val(run::argument(*ty, 5 * at - 3)))
+            .collect();
+        let mut out: Vec<Val> = results
+            .iter()
+            .map(|ty| val(run::argument(*ty, 0)))
+            .collect();
+        let reset = live.export("reset").and_then(Extern::into_func);
+        let store = &mut live.runtime().store;
+        store.set_fuel(50_000_000).expect("fuel is counted");
+        let _ = reset.map(|reset| reset.call(&mut *store, &[], &mut []));
+        let result = function.call(&mut *store, &params, &mut out);
+        let result = result.map_err(|error| error.to_string());
+        let result = result.map(|()| out.iter().map(value).collect());
+        called.push((name.clone(), result));
+    }
+    called
+}
+
+/// A program that is edited, and an instance of it.
+struct Following {
+    session: Session,
+    instance: Option<Instance>,
+    generation: u64,
+    seen: Seen,
+}
+
+impl Following {
+    fn new(config: Config) -> Checked<Following> {
+        Ok(Following {
+            session: Session::new(config)?,
+            instance: None,
+            generation: 0,
+            seen: Seen::default(),
+        })
+    }
+
+    fn apply(&mut self, edit: &Edit) -> Checked {
+        self.session.apply(edit)?;
+        let identity = self.session.driver.module.identity();
+        match identity.generation == self.generation {
+            true => Ok(()),
+            false => {
+                self.generation = identity.generation;
+                self.follow()
+            }
+        }
+    }
+
+    /// Lets the instance follow a commit.
+    fn follow(&mut self) -> Checked {
+        let patch = self.session.last.clone().expect("there was a commit");
+        let program = self.session.model.committed.clone();
+        let file = self
+            .session
+            .driver
+            .module
+            .bytes()
+            .map_err(|error| error.to_string())?;
+        let fresh = || load(&file);
+        let Some(instance) = &mut self.instance else {
+            self.instance = fresh().ok();
+            return Ok(());
+        };
+        match patch
+            .live
+            .as_ref()
+            .ok_or("nothing is said of running instances")?
+        {
+            LiveStep::Refused(refusals) => {
+                for refusal in refusals {
+                    let reason = refusal.reason.to_string();
+                    *self.seen.refused.entry(reason).or_default() += 1;
+                }
+                self.instance = fresh().ok();
+                Ok(())
+            }
+            LiveStep::Delta { delta, undo } => {
+                if patch.relink_reason() == Some(RelinkReason::Requested) {
+                    return Err("what was asked to be laid out anew was not".into());
+                }
+                self.seen.relinked += usize::from(patch.relink_reason().is_some());
+                take(instance, delta, undo.as_deref(), &mut self.seen)?;
+                self.compare(&file, &program)
+            }
+        }
+    }
+
+    fn compare(&mut self, file: &[u8], program: &Program) -> Checked {
+        let Some(instance) = &mut self.instance else {
+            return Ok(());
+        };
+        // A start function may trap, or spend its time on a program that has changed much.
+        let Ok(mut fresh) = load(file) else {
+            return Ok(());
+        };
+        give_state(instance, &mut fresh)?;
+        // What was exported later is not to be had from an instance that has been there before.
+        let names = instance.names().filter(|name| fresh.export(name).is_some());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let ours = run_all(instance, program, &names);
+        let theirs = run_all(&mut fresh, program, &names);
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            if ours != theirs {
+                let globals = [globals(instance), globals(&mut fresh)];
+                return Err(format!(
+                    "gave {ours:?}, a fresh instance {theirs:?}; {globals:?}"
+                ));
+            }
+        }
+        let (ours, theirs) = (memory(instance), memory(&mut fresh));
+        if ours != theirs {
+            let at = ours
+                .iter()
+                .zip(&theirs)
+                .position(|(ours, theirs)| ours != theirs);
+            return Err(format!(
+                "memory differs from that of a fresh instance at {at:?}"
+            ));
+        }
+        self.seen.compared += 1;
+        Ok(())
+    }
+}
+
+/// Lets an instance take in a delta, take it back, and take it in again.
+fn take(instance: &mut Instance, delta: &Delta, undo: Option<&Delta>, seen: &mut Seen) -> Checked {
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+        .validate_all(&delta.bytes)
+        .map_err(|error| format!("the delta is invalid: {error}"))?;
+    let before = memory(instance);
+    let mut apply = |delta: &Delta| {
+        let runtime = instance.runtime();
+        add_imports(&mut runtime.linker, &mut runtime.store, &delta.bytes)?;
+        let applied = instance.apply(delta);
+        let applied = applied.map_err(|error| format!("cannot be taken in: {error}"))?;
+        match applied.took {
+            Took::Delta => Ok((applied, memory(instance))),
+            took => Err(format!("{took:?}")),
+        }
+    };
+    let (applied, after) = apply(delta)?;
+    seen.deltas += 1;
+    seen.kept += usize::from(!applied.kept.is_empty());
+    let undo = undo.ok_or("there is no way back")?;
+    let (_, back) = apply(undo)?;
+    if applied.kept.is_empty() && back != before {
+        let at = back.iter().zip(&before).position(|(a, b)| a != b);
+        return Err(format!("what was taken back is not as it was, at {at:?}"));
+    }
+    let (_, again) = apply(delta)?;
+    if applied.kept.is_empty() && again != after {
+        return Err("what was taken in again is not as it was".into());
+    }
+    seen.undone += 1;
+    Ok(())
+}
+
+fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, String> {
+    let mut choices = Choices::Seed(seed);
+    let mut script = Vec::new();
+    let mut following = Following::new(config.clone())?;
+    let mut result = Ok(());
+    'all: while following.session.seen.edits < edits {
+        let next = match script.is_empty() {
+            true => [generate::prelude(), vec![Edit::Commit]].concat(),
+            false => generate::next(&following.session.model, shape, &mut choices),
+        };
+        for edit in next {
+            script.push(edit.clone());
+            if let Err(error) = following.apply(&edit) {
+                result = Err(error);
+                break 'all;
+            }
+        }
+    }
+    let Err(error) = result else {
+        return Ok(following.seen);
+    };
+    // Leave out what it happens without.
+    let fails = |script: &[Edit]| {
+        let mut following = Following::new(config.clone()).ok()?;
+        script.iter().find_map(|edit| following.apply(edit).err())
+    };
+    let mut at = 0;
+    let mut tries = 100;
+    while at < script.len() && tries > 0 {
+        let mut shorter = script.clone();
+        shorter.remove(at);
+        tries -= 1;
+        match fails(&shorter)
+            .is_some_and(|other| other[..20.min(other.len())] == error[..20.min(error.len())])
+        {
+            true => script = shorter,
+            false => at += 1,
+        }
+    }
+    let lines: Vec<String> = script.iter().map(|edit| format!("    {edit:?},")).collect();
+    Err(format!(
+        "seed {seed}: {error}\n{config:?}\nshrunk: {:?}\n{}",
+        fails(&script),
+        lines.join("\n")
+    ))
+}
+
+#[test]
+fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
+    let number = |name: &str, default: usize| {
+        let given = std::env::var(name).ok();
+        given.and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let (edits, first) = (number("WASMEND_EDITS", 400), number("WASMEND_SEED", 1));
+    let shape = Shape {
+        functions: 20,
+        others: 8,
+        edits_per_commit: 2,
+        tags: false,
+        mostly_bodies: false,
+        wide: false,
+        failures: true,
+        pieces: false,
+    };
+    let shapes = [
+        shape,
+        Shape {
+            mostly_bodies: true,
+            edits_per_commit: 1,
+            functions: 40,
+            ..shape
+        },
+        Shape {
+            edits_per_commit: 5,
+            pieces: true,
+            ..shape
+        },
+    ];
+    let mut all = Seen::default();
+    let programs = edits.div_ceil(200);
+    for at in 0..programs {
+        let seed = first + at;
+        let redirect = [Redirect::Table, Redirect::TableThunks][seed % 2];
+        let types = [Types::PerDeclaration, Types::Interned][seed / 2 % 2];
+        let config = Config {
+            live: true,
+            measure: false,
+            run_every: 8,
+            ..Config::new(redirect, types)
+        };
+        let seen = run(config, shapes[seed % 3], seed as u64, 200);
+        let seen = seen.unwrap_or_else(|error| panic!("{error}"));
+        all.deltas += seen.deltas;
+        all.undone += seen.undone;
+        all.compared += seen.compared;
+        all.relinked += seen.relinked;
+        all.kept += seen.kept;
+        for (reason, count) in seen.refused {
+            *all.refused.entry(reason).or_default() += count;
+        }
+    }
+    println!("{all:?}");
+    assert!(all.deltas > programs && all.undone == all.deltas && all.compared > programs);
+}
