@@ -314,6 +314,9 @@ impl Generator {
             }
             Kind::Pointers => {
                 let targets = self.candidates(order, unit, &is_words);
+                if targets.is_empty() {
+                    return self.as_before(id, Contents::Pointers(Vec::new()));
+                }
                 let entries = (0..n).map(|_| {
                     let target = self.pick(&targets);
                     let at = self.rng.below(self.program.symbols[target].elements);
@@ -327,6 +330,9 @@ impl Generator {
                     Kind::Function(other) => is_any || other == signature,
                     _ => false,
                 });
+                if targets.is_empty() {
+                    return self.as_before(id, Contents::Functions(Vec::new()));
+                }
                 Contents::Functions((0..n).map(|_| self.pick(&targets)).collect())
             }
             Kind::Texts => {
@@ -334,6 +340,12 @@ impl Generator {
                 Contents::Texts((0..n).map(|_| self.pick(&TEXTS).to_owned()).collect())
             }
         }
+    }
+
+    /// What a symbol is already, since all that it could name is gone.
+    fn as_before(&self, id: usize, nothing: Contents) -> Contents {
+        let definition = self.program.symbols[id].definitions.first();
+        definition.map_or(nothing, |definition| definition.contents.clone())
     }
 
     /// About how many statements are executed when this is called.
