@@ -504,12 +504,12 @@ impl Generator {
             false => None,
         };
         options.push(entry.map_or("--no-entry".to_owned(), |name| format!("--entry={name}")));
-        if self.rng.once_in(12) {
-            if let Some((option, wrapped)) = self.wrap() {
-                options.push(option);
-                // What nothing but `__real_` asks for wasm-ld does not look for, and puts some function in its place.
-                options.push(format!("--undefined={wrapped}"));
-            }
+        if self.rng.once_in(12)
+            && let Some((option, wrapped)) = self.wrap()
+        {
+            options.push(option);
+            // What nothing but `__real_` asks for wasm-ld does not look for, and puts some function in its place.
+            options.push(format!("--undefined={wrapped}"));
         }
         if self.rng.once_in(12) {
             self.name_constructors();
