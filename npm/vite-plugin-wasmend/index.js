@@ -28,6 +28,9 @@ export default function wasmend(options = {}) {
     name: "wasmend",
     enforce: "pre",
 
+    // The client needs no bundling, and a page that is loaded again because of it would lose its state.
+    config: () => ({ optimizeDeps: { exclude: ["wasmend", "wasmend/overlay"] } }),
+
     configResolved(config) {
       isServing = config.command === "serve";
     },
