@@ -227,7 +227,17 @@ impl Generator {
         self.define(id, unit, binding);
     }
 
+    /// Defines a symbol in a unit, if that knows what its contents must refer to.
     pub fn define(&mut self, id: usize, unit: usize, binding: Binding) {
+        let symbol = &self.program.symbols[id];
+        let is_needed: Option<&dyn Fn(Kind) -> bool> = match &symbol.kind {
+            Kind::Pointers => Some(&is_words),
+            Kind::Functions(signature) => Some(&|it| it == Kind::Function(*signature)),
+            _ => None,
+        };
+        if is_needed.is_some_and(|kinds| self.candidates(symbol.order, unit, kinds).is_empty()) {
+            return;
+        }
         let is_cpp = self.program.units[unit].is_cpp;
         if is_cpp && self.program.symbols[id].kind == Kind::Words && self.rng.once_in(6) {
             let order = self.program.symbols[id].order;
@@ -314,9 +324,6 @@ impl Generator {
             }
             Kind::Pointers => {
                 let targets = self.candidates(order, unit, &is_words);
-                if targets.is_empty() {
-                    return self.as_before(id, Contents::Pointers(Vec::new()));
-                }
                 let entries = (0..n).map(|_| {
                     let target = self.pick(&targets);
                     let at = self.rng.below(self.program.symbols[target].elements);
@@ -330,9 +337,6 @@ impl Generator {
                     Kind::Function(other) => is_any || other == signature,
                     _ => false,
                 });
-                if targets.is_empty() {
-                    return self.as_before(id, Contents::Functions(Vec::new()));
-                }
                 Contents::Functions((0..n).map(|_| self.pick(&targets)).collect())
             }
             Kind::Texts => {
@@ -340,12 +344,6 @@ impl Generator {
                 Contents::Texts((0..n).map(|_| self.pick(&TEXTS).to_owned()).collect())
             }
         }
-    }
-
-    /// What a symbol is already, since all that it could name is gone.
-    fn as_before(&self, id: usize, nothing: Contents) -> Contents {
-        let definition = self.program.symbols[id].definitions.first();
-        definition.map_or(nothing, |definition| definition.contents.clone())
     }
 
     /// About how many statements are executed when this is called.
