@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use crate::delta::data::{Condition, DataWrite, difference, differences, hash};
 use crate::delta::image;
 use crate::delta::policy::{self, Decision, Refusal, RefusalReason, Side};
-use crate::delta::view::{View, write_field};
+use crate::delta::view::View;
 use crate::layout::Place;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind, Relocation,
@@ -376,7 +376,9 @@ fn first_value(view: View<'_>, id: DeclId) -> Option<Vec<u8>> {
     for reloc in content.relocs() {
         let value = view.value(reloc)?;
         let field = bytes.get_mut(reloc.offset as usize..)?;
-        write_field(reloc.kind, value, field.get_mut(..reloc.kind.width())?);
+        reloc
+            .kind
+            .write(value, field.get_mut(..reloc.kind.width())?);
     }
     bytes.pop();
     bytes.drain(..2);

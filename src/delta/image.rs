@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::delta::view::{View, write_field};
+use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind};
 use crate::wire::leb;
 
@@ -110,7 +110,9 @@ fn images(view: View<'_>) -> Option<Vec<Image>> {
         for reloc in content.relocs() {
             if let Some(value) = view.value(reloc) {
                 let field = bytes.get_mut(reloc.offset as usize..)?;
-                write_field(reloc.kind, value, field.get_mut(..reloc.kind.width())?);
+                reloc
+                    .kind
+                    .write(value, field.get_mut(..reloc.kind.width())?);
             } else if reloc.offset == 1 {
                 memory = reloc.decl();
             } else {

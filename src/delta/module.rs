@@ -10,7 +10,7 @@ use crate::delta::collect::Contents;
 use crate::delta::imports::Imports;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
-use crate::delta::view::{View, write_field};
+use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::push_unsigned;
@@ -200,7 +200,7 @@ impl<'a> Writer<'a> {
                 None => self.missing(DeclId(u32::MAX)),
             })?;
             let field = &mut bytes[reloc.offset as usize..][..reloc.kind.width()];
-            write_field(reloc.kind, value, field);
+            reloc.kind.write(value, field);
         }
         Ok(bytes)
     }

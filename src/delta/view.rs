@@ -4,7 +4,6 @@ use hashbrown::HashMap;
 
 use crate::layout::{Layout, Place};
 use crate::program::{DeclId, Definition, Program, RelocKind, Relocation};
-use crate::wire::leb;
 
 /// Places of single declarations.
 pub(super) type Places = HashMap<DeclId, Place, foldhash::fast::FixedState>;
@@ -60,24 +59,10 @@ impl<'a> View<'a> {
                 value = value.wrapping_sub(address as i64);
             }
             let field = bytes.get_mut(reloc.offset as usize..)?;
-            write_field(reloc.kind, value, field.get_mut(..reloc.kind.width())?);
+            reloc
+                .kind
+                .write(value, field.get_mut(..reloc.kind.width())?);
         }
         Some(bytes)
-    }
-}
-
-/// Writes a field of fixed width.
-pub(super) fn write_field(kind: RelocKind, value: i64, field: &mut [u8]) {
-    use RelocKind::*;
-    match kind {
-        HeapType | SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
-        MemoryIndex | TableByte => field[0] = value as u8,
-        SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
-        AddressLeb64 => leb::write_unsigned(field, value as u64),
-        kind if kind.is_little_endian() => {
-            let width = field.len();
-            field.copy_from_slice(&value.to_le_bytes()[..width]);
-        }
-        _ => leb::write_unsigned(field, u64::from(value as u32)),
     }
 }

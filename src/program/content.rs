@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::program::ids::{DeclId, TypeId};
+use crate::wire::leb;
 
 /// What a relocation's field holds and how it is encoded. All fields are of fixed width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +118,25 @@ impl RelocKind {
             self,
             SlotI32 | SlotI64 | AddressI32 | AddressI64 | DistanceI32
         ) || self.is_of_customs()
+    }
+
+    /// Writes a value into a field of this kind.
+    pub(crate) fn write(self, value: i64, field: &mut [u8]) {
+        use RelocKind::*;
+        match self {
+            HeapType | SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
+            MemoryIndex | TableByte => field[0] = value as u8,
+            SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
+            SlotI32 | AddressI32 | DistanceI32 | FunctionIndexI32 | GlobalIndexI32
+            | FunctionOffsetI32 | SectionOffsetI32 => {
+                field.copy_from_slice(&(value as u32).to_le_bytes())
+            }
+            SlotI64 | AddressI64 | FunctionOffsetI64 => {
+                field.copy_from_slice(&value.to_le_bytes());
+            }
+            AddressLeb64 => leb::write_unsigned(field, value as u64),
+            _ => leb::write_unsigned(field, u64::from(value as u32)),
+        }
     }
 
     /// Whether only custom sections have such fields.

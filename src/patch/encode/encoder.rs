@@ -4,7 +4,6 @@ use crate::layout::{Layout, Place};
 use crate::program::{
     DeclId, Definition, Orphan, OrphanChanges, Program, RelocKind, RelocatableBytes, Relocation,
 };
-use crate::wire::leb;
 
 /// The state of the program and the layout that a commit brings about.
 #[derive(Clone, Copy)]
@@ -70,20 +69,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes the field of a relocation.
     pub(crate) fn relocate(&self, root: DeclId, reloc: &Relocation, field: &mut [u8]) {
-        use RelocKind::*;
-        let value = self.value(root, reloc);
-        match reloc.kind {
-            HeapType => leb::write_signed(field, value),
-            MemoryIndex | TableByte => field[0] = value as u8,
-            SlotSleb | AddressSleb => leb::write_signed(field, i64::from(value as i32)),
-            SlotSleb64 | AddressSleb64 => leb::write_signed(field, value),
-            SlotI32 | AddressI32 | DistanceI32 => {
-                field.copy_from_slice(&(value as u32).to_le_bytes())
-            }
-            SlotI64 | AddressI64 => field.copy_from_slice(&value.to_le_bytes()),
-            AddressLeb64 => leb::write_unsigned(field, value as u64),
-            _ => leb::write_unsigned(field, u64::from(value as u32)),
-        }
+        reloc.kind.write(self.value(root, reloc), field);
     }
 
     /// Writes bytes with their relocations resolved.
