@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use hashbrown::HashSet;
+
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind};
 use crate::wire::leb;
@@ -10,7 +12,7 @@ use crate::wire::leb;
 /// What active segments write into one memory, in the order in which they do.
 struct Image {
     memory: DeclId,
-    parts: Vec<(u64, Vec<u8>)>,
+    parts: Vec<Part>,
 }
 
 /// A range of memory that has other bytes.
@@ -32,24 +34,25 @@ pub(super) fn differences(before: View<'_>, after: View<'_>) -> Option<Vec<Diffe
     memories.dedup();
     let mut found = Vec::new();
     for memory in memories {
-        let of = |images: &[Image]| {
-            let image = images.iter().find(|image| image.memory == memory);
-            image.map_or(Vec::new(), |image| image.parts.clone())
-        };
-        compare(memory, &of(&old), &of(&new), &mut found)?;
+        compare(memory, parts(&old, memory), parts(&new, memory), &mut found)?;
     }
     Some(found)
 }
 
-type Parts = [(u64, Vec<u8>)];
+/// A segment: where it writes, and what.
+type Part = (u64, Vec<u8>);
 
-fn compare(memory: DeclId, old: &Parts, new: &Parts, found: &mut Vec<Difference>) -> Option<()> {
+fn parts(images: &[Image], memory: DeclId) -> &[Part] {
+    let image = images.iter().find(|image| image.memory == memory);
+    image.map_or(&[], |image| &image.parts)
+}
+
+/// Adds what differs. It costs time in proportion to the parts, however many there are.
+fn compare(memory: DeclId, old: &[Part], new: &[Part], found: &mut Vec<Difference>) -> Option<()> {
     // A part that both sides have with the same bytes, and nothing over it, need not be looked at.
-    let is_same = |part: &(u64, Vec<u8>), others: &Parts| others.contains(part);
-    let changed = old
-        .iter()
-        .filter(|part| !is_same(part, new))
-        .chain(new.iter().filter(|part| !is_same(part, old)));
+    let (of_old, of_new): (HashSet<&Part>, HashSet<&Part>) =
+        (old.iter().collect(), new.iter().collect());
+    let changed = of_old.symmetric_difference(&of_new);
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for (start, bytes) in changed {
         let end = start.checked_add(bytes.len() as u64)?;
@@ -63,9 +66,9 @@ fn compare(memory: DeclId, old: &Parts, new: &Parts, found: &mut Vec<Difference>
             _ => merged.push(range),
         }
     }
-    for range in merged {
-        let (a, b) = (bytes_at(old, &range)?, bytes_at(new, &range)?);
-        for inner in crate::delta::data::differences(&a, &b, 3) {
+    let (a, b) = (bytes_at(old, &merged)?, bytes_at(new, &merged)?);
+    for (range, (a, b)) in merged.iter().zip(a.iter().zip(&b)) {
+        for inner in crate::delta::data::differences(a, b, 3) {
             found.push(Difference {
                 memory,
                 address: range.start + inner.start as u64,
@@ -77,15 +80,20 @@ fn compare(memory: DeclId, old: &Parts, new: &Parts, found: &mut Vec<Difference>
     Some(())
 }
 
-/// What stands in a range, zeros where nothing was written.
-fn bytes_at(parts: &Parts, range: &Range<u64>) -> Option<Vec<u8>> {
-    let mut out = vec![0; usize::try_from(range.end - range.start).ok()?];
+/// What stands in each of some ranges, which are in order and apart: zeros where nothing was written.
+fn bytes_at(parts: &[Part], ranges: &[Range<u64>]) -> Option<Vec<Vec<u8>>> {
+    let zeros = |range: &Range<u64>| Some(vec![0; usize::try_from(range.end - range.start).ok()?]);
+    let mut out = ranges.iter().map(zeros).collect::<Option<Vec<_>>>()?;
     for (start, bytes) in parts {
-        let end = start + bytes.len() as u64;
-        let (from, to) = ((*start).max(range.start), end.min(range.end));
-        if from < to {
-            out[(from - range.start) as usize..(to - range.start) as usize]
-                .copy_from_slice(&bytes[(from - start) as usize..(to - start) as usize]);
+        let end = start.checked_add(bytes.len() as u64)?;
+        let first = ranges.partition_point(|range| range.end <= *start);
+        let touched = ranges[first..].iter().take_while(|range| range.start < end);
+        for (range, out) in touched.zip(&mut out[first..]) {
+            let (from, to) = ((*start).max(range.start), end.min(range.end));
+            if from < to {
+                out[(from - range.start) as usize..(to - range.start) as usize]
+                    .copy_from_slice(&bytes[(from - start) as usize..(to - start) as usize]);
+            }
         }
     }
     Some(out)

@@ -80,9 +80,10 @@ fn spent() -> Duration {
 type Builds = (Vec<u8>, Vec<u8>);
 
 /// How long an update from the first build to the second takes, and all that is done with its output.
-fn measure(redirect: Redirect, (before, after): &Builds) -> (Duration, Duration) {
+fn measure((redirect, live): (Redirect, bool), (before, after): &Builds) -> (Duration, Duration) {
     let options = WholeOptions {
         redirect,
+        live,
         ..WholeOptions::default()
     };
     let (mut whole, _) = WholeModule::in_memory(options, before).expect("valid");
@@ -104,10 +105,19 @@ fn is_linear(what: &str, count: usize, make: impl Fn(usize) -> Builds) {
     let _turn = TURN
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    for redirect in [Redirect::TableThunks, Redirect::Direct] {
+    for mode in [
+        (Redirect::TableThunks, false),
+        (Redirect::TableThunks, true),
+        (Redirect::Direct, false),
+    ] {
+        let (redirect, live) = mode;
+        let what = match live {
+            true => format!("{what}, with deltas"),
+            false => what.to_owned(),
+        };
         let least = |count: usize| {
             let builds = make(count);
-            let runs = (0..3).map(|_| measure(redirect, &builds));
+            let runs = (0..3).map(|_| measure(mode, &builds));
             runs.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
                 .expect("three")
         };
