@@ -198,13 +198,11 @@ impl<T: Copy> LogLists<T> {
         let items = &mut self.lists[list];
         let value = items.swap_remove(index);
         if self.open {
+            self.undo.push((list, index, Some(value)));
             // What has taken the place was behind all that are left.
-            if let Some(moved) = items.get(index) {
-                self.undo.push((list, index, Some(value)));
-                self.undo.push((list, items.len(), Some(*moved)));
-            } else {
-                self.undo.push((list, index, Some(value)));
-            }
+            let moved = items.get(index);
+            self.undo
+                .extend(moved.map(|moved| (list, items.len(), Some(*moved))));
         }
         value
     }
