@@ -203,16 +203,9 @@ pub(crate) struct Serve {
 #[command(name = "wasmend serve", disable_help_flag = true)]
 pub(crate) struct ServeLink {
     #[command(flatten)]
-    pub(crate) general: General,
+    pub(crate) watch: WatchLink,
     #[command(flatten)]
     pub(crate) serving: Serving,
-    #[command(flatten)]
-    pub(crate) waiting: Waiting,
-    /// Replace the output even if it neither is a module nor is called one
-    #[arg(long)]
-    pub(crate) force: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
 }
 
 /// What is served, and to whom.

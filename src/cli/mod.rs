@@ -44,10 +44,13 @@ pub(crate) fn main() -> ExitCode {
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
         Ok(Invocation::WatchLink(options, arguments)) => {
             let reporter = report_as(options.general);
-            return ended(watch::run_link(&options, &arguments, reporter), reporter);
+            return ended(
+                watch::run_link(&options, &arguments, &mut watch::Nobody, reporter),
+                reporter,
+            );
         }
         Ok(Invocation::ServeLink(options, arguments)) => {
-            let reporter = report_as(options.general);
+            let reporter = report_as(options.watch.general);
             return ended(serve::run_link(&options, &arguments, reporter), reporter);
         }
         Ok(Invocation::Other) => {}
@@ -70,7 +73,7 @@ pub(crate) fn main() -> ExitCode {
                 .unwrap_or_else(|error| report::failed(&error, reporter));
         }
         Command::Replay(args) => replay::run(&args, reporter),
-        Command::Watch(args) => watch::run(&args, reporter),
+        Command::Watch(args) => watch::run(&args, &mut watch::Nobody, reporter),
         Command::Serve(args) => serve::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),

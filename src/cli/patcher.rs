@@ -48,12 +48,6 @@ impl Patcher {
         }
     }
 
-    /// For instances that run.
-    pub(crate) fn live(mut self) -> Self {
-        self.options.live = true;
-        self
-    }
-
     /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
     pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<Patch> {
         let mut stopwatch = Stopwatch::start();

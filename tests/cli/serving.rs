@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::support::command::wasmend;
-use crate::watching::Watching;
+use crate::watching::{Watching, pick, program};
 
 const LONG: Duration = Duration::from_secs(20);
 
 /// A program that counts in memory, and says so many more than it has counted.
-fn program(more: u32) -> Vec<u8> {
+fn counter(more: u32) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") 1) (func (export "count") (result i32)
             (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
@@ -41,18 +41,15 @@ impl Serving {
         fs::create_dir(folder.path().join("web")).expect("a folder");
         fs::write(folder.path().join("web/index.html"), "<title>page</title>").expect("written");
         fs::write(folder.path().join("secret.txt"), "secret").expect("written");
-        fs::write(folder.path().join("web/app.wasm"), program(0)).expect("written");
+        fs::write(folder.path().join("web/app.wasm"), counter(0)).expect("written");
+        Serving::spawn(folder, &[&["web/app.wasm", "--root", "web"], more].concat())
+    }
+
+    fn spawn(folder: tempfile::TempDir, arguments: &[&str]) -> Serving {
         let mut command = Command::new(wasmend());
-        command.args([
-            "--json",
-            "serve",
-            "web/app.wasm",
-            "--root",
-            "web",
-            "--port",
-            "0",
-        ]);
-        command.args(more);
+        command
+            .args(["--json", "serve", "--port", "0"])
+            .args(arguments);
         let mut watching = Watching::spawn(folder, command);
         let url = watching.expect("serving")["url"].clone();
         let url = url.as_str().expect("text").trim_end_matches('/');
@@ -113,7 +110,7 @@ impl Serving {
     }
 
     fn save(&self, more: u32) {
-        self.watching.replace("web/app.wasm", program(more));
+        self.watching.replace("web/app.wasm", counter(more));
     }
 }
 
@@ -311,6 +308,19 @@ fn each_build_is_told_and_what_was_missed_is_caught_up() {
 }
 
 #[test]
+fn a_link_is_served_as_a_build_is() {
+    let arguments = ["main.o", "twice.o", "pick.o", "-o", "out.wasm"];
+    let serving = Serving::spawn(program(100), &arguments);
+    let mut page = serving.listen(None);
+    let first = page.expect("current");
+    assert_eq!(text(&first, "module"), "/out.wasm");
+    serving.watching.replace("pick.o", pick(101));
+    let delta = page.expect("delta");
+    assert_eq!(text(&delta, "from"), text(&first, "version"));
+    assert_eq!(serving.ask(&text(&delta, "url"), &[]).status, 200);
+}
+
+#[test]
 fn what_instances_cannot_take_in_is_told_with_a_number() {
     let serving = Serving::start(&[]);
     let mut page = serving.listen(None);
@@ -338,7 +348,7 @@ fn a_command_is_run_for_each_change_and_its_errors_are_told_until_they_are_mende
             || text(&error, "message").contains("main.src"),
         "{error}"
     );
-    serving.watching.write("build.bin", program(7));
+    serving.watching.write("build.bin", counter(7));
     serving.watching.write("main.src", "good");
     let delta = page.expect("delta");
     assert!(delta["size"].as_u64() > Some(0));

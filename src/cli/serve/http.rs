@@ -20,7 +20,8 @@ use futures_util::Stream;
 use serde::Deserialize;
 use wasmend::inspect::{Map, PartKind};
 
-use crate::cli::serve::site::{Site, hex};
+use crate::cli::report::build_id;
+use crate::cli::serve::site::Site;
 
 /// What the server serves, and to whom.
 pub(super) struct Served {
@@ -279,7 +280,10 @@ async fn status(State(served): Shared) -> Response {
     let layout = tokio::task::spawn_blocking(move || {
         let bytes = reader.module().ok()?;
         let map = Map::read(&bytes).ok()?;
-        let version = map.identity.as_ref().map(|file| hex(&file.identity));
+        let version = map
+            .identity
+            .as_ref()
+            .map(|file| build_id(&file.identity.build_id));
         let parts = map.parts.iter().map(|part| {
             serde_json::json!({
                 "is_pad": part.kind == PartKind::Pad, "name": part.name, "offset": part.offset, "len": part.len,

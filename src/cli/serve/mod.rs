@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use wasmend::{Error, ErrorKind, Patch};
 
-use crate::cli::args::{Serve, ServeLink, Serving};
+use crate::cli::args::{BuildOptions, Serve, ServeLink, Serving, Watch};
 use crate::cli::report::{Event, Reporter, path};
 use crate::cli::signals::Scratch;
 use crate::cli::watch::{self, Listener};
@@ -35,8 +35,17 @@ pub(crate) fn run(args: &Serve, reporter: Reporter) -> anyhow::Result<()> {
     // Pages ask for the build by its own name, if the output has none that is theirs.
     let named = args.output.as_ref().unwrap_or(&args.file);
     let server = Server::start(&args.serving, named, &output, reporter)?;
-    let listener = &mut &*server.site;
-    watch::run_live(args, &output, listener, reporter)
+    let watched = Watch {
+        file: args.file.clone(),
+        output,
+        force: args.force,
+        waiting: args.waiting,
+        build: BuildOptions {
+            live: true,
+            ..args.build.clone()
+        },
+    };
+    watch::run(&watched, &mut &*server.site, reporter)
 }
 
 /// Serves a link, by a linker's arguments.
@@ -47,8 +56,8 @@ pub(crate) fn run_link(
 ) -> anyhow::Result<()> {
     let output = watch::output_of_link(arguments)?;
     let server = Server::start(&args.serving, &output, &output, reporter)?;
-    let listener = &mut &*server.site;
-    watch::run_live_link(args, arguments, listener, reporter)
+    let arguments = [&["--live".to_owned()], arguments].concat();
+    watch::run_link(&args.watch, &arguments, &mut &*server.site, reporter)
 }
 
 impl Listener for &Site {

@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use wasmend::{BuildIdentity, LiveStep, Outcome, Patch};
+use wasmend::{LiveStep, Outcome, Patch};
+
+use crate::cli::report::{build_id, micros};
 
 /// So many bytes of deltas are kept for those who were away, and so many versions are remembered.
 const MOST_BYTES: usize = 64 << 20;
@@ -385,7 +387,7 @@ impl Entry {
                 .collect()
         });
         let version = Version {
-            id: hex(&patch.identity),
+            id: build_id(&patch.identity.build_id),
             generation: patch.identity.generation,
             at: milliseconds(SystemTime::now()),
             outcome,
@@ -393,7 +395,7 @@ impl Entry {
             declarations: patch.changed,
             bytes_written: patch.bytes_written(),
             file_bytes: patch.file_len,
-            micros: patch.phases.total().as_secs_f64() * 1e6,
+            micros: micros(patch.phases.total()),
             delta_bytes: match &step {
                 Step::Delta { delta, .. } => Some(delta.len()),
                 _ => None,
@@ -425,15 +427,6 @@ impl Entry {
 fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// A build id as text.
-pub(super) fn hex(identity: &BuildIdentity) -> String {
-    identity
-        .build_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -31,14 +31,6 @@ impl Build {
             patcher: Patcher::new(output, options, reporter).silent_if_unchanged(),
         }
     }
-
-    /// For instances that run.
-    pub(super) fn live(self) -> Build {
-        Build {
-            patcher: self.patcher.live(),
-            ..self
-        }
-    }
 }
 
 impl Subject for Build {

@@ -8,7 +8,7 @@ use wasmend::link::{Failed, LinkOptions};
 use wasmend::output::OutputOptions;
 use wasmend::{Error, ErrorKind, Patch, Types};
 
-use crate::cli::args::OutputArgs;
+use crate::cli::args::WatchLink;
 use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
@@ -22,7 +22,6 @@ use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 pub(super) struct Link {
     arguments: Vec<String>,
     force: bool,
-    live: bool,
     publishing: OutputOptions,
     reporter: Reporter,
     /// The command line as it reads now, and what it leads to.
@@ -55,12 +54,11 @@ impl Link {
     /// # Errors
     /// If these make no sense, whatever files there are.
     pub(super) fn new(
-        force: bool,
-        output: &OutputArgs,
+        args: &WatchLink,
         arguments: &[String],
         reporter: Reporter,
     ) -> wasmend::Result<Link> {
-        if output.types() == Some(Types::PerDeclaration) {
+        if args.output.types() == Some(Types::PerDeclaration) {
             let error = Error::bad_input("--types per-declaration: a link shares equal types");
             return Err(error.with_hint("leave it out; it is for whole modules"));
         }
@@ -68,7 +66,7 @@ impl Link {
         match &command.options {
             Ok(options) => {
                 ld::use_options(options);
-                claim(options, &LinkFiles::of(options), force)?;
+                claim(options, &LinkFiles::of(options), args.force)?;
             }
             // A response file may be on its way.
             Err(error) if error.kind() == ErrorKind::Io => {}
@@ -76,11 +74,10 @@ impl Link {
         }
         Ok(Link {
             arguments: arguments.to_vec(),
-            force,
-            live: false,
+            force: args.force,
             publishing: OutputOptions {
                 executable: true,
-                ..output.options(move |message| reporter.note(message))
+                ..args.output.options(move |message| reporter.note(message))
             },
             reporter,
             command,
@@ -91,15 +88,9 @@ impl Link {
         })
     }
 
-    /// For instances that run.
-    pub(super) fn live(self) -> Link {
-        Link { live: true, ..self }
-    }
-
     /// What the next link is made from.
     fn basis(&self) -> wasmend::Result<Basis> {
-        let mut options = self.command.options.clone()?;
-        options.live |= self.live;
+        let options = self.command.options.clone()?;
         // An update reads that of the command line by itself.
         let allowed = options.allow_undefined_file.clone();
         let lists = self.found.lists.iter();

@@ -11,13 +11,13 @@ mod subject;
 mod wake;
 mod writers;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use wasmend::link::watched::CommandLine;
 use wasmend::{Error, ErrorKind, Patch};
 
-use crate::cli::args::{Serve, ServeLink, Waiting, Watch, WatchLink};
+use crate::cli::args::{Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
@@ -36,7 +36,7 @@ pub(crate) trait Listener {
 }
 
 /// Nobody.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Listener for Nobody {
     fn published(&mut self, _: &Patch) {}
@@ -45,21 +45,13 @@ impl Listener for Nobody {
 }
 
 /// Watches a build of a module.
-pub(crate) fn run(args: &Watch, reporter: Reporter) -> anyhow::Result<()> {
-    crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
-    let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
-    watch(&mut build, args.waiting, &mut Nobody, reporter)
-}
-
-/// Watches a build for instances that run.
-pub(crate) fn run_live(
-    args: &Serve,
-    output: &Path,
+pub(crate) fn run(
+    args: &Watch,
     listener: &mut dyn Listener,
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    crate::cli::files::claim_output(output, [&args.file], Some(args.force))?;
-    let mut build = Build::new(&args.file, output, &args.build, reporter).live();
+    crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
+    let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
     watch(&mut build, args.waiting, listener, reporter)
 }
 
@@ -67,20 +59,10 @@ pub(crate) fn run_live(
 pub(crate) fn run_link(
     args: &WatchLink,
     arguments: &[String],
-    reporter: Reporter,
-) -> anyhow::Result<()> {
-    let mut link = Link::new(args.force, &args.output, arguments, reporter)?;
-    watch(&mut link, args.waiting, &mut Nobody, reporter)
-}
-
-/// Watches a link for instances that run.
-pub(crate) fn run_live_link(
-    args: &ServeLink,
-    arguments: &[String],
     listener: &mut dyn Listener,
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let mut link = Link::new(args.force, &args.output, arguments, reporter)?.live();
+    let mut link = Link::new(args, arguments, reporter)?;
     watch(&mut link, args.waiting, listener, reporter)
 }
 
