@@ -22,9 +22,10 @@ export function wat(text) {
   }
 }
 
-/** A program that counts in memory and in a global, and says which version of `version` it is. */
-export function counter(version, more = "") {
+/** A program that counts in memory and in a global, and says which version it is: a number, or code. */
+export function counter(version, more = "", imports = "") {
   return wat(`(module
+    ${imports}
     (memory (export "memory") 1)
     (global $calls (mut i32) (i32.const 0))
     (func $count (export "count") (result i32)
@@ -32,7 +33,7 @@ export function counter(version, more = "") {
       (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
       (i32.load (i32.const 16)))
     (func $calls (export "calls") (result i32) (global.get $calls))
-    (func $version (export "version") (result i32) (i32.const ${version}))
+    (func $version (export "version") (result i32) ${typeof version === "number" ? `(i32.const ${version})` : version})
     ${more})`);
 }
 

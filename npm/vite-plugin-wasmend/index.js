@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import path from "node:path";
+import { serverEvents } from "wasmend/stream";
 
 const QUERY = /\.wasm\?live$/;
 const PREFIX = "/@wasmend/";
@@ -143,7 +144,8 @@ async function listen(url, id, tell, child) {
   child.on("exit", () => (running = false));
   while (running) {
     try {
-      for await (const event of events(new URL("/__wasmend/events", url))) {
+      for await (const data of serverEvents(new URL("/__wasmend/events", url))) {
+        const event = JSON.parse(data);
         if (event.type !== "current") tell(prefixed(id, event));
       }
     } catch {
@@ -161,25 +163,13 @@ async function firstEvents(url, from) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 100);
   try {
-    for await (const event of events(address, abort.signal)) first.push(event);
+    for await (const data of serverEvents(address, abort.signal)) first.push(JSON.parse(data));
   } catch (error) {
     if (!abort.signal.aborted) throw error;
   } finally {
     clearTimeout(timer);
   }
   return first;
-}
-
-async function* events(url, signal) {
-  const answer = await fetch(url, { signal });
-  let text = "";
-  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
-      const data = text.slice(0, end).split("\n").filter((line) => line.startsWith("data:"));
-      if (data.length) yield JSON.parse(data.map((line) => line.slice(5)).join("\n"));
-    }
-  }
 }
 
 /** What `import app from "./app.wasm?live"` gives in development. The program outlives updates of the modules that use it. */

@@ -88,4 +88,4 @@ export function readDelta(bytes: Uint8Array): {
   to: { generation: bigint; buildId: Uint8Array };
 };
 
-export function eventStream(url: string | URL, options?: { EventSource?: typeof globalThis.EventSource; retry?: number }): Connect;
+export { eventStream } from "./stream.js";

@@ -35,8 +35,6 @@ export class LiveProgram {
   #queue = Promise.resolve();
   #stop = () => {};
   #live;
-  /** Changes that have come from versions which the program has not got to, by the version from which each leads. */
-  #later = new Map();
   #closed = false;
   #refusedAt = null;
   /** Threads that share the program's memory, each with `prepare`, `hold`, `release`. */
@@ -81,7 +79,8 @@ export class LiveProgram {
         listener(detail);
       } catch (error) {
         // A listener that fails is its owner's affair, and must not stop the program from being brought up to date.
-        reportError?.(error) ?? console.error(error);
+        if (globalThis.reportError) globalThis.reportError(error);
+        else console.error(error);
       }
     }
   }

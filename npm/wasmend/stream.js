@@ -47,16 +47,21 @@ function byEventSource(EventSource, url, hear, lost) {
 function byFetch(url, hear, lost) {
   const abort = new AbortController();
   const listen = async () => {
-    const answer = await fetch(url, { signal: abort.signal });
-    let text = "";
-    for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
-        const data = text.slice(0, end).split("\n").filter((line) => line.startsWith("data:"));
-        if (data.length) hear(data.map((line) => line.slice(5)).join("\n"));
-      }
-    }
+    for await (const data of serverEvents(url, abort.signal)) hear(data);
   };
   listen().then(lost, () => abort.signal.aborted || lost());
   return () => abort.abort();
+}
+
+/** The data of each server-sent event, until the server ends or the signal does. */
+export async function* serverEvents(url, signal) {
+  const answer = await fetch(url, { signal });
+  let text = "";
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
+      const data = text.slice(0, end).split("\n").filter((line) => line.startsWith("data:"));
+      if (data.length) yield data.map((line) => line.slice(5)).join("\n");
+    }
+  }
 }
