@@ -28,6 +28,22 @@ test("functions become new ones, memory and globals stay", async () => {
   await end();
 });
 
+test("a change that comes once more, by another way and late, is no error", async () => {
+  const { served, app, end } = await start(counter(1));
+  const errors = [];
+  app.on("error", (event) => errors.push(event.message));
+  for (const version of [2, 3]) {
+    served.save(counter(version));
+    await next(app, "patched");
+  }
+  const { versions } = await (await fetch(`${served.url}__wasmend/status.json`)).json();
+  const { id } = versions.find((version) => version.generation === 2);
+  await app.apply(await (await fetch(`${served.url}__wasmend/delta/${id}.wasm`)).arrayBuffer());
+  assert.deepEqual(errors, []);
+  assert.equal(app.exports.version(), 3);
+  await end();
+});
+
 test("a listener that fails stops nothing", async () => {
   const { served, app, end } = await start(counter(1));
   const { error } = console;

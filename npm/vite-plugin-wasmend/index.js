@@ -144,14 +144,19 @@ async function listen(url, id, tell, child) {
   child.on("exit", () => (running = false));
   while (running) {
     try {
-      for await (const data of serverEvents(new URL("/__wasmend/events", url))) {
-        const event = JSON.parse(data);
-        if (event.type !== "current") tell(prefixed(id, event));
-      }
+      for await (const event of changes(new URL("/__wasmend/events", url))) tell(prefixed(id, event));
     } catch {
       // It comes back, or its end has been said.
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** What a server says, but for which version there is: pages are told of it by several ways, and it may have changed by then. */
+async function* changes(url, signal) {
+  for await (const data of serverEvents(url, signal)) {
+    const event = JSON.parse(data);
+    if (event.type !== "current") yield event;
   }
 }
 
@@ -163,7 +168,7 @@ async function firstEvents(url, from) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 100);
   try {
-    for await (const data of serverEvents(address, abort.signal)) first.push(JSON.parse(data));
+    for await (const event of changes(address, abort.signal)) first.push(event);
   } catch (error) {
     if (!abort.signal.aborted) throw error;
   } finally {

@@ -12,6 +12,7 @@ export class LiveError extends Error {
 }
 
 const IDENTITY_LEN = 36;
+const GENERATION_AT = 12;
 const BUILD_ID_AT = 20;
 const TRAILER_LEN = 56;
 const SUM_AT = 52;
@@ -32,14 +33,17 @@ export function hex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The build id of a module that was made for live reload, as 16 bytes. @param {WebAssembly.Module} module */
-export function buildIdOf(module) {
+/** Which version a module is that was made for live reload. @param {WebAssembly.Module} module */
+export function identityOf(module) {
   const sections = WebAssembly.Module.customSections(module, "wasmend");
   const section = sections[sections.length - 1];
   if (!section || section.byteLength !== IDENTITY_LEN) {
     throw new LiveError("not-live", "the module was not written by wasmend: make it with --live");
   }
-  return new Uint8Array(section.slice(BUILD_ID_AT, IDENTITY_LEN));
+  return {
+    generation: new DataView(section).getBigUint64(GENERATION_AT, true),
+    buildId: new Uint8Array(section.slice(BUILD_ID_AT, IDENTITY_LEN)),
+  };
 }
 
 /** Checks a delta and says from and to which version it leads. @param {Uint8Array} bytes */
@@ -83,7 +87,7 @@ export class LiveInstance {
     this.instance = instance;
     this.imports = imports;
     this.compileOptions = compileOptions;
-    this.buildId = buildIdOf(module);
+    this.identity = identityOf(module);
     this.deltas = 0;
     this.deltaBytes = 0;
     const own = Object.entries(instance.exports).filter(([name]) => name.startsWith("__wasmend_"));
@@ -91,12 +95,12 @@ export class LiveInstance {
     if (!this.given.__wasmend_table) {
       throw new LiveError("not-live", "the module has no table of functions to change: make it with --live");
     }
-    this.given.epoch = new WebAssembly.Global({ value: "i64", mutable: true }, firstHalf(this.buildId));
+    this.given.epoch = new WebAssembly.Global({ value: "i64", mutable: true }, firstHalf(this.identity.buildId));
   }
 
   /** The build id as text. */
   get version() {
-    return hex(this.buildId);
+    return hex(this.identity.buildId);
   }
 
   /**
@@ -205,7 +209,7 @@ export class PreparedDelta {
   done() {
     const own = Object.entries(this.exports).filter(([name]) => name.startsWith("__wasmend_"));
     Object.assign(this.live.given, Object.fromEntries(own));
-    this.live.buildId = this.to.buildId;
+    this.live.identity = this.to;
     this.live.deltas += 1;
     this.live.deltaBytes += this.length;
   }

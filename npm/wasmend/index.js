@@ -151,7 +151,8 @@ export class LiveProgram {
     const { from, to } = readDelta(bytes);
     if (hex(to.buildId) === this.version) return;
     if (hex(from.buildId) !== this.version) {
-      if (this.#refusedAt) return;
+      // What comes by several ways can come late.
+      if (this.#refusedAt || to.generation <= this.#live.identity.generation) return;
       throw new LiveError("out-of-order", `a change leads from ${hex(from.buildId)}, but the program is at ${this.version}`);
     }
     let prepared;
