@@ -141,16 +141,24 @@ pub(super) fn run(
 impl Update<'_> {
     /// Imports stand in the order in which objects first name them.
     fn expect_imports_in_order(&self) -> UpdateResult<()> {
-        let imports: HashSet<SymbolId> = self.link.plan.imports.iter().copied().collect();
-        let is_import = |symbol: &SymbolId| imports.contains(symbol);
-        let named = |refs: &[SymbolRef]| -> Vec<SymbolId> {
-            let symbols = refs.iter().filter_map(|one| one.symbol());
-            symbols.filter(is_import).collect()
+        let named = |refs: &'_ [SymbolRef]| -> Vec<SymbolId> {
+            refs.iter().filter_map(|one| one.symbol()).collect()
         };
-        let is_as_before = self
-            .changes
-            .iter()
-            .all(|change| named(&change.refs) == named(&self.resolution().object(change.id).refs));
+        let sides = self.changes.iter().map(|change| {
+            let before = &self.resolution().object(change.id).refs;
+            (named(before), named(&change.refs))
+        });
+        let mut others = sides.filter(|(before, now)| before != now).peekable();
+        // Most edits name the same symbols in the same order, whichever of them are imports.
+        if others.peek().is_none() {
+            return Ok(());
+        }
+        let imports: HashSet<SymbolId> = self.link.plan.imports.iter().copied().collect();
+        let is_as_before = others.all(|(mut before, mut now)| {
+            before.retain(|symbol| imports.contains(symbol));
+            now.retain(|symbol| imports.contains(symbol));
+            before == now
+        });
         match is_as_before {
             true => Ok(()),
             false => fall_back(FallbackReason::ImportOrder),
