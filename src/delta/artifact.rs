@@ -6,6 +6,24 @@ use crate::error::{Error, Result};
 use crate::patch::BuildIdentity;
 use crate::wire::section::push_custom;
 
+/// The module that deltas import what is an instance's from.
+pub(crate) const MODULE: &str = "__wasmend";
+/// The global of the host's that holds the version which an instance has.
+pub(crate) const EPOCH: &str = "epoch";
+
+/// What the routines of a delta return: done.
+pub(crate) const DONE: i32 = 0;
+/// The instance has this delta already.
+pub(crate) const HAS_IT: i32 = 1;
+/// The instance has another version than the delta is for.
+pub(crate) const OTHER_VERSION: i32 = 2;
+/// The table of slots cannot grow.
+pub(crate) const NO_SLOTS: i32 = 3;
+/// A memory is too small for data.
+pub(crate) const NO_MEMORY: i32 = 4;
+/// The program has changed data that must be as it was.
+pub(crate) const CHANGED: i32 = 5;
+
 /// A small module that brings a running instance from one version of an output to the next. How it is taken in is said in
 /// `design/live.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]

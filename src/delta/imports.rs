@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::delta::artifact::{EPOCH, MODULE};
 use crate::delta::policy::{global_type, import_names};
 use crate::delta::view::View;
 use crate::layout::Place;
@@ -9,11 +10,6 @@ use crate::program::short::push_group;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Relocation, TypeId};
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned};
 use crate::wire::section;
-
-/// The module that deltas import what is an instance's from.
-pub(super) const MODULE: &str = "__wasmend";
-/// The global of the host's that holds the version which an instance has.
-const EPOCH: &str = "epoch";
 
 type Map<K> = HashMap<K, u32, foldhash::fast::FixedState>;
 

@@ -15,6 +15,9 @@ mod step;
 mod view;
 
 pub use artifact::Delta;
+pub(crate) use artifact::{
+    CHANGED, DONE, EPOCH, HAS_IT, MODULE, NO_MEMORY, NO_SLOTS, OTHER_VERSION,
+};
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;
 

@@ -2,7 +2,9 @@
 //! the program's, `apply` does all of it. For threads there are its two halves: `apply_data` once, since they have one memory,
 //! and `apply_slots` in the instance of each, since each has its table.
 
-use crate::delta::artifact::{Delta, Header};
+use crate::delta::artifact::{
+    CHANGED, DONE, Delta, HAS_IT, Header, NO_MEMORY, NO_SLOTS, OTHER_VERSION,
+};
 use crate::delta::collect::Contents;
 use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
@@ -19,19 +21,6 @@ pub(super) const NAMES: [&str; 4] = ["prepare", "apply", "apply_data", "apply_sl
 const READY: u32 = NAMES.len() as u32;
 /// Behind that: for each memory one that says whether it has a hash.
 const FIRST_HASH: usize = NAMES.len() + 1;
-
-/// What `prepare` and `apply` return.
-const DONE: i32 = 0;
-/// The instance has this delta already.
-const HAS_IT: i32 = 1;
-/// The instance has another version than the delta is for.
-const OTHER_VERSION: i32 = 2;
-/// The table of slots cannot grow.
-const NO_SLOTS: i32 = 3;
-/// The program has changed data that must be as it was.
-const CHANGED: i32 = 5;
-/// A memory is too small for data.
-const NO_MEMORY: i32 = 4;
 
 const PAGE: u64 = 65536;
 

@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::delta::{Delta, LiveStep, Refusal};
+use crate::delta::{
+    CHANGED, DONE, Delta, EPOCH, HAS_IT, LiveStep, MODULE, NO_MEMORY, NO_SLOTS, OTHER_VERSION,
+    Refusal,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live::runtime::{Exports, Runtime};
 use crate::patch::BuildIdentity;
 use crate::stopwatch::Stopwatch;
 
-/// The module that deltas import what is an instance's from.
-const OWN: &str = "__wasmend";
-/// The global of the host's that says which version an instance has.
-const EPOCH: &str = "epoch";
 /// What the names of exports for deltas begin with.
 const PREFIX: &str = "__wasmend_";
 
@@ -234,7 +233,9 @@ impl<R: Runtime> Live<R> {
             }));
         }
         delta.check()?;
-        let made = self.runtime.instantiate(&delta.bytes, OWN, &self.given)?;
+        let made = self
+            .runtime
+            .instantiate(&delta.bytes, MODULE, &self.given)?;
         phases.instantiate = watch.lap();
         let routine = |name: &str| {
             made.get(name)
@@ -397,7 +398,7 @@ fn load<R: Runtime>(runtime: &mut R, file: &[u8]) -> Result<Loaded<R>> {
             "is no output of wasmend, so nobody knows which version it is",
         ));
     };
-    let exports = runtime.instantiate(file, OWN, &Exports::<R>::new())?;
+    let exports = runtime.instantiate(file, MODULE, &Exports::<R>::new())?;
     let own = exports.iter().filter(|(name, _)| name.starts_with(PREFIX));
     let mut given: Exports<R> = own
         .map(|(name, given)| (name.clone(), given.clone()))
@@ -426,13 +427,14 @@ fn refused(text: &str) -> Error {
 
 /// Whether a routine of a delta did what it should.
 fn expect_done(code: Option<i64>) -> Result<()> {
+    let code = code.and_then(|code| i32::try_from(code).ok());
     Err(refused(match code {
-        Some(0) => return Ok(()),
-        Some(1) => "the program has this delta already",
-        Some(2) => "the delta is for another version of the program",
-        Some(3) => "the table of slots cannot grow",
-        Some(5) => "the program has changed data that must be as it was",
-        Some(4) => "the memory is too small for the data",
+        Some(DONE) => return Ok(()),
+        Some(HAS_IT) => "the program has this delta already",
+        Some(OTHER_VERSION) => "the delta is for another version of the program",
+        Some(NO_SLOTS) => "the table of slots cannot grow",
+        Some(NO_MEMORY) => "the memory is too small for the data",
+        Some(CHANGED) => "the program has changed data that must be as it was",
         _ => "the delta says something that is not known",
     }))
 }
