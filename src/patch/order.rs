@@ -95,46 +95,27 @@ pub(crate) fn canonical(
     let (pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
         .into_iter()
         .partition(|id| program.decl(*id).kind == DeclKind::Custom);
-    let mut seen = vec![true; program.capacity()];
-    all.iter().for_each(|id| seen[id.index()] = false);
-    let mut order = Vec::with_capacity(all.len());
-    let mut queue = VecDeque::new();
-    let mut reach = |queue: &mut VecDeque<DeclId>, id: DeclId| {
-        if !std::mem::replace(&mut seen[id.index()], true) {
-            queue.push_back(id);
-        }
-    };
+    let mut walk = Walk::through(program, &all);
     // Code of the first version of WebAssembly calls through table 0 without naming it.
     let first = slot_table.into_iter();
     let exported = exports.iter().map(|export| export.decl);
-    for id in first.chain(exported).chain(start) {
-        reach(&mut queue, id);
-    }
+    walk.follow(first.chain(exported).chain(start));
     let is_segment = |id: &&DeclId| {
         use crate::program::DeclKind::{DataSegment, ElementSegment};
         matches!(program.decl(**id).kind, ElementSegment | DataSegment)
     };
-    let mut follow = |queue: &mut VecDeque<DeclId>, seed: Option<DeclId>| {
-        if let Some(seed) = seed {
-            reach(queue, seed);
-        }
-        while let Some(id) = queue.pop_front() {
-            order.push(id);
-            let relocs = program.decl(id).next().map(|next| next.content.relocs());
-            let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
-            targets.for_each(|target| reach(queue, target));
-        }
-    };
-    follow(&mut queue, None);
     // Segments keep their order: it is the order in which they are applied.
     for segment in all.iter().filter(is_segment) {
-        follow(&mut queue, Some(*segment));
+        walk.follow([*segment]);
     }
-    let mut rest: Vec<DeclId> = all.iter().filter(|id| !is_segment(id)).copied().collect();
+    // Of what nothing has led to by now, each that stands before others may lead to these.
+    let is_open = |id: &&DeclId| !walk.seen[id.index()];
+    let mut rest: Vec<DeclId> = all.iter().filter(is_open).copied().collect();
     rest.sort_by(|a, b| by_contents(program, *a, *b));
     for seed in rest {
-        follow(&mut queue, Some(seed));
+        walk.follow([seed]);
     }
+    let mut order = walk.order;
     // What was reached from elsewhere must not come before an earlier segment.
     let segments: Vec<DeclId> = all.iter().filter(is_segment).copied().collect();
     let mut next = segments.into_iter();
@@ -152,6 +133,49 @@ pub(crate) fn canonical(
     pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
     order.extend(pieces);
     order
+}
+
+/// Goes along references, and notes in which order it gets to what.
+struct Walk<'a> {
+    program: &'a Program,
+    /// What has been reached, or is not gone through.
+    seen: Vec<bool>,
+    order: Vec<DeclId>,
+    queue: VecDeque<DeclId>,
+}
+
+impl<'a> Walk<'a> {
+    fn through(program: &'a Program, all: &[DeclId]) -> Walk<'a> {
+        let mut seen = vec![true; program.capacity()];
+        all.iter().for_each(|id| seen[id.index()] = false);
+        Walk {
+            program,
+            seen,
+            order: Vec::with_capacity(all.len()),
+            queue: VecDeque::new(),
+        }
+    }
+
+    fn reach(&mut self, id: DeclId) {
+        if !std::mem::replace(&mut self.seen[id.index()], true) {
+            self.queue.push_back(id);
+        }
+    }
+
+    /// All that these lead to, what is nearest first.
+    fn follow(&mut self, seeds: impl IntoIterator<Item = DeclId>) {
+        seeds.into_iter().for_each(|id| self.reach(id));
+        while let Some(id) = self.queue.pop_front() {
+            self.order.push(id);
+            let relocs = self
+                .program
+                .decl(id)
+                .next()
+                .map(|next| next.content.relocs());
+            let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
+            targets.for_each(|target| self.reach(target));
+        }
+    }
 }
 
 /// Compares what nothing refers to: by name, and where that does not tell them apart, as with data, which has none, by
