@@ -79,12 +79,20 @@ impl Update<'_> {
         let is_there = match self.link.declarations.meanings[global.index()] {
             ResolvedTarget::Nothing => false,
             ResolvedTarget::Function { id: None, .. } => takes_address && known.is_stub(),
+            // Data that nothing defines is missed as soon as something reaches it.
+            ResolvedTarget::Null => known.is_weak() || self.was_reached(global),
             _ => true,
         };
         match is_there {
             true => Ok(()),
             false => fall_back(FallbackReason::NotLinked),
         }
+    }
+
+    /// Whether anything referred to a symbol when all of them were resolved: then it was settled what becomes of it.
+    fn was_reached(&self, id: SymbolId) -> bool {
+        let live = self.link.plan.live.symbols.get(id.index());
+        live.is_some_and(|live| *live)
     }
 
     /// What a symbol of an object stands for is needed.
