@@ -16,6 +16,7 @@ mod writers;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use wasmend::link::watched::CommandLine;
 use wasmend::{Error, ErrorKind, Patch};
 
@@ -30,6 +31,9 @@ use writers::Writers;
 
 /// How long files must have stood still where it cannot be known whether they are complete.
 const SETTLE: Duration = Duration::from_millis(25);
+
+/// From so many files on it is worth a thread to look at them.
+const MANY: usize = 256;
 
 /// Who wants to know what becomes of the output, beside those who read what is said.
 pub(crate) trait Listener {
@@ -99,19 +103,21 @@ fn watch(
         said: Vec::new(),
         is_announced: false,
     };
-    watch.follow(&mut wakes);
+    watch.follow(&mut wakes, &[]);
     loop {
         wakes.refresh();
         let looks = watch.look();
-        let wait = match watch.settle.look(watch.now(), looks) {
+        let mut step = watch.settle.look(watch.now(), looks);
+        if let Step::Prove(changed) = step {
+            watch.prove(&changed)?;
+            // What is written behind the look is seen by the next one.
+            step = watch.settle.step(watch.now());
+        }
+        let wait = match step {
             Step::Read(changed) => {
-                if !watch.follow(&mut wakes) {
+                if !watch.follow(&mut wakes, &changed) {
                     watch.read(&changed)?;
                 }
-                Some(Duration::ZERO)
-            }
-            Step::Prove(changed) => {
-                watch.prove(&changed)?;
                 Some(Duration::ZERO)
             }
             Step::Complain(trouble) => {
@@ -124,6 +130,7 @@ fn watch(
                 Some(wait)
             }
             Step::Again(wait) => Some(wait),
+            Step::Prove(_) => Some(Duration::ZERO),
             Step::Idle => {
                 watch.announce()?;
                 None
@@ -161,8 +168,8 @@ impl Watching<'_> {
     }
 
     /// Finds out which files there are to look at. True if they are others than before: these have to be looked at first.
-    fn follow(&mut self, wakes: &mut Wakes) -> bool {
-        let files = self.subject.files();
+    fn follow(&mut self, wakes: &mut Wakes, changed: &[PathBuf]) -> bool {
+        let files = self.subject.files(changed);
         if files == self.files {
             return false;
         }
@@ -173,7 +180,7 @@ impl Watching<'_> {
     }
 
     fn look(&self) -> Looks {
-        let files = self.files.iter().map(|file| {
+        let files = self.files.par_iter().with_min_len(MANY).map(|file| {
             let look = looks::look(&file.path);
             let is_required = file.is_required;
             (file.path.clone(), FileLook { look, is_required })
