@@ -7,6 +7,8 @@ mod build;
 mod link;
 mod looks;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
 mod subject;
 mod wake;
 mod writers;
@@ -14,6 +16,7 @@ mod writers;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use wasmend::link::watched::CommandLine;
 use wasmend::{Error, ErrorKind, Patch};
 
@@ -21,10 +24,16 @@ use crate::cli::args::{Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
-use settle::{FileLook, Looks, Obstacle, Patience, Settle, Step, Trouble};
+use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
 use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
+
+/// How long files must have stood still where it cannot be known whether they are complete.
+const SETTLE: Duration = Duration::from_millis(25);
+
+/// From so many files on it is worth a thread to look at them.
+const MANY: usize = 256;
 
 /// Who wants to know what becomes of the output, beside those who read what is said.
 pub(crate) trait Listener {
@@ -78,7 +87,8 @@ fn watch(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     let patience = Patience {
-        settle: waiting.settle,
+        settle: waiting.settle.unwrap_or(SETTLE),
+        trusts_proofs: waiting.settle.is_none(),
         complain: waiting.patience,
     };
     let mut wakes = Wakes::new(reporter)?;
@@ -93,13 +103,19 @@ fn watch(
         said: Vec::new(),
         is_announced: false,
     };
-    watch.follow(&mut wakes);
+    watch.follow(&mut wakes, &[]);
     loop {
         wakes.refresh();
         let looks = watch.look();
-        let wait = match watch.settle.look(watch.now(), looks) {
+        let mut step = watch.settle.look(watch.now(), looks);
+        if let Step::Prove(changed) = step {
+            watch.prove(&changed)?;
+            // What is written behind the look is seen by the next one.
+            step = watch.settle.step(watch.now());
+        }
+        let wait = match step {
             Step::Read(changed) => {
-                if !watch.follow(&mut wakes) {
+                if !watch.follow(&mut wakes, &changed) {
                     watch.read(&changed)?;
                 }
                 Some(Duration::ZERO)
@@ -114,6 +130,7 @@ fn watch(
                 Some(wait)
             }
             Step::Again(wait) => Some(wait),
+            Step::Prove(_) => Some(Duration::ZERO),
             Step::Idle => {
                 watch.announce()?;
                 None
@@ -151,8 +168,8 @@ impl Watching<'_> {
     }
 
     /// Finds out which files there are to look at. True if they are others than before: these have to be looked at first.
-    fn follow(&mut self, wakes: &mut Wakes) -> bool {
-        let files = self.subject.files();
+    fn follow(&mut self, wakes: &mut Wakes, changed: &[PathBuf]) -> bool {
+        let files = self.subject.files(changed);
         if files == self.files {
             return false;
         }
@@ -163,7 +180,7 @@ impl Watching<'_> {
     }
 
     fn look(&self) -> Looks {
-        let files = self.files.iter().map(|file| {
+        let files = self.files.par_iter().with_min_len(MANY).map(|file| {
             let look = looks::look(&file.path);
             let is_required = file.is_required;
             (file.path.clone(), FileLook { look, is_required })
@@ -174,13 +191,34 @@ impl Watching<'_> {
         }
     }
 
-    /// Brings the output up to date, unless somebody still writes one of the files.
-    fn read(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
-        let mut files = changed.iter();
-        if let Some(file) = files.find(|file| writers::of(file) == Writers::Some) {
-            self.settle.busy(self.now(), file.clone());
-            return self.announce();
+    /// Finds out whether files are complete: that nobody has them open for writing, and that they cannot be written again
+    /// without that being seen.
+    fn prove(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
+        let (mut is_known, mut wait) = (true, Duration::ZERO);
+        for file in changed {
+            match writers::of(file) {
+                Writers::None => {}
+                Writers::Unknown => is_known = false,
+                Writers::Some => {
+                    self.settle.busy(self.now(), file.clone());
+                    return self.announce();
+                }
+            }
+            if let Some(Look::Present(found)) = self.settle.seen(file) {
+                wait = wait.max(looks::until_changes_show(found));
+            }
         }
+        let now = self.now();
+        match is_known {
+            true if wait.is_zero() => self.settle.complete(),
+            true => self.settle.incomplete(now, Some(now + wait)),
+            false => self.settle.incomplete(now, None),
+        }
+        Ok(())
+    }
+
+    /// Brings the output up to date.
+    fn read(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
         if self.settle.is_lost() {
             self.subject.forget();
         }

@@ -26,8 +26,9 @@ pub(super) trait Subject {
     /// The output.
     fn output(&self) -> &Path;
 
-    /// The files to look at, as far as they can be told now; what they say may lead to others.
-    fn files(&mut self) -> Vec<Followed>;
+    /// The files to look at, as far as they can be told now; what they say may lead to others. Those that have not changed
+    /// since they were last looked into are not looked into again.
+    fn files(&mut self, changed: &[PathBuf]) -> Vec<Followed>;
 
     /// Brings the output up to date with files that look other than before, and reports it.
     fn update(&mut self, changed: &[PathBuf]) -> Result<Patch, Refusal>;
