@@ -106,3 +106,54 @@ fn data_that_debug_information_alone_tells_apart_has_one_order_in_dense_outputs(
         }
     }
 }
+
+#[test]
+fn an_edit_keeps_what_an_object_wants_kept_of_a_symbol_that_is_wrapped() {
+    let source = |constant: i32| {
+        format!(
+            "int __real_f(int); __attribute__((used)) int f(int x) {{ return x + {constant}; }}
+             int __wrap_f(int x) {{ return __real_f(x) * 2; }}"
+        )
+    };
+    let lab = Lab::new(&[
+        ("one.c", &source(1000)),
+        ("two.c", &source(2000)),
+        ("calls.c", "int f(int); int run(void) { return f(3); }"),
+        ("quiet.c", "int run(void) { return 3; }"),
+    ]);
+    for other in ["calls.o", "quiet.o"] {
+        let line = format!("changes.o {other} --wrap=f --undefined=f");
+        let mut subject = Subject::new(&lab, &line, "one.o");
+        for version in ["two.o", "one.o"] {
+            subject.update(version).unwrap();
+            subject.expect_same_as_anew(&format!("{line}: {version}"));
+        }
+    }
+}
+
+#[test]
+fn an_edit_does_not_link_an_init_function_that_another_object_defines_instead() {
+    let lab = Lab::new(&[
+        (
+            "one.c",
+            "volatile int early; __attribute__((weak, constructor)) void f(void) { early++; }
+             int d[2] = {1, 2}; int run(void) { return d[1]; }",
+        ),
+        (
+            "two.c",
+            "volatile int early; __attribute__((weak, constructor)) void f(void) { early++; }
+             int d[2] = {1, 3}; int run(void) { return d[1]; }",
+        ),
+        (
+            "other.c",
+            "volatile int calls; __attribute__((constructor)) void f(void) { calls++; }",
+        ),
+    ]);
+    for line in ["changes.o other.o", "other.o changes.o"] {
+        let mut subject = Subject::new(&lab, line, "one.o");
+        for version in ["two.o", "one.o"] {
+            subject.update(version).unwrap();
+            subject.expect_same_as_anew(&format!("{line}: {version}"));
+        }
+    }
+}
