@@ -178,12 +178,15 @@ pub(crate) struct Watch {
 /// address `/__wasmend/` shows what was changed. What is watched is a build or a link, as for `wasmend watch`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  wasmend serve web/app.wasm --root web --run 'make -s'\n  wasmend serve --no-entry main.o util.o -o web/app.wasm --root web --open"
+    after_help = "Examples:\n  wasmend serve --demo --open\n  wasmend serve web/app.wasm --root web --run 'make -s'\n  wasmend serve --no-entry main.o util.o -o web/app.wasm --root web --open"
 )]
 pub(crate) struct Serve {
     /// The module that the compiler writes
-    #[arg(value_name = "BUILD")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "BUILD", required_unless_present = "demo")]
+    pub(crate) file: Option<PathBuf>,
+    /// Show it on a program that is built in: formulas that are edited while sparks fly by them
+    #[arg(long, conflicts_with_all = ["file", "output", "force", "root", "run", "redirect", "types", "publish", "durability"])]
+    pub(crate) demo: bool,
     /// The file to create and patch; a temporary one if it is not said
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,

@@ -3,6 +3,7 @@
 //! The watching is that of `watch`; what it publishes is told to the `site`, which the server (`http`) answers from. A command
 //! that makes the builds is run by `run`.
 
+mod demo;
 mod http;
 mod run;
 mod site;
@@ -20,23 +21,26 @@ use crate::cli::watch::{self, Listener};
 use http::Served;
 use site::Site;
 
-/// Serves a build of a module.
+/// Serves a build of a module, or the demo.
 pub(crate) fn run(args: &Serve, reporter: Reporter) -> anyhow::Result<()> {
+    let Some(file) = &args.file else {
+        return demo::run(&args.serving, args.waiting, reporter);
+    };
     let scratch = match args.output {
         Some(_) => None,
         None => Some(Scratch::new()?),
     };
-    let name = args.file.file_name().unwrap_or_default();
+    let name = file.file_name().unwrap_or_default();
     let output = match (&args.output, &scratch) {
         (Some(output), _) => output.clone(),
         (None, Some(scratch)) => scratch.path().join(name),
-        (None, None) => args.file.clone(),
+        (None, None) => file.clone(),
     };
     // Pages ask for the build by its own name, if the output has none that is theirs.
-    let named = args.output.as_ref().unwrap_or(&args.file);
-    let server = Server::start(&args.serving, named, &output, reporter)?;
+    let named = args.output.as_ref().unwrap_or(file);
+    let server = Server::start(&args.serving, named, &output, None, reporter)?;
     let watched = Watch {
-        file: args.file.clone(),
+        file: file.clone(),
         output,
         force: args.force,
         waiting: args.waiting,
@@ -55,7 +59,7 @@ pub(crate) fn run_link(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     let output = watch::output_of_link(arguments)?;
-    let server = Server::start(&args.serving, &output, &output, reporter)?;
+    let server = Server::start(&args.serving, &output, &output, None, reporter)?;
     let arguments = [&["--live".to_owned()], arguments].concat();
     watch::run_link(&args.watch, &arguments, &mut &*server.site, reporter)
 }
@@ -78,10 +82,12 @@ struct Server {
 }
 
 impl Server {
+    /// Serves `output` under the name of `named`. A page may write to `source`, if there is one.
     fn start(
         serving: &Serving,
         named: &Path,
         output: &Path,
+        source: Option<&Path>,
         reporter: Reporter,
     ) -> anyhow::Result<Server> {
         let root = serving.root.as_deref().unwrap_or(Path::new("."));
@@ -108,6 +114,7 @@ impl Server {
             site: site.clone(),
             root: root.clone(),
             output: output.to_path_buf(),
+            source: source.map(Path::to_path_buf),
             hosts: serving
                 .allow_host
                 .iter()
