@@ -22,8 +22,10 @@ use serde::Deserialize;
 use wasmend::inspect::{Map, PartKind};
 
 use crate::cli::report::build_id;
-use crate::cli::serve::demo::MOST_TEXT;
 use crate::cli::serve::site::Site;
+
+/// The longest text that a page may save.
+const MOST_TEXT: usize = 64 << 10;
 
 /// What the server serves, and to whom.
 pub(super) struct Served {

@@ -12,14 +12,11 @@ use wasmend::{Error, ErrorKind, Outcome, Patch};
 
 use crate::cli::args::{Serving, Waiting};
 use crate::cli::report::{Counts, Reporter};
-use crate::cli::serve::Server;
+use crate::cli::serve::server::Server;
 use crate::cli::signals::Scratch;
 use crate::cli::watch::{self, Complaint, Followed, Haste, Refusal, Subject};
 use crate::stopwatch::Stopwatch;
 use program::{Failed, Program};
-
-/// The longest text that is taken.
-pub(super) const MOST_TEXT: usize = 64 << 10;
 
 /// Serves the demo until it is told to end.
 pub(crate) fn run(serving: &Serving, waiting: Waiting, reporter: Reporter) -> anyhow::Result<()> {
