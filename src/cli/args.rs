@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Watch(Watch),
     Serve(Serve),
     Inspect(Inspect),
+    Snapshot(Snapshot),
     Verify(Verify),
     Finish(Finish),
     Demo(Demo),
@@ -296,6 +297,24 @@ pub(crate) struct Inspect {
     /// List each function: index, place, size, role and name
     #[arg(long)]
     pub(crate) functions: bool,
+}
+
+/// Write where everything in a file stands as text that tests can compare
+///
+/// Versions and build ids are left out, so that the text is the same whenever the same is built and edited. With a file
+/// from before, it is said which bytes are other ones now, and whose they are. Of a delta, which brings a running program to
+/// another version, it is said what it has. In tests in Rust, `wasmend::inspect::snapshot` also says why a patch wrote what.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend snapshot out.wasm > layout.snap\n  wasmend snapshot out.wasm before.wasm | diff - patch.snap"
+)]
+pub(crate) struct Snapshot {
+    /// A module, or a delta
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The file as it was before
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: Option<PathBuf>,
 }
 
 /// Prove that a patched file is equivalent to a build, declaration by declaration

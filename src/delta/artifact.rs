@@ -67,6 +67,11 @@ impl Delta {
     }
 }
 
+/// Whether a module is a delta, whole and of this format.
+pub(crate) fn is_delta(bytes: &[u8]) -> bool {
+    read_header(bytes).is_ok()
+}
+
 /// From which version a delta leads to which.
 #[derive(Clone, Copy)]
 pub(super) struct Header {
