@@ -3,11 +3,21 @@
 use std::sync::Arc;
 
 use wasm_encoder::Instruction;
-use wasmend::live::{Budget, Live, LiveOptions, Runtime, Took, WasmiRuntime};
+use wasmend::engine::Value;
+use wasmend::live::{Budget, Live, LiveOptions, Took};
 use wasmend::{Data, DeclKind, Delta, LiveStep, Module, ModuleOptions, Patch, Redirect};
-use wasmi::{Caller, Engine, Extern, Linker, Store, StoreLimits, StoreLimitsBuilder};
 
-use super::program::{I32, Running, constant};
+use crate::hosts::{Host, in_each_engine};
+use crate::program::{I32, Running, call, constant};
+
+in_each_engine!(
+    a_delta_twice_or_out_of_order_or_of_another_program_does_nothing,
+    a_delta_refuses_by_itself_what_is_not_for_it,
+    a_damaged_delta_is_told_from_a_whole_one,
+    a_table_that_cannot_grow_leaves_the_program_as_it_was,
+    a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call,
+    three_thousand_deltas_take_bounded_memory_and_keep_the_state,
+);
 
 fn delta(patch: &Patch) -> Arc<Delta> {
     match &patch.live {
@@ -17,8 +27,8 @@ fn delta(patch: &Patch) -> Arc<Delta> {
 }
 
 /// A program whose `get` returns a number, and the deltas that make it return the next ones.
-fn numbered(count: i32) -> (Running, Vec<Arc<Delta>>) {
-    let mut running = Running::new(Redirect::Table);
+fn numbered<H: Host>(count: i32) -> (Running<H>, Vec<Arc<Delta>>) {
+    let mut running = Running::<H>::new(Redirect::Table);
     let get = running.function("get", &[], |body| constant(body, 0));
     running.module.export("get", get).unwrap();
     running.commit();
@@ -30,9 +40,8 @@ fn numbered(count: i32) -> (Running, Vec<Arc<Delta>>) {
     (running, deltas)
 }
 
-#[test]
-fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing() {
-    let (mut running, deltas) = numbered(3);
+fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing<H: Host>() {
+    let (mut running, deltas) = numbered::<H>(3);
     let error = running.live().apply(&deltas[1]).unwrap_err();
     assert!(error.message().contains("another version"), "{error}");
     running.live().apply(&deltas[0]).unwrap();
@@ -41,7 +50,7 @@ fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing() {
     assert_eq!(running.call("get", &[]), 1);
 
     // The same program with the same history would be the same; this one begins otherwise.
-    let mut other = Running::new(Redirect::Table);
+    let mut other = Running::<H>::new(Redirect::Table);
     other.function("get", &[], |body| constant(body, 500));
     other.commit();
     other.function("get", &[], |body| constant(body, 501));
@@ -53,10 +62,9 @@ fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing() {
     assert_eq!(running.call("get", &[]), 3);
 }
 
-#[test]
-fn a_delta_refuses_by_itself_what_is_not_for_it() {
+fn a_delta_refuses_by_itself_what_is_not_for_it<H: Host>() {
     // As a host does that looks at nothing: what the routines return.
-    let (mut running, deltas) = numbered(2);
+    let (mut running, deltas) = numbered::<H>(2);
     let given = running.live().all_given().collect();
     let mut codes = Vec::new();
     for at in [1, 0, 0, 1] {
@@ -72,9 +80,8 @@ fn a_delta_refuses_by_itself_what_is_not_for_it() {
     assert_eq!(running.call("get", &[]), 2);
 }
 
-#[test]
-fn a_damaged_delta_is_told_from_a_whole_one() {
-    let (mut running, deltas) = numbered(1);
+fn a_damaged_delta_is_told_from_a_whole_one<H: Host>() {
+    let (mut running, deltas) = numbered::<H>(1);
     let whole = &deltas[0];
     for len in 0..whole.bytes.len() {
         let mut cut = (**whole).clone();
@@ -93,26 +100,13 @@ fn a_damaged_delta_is_told_from_a_whole_one() {
     assert_eq!(running.call("get", &[]), 1);
 }
 
-/// A program in a store with limits.
-fn limited(file: &[u8], tables: usize, memory: usize) -> Live<WasmiRuntime<StoreLimits>> {
-    let engine = Engine::default();
-    let limits = StoreLimitsBuilder::new();
-    let limits = limits.table_elements(tables).memory_size(memory).build();
-    let mut store = Store::new(&engine, limits);
-    store.limiter(|limits| limits);
-    let linker = Linker::new(&engine);
-    let runtime = WasmiRuntime::new(store, linker);
-    Live::load(runtime, file, LiveOptions::default()).unwrap()
-}
-
-#[test]
-fn a_table_that_cannot_grow_leaves_the_program_as_it_was() {
-    let mut running = Running::new(Redirect::Table);
+fn a_table_that_cannot_grow_leaves_the_program_as_it_was<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let get = running.function("get", &[], |body| constant(body, 0));
     running.module.export("get", get).unwrap();
     running.commit();
     let file = running.module.bytes().unwrap();
-    let mut live = limited(&file, 10, 1 << 20);
+    let mut live = Live::load(H::limited(10, 1 << 20), &file, LiveOptions::default()).unwrap();
     let mut refused = None;
     for number in 1..30 {
         let key = format!("f{number}");
@@ -128,13 +122,10 @@ fn a_table_that_cannot_grow_leaves_the_program_as_it_was() {
         }
     }
     let refused = refused.expect("the table was full at some time");
-    let get = live.export("get").unwrap();
-    let got = live.runtime().call(&get, &[]).unwrap();
-    assert_eq!(got, Some(i64::from(refused) - 1));
+    assert_eq!(call(&mut live, "get", &[]), i64::from(refused) - 1);
 }
 
-#[test]
-fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call() {
+fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call<H: Host>() {
     let mut module = Module::in_memory(ModuleOptions {
         live: true,
         ..ModuleOptions::default()
@@ -158,48 +149,16 @@ fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call() {
     let delta = delta(&module.commit().unwrap());
 
     // The host takes in the delta while `f` is being called.
-    let engine = Engine::default();
-    let mut store = Store::new(&engine, false);
-    let mut linker = Linker::<bool>::new(&engine);
-    let bytes = delta.bytes.clone();
-    let epoch = Delta::epoch(&delta.from);
-    let reload = move |mut caller: Caller<'_, bool>| {
-        if std::mem::replace(caller.data_mut(), true) {
-            return;
-        }
-        let table = caller.get_export("__wasmend_table").unwrap();
-        let epoch = wasmi::Global::new(&mut caller, wasmi::Val::I64(epoch), wasmi::Mutability::Var);
-        let module = wasmi::Module::new(caller.engine(), &*bytes).unwrap();
-        let host = wasmi::Func::wrap(&mut caller, || ());
-        let given: Vec<Extern> = module
-            .imports()
-            .map(|import| match import.name() {
-                "__wasmend_table" => table,
-                "epoch" => epoch.into(),
-                "host" => host.into(),
-                name => panic!("{name}"),
-            })
-            .collect();
-        let made = wasmi::Instance::new(&mut caller, &module, &given).unwrap();
-        let apply = made.get_typed_func::<(), i32>(&caller, "apply").unwrap();
-        assert_eq!(apply.call(&mut caller, ()).unwrap(), 0);
-    };
-    linker.func_wrap("env", "host", reload).unwrap();
-    let module = wasmi::Module::new(&engine, &*file).unwrap();
-    let instance = linker.instantiate_and_start(&mut store, &module).unwrap();
-    let f = instance.get_typed_func::<(), i32>(&store, "f").unwrap();
-    assert_eq!(f.call(&mut store, ()).unwrap(), 1);
-    assert_eq!(f.call(&mut store, ()).unwrap(), 2);
+    assert_eq!(H::apply_within(&file, &delta), [1, 2].map(Value::I32));
 }
 
-#[test]
-fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
-    let mut running = Running::new(Redirect::Table);
+fn three_thousand_deltas_take_bounded_memory_and_keep_the_state<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let memory = running.memory;
     let counter = running.module.declare(DeclKind::Data, "counter").unwrap();
     let data = Data::new([0; 4], 2);
     running.module.define_data(counter, memory, data).unwrap();
-    let define = |running: &mut Running, step: i32| {
+    let define = |running: &mut Running<H>, step: i32| {
         running.function("count", &[], |body| {
             constant(body, 0);
             constant(body, 0);
@@ -215,8 +174,6 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
     running.module.export("count", count).unwrap();
     running.module.commit().unwrap();
     let file = running.module.bytes().unwrap();
-    let engine = Engine::default();
-    let runtime = WasmiRuntime::new(Store::new(&engine, ()), Linker::new(&engine));
     let options = LiveOptions {
         budget: Some(Budget {
             deltas: 500,
@@ -224,7 +181,7 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
         }),
         ..LiveOptions::default()
     };
-    let mut live = Live::load(runtime, &file, options).unwrap();
+    let mut live = Live::load(H::new(), &file, options).unwrap();
     let (mut sum, mut rebased, mut largest) = (0, 0, 0);
     let first_len = file.len();
     for step in 2..3002 {
@@ -234,9 +191,8 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
         let module = &running.module;
         let done = live.take(patch.live.as_ref(), || module.bytes()).unwrap();
         rebased += u32::from(done.took == Took::Rebased);
-        let count = live.export("count").unwrap();
         sum += i64::from(step);
-        assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(sum));
+        assert_eq!(call(&mut live, "count", &[]), sum);
     }
     assert!(rebased >= 5, "{rebased}");
     assert!(largest < 650, "{largest} bytes");

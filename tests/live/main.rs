@@ -1,6 +1,7 @@
 //! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
 
 mod faults;
+mod hosts;
 #[cfg(feature = "toolchain-tests")]
 mod links;
 mod policy;
