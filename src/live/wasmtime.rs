@@ -1,6 +1,8 @@
 //! The runtime of wasmtime, whose store and linker belong to the embedder. What it compiles is native code, so that deltas cost
 //! more than in an interpreter, and programs much less.
 
+use std::sync::Arc;
+
 use ::wasmtime::{
     Extern, Func, Global, GlobalType, Linker, Module, Mutability, Store, Val, ValType,
 };
@@ -14,12 +16,32 @@ pub struct WasmtimeRuntime<T: 'static> {
     pub store: Store<T>,
     /// What the host gives.
     pub linker: Linker<T>,
+    /// How to make both anew.
+    fresh: Option<Fresh<T>>,
 }
+
+type Fresh<T> = Arc<dyn Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync>;
 
 impl<T: 'static> WasmtimeRuntime<T> {
     /// A runtime with this store, for programs that import what this linker has.
     pub fn new(store: Store<T>, linker: Linker<T>) -> WasmtimeRuntime<T> {
-        WasmtimeRuntime { store, linker }
+        WasmtimeRuntime {
+            store,
+            linker,
+            fresh: None,
+        }
+    }
+
+    /// With a way to a store and a linker like the first ones, from what the host keeps in the store. A
+    /// [rebase](crate::live::Live::rebase) and a restart go over to these then, and what the old store holds is freed;
+    /// otherwise it grows with each delta for as long as it lives.
+    #[must_use]
+    pub fn with_fresh(
+        mut self,
+        fresh: impl Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync + 'static,
+    ) -> WasmtimeRuntime<T> {
+        self.fresh = Some(Arc::new(fresh));
+        self
     }
 }
 
@@ -36,6 +58,7 @@ fn wrong(text: &str) -> Error {
 
 impl<T: 'static> Runtime for WasmtimeRuntime<T> {
     type Extern = Extern;
+    type Value = Val;
 
     fn instantiate(
         &mut self,
@@ -115,14 +138,31 @@ impl<T: 'static> Runtime for WasmtimeRuntime<T> {
         Ok(())
     }
 
-    fn carry_global(&mut self, from: &Extern, to: &Extern) -> Result<()> {
-        let (Some(from), Some(to)) = (from.clone().into_global(), to.clone().into_global()) else {
-            return Err(wrong("is no global"));
-        };
-        if to.ty(&self.store).mutability() == Mutability::Const {
-            return Ok(());
+    fn value(&mut self, global: &Extern) -> Option<Val> {
+        let global = global.clone().into_global()?;
+        let is_mutable = global.ty(&self.store).mutability() == Mutability::Var;
+        is_mutable.then(|| global.get(&mut self.store))
+    }
+
+    fn set_value(&mut self, global: &Extern, value: Val) -> Result<()> {
+        let global = global.clone().into_global();
+        let global = global.ok_or_else(|| wrong("is no global"))?;
+        match global.ty(&self.store).mutability() {
+            Mutability::Const => Ok(()),
+            Mutability::Var => global.set(&mut self.store, value).map_err(failed),
         }
-        let value = from.get(&mut self.store);
-        to.set(&mut self.store, value).map_err(failed)
+    }
+
+    fn renewed(&mut self, carried: &[Val]) -> Result<Option<Self>> {
+        let is_bound = |value: &Val| value.ref_().is_some_and(|reference| !reference.is_null());
+        let Some(fresh) = self.fresh.clone().filter(|_| !carried.iter().any(is_bound)) else {
+            return Ok(None);
+        };
+        let (store, linker) = fresh(self.store.data())?;
+        Ok(Some(WasmtimeRuntime {
+            store,
+            linker,
+            fresh: Some(fresh),
+        }))
     }
 }

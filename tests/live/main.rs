@@ -7,6 +7,10 @@ mod links;
 mod policy;
 mod program;
 mod random;
+#[cfg(feature = "toolchain-tests")]
+mod real;
+#[cfg(feature = "toolchain-tests")]
+mod session;
 mod slice;
 mod whole;
 

@@ -7,13 +7,14 @@ use wasmend::engine::Value;
 use wasmend::live::{Live, LiveOptions, Took};
 use wasmend::{
     ConstExpr, Data, DeclKind, FunctionBuilder, ImportType, LiveStep, MemoryType, Patch, Redirect,
-    RefusalReason, TableType, ValType,
+    RefusalReason, TableType, ValType, WholeModule, WholeOptions,
 };
 
 use crate::hosts::{Host, Kind, in_each_engine};
 use crate::program::{I32, Running, call, constant};
 
 in_each_engine!(
+    functions_of_the_host_find_the_memory_of_whoever_calls_them,
     a_signature_changes_if_whoever_calls_it_changes_too,
     a_signature_does_not_change_while_somebody_may_hold_the_address,
     an_exported_function_keeps_its_signature,
@@ -39,6 +40,55 @@ fn refused(patch: &Patch) -> Vec<RefusalReason> {
         Some(LiveStep::Refused(refusals)) => refusals.iter().map(|it| it.reason).collect(),
         live => panic!("not refused: {live:?}"),
     }
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    for reason in RefusalReason::ALL {
+        let symbol = "it".to_owned();
+        let text = wasmend::Refusal { reason, symbol }.to_string();
+        let begins = format!("L{:02} {}: `it` ", reason.number(), reason.name());
+        assert!(text.starts_with(&begins), "{text}");
+        assert!(text.contains("(restart it"), "{text}");
+    }
+}
+
+#[test]
+fn a_function_that_cannot_be_called_through_the_table_is_refused() {
+    let build = |number: i32| {
+        let text = format!(
+            r#"(module (type $t (shared (func (result i32))))
+                (func $f (type $t) i32.const {number})
+                (func (export "f") (result i32) call $f))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (mut module, _) = WholeModule::in_memory(options, &build(1)).unwrap();
+    let patch = module.update(&build(2)).unwrap().patch;
+    assert_eq!(refused(&patch), [RefusalReason::NoSlot]);
+}
+
+#[test]
+fn changed_code_that_names_a_segment_of_the_program_is_refused() {
+    let build = |number: i32| {
+        let text = format!(
+            r#"(module (memory 1) (data $d "text")
+                (func (export "f") (result i32)
+                    (memory.init $d (i32.const {number}) (i32.const 0) (i32.const 4)) i32.const 0))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (mut module, _) = WholeModule::in_memory(options, &build(1)).unwrap();
+    let patch = module.update(&build(2)).unwrap().patch;
+    assert_eq!(refused(&patch), [RefusalReason::Segment]);
 }
 
 /// A running program with a function `get` that loads from `value`.
@@ -443,6 +493,43 @@ fn numbers_of_reasons_are_never_given_twice() {
         let row = format!("| L{:02} | `{}` |", reason.number(), reason.name());
         assert!(page.contains(&row), "{row}");
     }
+}
+
+fn functions_of_the_host_find_the_memory_of_whoever_calls_them<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
+    let host = running.module.declare(DeclKind::Function, "host").unwrap();
+    let ty = ImportType::Function(vec![I32], vec![I32]);
+    let module = &mut running.module;
+    module.define_import(host, "env", "host", &ty).unwrap();
+    let data = running.module.declare(DeclKind::Data, "data").unwrap();
+    let bytes = Data::new([11, 22, 33, 44], 2);
+    let memory = running.memory;
+    running.module.define_data(data, memory, bytes).unwrap();
+    let define = |running: &mut Running<H>, offset: i32| {
+        running.function("f", &[], |body| {
+            body.address_of_data(data, offset).call_direct(host);
+        })
+    };
+    let f = define(&mut running, 0);
+    running.module.export("f", f).unwrap();
+    running.module.commit().unwrap();
+    let file = running.module.bytes().unwrap();
+    let mut runtime = H::new();
+    let look = |memory: &mut [u8], arguments: &[Value]| match *arguments {
+        [Value::I32(at)] => match memory.get(at as usize) {
+            Some(byte) => Ok(vec![Value::I32((*byte).into())]),
+            None => Err("there is no such memory".to_owned()),
+        },
+        _ => Err("it takes a number".to_owned()),
+    };
+    let given = runtime.function(&[Kind::I32], &[Kind::I32], Arc::new(look));
+    runtime.give("env", "host", given);
+    let mut live = Live::load(runtime, &file, LiveOptions::default()).unwrap();
+    assert_eq!(call(&mut live, "f", &[]), 11);
+    define(&mut running, 2);
+    let patch = running.module.commit().unwrap();
+    live.take(patch.live.as_ref(), || unreachable!()).unwrap();
+    assert_eq!(call(&mut live, "f", &[]), 33);
 }
 
 #[test]

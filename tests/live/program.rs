@@ -110,6 +110,34 @@ pub fn call<H: Host>(live: &mut Live<H>, name: &str, arguments: &[i64]) -> i64 {
     called.unwrap().unwrap()
 }
 
+/// All bytes of the memory.
+pub fn memory<H: Host>(live: &mut Live<H>) -> Vec<u8> {
+    let memory = live.memory();
+    let bytes = memory.and_then(|memory| live.runtime().memory(&memory));
+    bytes.unwrap_or_default()
+}
+
+/// Gives a fresh instance the state of another one: memory, and globals that are numbers.
+pub fn give_state<H: Host>(from: &mut Live<H>, to: &mut Live<H>) -> Result<(), String> {
+    let bytes = memory(from);
+    if let Some(target) = to.memory() {
+        let written = to.runtime().write_memory(&target, 0, &bytes);
+        written.map_err(|error| error.to_string())?;
+    }
+    let given: Vec<(String, H::Extern)> = from.all_given().collect();
+    for (name, old) in given {
+        let (Some((value, ..)), Some(new)) = (from.runtime().value_of(&old), to.given(&name))
+        else {
+            continue;
+        };
+        let is_number = matches!(to.runtime().value_of(&new), Some((_, true, Some(_))));
+        if name != "epoch" && is_number {
+            to.runtime().change(&new, value);
+        }
+    }
+    Ok(())
+}
+
 /// Pushes a constant.
 pub fn constant(builder: &mut FunctionBuilder, value: i32) {
     builder.op(&Instruction::I32Const(value));

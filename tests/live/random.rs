@@ -14,6 +14,7 @@ use crate::harness::model::{Kind, Program, signature};
 use crate::harness::run;
 use crate::harness::script::Edit;
 use crate::hosts::{self, Call, Host, ImportOf, in_each_engine};
+use crate::program::{give_state, memory};
 
 in_each_engine!(after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state);
 
@@ -82,12 +83,6 @@ fn load<H: Host>(wasm: &[u8]) -> Result<Live<H>, String> {
     Live::load(host, wasm, LiveOptions::default()).map_err(|error| error.to_string())
 }
 
-fn memory<H: Host>(live: &mut Live<H>) -> Vec<u8> {
-    let memory = live.memory();
-    let bytes = memory.and_then(|memory| live.runtime().memory(&memory));
-    bytes.unwrap_or_default()
-}
-
 /// The globals of an instance that are numbers, by name.
 fn globals<H: Host>(live: &mut Live<H>) -> Vec<(String, Value)> {
     let given: Vec<(String, H::Extern)> = live.all_given().collect();
@@ -96,27 +91,6 @@ fn globals<H: Host>(live: &mut Live<H>) -> Vec<(String, Value)> {
         Some((name, value))
     });
     globals.collect()
-}
-
-/// Gives a fresh instance the state of another one: memory, and globals that are numbers.
-fn give_state<H: Host>(from: &mut Live<H>, to: &mut Live<H>) -> Result<(), String> {
-    let bytes = memory(from);
-    if let Some(target) = to.memory() {
-        let written = to.runtime().write_memory(&target, 0, &bytes);
-        written.map_err(|error| error.to_string())?;
-    }
-    let given: Vec<(String, H::Extern)> = from.all_given().collect();
-    for (name, old) in given {
-        let (Some((value, ..)), Some(new)) = (from.runtime().value_of(&old), to.given(&name))
-        else {
-            continue;
-        };
-        let is_number = matches!(to.runtime().value_of(&new), Some((_, true, Some(_))));
-        if name != "epoch" && is_number {
-            to.runtime().set_value(&new, value);
-        }
-    }
-    Ok(())
 }
 
 /// Calls all exported functions of these names that the program has, and says what came of it.

@@ -117,7 +117,7 @@ fn hooks_are_called_and_a_restart_keeps_what_the_program_saves<H: Host>() {
         .unwrap();
     // What is called afterwards is new already.
     assert_eq!(call(&mut live, "get", &[]), 27);
-    let update = module.update(&build(20, "(table 3 externref)")).unwrap();
+    let update = module.update(&build(20, "(table 3 funcref)")).unwrap();
     let done = live
         .take(update.patch.live.as_ref(), || module.bytes())
         .unwrap();

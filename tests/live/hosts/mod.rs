@@ -27,6 +27,9 @@ pub trait Host: Runtime + Sized + 'static {
     /// One whose tables have at most so many elements, and its memories so many bytes.
     fn limited(elements: usize, bytes: usize) -> Self;
 
+    /// One that goes over to what is made so, whenever it can.
+    fn renewing(make: impl Fn() -> Self + Send + Sync + 'static) -> Self;
+
     /// Gives programs the time for some 50 million instructions.
     fn refuel(&mut self);
 
@@ -56,7 +59,7 @@ pub trait Host: Runtime + Sized + 'static {
     fn value_of(&mut self, global: &Self::Extern) -> Option<(Value, bool, Option<Kind>)>;
 
     /// Gives a global a value of its type.
-    fn set_value(&mut self, global: &Self::Extern, value: Value);
+    fn change(&mut self, global: &Self::Extern, value: Value);
 
     /// What the exported `f` returns when called twice in an instance of a file whose function `env.host`, which is called
     /// by `f`, takes in a delta at its first call.

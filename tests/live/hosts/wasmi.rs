@@ -77,6 +77,13 @@ impl Host for Wasmi {
         host
     }
 
+    fn renewing(make: impl Fn() -> Wasmi + Send + Sync + 'static) -> Wasmi {
+        make().with_fresh(move |_| {
+            let made = make();
+            Ok((made.store, made.linker))
+        })
+    }
+
     fn refuel(&mut self) {
         self.store.set_fuel(50_000_000).expect("fuel is counted");
     }
@@ -164,7 +171,7 @@ impl Host for Wasmi {
         Some((value, is_mutable, kind(ty.content())))
     }
 
-    fn set_value(&mut self, global: &Extern, value: Value) {
+    fn change(&mut self, global: &Extern, value: Value) {
         let global = global.into_global().expect("it is a global");
         global.set(&mut self.store, val(value)).unwrap();
     }

@@ -79,6 +79,13 @@ impl Host for Wasmtime {
         host
     }
 
+    fn renewing(make: impl Fn() -> Wasmtime + Send + Sync + 'static) -> Wasmtime {
+        make().with_fresh(move |_| {
+            let made = make();
+            Ok((made.store, made.linker))
+        })
+    }
+
     fn refuel(&mut self) {
         self.store.set_fuel(50_000_000).expect("fuel is counted");
     }
@@ -163,7 +170,7 @@ impl Host for Wasmtime {
         Some((value, is_mutable, kind(ty.content())))
     }
 
-    fn set_value(&mut self, global: &Extern, value: Value) {
+    fn change(&mut self, global: &Extern, value: Value) {
         let global = global.clone().into_global().expect("it is a global");
         global.set(&mut self.store, val(value)).unwrap();
     }
