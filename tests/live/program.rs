@@ -105,7 +105,7 @@ pub fn start<H: Host>(file: &[u8]) -> Live<H> {
 /// Calls an exported function.
 pub fn call<H: Host>(live: &mut Live<H>, name: &str, arguments: &[i64]) -> i64 {
     let function = live.export(name).unwrap();
-    live.runtime().refuel();
+    live.runtime().refuel(100_000);
     let called = live.runtime().call(&function, arguments);
     called.unwrap().unwrap()
 }

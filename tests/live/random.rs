@@ -1,7 +1,7 @@
 //! Random edits of a program that runs: whatever it took in, it behaves like a fresh instance of the patched file with the
 //! same memory and globals, and what was taken in can be taken back to the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wasmend::engine::Value;
@@ -10,7 +10,7 @@ use wasmend::{Delta, LiveStep, Redirect, RelinkReason, Types};
 
 use crate::harness::check::{Checked, Config, Session};
 use crate::harness::generate::{self, Choices, Shape};
-use crate::harness::model::{Kind, Program, signature};
+use crate::harness::model::{Ent, Kind, Program, signature};
 use crate::harness::run;
 use crate::harness::script::Edit;
 use crate::hosts::{self, Call, Host, ImportOf, in_each_engine};
@@ -93,20 +93,18 @@ fn globals<H: Host>(live: &mut Live<H>) -> Vec<(String, Value)> {
     globals.collect()
 }
 
-/// Calls all exported functions of these names that the program has, and says what came of it.
+/// Calls all exported functions of these that the program has, and says what came of it.
 fn run_all<H: Host>(
     live: &mut Live<H>,
     program: &Program,
-    names: &[String],
+    exports: &BTreeSet<(String, Ent)>,
 ) -> Vec<(String, Result<Vec<Value>, String>)> {
-    let mut exports: Vec<_> = program.exports.iter().collect();
-    exports.sort_unstable();
     let mut called = Vec::new();
     for (name, ent) in exports {
         let Some(def) = program.def(*ent).filter(|def| def.kind() == Kind::Function) else {
             continue;
         };
-        let Some(function) = live.export(name).filter(|_| names.contains(name)) else {
+        let Some(function) = live.export(name) else {
             continue;
         };
         let (params, _) = signature(def.sig().expect("it is a function"));
@@ -116,7 +114,7 @@ fn run_all<H: Host>(
             .collect();
         let reset = live.export("reset");
         let host = live.runtime();
-        host.refuel();
+        host.refuel(50);
         let _ = reset.map(|reset| host.call_with(&reset, &[]));
         if let Some(result) = host.call_with(&function, &params) {
             called.push((name.clone(), result));
@@ -129,6 +127,8 @@ fn run_all<H: Host>(
 struct Following<H: Host> {
     session: Session,
     instance: Option<Live<H>>,
+    /// What the instance exports that is still exported: anything else is there in the next instance only.
+    exports: BTreeSet<(String, Ent)>,
     generation: u64,
     seen: Seen,
 }
@@ -138,6 +138,7 @@ impl<H: Host> Following<H> {
         Ok(Following {
             session: Session::new(config)?,
             instance: None,
+            exports: BTreeSet::new(),
             generation: 0,
             seen: Seen::default(),
         })
@@ -165,9 +166,10 @@ impl<H: Host> Following<H> {
             .module
             .bytes()
             .map_err(|error| error.to_string())?;
-        let fresh = || load(&file);
+        let exports = program.exports.iter().cloned().collect();
         let Some(instance) = &mut self.instance else {
-            self.instance = fresh().ok();
+            self.instance = load(&file).ok();
+            self.exports = exports;
             return Ok(());
         };
         match patch
@@ -180,7 +182,8 @@ impl<H: Host> Following<H> {
                     let reason = refusal.reason.to_string();
                     *self.seen.refused.entry(reason).or_default() += 1;
                 }
-                self.instance = fresh().ok();
+                self.instance = load(&file).ok();
+                self.exports = exports;
                 Ok(())
             }
             LiveStep::Delta { delta, undo } => {
@@ -189,6 +192,7 @@ impl<H: Host> Following<H> {
                 }
                 self.seen.relinked += usize::from(patch.relink_reason().is_some());
                 take(instance, delta, undo.as_deref(), &mut self.seen)?;
+                self.exports.retain(|export| exports.contains(export));
                 self.compare(&file, &program)
             }
         }
@@ -203,11 +207,8 @@ impl<H: Host> Following<H> {
             return Ok(());
         };
         give_state(instance, &mut fresh)?;
-        // What was exported later is not to be had from an instance that has been there before.
-        let names = instance.names().filter(|name| fresh.export(name).is_some());
-        let names: Vec<String> = names.map(str::to_owned).collect();
-        let ours = run_all(instance, program, &names);
-        let theirs = run_all(&mut fresh, program, &names);
+        let ours = run_all(instance, program, &self.exports);
+        let theirs = run_all(&mut fresh, program, &self.exports);
         for (ours, theirs) in ours.iter().zip(&theirs) {
             if ours != theirs {
                 let globals = [globals(instance), globals(&mut fresh)];

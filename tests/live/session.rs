@@ -172,6 +172,8 @@ impl Session {
                     of.insert(mark % MARKS, number);
                     mark += 1;
                 }
+                let text = sources.files.get_mut(unit).unwrap();
+                text.insert_str(0, "extern volatile unsigned mended[];\n");
                 all.push(sources);
                 marks.push((unit.to_owned(), of));
             }
@@ -254,7 +256,7 @@ impl Session {
 /// What is put into a function: it leaves a number, by ways of several lengths.
 fn code(mark: usize, number: u32, length: usize) -> String {
     let first = (0..length).fold(number, |number, at| number ^ (0x1234_5678 + at as u32));
-    let mut code = format!("{{ extern volatile unsigned mended[]; mended[{mark}] = {first}u; ");
+    let mut code = format!("{{ mended[{mark}] = {first}u; ");
     for at in 0..length {
         code += &format!("mended[{mark}] ^= {}u; ", 0x1234_5678 + at as u32);
     }

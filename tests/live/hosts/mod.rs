@@ -17,7 +17,7 @@ pub use self::wasmtime::Wasmtime;
 /// What the host does when it is called: with the memory that its caller exports, and numbers.
 pub type Call = Arc<dyn Fn(&mut [u8], &[Value]) -> Result<Vec<Value>, String> + Send + Sync>;
 
-/// An engine with a store, whose instances take a limited time until [`Host::refuel`].
+/// An engine with a store, whose instances take a limited time from each [`Host::refuel`] on.
 pub trait Host: Runtime + Sized + 'static {
     /// A store without limits, which has nothing to import.
     fn new() -> Self {
@@ -30,8 +30,8 @@ pub trait Host: Runtime + Sized + 'static {
     /// One that goes over to what is made so, whenever it can.
     fn renewing(make: impl Fn() -> Self + Send + Sync + 'static) -> Self;
 
-    /// Gives programs the time for some 50 million instructions.
-    fn refuel(&mut self);
+    /// Gives programs the time for some million instructions.
+    fn refuel(&mut self, millions: u64);
 
     /// Gives programs something to import. Of that name it is the last that counts.
     fn give(&mut self, module: &str, name: &str, item: Self::Extern);

@@ -73,7 +73,7 @@ impl Host for Wasmi {
         let mut linker = Linker::new(&ENGINE);
         linker.allow_shadowing(true);
         let mut host = WasmiRuntime::new(store, linker);
-        host.refuel();
+        host.refuel(50);
         host
     }
 
@@ -84,8 +84,8 @@ impl Host for Wasmi {
         })
     }
 
-    fn refuel(&mut self) {
-        self.store.set_fuel(50_000_000).expect("fuel is counted");
+    fn refuel(&mut self, millions: u64) {
+        self.store.set_fuel(millions * 1_000_000).expect("fuel is counted");
     }
 
     fn give(&mut self, module: &str, name: &str, item: Extern) {

@@ -75,7 +75,7 @@ impl Host for Wasmtime {
         let mut linker = Linker::new(&ENGINE);
         linker.allow_shadowing(true);
         let mut host = WasmtimeRuntime::new(store, linker);
-        host.refuel();
+        host.refuel(50);
         host
     }
 
@@ -86,8 +86,8 @@ impl Host for Wasmtime {
         })
     }
 
-    fn refuel(&mut self) {
-        self.store.set_fuel(50_000_000).expect("fuel is counted");
+    fn refuel(&mut self, millions: u64) {
+        self.store.set_fuel(millions * 1_000_000).expect("fuel is counted");
     }
 
     fn give(&mut self, module: &str, name: &str, item: Extern) {
