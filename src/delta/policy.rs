@@ -139,7 +139,7 @@ impl RefusalReason {
                 13,
                 "library",
                 "is code of a library, which is called directly until it changes for the first time",
-                "restart; from then on the library's functions are patched as others are",
+                "restart it; from then on the library's functions are patched as others are",
             ),
             State => (
                 12,

@@ -149,7 +149,7 @@ fn an_archive_is_frozen_until_it_changes<H: Host>() {
     };
     let said: Vec<_> = refusals.iter().map(|it| (it.reason, &*it.symbol)).collect();
     assert_eq!(said, [(RefusalReason::Library, "inner")]);
-    assert!(refusals[0].to_string().contains("restart; from then on"));
+    assert!(refusals[0].to_string().contains("restart it; from then on"));
     assert_eq!(took, Took::Restarted(refusals.clone()));
     assert_eq!(program.run(2), 1019);
     assert_eq!(program.thunks(), ["inner", "outer", "run"]);
