@@ -12,6 +12,9 @@ pub trait Runtime {
     /// Something that is exported or imported, as the engine names it. It stays valid for as long as the store does.
     type Extern: Clone;
 
+    /// What a global holds.
+    type Value;
+
     /// Compiles and instantiates a module. What it imports from the module `own` is in `given`; all else is the host's.
     ///
     /// # Errors
@@ -47,9 +50,25 @@ pub trait Runtime {
     /// If it cannot grow that far.
     fn write_memory(&mut self, memory: &Self::Extern, address: u64, bytes: &[u8]) -> Result<()>;
 
-    /// Gives a mutable global the value of another one; does nothing for constants.
+    /// What a mutable global holds; nothing for constants.
+    fn value(&mut self, global: &Self::Extern) -> Option<Self::Value>;
+
+    /// Gives a mutable global a value; does nothing for constants.
     ///
     /// # Errors
     /// If they are of different types.
-    fn carry_global(&mut self, from: &Self::Extern, to: &Self::Extern) -> Result<()>;
+    fn set_value(&mut self, global: &Self::Extern, value: Self::Value) -> Result<()>;
+
+    /// A runtime with an empty store and all that the host gives, if the embedder has said how to make one and these values
+    /// mean the same there. Engines free what is in a store with the store.
+    ///
+    /// # Errors
+    /// The embedder's own.
+    fn renewed(&mut self, carried: &[Self::Value]) -> Result<Option<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = carried;
+        Ok(None)
+    }
 }

@@ -1,5 +1,7 @@
 //! The runtime of wasmi, whose store and linker belong to the embedder.
 
+use std::sync::Arc;
+
 use ::wasmi::{Extern, Func, Global, Linker, Memory, Module, Mutability, Store, Val, ValType};
 
 use crate::error::{Error, Result};
@@ -11,12 +13,32 @@ pub struct WasmiRuntime<T: 'static> {
     pub store: Store<T>,
     /// What the host gives.
     pub linker: Linker<T>,
+    /// How to make both anew.
+    fresh: Option<Fresh<T>>,
 }
+
+type Fresh<T> = Arc<dyn Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync>;
 
 impl<T: 'static> WasmiRuntime<T> {
     /// A runtime with this store, for programs that import what this linker has.
     pub fn new(store: Store<T>, linker: Linker<T>) -> WasmiRuntime<T> {
-        WasmiRuntime { store, linker }
+        WasmiRuntime {
+            store,
+            linker,
+            fresh: None,
+        }
+    }
+
+    /// With a way to a store and a linker like the first ones, from what the host keeps in the store. A
+    /// [rebase](crate::live::Live::rebase) and a restart go over to these then, and what the old store holds is freed;
+    /// otherwise it grows with each delta for as long as it lives.
+    #[must_use]
+    pub fn with_fresh(
+        mut self,
+        fresh: impl Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync + 'static,
+    ) -> WasmiRuntime<T> {
+        self.fresh = Some(Arc::new(fresh));
+        self
     }
 }
 
@@ -27,6 +49,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 impl<T: 'static> Runtime for WasmiRuntime<T> {
     type Extern = Extern;
+    type Value = Val;
 
     fn instantiate(
         &mut self,
@@ -106,14 +129,36 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
         Ok(())
     }
 
-    fn carry_global(&mut self, from: &Extern, to: &Extern) -> Result<()> {
-        let (Some(from), Some(to)) = (from.into_global(), to.into_global()) else {
-            return Err(failed("is no global"));
-        };
-        if to.ty(&self.store).mutability().is_const() {
-            return Ok(());
+    fn value(&mut self, global: &Extern) -> Option<Val> {
+        let global = global.into_global()?;
+        let is_mutable = global.ty(&self.store).mutability().is_mut();
+        is_mutable.then(|| global.get(&self.store))
+    }
+
+    fn set_value(&mut self, global: &Extern, value: Val) -> Result<()> {
+        let global = global.into_global().ok_or_else(|| failed("is no global"))?;
+        match global.ty(&self.store).mutability() {
+            Mutability::Const => Ok(()),
+            Mutability::Var => global.set(&mut self.store, value).map_err(failed),
         }
-        let value = from.get(&self.store);
-        to.set(&mut self.store, value).map_err(failed)
+    }
+
+    fn renewed(&mut self, carried: &[Val]) -> Result<Option<Self>> {
+        use ::wasmi::Nullable;
+        let is_bound = |value: &Val| {
+            matches!(
+                value,
+                Val::FuncRef(Nullable::Val(_)) | Val::ExternRef(Nullable::Val(_))
+            )
+        };
+        let Some(fresh) = self.fresh.clone().filter(|_| !carried.iter().any(is_bound)) else {
+            return Ok(None);
+        };
+        let (store, linker) = fresh(self.store.data())?;
+        Ok(Some(WasmiRuntime {
+            store,
+            linker,
+            fresh: Some(fresh),
+        }))
     }
 }

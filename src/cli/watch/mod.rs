@@ -25,9 +25,11 @@ use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
 use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
-use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
+
+pub(crate) use settle::Haste;
+pub(crate) use subject::{Complaint, Followed, Refusal, Subject};
 
 /// How long files must have stood still where it cannot be known whether they are complete.
 const SETTLE: Duration = Duration::from_millis(25);
@@ -61,7 +63,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
     let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
-    watch(&mut build, args.waiting, listener, reporter)
+    run_subject(&mut build, args.waiting, listener, reporter)
 }
 
 /// Watches a link, by a linker's arguments.
@@ -72,7 +74,7 @@ pub(crate) fn run_link(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     let mut link = Link::new(args, arguments, reporter)?;
-    watch(&mut link, args.waiting, listener, reporter)
+    run_subject(&mut link, args.waiting, listener, reporter)
 }
 
 /// The output that a linker's arguments name.
@@ -80,7 +82,8 @@ pub(crate) fn output_of_link(arguments: &[String]) -> wasmend::Result<PathBuf> {
     Ok(CommandLine::read(arguments).options?.output)
 }
 
-fn watch(
+/// Watches what a subject follows, until the process is told to end.
+pub(crate) fn run_subject(
     subject: &mut dyn Subject,
     waiting: Waiting,
     listener: &mut dyn Listener,
