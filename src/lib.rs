@@ -102,11 +102,11 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
-    BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,
-    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, TableType, Types,
+    BodyStyle, ConstExpr, Data, DeclId, Function, FunctionBuilder, ImportType, MemoryType, Module,
+    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, Relocation, TableType, Types,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
-pub use program::{Bytes, DeclId, DeclKind, RelocKind, Relocation, SectionId, TypeId, ValType};
+pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 pub use whole::{Update, WholeModule, WholeOptions};
 

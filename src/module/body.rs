@@ -3,8 +3,9 @@
 use wasm_encoder::{Encode, Instruction};
 
 use crate::error::{Error, Result};
+use crate::module::handle::{DeclId, Relocation};
 use crate::module::options::Redirect;
-use crate::program::{DeclId, RelocKind, Relocation, TypeId, ValType};
+use crate::program::{RelocKind, ValType};
 use crate::wire::filler::END;
 use crate::wire::leb;
 
@@ -37,7 +38,7 @@ pub struct Function {
     /// The signature comes first.
     pub(crate) signatures: Vec<Signature>,
     pub(crate) bytes: Vec<u8>,
-    /// Type targets are indices of `signatures`.
+    /// Types are named by their indices among `signatures`.
     pub(crate) relocs: Vec<Relocation>,
     /// What it calls, each with the index of the signature by which it does.
     pub(crate) calls: Vec<(DeclId, u32)>,
@@ -275,7 +276,7 @@ impl FunctionBuilder {
         self.function.bytes.resize(offset + kind.width(), 0);
         self.function
             .relocs
-            .push(Relocation::to_type(kind, offset as u32, TypeId(at)));
+            .push(Relocation::to_type(kind, offset as u32, at as usize));
         self
     }
 

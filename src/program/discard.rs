@@ -141,6 +141,7 @@ impl Program {
         }
         Some(Discarded {
             id,
+            stamp: decl.stamp,
             kind,
             key: decl.key,
             owner: decl.owner,
@@ -154,8 +155,11 @@ impl Program {
                 return;
             };
             let declared = self.declare(next.kind, next.key.as_deref(), next.owner);
-            if !declared.is_ok_and(|declared| declared == next.id) {
-                self.discarded.clear();
+            match declared {
+                Ok(declared) if declared == next.id => {
+                    self.decls[declared.index()].stamp = next.stamp;
+                }
+                _ => self.discarded.clear(),
             }
         }
     }

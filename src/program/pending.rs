@@ -11,6 +11,7 @@ use crate::program::ids::{DeclId, LibraryId, TypeId};
 #[derive(Debug, Clone)]
 pub(super) struct Discarded {
     pub(super) id: DeclId,
+    pub(super) stamp: u32,
     pub(super) kind: DeclKind,
     pub(super) key: Option<Box<str>>,
     pub(super) owner: Option<DeclId>,

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "engine")]
 mod distances;
+mod ids;
 mod map;
 mod nothing;
 mod patch_cost;
