@@ -112,22 +112,50 @@ pub fn define_bounds(
             ("__stop_", Synthetic::SegmentStop),
         ] {
             let name = format!("{prefix}{}", segment.name);
-            let mut exports = options.exports.iter().chain(&options.exports_if_defined);
-            let is_exported = options.export_all || exports.any(|export| *export == name);
-            let is_wanted = match resolution.find(&name) {
-                Some(id) => !resolution.table.get(id).is_defined(),
-                None => is_exported,
-            };
-            if is_wanted {
-                let id = resolution.add_bound(&name, synthetic);
-                live.symbols.resize(resolution.table.symbols().len(), false);
-                live.symbols[id.index()] = true;
-                resolution.table.get_mut(id).force_export |= is_exported && !options.export_all;
-                defined.push((id, place));
-            }
+            let id = define_if_wanted(resolution, live, &name, synthetic, options);
+            defined.extend(id.map(|id| (id, place)));
         }
     }
     defined
+}
+
+/// Defines the symbol for the flag that says whether memory has been filled, where threads share it, there is something to
+/// fill it with, and the flag is asked for.
+pub fn define_flag(
+    resolution: &mut Resolution,
+    live: &mut Live,
+    segments: &[OutputSegment],
+    options: &LinkOptions,
+) {
+    if options.shared_memory && !segments.is_empty() {
+        let (name, flag) = ("__wasm_init_memory_flag", Synthetic::InitMemoryFlag);
+        define_if_wanted(resolution, live, name, flag, options);
+    }
+}
+
+/// Defines a symbol of the linker's own for a place in memory, if something refers to it that nothing else defines, or if
+/// it is to be exported.
+fn define_if_wanted(
+    resolution: &mut Resolution,
+    live: &mut Live,
+    name: &str,
+    synthetic: Synthetic,
+    options: &LinkOptions,
+) -> Option<SymbolId> {
+    let mut exports = options.exports.iter().chain(&options.exports_if_defined);
+    let is_named = exports.any(|export| export == name);
+    let is_wanted = match resolution.find(name) {
+        Some(id) => !resolution.table.get(id).is_defined(),
+        None => options.export_all || is_named,
+    };
+    if !is_wanted {
+        return None;
+    }
+    let id = resolution.add_place(name, synthetic);
+    live.symbols.resize(resolution.table.symbols().len(), false);
+    live.symbols[id.index()] = true;
+    resolution.table.get_mut(id).force_export |= is_named && !options.export_all;
+    Some(id)
 }
 
 fn is_c_identifier(name: &str) -> bool {
@@ -138,7 +166,7 @@ fn is_c_identifier(name: &str) -> bool {
 }
 
 impl Resolution {
-    fn add_bound(&mut self, name: &str, synthetic: Synthetic) -> SymbolId {
+    fn add_place(&mut self, name: &str, synthetic: Synthetic) -> SymbolId {
         let name = self.names.add_text(name);
         self.table.add_synthetic(
             name,

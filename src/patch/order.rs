@@ -92,7 +92,7 @@ pub(crate) fn canonical(
     start: Option<DeclId>,
     slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
-    let (pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
+    let (mut pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
         .into_iter()
         .partition(|id| program.decl(*id).kind == DeclKind::Custom);
     let mut walk = Walk::through(program, &all);
@@ -111,7 +111,8 @@ pub(crate) fn canonical(
     // Of what nothing has led to by now, each that stands before others may lead to these.
     let is_open = |id: &&DeclId| !walk.seen[id.index()];
     let mut rest: Vec<DeclId> = all.iter().filter(is_open).copied().collect();
-    rest.sort_by(|a, b| by_contents(program, *a, *b));
+    pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
+    sort_by_contents(program, &mut rest, &pieces);
     for seed in rest {
         walk.follow([seed]);
     }
@@ -129,8 +130,6 @@ pub(crate) fn canonical(
     sort_globals(program, &mut order);
     often_named_first(program, &mut order);
     // Nothing is there because a piece of a custom section names it.
-    let mut pieces = pieces;
-    pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
     order.extend(pieces);
     order
 }
@@ -178,10 +177,31 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Compares what nothing refers to: by name, and where that does not tell them apart, as with data, which has none, by
-/// contents, and by those of what it refers to. What is the same in all of that is interchangeable, as far as one looks.
-fn by_contents(program: &Program, a: DeclId, b: DeclId) -> Ordering {
-    same_contents_last(program, a, b, MOST_DEPTH).then_with(|| a.cmp(&b))
+/// Sorts what nothing refers to: by name, and where that does not tell them apart, as with data, which has none, by
+/// contents, and by those of what it refers to. What is the same in all of that comes in the order in which `pieces` name
+/// it: debug information tells apart what the program does not. The rest is interchangeable, as far as one looks.
+fn sort_by_contents(program: &Program, rest: &mut [DeclId], pieces: &[DeclId]) {
+    let compare = |a: &DeclId, b: &DeclId| same_contents_last(program, *a, *b, MOST_DEPTH);
+    rest.sort_by(|a, b| compare(a, b).then_with(|| a.cmp(b)));
+    let mut same = rest
+        .chunk_by_mut(|a, b| compare(a, b).is_eq())
+        .filter(|same| same.len() > 1)
+        .peekable();
+    if same.peek().is_none() || pieces.is_empty() {
+        return;
+    }
+    let mut first_named = vec![usize::MAX; program.capacity()];
+    let relocs = pieces.iter().flat_map(|piece| {
+        let next = program.decl(*piece).next();
+        next.into_iter().flat_map(|next| next.content.relocs())
+    });
+    for (at, target) in relocs.filter_map(Relocation::decl).enumerate() {
+        let first = &mut first_named[target.index()];
+        *first = at.min(*first);
+    }
+    for same in same {
+        same.sort_by_key(|id| (first_named[id.index()], *id));
+    }
 }
 
 /// How far contents are compared along references.

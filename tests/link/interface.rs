@@ -484,3 +484,16 @@ fn data_in_an_imported_memory_for_64_bits_has_addresses_of_64_bits() {
         validate(&linked.finish().unwrap()).unwrap();
     }
 }
+
+#[test]
+fn bounds_of_a_segment_that_are_to_be_exported_are_defined_by_then() {
+    let lab = Lab::new(&[(
+        "bounds.c",
+        "__attribute__((section(\"list\"), used)) static int item = 4; int run(void) { return item; }",
+    )]);
+    lab.same(&[
+        "bounds.o --export=run --export=__start_list",
+        "bounds.o --export=run --export=__start_list --export=__stop_list --export=__start_lists",
+        "bounds.o --export=run --export=__stop_lists --unresolved-symbols=ignore-all",
+    ]);
+}

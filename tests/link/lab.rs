@@ -171,6 +171,7 @@ fn flags(name: &str) -> &'static [&'static str] {
         name if name.starts_with("mvp") => &["-mcpu=mvp"],
         name if name.starts_with("refs") => &["-mreference-types"],
         name if name.starts_with("wide") => &["--target=wasm64"],
+        name if name.starts_with("debug") => &["-g"],
         name if name.starts_with("threads") => &["-matomics", "-mbulk-memory"],
         name if name.starts_with("pic") => &[
             "--target=wasm32-unknown-emscripten",

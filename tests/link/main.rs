@@ -44,6 +44,8 @@ mod shared;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod small_edits;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod tables;
 
 // What these have in common.

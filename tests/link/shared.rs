@@ -169,3 +169,150 @@ run:
         assert!(bytes.windows(name.len()).any(|at| at == name));
     }
 }
+
+/// The value of each global that is exported, and the first constant of the function that fills memory.
+fn flag(bytes: &[u8]) -> (Option<i32>, i32) {
+    let (mut imported, mut values, mut flag) = (0, Vec::new(), None);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.unwrap() {
+            Payload::ImportSection(imports) => {
+                let globals = imports.into_imports().filter(|import| {
+                    matches!(import.as_ref().unwrap().ty, wasmparser::TypeRef::Global(_))
+                });
+                imported = globals.count();
+            }
+            Payload::GlobalSection(globals) => {
+                values.extend(globals.into_iter().map(|global| {
+                    match global.unwrap().init_expr.get_operators_reader().read() {
+                        Ok(Operator::I32Const { value }) => value,
+                        other => panic!("{other:?}"),
+                    }
+                }));
+            }
+            Payload::ExportSection(exports) => {
+                let mut exports = exports.into_iter().map(Result::unwrap);
+                let export = exports.find(|export| export.name == "__wasm_init_memory_flag");
+                flag = export.map(|export| values[export.index as usize - imported]);
+            }
+            _ => {}
+        }
+    }
+    let (functions, _) = constants(bytes);
+    let mut functions = functions.into_iter();
+    let fills = functions.find(|(name, _)| name == "__wasm_init_memory");
+    (flag, fills.unwrap().1[0])
+}
+
+#[test]
+fn all_that_is_exported_includes_what_fills_memory_and_its_flag() {
+    let lab = Lab::new(&[
+        ("threads-data.c", "int n = 3; int run(void) { return n++; }"),
+        ("threads-zero.c", "int z; int run(void) { return z++; }"),
+        ("threads-none.c", "int run(void) { return 4; }"),
+        (
+            "threads-local.c",
+            "int n = 3; __thread int *p = &n; __thread int q; int run(void) { return *p + q; }",
+        ),
+        (
+            "pic-local.c",
+            "extern __thread int *p; int more(void) { return *p; }",
+        ),
+        (
+            "threads-asks.c",
+            "extern int __wasm_init_memory_flag; int n = 3;
+             int run(void) { return __wasm_init_memory_flag + n; }",
+        ),
+        (
+            "threads-bounds.c",
+            "__attribute__((section(\"list\"), used)) static int item = 4;
+             extern int __stop_list[]; int run(void) { return *__stop_list; }",
+        ),
+    ]);
+    for objects in [
+        "threads-data.o",
+        "threads-zero.o",
+        "threads-none.o",
+        "threads-local.o",
+        "threads-local.o pic-local.o",
+        "threads-asks.o",
+        "threads-bounds.o",
+    ] {
+        for more in [
+            "--export-all",
+            "--export-all --import-memory",
+            "--export-all --no-gc-sections",
+            "--export-dynamic --export=run",
+            "--export=run --export=__wasm_init_memory_flag",
+            "--export=run --export=__wasm_init_memory",
+            "--export-if-defined=__wasm_init_memory_flag --export=run",
+        ] {
+            let line = format!("--shared-memory --max-memory=1048576 {objects} {more}");
+            lab.same(&[&line]);
+            if more.contains("__wasm_init_memory") || objects == "threads-none.o" {
+                continue;
+            }
+            for patchable in [true, false] {
+                let (bytes, _) = lab.wasmend(&line, patchable).unwrap();
+                let (flag, used) = flag(&bytes);
+                assert_eq!(flag.is_some(), more.contains("--export-all"), "{line}");
+                assert!(flag.is_none_or(|flag| flag == used), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thread_local_data_is_defined_also_where_other_symbols_need_not_be() {
+    const OTHERS: &str = "int run(void) { return 1; }";
+    let lab = Lab::new(&[
+        (
+            "threads-asks.c",
+            "extern __thread int t; int other(void) { return t; } int run(void) { return other(); }",
+        ),
+        (
+            "threads-weak.c",
+            "extern __thread int t __attribute__((weak)); int other(void) { return t; } int run(void) { return other(); }",
+        ),
+        ("threads-none.c", OTHERS),
+        ("threads-has.c", "__thread int t = 5;"),
+        ("threads-plain.c", "int t = 5;"),
+    ]);
+    for asks in ["threads-asks.o", "threads-weak.o"] {
+        for more in [
+            "",
+            "--allow-undefined",
+            "--unresolved-symbols=ignore-all",
+            "--import-undefined",
+            "--shared-memory --max-memory=1048576",
+            "--shared-memory --max-memory=1048576 --unresolved-symbols=ignore-all",
+        ] {
+            let line = format!("{asks} {more} --export=run");
+            let errors = lab.errors(&line);
+            assert!(errors.contains("`t`"), "{line}: {errors}");
+            lab.same(&[&format!("{line} threads-has.o")]);
+        }
+    }
+    lab.same(&["threads-asks.o threads-plain.o --shared-memory --max-memory=1048576 --export=run"]);
+    // An edit that asks for it is refused as well, and one that asks no more is not.
+    for more in ["", "--shared-memory --max-memory=1048576"] {
+        for asks in ["threads-asks.o", "threads-weak.o"] {
+            let object = lab.path("changes.o");
+            fs::copy(lab.path("threads-none.o"), &object).unwrap();
+            let line = format!("--no-entry --export=run --allow-undefined -oout.wasm {more}");
+            let mut arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            arguments.push(object.display().to_string());
+            let options = LinkOptions::parse(&arguments).unwrap();
+            let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+            let before = linked.bytes().unwrap().to_vec();
+            fs::copy(lab.path(asks), &object).unwrap();
+            let refused = linked.update(&[&object]).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("`t`, which nothing defines"), "{said}");
+            assert!(said.contains("must be defined"), "{said}");
+            assert!(linked.bytes().unwrap() == before);
+            fs::copy(lab.path("threads-none.o"), &object).unwrap();
+            linked.update(&[&object]).unwrap();
+            linked.verify().unwrap();
+        }
+    }
+}

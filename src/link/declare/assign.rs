@@ -56,6 +56,8 @@ pub(crate) struct Threads {
     pub(crate) init_tls: Option<DeclId>,
     /// The function that sets the globals of thread-local data, if there are any.
     pub(crate) set_tls_globals: Option<DeclId>,
+    /// The function that sets addresses in thread-local data, if somebody may look for it.
+    pub(crate) set_tls_addresses: Option<DeclId>,
     pub(crate) tls_base: Option<DeclId>,
     /// Where the flag stands that says whether memory has been initialised.
     pub(crate) flag_address: u64,
@@ -163,7 +165,7 @@ pub(crate) fn assign(
     let mut segments = work.segments(&mut matches)?;
     let (memory_plan, flag_address) = work.memory(&mut segments)?;
     let merged = segments.merged;
-    work.symbols(&merged, &memory_plan)?;
+    work.symbols(&merged, &memory_plan, flag_address)?;
     let sections = work.customs(&mut matches)?;
     let thread_data = plan
         .segments
@@ -505,7 +507,12 @@ impl<'a> DeclarationAssigner<'a> {
     }
 
     /// What the symbols of the program mean.
-    fn symbols(&mut self, merged: &[Option<MergedSegment>], memory: &MemoryPlan) -> Result<()> {
+    fn symbols(
+        &mut self,
+        merged: &[Option<MergedSegment>],
+        memory: &MemoryPlan,
+        flag_address: u64,
+    ) -> Result<()> {
         let plan = self.plan;
         let resolution = &plan.resolution;
         let units = &self.assigner.new.units;
@@ -530,7 +537,7 @@ impl<'a> DeclarationAssigner<'a> {
                     table.map_or(ResolvedTarget::Nothing, ResolvedTarget::Index)
                 }
                 Definition::Synthetic(synthetic) if symbol.kind == SymbolKind::Data => {
-                    let address = self.address(synthetic, memory);
+                    let address = self.address(synthetic, memory, flag_address);
                     match plan.bounds.iter().find(|(bound, _)| *bound == id) {
                         Some((_, segment)) => {
                             let segment = merged[*segment].as_ref().ok_or_else(|| {
@@ -558,7 +565,7 @@ impl<'a> DeclarationAssigner<'a> {
     }
 
     /// The address that a symbol of the linker's stands for.
-    fn address(&self, synthetic: Synthetic, memory: &MemoryPlan) -> u64 {
+    fn address(&self, synthetic: Synthetic, memory: &MemoryPlan, flag_address: u64) -> u64 {
         match synthetic {
             Synthetic::DataEnd => memory.data_end,
             Synthetic::StackLow => memory.stack_low,
@@ -566,6 +573,7 @@ impl<'a> DeclarationAssigner<'a> {
             Synthetic::GlobalBase | Synthetic::DsoHandle => memory.data_start,
             Synthetic::HeapBase => memory.heap_base,
             Synthetic::HeapEnd => memory.heap_end,
+            Synthetic::InitMemoryFlag => flag_address,
             Synthetic::FirstPageEnd => self.setting.options.page_size,
             Synthetic::TableBase => self.setting.options.first_slot().into(),
             // A program that does not move begins at 0.
@@ -763,10 +771,26 @@ impl<'a> DeclarationAssigner<'a> {
         Ok((wrappers, data))
     }
 
+    /// A function of the linker's own that nothing names. It is exported where everything is, behind all else.
     fn thread_function(&mut self, name: &str) -> Result<DeclId> {
         let decl = self.assigner.synthetic(DeclKind::Function, name)?;
         self.set_name(decl, name)?;
+        let exports = &mut self.assigner.new.exports;
+        if self.setting.options.export_all && exports.iter().all(|(other, _)| **other != *name) {
+            exports.push((name.into(), decl));
+        }
         Ok(decl)
+    }
+
+    /// Whether a thread's own data holds addresses.
+    fn has_addresses_in_thread_data(&self) -> bool {
+        let segments = self.plan.segments.iter();
+        let own = segments.filter(|segment| segment.is_thread_local);
+        let mut parts = own.flat_map(|segment| &segment.parts);
+        parts.any(|(object, index)| {
+            let object = &self.plan.resolution.object(*object).object;
+            !object.segment_relocs(*index).is_empty()
+        })
     }
 
     fn threads(&mut self, flag_address: u64, has_globals: bool) -> Result<Option<Threads>> {
@@ -785,10 +809,18 @@ impl<'a> DeclarationAssigner<'a> {
             true => Some(self.thread_function("__wasm_apply_global_tls_relocs")?),
             false => None,
         };
+        // It has nothing to do in a program that does not move, and is there for those who look for it.
+        let set_tls_addresses = match self.setting.options.export_all {
+            true if self.has_addresses_in_thread_data() => {
+                Some(self.thread_function("__wasm_apply_tls_relocs")?)
+            }
+            _ => None,
+        };
         Ok(Some(Threads {
             init_memory,
             init_tls,
             set_tls_globals,
+            set_tls_addresses,
             tls_base: match tls_base {
                 Some(ResolvedTarget::Index(id)) => Some(id),
                 _ => None,

@@ -288,6 +288,9 @@ impl Definer<'_> {
                 let code = threads::set_tls_globals(base, &declarations.thread_got, is_64)?;
                 push(set_globals, nothing, code);
             }
+            if let Some(set_addresses) = threads.set_tls_addresses {
+                push(set_addresses, nothing, synthetic::calls(&[])?);
+            }
         }
         Ok(items)
     }

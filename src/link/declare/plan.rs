@@ -52,7 +52,9 @@ impl Plan {
     /// there, the plan is of no use.
     pub(crate) fn order(mut resolution: Resolution, mut live: Live, options: &LinkOptions) -> Plan {
         let segments = order::segments(&resolution, &live, options);
+        order::define_flag(&mut resolution, &mut live, &segments, options);
         let bounds = order::define_bounds(&mut resolution, &mut live, &segments, options);
+        undefined::expect_exports(&mut resolution, options);
         undefined::settle(&mut resolution, &live, options);
         let undefined = Definition::Trap(Trap::Undefined);
         let symbols = resolution.table.symbols();

@@ -16,6 +16,10 @@ use crate::program::{Bytes, DeclId, RelocKind, RelocatableBytes, Relocation, Typ
 /// `call` and `return_call`.
 const CALLS: [u8; 2] = [0x10, 0x12];
 
+/// Other data has the address 0 if nothing defines it and that is allowed.
+const UNDEFINED_THREAD_DATA: &str = "what each thread has its own copy of must be defined, also where other symbols need not be: \
+    link what defines it";
+
 /// What a symbol means in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResolvedTarget {
@@ -253,6 +257,9 @@ impl Converter<'_> {
             Ok(Relocation::new(kind, at, target, addend))
         };
         let thread_offset = |kind: RelocKind| {
+            if meaning == ResolvedTarget::Null {
+                return Err(fail("nothing defines").with_hint(UNDEFINED_THREAD_DATA));
+            }
             let offset = self.thread_offset(meaning, relocs.addend(reloc));
             let offset = offset.ok_or_else(|| fail("is not thread-local, or too far away"))?;
             Ok(Relocation::new(kind, at, self.zero, offset))
@@ -338,12 +345,9 @@ impl Converter<'_> {
 
     /// How far an address is from the beginning of the data that each thread has its own copy of.
     fn thread_offset(&self, meaning: ResolvedTarget, addend: i64) -> Option<i32> {
-        let offset = match self.address(meaning, addend)? {
-            (decl, offset) if Some(decl) == self.thread_data => offset,
-            (decl, 0) if decl == self.zero => 0,
-            _ => return None,
-        };
-        i32::try_from(offset).ok()
+        let (decl, offset) = self.address(meaning, addend)?;
+        let is_own = Some(decl) == self.thread_data;
+        i32::try_from(offset).ok().filter(|_| is_own)
     }
 
     /// The global that holds the address of what an object's symbol means.

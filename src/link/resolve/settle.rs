@@ -2,7 +2,7 @@
 //! of symbols that are still open.
 
 use super::*;
-use crate::link::command::options::{DefinedSymbol, Unresolved};
+use crate::link::command::options::DefinedSymbol;
 use crate::link::inputs::StubSymbols;
 
 /// `i32` and `i64`.
@@ -103,7 +103,6 @@ impl Resolver<'_> {
             }
         }
         self.settle_weak();
-        self.expect_exports();
         if let Some(entry) = entry {
             let symbol = self.table.get_mut(entry);
             symbol.flags = symbol.flags.without(SymbolFlags::HIDDEN);
@@ -429,29 +428,6 @@ impl Resolver<'_> {
             if is_open && symbol.ty.signature().is_some() {
                 self.table.make_trap(id, Trap::UndefinedWeak);
                 self.synthetic_functions.push(id);
-            }
-        }
-    }
-
-    /// Complains about what `--export` names and nothing defines.
-    fn expect_exports(&mut self) {
-        let options = self.options;
-        let mut seen = HashSet::new();
-        for name in options.exports.iter().filter(|name| seen.insert(*name)) {
-            // A function table that an object refers to is made later, if it is exported.
-            let is_defined = |id: SymbolId| self.table.get(id).is_defined();
-            let found = self.own(name);
-            let is_defined = found.is_some_and(|id| name == FUNCTION_TABLE || is_defined(id));
-            if is_defined {
-                continue;
-            }
-            let error = Error::bad_input("is to be exported (--export), and nothing defines it")
-                .with_symbol(shown(name, options.demangle))
-                .with_hint("define it, or export it only if it is defined: --export-if-defined");
-            match options.unresolved {
-                Unresolved::Error => self.error(error),
-                Unresolved::Warn => self.table.diagnostics.warn(error),
-                Unresolved::Ignore => {}
             }
         }
     }

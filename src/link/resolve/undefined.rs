@@ -9,8 +9,8 @@ use crate::link::command::options::{LinkOptions, Unresolved};
 use crate::link::command::spelling;
 use crate::link::diagnostics::{demangle, shown};
 use crate::link::gc::{Live, init_symbols};
-use crate::link::resolve::Resolution;
 use crate::link::resolve::units::SymbolRef;
+use crate::link::resolve::{FUNCTION_TABLE, Resolution};
 use crate::link::symbols::{GlobalSymbol, ObjectId, SymbolId, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Reloc, SymbolKind};
@@ -114,6 +114,27 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
             if made.insert(signature) {
                 resolution.synthetic_functions.push(id);
             }
+        }
+    }
+}
+
+/// Complains about what `--export` names and nothing defines, not even the linker.
+pub fn expect_exports(resolution: &mut Resolution, options: &LinkOptions) {
+    let mut seen = HashSet::new();
+    for name in options.exports.iter().filter(|name| seen.insert(*name)) {
+        // A function table that an object refers to is made if it is exported.
+        let is_defined = |id: SymbolId| resolution.table.get(id).is_defined();
+        let found = resolution.find(name);
+        if found.is_some_and(|id| name == FUNCTION_TABLE || is_defined(id)) {
+            continue;
+        }
+        let error = Error::bad_input("is to be exported (--export), and nothing defines it")
+            .with_symbol(shown(name, options.demangle))
+            .with_hint("define it, or export it only if it is defined: --export-if-defined");
+        match options.unresolved {
+            Unresolved::Error => resolution.diagnostics.error(error),
+            Unresolved::Warn => resolution.diagnostics.warn(error),
+            Unresolved::Ignore => {}
         }
     }
 }

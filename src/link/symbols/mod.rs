@@ -65,6 +65,8 @@ pub enum Synthetic {
     FirstPageEnd,
     /// The table that functions' addresses are places in.
     FunctionTable,
+    /// Where the flag stands that says whether memory that threads share has been filled.
+    InitMemoryFlag,
     /// `__start_NAME`: where the output segment NAME begins.
     SegmentStart,
     /// `__stop_NAME`: where the output segment NAME ends.

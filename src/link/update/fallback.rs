@@ -50,6 +50,8 @@ pub enum FallbackReason {
     RetainedData,
     /// Data that must be in one piece changed.
     MergedData,
+    /// An object defines a symbol that `--wrap` puts another one in place of: its own references do not mean it.
+    Wrapped,
     /// Everything is linked, or memory is shared.
     EverythingIsLinked,
     /// Exported names changed.
@@ -101,6 +103,7 @@ impl fmt::Display for FallbackReason {
             DiscardedDataIsNeeded => "data is needed that was discarded",
             RetainedData => "data that is kept in any case changed",
             MergedData => "data that must be in one piece changed",
+            Wrapped => "an object defines a symbol that --wrap puts another one in place of",
             EverythingIsLinked => "everything is linked, or memory is shared",
             ExportedNames => "exported names changed",
             Globals => "globals, tags or tables changed",

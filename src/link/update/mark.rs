@@ -20,9 +20,11 @@ impl Update<'_> {
             self.marks.insert(change.id, marks);
         }
         for at in 0..self.changes.len() {
-            for symbol in self.needed_symbols(self.changes[at].id)? {
-                self.reach_entry(self.changes[at].id, symbol)?;
+            let id = self.changes[at].id;
+            for symbol in self.needed_symbols(id)? {
+                self.reach_entry(id, symbol)?;
             }
+            self.reach_init_functions(id)?;
         }
         while let Some((id, node)) = self.queue.pop() {
             self.reach_all(id, node)?;
@@ -45,13 +47,27 @@ impl Update<'_> {
                 needed.push(index);
             }
         }
-        if linked.is_live || self.unit(id).is_live() {
-            needed.extend(init_symbols(linked));
-            if retained_segments(linked).next().is_some() {
-                return fall_back(FallbackReason::RetainedData);
+        let is_linked = linked.is_live || self.unit(id).is_live();
+        match is_linked && retained_segments(linked).next().is_some() {
+            true => fall_back(FallbackReason::RetainedData),
+            false => Ok(needed),
+        }
+    }
+
+    /// The functions that an object wants to be called first. Those of a name that it shares may be other objects'.
+    fn reach_init_functions(&mut self, id: ObjectId) -> UpdateResult<()> {
+        let linked = self.resolution().object(id);
+        if !linked.is_live && !self.unit(id).is_live() {
+            return Ok(());
+        }
+        let inits = init_symbols(linked).map(|symbol| (symbol, linked.symbol_ref(symbol).symbol()));
+        for (symbol, shared) in inits.collect::<Vec<_>>() {
+            match shared {
+                Some(global) => self.reach_shared(global, false)?,
+                None => self.reach_entry(id, symbol)?,
             }
         }
-        Ok(needed)
+        Ok(())
     }
 
     fn reach_all(&mut self, id: ObjectId, node: GcNode) -> UpdateResult<()> {
@@ -79,12 +95,20 @@ impl Update<'_> {
         let is_there = match self.link.declarations.meanings[global.index()] {
             ResolvedTarget::Nothing => false,
             ResolvedTarget::Function { id: None, .. } => takes_address && known.is_stub(),
+            // Data that nothing defines is missed as soon as something reaches it.
+            ResolvedTarget::Null => known.is_weak() || self.was_reached(global),
             _ => true,
         };
         match is_there {
             true => Ok(()),
             false => fall_back(FallbackReason::NotLinked),
         }
+    }
+
+    /// Whether anything referred to a symbol when all of them were resolved: then it was settled what becomes of it.
+    fn was_reached(&self, id: SymbolId) -> bool {
+        let live = self.link.plan.live.symbols.get(id.index());
+        live.is_some_and(|live| *live)
     }
 
     /// What a symbol of an object stands for is needed.

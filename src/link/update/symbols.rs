@@ -75,6 +75,14 @@ impl Update<'_> {
             return fall_back(FallbackReason::Globals);
         }
         let options = &self.link.options;
+        let defines_wrapped = |object: &Object| {
+            let shared = object.symbols.iter().filter(|symbol| !symbol.is_local());
+            let mut defined = shared.filter(|symbol| !symbol.is_undefined());
+            defined.any(|symbol| options.wrap.iter().any(|it| it == object.str(symbol.name)))
+        };
+        if !options.wrap.is_empty() && (defines_wrapped(old) || defines_wrapped(new)) {
+            return fall_back(FallbackReason::Wrapped);
+        }
         let plan = &self.link.plan;
         let merged: Vec<&str> = plan
             .segments

@@ -321,10 +321,12 @@ fn same_meaning(
                 None => Ok(()),
             }
         }
-        _ => {
+        (None, None) => {
             seen.endless += 1;
             Ok(())
         }
+        (Some(_), None) => Err("only wasm-ld's does not end".to_owned()),
+        (None, Some(_)) => Err("only ours does not end".to_owned()),
     }
 }
 

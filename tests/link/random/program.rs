@@ -223,7 +223,7 @@ impl Program {
 
     fn declaration(&self, unit: usize, id: usize) -> String {
         let symbol = &self.symbols[id];
-        let mut text = match (symbol.kind, self.mistaken.get(&(unit, id))) {
+        let mut text = match (symbol.kind, self.mistaken(unit, id)) {
             (Kind::Function(_), Some(other)) => other.declare(&symbol.name),
             _ => self.plain(id),
         };
@@ -428,7 +428,18 @@ impl Program {
         };
         match self.is_defined_in(id, unit) {
             true => signature,
-            false => self.mistaken.get(&(unit, id)).copied().unwrap_or(signature),
+            false => self.mistaken(unit, id).unwrap_or(signature),
         }
+    }
+
+    /// What a unit takes a function for by mistake, if it does. Where a reference from a library links the member of a
+    /// library that defines it, wasm-ld 19 does not compare their types: what comes of that is invalid or, where such a call
+    /// leaves as many values on the stack, valid by chance. Here it is a function that traps, as it is everywhere else.
+    fn mistaken(&self, unit: usize, id: usize) -> Option<Signature> {
+        let is_in_library = |unit: usize| self.units[unit].place != Place::Object;
+        let mut definitions = self.symbols[id].definitions.iter();
+        let is_compared = !is_in_library(unit) || !definitions.any(|it| is_in_library(it.unit));
+        let signature = self.mistaken.get(&(unit, id)).copied();
+        signature.filter(|_| is_compared)
     }
 }
