@@ -9,6 +9,7 @@ mod program;
 mod random;
 #[cfg(feature = "toolchain-tests")]
 mod real;
+mod record;
 #[cfg(feature = "toolchain-tests")]
 mod session;
 mod slice;

@@ -87,7 +87,9 @@ impl Host for Wasmtime {
     }
 
     fn refuel(&mut self, millions: u64) {
-        self.store.set_fuel(millions * 1_000_000).expect("fuel is counted");
+        self.store
+            .set_fuel(millions * 1_000_000)
+            .expect("fuel is counted");
     }
 
     fn give(&mut self, module: &str, name: &str, item: Extern) {
