@@ -148,6 +148,9 @@ impl<'a> Collector<'a> {
         let Some(slot) = slot.filter(|_| can_pass_on) else {
             return self.refuse(RefusalReason::NoSlot, id);
         };
+        if old.is_some_and(Definition::is_import) && !self.sides.undoes && self.is_exported(id) {
+            return self.refuse(RefusalReason::Import, id);
+        }
         let is_retyped = old.is_some_and(|old| old.ty() != ty);
         if is_retyped && self.has_old_address(id) {
             return self.refuse(RefusalReason::Signature, id);
@@ -158,6 +161,12 @@ impl<'a> Collector<'a> {
             return self.refuse(RefusalReason::Segment, id);
         }
         self.contents.bodies.push((id, slot.0));
+    }
+
+    /// Whether the program exports it: whoever holds that has a thunk with its signature, or the host's function itself.
+    fn is_exported(&self, id: DeclId) -> bool {
+        let mut exports = self.sides.before.program.said_exports().iter();
+        exports.any(|export| export.decl == id)
     }
 
     /// Whether somebody may hold the address of a function that has another signature now: data or code that did not change
@@ -180,8 +189,7 @@ impl<'a> Collector<'a> {
             })
         };
         // Who holds an export calls it as it was.
-        let mut exports = before.program.said_exports().iter();
-        if exports.any(|export| export.decl == id) {
+        if self.is_exported(id) {
             return true;
         }
         let users = self.sides.references.of(before.program, id);

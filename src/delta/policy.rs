@@ -37,11 +37,13 @@ pub enum RefusalReason {
     Tag,
     /// Where whole modules are compared: what the instance may have written to would be overwritten.
     State,
+    /// A function that is exported was the host's and has a body now.
+    Import,
 }
 
 impl RefusalReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [RefusalReason; 12] = [
+    pub const ALL: [RefusalReason; 13] = [
         RefusalReason::Moved,
         RefusalReason::DataLayout,
         RefusalReason::Reserve,
@@ -54,6 +56,7 @@ impl RefusalReason {
         RefusalReason::Global,
         RefusalReason::Tag,
         RefusalReason::State,
+        RefusalReason::Import,
     ];
 
     /// Its number, from 1.
@@ -136,6 +139,12 @@ impl RefusalReason {
                 12,
                 "state",
                 "is memory that the running program may have changed",
+                RESTART,
+            ),
+            Import => (
+                13,
+                "import",
+                "was the host's and has a body now, but is exported: who holds the export would call the host's",
                 RESTART,
             ),
         }

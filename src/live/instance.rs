@@ -236,7 +236,9 @@ impl<R: Runtime> Live<R> {
         delta.check()?;
         let made = self.runtime.instantiate(&delta.bytes, MODULE, &self.given);
         let made = made.map_err(|error| {
-            error.with_hint("nothing has happened: give the host what is missing, and take it in again")
+            error.with_hint(
+                "nothing has happened: give the host what is missing, and take it in again",
+            )
         })?;
         phases.instantiate = watch.lap();
         let routine = |name: &str| {

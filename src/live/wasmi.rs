@@ -136,9 +136,7 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
     }
 
     fn set_value(&mut self, global: &Extern, value: Val) -> Result<()> {
-        let global = global
-            .into_global()
-            .ok_or_else(|| failed("is no global"))?;
+        let global = global.into_global().ok_or_else(|| failed("is no global"))?;
         match global.ty(&self.store).mutability() {
             Mutability::Const => Ok(()),
             Mutability::Var => global.set(&mut self.store, value).map_err(failed),

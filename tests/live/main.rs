@@ -1,4 +1,5 @@
-//! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
+//! Programs that are patched while they run, in wasmi and, with the feature `wasmtime`, in wasmtime. Run by `cargo test --test
+//! live`; with the feature `toolchain-tests`, which needs compilers, also real programs in C and C++.
 
 mod faults;
 mod hosts;
