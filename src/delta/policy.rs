@@ -37,7 +37,7 @@ pub enum RefusalReason {
     Tag,
     /// Where whole modules are compared: what the instance may have written to would be overwritten.
     State,
-    /// A function that is exported was the host's and has a body now.
+    /// A function that is exported was the host's, and has a body or is another one of the host's now.
     Import,
 }
 
@@ -144,7 +144,7 @@ impl RefusalReason {
             Import => (
                 13,
                 "import",
-                "was the host's and has a body now, but is exported: who holds the export would call the host's",
+                "was the host's and is another function now, but is exported: who holds the export would call the old one",
                 RESTART,
             ),
         }

@@ -43,8 +43,8 @@ fn refused(patch: &Patch) -> Vec<RefusalReason> {
 }
 
 #[test]
-fn a_function_of_the_host_that_is_exported_gets_no_body() {
-    for is_exported in [true, false] {
+fn a_function_of_the_host_that_is_exported_does_not_become_another() {
+    for (is_exported, gets_body) in [(true, true), (true, false), (false, true), (false, false)] {
         let options = wasmend::ModuleOptions {
             live: true,
             ..wasmend::ModuleOptions::default()

@@ -219,8 +219,8 @@ impl Session {
         let mut linked = link(&objects, &self.sources.libraries);
         let file = linked.bytes().unwrap();
         let budget = Budget {
-            deltas: 100,
-            bytes: 1 << 20,
+            deltas: 40,
+            bytes: 64 << 20,
         };
         let mut program = Running::<H>::load(&file, Some(budget));
         let mut reference = Running::<H>::load(&file, None);
