@@ -240,9 +240,10 @@ pub(crate) struct Serving {
 /// How long files are waited for.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Waiting {
-    /// How many milliseconds the build must have stood unchanged before it is read
-    #[arg(long, value_name = "MS", default_value = "25", value_parser = milliseconds)]
-    pub(crate) settle: Duration,
+    /// How many milliseconds files must have stood unchanged before they are read [default: none where it can be told that
+    /// nobody has them open for writing, else 25]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    pub(crate) settle: Option<Duration>,
     /// How many milliseconds a build may be missing or torn before a line says so
     #[arg(long, value_name = "MS", default_value = "2000", value_parser = milliseconds)]
     pub(crate) patience: Duration,

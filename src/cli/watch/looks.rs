@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cli::watch::settle::{Look, Stamp};
 
@@ -20,6 +21,39 @@ pub(super) fn look(file: &Path) -> Look {
         Ok(found) => Look::Refused(format!("is {}, not a file", kind(found.file_type()))),
         Err(error) if is_missing(&error) => Look::Missing,
         Err(error) => Look::Refused(format!("cannot be looked at: {error}")),
+    }
+}
+
+/// How long until a change that is made to a file after `found` is sure to show in its times, if not already: these are of a
+/// clock that goes on in steps of some milliseconds.
+pub(super) fn until_changes_show(found: &Stamp) -> Duration {
+    let wait = clock::now_of_files().map(|(now, step)| match found.changed < now {
+        true => 0,
+        // One that is from a later time waits for that, or until the file has stood still.
+        false => found.changed - now + step,
+    });
+    Duration::from_nanos(u64::try_from(wait.unwrap_or_default()).unwrap_or(u64::MAX))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod clock {
+    use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+
+    /// What files that change now are marked with, and for how long that stays so.
+    pub(super) fn now_of_files() -> Option<(i128, i128)> {
+        let read = |found: Timespec| super::nanoseconds(found.tv_sec, found.tv_nsec);
+        let coarse = read(clock_gettime(ClockId::RealtimeCoarse));
+        let exact = read(clock_gettime(ClockId::Realtime));
+        let step = read(clock_getres(ClockId::RealtimeCoarse));
+        Some((coarse, (coarse + step - exact).clamp(0, step) + 20_000))
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod clock {
+    /// Files are marked by a clock that is fine enough.
+    pub(super) fn now_of_files() -> Option<(i128, i128)> {
+        None
     }
 }
 

@@ -7,6 +7,8 @@ mod build;
 mod link;
 mod looks;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
 mod subject;
 mod wake;
 mod writers;
@@ -21,10 +23,13 @@ use crate::cli::args::{Waiting, Watch, WatchLink};
 use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
-use settle::{FileLook, Looks, Obstacle, Patience, Settle, Step, Trouble};
+use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
 use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
+
+/// How long files must have stood still where it cannot be known whether they are complete.
+const SETTLE: Duration = Duration::from_millis(25);
 
 /// Who wants to know what becomes of the output, beside those who read what is said.
 pub(crate) trait Listener {
@@ -78,7 +83,8 @@ fn watch(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     let patience = Patience {
-        settle: waiting.settle,
+        settle: waiting.settle.unwrap_or(SETTLE),
+        trusts_proofs: waiting.settle.is_none(),
         complain: waiting.patience,
     };
     let mut wakes = Wakes::new(reporter)?;
@@ -102,6 +108,10 @@ fn watch(
                 if !watch.follow(&mut wakes) {
                     watch.read(&changed)?;
                 }
+                Some(Duration::ZERO)
+            }
+            Step::Prove(changed) => {
+                watch.prove(&changed)?;
                 Some(Duration::ZERO)
             }
             Step::Complain(trouble) => {
@@ -174,13 +184,34 @@ impl Watching<'_> {
         }
     }
 
-    /// Brings the output up to date, unless somebody still writes one of the files.
-    fn read(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
-        let mut files = changed.iter();
-        if let Some(file) = files.find(|file| writers::of(file) == Writers::Some) {
-            self.settle.busy(self.now(), file.clone());
-            return self.announce();
+    /// Finds out whether files are complete: that nobody has them open for writing, and that they cannot be written again
+    /// without that being seen.
+    fn prove(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
+        let (mut is_known, mut wait) = (true, Duration::ZERO);
+        for file in changed {
+            match writers::of(file) {
+                Writers::None => {}
+                Writers::Unknown => is_known = false,
+                Writers::Some => {
+                    self.settle.busy(self.now(), file.clone());
+                    return self.announce();
+                }
+            }
+            if let Some(Look::Present(found)) = self.settle.seen(file) {
+                wait = wait.max(looks::until_changes_show(found));
+            }
         }
+        let now = self.now();
+        match is_known {
+            true if wait.is_zero() => self.settle.complete(),
+            true => self.settle.incomplete(now, Some(now + wait)),
+            false => self.settle.incomplete(now, None),
+        }
+        Ok(())
+    }
+
+    /// Brings the output up to date.
+    fn read(&mut self, changed: &[PathBuf]) -> anyhow::Result<()> {
         if self.settle.is_lost() {
             self.subject.forget();
         }

@@ -1,14 +1,15 @@
 //! When files that somebody else writes are ready to be read: a policy without files and clocks, so that every order of
 //! events can be tested.
 //!
-//! All files are looked at again and again. Once they have looked the same for a while, what looks other than it did when
-//! it was last made use of is read; if that turns out to be of no use, nothing is read again until a file looks different.
-//! Where files never stand still they are read about once a second all the same. An output that is gone is written again,
-//! and trouble that lasts is said once.
+//! All files are looked at again and again. What looks other than it did when it was last made use of is read as soon as it
+//! is proved complete: nobody has it open for writing, and whoever writes it again will be seen. Where that cannot be known,
+//! or is not to be relied on, files must have looked the same for a while. If what was read turns out to be of no use,
+//! nothing is read again until a file looks different. Where files never stand still they are read about once a second all
+//! the same. An output that is gone is written again, and trouble that lasts is said once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How soon a link that fails is said: objects of one build come in one after the other.
@@ -70,6 +71,9 @@ pub(crate) enum Step {
     Idle,
     /// Look again after this time.
     Again(Duration),
+    /// Find out whether these files are complete, and say so: [`Settle::complete`], [`Settle::incomplete`] or
+    /// [`Settle::busy`].
+    Prove(Vec<PathBuf>),
     /// Make use of the files. These look other than when that was last done.
     Read(Vec<PathBuf>),
     /// Say what has been in the way for a while.
@@ -108,6 +112,8 @@ pub(crate) enum Trouble {
 pub(crate) struct Patience {
     /// How long files must have looked the same before they are read.
     pub(crate) settle: Duration,
+    /// Whether those that are proved complete are read before that.
+    pub(crate) trusts_proofs: bool,
     /// How long trouble may last before it is said.
     pub(crate) complain: Duration,
 }
@@ -134,6 +140,19 @@ enum Verdict {
     Later { until: Duration, told: Option<bool> },
 }
 
+/// What is known of the completeness of the files that changed, as they look now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Nobody has tried to find out.
+    Open,
+    /// They are complete, or have stood still for as long as can be asked for.
+    Given,
+    /// It cannot be known.
+    None,
+    /// It can be known from this time on.
+    At(Duration),
+}
+
 /// A file whose writer is not done.
 #[derive(Debug)]
 struct Busy {
@@ -156,6 +175,7 @@ pub(crate) struct Settle {
     published: Option<Look>,
     is_lost: bool,
     verdict: Verdict,
+    proof: Proof,
     busy: Option<Busy>,
     /// When files that do not stand still are read all the same.
     read_at: Option<Duration>,
@@ -177,6 +197,7 @@ impl Settle {
             published: None,
             is_lost: false,
             verdict: Verdict::Open,
+            proof: Proof::Open,
             busy: None,
             read_at: None,
             stood_still: false,
@@ -233,12 +254,46 @@ impl Settle {
             }
         }
         let restless = RESTLESS.max(2 * self.patience.settle);
-        let read_at = *self.read_at.get_or_insert(now + restless);
-        let still_at = self.since() + self.patience.settle;
-        match still_at.min(read_at).saturating_sub(now) {
-            Duration::ZERO => Step::Read(changed),
-            left => Step::Again(left),
+        self.read_at.get_or_insert(now + restless);
+        let wait = self.due_at().saturating_sub(now);
+        match self.proof {
+            Proof::Given => Step::Read(changed),
+            // What was known of writers when it had not stood still for long may have become untrue.
+            _ if wait.is_zero() => Step::Prove(changed),
+            Proof::Open if self.patience.trusts_proofs => Step::Prove(changed),
+            Proof::At(at) if at <= now => Step::Prove(changed),
+            Proof::At(at) => Step::Again(wait.min(at - now)),
+            Proof::Open | Proof::None => Step::Again(wait),
         }
+    }
+
+    /// How a file looked last.
+    pub(crate) fn seen(&self, file: &Path) -> Option<&Look> {
+        self.files.get(file).map(|(found, _)| &found.look)
+    }
+
+    /// From when on files are read that cannot be proved complete.
+    fn due_at(&self) -> Duration {
+        let still_at = self.since() + self.patience.settle;
+        self.read_at.map_or(still_at, |at| at.min(still_at))
+    }
+
+    /// The files that changed are complete.
+    pub(crate) fn complete(&mut self) {
+        self.busy = None;
+        self.proof = Proof::Given;
+    }
+
+    /// Nobody is known to write the files that changed, but they cannot be proved complete: not before the time `at`, or not
+    /// at all.
+    pub(crate) fn incomplete(&mut self, now: Duration, at: Option<Duration>) {
+        self.busy = None;
+        self.proof = match at {
+            // They have stood still, which is all that there is to go by.
+            _ if self.due_at() <= now => Proof::Given,
+            Some(at) => Proof::At(at),
+            None => Proof::None,
+        };
     }
 
     /// Whether what was published is gone, so that it has to be written anew.
@@ -263,6 +318,7 @@ impl Settle {
         self.published = Some(output.clone());
         self.is_lost = !matches!(output, Look::Present(_));
         self.output.0 = output;
+        self.proof = Proof::Open;
         self.forget_trouble();
     }
 
@@ -309,6 +365,7 @@ impl Settle {
             },
         };
         self.busy = Some(busy);
+        self.proof = Proof::Open;
     }
 
     /// Since when all files look as they do.
@@ -333,6 +390,9 @@ impl Settle {
         if is_other && self.stood_still {
             // These are other changes than those that were waited for before.
             self.read_at = None;
+        }
+        if is_other {
+            self.proof = Proof::Open;
         }
         self.stood_still = !is_other && self.since() + self.patience.settle <= now;
         let is_output_other = looks.output != self.output.0;
@@ -438,6 +498,7 @@ impl Settle {
     /// An attempt was made, and was not the last one.
     fn attempted(&mut self, now: Duration) {
         self.busy = None;
+        self.proof = Proof::Open;
         self.read_at = self.read_at.map(|at| at.max(now + self.patience.settle));
     }
 
@@ -447,476 +508,5 @@ impl Settle {
         self.read_at = None;
         self.useless = None;
         self.told.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const PATIENCE: Patience = Patience {
-        settle: Duration::from_millis(25),
-        complain: Duration::from_millis(2000),
-    };
-
-    fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
-    }
-
-    /// A file, or none for version 0.
-    fn version(version: u64) -> Look {
-        match version {
-            0 => Look::Missing,
-            _ => Look::Present(Stamp {
-                device: 1,
-                inode: version,
-                len: 100,
-                modified: i128::from(version),
-                changed: i128::from(version),
-            }),
-        }
-    }
-
-    /// Waiting for files of these names, all of them needed, with the means to look at them.
-    struct World {
-        settle: Settle,
-        looks: Looks,
-        now: Duration,
-    }
-
-    impl World {
-        fn of<const N: usize>(files: [(&str, u64); N]) -> World {
-            let files = files.map(|(name, at)| {
-                let look = version(at);
-                let is_required = true;
-                (PathBuf::from(name), FileLook { look, is_required })
-            });
-            World {
-                settle: Settle::new(PATIENCE),
-                looks: Looks {
-                    files: files.into(),
-                    output: Look::Missing,
-                },
-                now: ms(0),
-            }
-        }
-
-        /// Files that were read and published.
-        fn published<const N: usize>(files: [(&str, u64); N]) -> World {
-            let mut world = World::of(files);
-            world.at(0);
-            assert!(matches!(world.at(25), Step::Read(_)));
-            world.publish();
-            assert_eq!(world.at(26), Step::Idle);
-            world
-        }
-
-        fn publish(&mut self) {
-            self.looks.output = version(1000);
-            self.settle.done(self.looks.output.clone());
-        }
-
-        fn set(&mut self, name: &str, at: u64) {
-            self.set_look(name, version(at));
-        }
-
-        fn set_look(&mut self, name: &str, look: Look) {
-            self.looks.files.get_mut(&PathBuf::from(name)).unwrap().look = look;
-        }
-
-        /// The step at a time.
-        fn at(&mut self, millis: u64) -> Step {
-            self.now = ms(millis);
-            self.settle.look(self.now, self.looks.clone())
-        }
-    }
-
-    fn read<const N: usize>(names: [&str; N]) -> Step {
-        Step::Read(names.map(PathBuf::from).into())
-    }
-
-    fn complaint<const N: usize>(files: [(&str, Obstacle); N]) -> Step {
-        let files = files.map(|(name, obstacle)| (PathBuf::from(name), obstacle));
-        Step::Complain(Trouble::Files(files.into()))
-    }
-
-    #[test]
-    fn files_are_read_once_all_have_stood_still() {
-        let mut world = World::of([("a", 1), ("b", 1)]);
-        assert_eq!(world.at(0), Step::Again(ms(25)));
-        world.set("b", 2);
-        assert_eq!(world.at(24), Step::Again(ms(25)));
-        assert_eq!(world.at(48), Step::Again(ms(1)));
-        assert_eq!(world.at(49), read(["a", "b"]));
-        world.publish();
-        assert_eq!(world.at(9999), Step::Idle);
-    }
-
-    #[test]
-    fn only_what_changed_is_read_again() {
-        let mut world = World::published([("a", 1), ("b", 1), ("c", 1)]);
-        world.set("b", 2);
-        assert_eq!(world.at(100), Step::Again(ms(25)));
-        assert_eq!(world.at(125), read(["b"]));
-        world.publish();
-        assert_eq!(world.at(126), Step::Idle);
-    }
-
-    #[test]
-    fn truncate_and_write_waits_for_the_last_write() {
-        let mut world = World::published([("a", 1)]);
-        for write in 0..10 {
-            world.set("a", 2 + write);
-            assert_eq!(world.at(100 + write * 20), Step::Again(ms(25)));
-        }
-        assert_eq!(world.at(305), read(["a"]));
-    }
-
-    #[test]
-    fn a_rename_is_another_file_even_with_the_same_length_and_time() {
-        let mut world = World::published([("a", 1)]);
-        let Look::Present(stamp) = version(1) else {
-            unreachable!()
-        };
-        world.set_look("a", Look::Present(Stamp { inode: 7, ..stamp }));
-        assert_eq!(world.at(50), Step::Again(ms(25)));
-        assert_eq!(world.at(75), read(["a"]));
-    }
-
-    #[test]
-    fn what_is_of_no_use_is_not_read_again_until_a_file_changes_and_is_said_once() {
-        let mut world = World::of([("a", 1), ("b", 1)]);
-        world.at(0);
-        assert_eq!(world.at(25), read(["a", "b"]));
-        world.settle.refused(ms(30), Haste::Patient);
-        assert_eq!(world.at(30), Step::Again(ms(1970)));
-        assert_eq!(world.at(2000), Step::Complain(Trouble::Attempt));
-        assert_eq!(world.at(5000), Step::Idle);
-        // Watching goes on, and the next attempt is judged anew.
-        world.set("b", 2);
-        assert_eq!(world.at(6000), Step::Again(ms(25)));
-        assert_eq!(world.at(6025), read(["a", "b"]));
-        world.settle.refused(ms(6025), Haste::Soon);
-        assert_eq!(world.at(6299), Step::Again(ms(1)));
-        assert_eq!(world.at(6300), Step::Complain(Trouble::Attempt));
-        world.set("b", 3);
-        world.at(7000);
-        assert_eq!(world.at(7025), read(["a", "b"]));
-        world.settle.refused(ms(7025), Haste::Now);
-        assert_eq!(world.at(7025), Step::Complain(Trouble::Attempt));
-    }
-
-    #[test]
-    fn a_deletion_is_waited_out() {
-        let mut world = World::published([("a", 1)]);
-        world.set("a", 0);
-        assert_eq!(world.at(100), Step::Again(ms(2000)));
-        assert_eq!(world.at(2100), complaint([("a", Obstacle::Missing)]));
-        assert_eq!(world.at(60_000), Step::Idle);
-        // The same file, moved away and back, is nothing new.
-        world.set("a", 1);
-        assert_eq!(world.at(60_001), Step::Idle);
-    }
-
-    #[test]
-    fn files_that_a_clean_build_makes_one_by_one_are_said_to_be_missing_once() {
-        let mut world = World::published([("a", 1), ("b", 1), ("c", 1)]);
-        for name in ["a", "b", "c"] {
-            world.set(name, 0);
-        }
-        let missing = |name| (name, Obstacle::Missing);
-        world.at(100);
-        assert_eq!(
-            world.at(2100),
-            complaint([missing("a"), missing("b"), missing("c")])
-        );
-        for (at, name) in [(4000, "a"), (8000, "b")] {
-            world.set(name, 2);
-            assert_eq!(world.at(at), Step::Idle);
-            assert_eq!(world.at(at + 3000), Step::Idle);
-        }
-        world.set("c", 2);
-        assert_eq!(world.at(12_000), Step::Again(ms(25)));
-        assert_eq!(world.at(12_025), read(["a", "b", "c"]));
-        world.publish();
-        // What is missing after that is another matter.
-        world.set("c", 0);
-        world.at(20_000);
-        assert_eq!(world.at(22_000), complaint([missing("c")]));
-    }
-
-    #[test]
-    fn what_is_no_file_is_said_and_never_read() {
-        let mut world = World::of([("a", 1), ("b", 1)]);
-        world.set_look("b", Look::Refused("is a directory".into()));
-        assert_eq!(world.at(0), Step::Again(ms(300)));
-        let refused = Obstacle::Refused("is a directory".into());
-        assert_eq!(world.at(300), complaint([("b", refused)]));
-        assert_eq!(world.at(900), Step::Idle);
-        world.set("b", 2);
-        world.at(1000);
-        assert_eq!(world.at(1025), read(["a", "b"]));
-    }
-
-    #[test]
-    fn a_file_that_need_not_be_there_is_read_when_it_comes_and_when_it_goes() {
-        let mut world = World::of([("a", 1), ("optional", 0)]);
-        let optional = PathBuf::from("optional");
-        world.looks.files.get_mut(&optional).unwrap().is_required = false;
-        world.at(0);
-        assert_eq!(world.at(25), read(["a"]));
-        world.publish();
-        for at in [100, 1000] {
-            world.set("optional", if at == 100 { 5 } else { 0 });
-            world.at(at);
-            assert_eq!(world.at(at + 25), read(["optional"]));
-            world.publish();
-            assert_eq!(world.at(at + 26), Step::Idle);
-        }
-    }
-
-    #[test]
-    fn constant_saves_are_read_within_a_second() {
-        let mut world = World::published([("a", 1)]);
-        let (mut reads, mut last) = (0, 100);
-        for write in 0..500u64 {
-            let at = 100 + write * 10;
-            world.set("a", 2 + write);
-            if let Step::Read(_) = world.at(at) {
-                assert!(at - last <= 1000, "{at}");
-                (reads, last) = (reads + 1, at);
-                world.publish();
-            }
-        }
-        assert!(reads >= 5, "{reads}");
-    }
-
-    #[test]
-    fn constant_saves_of_no_use_are_said_once() {
-        let mut world = World::published([("a", 1)]);
-        let mut complaints = 0;
-        for write in 0..800u64 {
-            let at = 100 + write * 10;
-            world.set("a", 2 + write);
-            if let Step::Read(_) = world.at(at) {
-                world.settle.refused(ms(at), Haste::Patient);
-                complaints += u32::from(world.at(at) == Step::Complain(Trouble::Attempt));
-            }
-        }
-        assert_eq!(complaints, 1);
-    }
-
-    #[test]
-    fn an_edit_long_after_a_useless_one_stands_still_first() {
-        let mut world = World::published([("a", 1)]);
-        world.set("a", 2);
-        world.at(100);
-        assert_eq!(world.at(125), read(["a"]));
-        world.settle.refused(ms(130), Haste::Now);
-        assert_eq!(world.at(130), Step::Complain(Trouble::Attempt));
-        assert_eq!(world.at(5000), Step::Idle);
-        world.set("a", 3);
-        assert_eq!(world.at(9000), Step::Again(ms(25)));
-    }
-
-    #[test]
-    fn an_open_file_is_asked_for_until_it_is_closed_and_said_once() {
-        let mut world = World::published([("a", 1)]);
-        world.set("a", 2);
-        world.at(100);
-        assert_eq!(world.at(125), read(["a"]));
-        let (mut at, mut probes, mut complaints) = (125, 1, 0);
-        world.settle.busy(ms(at), "a".into());
-        while at < 10_000 {
-            match world.at(at) {
-                Step::Again(wait) => at += wait.as_millis() as u64,
-                Step::Read(_) => {
-                    probes += 1;
-                    world.settle.busy(ms(at), "a".into());
-                }
-                Step::Complain(trouble) => {
-                    assert_eq!(trouble, Trouble::Files(vec![("a".into(), Obstacle::Busy)]));
-                    assert!(at >= 2125, "{at}");
-                    complaints += 1;
-                }
-                Step::Idle => panic!("nobody asks any more"),
-            }
-        }
-        assert_eq!(complaints, 1);
-        assert!((20..40).contains(&probes), "{probes}");
-        // Whoever closes it wakes the loop up.
-        world.settle.woken(ms(at));
-        assert_eq!(world.at(at), read(["a"]));
-        world.publish();
-        assert_eq!(world.at(at), Step::Idle);
-    }
-
-    #[test]
-    fn an_output_that_is_gone_is_written_again_without_an_edit() {
-        let mut world = World::published([("a", 1)]);
-        world.looks.output = Look::Missing;
-        assert_eq!(world.at(5000), Step::Again(ms(300)));
-        assert_eq!(world.at(5300), read([]));
-        assert!(world.settle.is_lost());
-        world.publish();
-        assert_eq!(world.at(5301), Step::Idle);
-        // One that somebody has put there instead is left alone until the next edit.
-        world.looks.output = version(7);
-        assert_eq!(world.at(6000), Step::Idle);
-        // Moved away and back, it is what it was.
-        world.publish();
-        let folder_gone = Look::Refused("the folder is gone".into());
-        world.looks.output = folder_gone.clone();
-        assert_eq!(world.at(7000), Step::Again(ms(300)));
-        world.looks.output = version(1000);
-        assert_eq!(world.at(7010), Step::Idle);
-        // With its folder, it is waited for, and what comes back with the folder is another file.
-        world.looks.output = folder_gone;
-        world.at(8000);
-        let gone = Obstacle::Refused("the folder is gone".into());
-        assert_eq!(world.at(8300), complaint([("", gone)]));
-        assert_eq!(world.at(9000), Step::Idle);
-        world.looks.output = version(8);
-        world.at(9500);
-        assert_eq!(world.at(9800), read([]));
-    }
-
-    #[test]
-    fn a_full_disk_is_tried_again_every_second_and_said_once() {
-        let mut world = World::published([("a", 1)]);
-        world.set("a", 2);
-        world.at(100);
-        assert_eq!(world.at(125), read(["a"]));
-        world.settle.failed(ms(130), ms(130), true);
-        assert_eq!(world.at(130), Step::Complain(Trouble::Attempt));
-        for attempt in 1..5 {
-            let at = 130 + attempt * 1000;
-            assert_eq!(world.at(at - 1), Step::Again(ms(1)));
-            assert_eq!(world.at(at), read(["a"]));
-            world.settle.failed(ms(at), ms(at), false);
-        }
-        // An edit is tried at once.
-        world.set("a", 3);
-        world.at(4500);
-        assert_eq!(world.at(4525), read(["a"]));
-        world.publish();
-        assert_eq!(world.at(4526), Step::Idle);
-    }
-
-    /// Looks at the world as the loop does, and checks each step.
-    struct Driver {
-        world: World,
-        now: u64,
-        /// When a file last changed, and since when none has stood still.
-        changed_at: u64,
-        restless_since: u64,
-        told: BTreeSet<(PathBuf, Obstacle)>,
-        /// What the last read was of.
-        read: Vec<PathBuf>,
-    }
-
-    const NAMES: [&str; 3] = ["a", "b", "c"];
-
-    impl Driver {
-        fn is_there(&self) -> bool {
-            let mut files = self.world.looks.files.values();
-            files.all(|found| found.look != Look::Missing)
-        }
-
-        fn set(&mut self, name: &str, to: u64) {
-            if self.world.looks.files[&PathBuf::from(name)].look != version(to) {
-                if self.now - self.changed_at >= 25 {
-                    self.restless_since = self.now;
-                }
-                self.changed_at = self.now;
-                self.world.set(name, to);
-            }
-        }
-
-        /// Looks until nothing is to be done before `end`; reads come to this outcome.
-        fn run(&mut self, end: u64, outcome: u8) {
-            loop {
-                let step = self.world.at(self.now);
-                let wait = match step {
-                    Step::Read(files) => {
-                        assert!(self.is_there());
-                        let is_still = self.now - self.changed_at >= 25;
-                        assert!(is_still || self.now - self.restless_since >= 800);
-                        assert!(!files.is_empty() || self.world.settle.is_lost());
-                        let now = ms(self.now);
-                        let settle = &mut self.world.settle;
-                        match outcome {
-                            0 => settle.refused(now, Haste::Patient),
-                            1 => settle.failed(now, now, false),
-                            2 if !files.is_empty() => settle.busy(now, files[0].clone()),
-                            2 | 3 => settle.overtaken(now),
-                            _ => {
-                                self.world.publish();
-                                self.told.clear();
-                                assert_eq!(self.world.at(self.now), Step::Idle);
-                            }
-                        }
-                        self.read = files;
-                        continue;
-                    }
-                    Step::Complain(Trouble::Files(files)) => {
-                        for file in files {
-                            assert!(self.told.insert(file.clone()), "{file:?} is said twice");
-                        }
-                        continue;
-                    }
-                    Step::Complain(Trouble::Attempt) => continue,
-                    Step::Again(wait) => {
-                        assert!(wait > Duration::ZERO && wait <= PATIENCE.complain);
-                        wait.as_millis() as u64
-                    }
-                    Step::Idle => {
-                        if self.is_there() {
-                            self.told.clear();
-                        }
-                        1000
-                    }
-                };
-                if self.now + wait >= end {
-                    self.now = end;
-                    return;
-                }
-                self.now += wait;
-            }
-        }
-    }
-
-    proptest! {
-        /// Whatever happens to several files and the output: nothing is read before all is there and stands still (or has
-        /// been restless for long), nothing is said twice while it lasts, what is published is not read again, and once
-        /// all stands still it is read.
-        #[test]
-        fn reads_only_what_stood_still(
-            events in prop::collection::vec((1u64..60, 0usize..4, 0u64..6, 0u8..6), 1..300),
-        ) {
-            let mut driver = Driver {
-                world: World::of(NAMES.map(|name| (name, 1))),
-                now: 0,
-                changed_at: 0,
-                restless_since: 0,
-                told: BTreeSet::new(),
-                read: Vec::new(),
-            };
-            for (pause, which, to, outcome) in events {
-                driver.run(driver.now + pause, outcome);
-                match NAMES.get(which) {
-                    Some(name) => driver.set(name, to),
-                    None if to == 0 => driver.world.looks.output = Look::Missing,
-                    None => {}
-                }
-            }
-            for name in NAMES {
-                driver.set(name, 99);
-            }
-            driver.run(driver.now + 3000, 5);
-            prop_assert_eq!(&driver.read, &NAMES.map(PathBuf::from).to_vec());
-            prop_assert_eq!(driver.world.at(driver.now), Step::Idle);
-        }
     }
 }
