@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::code::{
-    Builtin, Callee, Code, Function, Item, Look, Program, Target, Unit, Value,
-};
+use crate::code::{Builtin, Callee, Code, Function, Item, Look, Program, Target, Unit, Value};
 use crate::lex::{Mistake, Span};
 use crate::syntax::{
     self, Block, Declaration, DeclarationKind, Expr, ExprKind, Name, Operator, Statement, Tree,
@@ -416,9 +414,12 @@ impl<'a, 'b> Body<'a, 'b> {
                 let list_code = self.of_type(list, Type::List);
                 let index = self.number(index);
                 let value = self.number(value);
-                list_code.zip(index).zip(value).map(|((list, index), value)| {
-                    Code::SetAt(list.into(), index.into(), value.into())
-                })
+                list_code
+                    .zip(index)
+                    .zip(value)
+                    .map(|((list, index), value)| {
+                        Code::SetAt(list.into(), index.into(), value.into())
+                    })
             }
             Statement::While(condition, body) => {
                 let condition = self.number(condition);
@@ -550,7 +551,8 @@ impl<'a, 'b> Body<'a, 'b> {
                 let before = self.checker.mistakes.len();
                 let ty = self.statement_expr(expr, true, &mut code);
                 if ty.is_none() && self.checker.mistakes.len() == before {
-                    let text = "this `if` gives no value: both branches must, and there must be an `else`";
+                    let text =
+                        "this `if` gives no value: both branches must, and there must be an `else`";
                     self.wrong(expr.span, text);
                 }
                 Some((code.pop()?, ty?))
@@ -569,14 +571,15 @@ impl<'a, 'b> Body<'a, 'b> {
                 let code = match value {
                     Value::Number(number) => Code::Number(number),
                     Value::Text(text) => self.text(&text),
-                    Value::List(items) => {
-                        Code::List(items.into_iter().map(Code::Number).collect())
-                    }
+                    Value::List(items) => Code::List(items.into_iter().map(Code::Number).collect()),
                 };
                 Some((code, ty))
             }
             Some(Symbol::Function { .. }) => {
-                self.wrong(span, format!("`{name}` is a function: `{name}(...)` calls it"));
+                self.wrong(
+                    span,
+                    format!("`{name}` is a function: `{name}(...)` calls it"),
+                );
                 None
             }
             None => {
@@ -593,7 +596,10 @@ impl<'a, 'b> Body<'a, 'b> {
             Some(Symbol::Function { params, result }) => Some((params.clone(), *result)),
             _ => None,
         };
-        let given: Vec<_> = arguments.iter().map(|argument| self.expr(argument)).collect();
+        let given: Vec<_> = arguments
+            .iter()
+            .map(|argument| self.expr(argument))
+            .collect();
         let (params, result) = match (&builtin, function) {
             (Some((_, params, result)), _) => (params.to_vec(), *result),
             (None, Some(function)) => function,
@@ -663,7 +669,10 @@ impl<'a, 'b> Body<'a, 'b> {
                 // The text that is there says what was meant.
                 let is_glued = operator == Operator::Add && left_ty == Type::Text;
                 if is_glued && right_ty == Type::Number {
-                    self.wrong(right.span, "this is a number: `text(...)` makes a text of it");
+                    self.wrong(
+                        right.span,
+                        "this is a number: `text(...)` makes a text of it",
+                    );
                 } else {
                     self.expect(left_ty, Type::Number, left.span);
                     self.expect(right_ty, Type::Number, right.span);

@@ -112,7 +112,8 @@ impl Emitter<'_> {
                 self.all(arguments);
                 let params: Vec<_> = callee.params.iter().map(|ty| val_type(*ty)).collect();
                 let function = self.lookup(&callee.key);
-                self.body.call(function, &params, &[val_type(callee.result)]);
+                self.body
+                    .call(function, &params, &[val_type(callee.result)]);
             }
             Code::Builtin(Builtin::Same, _) | Code::Not(_) => self.condition_as_number(code),
             Code::Builtin(builtin, arguments) => {
@@ -255,7 +256,9 @@ impl Emitter<'_> {
         self.code(left);
         self.code(right);
         self.op(&I::LocalSet(by)).op(&I::LocalTee(of));
-        self.op(&I::LocalGet(of)).op(&I::LocalGet(by)).op(&I::F64Div);
+        self.op(&I::LocalGet(of))
+            .op(&I::LocalGet(by))
+            .op(&I::F64Div);
         self.op(&I::F64Trunc).op(&I::LocalGet(by)).op(&I::F64Mul);
         self.op(&I::F64Sub);
     }

@@ -3,9 +3,7 @@
 
 use wasm_encoder::{BlockType, Ieee64, Instruction as I, MemArg, MemArgTarget};
 use wasmend::ValType::{F64, I32};
-use wasmend::{
-    ConstExpr, DeclId, DeclKind, FunctionBuilder, MemoryType, Module, Result, ValType,
-};
+use wasmend::{ConstExpr, DeclId, DeclKind, FunctionBuilder, MemoryType, Module, Result, ValType};
 
 /// Where a program's own data ends, and what it makes while it runs begins.
 pub const HEAP: u32 = 1 << 20;
@@ -67,7 +65,9 @@ impl Library {
         let heap = global("brook.heap", HEAP as i32)?;
         let fault = global("brook.fault", 0)?;
         let fail = define(module, "brook.fail", &[I32], &[], |body| {
-            body.op(&I::LocalGet(0)).global_set(fault).op(&I::Unreachable);
+            body.op(&I::LocalGet(0))
+                .global_set(fault)
+                .op(&I::Unreachable);
         })?;
         let alloc = define(module, "brook.alloc", &[I32], &[I32], |body| {
             alloc(body, heap, fail);
@@ -163,16 +163,24 @@ fn expect_index(body: &mut FunctionBuilder, fail: Routine) {
 fn alloc(body: &mut FunctionBuilder, heap: DeclId, fail: Routine) {
     let address = body.locals(1, I32);
     body.global_get(heap).op(&I::LocalSet(address));
-    body.op(&I::MemorySize(0)).op(&I::I32Const(16)).op(&I::I32Shl);
+    body.op(&I::MemorySize(0))
+        .op(&I::I32Const(16))
+        .op(&I::I32Shl);
     body.op(&I::LocalGet(address)).op(&I::I32Sub);
     body.op(&I::LocalGet(0)).op(&I::I32LtU);
     body.op(&I::If(BlockType::Empty));
-    body.op(&I::LocalGet(0)).op(&I::I32Const(16)).op(&I::I32ShrU);
+    body.op(&I::LocalGet(0))
+        .op(&I::I32Const(16))
+        .op(&I::I32ShrU);
     body.op(&I::I32Const(1)).op(&I::I32Add);
-    body.op(&I::MemoryGrow(0)).op(&I::I32Const(-1)).op(&I::I32Ne);
+    body.op(&I::MemoryGrow(0))
+        .op(&I::I32Const(-1))
+        .op(&I::I32Ne);
     expect(body, fail, 2);
     body.op(&I::End);
-    body.op(&I::LocalGet(address)).op(&I::LocalGet(0)).op(&I::I32Add);
+    body.op(&I::LocalGet(address))
+        .op(&I::LocalGet(0))
+        .op(&I::I32Add);
     body.op(&I::I32Const(7)).op(&I::I32Add);
     body.op(&I::I32Const(-8)).op(&I::I32And).global_set(heap);
     body.op(&I::LocalGet(address));
@@ -181,16 +189,24 @@ fn alloc(body: &mut FunctionBuilder, heap: DeclId, fail: Routine) {
 fn array(body: &mut FunctionBuilder, alloc: Routine, fail: Routine) {
     let (size, list) = (body.locals(1, I32), body.locals(1, I32));
     body.op(&I::LocalGet(0)).op(&number(0.0)).op(&I::F64Ge);
-    body.op(&I::LocalGet(0)).op(&number(MOST_ITEMS)).op(&I::F64Le);
+    body.op(&I::LocalGet(0))
+        .op(&number(MOST_ITEMS))
+        .op(&I::F64Le);
     body.op(&I::I32And);
     expect(body, fail, 3);
     body.op(&I::LocalGet(0)).op(&I::I32TruncF64U);
     body.op(&I::I32Const(3)).op(&I::I32Shl);
-    body.op(&I::I32Const(8)).op(&I::I32Add).op(&I::LocalTee(size));
+    body.op(&I::I32Const(8))
+        .op(&I::I32Add)
+        .op(&I::LocalTee(size));
     call(body, alloc).op(&I::LocalTee(list));
-    body.op(&I::I32Const(0)).op(&I::LocalGet(size)).op(&I::MemoryFill(0));
+    body.op(&I::I32Const(0))
+        .op(&I::LocalGet(size))
+        .op(&I::MemoryFill(0));
     body.op(&I::LocalGet(list));
-    body.op(&I::LocalGet(0)).op(&I::I32TruncF64U).op(&I::I32Store(at(0, 2)));
+    body.op(&I::LocalGet(0))
+        .op(&I::I32TruncF64U)
+        .op(&I::I32Store(at(0, 2)));
     body.op(&I::LocalGet(list));
 }
 
@@ -231,7 +247,9 @@ fn concat(body: &mut FunctionBuilder, alloc: Routine) {
 fn same(body: &mut FunctionBuilder) {
     let index = body.locals(1, I32);
     let byte = |body: &mut FunctionBuilder, of| {
-        body.op(&I::LocalGet(of)).op(&I::LocalGet(index)).op(&I::I32Add);
+        body.op(&I::LocalGet(of))
+            .op(&I::LocalGet(index))
+            .op(&I::I32Add);
         body.op(&I::I32Load8U(at(4, 0)));
     };
     body.op(&I::LocalGet(0)).op(&I::I32Load(at(0, 2)));
@@ -239,13 +257,17 @@ fn same(body: &mut FunctionBuilder) {
     body.op(&I::I32Ne).op(&I::If(BlockType::Empty));
     body.op(&I::I32Const(0)).op(&I::Return).op(&I::End);
     body.op(&I::Loop(BlockType::Empty));
-    body.op(&I::LocalGet(index)).op(&I::LocalGet(0)).op(&I::I32Load(at(0, 2)));
+    body.op(&I::LocalGet(index))
+        .op(&I::LocalGet(0))
+        .op(&I::I32Load(at(0, 2)));
     body.op(&I::I32LtU).op(&I::If(BlockType::Empty));
     byte(body, 0);
     byte(body, 1);
     body.op(&I::I32Ne).op(&I::If(BlockType::Empty));
     body.op(&I::I32Const(0)).op(&I::Return).op(&I::End);
-    body.op(&I::LocalGet(index)).op(&I::I32Const(1)).op(&I::I32Add);
+    body.op(&I::LocalGet(index))
+        .op(&I::I32Const(1))
+        .op(&I::I32Add);
     body.op(&I::LocalSet(index)).op(&I::Br(1));
     body.op(&I::End).op(&I::End);
     body.op(&I::I32Const(1));

@@ -20,12 +20,18 @@ fn main() {
                 let patch = compiler.update(&program).unwrap();
                 println!("{:?}", patch.outcome);
                 match &mut running {
-                    None => running = Some(run::Running::start(&compiler.output().unwrap()).unwrap()),
+                    None => {
+                        running = Some(run::Running::start(&compiler.output().unwrap()).unwrap())
+                    }
                     Some(r) => println!("{:?}", r.take(&patch, || compiler.output()).unwrap()),
                 }
                 let r = running.as_mut().unwrap();
                 for (n, look) in program.looks.iter().enumerate() {
-                    println!("{} = {:?}", look.name, r.look(n, look).map(|v| v.to_string()));
+                    println!(
+                        "{} = {:?}",
+                        look.name,
+                        r.look(n, look).map(|v| v.to_string())
+                    );
                 }
             }
         }

@@ -80,7 +80,11 @@ impl Running {
     }
 
     /// Brings the program to the version that a commit has published.
-    pub fn take(&mut self, patch: &Patch, file: impl FnOnce() -> Result<Vec<u8>>) -> Result<Reloaded> {
+    pub fn take(
+        &mut self,
+        patch: &Patch,
+        file: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Reloaded> {
         refuel(&mut self.live, u64::MAX)?;
         self.live.take(patch.live.as_ref(), file)
     }
@@ -108,7 +112,9 @@ impl Running {
         let result = results[0].f64().map_or(0.0, f64::from);
         match look.ty {
             Type::Number => Ok(Value::Number(result)),
-            ty => self.value(result as usize, ty).ok_or_else(|| "is not in memory".to_owned()),
+            ty => self
+                .value(result as usize, ty)
+                .ok_or_else(|| "is not in memory".to_owned()),
         }
     }
 
@@ -136,7 +142,8 @@ impl Running {
         Some(match ty {
             Type::List => {
                 let items = bytes.get(8..8 + 8 * len)?.chunks_exact(8).take(MOST_SHOWN);
-                let items = items.map(|item| f64::from_le_bytes(item.try_into().unwrap_or_default()));
+                let items =
+                    items.map(|item| f64::from_le_bytes(item.try_into().unwrap_or_default()));
                 Value::List(items.collect(), len)
             }
             _ => Value::Text(String::from_utf8_lossy(bytes.get(4..4 + len)?).into_owned()),
@@ -149,9 +156,15 @@ impl Running {
         let heap = self.live.export("brook.heap").and_then(Extern::into_global);
         let store = &self.live.runtime().store;
         let globals = globals.into_iter().filter_map(|(name, item)| {
-            let global = item.into_global().filter(|_| name.starts_with("__wasmend_g"))?;
+            let global = item
+                .into_global()
+                .filter(|_| name.starts_with("__wasmend_g"))?;
             let value = global.get(store);
-            global.ty(store).mutability().is_mut().then_some((global, value))
+            global
+                .ty(store)
+                .mutability()
+                .is_mut()
+                .then_some((global, value))
         });
         let globals: Vec<_> = globals.collect();
         let end = heap.and_then(|heap| heap.get(store).i32()).unwrap_or(0) as usize;

@@ -89,9 +89,7 @@ impl Statement {
             Statement::Let(_, value) | Statement::Assign(_, value) | Statement::Expr(value) => {
                 value.depth
             }
-            Statement::AssignAt(list, index, value) => {
-                list.depth.max(index.depth).max(value.depth)
-            }
+            Statement::AssignAt(list, index, value) => list.depth.max(index.depth).max(value.depth),
             Statement::While(condition, body) => condition.depth.max(body.depth),
             Statement::For(_, from, to, body) => from.depth.max(to.depth).max(body.depth),
             Statement::Return(_, value) => value.as_ref().map_or(0, |value| value.depth),

@@ -192,7 +192,7 @@ impl<'a> Collector<'a> {
         })
     }
 
-    /// A mutable global whose first value changed. What is no number stays as it is.
+    /// A mutable global whose first value changed. What is no number of at most eight bytes stays as it is.
     fn value(&mut self, id: DeclId) {
         let Sides { before, after, .. } = self.sides;
         let values = [before, after].map(|view| first_value(view, id));
@@ -365,11 +365,11 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// The code that makes a global's first value, if that is a whole number.
+/// The code that makes a global's first value, if that is a number of at most eight bytes.
 fn first_value(view: View<'_>, id: DeclId) -> Option<Vec<u8>> {
     let content = &view.definition(id)?.content;
     // Type, mutability, a constant, and an end.
-    let [0x7f | 0x7e, _, 0x41 | 0x42, .., END] = content.bytes() else {
+    let [0x7c..=0x7f, _, 0x41..=0x44, .., END] = content.bytes() else {
         return None;
     };
     let mut bytes = content.bytes().to_vec();

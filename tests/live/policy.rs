@@ -298,6 +298,62 @@ fn another_start_function_is_refused_and_another_body_of_it_is_not() {
 }
 
 #[test]
+fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too() {
+    let whole = |ty, bits: u64| match ty {
+        ValType::F32 => ConstExpr::F32(bits as u32),
+        _ => ConstExpr::F64(bits),
+    };
+    for (ty, to_bits, nan) in [
+        (ValType::F32, Instruction::I32ReinterpretF32, 0x7fc0_0001),
+        (
+            ValType::F64,
+            Instruction::I64ReinterpretF64,
+            0x7ff8_0000_0000_0001,
+        ),
+    ] {
+        let mut running = Running::new(Redirect::Table);
+        let value = running.module.declare(DeclKind::Global, "value").unwrap();
+        let define = |running: &mut Running, bits| {
+            let module = &mut running.module;
+            module
+                .define_global(value, ty, true, whole(ty, bits))
+                .unwrap();
+        };
+        define(&mut running, nan);
+        let get = running.function("get", &[], |body| {
+            body.global_get(value).op(&to_bits);
+            if ty == ValType::F64 {
+                body.op(&Instruction::I32WrapI64);
+            }
+        });
+        running.function("set", &[], |body| {
+            constant(body, 7);
+            body.op(&match ty {
+                ValType::F32 => Instruction::F32ReinterpretI32,
+                _ => Instruction::F64ConvertI32S,
+            });
+            body.global_set(value);
+            constant(body, 0);
+        });
+        let set = running.id("set");
+        running.module.export("get", get).unwrap();
+        running.module.export("set", set).unwrap();
+        running.commit();
+        // No number equals itself less than this one; it is as it was all the same.
+        define(&mut running, 5);
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().kept, [""; 0], "{ty:?}");
+        assert_eq!(running.call("get", &[]), 5, "{ty:?}");
+        running.call("set", &[]);
+        let set_to = running.call("get", &[]);
+        define(&mut running, 6);
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().kept, ["value"], "{ty:?}");
+        assert_eq!(running.call("get", &[]), set_to, "{ty:?}");
+    }
+}
+
+#[test]
 fn globals_are_new_or_change_where_nobody_has_changed_them() {
     let mut running = Running::new(Redirect::TableThunks);
     let counter = running.module.declare(DeclKind::Global, "counter").unwrap();
