@@ -22,7 +22,7 @@ pub enum Symbol {
     Constant(Value),
 }
 
-type Symbols = HashMap<String, Symbol>;
+pub type Symbols = HashMap<String, Symbol>;
 
 /// The part of the library that is written in the language.
 static PRELUDE: LazyLock<Tree> = LazyLock::new(|| {
@@ -80,6 +80,11 @@ fn builtin(name: &str) -> Option<(Builtin, &'static [Type], Type)> {
         "max" => (Builtin::Max, &[Number, Number], Number),
         _ => return None,
     })
+}
+
+/// What a builtin takes and gives.
+pub fn signature_of_builtin(name: &str) -> Option<(&'static [Type], Type)> {
+    builtin(name).map(|(_, params, result)| (params, result))
 }
 
 struct Checker<'a> {

@@ -136,8 +136,13 @@ impl Compiler {
                 self.module.define_global(id, F64, true, value)
             }
             Item::Variable(Value::Text(text)) => {
-                let text = self.data(id, &format!("{}, text", unit.key), text_data(text))?;
-                let value = ConstExpr::DataAddress(text, 0);
+                let before = match self.built.get(&unit.key) {
+                    Some(Item::Variable(Value::Text(before))) => std::slice::from_ref(before),
+                    _ => &[],
+                };
+                let before = before.to_vec();
+                self.texts(id, &unit.key, &before, std::slice::from_ref(text))?;
+                let value = ConstExpr::DataAddress(self.id(&text_key(&unit.key, text)), 0);
                 self.module.define_global(id, I32, true, value)
             }
             Item::Variable(Value::List(items)) => {
@@ -152,23 +157,31 @@ impl Compiler {
     }
 
     fn declare_function(&mut self, id: DeclId, key: &str, function: &Function) -> Result<()> {
-        for (at, text) in function.texts.iter().enumerate() {
-            self.data(id, &text_key(key, at), text_data(text))?;
-        }
         let before = match self.built.get(key) {
             Some(Item::Function(before)) => Some(before),
             _ => None,
         };
-        let texts_before = before.map_or(0, |before| before.texts.len());
         let was_exported = before.is_some_and(|before| before.is_exported);
-        for at in function.texts.len()..texts_before {
-            let text = self.id(&text_key(key, at));
-            self.module.remove(text)?;
-        }
+        let texts_before = before.map_or(Vec::new(), |before| before.texts.clone());
+        self.texts(id, key, &texts_before, &function.texts)?;
         match (was_exported, function.is_exported) {
             (false, true) => self.module.export(key, id)?,
             (true, false) => self.module.unexport(key),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Defines the texts of a declaration, and removes those that it had before and has no more.
+    fn texts(&mut self, owner: DeclId, key: &str, before: &[String], now: &[String]) -> Result<()> {
+        for text in now.iter().filter(|text| !before.contains(text)) {
+            let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+            bytes.extend_from_slice(text.as_bytes());
+            // Nobody writes to it.
+            self.data(owner, &text_key(key, text), Data::new(bytes, 2).constant())?;
+        }
+        for text in before.iter().filter(|text| !now.contains(text)) {
+            self.module.remove(self.id(&text_key(key, text)))?;
         }
         Ok(())
     }
@@ -198,11 +211,4 @@ impl Compiler {
         }
         Ok(())
     }
-}
-
-/// A text as it stands in memory, which nobody writes to.
-fn text_data(text: &str) -> Data {
-    let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
-    bytes.extend_from_slice(text.as_bytes());
-    Data::new(bytes, 2).constant()
 }

@@ -1,6 +1,8 @@
 //! From checked code to the body of a function. It works on one function at a time and shares nothing, so that all cores can
 //! do it at once.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use wasm_encoder::{BlockType, Instruction as I};
 use wasmend::ValType::{F64, I32};
 use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Result, ValType};
@@ -8,6 +10,9 @@ use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Result, ValType};
 use crate::code::{self, Builtin, Code, Look, Target};
 use crate::library::{Library, Routine, at, call, number};
 use crate::syntax::{Operator, Type};
+
+/// How much of a text is part of its key.
+const MOST_SHOWN: usize = 100;
 
 /// What code generation must know of the program around a function: what the keys are in the module.
 pub struct Names<'a> {
@@ -23,9 +28,16 @@ pub fn val_type(ty: Type) -> ValType {
     }
 }
 
-/// The key of a text that stands in a function.
-pub fn text_key(function: &str, text: usize) -> String {
-    format!("{function}, text {text}")
+/// The key of a text that belongs to a declaration. Another text is other data, at another address: variables may still hold
+/// the old one when the program is edited.
+pub fn text_key(owner: &str, text: &str) -> String {
+    let shown: String = text.chars().take(MOST_SHOWN).collect();
+    if shown.len() == text.len() {
+        return format!("{owner}, text {text:?}");
+    }
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{owner}, text {shown:?} {:x}", hasher.finish())
 }
 
 /// The body of the function with this key.
@@ -36,6 +48,7 @@ pub fn function(names: &Names<'_>, key: &str, function: &code::Function) -> Resu
         body: FunctionBuilder::new(names.style, &params, &[result]),
         names,
         key,
+        texts: &function.texts,
     };
     for local in &function.locals {
         emitter.body.locals(1, val_type(*local));
@@ -71,6 +84,7 @@ struct Emitter<'a> {
     body: FunctionBuilder,
     names: &'a Names<'a>,
     key: &'a str,
+    texts: &'a [String],
 }
 
 impl Emitter<'_> {
@@ -97,7 +111,7 @@ impl Emitter<'_> {
                 self.op(&number(*value));
             }
             Code::Text(text) => {
-                let data = self.lookup(&text_key(self.key, *text));
+                let data = self.lookup(&text_key(self.key, &self.texts[*text]));
                 self.body.address_of_data(data, 0);
             }
             Code::List(items) => self.list(items),

@@ -1,18 +1,21 @@
 //! A program that runs while it is edited, in wasmi: it takes in patches, and whoever edits can look at it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use wasmend::live::{Budget, Live, LiveOptions, Reloaded, WasmiRuntime};
 use wasmend::{Error, Patch, Result};
 use wasmi::{Config, Engine, Extern, Linker, Store, Val};
 
-use crate::code::Look;
+use crate::code::{Look, Target};
 use crate::compile::LOOK;
 use crate::library::FAULTS;
 use crate::syntax::Type;
 
 /// How much a look at a program, or a run of one of its functions, may do: a fraction of a second.
 const FUEL: u64 = 20_000_000;
+/// How much all looks after an edit may do.
+const FUEL_OF_ALL: u64 = 3 * FUEL;
 
 /// When a program goes over to a fresh instance.
 const BUDGET: Budget = Budget {
@@ -56,6 +59,9 @@ impl fmt::Display for Value {
     }
 }
 
+/// A value, or why there is none.
+pub type Seen = std::result::Result<Value, String>;
+
 pub struct Running {
     live: Live<WasmiRuntime<()>>,
     /// Memory as it was before a look.
@@ -65,18 +71,24 @@ pub struct Running {
 impl Running {
     /// Starts a program.
     pub fn start(file: &[u8]) -> Result<Running> {
-        let mut config = Config::default();
-        config.consume_fuel(true);
-        let engine = Engine::new(&config);
-        let runtime = WasmiRuntime::new(Store::new(&engine, ()), Linker::new(&engine));
+        // Each fresh instance has a store of its own, so that what was replaced does not stay in memory.
+        let make = |_: &mut ()| {
+            let mut config = Config::default();
+            config.consume_fuel(true);
+            let engine = Engine::new(&config);
+            let mut store = Store::new(&engine, ());
+            store.set_fuel(u64::MAX).expect("fuel is consumed");
+            (store, Linker::new(&engine))
+        };
+        let runtime = WasmiRuntime::renewed(Arc::new(make), &mut ());
         let options = LiveOptions {
             budget: Some(BUDGET),
             ..LiveOptions::default()
         };
-        let mut live = Live::load(runtime, file, options)?;
-        refuel(&mut live, u64::MAX)?;
-        let before = Vec::new();
-        Ok(Running { live, before })
+        Ok(Running {
+            live: Live::load(runtime, file, options)?,
+            before: Vec::new(),
+        })
     }
 
     /// Brings the program to the version that a commit has published.
@@ -89,18 +101,35 @@ impl Running {
         self.live.take(patch.live.as_ref(), file)
     }
 
-    /// What a look gives. Whatever the program changes meanwhile is taken back.
-    pub fn look(&mut self, number: usize, look: &Look) -> std::result::Result<Value, String> {
+    /// What there is to be seen; functions of the program's own are not called. Whatever the program changes meanwhile is
+    /// taken back.
+    pub fn look(&mut self, looks: &[Look]) -> Vec<Option<Seen>> {
         let globals = self.save();
-        let value = self.run(number, look);
-        self.restore(globals);
-        value
+        let mut fuel = FUEL_OF_ALL;
+        let seen = looks.iter().enumerate().map(|(number, look)| {
+            if matches!(look.target, Target::Function(_)) {
+                return None;
+            }
+            let given = fuel.min(FUEL);
+            let seen = self.call(number, look.ty, given);
+            // A variable is read without running anything of the program's.
+            if matches!(look.target, Target::Shown(_)) {
+                let left = self.live.runtime().store.get_fuel().unwrap_or(0);
+                fuel -= given.saturating_sub(left);
+                self.restore(&globals);
+            }
+            Some(seen)
+        });
+        seen.collect()
     }
 
-    /// The same, and what the program changes stays.
-    pub fn run(&mut self, number: usize, look: &Look) -> std::result::Result<Value, String> {
-        let stopped = |error: &dyn fmt::Display| error.to_string();
-        refuel(&mut self.live, FUEL).map_err(|error| stopped(&error))?;
+    /// Runs a function of the program's; what it changes stays.
+    pub fn run(&mut self, number: usize, look: &Look) -> Seen {
+        self.call(number, look.ty, FUEL)
+    }
+
+    fn call(&mut self, number: usize, ty: Type, fuel: u64) -> Seen {
+        refuel(&mut self.live, fuel).map_err(|error| error.to_string())?;
         let function = self.live.export(LOOK).and_then(Extern::into_func);
         let function = function.ok_or("the program cannot be looked at")?;
         let mut results = [Val::F64(0.0.into())];
@@ -110,11 +139,12 @@ impl Running {
             return Err(self.fault().unwrap_or_else(|| explain(&error)));
         }
         let result = results[0].f64().map_or(0.0, f64::from);
-        match look.ty {
+        match ty {
             Type::Number => Ok(Value::Number(result)),
-            ty => self
-                .value(result as usize, ty)
-                .ok_or_else(|| "is not in memory".to_owned()),
+            ty => {
+                let value = self.value(result as usize, ty);
+                value.ok_or_else(|| "it is not in memory".to_owned())
+            }
         }
     }
 
@@ -175,10 +205,10 @@ impl Running {
         globals
     }
 
-    fn restore(&mut self, globals: Vec<(wasmi::Global, Val)>) {
+    fn restore(&mut self, globals: &[(wasmi::Global, Val)]) {
         for (global, value) in globals {
             // It had this value before, so it can have it again.
-            let _ = global.set(&mut self.live.runtime().store, value);
+            let _ = global.set(&mut self.live.runtime().store, value.clone());
         }
         let before = std::mem::take(&mut self.before);
         if let Some(memory) = self.memory().get_mut(..before.len()) {

@@ -22,7 +22,8 @@ const SAVE: &str = "__wasmend_save";
 const RESTORE: &str = "__wasmend_restore";
 
 /// How much may be taken in before an instance is replaced by a fresh one with the same state: code that has been replaced
-/// stays in memory until then, and calls between instances are not inlined.
+/// stays in memory until then at least (of wasmi's stores for longer, unless they are renewed:
+/// `WasmiRuntime::renewed`), and calls between instances are not inlined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Deltas at most.
@@ -284,25 +285,37 @@ impl<R: Runtime> Live<R> {
         if BuildIdentity::of_file(file).map(|(_, identity)| identity) != Some(self.identity) {
             return Err(refused("the file is of another version than the program"));
         }
-        // Memories may be the host's: whatever instantiating does to them is undone.
-        let mut memories = Vec::new();
+        // They may be the host's: whatever instantiating does to them is undone.
+        let (mut memories, mut globals) = (Vec::new(), Vec::new());
         for (name, given) in self.given.clone() {
             if let Some(bytes) = self.runtime.memory(&given) {
                 memories.push((name, bytes));
+            } else if name.starts_with("__wasmend_g")
+                && let Some(value) = self.runtime.global(&given)
+            {
+                globals.push((name, value));
             }
         }
-        let old = self.given.clone();
-        let (exports, given, identity) = load(&mut self.runtime, file)?;
+        // A reference means nothing in another store.
+        let mut fresh = match globals.iter().any(|(_, value)| R::is_bound(value)) {
+            true => None,
+            false => self.runtime.fresh(),
+        };
+        let runtime = fresh.as_mut().unwrap_or(&mut self.runtime);
+        let (exports, given, identity) = load(runtime, file)?;
         phases.instantiate = watch.lap();
         for (name, bytes) in memories {
             if let Some(memory) = given.get(&name) {
-                self.runtime.write_memory(memory, 0, &bytes)?;
+                runtime.write_memory(memory, 0, &bytes)?;
             }
         }
-        for (name, global) in &given {
-            if let (true, Some(from)) = (name.starts_with("__wasmend_g"), old.get(name)) {
-                self.runtime.carry_global(from, global)?;
+        for (name, value) in globals {
+            if let Some(global) = given.get(&name) {
+                runtime.set_global(global, value)?;
             }
+        }
+        if let Some(fresh) = fresh {
+            self.runtime = fresh;
         }
         phases.apply = watch.lap();
         (self.exports, self.given, self.identity) = (exports, given, identity);
@@ -324,7 +337,12 @@ impl<R: Runtime> Live<R> {
         let mut phases = ReloadPhases::default();
         let saved = self.save()?;
         phases.before = watch.lap();
-        let (exports, given, identity) = load(&mut self.runtime, file)?;
+        let mut fresh = self.runtime.fresh();
+        let runtime = fresh.as_mut().unwrap_or(&mut self.runtime);
+        let (exports, given, identity) = load(runtime, file)?;
+        if let Some(fresh) = fresh {
+            self.runtime = fresh;
+        }
         phases.instantiate = watch.lap();
         (self.exports, self.given, self.identity) = (exports, given, identity);
         (self.deltas, self.bytes, self.undo) = (0, 0, None);

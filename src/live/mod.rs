@@ -13,4 +13,4 @@ pub use instance::{Ask, Budget, Live, LiveOptions, OnRefused, ReloadPhases, Relo
 pub use runtime::{Exports, Runtime};
 
 #[cfg(feature = "wasmi")]
-pub use self::wasmi::WasmiRuntime;
+pub use self::wasmi::{MakeStore, WasmiRuntime};

@@ -1,9 +1,14 @@
 //! The runtime of wasmi, whose store and linker belong to the embedder.
 
+use std::sync::Arc;
+
 use ::wasmi::{Extern, Func, Global, Linker, Memory, Module, Mutability, Store, Val, ValType};
 
 use crate::error::{Error, Result};
 use crate::live::runtime::{Exports, Runtime};
+
+/// Makes a store and what the host gives to programs in it, in the place of a store with this data.
+pub type MakeStore<T> = Arc<dyn Fn(&mut T) -> (Store<T>, Linker<T>) + Send + Sync>;
 
 /// A store of wasmi's, and what the host gives to programs in it.
 pub struct WasmiRuntime<T: 'static> {
@@ -11,12 +16,29 @@ pub struct WasmiRuntime<T: 'static> {
     pub store: Store<T>,
     /// What the host gives.
     pub linker: Linker<T>,
+    make: Option<MakeStore<T>>,
 }
 
 impl<T: 'static> WasmiRuntime<T> {
     /// A runtime with this store, for programs that import what this linker has.
     pub fn new(store: Store<T>, linker: Linker<T>) -> WasmiRuntime<T> {
-        WasmiRuntime { store, linker }
+        WasmiRuntime {
+            store,
+            linker,
+            make: None,
+        }
+    }
+
+    /// A runtime whose store is left for a new one, with an engine of its own, each time a program goes over to a fresh
+    /// instance: wasmi keeps all code and all instances for as long as their engine and store live, so that memory grows
+    /// with each delta otherwise. What was exported by the old instance is of no use in the new store.
+    pub fn renewed(make: MakeStore<T>, data: &mut T) -> WasmiRuntime<T> {
+        let (store, linker) = make(data);
+        WasmiRuntime {
+            store,
+            linker,
+            make: Some(make),
+        }
     }
 }
 
@@ -27,6 +49,12 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 impl<T: 'static> Runtime for WasmiRuntime<T> {
     type Extern = Extern;
+    type Value = Val;
+
+    fn fresh(&mut self) -> Option<Self> {
+        let make = self.make.clone()?;
+        Some(WasmiRuntime::renewed(make, self.store.data_mut()))
+    }
 
     fn instantiate(
         &mut self,
@@ -106,14 +134,22 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
         Ok(())
     }
 
-    fn carry_global(&mut self, from: &Extern, to: &Extern) -> Result<()> {
-        let (Some(from), Some(to)) = (from.into_global(), to.into_global()) else {
-            return Err(failed("is no global"));
-        };
-        if to.ty(&self.store).mutability().is_const() {
-            return Ok(());
+    fn global(&mut self, global: &Extern) -> Option<Val> {
+        let global = global.into_global()?;
+        let is_mutable = global.ty(&self.store).mutability().is_mut();
+        is_mutable.then(|| global.get(&self.store))
+    }
+
+    fn set_global(&mut self, global: &Extern, value: Val) -> Result<()> {
+        let global = global.into_global().ok_or_else(|| failed("is no global"))?;
+        global.set(&mut self.store, value).map_err(failed)
+    }
+
+    fn is_bound(value: &Val) -> bool {
+        match value {
+            Val::FuncRef(reference) => !reference.is_null(),
+            Val::ExternRef(reference) => !reference.is_null(),
+            _ => false,
         }
-        let value = from.get(&self.store);
-        to.set(&mut self.store, value).map_err(failed)
     }
 }
