@@ -28,7 +28,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use wasmend::LiveStep;
-use wasmend::live::Took;
 
 use crate::document::Document;
 use crate::session::Step;
@@ -168,13 +167,12 @@ impl Server {
     }
 
     fn tell_of(&mut self, step: &Step) -> io::Result<()> {
-        let Some(Took::Restarted(refusals)) = step.reloaded.as_ref().map(|it| &it.took) else {
+        let Some(why) = &step.anew else {
             return Ok(());
         };
-        let why: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         self.notify::<LogMessage>(LogMessageParams {
             typ: MessageType::INFO,
-            message: format!("the program has begun anew: {}", why.join("; ")),
+            message: format!("the program has begun anew: {why}"),
         })
     }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use wasmend::live::Reloaded;
+use wasmend::live::{Reloaded, Took};
 use wasmend::{Error, Patch, Result};
 
 use crate::check::{self, Symbols};
@@ -31,6 +31,8 @@ pub struct Step {
     pub patch: Patch,
     /// What became of the program that ran; nothing if it has just begun.
     pub reloaded: Option<Reloaded>,
+    /// Why it had to begin anew, if it had to.
+    pub anew: Option<String>,
     /// From the text to all values.
     pub time: Duration,
 }
@@ -58,15 +60,11 @@ impl Session {
             Ok(program) => self.take(&program).map_err(|error| blame(&program, &error)),
         };
         match step {
-            Ok((patch, reloaded)) => {
+            Ok(step) => {
                 self.mistakes.clear();
                 self.look();
                 let time = start.elapsed();
-                Some(Step {
-                    patch,
-                    reloaded,
-                    time,
-                })
+                Some(Step { time, ..step })
             }
             Err(mistakes) => {
                 self.mistakes = mistakes;
@@ -75,23 +73,32 @@ impl Session {
         }
     }
 
-    fn take(&mut self, program: &Program) -> Result<(Patch, Option<Reloaded>)> {
+    fn take(&mut self, program: &Program) -> Result<Step> {
         let patch = self.compiler.update(program)?;
         self.looks.clone_from(&program.looks);
         let compiler = &self.compiler;
-        let reloaded = match &mut self.running {
-            Some(running) => running.take(&patch, || compiler.output()).map(Some),
-            None => Ok(None),
+        let mut step = Step {
+            patch,
+            reloaded: None,
+            anew: None,
+            time: Duration::ZERO,
         };
-        // One that cannot go on begins anew; the output is right in any case.
-        let reloaded = reloaded.unwrap_or_else(|_| {
-            self.running = None;
-            None
-        });
-        if self.running.is_none() {
-            self.running = Some(Running::start(&compiler.output()?)?);
+        if let Some(running) = &mut self.running {
+            match running.take(&step.patch, || compiler.output()) {
+                Ok(reloaded) => {
+                    if let Took::Restarted(refusals) = &reloaded.took {
+                        let why: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+                        step.anew = Some(why.join("; "));
+                    }
+                    step.reloaded = Some(reloaded);
+                    return Ok(step);
+                }
+                // The output is right in any case.
+                Err(error) => step.anew = Some(error.to_string()),
+            }
         }
-        Ok((patch, reloaded))
+        self.running = Some(Running::start(&compiler.output()?)?);
+        Ok(step)
     }
 
     /// Looks at all that is shown, and at the variables.

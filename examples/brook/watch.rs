@@ -4,8 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use wasmend::live::Took;
-
 use crate::positions::Lines;
 use crate::session::{Session, Step};
 
@@ -56,10 +54,8 @@ fn report(step: &Step) {
             range.reason
         );
     }
-    if let Some(Took::Restarted(refusals)) = step.reloaded.as_ref().map(|it| &it.took) {
-        for refusal in refusals {
-            println!("  the program has begun anew: {refusal}");
-        }
+    if let Some(why) = &step.anew {
+        println!("  the program has begun anew: {why}");
     }
     println!("  {:?} from the text to its values", step.time);
 }

@@ -187,8 +187,10 @@ impl<'a> Collector<'a> {
         let users = self.sides.references.of(before.program, id);
         let dirty = after.program.dirty.iter().copied();
         users.into_iter().chain(dirty).any(|user| {
-            let stays = !after.program.decl(user).dirty;
-            names_it(before, user, stays) || names_it(after, user, stays)
+            let decl = after.program.decl(user);
+            let stays = !decl.dirty;
+            // Nobody calls the code that a function has left behind.
+            !decl.is_orphan && (names_it(before, user, stays) || names_it(after, user, stays))
         })
     }
 

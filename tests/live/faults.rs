@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use wasm_encoder::Instruction;
 use wasmend::live::{Budget, Live, LiveOptions, Runtime, Took, WasmiRuntime};
-use wasmend::{Data, DeclKind, Delta, LiveStep, Module, ModuleOptions, Patch, Redirect};
+use wasmend::{
+    ConstExpr, Data, DeclKind, Delta, LiveStep, Module, ModuleOptions, Patch, Redirect, ValType,
+};
 use wasmi::{Caller, Engine, Extern, Linker, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::program::{I32, Running, constant};
@@ -242,4 +244,77 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
     assert!(largest < 650, "{largest} bytes");
     let len = running.module.bytes().unwrap().len();
     assert!(len < 2 * first_len, "{first_len} bytes became {len}");
+}
+
+#[test]
+fn a_fresh_instance_has_a_store_of_its_own_if_stores_are_renewed() {
+    // Each store holds one, so that those which live can be counted.
+    let data = Arc::new(());
+    let mut running = Running::new(Redirect::Table);
+    let memory = running.memory;
+    let counter = running.module.declare(DeclKind::Data, "counter").unwrap();
+    let zero = Data::new([0; 4], 2);
+    running.module.define_data(counter, memory, zero).unwrap();
+    let total = running.module.declare(DeclKind::Global, "total").unwrap();
+    running
+        .module
+        .define_global(total, ValType::F64, true, ConstExpr::F64(0))
+        .unwrap();
+    let define = |running: &mut Running, step: i32| {
+        running.function("count", &[], |body| {
+            body.global_get(total)
+                .op(&Instruction::F64Const(1.0.into()));
+            body.op(&Instruction::F64Add).global_set(total);
+            constant(body, 0);
+            constant(body, 0);
+            body.access_data(0x28, 2, counter, 0);
+            constant(body, step);
+            body.op(&Instruction::I32Add);
+            body.access_data(0x36, 2, counter, 0);
+            constant(body, 0);
+            body.access_data(0x28, 2, counter, 0);
+            body.global_get(total).op(&Instruction::I32TruncF64S);
+            body.op(&Instruction::I32Add);
+        })
+    };
+    let count = define(&mut running, 1);
+    running.module.export("count", count).unwrap();
+    running.module.commit().unwrap();
+    let make = |data: &mut Arc<()>| {
+        let engine = Engine::default();
+        (Store::new(&engine, data.clone()), Linker::new(&engine))
+    };
+    let runtime = WasmiRuntime::renewed(Arc::new(make), &mut data.clone());
+    let budget = Budget {
+        deltas: 10,
+        bytes: 1 << 20,
+    };
+    let options = LiveOptions {
+        budget: Some(budget),
+        ..LiveOptions::default()
+    };
+    let mut live = Live::load(runtime, &running.module.bytes().unwrap(), options).unwrap();
+    let (mut sum, mut calls) = (0, 0);
+    for step in 2..100 {
+        define(&mut running, step);
+        let patch = running.module.commit().unwrap();
+        let module = &running.module;
+        live.take(patch.live.as_ref(), || module.bytes()).unwrap();
+        assert_eq!(Arc::strong_count(&data), 2, "one store lives");
+        let count = live.export("count").unwrap();
+        (sum, calls) = (sum + i64::from(step), calls + 1);
+        assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(sum + calls));
+    }
+    // A file that cannot be loaded changes nothing.
+    assert!(live.restart(b"no module").is_err());
+    let count = live.export("count").unwrap();
+    assert_eq!(
+        live.runtime().call(&count, &[]).unwrap(),
+        Some(sum + 99 + calls + 1)
+    );
+    let file = running.module.bytes().unwrap();
+    live.restart(&file).unwrap();
+    assert_eq!(Arc::strong_count(&data), 2);
+    let count = live.export("count").unwrap();
+    assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(99 + 1));
 }

@@ -64,6 +64,37 @@ fn a_signature_changes_if_whoever_calls_it_changes_too() {
 }
 
 #[test]
+fn a_signature_changes_though_a_caller_has_left_code_behind() {
+    let mut running = Running::new(Redirect::Table);
+    let inner = running.function("inner", &[], |body| constant(body, 3));
+    let outer = |running: &mut Running, calls: usize, argument: Option<i32>| {
+        running.function("outer", &[], |body| {
+            constant(body, 0);
+            for _ in 0..calls {
+                argument.iter().for_each(|value| constant(body, *value));
+                let params = vec![I32; argument.iter().count()];
+                body.call(inner, &params, &[I32]).op(&Instruction::I32Add);
+            }
+        })
+    };
+    let id = outer(&mut running, 1, None);
+    running.module.export("outer", id).unwrap();
+    running.commit();
+    // It grows out of its place.
+    outer(&mut running, 40, None);
+    let (patch, _) = running.commit();
+    assert_eq!(patch.moved.bodies_moved, 1);
+    assert_eq!(running.call("outer", &[]), 120);
+    running.function("inner", &[I32], |body| {
+        body.op(&Instruction::LocalGet(0));
+    });
+    outer(&mut running, 2, Some(8));
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta);
+    assert_eq!(running.call("outer", &[]), 16);
+}
+
+#[test]
 fn a_signature_does_not_change_while_somebody_may_hold_the_address() {
     let mut running = Running::new(Redirect::Table);
     let inner = running.function("inner", &[], |body| constant(body, 3));
