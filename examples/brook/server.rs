@@ -2,7 +2,7 @@
 //! inlay hints, mistakes diagnostics. Whatever a client sends, it goes on until it is told to exit.
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
@@ -38,6 +38,10 @@ const RUN: &str = "brook.run";
 /// A notification of what each edit did, for clients that ask for it in their options: `{"status": true}`.
 const STATUS: &str = "brook/status";
 
+/// The longest line of a head, and the longest message.
+const MOST_HEAD: u64 = 4096;
+const MOST_BODY: u64 = 64 << 20;
+
 enum Incoming {
     Message(Message),
     /// What is no message.
@@ -49,15 +53,11 @@ pub fn serve() -> io::Result<bool> {
     let (sender, incoming) = channel();
     thread::spawn(move || {
         let mut input = BufReader::new(io::stdin());
-        loop {
-            let read = match Message::read(&mut input) {
-                Ok(Some(message)) => Incoming::Message(message),
-                // The message was read to its end, so the next one begins where it should.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    Incoming::Broken(error.to_string())
-                }
-                Ok(None) | Err(_) => return,
-            };
+        while let Ok(Some(body)) = read_body(&mut input) {
+            let message = body.and_then(|body| {
+                serde_json::from_slice(&body).map_err(|error| format!("is no message: {error}"))
+            });
+            let read = message.map_or_else(Incoming::Broken, Incoming::Message);
             if sender.send(read).is_err() {
                 return;
             }
@@ -74,6 +74,38 @@ pub fn serve() -> io::Result<bool> {
     };
     server.run(&incoming)?;
     Ok(server.is_shut_down)
+}
+
+/// What stands between two heads, or why that is not read; nothing at the end. `lsp_server` reads these too, but gives up at
+/// what is no message, and takes memory for whatever length it is told.
+fn read_body(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
+    let mut len = None;
+    loop {
+        let mut line = Vec::new();
+        if input.take(MOST_HEAD).read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = String::from_utf8_lossy(&line);
+        match line.trim() {
+            "" if len.is_some() => break,
+            line => {
+                let field = line.split_once(':');
+                let given = field.filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
+                len = given.map_or(len, |(_, len)| len.trim().parse::<u64>().ok());
+            }
+        }
+    }
+    let len = len.unwrap_or_default();
+    let mut body = input.take(len);
+    if len > MOST_BODY {
+        io::copy(&mut body, &mut io::sink())?;
+        return Ok(Some(Err(format!(
+            "a message has at most {MOST_BODY} bytes"
+        ))));
+    }
+    let mut bytes = Vec::new();
+    body.read_to_end(&mut bytes)?;
+    Ok(Some(Ok(bytes)))
 }
 
 struct Server {

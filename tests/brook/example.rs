@@ -6,10 +6,13 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use std::{env, fs};
 
-/// The program, built if it is not there or older than its sources.
+/// The program, built if it is not there or older than its sources; or the one that `WASMEND_BROOK` names.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(named) = env::var_os("WASMEND_BROOK") {
+            return named.into();
+        }
         // This test is `target/PROFILE/deps/brook-HASH`.
         let test = env::current_exe().expect("a test knows where it is");
         let profile = test

@@ -12,7 +12,7 @@ use super::syntax::{
 #[derive(Debug, Clone)]
 pub enum Value {
     Number(f64),
-    Text(String),
+    Text(Rc<str>),
     List(Rc<RefCell<Vec<f64>>>),
 }
 
@@ -74,7 +74,7 @@ impl Value {
 struct Variable {
     /// What it begins with.
     first: Value,
-    /// The list that it began with, whatever it holds now.
+    /// The text or list that it began with, whatever it holds now.
     home: Value,
     value: Value,
 }
@@ -255,7 +255,7 @@ impl Interpreter {
     fn expr(&mut self, expr: &Expr, scope: &mut Scope) -> Result<Value> {
         Ok(match &expr.kind {
             ExprKind::Number(number) => Number(*number),
-            ExprKind::Text(text) => Text(text.clone()),
+            ExprKind::Text(text) => Text(text.as_str().into()),
             ExprKind::List(items) => {
                 let items = items
                     .iter()
@@ -339,9 +339,12 @@ fn followed(before: &Variable, first: Value) -> Variable {
                 after.value = Number(*new);
             }
         }
-        (Text(old), Text(new)) => {
-            if matches!(&before.value, Text(now) if now == old) {
-                after.value = Text(new.clone());
+        // One that says the same is another text all the same.
+        (Text(_), Text(_)) => {
+            let is_first = matches!((&before.home, &before.value), (Text(home), Text(now)) if Rc::ptr_eq(home, now));
+            after.home = first.clone();
+            if is_first {
+                after.value = first.clone();
             }
         }
         (List(old), List(new)) => {
@@ -372,7 +375,7 @@ fn index_of(at: f64, len: usize) -> Result<usize> {
 fn binary(operator: Operator, left: &Value, right: &Value) -> Value {
     if let (Text(left), Text(right)) = (left, right) {
         return match operator {
-            Operator::Add => Text(format!("{left}{right}")),
+            Operator::Add => Text(format!("{left}{right}").into()),
             Operator::Equal => truth(left == right),
             Operator::NotEqual => truth(left != right),
             _ => panic!("{operator:?} of texts"),
@@ -415,7 +418,7 @@ fn builtin(name: &str, arguments: &[Value]) -> Result<Option<Value>> {
             }
             List(Rc::new(RefCell::new(vec![0.0; len as usize])))
         }
-        "char" => Text(char::from(number(0) as u32 as u8).to_string()),
+        "char" => Text(char::from(number(0) as u32 as u8).to_string().into()),
         "sqrt" => Number(number(0).sqrt()),
         "abs" => Number(number(0).abs()),
         "floor" => Number(number(0).floor()),

@@ -43,11 +43,28 @@ fn what_is_no_message_is_answered_by_an_error() {
         b"Nonsense\r\n\r\n",
         b"no header at all\n",
         b"Content-Length: many\r\n\r\n",
+        b"content-length: 2\r\nContent-Type: nothing\r\n\r\n{}",
     ] {
         client.send_raw(bytes);
     }
+    let long = vec![b'x'; 100_000];
+    client.send_raw(&long);
+    client.send_raw(b"\r\n");
     expect_alive(&mut client);
     client.end();
+}
+
+#[test]
+fn a_message_that_is_said_to_be_endless_takes_no_memory() {
+    let mut client = Client::start();
+    client.open(RIGHT);
+    expect_alive(&mut client);
+    let before = client.memory();
+    client.send_raw(b"Content-Length: 9000000000000000000\r\n\r\n");
+    for _ in 0..100 {
+        client.send_raw(&vec![b' '; 1 << 20]);
+    }
+    assert!(client.memory() < before + 16 * 1024);
 }
 
 #[test]

@@ -248,12 +248,12 @@ impl Program {
                 let at = self.dice.below(self.steps.len());
                 self.steps[at] = self.step();
             }
-            9 => self.comments = 1 + (self.comments + 1) % 3,
-            10 => {
+            10 if self.shown.len() < 8 => {
                 let new = self.shown();
                 let at = self.dice.below(self.shown.len() + 1);
                 self.shown.insert(at, new);
             }
+            9 | 10 => self.comments = 1 + (self.comments + 1) % 3,
             11 if self.shown.len() > 1 => {
                 let at = self.dice.below(self.shown.len());
                 self.shown.remove(at);
