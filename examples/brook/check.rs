@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::code::{Builtin, Callee, Code, Function, Item, Look, Program, Target, Unit, Value};
+use crate::code::{
+    Builtin, Callee, Code, Function, Item, LOOKS, Look, Program, Target, Unit, Value,
+};
 use crate::lex::{Mistake, Span};
 use crate::syntax::{
     self, Block, Declaration, DeclarationKind, Expr, ExprKind, Name, Operator, Statement, Tree,
@@ -53,6 +55,12 @@ pub fn check(tree: &Tree) -> Checked {
         let is_library = at < PRELUDE.declarations.len();
         checker.define(declaration, is_library, &mut program);
     }
+    let looks = program.looks.iter();
+    let looks = looks.map(|look| (look.target.clone(), look.ty));
+    program.units.push(Unit {
+        key: LOOKS.to_owned(),
+        item: Item::Looks(looks.collect()),
+    });
     let mut mistakes = checker.mistakes;
     mistakes.sort_by_key(|mistake| mistake.span.start);
     Checked {

@@ -16,7 +16,31 @@ pub enum Item {
     Function(Function),
     /// A variable, with what it begins with.
     Variable(Value),
+    /// The function through which a program is looked at.
+    Looks(Vec<(Target, Type)>),
 }
+
+impl Item {
+    /// The texts that stand in it.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Item::Function(function) => &function.texts,
+            Item::Variable(Value::Text(text)) => std::slice::from_ref(text),
+            Item::Variable(_) | Item::Looks(_) => &[],
+        }
+    }
+
+    pub fn is_exported(&self) -> bool {
+        match self {
+            Item::Function(function) => function.is_exported,
+            Item::Variable(_) => false,
+            Item::Looks(_) => true,
+        }
+    }
+}
+
+/// The key of [`Item::Looks`].
+pub const LOOKS: &str = "brook.looks";
 
 /// What is known when a program is compiled.
 #[derive(Debug, Clone, PartialEq)]

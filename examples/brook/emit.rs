@@ -7,7 +7,7 @@ use wasm_encoder::{BlockType, Instruction as I};
 use wasmend::ValType::{F64, I32};
 use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Result, ValType};
 
-use crate::code::{self, Builtin, Code, Look, Target};
+use crate::code::{self, Builtin, Code, Item, Target, Unit};
 use crate::library::{Library, Routine, at, call, number};
 use crate::syntax::{Operator, Type};
 
@@ -40,8 +40,16 @@ pub fn text_key(owner: &str, text: &str) -> String {
     format!("{owner}, text {shown:?} {:x}", hasher.finish())
 }
 
-/// The body of the function with this key.
-pub fn function(names: &Names<'_>, key: &str, function: &code::Function) -> Result<Function> {
+/// The body of a unit that is a function.
+pub fn body(names: &Names<'_>, unit: &Unit) -> Option<Result<Function>> {
+    match &unit.item {
+        Item::Function(code) => Some(function(names, &unit.key, code)),
+        Item::Looks(all) => Some(looks(names, all)),
+        Item::Variable(_) => None,
+    }
+}
+
+fn function(names: &Names<'_>, key: &str, function: &code::Function) -> Result<Function> {
     let params: Vec<_> = function.params.iter().map(|ty| val_type(*ty)).collect();
     let result = val_type(function.result);
     let mut emitter = Emitter {
@@ -60,18 +68,18 @@ pub fn function(names: &Names<'_>, key: &str, function: &code::Function) -> Resu
 /// The function through which whoever runs a program looks at it: it takes the number of a look and gives what is there, an
 /// address as a number too. An instance has the exports that it began with, so one that never changes its type leads to
 /// all that will ever be of interest.
-pub fn looks(names: &Names<'_>, looks: &[Look]) -> Result<Function> {
+fn looks(names: &Names<'_>, looks: &[(Target, Type)]) -> Result<Function> {
     let mut body = FunctionBuilder::new(names.style, &[I32], &[F64]);
-    for (number, look) in looks.iter().enumerate() {
+    for (number, (target, ty)) in looks.iter().enumerate() {
         body.op(&I::LocalGet(0)).op(&I::I32Const(number as i32));
         body.op(&I::I32Eq).op(&I::If(BlockType::Empty));
-        match &look.target {
+        match target {
             Target::Variable(key) => body.global_get((names.lookup)(key)),
             Target::Shown(key) | Target::Function(key) => {
-                body.call((names.lookup)(key), &[], &[val_type(look.ty)])
+                body.call((names.lookup)(key), &[], &[val_type(*ty)])
             }
         };
-        if look.ty != Type::Number {
+        if *ty != Type::Number {
             body.op(&I::F64ConvertI32U);
         }
         body.op(&I::Return).op(&I::End);

@@ -7,8 +7,7 @@ use wasmend::live::{Budget, Live, LiveOptions, Reloaded, WasmiRuntime};
 use wasmend::{Error, Patch, Result};
 use wasmi::{Config, Engine, Extern, Linker, Store, Val};
 
-use crate::code::{Look, Target};
-use crate::compile::LOOK;
+use crate::code::{LOOKS, Look, Target};
 use crate::library::FAULTS;
 use crate::syntax::Type;
 
@@ -130,7 +129,7 @@ impl Running {
 
     fn call(&mut self, number: usize, ty: Type, fuel: u64) -> Seen {
         refuel(&mut self.live, fuel).map_err(|error| error.to_string())?;
-        let function = self.live.export(LOOK).and_then(Extern::into_func);
+        let function = self.live.export(LOOKS).and_then(Extern::into_func);
         let function = function.ok_or("the program cannot be looked at")?;
         let mut results = [Val::F64(0.0.into())];
         let store = &mut self.live.runtime().store;
