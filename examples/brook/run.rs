@@ -1,7 +1,6 @@
 //! A program that runs while it is edited, in wasmi: it takes in patches, and whoever edits can look at it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use wasmend::live::{Budget, Live, LiveOptions, Reloaded, WasmiRuntime};
 use wasmend::{Error, Patch, Result};
@@ -71,15 +70,8 @@ impl Running {
     /// Starts a program.
     pub fn start(file: &[u8]) -> Result<Running> {
         // Each fresh instance has a store of its own, so that what was replaced does not stay in memory.
-        let make = |_: &mut ()| {
-            let mut config = Config::default();
-            config.consume_fuel(true);
-            let engine = Engine::new(&config);
-            let mut store = Store::new(&engine, ());
-            store.set_fuel(u64::MAX).expect("fuel is consumed");
-            (store, Linker::new(&engine))
-        };
-        let runtime = WasmiRuntime::renewed(Arc::new(make), &mut ());
+        let (store, linker) = make_store()?;
+        let runtime = WasmiRuntime::new(store, linker).with_fresh(|()| make_store());
         let options = LiveOptions {
             budget: Some(BUDGET),
             ..LiveOptions::default()
@@ -215,6 +207,17 @@ impl Running {
         }
         self.before = before;
     }
+}
+
+/// A store that has an end: what runs in it takes fuel.
+fn make_store() -> Result<(Store<()>, Linker<()>)> {
+    let mut config = Config::default();
+    config.consume_fuel(true);
+    let engine = Engine::new(&config);
+    let mut store = Store::new(&engine, ());
+    let fuelled = store.set_fuel(u64::MAX);
+    fuelled.map_err(|error| Error::bad_input(error.to_string()))?;
+    Ok((store, Linker::new(&engine)))
 }
 
 fn refuel(live: &mut Live<WasmiRuntime<()>>, fuel: u64) -> Result<()> {

@@ -126,3 +126,54 @@ test("the status page shows versions, refusals and the layout", async () => {
   await page.close();
   await served.stop();
 });
+
+test("the demo goes on while its formulas are edited", async () => {
+  const served = await Served.start(null, { what: "--demo" });
+  const page = await browser.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  await page.goto(served.url);
+  await page.waitForFunction("window.app", { polling: 50 });
+  const facts = () => page.$eval("#facts", (it) => it.textContent);
+  const frame = async () => Number((await facts()).match(/frame ([\d,]+)/)[1].replaceAll(",", ""));
+  const press = (label) =>
+    page.evaluate((label) => [...document.querySelectorAll("button")].find((it) => it.textContent === label).click(), label);
+  const says = (text) => page.waitForFunction(`document.querySelector("#said").textContent.includes(${JSON.stringify(text)})`, { timeout: 10_000, polling: 50 });
+  // No spark is anywhere else behind an edit than where it would have been.
+  const jump = () =>
+    page.evaluate(async () => {
+      const places = () => {
+        const count = app.exports.frame(0, 0);
+        return new Float64Array(app.exports.memory.buffer, app.exports.sparks(), count * 6).slice();
+      };
+      const before = places();
+      await new Promise((resolve) => {
+        const end = app.on("patched", () => (end(), resolve()));
+        [...document.querySelectorAll("button")].find((it) => it.textContent === "Storm").click();
+      });
+      const after = places();
+      let most = 0;
+      for (let at = 0; at < before.length; at += 6) {
+        const [x, y] = [after[at] - before[at], after[at + 1] - before[at + 1]].map(Math.abs);
+        most = Math.max(most, Math.min(x, 1280 - x), Math.min(y, 800 - y));
+      }
+      return most;
+    });
+  await press("Turn about");
+  await says("spin:");
+  const before = await frame();
+  assert.ok((await jump()) < 150, "sparks moved on, and did not begin anew");
+  await says("drag:");
+  await press("A new function");
+  await says("beat");
+  await page.type("textarea", "wrong(");
+  await says("line ");
+  await page.evaluate(() => (document.querySelector("textarea").value = document.querySelector("textarea").value.replace("wrong(", "")));
+  await page.type("textarea", "# ");
+  await page.waitForFunction('document.querySelector("#said").className !== "bad"', { polling: 50 });
+  assert.match(await facts(), /3 patches · 0 restarts/);
+  assert.ok((await frame()) > before);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await served.stop();
+});

@@ -39,12 +39,12 @@ export function counter(version, more = "", imports = "") {
 
 /** `wasmend serve` in a folder of its own. */
 export class Served {
-  static async start(first, { pages = {}, more = [], port = 0, folder } = {}) {
+  static async start(first, { pages = {}, more = [], port = 0, folder, what = "app.wasm" } = {}) {
     const served = new Served();
     served.folder = folder ?? fs.mkdtempSync(path.join(os.tmpdir(), "wasmend-test-"));
     for (const [name, text] of Object.entries(pages)) fs.writeFileSync(path.join(served.folder, name), text);
     if (first) served.save(first);
-    served.child = spawn(WASMEND, ["--json", "serve", "app.wasm", "--port", String(port), ...more], {
+    served.child = spawn(WASMEND, ["--json", "serve", what, "--port", String(port), ...more], {
       cwd: served.folder,
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -146,7 +146,7 @@ export class LiveProgram {
 
   async #take(event) {
     const start = now();
-    const bytes = event.bytes ?? (await this.#fetchBytes(event.url));
+    const bytes = event.bytes ?? (event.data ? fromBase64(event.data) : await this.#fetchBytes(event.url));
     const fetched = now();
     const { from, to } = readDelta(bytes);
     if (hex(to.buildId) === this.version) return;
@@ -305,6 +305,10 @@ function toBytes(source) {
   return ArrayBuffer.isView(source)
     ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
     : new Uint8Array(source);
+}
+
+function fromBase64(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
 function now() {

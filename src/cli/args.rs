@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Watch(Watch),
     Serve(Serve),
     Inspect(Inspect),
+    Snapshot(Snapshot),
     Verify(Verify),
     Finish(Finish),
     Demo(Demo),
@@ -178,12 +179,15 @@ pub(crate) struct Watch {
 /// address `/__wasmend/` shows what was changed. What is watched is a build or a link, as for `wasmend watch`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  wasmend serve web/app.wasm --root web --run 'make -s'\n  wasmend serve --no-entry main.o util.o -o web/app.wasm --root web --open"
+    after_help = "Examples:\n  wasmend serve --demo --open\n  wasmend serve web/app.wasm --root web --run 'make -s'\n  wasmend serve --no-entry main.o util.o -o web/app.wasm --root web --open"
 )]
 pub(crate) struct Serve {
     /// The module that the compiler writes
-    #[arg(value_name = "BUILD")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "BUILD", required_unless_present = "demo")]
+    pub(crate) file: Option<PathBuf>,
+    /// Show it on a program that is built in: formulas that are edited while sparks fly by them
+    #[arg(long, conflicts_with_all = ["file", "output", "force", "root", "run", "redirect", "types", "publish", "durability"])]
+    pub(crate) demo: bool,
     /// The file to create and patch; a temporary one if it is not said
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
@@ -293,6 +297,24 @@ pub(crate) struct Inspect {
     /// List each function: index, place, size, role and name
     #[arg(long)]
     pub(crate) functions: bool,
+}
+
+/// Write where everything in a file stands as text that tests can compare
+///
+/// Versions and build ids are left out, so that the text is the same whenever the same is built and edited. With a file
+/// from before, it is said which bytes are other ones now, and whose they are. Of a delta, which brings a running program to
+/// another version, it is said what it has. In tests in Rust, `wasmend::inspect::snapshot` also says why a patch wrote what.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wasmend snapshot out.wasm > layout.snap\n  wasmend snapshot out.wasm before.wasm | diff - patch.snap"
+)]
+pub(crate) struct Snapshot {
+    /// A module, or a delta
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The file as it was before
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: Option<PathBuf>,
 }
 
 /// Prove that a patched file is equivalent to a build, declaration by declaration

@@ -17,6 +17,7 @@ mod replay_ld;
 mod report;
 mod serve;
 mod signals;
+mod snapshot;
 mod text;
 mod verify;
 mod watch;
@@ -76,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args, &mut watch::Nobody, reporter),
         Command::Serve(args) => serve::run(&args, reporter),
         Command::Inspect(args) => inspect::run(&args, reporter),
+        Command::Snapshot(args) => snapshot::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),

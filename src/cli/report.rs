@@ -55,6 +55,9 @@ pub(crate) enum Event {
         versions: u64,
     },
     Map(serde_json::Value),
+    Snapshot {
+        text: String,
+    },
     Verified {
         output: String,
         build: String,

@@ -67,6 +67,11 @@ impl Delta {
     }
 }
 
+/// Whether a module is a delta, whole and of this format.
+pub(crate) fn is_delta(bytes: &[u8]) -> bool {
+    read_header(bytes).is_ok()
+}
+
 /// From which version a delta leads to which.
 #[derive(Clone, Copy)]
 pub(super) struct Header {
@@ -98,7 +103,10 @@ pub(super) fn push_header(out: &mut Vec<u8>, header: Header) {
 /// # Errors
 /// If the bytes are damaged, or no delta of this format.
 fn read_header(bytes: &[u8]) -> Result<(BuildIdentity, BuildIdentity)> {
-    let damaged = || Error::bad_input("the delta is damaged");
+    let damaged = || {
+        let error = Error::bad_input("the delta is damaged");
+        error.with_hint("get it once more, or restart with the file")
+    };
     let (before, stored) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
     if u32::from_le_bytes(*stored) != sum(before) {
         return Err(damaged());

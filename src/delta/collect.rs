@@ -152,6 +152,9 @@ impl<'a> Collector<'a> {
         if is_retyped && self.has_old_address(id) {
             return self.refuse(RefusalReason::Signature, id);
         }
+        if after.layout.options.thunks && is_called_directly(self.sides.before, id) {
+            return self.refuse(RefusalReason::Library, id);
+        }
         let names_segment = |kind| matches!(kind, RelocKind::ElementIndex | RelocKind::DataIndex);
         let mut relocs = new.content.relocs().iter();
         if relocs.any(|reloc| names_segment(reloc.kind)) {
@@ -365,6 +368,12 @@ impl<'a> Collector<'a> {
             }
         }
     }
+}
+
+/// Whether there is a function that others call by its own index, with nothing in between.
+pub(super) fn is_called_directly(view: View<'_>, id: DeclId) -> bool {
+    let is_there = view.definition(id).is_some_and(Definition::is_body);
+    is_there && matches!(view.place(id), Place::Function { entry, body, .. } if entry == body)
 }
 
 /// The code that makes a global's first value, if that is a number of at most eight bytes.

@@ -16,7 +16,7 @@ mod view;
 
 pub use artifact::Delta;
 pub(crate) use artifact::{
-    CHANGED, DONE, EPOCH, HAS_IT, MODULE, NO_MEMORY, NO_SLOTS, OTHER_VERSION,
+    CHANGED, DONE, EPOCH, HAS_IT, MODULE, NO_MEMORY, NO_SLOTS, OTHER_VERSION, is_delta,
 };
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;

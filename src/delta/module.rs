@@ -333,17 +333,32 @@ impl<'a> Writer<'a> {
         let named = routine::NAMES.into_iter().zip(first..);
         let named = named.map(|(name, index)| (name, DeclKind::Function, index));
         let kept = routines.kept.map(|index| ("kept", DeclKind::Global, index));
+        let memories = self.memories();
         let own = own
             .iter()
             .map(|(name, kind, index)| (&**name, *kind, *index));
         let mut count = 0;
-        for (name, kind, index) in named.chain(kept).chain(own) {
+        for (name, kind, index) in named.chain(kept).chain(own).chain(memories) {
             push_string(&mut out, name);
             out.push(kind.external());
             push_unsigned(&mut out, index.into());
             count += 1;
         }
         (count, out)
+    }
+
+    /// Memories under the names that the program exports them by, if code calls the host: many a function of a host looks
+    /// for the memory of its caller, which is the delta.
+    fn memories(&self) -> impl Iterator<Item = (&'a str, DeclKind, u32)> {
+        let program = self.view.program;
+        let calls_host = self.imports.counted(DeclKind::Function) > 0;
+        let exports = program.said_exports().iter().filter(move |_| calls_host);
+        exports.filter_map(move |export| {
+            let is_taken = routine::NAMES.contains(&&*export.name) || &*export.name == "kept";
+            let is_memory = program.kind_of(export.decl) == Some(DeclKind::Memory) && !is_taken;
+            let index = self.imports.known(export.decl).filter(|_| is_memory)?;
+            Some((&*export.name, DeclKind::Memory, index))
+        })
     }
 
     /// What slots are set to, in the order of the slots; and what code takes references to.

@@ -37,11 +37,13 @@ pub enum RefusalReason {
     Tag,
     /// Where whole modules are compared: what the instance may have written to would be overwritten.
     State,
+    /// A function of a library changes for the first time, and those of the instance call it directly.
+    Library,
 }
 
 impl RefusalReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [RefusalReason; 12] = [
+    pub const ALL: [RefusalReason; 13] = [
         RefusalReason::Moved,
         RefusalReason::DataLayout,
         RefusalReason::Reserve,
@@ -54,6 +56,7 @@ impl RefusalReason {
         RefusalReason::Global,
         RefusalReason::Tag,
         RefusalReason::State,
+        RefusalReason::Library,
     ];
 
     /// Its number, from 1.
@@ -132,6 +135,12 @@ impl RefusalReason {
                 RESTART,
             ),
             Tag => (11, "tag", "is a tag whose values are others now", RESTART),
+            Library => (
+                13,
+                "library",
+                "is code of a library, which is called directly until it changes for the first time",
+                "restart it; from then on the library's functions are patched as others are",
+            ),
             State => (
                 12,
                 "state",

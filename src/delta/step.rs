@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delta::artifact::{Delta, Header};
-use crate::delta::collect::{Contents, Sides};
+use crate::delta::collect::{Contents, Sides, is_called_directly};
 use crate::delta::module;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::view::{Places, View};
@@ -87,6 +87,16 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
         },
         OldPlaces::Other(layout) => View { layout, ..before },
     };
+    if program.thaws() {
+        let changed = program.dirty.iter().copied();
+        let changed =
+            changed.filter(|id| is_called_directly(before, *id) && after.definition(*id).is_some());
+        let refusals = changed.map(|id| Refusal {
+            reason: RefusalReason::Library,
+            symbol: program.decl(id).label().to_owned(),
+        });
+        return LiveStep::Refused(refusals.collect());
+    }
     if let Some(reason) = commit.relink
         && let Some(refusal) = moved(before, after, reason)
     {

@@ -29,6 +29,7 @@ mod map;
 mod places;
 mod read;
 mod side;
+pub mod snapshot;
 mod uses;
 mod verify;
 

@@ -2,7 +2,7 @@
 //! library would be found, members of thin archives, lists of symbols. Nothing here waits for a writer: only regular files
 //! are opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -65,9 +65,49 @@ pub struct LinkFiles {
     pub lists: Vec<PathBuf>,
 }
 
+/// What is known of inputs and libraries from having looked into them, so that it is not done again for each of thousands.
+#[derive(Debug, Clone, Default)]
+pub struct KnownFiles {
+    kinds: HashMap<PathBuf, Leads>,
+}
+
+/// What an input leads to beside itself.
+#[derive(Debug, Clone)]
+enum Leads {
+    /// Nothing.
+    Nowhere,
+    /// A list of symbols, by that name; of a thin archive, also its members.
+    List(PathBuf, BTreeSet<PathBuf>),
+}
+
+impl KnownFiles {
+    /// Has these looked into again: they have changed.
+    pub fn forget<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>) {
+        for file in files {
+            self.kinds.remove(file);
+        }
+    }
+
+    /// What a file leads to. `None` if it cannot be read: whatever is wrong with it, the link says.
+    fn look_into(&mut self, file: &Path) -> Option<&Leads> {
+        if !self.kinds.contains_key(file) {
+            let start = read_regular(file, MAGIC_LEN).ok()?;
+            let leads = match FileKind::of(&start) {
+                FileKind::Archive => Leads::List(symbols_beside(file), BTreeSet::new()),
+                FileKind::ThinArchive => {
+                    Leads::List(symbols_beside(file), thin_members(file).unwrap_or_default())
+                }
+                _ => Leads::Nowhere,
+            };
+            self.kinds.insert(file.to_path_buf(), leads);
+        }
+        self.kinds.get(file)
+    }
+}
+
 impl LinkFiles {
-    /// Finds the files.
-    pub fn of(options: &LinkOptions) -> LinkFiles {
+    /// Finds the files. Those that are `known` are taken to be what they were.
+    pub fn of(options: &LinkOptions, known: &mut KnownFiles) -> LinkFiles {
         let mut files = LinkFiles::default();
         let mut shared = false;
         for argument in &options.inputs {
@@ -91,16 +131,10 @@ impl LinkFiles {
         }
         files.lists.extend(options.allow_undefined_file.clone());
         for file in files.inputs.iter().chain(&files.libraries) {
-            match read_regular(file, MAGIC_LEN).map(|start| FileKind::of(&start)) {
-                Ok(FileKind::Archive) => files.lists.push(symbols_beside(file)),
-                Ok(FileKind::ThinArchive) => {
-                    files.lists.push(symbols_beside(file));
-                    let members = thin_members(file).unwrap_or_default();
-                    let members = members.into_iter().map(|member| (member, file.clone()));
-                    files.members.extend(members);
-                }
-                // Whatever is wrong with it, the link says.
-                _ => {}
+            if let Some(Leads::List(list, members)) = known.look_into(file) {
+                files.lists.push(list.clone());
+                let members = members.iter().map(|member| (member.clone(), file.clone()));
+                files.members.extend(members);
             }
         }
         files
@@ -187,13 +221,13 @@ mod tests {
             "-lx",
         ];
         let options = CommandLine::read(&words(&arguments)).options.unwrap();
-        let files = LinkFiles::of(&options);
+        let files = LinkFiles::of(&options, &mut KnownFiles::default());
         assert_eq!(files.inputs, [Path::new("a.o")]);
         assert_eq!(files.libraries, [place("2")]);
         assert_eq!(files.places, [place("1")]);
         assert_eq!(files.lists, [place("2").with_extension("imports")]);
         fs::remove_file(place("2")).unwrap();
-        let files = LinkFiles::of(&options);
+        let files = LinkFiles::of(&options, &mut KnownFiles::default());
         assert!(files.libraries.is_empty());
         assert_eq!(files.places, ["1", "2", "3"].map(place));
     }

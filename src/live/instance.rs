@@ -22,8 +22,7 @@ const SAVE: &str = "__wasmend_save";
 const RESTORE: &str = "__wasmend_restore";
 
 /// How much may be taken in before an instance is replaced by a fresh one with the same state: code that has been replaced
-/// stays in memory until then at least (of wasmi's stores for longer, unless they are renewed:
-/// `WasmiRuntime::renewed`), and calls between instances are not inlined.
+/// stays in memory until then, and calls between instances are not inlined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Deltas at most.
@@ -228,15 +227,19 @@ impl<R: Runtime> Live<R> {
         let mut watch = Stopwatch::start();
         let mut phases = ReloadPhases::default();
         if delta.from != self.identity {
-            return Err(refused(match delta.to == self.identity {
-                true => "the program has this delta already",
-                false => "the delta is for another version of the program",
-            }));
+            let code = match delta.to == self.identity {
+                true => HAS_IT,
+                false => OTHER_VERSION,
+            };
+            expect_done(Some(code.into()))?;
         }
         delta.check()?;
-        let made = self
-            .runtime
-            .instantiate(&delta.bytes, MODULE, &self.given)?;
+        let made = self.runtime.instantiate(&delta.bytes, MODULE, &self.given);
+        let made = made.map_err(|error| {
+            error.with_hint(
+                "nothing has happened: give the host what is missing, and take it in again",
+            )
+        })?;
         phases.instantiate = watch.lap();
         let routine = |name: &str| {
             made.get(name)
@@ -275,33 +278,33 @@ impl<R: Runtime> Live<R> {
     }
 
     /// Goes over to a fresh instance of the file, which is of the version that runs, with memories and globals as they are.
-    /// Slots of the table are as the file says. A start function runs again.
+    /// Slots of the table are as the file says. A start function runs again. What the old instance took is freed if the
+    /// runtime can make [another store](Runtime::renewed); until then [`Live::runtime`] is the old one.
     ///
     /// # Errors
-    /// If the file is of another version, or cannot be instantiated.
+    /// If the file is of another version, or cannot be instantiated, or a memory is one that cannot be copied. The program
+    /// goes on as it was then.
     pub fn rebase(&mut self, file: &[u8]) -> Result<Reloaded> {
         let mut watch = Stopwatch::start();
         let mut phases = ReloadPhases::default();
         if BuildIdentity::of_file(file).map(|(_, identity)| identity) != Some(self.identity) {
             return Err(refused("the file is of another version than the program"));
         }
-        // They may be the host's: whatever instantiating does to them is undone.
-        let (mut memories, mut globals) = (Vec::new(), Vec::new());
-        for (name, given) in self.given.clone() {
-            if let Some(bytes) = self.runtime.memory(&given) {
-                memories.push((name, bytes));
+        // Memories may be the host's: whatever instantiating does to them is undone.
+        let (mut memories, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, given) in &self.given {
+            if name.starts_with("__wasmend_m") {
+                let bytes = self.runtime.memory(given);
+                memories.push((name.clone(), bytes.ok_or_else(cannot_copy)?));
             } else if name.starts_with("__wasmend_g")
-                && let Some(value) = self.runtime.global(&given)
+                && let Some(value) = self.runtime.value(given)
             {
-                globals.push((name, value));
+                names.push(name.clone());
+                values.push(value);
             }
         }
-        // A reference means nothing in another store.
-        let mut fresh = match globals.iter().any(|(_, value)| R::is_bound(value)) {
-            true => None,
-            false => self.runtime.fresh(),
-        };
-        let runtime = fresh.as_mut().unwrap_or(&mut self.runtime);
+        let mut renewed = self.runtime.renewed(&values)?;
+        let runtime = renewed.as_mut().unwrap_or(&mut self.runtime);
         let (exports, given, identity) = load(runtime, file)?;
         phases.instantiate = watch.lap();
         for (name, bytes) in memories {
@@ -309,15 +312,15 @@ impl<R: Runtime> Live<R> {
                 runtime.write_memory(memory, 0, &bytes)?;
             }
         }
-        for (name, value) in globals {
+        for (name, value) in names.into_iter().zip(values) {
             if let Some(global) = given.get(&name) {
-                runtime.set_global(global, value)?;
+                runtime.set_value(global, value)?;
             }
         }
-        if let Some(fresh) = fresh {
-            self.runtime = fresh;
-        }
         phases.apply = watch.lap();
+        if let Some(renewed) = renewed {
+            self.runtime = renewed;
+        }
         (self.exports, self.given, self.identity) = (exports, given, identity);
         (self.deltas, self.bytes) = (0, 0);
         Ok(Reloaded {
@@ -337,13 +340,13 @@ impl<R: Runtime> Live<R> {
         let mut phases = ReloadPhases::default();
         let saved = self.save()?;
         phases.before = watch.lap();
-        let mut fresh = self.runtime.fresh();
-        let runtime = fresh.as_mut().unwrap_or(&mut self.runtime);
+        let mut renewed = self.runtime.renewed(&[])?;
+        let runtime = renewed.as_mut().unwrap_or(&mut self.runtime);
         let (exports, given, identity) = load(runtime, file)?;
-        if let Some(fresh) = fresh {
-            self.runtime = fresh;
-        }
         phases.instantiate = watch.lap();
+        if let Some(renewed) = renewed {
+            self.runtime = renewed;
+        }
         (self.exports, self.given, self.identity) = (exports, given, identity);
         (self.deltas, self.bytes, self.undo) = (0, 0, None);
         if let Some(saved) = saved {
@@ -443,16 +446,40 @@ fn refused(text: &str) -> Error {
     Error::new(ErrorKind::BadInput, text)
 }
 
+#[cold]
+fn cannot_copy() -> Error {
+    refused("a memory of the program cannot be copied").with_hint("restart it with the file")
+}
+
 /// Whether a routine of a delta did what it should.
 fn expect_done(code: Option<i64>) -> Result<()> {
     let code = code.and_then(|code| i32::try_from(code).ok());
-    Err(refused(match code {
+    let (text, hint) = match code {
         Some(DONE) => return Ok(()),
-        Some(HAS_IT) => "the program has this delta already",
-        Some(OTHER_VERSION) => "the delta is for another version of the program",
-        Some(NO_SLOTS) => "the table of slots cannot grow",
-        Some(NO_MEMORY) => "the memory is too small for the data",
-        Some(CHANGED) => "the program has changed data that must be as it was",
-        _ => "the delta says something that is not known",
-    }))
+        Some(HAS_IT) => (
+            "the program has this delta already",
+            "nothing is to be done",
+        ),
+        Some(OTHER_VERSION) => (
+            "the delta is for another version of the program",
+            "take in the deltas of all commits in their order, or restart with the file",
+        ),
+        Some(NO_SLOTS) => (
+            "the table of slots cannot grow",
+            "let tables of the store have more elements, or restart with the file",
+        ),
+        Some(NO_MEMORY) => (
+            "the memory is too small for the data",
+            "make it larger and take the delta in again, or restart with the file",
+        ),
+        Some(CHANGED) => (
+            "the program has changed data that must be as it was",
+            "restart with the file",
+        ),
+        _ => (
+            "the delta says something that is not known",
+            "restart with the file",
+        ),
+    };
+    Err(refused(text).with_hint(hint))
 }

@@ -8,9 +8,13 @@ mod instance;
 mod runtime;
 #[cfg(feature = "wasmi")]
 mod wasmi;
+#[cfg(feature = "wasmtime")]
+mod wasmtime;
 
 pub use instance::{Ask, Budget, Live, LiveOptions, OnRefused, ReloadPhases, Reloaded, Took};
 pub use runtime::{Exports, Runtime};
 
 #[cfg(feature = "wasmi")]
-pub use self::wasmi::{MakeStore, WasmiRuntime};
+pub use self::wasmi::WasmiRuntime;
+#[cfg(feature = "wasmtime")]
+pub use self::wasmtime::WasmtimeRuntime;

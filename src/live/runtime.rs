@@ -11,14 +11,9 @@ pub type Exports<R> = BTreeMap<String, <R as Runtime>::Extern>;
 pub trait Runtime {
     /// Something that is exported or imported, as the engine names it. It stays valid for as long as the store does.
     type Extern: Clone;
-    /// The value of a global.
-    type Value;
 
-    /// A runtime like this one with nothing in it, if whoever embeds it has said how to make one. Engines keep what a store has
-    /// once taken in for as long as there is that store, so that only another one gives memory back.
-    fn fresh(&mut self) -> Option<Self>
-    where
-        Self: Sized;
+    /// What a global holds.
+    type Value;
 
     /// Compiles and instantiates a module. What it imports from the module `own` is in `given`; all else is the host's.
     ///
@@ -55,15 +50,25 @@ pub trait Runtime {
     /// If it cannot grow that far.
     fn write_memory(&mut self, memory: &Self::Extern, address: u64, bytes: &[u8]) -> Result<()>;
 
-    /// The value of a mutable global; nothing for a constant one.
-    fn global(&mut self, global: &Self::Extern) -> Option<Self::Value>;
+    /// What a mutable global holds; nothing for constants.
+    fn value(&mut self, global: &Self::Extern) -> Option<Self::Value>;
 
-    /// Gives a mutable global a value.
+    /// Gives a mutable global a value; does nothing for constants.
     ///
     /// # Errors
-    /// If it is of another type.
-    fn set_global(&mut self, global: &Self::Extern, value: Self::Value) -> Result<()>;
+    /// If they are of different types.
+    fn set_value(&mut self, global: &Self::Extern, value: Self::Value) -> Result<()>;
 
-    /// Whether a value is of use in its own store only, as references are.
-    fn is_bound(value: &Self::Value) -> bool;
+    /// A runtime with an empty store and all that the host gives, if the embedder has said how to make one and these values
+    /// mean the same there. Engines free what is in a store with the store.
+    ///
+    /// # Errors
+    /// The embedder's own.
+    fn renewed(&mut self, carried: &[Self::Value]) -> Result<Option<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = carried;
+        Ok(None)
+    }
 }

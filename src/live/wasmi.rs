@@ -7,17 +7,17 @@ use ::wasmi::{Extern, Func, Global, Linker, Memory, Module, Mutability, Store, V
 use crate::error::{Error, Result};
 use crate::live::runtime::{Exports, Runtime};
 
-/// Makes a store and what the host gives to programs in it, in the place of a store with this data.
-pub type MakeStore<T> = Arc<dyn Fn(&mut T) -> (Store<T>, Linker<T>) + Send + Sync>;
-
 /// A store of wasmi's, and what the host gives to programs in it.
 pub struct WasmiRuntime<T: 'static> {
     /// The store.
     pub store: Store<T>,
     /// What the host gives.
     pub linker: Linker<T>,
-    make: Option<MakeStore<T>>,
+    /// How to make both anew.
+    fresh: Option<Fresh<T>>,
 }
+
+type Fresh<T> = Arc<dyn Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync>;
 
 impl<T: 'static> WasmiRuntime<T> {
     /// A runtime with this store, for programs that import what this linker has.
@@ -25,20 +25,20 @@ impl<T: 'static> WasmiRuntime<T> {
         WasmiRuntime {
             store,
             linker,
-            make: None,
+            fresh: None,
         }
     }
 
-    /// A runtime whose store is left for a new one, with an engine of its own, each time a program goes over to a fresh
-    /// instance: wasmi keeps all code and all instances for as long as their engine and store live, so that memory grows
-    /// with each delta otherwise. What was exported by the old instance is of no use in the new store.
-    pub fn renewed(make: MakeStore<T>, data: &mut T) -> WasmiRuntime<T> {
-        let (store, linker) = make(data);
-        WasmiRuntime {
-            store,
-            linker,
-            make: Some(make),
-        }
+    /// With a way to a store and a linker like the first ones, from what the host keeps in the store. A
+    /// [rebase](crate::live::Live::rebase) and a restart go over to these then, and what the old store holds is freed;
+    /// otherwise it grows with each delta for as long as it lives.
+    #[must_use]
+    pub fn with_fresh(
+        mut self,
+        fresh: impl Fn(&T) -> Result<(Store<T>, Linker<T>)> + Send + Sync + 'static,
+    ) -> WasmiRuntime<T> {
+        self.fresh = Some(Arc::new(fresh));
+        self
     }
 }
 
@@ -50,11 +50,6 @@ fn failed(error: impl std::fmt::Display) -> Error {
 impl<T: 'static> Runtime for WasmiRuntime<T> {
     type Extern = Extern;
     type Value = Val;
-
-    fn fresh(&mut self) -> Option<Self> {
-        let make = self.make.clone()?;
-        Some(WasmiRuntime::renewed(make, self.store.data_mut()))
-    }
 
     fn instantiate(
         &mut self,
@@ -134,22 +129,36 @@ impl<T: 'static> Runtime for WasmiRuntime<T> {
         Ok(())
     }
 
-    fn global(&mut self, global: &Extern) -> Option<Val> {
+    fn value(&mut self, global: &Extern) -> Option<Val> {
         let global = global.into_global()?;
         let is_mutable = global.ty(&self.store).mutability().is_mut();
         is_mutable.then(|| global.get(&self.store))
     }
 
-    fn set_global(&mut self, global: &Extern, value: Val) -> Result<()> {
+    fn set_value(&mut self, global: &Extern, value: Val) -> Result<()> {
         let global = global.into_global().ok_or_else(|| failed("is no global"))?;
-        global.set(&mut self.store, value).map_err(failed)
+        match global.ty(&self.store).mutability() {
+            Mutability::Const => Ok(()),
+            Mutability::Var => global.set(&mut self.store, value).map_err(failed),
+        }
     }
 
-    fn is_bound(value: &Val) -> bool {
-        match value {
-            Val::FuncRef(reference) => !reference.is_null(),
-            Val::ExternRef(reference) => !reference.is_null(),
-            _ => false,
-        }
+    fn renewed(&mut self, carried: &[Val]) -> Result<Option<Self>> {
+        use ::wasmi::Nullable;
+        let is_bound = |value: &Val| {
+            matches!(
+                value,
+                Val::FuncRef(Nullable::Val(_)) | Val::ExternRef(Nullable::Val(_))
+            )
+        };
+        let Some(fresh) = self.fresh.clone().filter(|_| !carried.iter().any(is_bound)) else {
+            return Ok(None);
+        };
+        let (store, linker) = fresh(self.store.data())?;
+        Ok(Some(WasmiRuntime {
+            store,
+            linker,
+            fresh: Some(fresh),
+        }))
     }
 }

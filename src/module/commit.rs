@@ -86,6 +86,10 @@ impl Module {
         clock.ends(|phases| &mut phases.check);
 
         let before = self.before();
+        if before.is_some() {
+            // What runs has to take in the next change of the library.
+            self.program.thaw_changed();
+        }
 
         // The file is what the edits say, and nothing in memory is. Until here every failure leaves both as they were.
         let attempt = match self.must_relink() {
@@ -135,7 +139,11 @@ impl Module {
     pub(super) fn must_relink(&self) -> Option<RelinkReason> {
         match &self.layout {
             None => Some(RelinkReason::First),
-            Some(layout) => self.pending.relink_reason(&self.settings, layout),
+            Some(layout) => {
+                let reason = self.pending.relink_reason(&self.settings, layout);
+                let thaws = self.program.thaws();
+                reason.or(thaws.then_some(RelinkReason::LibraryEdited))
+            }
         }
     }
 

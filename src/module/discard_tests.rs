@@ -252,7 +252,9 @@ fn apply(module: &mut Module, edit: Edit) -> Result<()> {
             module.program.set_name(id, None)
         }
         Edit::Freeze { id } => {
-            module.program.freeze(any(id).ok_or_else(none)?);
+            let id = any(id).ok_or_else(none)?;
+            let library = module.program.library("library");
+            module.program.freeze(id, library);
             Ok(())
         }
         Edit::Remove { id } => module.remove(any(id).ok_or_else(none)?),
@@ -355,12 +357,19 @@ fn declaration(id: DeclId, decl: &Declaration) -> String {
         edited,
         retyped,
         is_orphan,
-        frozen,
+        library,
         dirty,
         renamed,
         ..
     } = decl;
-    let flags = [edited, retyped, is_orphan, frozen, dirty, renamed];
+    let flags = [
+        edited,
+        retyped,
+        is_orphan,
+        &library.is_some(),
+        dirty,
+        renamed,
+    ];
     let (now, next) = (definition(decl.current()), definition(decl.next()));
     let pending = std::mem::discriminant(&decl.pending());
     let members = decl.members();

@@ -49,7 +49,7 @@ pub struct ModuleOptions {
     pub table64: bool,
     /// Whether each commit also makes a delta for instances that run, see [`Delta`](crate::Delta). Every function has a slot
     /// then, and what is exported or called directly a thunk; so there must be a table of slots, and calls must go through
-    /// it. Default: no.
+    /// it. What a link takes from archives is called directly until it changes. Default: no.
     pub live: bool,
     /// Whether there is another delta with each of these, which takes it back. Default: no.
     pub undo: bool,

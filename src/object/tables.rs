@@ -279,6 +279,13 @@ impl Object {
         self.member.as_deref()
     }
 
+    /// What messages call the archive that it is a member of.
+    pub fn library(&self) -> Option<&str> {
+        let member = self.member()?;
+        let archive = self.display_name.strip_suffix(')')?.strip_suffix(member)?;
+        archive.strip_suffix('(')
+    }
+
     /// What messages call it: `foo.o`, or `libfoo.a(bar.o)`.
     pub fn display_name(&self) -> &str {
         &self.display_name

@@ -41,6 +41,8 @@ pub enum RelinkReason {
     CustomGap = 17,
     /// The code section begins at another of its entries now, which changes every offset of code in custom sections.
     CodeShifted = 18,
+    /// A function of a library changes for the first time, so that all of them are called as others are from now on.
+    LibraryEdited = 19,
 }
 
 impl RelinkReason {
@@ -69,6 +71,7 @@ impl RelinkReason {
             RelinkReason::TailCalls => "tail-calls",
             RelinkReason::CustomGap => "custom-gap",
             RelinkReason::CodeShifted => "code-shifted",
+            RelinkReason::LibraryEdited => "library-edited",
         }
     }
 }

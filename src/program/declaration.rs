@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::program::content::RelocatableBytes;
-use crate::program::ids::{DeclId, SectionId, TypeId};
+use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 
 /// What a declaration declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -212,8 +212,9 @@ pub(crate) struct Declaration {
     pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
     pub(crate) is_orphan: bool,
-    /// A function that is not expected to change: it is called directly, with whatever redirection others are.
-    pub(crate) frozen: bool,
+    /// The library that a function is of: it is called directly, with whatever redirection others are, until one of the
+    /// library's functions changes.
+    pub(crate) library: Option<LibraryId>,
     /// Whether it is in the dirty list.
     pub(crate) dirty: bool,
     /// Whether the name that it had at the last commit is kept, for it may have another one now.
@@ -241,7 +242,7 @@ impl Declaration {
             edited: false,
             retyped: false,
             is_orphan: false,
-            frozen: false,
+            library: None,
             dirty: false,
             renamed: false,
         }

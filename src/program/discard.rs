@@ -111,7 +111,10 @@ impl Program {
             decl.renamed = false;
         }
         for id in pending.frozen {
-            self.decls[id.index()].frozen = false;
+            self.decls[id.index()].library = None;
+        }
+        for library in pending.thawed {
+            self.libraries[library.index()].is_frozen = true;
         }
         // In this order the ids are given out again as they were.
         self.discarded.clear();

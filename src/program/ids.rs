@@ -30,6 +30,16 @@ impl SectionId {
     }
 }
 
+/// A library that functions come from. Ids are dense and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LibraryId(pub(crate) u32);
+
+impl LibraryId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A type that the program has interned: equal types have equal ids, whatever indices the output gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub(crate) u32);

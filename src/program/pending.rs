@@ -3,7 +3,7 @@
 
 use crate::program::declaration::DeclKind;
 use crate::program::exports::{Export, ExportEdit};
-use crate::program::ids::DeclId;
+use crate::program::ids::{DeclId, LibraryId};
 
 /// A declaration that was taken back.
 #[derive(Debug, Clone)]
@@ -21,8 +21,10 @@ pub(super) struct PendingSet {
     pub(super) declared: IdRuns,
     /// What was there before and may have another name now, once each: the name it had.
     pub(super) names: Vec<(DeclId, Option<Box<str>>)>,
-    /// Functions that were there before and became frozen.
+    /// Functions that were there before and came to a library.
     pub(super) frozen: Vec<DeclId>,
+    /// Libraries of which a function changes for the first time.
+    pub(super) thawed: Vec<LibraryId>,
     /// In the order in which they were said.
     pub(super) exports: Vec<ExportEdit>,
     /// `Some` if all of them are set, in their order.

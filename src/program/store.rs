@@ -10,10 +10,18 @@ use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::Export;
-use crate::program::ids::{DeclId, SectionId, TypeId};
+use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
 use crate::program::types::TypeTable;
+
+/// Where functions come from that are not expected to change.
+#[derive(Debug)]
+pub(super) struct Library {
+    name: Box<str>,
+    /// Whether none of them has changed since they were committed first.
+    pub(super) is_frozen: bool,
+}
 
 /// What exists.
 #[derive(Debug, Default)]
@@ -26,6 +34,8 @@ pub(crate) struct Program {
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
     pub(super) sections: Vec<Box<str>>,
+    /// Where functions come from that are not expected to change, by id.
+    pub(super) libraries: Vec<Library>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
     /// As of the last commit, in the order they were added.
@@ -230,14 +240,52 @@ impl Program {
         Ok(())
     }
 
-    /// Lets a function that is not expected to change be called directly. To be said before it is committed first.
-    pub(crate) fn freeze(&mut self, id: DeclId) {
+    /// A library, by what tells it from others.
+    pub(crate) fn library(&mut self, name: &str) -> LibraryId {
+        let mut libraries = self.libraries.iter();
+        let at = libraries.position(|library| &*library.name == name);
+        let at = at.unwrap_or_else(|| {
+            self.libraries.push(Library {
+                name: name.into(),
+                is_frozen: true,
+            });
+            self.libraries.len() - 1
+        });
+        LibraryId(at as u32)
+    }
+
+    /// Lets a function of a library be called directly, since it is not expected to change. To be said before it is committed
+    /// first.
+    pub(crate) fn freeze(&mut self, id: DeclId, library: LibraryId) {
         if let Some(decl) = self.decls.get_mut(id.index())
-            && !std::mem::replace(&mut decl.frozen, true)
+            && decl.library.replace(library).is_none()
             && !self.pending.is_new(decl.serial)
         {
             self.pending.frozen.push(id);
         }
+    }
+
+    /// Whether a function is one that is called directly.
+    pub(crate) fn is_frozen(&self, decl: &Declaration) -> bool {
+        let library = decl.library.and_then(|id| self.libraries.get(id.index()));
+        library.is_some_and(|library| library.is_frozen)
+    }
+
+    /// Lets all functions of a library be redirected as others are, if one of them is about to change.
+    pub(crate) fn thaw_changed(&mut self) {
+        for at in 0..self.dirty.len() {
+            let decl = self.decl(self.dirty[at]);
+            let changes = decl.current().is_some() && matches!(decl.pending(), Pending::Define(_));
+            if let Some(library) = decl.library.filter(|_| changes && self.is_frozen(decl)) {
+                self.libraries[library.index()].is_frozen = false;
+                self.pending.thawed.push(library);
+            }
+        }
+    }
+
+    /// Whether the next commit is the first that changes a function of some library.
+    pub(crate) fn thaws(&self) -> bool {
+        !self.pending.thawed.is_empty()
     }
 
     /// Declares and defines something that is there from the beginning: no edit, so that nothing takes it back.

@@ -7,12 +7,13 @@
 //! lists is a change of what patches cost.
 
 use wasm_encoder::Instruction;
+use wasmend::inspect::snapshot;
 use wasmend::{
     ConstExpr, Data, DeclId, DeclKind, FunctionBuilder, ImportType, Module, Patch, Redirect,
     ValType,
 };
 
-use crate::support::listing::{by_redirect, listing};
+use crate::support::listing::by_redirect;
 use crate::support::programs::{self, I32, adds};
 use crate::support::{snapshot, validate};
 
@@ -80,7 +81,7 @@ impl Program {
             "global" => Some("counter".to_owned()),
             _ => None,
         };
-        listing(&patch, &before, &after, &names)
+        snapshot::of_patch(&patch, &before, &after, &names).expect("both are modules")
     }
 
     fn commit(&mut self) -> Patch {

@@ -5,13 +5,14 @@
 
 use std::fmt::Write;
 
+use wasmend::inspect::snapshot;
 use wasmend::inspect::{Map, PartKind};
 use wasmend::{
     DeclId, DeclKind, ErrorKind, ImportType, Module, Patch, Piece, Redirect, RelinkReason,
     RelocKind, Relocation,
 };
 
-use crate::support::listing::{by_redirect, listing};
+use crate::support::listing::by_redirect;
 use crate::support::programs::{self, I32, adds};
 use crate::support::snapshot;
 
@@ -111,7 +112,7 @@ impl Program {
         let before = self.bytes();
         let patch = self.commit();
         let names = |section: &str, at: u64| self.name_of(section, at as usize);
-        listing(&patch, &before, &self.bytes(), &names)
+        snapshot::of_patch(&patch, &before, &self.bytes(), &names).expect("both are modules")
     }
 
     /// Whose the byte at an offset of a custom section is, going by what stands in the units and strings themselves.

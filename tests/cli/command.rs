@@ -238,6 +238,44 @@ fn inspect_prints_a_map() {
 }
 
 #[test]
+fn snapshots_say_the_same_of_the_same_builds() {
+    let snapshots: [Vec<String>; 2] = std::array::from_fn(|_| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let build = |name: &str, number: u32| {
+            let text = format!(
+                r#"(module (func $answer (export "answer") (result i32) i32.const {number})
+                    (func $other (export "other") (result i32) call $answer))"#
+            );
+            let path = folder.path().join(name);
+            std::fs::write(&path, wat::parse_str(text).expect("valid text")).expect("written");
+            path
+        };
+        let builds = [build("1.wasm", 41), build("2.wasm", 42)];
+        let out = folder.path().join("out.wasm");
+        let before = folder.path().join("before.wasm");
+        run_wasmend(&["replay", "-o", arg(&before), arg(&builds[0])]);
+        run_wasmend(&["replay", "-o", arg(&out), arg(&builds[0]), arg(&builds[1])]);
+        let said = |arguments: &[&str]| {
+            let output = run_wasmend(arguments);
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            text(&output.stdout).to_owned()
+        };
+        vec![
+            said(&["snapshot", arg(&out)]),
+            said(&["snapshot", arg(&out), arg(&before)]),
+        ]
+    });
+    assert_eq!(snapshots[0], snapshots[1]);
+    snapshot!("cli-snapshot", snapshots[0].join("\n"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let damaged = folder.path().join("damaged.wasm");
+    std::fs::write(&damaged, "\0asm\x01\0\0\0\x01\x05").expect("written");
+    let output = run_wasmend(&["snapshot", arg(&damaged)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("damaged.wasm"));
+}
+
+#[test]
 fn inspect_events_account_for_every_byte() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = module(folder.path());

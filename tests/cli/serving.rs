@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::prelude::Engine;
 use serde_json::Value as Json;
 
 use crate::support::command::wasmend;
@@ -67,19 +68,25 @@ impl Serving {
     }
 
     fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request("GET", path, headers, "")
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut stream = self.connect();
         let host = format!("localhost:{}", self.port);
         let has_host = headers.iter().any(|(name, _)| *name == "host");
-        let mut text = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
+        let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         if !has_host {
             text += &format!("host: {host}\r\n");
         }
         for (name, value) in headers {
             text += &format!("{name}: {value}\r\n");
         }
-        stream
-            .write_all((text + "\r\n").as_bytes())
-            .expect("is read");
+        if !body.is_empty() {
+            text += &format!("content-length: {}\r\n", body.len());
+        }
+        // Who refuses it does not read all of it.
+        let _ = stream.write_all((text + "\r\n" + body).as_bytes());
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
         let end = answer
@@ -305,6 +312,88 @@ fn each_build_is_told_and_what_was_missed_is_caught_up() {
             .is_some_and(|parts| parts.len() > 5)
     );
     assert_eq!(serving.ask("/__wasmend/delta/00.wasm", &[]).status, 410);
+}
+
+#[test]
+fn a_small_delta_comes_with_the_news_of_it() {
+    let serving = Serving::start(&[]);
+    let mut page = serving.listen(None);
+    page.expect("current");
+    serving.save(10);
+    let delta = page.expect("delta");
+    let served = serving.ask(&text(&delta, "url"), &[]).body;
+    let sent = base64::prelude::BASE64_STANDARD.decode(text(&delta, "data"));
+    assert_eq!(sent.expect("base64"), served);
+}
+
+#[test]
+fn the_demo_is_edited_while_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = Serving::spawn(folder, &["--demo"]);
+    let mut page = serving.listen(None);
+    page.expect("current");
+    let body = |answer: Answer| String::from_utf8(answer.body).expect("text");
+    let motion = body(serving.ask("/motion.txt", &[]));
+    assert!(body(serving.ask("/", &[])).contains("<textarea"));
+    let save = |text: &str| {
+        serving
+            .request("PUT", "/__wasmend/source", &[], text)
+            .status
+    };
+    // One function is another one: that alone is in the delta.
+    let stormy = motion.replace("0.97", "0.999");
+    assert_ne!(stormy, motion);
+    assert_eq!(save(&stormy), 204);
+    let delta = page.expect("delta");
+    let bytes = serving.ask(&text(&delta, "url"), &[]).body;
+    assert!(bytes.len() < 600, "{}", bytes.len());
+    assert_eq!(body(serving.ask("/motion.txt", &[])), stormy);
+    // What is wrong is said with its place, and what is there goes on.
+    for (line, wrong) in [
+        ("wave(x) = sin(x", "`)` is missing"),
+        ("wave(x) = 1 + y", "`y` is no value of this function"),
+    ] {
+        assert_eq!(save(&format!("{stormy}{line}\n")), 204);
+        let error = text(&page.expect("error"), "message");
+        assert!(
+            error.starts_with("15:") && error.ends_with(wrong),
+            "{error}"
+        );
+    }
+    assert_eq!(save("drag() = 1"), 204);
+    let error = text(&page.expect("error"), "message");
+    assert!(error.contains("push_x(x, y, t, n)"), "{error}");
+    // As it was: no new version, and nothing is wrong any more.
+    assert_eq!(save(&stormy), 204);
+    assert_eq!(text(&page.expect("current"), "version"), text(&delta, "to"));
+    // Functions come and go, and are called otherwise.
+    let more = stormy.replace("= 1.2 + 1.6 * n", "= beat(t, n)") + "beat(t, n) = n * abs(cos(t))\n";
+    assert_eq!(save(&more), 204);
+    page.expect("delta");
+    let less = more
+        .replace("beat(t, n)", "beat(n)")
+        .replace("abs(cos(t))", "2");
+    assert_eq!(save(&less), 204);
+    page.expect("delta");
+    assert_eq!(save(&motion), 204);
+    page.expect("delta");
+    // Nobody else's pages edit it, and there is a limit.
+    let elsewhere = [
+        ("origin", "http://example.org"),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    let answer = serving.request("PUT", "/__wasmend/source", &elsewhere, "drag() = 1");
+    assert_eq!(answer.status, 403);
+    assert_eq!(save(&"#".repeat(70_000)), 413);
+    assert_eq!(body(serving.ask("/motion.txt", &[])), motion);
+    // Nothing can be edited where there is no demo.
+    let other = Serving::start(&[]);
+    assert_eq!(
+        other
+            .request("PUT", "/__wasmend/source", &[], "text")
+            .status,
+        404
+    );
 }
 
 #[test]

@@ -3,13 +3,27 @@
 use std::sync::Arc;
 
 use wasm_encoder::Instruction;
-use wasmend::live::{Budget, Live, LiveOptions, Runtime, Took, WasmiRuntime};
+use wasmend::engine::Value;
+use wasmend::live::{Budget, Live, LiveOptions, Took};
 use wasmend::{
-    ConstExpr, Data, DeclKind, Delta, LiveStep, Module, ModuleOptions, Patch, Redirect, ValType,
+    Data, DeclKind, Delta, LiveStep, Module, ModuleOptions, Patch, Redirect, WholeModule,
+    WholeOptions,
 };
-use wasmi::{Caller, Engine, Extern, Linker, Store, StoreLimits, StoreLimitsBuilder};
 
-use super::program::{I32, Running, constant};
+use crate::hosts::{Host, in_each_engine};
+use crate::program::{I32, Running, call, constant, memory, start};
+
+in_each_engine!(
+    a_memory_that_ends_before_new_data_leaves_the_program_as_it_was,
+    a_fresh_store_frees_what_was_taken_in,
+    a_program_whose_globals_hold_functions_stays_in_its_store,
+    a_delta_twice_or_out_of_order_or_of_another_program_does_nothing,
+    a_delta_refuses_by_itself_what_is_not_for_it,
+    a_damaged_delta_is_told_from_a_whole_one,
+    a_table_that_cannot_grow_leaves_the_program_as_it_was,
+    a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call,
+    three_thousand_deltas_take_bounded_memory_and_keep_the_state,
+);
 
 fn delta(patch: &Patch) -> Arc<Delta> {
     match &patch.live {
@@ -19,8 +33,8 @@ fn delta(patch: &Patch) -> Arc<Delta> {
 }
 
 /// A program whose `get` returns a number, and the deltas that make it return the next ones.
-fn numbered(count: i32) -> (Running, Vec<Arc<Delta>>) {
-    let mut running = Running::new(Redirect::Table);
+fn numbered<H: Host>(count: i32) -> (Running<H>, Vec<Arc<Delta>>) {
+    let mut running = Running::<H>::new(Redirect::Table);
     let get = running.function("get", &[], |body| constant(body, 0));
     running.module.export("get", get).unwrap();
     running.commit();
@@ -32,18 +46,19 @@ fn numbered(count: i32) -> (Running, Vec<Arc<Delta>>) {
     (running, deltas)
 }
 
-#[test]
-fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing() {
-    let (mut running, deltas) = numbered(3);
+fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing<H: Host>() {
+    let (mut running, deltas) = numbered::<H>(3);
     let error = running.live().apply(&deltas[1]).unwrap_err();
     assert!(error.message().contains("another version"), "{error}");
+    assert!(error.hint().unwrap().contains("in their order"), "{error}");
     running.live().apply(&deltas[0]).unwrap();
     let error = running.live().apply(&deltas[0]).unwrap_err();
     assert!(error.message().contains("already"), "{error}");
+    assert!(error.hint().unwrap().contains("nothing"), "{error}");
     assert_eq!(running.call("get", &[]), 1);
 
     // The same program with the same history would be the same; this one begins otherwise.
-    let mut other = Running::new(Redirect::Table);
+    let mut other = Running::<H>::new(Redirect::Table);
     other.function("get", &[], |body| constant(body, 500));
     other.commit();
     other.function("get", &[], |body| constant(body, 501));
@@ -55,10 +70,9 @@ fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing() {
     assert_eq!(running.call("get", &[]), 3);
 }
 
-#[test]
-fn a_delta_refuses_by_itself_what_is_not_for_it() {
+fn a_delta_refuses_by_itself_what_is_not_for_it<H: Host>() {
     // As a host does that looks at nothing: what the routines return.
-    let (mut running, deltas) = numbered(2);
+    let (mut running, deltas) = numbered::<H>(2);
     let given = running.live().all_given().collect();
     let mut codes = Vec::new();
     for at in [1, 0, 0, 1] {
@@ -74,47 +88,36 @@ fn a_delta_refuses_by_itself_what_is_not_for_it() {
     assert_eq!(running.call("get", &[]), 2);
 }
 
-#[test]
-fn a_damaged_delta_is_told_from_a_whole_one() {
-    let (mut running, deltas) = numbered(1);
+fn a_damaged_delta_is_told_from_a_whole_one<H: Host>() {
+    let (mut running, deltas) = numbered::<H>(1);
     let whole = &deltas[0];
     for len in 0..whole.bytes.len() {
         let mut cut = (**whole).clone();
         cut.bytes = Arc::from(&whole.bytes[..len]);
-        assert!(running.live().apply(&cut).is_err(), "{len} bytes");
+        let error = running.live().apply(&cut).unwrap_err();
+        assert!(error.message().contains("damaged"), "{len} bytes: {error}");
+        assert!(error.hint().unwrap().contains("once more"), "{error}");
     }
     for bit in 0..8 * whole.bytes.len() {
         let mut bytes = whole.bytes.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let mut flipped = (**whole).clone();
         flipped.bytes = Arc::from(bytes);
-        assert!(running.live().apply(&flipped).is_err(), "bit {bit}");
+        let error = running.live().apply(&flipped).unwrap_err();
+        assert!(error.message().contains("damaged"), "bit {bit}: {error}");
     }
     assert_eq!(running.call("get", &[]), 0);
     running.live().apply(whole).unwrap();
     assert_eq!(running.call("get", &[]), 1);
 }
 
-/// A program in a store with limits.
-fn limited(file: &[u8], tables: usize, memory: usize) -> Live<WasmiRuntime<StoreLimits>> {
-    let engine = Engine::default();
-    let limits = StoreLimitsBuilder::new();
-    let limits = limits.table_elements(tables).memory_size(memory).build();
-    let mut store = Store::new(&engine, limits);
-    store.limiter(|limits| limits);
-    let linker = Linker::new(&engine);
-    let runtime = WasmiRuntime::new(store, linker);
-    Live::load(runtime, file, LiveOptions::default()).unwrap()
-}
-
-#[test]
-fn a_table_that_cannot_grow_leaves_the_program_as_it_was() {
-    let mut running = Running::new(Redirect::Table);
+fn a_table_that_cannot_grow_leaves_the_program_as_it_was<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let get = running.function("get", &[], |body| constant(body, 0));
     running.module.export("get", get).unwrap();
     running.commit();
     let file = running.module.bytes().unwrap();
-    let mut live = limited(&file, 10, 1 << 20);
+    let mut live = Live::load(H::limited(10, 1 << 20), &file, LiveOptions::default()).unwrap();
     let mut refused = None;
     for number in 1..30 {
         let key = format!("f{number}");
@@ -125,18 +128,108 @@ fn a_table_that_cannot_grow_leaves_the_program_as_it_was() {
         let patch = running.module.commit().unwrap();
         if let Err(error) = live.apply(&delta(&patch)) {
             assert!(error.message().contains("table"), "{error}");
+            assert!(error.hint().unwrap().contains("more elements"), "{error}");
             refused = Some(number);
             break;
         }
     }
     let refused = refused.expect("the table was full at some time");
-    let get = live.export("get").unwrap();
-    let got = live.runtime().call(&get, &[]).unwrap();
-    assert_eq!(got, Some(i64::from(refused) - 1));
+    assert_eq!(call(&mut live, "get", &[]), i64::from(refused) - 1);
 }
 
-#[test]
-fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call() {
+fn a_memory_that_ends_before_new_data_leaves_the_program_as_it_was<H: Host>() {
+    let build = |number: i32, data: &str| {
+        let text = format!(
+            r#"(module (memory (export "memory") 1) {data}
+                (func (export "get") (result i32) i32.const {number})
+                (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (mut module, _) = WholeModule::in_memory(options, &build(0, "")).unwrap();
+    let mut live = start::<H>(&module.bytes().unwrap());
+    let update = module.update(&build(1, r#"(data (i32.const 70000) "far")"#));
+    let delta = delta(&update.unwrap().patch);
+    let error = live.apply(&delta).unwrap_err();
+    assert!(error.message().contains("too small"), "{error}");
+    assert!(error.hint().unwrap().contains("larger"), "{error}");
+    assert_eq!(call(&mut live, "get", &[]), 0);
+    assert_eq!(memory(&mut live).len(), 65536);
+    assert_eq!(call(&mut live, "grow", &[]), 1);
+    live.apply(&delta).unwrap();
+    assert_eq!(call(&mut live, "get", &[]), 1);
+    assert_eq!(&memory(&mut live)[70000..70003], b"far");
+}
+
+fn a_fresh_store_frees_what_was_taken_in<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
+    let get = running.function("get", &[], |body| constant(body, 0));
+    running.module.export("get", get).unwrap();
+    running.module.commit().unwrap();
+    let file = running.module.bytes().unwrap();
+    // Each store holds it for as long as it lives.
+    let held = Arc::new(());
+    let holds = held.clone();
+    let make = move || {
+        let mut host = H::new();
+        let holds = holds.clone();
+        let call = move |_: &mut [u8], _: &[Value]| {
+            let _ = &holds;
+            Ok(Vec::new())
+        };
+        host.function(&[], &[], Arc::new(call));
+        host
+    };
+    let options = LiveOptions {
+        budget: Some(Budget {
+            deltas: 10,
+            bytes: 1 << 20,
+        }),
+        ..LiveOptions::default()
+    };
+    let mut live = Live::load(H::renewing(make), &file, options).unwrap();
+    let first = Arc::strong_count(&held);
+    let mut rebased = 0;
+    for number in 1..100 {
+        running.function("get", &[], |body| constant(body, number));
+        let patch = running.module.commit().unwrap();
+        let module = &running.module;
+        let done = live.take(patch.live.as_ref(), || module.bytes()).unwrap();
+        rebased += usize::from(done.took == Took::Rebased);
+        assert_eq!(call(&mut live, "get", &[]), i64::from(number));
+        assert_eq!(Arc::strong_count(&held), first, "there is one store");
+    }
+    assert_eq!(rebased, 9);
+    live.restart(&running.module.bytes().unwrap()).unwrap();
+    assert_eq!(Arc::strong_count(&held), first);
+    assert_eq!(call(&mut live, "get", &[]), 99);
+}
+
+fn a_program_whose_globals_hold_functions_stays_in_its_store<H: Host>() {
+    let text = r#"(module (type $t (func (result i32))) (table $t 1 funcref) (global $g (mut funcref) (ref.null func))
+        (elem declare func $f)
+        (func $f (result i32) i32.const 7)
+        (func (export "set") (result i32) (global.set $g (ref.func $f)) i32.const 0)
+        (func (export "get") (result i32)
+            (table.set $t (i32.const 0) (global.get $g)) (call_indirect $t (type $t) (i32.const 0))))"#;
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (module, _) = WholeModule::in_memory(options, &wat::parse_str(text).unwrap()).unwrap();
+    let file = module.bytes().unwrap();
+    let mut live = Live::load(H::renewing(H::new), &file, LiveOptions::default()).unwrap();
+    call(&mut live, "set", &[]);
+    assert_eq!(call(&mut live, "get", &[]), 7);
+    assert_eq!(live.rebase(&file).unwrap().took, Took::Rebased);
+    assert_eq!(call(&mut live, "get", &[]), 7);
+}
+
+fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call<H: Host>() {
     let mut module = Module::in_memory(ModuleOptions {
         live: true,
         ..ModuleOptions::default()
@@ -160,48 +253,16 @@ fn a_function_that_runs_finishes_as_it_was_and_is_new_at_its_next_call() {
     let delta = delta(&module.commit().unwrap());
 
     // The host takes in the delta while `f` is being called.
-    let engine = Engine::default();
-    let mut store = Store::new(&engine, false);
-    let mut linker = Linker::<bool>::new(&engine);
-    let bytes = delta.bytes.clone();
-    let epoch = Delta::epoch(&delta.from);
-    let reload = move |mut caller: Caller<'_, bool>| {
-        if std::mem::replace(caller.data_mut(), true) {
-            return;
-        }
-        let table = caller.get_export("__wasmend_table").unwrap();
-        let epoch = wasmi::Global::new(&mut caller, wasmi::Val::I64(epoch), wasmi::Mutability::Var);
-        let module = wasmi::Module::new(caller.engine(), &*bytes).unwrap();
-        let host = wasmi::Func::wrap(&mut caller, || ());
-        let given: Vec<Extern> = module
-            .imports()
-            .map(|import| match import.name() {
-                "__wasmend_table" => table,
-                "epoch" => epoch.into(),
-                "host" => host.into(),
-                name => panic!("{name}"),
-            })
-            .collect();
-        let made = wasmi::Instance::new(&mut caller, &module, &given).unwrap();
-        let apply = made.get_typed_func::<(), i32>(&caller, "apply").unwrap();
-        assert_eq!(apply.call(&mut caller, ()).unwrap(), 0);
-    };
-    linker.func_wrap("env", "host", reload).unwrap();
-    let module = wasmi::Module::new(&engine, &*file).unwrap();
-    let instance = linker.instantiate_and_start(&mut store, &module).unwrap();
-    let f = instance.get_typed_func::<(), i32>(&store, "f").unwrap();
-    assert_eq!(f.call(&mut store, ()).unwrap(), 1);
-    assert_eq!(f.call(&mut store, ()).unwrap(), 2);
+    assert_eq!(H::apply_within(&file, &delta), [1, 2].map(Value::I32));
 }
 
-#[test]
-fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
-    let mut running = Running::new(Redirect::Table);
+fn three_thousand_deltas_take_bounded_memory_and_keep_the_state<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let memory = running.memory;
     let counter = running.module.declare(DeclKind::Data, "counter").unwrap();
     let data = Data::new([0; 4], 2);
     running.module.define_data(counter, memory, data).unwrap();
-    let define = |running: &mut Running, step: i32| {
+    let define = |running: &mut Running<H>, step: i32| {
         running.function("count", &[], |body| {
             constant(body, 0);
             constant(body, 0);
@@ -217,8 +278,6 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
     running.module.export("count", count).unwrap();
     running.module.commit().unwrap();
     let file = running.module.bytes().unwrap();
-    let engine = Engine::default();
-    let runtime = WasmiRuntime::new(Store::new(&engine, ()), Linker::new(&engine));
     let options = LiveOptions {
         budget: Some(Budget {
             deltas: 500,
@@ -226,7 +285,7 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
         }),
         ..LiveOptions::default()
     };
-    let mut live = Live::load(runtime, &file, options).unwrap();
+    let mut live = Live::load(H::new(), &file, options).unwrap();
     let (mut sum, mut rebased, mut largest) = (0, 0, 0);
     let first_len = file.len();
     for step in 2..3002 {
@@ -236,85 +295,11 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state() {
         let module = &running.module;
         let done = live.take(patch.live.as_ref(), || module.bytes()).unwrap();
         rebased += u32::from(done.took == Took::Rebased);
-        let count = live.export("count").unwrap();
         sum += i64::from(step);
-        assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(sum));
+        assert_eq!(call(&mut live, "count", &[]), sum);
     }
     assert!(rebased >= 5, "{rebased}");
     assert!(largest < 650, "{largest} bytes");
     let len = running.module.bytes().unwrap().len();
     assert!(len < 2 * first_len, "{first_len} bytes became {len}");
-}
-
-#[test]
-fn a_fresh_instance_has_a_store_of_its_own_if_stores_are_renewed() {
-    // Each store holds one, so that those which live can be counted.
-    let data = Arc::new(());
-    let mut running = Running::new(Redirect::Table);
-    let memory = running.memory;
-    let counter = running.module.declare(DeclKind::Data, "counter").unwrap();
-    let zero = Data::new([0; 4], 2);
-    running.module.define_data(counter, memory, zero).unwrap();
-    let total = running.module.declare(DeclKind::Global, "total").unwrap();
-    running
-        .module
-        .define_global(total, ValType::F64, true, ConstExpr::F64(0))
-        .unwrap();
-    let define = |running: &mut Running, step: i32| {
-        running.function("count", &[], |body| {
-            body.global_get(total)
-                .op(&Instruction::F64Const(1.0.into()));
-            body.op(&Instruction::F64Add).global_set(total);
-            constant(body, 0);
-            constant(body, 0);
-            body.access_data(0x28, 2, counter, 0);
-            constant(body, step);
-            body.op(&Instruction::I32Add);
-            body.access_data(0x36, 2, counter, 0);
-            constant(body, 0);
-            body.access_data(0x28, 2, counter, 0);
-            body.global_get(total).op(&Instruction::I32TruncF64S);
-            body.op(&Instruction::I32Add);
-        })
-    };
-    let count = define(&mut running, 1);
-    running.module.export("count", count).unwrap();
-    running.module.commit().unwrap();
-    let make = |data: &mut Arc<()>| {
-        let engine = Engine::default();
-        (Store::new(&engine, data.clone()), Linker::new(&engine))
-    };
-    let runtime = WasmiRuntime::renewed(Arc::new(make), &mut data.clone());
-    let budget = Budget {
-        deltas: 10,
-        bytes: 1 << 20,
-    };
-    let options = LiveOptions {
-        budget: Some(budget),
-        ..LiveOptions::default()
-    };
-    let mut live = Live::load(runtime, &running.module.bytes().unwrap(), options).unwrap();
-    let (mut sum, mut calls) = (0, 0);
-    for step in 2..100 {
-        define(&mut running, step);
-        let patch = running.module.commit().unwrap();
-        let module = &running.module;
-        live.take(patch.live.as_ref(), || module.bytes()).unwrap();
-        assert_eq!(Arc::strong_count(&data), 2, "one store lives");
-        let count = live.export("count").unwrap();
-        (sum, calls) = (sum + i64::from(step), calls + 1);
-        assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(sum + calls));
-    }
-    // A file that cannot be loaded changes nothing.
-    assert!(live.restart(b"no module").is_err());
-    let count = live.export("count").unwrap();
-    assert_eq!(
-        live.runtime().call(&count, &[]).unwrap(),
-        Some(sum + 99 + calls + 1)
-    );
-    let file = running.module.bytes().unwrap();
-    live.restart(&file).unwrap();
-    assert_eq!(Arc::strong_count(&data), 2);
-    let count = live.export("count").unwrap();
-    assert_eq!(live.runtime().call(&count, &[]).unwrap(), Some(99 + 1));
 }

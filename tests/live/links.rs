@@ -5,17 +5,23 @@ use std::path::Path;
 use std::process::Command;
 
 use wasmend::link::{Access, LinkReport, Linked, Target};
-use wasmend::live::{Live, Runtime, Took, WasmiRuntime};
+use wasmend::live::{Live, Took};
 use wasmend::{LiveStep, RefusalReason};
 
-use super::program::start;
-use super::support::objects;
+use crate::hosts::{Host, in_each_engine};
+use crate::program::{call, start};
+use crate::support::objects;
+
+in_each_engine!(
+    a_c_program_is_edited_while_it_runs,
+    a_static_that_grows_is_refused_and_the_program_begins_anew,
+);
 
 /// A program of one file, which runs.
-struct Program {
+struct Program<H: Host> {
     folder: tempfile::TempDir,
     linked: Linked,
-    live: Live<WasmiRuntime<()>>,
+    live: Live<H>,
 }
 
 fn compile(folder: &Path, source: &str) {
@@ -39,8 +45,8 @@ fn compile(folder: &Path, source: &str) {
     );
 }
 
-impl Program {
-    fn new(source: &str) -> Program {
+impl<H: Host> Program<H> {
+    fn new(source: &str) -> Program<H> {
         let folder = tempfile::tempdir().unwrap();
         compile(folder.path(), source);
         let object = folder.path().join("main.o");
@@ -70,8 +76,7 @@ impl Program {
     }
 
     fn call(&mut self, name: &str) -> i64 {
-        let function = self.live.export(name).unwrap();
-        self.live.runtime().call(&function, &[]).unwrap().unwrap()
+        call(&mut self.live, name, &[])
     }
 }
 
@@ -85,9 +90,8 @@ const SOURCE: &str = r#"
     EXPORT int word(void) { const char *word = words[counter & 1]; return word[0] << 8 | word[1]; }
 "#;
 
-#[test]
-fn a_c_program_is_edited_while_it_runs() {
-    let mut program = Program::new(SOURCE);
+fn a_c_program_is_edited_while_it_runs<H: Host>() {
+    let mut program = Program::<H>::new(SOURCE);
     assert_eq!(program.call("count"), 11);
     assert_eq!(program.call("word"), i64::from(b't') << 8 | i64::from(b'w'));
 
@@ -120,9 +124,8 @@ fn a_c_program_is_edited_while_it_runs() {
     assert_eq!(program.call("word"), i64::from(b't') << 8 | i64::from(b'w'));
 }
 
-#[test]
-fn a_static_that_grows_is_refused_and_the_program_begins_anew() {
-    let mut program = Program::new(SOURCE);
+fn a_static_that_grows_is_refused_and_the_program_begins_anew<H: Host>() {
+    let mut program = Program::<H>::new(SOURCE);
     program.call("count");
     let edited = SOURCE.replace("static int counter = 10", "static long long counter = 10");
     let (report, took) = program.edit(&edited);

@@ -1,13 +1,40 @@
 //! The decision table of `design/live-policy.md`, a test for each of its rows.
 
+use std::sync::Arc;
+
 use wasm_encoder::Instruction;
-use wasmend::live::Took;
+use wasmend::engine::Value;
+use wasmend::live::{Live, LiveOptions, Took};
 use wasmend::{
     ConstExpr, Data, DeclKind, FunctionBuilder, ImportType, LiveStep, MemoryType, Patch, Redirect,
-    RefusalReason, TableType, ValType,
+    RefusalReason, TableType, ValType, WholeModule, WholeOptions,
 };
 
-use super::program::{I32, Running, constant};
+use crate::hosts::{Host, Kind, in_each_engine};
+use crate::program::{I32, Running, call, constant};
+
+in_each_engine!(
+    functions_of_the_host_find_the_memory_of_whoever_calls_them,
+    a_signature_changes_if_whoever_calls_it_changes_too,
+    a_signature_changes_though_a_caller_has_left_code_behind,
+    a_global_that_is_a_floating_point_number_gets_its_new_first_value_too,
+    a_signature_does_not_change_while_somebody_may_hold_the_address,
+    an_exported_function_keeps_its_signature,
+    functions_come_and_go_and_change_places,
+    a_new_import_is_the_hosts_to_give,
+    constants_are_replaced_and_may_move,
+    a_changed_first_value_is_applied_only_where_memory_still_has_the_old_one,
+    data_that_the_program_may_have_changed_keeps_its_layout,
+    new_statics_begin_with_their_values_and_keep_them,
+    data_beyond_the_reserve_is_refused,
+    a_memory_or_a_table_that_changes_is_refused,
+    another_start_function_is_refused_and_another_body_of_it_is_not,
+    globals_are_new_or_change_where_nobody_has_changed_them,
+    the_values_of_a_tag_do_not_change,
+    an_export_that_is_new_is_there_in_the_next_instance,
+    what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves,
+    an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_instance_too,
+);
 
 /// The reasons for which a commit was refused.
 fn refused(patch: &Patch) -> Vec<RefusalReason> {
@@ -17,9 +44,58 @@ fn refused(patch: &Patch) -> Vec<RefusalReason> {
     }
 }
 
+#[test]
+fn every_refusal_says_what_to_do() {
+    for reason in RefusalReason::ALL {
+        let symbol = "it".to_owned();
+        let text = wasmend::Refusal { reason, symbol }.to_string();
+        let begins = format!("L{:02} {}: `it` ", reason.number(), reason.name());
+        assert!(text.starts_with(&begins), "{text}");
+        assert!(text.contains("(restart it"), "{text}");
+    }
+}
+
+#[test]
+fn a_function_that_cannot_be_called_through_the_table_is_refused() {
+    let build = |number: i32| {
+        let text = format!(
+            r#"(module (type $t (shared (func (result i32))))
+                (func $f (type $t) i32.const {number})
+                (func (export "f") (result i32) call $f))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (mut module, _) = WholeModule::in_memory(options, &build(1)).unwrap();
+    let patch = module.update(&build(2)).unwrap().patch;
+    assert_eq!(refused(&patch), [RefusalReason::NoSlot]);
+}
+
+#[test]
+fn changed_code_that_names_a_segment_of_the_program_is_refused() {
+    let build = |number: i32| {
+        let text = format!(
+            r#"(module (memory 1) (data $d "text")
+                (func (export "f") (result i32)
+                    (memory.init $d (i32.const {number}) (i32.const 0) (i32.const 4)) i32.const 0))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let options = WholeOptions {
+        live: true,
+        ..WholeOptions::default()
+    };
+    let (mut module, _) = WholeModule::in_memory(options, &build(1)).unwrap();
+    let patch = module.update(&build(2)).unwrap().patch;
+    assert_eq!(refused(&patch), [RefusalReason::Segment]);
+}
+
 /// A running program with a function `get` that loads from `value`.
-fn with_value(data: Data) -> Running {
-    let mut running = Running::new(Redirect::Table);
+fn with_value<H: Host>(data: Data) -> Running<H> {
+    let mut running = Running::<H>::new(Redirect::Table);
     define_value(&mut running, data);
     let value = running.module.lookup("value").unwrap();
     let get = running.function("get", &[], |body| {
@@ -31,7 +107,7 @@ fn with_value(data: Data) -> Running {
     running
 }
 
-fn define_value(running: &mut Running, data: Data) {
+fn define_value<H: Host>(running: &mut Running<H>, data: Data) {
     let memory = running.memory;
     let value = match running.module.lookup("value") {
         Some(value) => value,
@@ -40,10 +116,9 @@ fn define_value(running: &mut Running, data: Data) {
     running.module.define_data(value, memory, data).unwrap();
 }
 
-#[test]
-fn a_signature_changes_if_whoever_calls_it_changes_too() {
+fn a_signature_changes_if_whoever_calls_it_changes_too<H: Host>() {
     for redirect in [Redirect::Table, Redirect::TableThunks] {
-        let mut running = Running::new(redirect);
+        let mut running = Running::<H>::new(redirect);
         let inner = running.function("inner", &[], |body| constant(body, 3));
         let outer = running.function("outer", &[], |body| {
             body.call(inner, &[], &[I32]);
@@ -63,11 +138,10 @@ fn a_signature_changes_if_whoever_calls_it_changes_too() {
     }
 }
 
-#[test]
-fn a_signature_changes_though_a_caller_has_left_code_behind() {
-    let mut running = Running::new(Redirect::Table);
+fn a_signature_changes_though_a_caller_has_left_code_behind<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let inner = running.function("inner", &[], |body| constant(body, 3));
-    let outer = |running: &mut Running, calls: usize, argument: Option<i32>| {
+    let outer = |running: &mut Running<H>, calls: usize, argument: Option<i32>| {
         running.function("outer", &[], |body| {
             constant(body, 0);
             for _ in 0..calls {
@@ -94,9 +168,8 @@ fn a_signature_changes_though_a_caller_has_left_code_behind() {
     assert_eq!(running.call("outer", &[]), 16);
 }
 
-#[test]
-fn a_signature_does_not_change_while_somebody_may_hold_the_address() {
-    let mut running = Running::new(Redirect::Table);
+fn a_signature_does_not_change_while_somebody_may_hold_the_address<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let inner = running.function("inner", &[], |body| constant(body, 3));
     let memory = running.memory;
     let pointer = running.module.declare(DeclKind::Data, "pointer").unwrap();
@@ -108,9 +181,8 @@ fn a_signature_does_not_change_while_somebody_may_hold_the_address() {
     assert_eq!(refused(&patch), [RefusalReason::Signature]);
 }
 
-#[test]
-fn an_exported_function_keeps_its_signature() {
-    let mut running = Running::new(Redirect::Table);
+fn an_exported_function_keeps_its_signature<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let f = running.function("f", &[], |body| constant(body, 3));
     running.module.export("f", f).unwrap();
     running.commit();
@@ -121,9 +193,8 @@ fn an_exported_function_keeps_its_signature() {
     assert_eq!(running.call("f", &[1]), 4);
 }
 
-#[test]
-fn functions_come_and_go_and_change_places() {
-    let mut running = Running::new(Redirect::TableThunks);
+fn functions_come_and_go_and_change_places<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::TableThunks);
     let one = running.function("one", &[], |body| constant(body, 1));
     let main = running.function("main", &[], |body| {
         body.call(one, &[], &[I32]);
@@ -142,9 +213,8 @@ fn functions_come_and_go_and_change_places() {
     assert_eq!(running.call("main", &[]), 1);
 }
 
-#[test]
-fn a_new_import_is_the_hosts_to_give() {
-    let mut running = Running::new(Redirect::Table);
+fn a_new_import_is_the_hosts_to_give<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let main = running.function("main", &[], |body| constant(body, 1));
     running.module.export("main", main).unwrap();
     running.commit();
@@ -158,7 +228,7 @@ fn a_new_import_is_the_hosts_to_give() {
         body.call_direct(host);
     });
     let patch = running.module.commit().unwrap();
-    let take = |running: &mut Running| {
+    let take = |running: &mut Running<H>| {
         let live = patch.live.clone();
         running
             .live()
@@ -168,14 +238,14 @@ fn a_new_import_is_the_hosts_to_give() {
     assert!(error.to_string().contains("host"), "{error}");
     assert_eq!(running.call("main", &[]), 1, "it goes on as it was");
     let runtime = running.live().runtime();
-    runtime.linker.func_wrap("env", "host", || 77i32).unwrap();
+    let host = runtime.function(&[], &[Kind::I32], Arc::new(|_, _| Ok(vec![Value::I32(77)])));
+    runtime.give("env", "host", host);
     take(&mut running).unwrap();
     assert_eq!(running.call("main", &[]), 77);
 }
 
-#[test]
-fn constants_are_replaced_and_may_move() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2).constant());
+fn constants_are_replaced_and_may_move<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2).constant());
     define_value(&mut running, Data::new([2, 0, 0, 0], 2).constant());
     running.commit();
     assert_eq!(running.call("get", &[]), 2);
@@ -190,10 +260,9 @@ fn constants_are_replaced_and_may_move() {
     assert_eq!(running.call("get", &[]), 2);
 }
 
-#[test]
-fn a_changed_first_value_is_applied_only_where_memory_still_has_the_old_one() {
+fn a_changed_first_value_is_applied_only_where_memory_still_has_the_old_one<H: Host>() {
     // Two values of four bytes; the program changes the first.
-    let mut running = with_value(Data::new([1, 0, 0, 0, 5, 0, 0, 0], 2));
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0, 5, 0, 0, 0], 2));
     let value = running.module.lookup("value").unwrap();
     let set = running.function("set", &[], |body| {
         constant(body, 0);
@@ -222,18 +291,16 @@ fn a_changed_first_value_is_applied_only_where_memory_still_has_the_old_one() {
     assert_eq!(running.call("get", &[]), 9);
 }
 
-#[test]
-fn data_that_the_program_may_have_changed_keeps_its_layout() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+fn data_that_the_program_may_have_changed_keeps_its_layout<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2));
     define_value(&mut running, Data::new([1, 0, 0, 0, 0, 0, 0, 0], 2));
     let (patch, reloaded) = running.commit();
     assert_eq!(refused(&patch), [RefusalReason::DataLayout]);
     assert!(matches!(reloaded.unwrap().took, Took::Restarted(_)));
 }
 
-#[test]
-fn new_statics_begin_with_their_values_and_keep_them() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+fn new_statics_begin_with_their_values_and_keep_them<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2));
     let memory = running.memory;
     let more = running.module.declare(DeclKind::Data, "more").unwrap();
     let data = Data::new([40, 0, 0, 0], 2);
@@ -264,9 +331,8 @@ fn new_statics_begin_with_their_values_and_keep_them() {
     assert_eq!(running.call("get", &[]), 62);
 }
 
-#[test]
-fn data_beyond_the_reserve_is_refused() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+fn data_beyond_the_reserve_is_refused<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2));
     let memory = running.memory;
     // What is there could be packed better, or there is room for it nowhere.
     for (key, size) in [("one", 16_000), ("two", 15_000)] {
@@ -283,9 +349,8 @@ fn data_beyond_the_reserve_is_refused() {
     assert_eq!(running.call("get", &[]), 1);
 }
 
-#[test]
-fn a_memory_or_a_table_that_changes_is_refused() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+fn a_memory_or_a_table_that_changes_is_refused<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2));
     let ty = MemoryType {
         minimum: 3,
         maximum: None,
@@ -306,11 +371,10 @@ fn a_memory_or_a_table_that_changes_is_refused() {
     assert_eq!(refused(&patch), [RefusalReason::Table]);
 }
 
-#[test]
-fn another_start_function_is_refused_and_another_body_of_it_is_not() {
-    let mut running = Running::new(Redirect::Table);
+fn another_start_function_is_refused_and_another_body_of_it_is_not<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let start = running.module.declare(DeclKind::Function, "start").unwrap();
-    let define = |running: &mut Running, count: usize| {
+    let define = |running: &mut Running<H>, count: usize| {
         let mut body = FunctionBuilder::new(running.module.body_style(), &[], &[]);
         for _ in 0..count {
             body.op(&Instruction::Nop);
@@ -328,8 +392,7 @@ fn another_start_function_is_refused_and_another_body_of_it_is_not() {
     assert_eq!(reloaded.unwrap().took, Took::Delta);
 }
 
-#[test]
-fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too() {
+fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too<H: Host>() {
     let whole = |ty, bits: u64| match ty {
         ValType::F32 => ConstExpr::F32(bits as u32),
         _ => ConstExpr::F64(bits),
@@ -342,9 +405,9 @@ fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too() {
             0x7ff8_0000_0000_0001,
         ),
     ] {
-        let mut running = Running::new(Redirect::Table);
+        let mut running = Running::<H>::new(Redirect::Table);
         let value = running.module.declare(DeclKind::Global, "value").unwrap();
-        let define = |running: &mut Running, bits| {
+        let define = |running: &mut Running<H>, bits| {
             let module = &mut running.module;
             module
                 .define_global(value, ty, true, whole(ty, bits))
@@ -384,9 +447,8 @@ fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too() {
     }
 }
 
-#[test]
-fn globals_are_new_or_change_where_nobody_has_changed_them() {
-    let mut running = Running::new(Redirect::TableThunks);
+fn globals_are_new_or_change_where_nobody_has_changed_them<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::TableThunks);
     let counter = running.module.declare(DeclKind::Global, "counter").unwrap();
     let value = ConstExpr::I32(5);
     running
@@ -461,9 +523,8 @@ fn globals_are_new_or_change_where_nobody_has_changed_them() {
     assert_eq!(refused(&patch), [RefusalReason::Global]);
 }
 
-#[test]
-fn the_values_of_a_tag_do_not_change() {
-    let mut running = Running::new(Redirect::Table);
+fn the_values_of_a_tag_do_not_change<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let tag = running.module.declare(DeclKind::Tag, "tag").unwrap();
     running.module.define_tag(tag, &[I32]).unwrap();
     let first = running.module.commit().unwrap();
@@ -480,9 +541,8 @@ fn the_values_of_a_tag_do_not_change() {
     wasmparser::validate(&delta.bytes).unwrap();
 }
 
-#[test]
-fn an_export_that_is_new_is_there_in_the_next_instance() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2));
+fn an_export_that_is_new_is_there_in_the_next_instance<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2));
     let more = running.function("more", &[], |body| constant(body, 5));
     running.module.export("more", more).unwrap();
     let (_, reloaded) = running.commit();
@@ -493,9 +553,8 @@ fn an_export_that_is_new_is_there_in_the_next_instance() {
     assert_eq!(running.call("more", &[]), 5);
 }
 
-#[test]
-fn what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves() {
-    let mut running = with_value(Data::new([1, 0, 0, 0], 2).constant());
+fn what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves<H: Host>() {
+    let mut running = with_value::<H>(Data::new([1, 0, 0, 0], 2).constant());
     let memory = running.memory;
     let gone = running.module.declare(DeclKind::Data, "gone").unwrap();
     let data = Data::new([1; 64], 2).constant();
@@ -515,12 +574,49 @@ fn what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves() {
 #[test]
 fn numbers_of_reasons_are_never_given_twice() {
     let numbers = RefusalReason::ALL.map(RefusalReason::number);
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     let page = include_str!("../../design/live-policy.md");
     for reason in RefusalReason::ALL {
         let row = format!("| L{:02} | `{}` |", reason.number(), reason.name());
         assert!(page.contains(&row), "{row}");
     }
+}
+
+fn functions_of_the_host_find_the_memory_of_whoever_calls_them<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
+    let host = running.module.declare(DeclKind::Function, "host").unwrap();
+    let ty = ImportType::Function(vec![I32], vec![I32]);
+    let module = &mut running.module;
+    module.define_import(host, "env", "host", &ty).unwrap();
+    let data = running.module.declare(DeclKind::Data, "data").unwrap();
+    let bytes = Data::new([11, 22, 33, 44], 2);
+    let memory = running.memory;
+    running.module.define_data(data, memory, bytes).unwrap();
+    let define = |running: &mut Running<H>, offset: i32| {
+        running.function("f", &[], |body| {
+            body.address_of_data(data, offset).call_direct(host);
+        })
+    };
+    let f = define(&mut running, 0);
+    running.module.export("f", f).unwrap();
+    running.module.commit().unwrap();
+    let file = running.module.bytes().unwrap();
+    let mut runtime = H::new();
+    let look = |memory: &mut [u8], arguments: &[Value]| match *arguments {
+        [Value::I32(at)] => match memory.get(at as usize) {
+            Some(byte) => Ok(vec![Value::I32((*byte).into())]),
+            None => Err("there is no such memory".to_owned()),
+        },
+        _ => Err("it takes a number".to_owned()),
+    };
+    let given = runtime.function(&[Kind::I32], &[Kind::I32], Arc::new(look));
+    runtime.give("env", "host", given);
+    let mut live = Live::load(runtime, &file, LiveOptions::default()).unwrap();
+    assert_eq!(call(&mut live, "f", &[]), 11);
+    define(&mut running, 2);
+    let patch = running.module.commit().unwrap();
+    live.take(patch.live.as_ref(), || unreachable!()).unwrap();
+    assert_eq!(call(&mut live, "f", &[]), 33);
 }
 
 #[test]
@@ -534,9 +630,10 @@ fn direct_calls_cannot_be_patched_while_they_run() {
     assert!(error.hint().unwrap().contains("TableThunks"), "{error}");
 }
 
-#[test]
-fn an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_instance_too() {
-    let mut running = Running::new(Redirect::Table);
+fn an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_instance_too<
+    H: Host,
+>() {
+    let mut running = Running::<H>::new(Redirect::Table);
     let host = running.module.declare(DeclKind::Function, "host").unwrap();
     let ty = ImportType::Function(vec![], vec![I32]);
     let module = &mut running.module;
@@ -547,17 +644,14 @@ fn an_import_whose_address_is_taken_for_the_first_time_gets_its_slot_in_the_inst
     running.module.export("f", f).unwrap();
     running.module.commit().unwrap();
     let file = running.module.bytes().unwrap();
-    let engine = wasmi::Engine::default();
-    let mut linker = wasmi::Linker::new(&engine);
-    linker.func_wrap("env", "host", || 31i32).unwrap();
-    let runtime = wasmend::live::WasmiRuntime::new(wasmi::Store::new(&engine, ()), linker);
-    let mut live = wasmend::live::Live::load(runtime, &file, Default::default()).unwrap();
+    let mut runtime = H::new();
+    let given = runtime.function(&[], &[Kind::I32], Arc::new(|_, _| Ok(vec![Value::I32(31)])));
+    runtime.give("env", "host", given);
+    let mut live = Live::load(runtime, &file, LiveOptions::default()).unwrap();
     running.function("f", &[], |body| {
         body.address_of_function(host).call_indirect(&[], &[I32]);
     });
     let patch = running.module.commit().unwrap();
     live.take(patch.live.as_ref(), || unreachable!()).unwrap();
-    let f = live.export("f").unwrap();
-    let called = wasmend::live::Runtime::call(live.runtime(), &f, &[]);
-    assert_eq!(called.unwrap(), Some(31));
+    assert_eq!(call(&mut live, "f", &[]), 31);
 }

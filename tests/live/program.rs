@@ -1,23 +1,25 @@
 //! Programs made through the library that run while they are edited.
 
-use wasmend::live::{Live, LiveOptions, Reloaded, WasmiRuntime};
+use wasmend::live::{Live, LiveOptions, Reloaded};
 use wasmend::{
     DeclId, DeclKind, FunctionBuilder, Instruction, MemoryType, Module, ModuleOptions, Patch,
     Redirect, ValType,
 };
 
+use crate::hosts::Host;
+
 pub const I32: ValType = ValType::I32;
 
 /// A module that is edited, and the program that it is, running.
-pub struct Running {
+pub struct Running<H: Host> {
     pub module: Module,
     pub memory: DeclId,
-    live: Option<Live<WasmiRuntime<()>>>,
+    live: Option<Live<H>>,
 }
 
-impl Running {
+impl<H: Host> Running<H> {
     /// A module with a memory of two pages, of which the first 32 KiB are for data.
-    pub fn new(redirect: Redirect) -> Running {
+    pub fn new(redirect: Redirect) -> Running<H> {
         let options = ModuleOptions {
             redirect,
             live: true,
@@ -27,7 +29,7 @@ impl Running {
         Running::with(options)
     }
 
-    pub fn with(options: ModuleOptions) -> Running {
+    pub fn with(options: ModuleOptions) -> Running<H> {
         let mut module = Module::in_memory(options).unwrap();
         let memory = module.declare(DeclKind::Memory, "memory").unwrap();
         let ty = MemoryType {
@@ -85,32 +87,55 @@ impl Running {
         (patch, reloaded)
     }
 
-    pub fn live(&mut self) -> &mut Live<WasmiRuntime<()>> {
+    pub fn live(&mut self) -> &mut Live<H> {
         self.live.as_mut().unwrap()
     }
 
     /// Calls an exported function.
     pub fn call(&mut self, name: &str, arguments: &[i64]) -> i64 {
-        let live = self.live();
-        let function = live.export(name).unwrap();
-        let runtime = live.runtime();
-        wasmend::live::Runtime::call(runtime, &function, arguments)
-            .unwrap()
-            .unwrap()
+        call(self.live(), name, arguments)
     }
 }
 
 /// Starts a program that imports nothing.
-pub fn start(file: &[u8]) -> Live<WasmiRuntime<()>> {
-    let engine = wasmi::Engine::default();
-    let store = wasmi::Store::new(&engine, ());
-    let linker = wasmi::Linker::new(&engine);
-    Live::load(
-        WasmiRuntime::new(store, linker),
-        file,
-        LiveOptions::default(),
-    )
-    .unwrap()
+pub fn start<H: Host>(file: &[u8]) -> Live<H> {
+    Live::load(H::new(), file, LiveOptions::default()).unwrap()
+}
+
+/// Calls an exported function.
+pub fn call<H: Host>(live: &mut Live<H>, name: &str, arguments: &[i64]) -> i64 {
+    let function = live.export(name).unwrap();
+    live.runtime().refuel(100_000);
+    let called = live.runtime().call(&function, arguments);
+    called.unwrap().unwrap()
+}
+
+/// All bytes of the memory.
+pub fn memory<H: Host>(live: &mut Live<H>) -> Vec<u8> {
+    let memory = live.memory();
+    let bytes = memory.and_then(|memory| live.runtime().memory(&memory));
+    bytes.unwrap_or_default()
+}
+
+/// Gives a fresh instance the state of another one: memory, and globals that are numbers.
+pub fn give_state<H: Host>(from: &mut Live<H>, to: &mut Live<H>) -> Result<(), String> {
+    let bytes = memory(from);
+    if let Some(target) = to.memory() {
+        let written = to.runtime().write_memory(&target, 0, &bytes);
+        written.map_err(|error| error.to_string())?;
+    }
+    let given: Vec<(String, H::Extern)> = from.all_given().collect();
+    for (name, old) in given {
+        let (Some((value, ..)), Some(new)) = (from.runtime().value_of(&old), to.given(&name))
+        else {
+            continue;
+        };
+        let is_number = matches!(to.runtime().value_of(&new), Some((_, true, Some(_))));
+        if name != "epoch" && is_number {
+            to.runtime().change(&new, value);
+        }
+    }
+    Ok(())
 }
 
 /// Pushes a constant.

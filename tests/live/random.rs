@@ -1,20 +1,22 @@
 //! Random edits of a program that runs: whatever it took in, it behaves like a fresh instance of the patched file with the
 //! same memory and globals, and what was taken in can be taken back to the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use wasmend::engine::Value;
-use wasmend::live::{Live, LiveOptions, Runtime, Took, WasmiRuntime};
+use wasmend::live::{Live, LiveOptions, Took};
 use wasmend::{Delta, LiveStep, Redirect, RelinkReason, Types};
-use wasmi::{Extern, ExternType, FuncType, Linker, Store, Val, ValType};
 
 use crate::harness::check::{Checked, Config, Session};
 use crate::harness::generate::{self, Choices, Shape};
-use crate::harness::model::{Kind, Program, signature};
+use crate::harness::model::{Ent, Kind, Program, signature};
 use crate::harness::run;
 use crate::harness::script::Edit;
+use crate::hosts::{self, Call, Host, ImportOf, in_each_engine};
+use crate::program::{give_state, memory};
 
-type Instance = Live<WasmiRuntime<()>>;
+in_each_engine!(after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state);
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -29,44 +31,40 @@ struct Seen {
 }
 
 /// Lets a host have all that a module imports of it. What it has is kept if it is of the right type.
-fn add_imports(linker: &mut Linker<()>, store: &mut Store<()>, wasm: &[u8]) -> Checked {
-    linker.allow_shadowing(true);
-    let module = wasmi::Module::new(store.engine(), wasm).map_err(|error| error.to_string())?;
-    for import in module.imports().filter(|import| import.module() == "env") {
-        let number: i64 = import.name().bytes().map(i64::from).sum();
-        let has = linker.get(&*store, "env", import.name());
-        let item: Extern = match import.ty() {
-            ExternType::Func(ty) => host_function(store, number, ty.clone()).into(),
-            ExternType::Global(ty) => {
-                if has
-                    .and_then(Extern::into_global)
-                    .is_some_and(|it| it.ty(&*store) == *ty)
+fn add_imports<H: Host>(host: &mut H, wasm: &[u8]) -> Checked {
+    for (module, name, of) in host.imports(wasm)? {
+        if module != "env" {
+            continue;
+        }
+        let number: i64 = name.bytes().map(i64::from).sum();
+        let has = host.has(&module, &name);
+        let item = match of {
+            ImportOf::Function(params, results) => {
+                let mixes = mixes(number, results.clone());
+                host.function(&params, &results, mixes)
+            }
+            ImportOf::Global(kind, mutable) => {
+                let has = has.and_then(|has| host.value_of(&has));
+                if has.is_some_and(|(_, is_mutable, of)| (is_mutable, of) == (mutable, Some(kind)))
                 {
                     continue;
                 }
-                let value = number_as(ty.content(), number);
-                wasmi::Global::new(&mut *store, value, ty.mutability()).into()
+                host.global(kind, mutable, kind.of(number))
             }
-            ExternType::Table(_) if has.is_some() => continue,
-            ExternType::Table(ty) => {
-                let null = wasmi::Ref::null(ty.element());
-                let table = wasmi::Table::new(&mut *store, *ty, null);
-                table.map_err(|error| error.to_string())?.into()
-            }
-            ty => return Err(format!("imports {ty:?}")),
+            ImportOf::Table(_) if has.is_some() => continue,
+            ImportOf::Table(make) => make(host)?,
+            ImportOf::Other(what) => return Err(format!("imports {what}")),
         };
-        let defined = linker.define("env", import.name(), item);
-        defined.map_err(|error| error.to_string())?;
+        host.give(&module, &name, item);
     }
     Ok(())
 }
 
 /// A function that mixes its arguments.
-fn host_function(store: &mut Store<()>, number: i64, ty: FuncType) -> wasmi::Func {
-    let types = ty.results().to_vec();
-    wasmi::Func::new(store, ty, move |_, params, results| {
+fn mixes(number: i64, results: Vec<hosts::Kind>) -> Call {
+    Arc::new(move |_, params| {
         let mixed = params.iter().fold(number, |mixed, param| {
-            let param = match value(param) {
+            let param = match *param {
                 Value::I32(value) => value.into(),
                 Value::I64(value) => value,
                 Value::F32(value) => value as i64,
@@ -75,146 +73,72 @@ fn host_function(store: &mut Store<()>, number: i64, ty: FuncType) -> wasmi::Fun
             };
             mixed.wrapping_mul(17).wrapping_add(param)
         });
-        for (result, ty) in results.iter_mut().zip(&types) {
-            *result = number_as(*ty, mixed);
-        }
-        Ok(())
+        Ok(results.iter().map(|kind| kind.of(mixed)).collect())
     })
 }
 
-fn number_as(ty: ValType, number: i64) -> Val {
-    match ty {
-        ValType::I32 => Val::I32(number as i32),
-        ValType::I64 => Val::I64(number),
-        ValType::F32 => Val::from(number as f32),
-        _ => Val::from(number as f64),
-    }
-}
-
-fn value(val: &Val) -> Value {
-    match val {
-        Val::I32(v) => Value::I32(*v),
-        Val::I64(v) => Value::I64(*v),
-        Val::F32(v) => Value::F32(v.to_float()),
-        Val::F64(v) => Value::F64(v.to_float()),
-        _ => Value::Null,
-    }
-}
-
-fn val(value: Value) -> Val {
-    match value {
-        Value::I32(v) => Val::I32(v),
-        Value::I64(v) => Val::I64(v),
-        Value::F32(v) => Val::from(v),
-        Value::F64(v) => Val::from(v),
-        _ => Val::I32(0),
-    }
-}
-
-fn load(wasm: &[u8]) -> Result<Instance, String> {
-    let mut config = wasmi::Config::default();
-    config.consume_fuel(true);
-    let engine = wasmi::Engine::new(&config);
-    let mut store = Store::new(&engine, ());
-    store
-        .set_fuel(50_000_000)
-        .map_err(|error| error.to_string())?;
-    let mut linker = Linker::new(&engine);
-    add_imports(&mut linker, &mut store, wasm)?;
-    let runtime = WasmiRuntime::new(store, linker);
-    Live::load(runtime, wasm, LiveOptions::default()).map_err(|error| error.to_string())
-}
-
-fn memory(live: &mut Instance) -> Vec<u8> {
-    let memory = live.memory();
-    let bytes = memory.and_then(|memory| live.runtime().memory(&memory));
-    bytes.unwrap_or_default()
+fn load<H: Host>(wasm: &[u8]) -> Result<Live<H>, String> {
+    let mut host = H::new();
+    add_imports(&mut host, wasm)?;
+    Live::load(host, wasm, LiveOptions::default()).map_err(|error| error.to_string())
 }
 
 /// The globals of an instance that are numbers, by name.
-fn globals(live: &mut Instance) -> Vec<(String, Value)> {
-    let given: Vec<(String, Extern)> = live.all_given().collect();
-    let store = &live.runtime().store;
+fn globals<H: Host>(live: &mut Live<H>) -> Vec<(String, Value)> {
+    let given: Vec<(String, H::Extern)> = live.all_given().collect();
     let globals = given.into_iter().filter_map(|(name, item)| {
-        let global = item.into_global()?;
-        Some((name, value(&global.get(store))))
+        let (value, ..) = live.runtime().value_of(&item)?;
+        Some((name, value))
     });
     globals.collect()
 }
 
-/// Gives a fresh instance the state of another one: memory, and globals that are numbers.
-fn give_state(from: &mut Instance, to: &mut Instance) -> Result<(), String> {
-    let bytes = memory(from);
-    if let Some(target) = to.memory() {
-        let written = to.runtime().write_memory(&target, 0, &bytes);
-        written.map_err(|error| error.to_string())?;
-    }
-    let given: Vec<(String, Extern)> = from.all_given().collect();
-    for (name, old) in given {
-        let new = to.given(&name).and_then(Extern::into_global);
-        let (Some(old), Some(new)) = (old.into_global(), new) else {
-            continue;
-        };
-        if name != "epoch" && new.ty(&to.runtime().store).mutability().is_mut() {
-            let value = old.get(&from.runtime().store);
-            let set = new.set(&mut to.runtime().store, value);
-            set.map_err(|error| format!("{name}: {error}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Calls all exported functions of these names that the program has, and says what came of it.
-fn run_all(
-    live: &mut Instance,
+/// Calls all exported functions of these that the program has, and says what came of it.
+fn run_all<H: Host>(
+    live: &mut Live<H>,
     program: &Program,
-    names: &[String],
+    exports: &BTreeSet<(String, Ent)>,
 ) -> Vec<(String, Result<Vec<Value>, String>)> {
-    let mut exports: Vec<_> = program.exports.iter().collect();
-    exports.sort_unstable();
     let mut called = Vec::new();
     for (name, ent) in exports {
         let Some(def) = program.def(*ent).filter(|def| def.kind() == Kind::Function) else {
             continue;
         };
-        let function = live.export(name).filter(|_| names.contains(name));
-        let Some(function) = function.and_then(Extern::into_func) else {
+        let Some(function) = live.export(name) else {
             continue;
         };
-        let (params, results) = signature(def.sig().expect("it is a function"));
+        let (params, _) = signature(def.sig().expect("it is a function"));
         let params = params.iter().zip(0..);
-        let params: Vec<Val> = params
-            .map(|(ty, at)| val(run::argument(*ty, 5 * at - 3)))
+        let params: Vec<Value> = params
+            .map(|(ty, at)| run::argument(*ty, 5 * at - 3))
             .collect();
-        let mut out: Vec<Val> = results
-            .iter()
-            .map(|ty| val(run::argument(*ty, 0)))
-            .collect();
-        let reset = live.export("reset").and_then(Extern::into_func);
-        let store = &mut live.runtime().store;
-        store.set_fuel(50_000_000).expect("fuel is counted");
-        let _ = reset.map(|reset| reset.call(&mut *store, &[], &mut []));
-        let result = function.call(&mut *store, &params, &mut out);
-        let result = result.map_err(|error| error.to_string());
-        let result = result.map(|()| out.iter().map(value).collect());
-        called.push((name.clone(), result));
+        let reset = live.export("reset");
+        let host = live.runtime();
+        host.refuel(50);
+        let _ = reset.map(|reset| host.call_with(&reset, &[]));
+        if let Some(result) = host.call_with(&function, &params) {
+            called.push((name.clone(), result));
+        }
     }
     called
 }
 
 /// A program that is edited, and an instance of it.
-struct Following {
+struct Following<H: Host> {
     session: Session,
-    instance: Option<Instance>,
+    instance: Option<Live<H>>,
+    /// What the instance exports that is still exported: anything else is there in the next instance only.
+    exports: BTreeSet<(String, Ent)>,
     generation: u64,
     seen: Seen,
 }
 
-impl Following {
-    fn new(config: Config) -> Checked<Following> {
+impl<H: Host> Following<H> {
+    fn new(config: Config) -> Checked<Following<H>> {
         Ok(Following {
             session: Session::new(config)?,
             instance: None,
+            exports: BTreeSet::new(),
             generation: 0,
             seen: Seen::default(),
         })
@@ -242,9 +166,10 @@ impl Following {
             .module
             .bytes()
             .map_err(|error| error.to_string())?;
-        let fresh = || load(&file);
+        let exports = program.exports.iter().cloned().collect();
         let Some(instance) = &mut self.instance else {
-            self.instance = fresh().ok();
+            self.instance = load(&file).ok();
+            self.exports = exports;
             return Ok(());
         };
         match patch
@@ -257,7 +182,8 @@ impl Following {
                     let reason = refusal.reason.to_string();
                     *self.seen.refused.entry(reason).or_default() += 1;
                 }
-                self.instance = fresh().ok();
+                self.instance = load(&file).ok();
+                self.exports = exports;
                 Ok(())
             }
             LiveStep::Delta { delta, undo } => {
@@ -266,6 +192,7 @@ impl Following {
                 }
                 self.seen.relinked += usize::from(patch.relink_reason().is_some());
                 take(instance, delta, undo.as_deref(), &mut self.seen)?;
+                self.exports.retain(|export| exports.contains(export));
                 self.compare(&file, &program)
             }
         }
@@ -276,15 +203,12 @@ impl Following {
             return Ok(());
         };
         // A start function may trap, or spend its time on a program that has changed much.
-        let Ok(mut fresh) = load(file) else {
+        let Ok(mut fresh) = load::<H>(file) else {
             return Ok(());
         };
         give_state(instance, &mut fresh)?;
-        // What was exported later is not to be had from an instance that has been there before.
-        let names = instance.names().filter(|name| fresh.export(name).is_some());
-        let names: Vec<String> = names.map(str::to_owned).collect();
-        let ours = run_all(instance, program, &names);
-        let theirs = run_all(&mut fresh, program, &names);
+        let ours = run_all(instance, program, &self.exports);
+        let theirs = run_all(&mut fresh, program, &self.exports);
         for (ours, theirs) in ours.iter().zip(&theirs) {
             if ours != theirs {
                 let globals = [globals(instance), globals(&mut fresh)];
@@ -309,14 +233,18 @@ impl Following {
 }
 
 /// Lets an instance take in a delta, take it back, and take it in again.
-fn take(instance: &mut Instance, delta: &Delta, undo: Option<&Delta>, seen: &mut Seen) -> Checked {
+fn take<H: Host>(
+    instance: &mut Live<H>,
+    delta: &Delta,
+    undo: Option<&Delta>,
+    seen: &mut Seen,
+) -> Checked {
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(&delta.bytes)
         .map_err(|error| format!("the delta is invalid: {error}"))?;
     let before = memory(instance);
     let mut apply = |delta: &Delta| {
-        let runtime = instance.runtime();
-        add_imports(&mut runtime.linker, &mut runtime.store, &delta.bytes)?;
+        add_imports(instance.runtime(), &delta.bytes)?;
         let applied = instance.apply(delta);
         let applied = applied.map_err(|error| format!("cannot be taken in: {error}"))?;
         match applied.took {
@@ -341,10 +269,10 @@ fn take(instance: &mut Instance, delta: &Delta, undo: Option<&Delta>, seen: &mut
     Ok(())
 }
 
-fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, String> {
+fn run<H: Host>(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, String> {
     let mut choices = Choices::Seed(seed);
     let mut script = Vec::new();
-    let mut following = Following::new(config.clone())?;
+    let mut following = Following::<H>::new(config.clone())?;
     let mut result = Ok(());
     'all: while following.session.seen.edits < edits {
         let next = match script.is_empty() {
@@ -364,7 +292,7 @@ fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, St
     };
     // Leave out what it happens without.
     let fails = |script: &[Edit]| {
-        let mut following = Following::new(config.clone()).ok()?;
+        let mut following = Following::<H>::new(config.clone()).ok()?;
         script.iter().find_map(|edit| following.apply(edit).err())
     };
     let mut at = 0;
@@ -388,8 +316,7 @@ fn run(config: Config, shape: Shape, seed: u64, edits: usize) -> Result<Seen, St
     ))
 }
 
-#[test]
-fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
+fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state<H: Host>() {
     let number = |name: &str, default: usize| {
         let given = std::env::var(name).ok();
         given.and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -431,7 +358,7 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state() {
             run_every: 8,
             ..Config::new(redirect, types)
         };
-        let seen = run(config, shapes[seed % 3], seed as u64, 200);
+        let seen = run::<H>(config, shapes[seed % 3], seed as u64, 200);
         let seen = seen.unwrap_or_else(|error| panic!("{error}"));
         all.deltas += seen.deltas;
         all.undone += seen.undone;

@@ -4,12 +4,14 @@ use wasm_encoder::Instruction;
 use wasmend::live::Took;
 use wasmend::{Data, DeclKind, LiveStep, Redirect};
 
-use super::program::{I32, Running, constant};
+use crate::hosts::{Host, in_each_engine};
+use crate::program::{I32, Running, constant};
 
-#[test]
-fn a_body_changes_while_the_program_runs_and_its_state_stays() {
+in_each_engine!(a_body_changes_while_the_program_runs_and_its_state_stays,);
+
+fn a_body_changes_while_the_program_runs_and_its_state_stays<H: Host>() {
     for redirect in [Redirect::Table, Redirect::TableThunks] {
-        let mut running = Running::new(redirect);
+        let mut running = Running::<H>::new(redirect);
         let memory = running.memory;
         let counter = running.module.declare(DeclKind::Data, "counter").unwrap();
         let zero = Data::new(vec![10, 0, 0, 0], 2);

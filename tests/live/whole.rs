@@ -1,9 +1,16 @@
 //! Whole modules of any compiler that run while they are rebuilt.
 
-use wasmend::live::{Live, LiveOptions, Runtime, Took, WasmiRuntime};
+use wasmend::live::{Live, LiveOptions, Took};
 use wasmend::{LiveStep, RefusalReason, WholeModule, WholeOptions};
 
-use super::program::start;
+use crate::hosts::{Host, in_each_engine};
+use crate::program::{call, start};
+
+in_each_engine!(
+    code_and_unchanged_data_of_a_whole_module_are_taken_in,
+    data_that_the_program_has_changed_is_not_overwritten,
+    hooks_are_called_and_a_restart_keeps_what_the_program_saves,
+);
 
 fn build(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
@@ -14,11 +21,6 @@ fn options() -> WholeOptions {
         live: true,
         ..WholeOptions::default()
     }
-}
-
-fn call(live: &mut Live<WasmiRuntime<()>>, name: &str) -> i64 {
-    let function = live.export(name).unwrap();
-    live.runtime().call(&function, &[]).unwrap().unwrap()
 }
 
 /// A module with a greeting at address 16, a counter at 64, and code that adds `step` to it.
@@ -34,14 +36,17 @@ fn program(greeting: &str, step: i32) -> Vec<u8> {
     ))
 }
 
-#[test]
-fn code_and_unchanged_data_of_a_whole_module_are_taken_in() {
+fn code_and_unchanged_data_of_a_whole_module_are_taken_in<H: Host>() {
     let (mut module, _) = WholeModule::in_memory(options(), &program("hello", 1)).unwrap();
-    let mut live: Live<_> = start(&module.bytes().unwrap());
-    assert_eq!(call(&mut live, "count"), 6);
+    let mut live = start::<H>(&module.bytes().unwrap());
+    assert_eq!(call(&mut live, "count", &[]), 6);
     let mut take = |module: &WholeModule, step: Option<&LiveStep>| {
         let took = live.take(step, || module.bytes()).map(|it| it.took);
-        (took, call(&mut live, "count"), call(&mut live, "greeting"))
+        (
+            took,
+            call(&mut live, "count", &[]),
+            call(&mut live, "greeting", &[]),
+        )
     };
     let update = module.update(&program("hello", 10)).unwrap();
     let (took, count, _) = take(&module, update.patch.live.as_ref());
@@ -54,21 +59,20 @@ fn code_and_unchanged_data_of_a_whole_module_are_taken_in() {
     );
 }
 
-#[test]
-fn data_that_the_program_has_changed_is_not_overwritten() {
+fn data_that_the_program_has_changed_is_not_overwritten<H: Host>() {
     let (mut module, _) = WholeModule::in_memory(options(), &program("hello", 1)).unwrap();
-    let mut live: Live<_> = start(&module.bytes().unwrap());
-    call(&mut live, "spoil");
+    let mut live = start::<H>(&module.bytes().unwrap());
+    call(&mut live, "spoil", &[]);
     let update = module.update(&program("jello", 10)).unwrap();
     let step = update.patch.live.as_ref();
     let error = live.take(step, || module.bytes()).unwrap_err();
     assert!(error.message().contains("has changed data"), "{error}");
-    assert_eq!(call(&mut live, "count"), 6, "it goes on as it was");
+    assert_eq!(call(&mut live, "count", &[]), 6, "it goes on as it was");
     assert_eq!(
         live.restart(&module.bytes().unwrap()).unwrap().took,
         Took::Restarted(vec![])
     );
-    assert_eq!(call(&mut live, "count"), 15);
+    assert_eq!(call(&mut live, "count", &[]), 15);
 }
 
 #[test]
@@ -90,8 +94,7 @@ fn an_element_segment_that_changes_is_refused() {
     assert!(refusals[0].to_string().starts_with("L09 segment: "));
 }
 
-#[test]
-fn hooks_are_called_and_a_restart_keeps_what_the_program_saves() {
+fn hooks_are_called_and_a_restart_keeps_what_the_program_saves<H: Host>() {
     let build = |number: i32, table: &str| {
         build(&format!(
             r#"(module (memory (export "memory") 1) {table}
@@ -108,18 +111,16 @@ fn hooks_are_called_and_a_restart_keeps_what_the_program_saves() {
     };
     let (mut module, _) = WholeModule::in_memory(options(), &build(1, "")).unwrap();
     let file = module.bytes().unwrap();
-    let engine = wasmi::Engine::default();
-    let runtime = WasmiRuntime::new(wasmi::Store::new(&engine, ()), wasmi::Linker::new(&engine));
-    let mut live = Live::load(runtime, &file, LiveOptions::default()).unwrap();
+    let mut live = Live::load(H::new(), &file, LiveOptions::default()).unwrap();
     let update = module.update(&build(20, "")).unwrap();
     live.take(update.patch.live.as_ref(), || module.bytes())
         .unwrap();
     // What is called afterwards is new already.
-    assert_eq!(call(&mut live, "get"), 27);
-    let update = module.update(&build(20, "(table 3 externref)")).unwrap();
+    assert_eq!(call(&mut live, "get", &[]), 27);
+    let update = module.update(&build(20, "(table 3 funcref)")).unwrap();
     let done = live
         .take(update.patch.live.as_ref(), || module.bytes())
         .unwrap();
     assert!(matches!(done.took, Took::Restarted(_)), "{done:?}");
-    assert_eq!(call(&mut live, "get"), 1027);
+    assert_eq!(call(&mut live, "get", &[]), 1027);
 }

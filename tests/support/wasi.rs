@@ -14,7 +14,7 @@ use wasmend::engine::{Engine, Imports, Trap, Value};
 use wasmend::{Error, Result};
 use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef, ValType};
 
-const MODULE: &str = "wasi_snapshot_preview1";
+pub const MODULE: &str = "wasi_snapshot_preview1";
 
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,9 @@ pub struct Output {
 /// The module is malformed, uses what the interpreter does not support, imports anything but preview 1, or has no
 /// `_start`. A trap of the program is not an error: see [`Output::trap`].
 pub fn run_command(wasm: &[u8], arguments: &[&str], stdin: &[u8]) -> Result<Output> {
-    let world = Arc::new(Mutex::new(World {
-        arguments: arguments.iter().map(|text| text.to_string()).collect(),
-        stdin: stdin.to_vec(),
-        ..World::default()
-    }));
+    let world = Arc::new(Mutex::new(World::new(arguments, stdin)));
     let mut imports = Imports::new();
-    for &(name, _) in FUNCTIONS {
+    for (name, ..) in functions() {
         let world = world.clone();
         imports = imports.function(MODULE, name, move |memory, arguments| {
             let mut world = world.lock().expect("no call of another function panicked");
@@ -180,7 +176,7 @@ const SPIPE: Errno = 70;
 
 /// What a program sees of the world, and what it has left there.
 #[derive(Default)]
-struct World {
+pub struct World {
     arguments: Vec<String>,
     stdin: Vec<u8>,
     /// How much of `stdin` has been read.
@@ -193,8 +189,34 @@ struct World {
     random: u8,
 }
 
+/// The functions of preview 1: name, whether each parameter has 64 bits, and whether it returns an error number.
+pub fn functions() -> impl Iterator<Item = (&'static str, Vec<bool>, bool)> {
+    FUNCTIONS.iter().map(|(name, takes)| {
+        let wide = takes.chars().map(|letter| letter == 'I').collect();
+        (*name, wide, *name != "proc_exit")
+    })
+}
+
 impl World {
-    fn call(
+    /// What a program sees that was given these arguments and this input.
+    pub fn new(arguments: &[&str], stdin: &[u8]) -> World {
+        World {
+            arguments: arguments.iter().map(|text| text.to_string()).collect(),
+            stdin: stdin.to_vec(),
+            ..World::default()
+        }
+    }
+
+    /// What was written to standard output since this was asked for.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written[0])
+    }
+
+    /// Calls a function.
+    ///
+    /// # Errors
+    /// The program ends itself.
+    pub fn call(
         &mut self,
         name: &str,
         memory: &mut [u8],

@@ -301,7 +301,8 @@ fn as_text(args: &Demo, measured: &[Measured]) -> String {
     out += &table.render();
     out += "\nBytes and time are medians. A result is what the function returns for 1. A\n\
             patch is timed from the call of commit to the published file; a rewrite is one\n\
-            plain write of the finished bytes, without the time to make them.\n";
+            plain write of the finished bytes, without the time to make them.\n\n\
+            `wasmend serve --demo --open` shows a program that is edited while it runs.\n";
     out
 }
 

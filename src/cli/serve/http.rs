@@ -3,19 +3,20 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use futures_util::Stream;
 use serde::Deserialize;
 use wasmend::inspect::{Map, PartKind};
@@ -23,12 +24,17 @@ use wasmend::inspect::{Map, PartKind};
 use crate::cli::report::build_id;
 use crate::cli::serve::site::Site;
 
+/// The longest text that a page may save.
+const MOST_TEXT: usize = 64 << 10;
+
 /// What the server serves, and to whom.
 pub(super) struct Served {
     pub(super) site: Arc<Site>,
     /// The folder of static files, without symbolic links.
     pub(super) root: PathBuf,
     pub(super) output: PathBuf,
+    /// The file that a page may write: the demo's text.
+    pub(super) source: Option<PathBuf>,
     /// Names under which the server may be asked for, beside those of this machine.
     pub(super) hosts: Vec<String>,
     /// Whether pages are to be isolated, so that they may share memory between threads.
@@ -46,6 +52,7 @@ pub(super) fn router(served: Arc<Served>) -> Router {
         .route("/__wasmend/delta/{name}", get(delta))
         .route("/__wasmend/undo/{name}", get(undo))
         .route("/__wasmend/client/{name}", get(client))
+        .route("/__wasmend/source", put(save))
         .fallback(get(file))
         .layer(middleware::from_fn_with_state(served.clone(), guard))
         .with_state(served)
@@ -235,6 +242,30 @@ fn one_delta(served: &Served, name: &str, takes_back: bool) -> Response {
     match version.and_then(|version| served.site.delta(version, takes_back)) {
         Some(bytes) => with_type("application/wasm", bytes.to_vec()),
         None => (StatusCode::GONE, "this change is not kept any more\n").into_response(),
+    }
+}
+
+/// Writes the text that a page has edited, as editors do: all of it or nothing.
+async fn save(State(served): Shared, text: Bytes) -> Response {
+    let Some(source) = served.source.clone() else {
+        return (StatusCode::NOT_FOUND, "nothing can be edited here\n").into_response();
+    };
+    if text.len() > MOST_TEXT {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "this is too long\n").into_response();
+    }
+    let saved = tokio::task::spawn_blocking(move || {
+        let folder = source.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&text)?;
+        file.persist(&source).map(drop).map_err(|error| error.error)
+    });
+    match saved.await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(error)) => {
+            let text = format!("cannot be written: {error}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

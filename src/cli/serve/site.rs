@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use tokio::sync::watch;
 use wasmend::{LiveStep, Outcome, Patch};
@@ -14,6 +15,9 @@ use crate::cli::report::{build_id, micros};
 /// So many bytes of deltas are kept for those who were away, and so many versions are remembered.
 const MOST_BYTES: usize = 64 << 20;
 const MOST_VERSIONS: usize = 10_000;
+
+/// Deltas of up to so many bytes are sent with the news of them.
+const MOST_INLINE: usize = 16 << 10;
 
 /// What is sent to a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +39,8 @@ pub(super) enum Event {
         module: String,
         /// Bytes of it.
         size: usize,
+        /// The bytes themselves, in base64, if they are few: asking for them takes a page longer than all else.
+        data: Option<String>,
     },
     /// A version that instances of the one before cannot be brought to.
     Refused {
@@ -302,6 +308,7 @@ impl Site {
                 generation,
                 module,
                 size: delta.len(),
+                data: (delta.len() <= MOST_INLINE).then(|| BASE64_STANDARD.encode(delta)),
             },
             Step::Refused {
                 code,

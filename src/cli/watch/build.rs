@@ -46,7 +46,7 @@ impl Subject for Build {
         &self.output
     }
 
-    fn files(&mut self) -> Vec<Followed> {
+    fn files(&mut self, _: &[PathBuf]) -> Vec<Followed> {
         vec![Followed {
             path: self.file.clone(),
             is_required: true,

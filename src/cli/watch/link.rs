@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use wasmend::link::watched::{CommandLine, LinkFiles};
+use wasmend::link::watched::{CommandLine, KnownFiles, LinkFiles};
 use wasmend::link::{Failed, LinkOptions};
 use wasmend::output::OutputOptions;
 use wasmend::{Error, ErrorKind, Patch, Types};
@@ -27,6 +27,7 @@ pub(super) struct Link {
     /// The command line as it reads now, and what it leads to.
     command: CommandLine,
     found: LinkFiles,
+    known: KnownFiles,
     /// The output that was named last.
     output: PathBuf,
     linked: Option<Linked>,
@@ -66,7 +67,8 @@ impl Link {
         match &command.options {
             Ok(options) => {
                 ld::use_options(options);
-                claim(options, &LinkFiles::of(options), args.force)?;
+                let found = LinkFiles::of(options, &mut KnownFiles::default());
+                claim(options, &found, args.force)?;
             }
             // A response file may be on its way.
             Err(error) if error.kind() == ErrorKind::Io => {}
@@ -82,6 +84,7 @@ impl Link {
             reporter,
             command,
             found: LinkFiles::default(),
+            known: KnownFiles::default(),
             output: PathBuf::new(),
             linked: None,
             versions: 0,
@@ -203,12 +206,13 @@ impl Subject for Link {
         &self.output
     }
 
-    fn files(&mut self) -> Vec<Followed> {
+    fn files(&mut self, changed: &[PathBuf]) -> Vec<Followed> {
+        self.known.forget(changed);
         self.command = CommandLine::read(&self.arguments);
         self.found = match &self.command.options {
             Ok(options) => {
                 self.output.clone_from(&options.output);
-                LinkFiles::of(options)
+                LinkFiles::of(options, &mut self.known)
             }
             Err(_) => LinkFiles::default(),
         };

@@ -16,6 +16,7 @@ mod writers;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use wasmend::link::watched::CommandLine;
 use wasmend::{Error, ErrorKind, Patch};
 
@@ -24,12 +25,17 @@ use crate::cli::report::{Event, Reporter, path};
 use build::Build;
 use link::Link;
 use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
-use subject::{Complaint, Followed, Refusal, Subject};
 use wake::{Wake, Wakes};
 use writers::Writers;
 
+pub(crate) use settle::Haste;
+pub(crate) use subject::{Complaint, Followed, Refusal, Subject};
+
 /// How long files must have stood still where it cannot be known whether they are complete.
 const SETTLE: Duration = Duration::from_millis(25);
+
+/// From so many files on it is worth a thread to look at them.
+const MANY: usize = 256;
 
 /// Who wants to know what becomes of the output, beside those who read what is said.
 pub(crate) trait Listener {
@@ -57,7 +63,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
     let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
-    watch(&mut build, args.waiting, listener, reporter)
+    run_subject(&mut build, args.waiting, listener, reporter)
 }
 
 /// Watches a link, by a linker's arguments.
@@ -68,7 +74,7 @@ pub(crate) fn run_link(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     let mut link = Link::new(args, arguments, reporter)?;
-    watch(&mut link, args.waiting, listener, reporter)
+    run_subject(&mut link, args.waiting, listener, reporter)
 }
 
 /// The output that a linker's arguments name.
@@ -76,7 +82,8 @@ pub(crate) fn output_of_link(arguments: &[String]) -> wasmend::Result<PathBuf> {
     Ok(CommandLine::read(arguments).options?.output)
 }
 
-fn watch(
+/// Watches what a subject follows, until the process is told to end.
+pub(crate) fn run_subject(
     subject: &mut dyn Subject,
     waiting: Waiting,
     listener: &mut dyn Listener,
@@ -99,19 +106,21 @@ fn watch(
         said: Vec::new(),
         is_announced: false,
     };
-    watch.follow(&mut wakes);
+    watch.follow(&mut wakes, &[]);
     loop {
         wakes.refresh();
         let looks = watch.look();
-        let wait = match watch.settle.look(watch.now(), looks) {
+        let mut step = watch.settle.look(watch.now(), looks);
+        if let Step::Prove(changed) = step {
+            watch.prove(&changed)?;
+            // What is written behind the look is seen by the next one.
+            step = watch.settle.step(watch.now());
+        }
+        let wait = match step {
             Step::Read(changed) => {
-                if !watch.follow(&mut wakes) {
+                if !watch.follow(&mut wakes, &changed) {
                     watch.read(&changed)?;
                 }
-                Some(Duration::ZERO)
-            }
-            Step::Prove(changed) => {
-                watch.prove(&changed)?;
                 Some(Duration::ZERO)
             }
             Step::Complain(trouble) => {
@@ -124,6 +133,7 @@ fn watch(
                 Some(wait)
             }
             Step::Again(wait) => Some(wait),
+            Step::Prove(_) => Some(Duration::ZERO),
             Step::Idle => {
                 watch.announce()?;
                 None
@@ -161,8 +171,8 @@ impl Watching<'_> {
     }
 
     /// Finds out which files there are to look at. True if they are others than before: these have to be looked at first.
-    fn follow(&mut self, wakes: &mut Wakes) -> bool {
-        let files = self.subject.files();
+    fn follow(&mut self, wakes: &mut Wakes, changed: &[PathBuf]) -> bool {
+        let files = self.subject.files(changed);
         if files == self.files {
             return false;
         }
@@ -173,7 +183,7 @@ impl Watching<'_> {
     }
 
     fn look(&self) -> Looks {
-        let files = self.files.iter().map(|file| {
+        let files = self.files.par_iter().with_min_len(MANY).map(|file| {
             let look = looks::look(&file.path);
             let is_required = file.is_required;
             (file.path.clone(), FileLook { look, is_required })

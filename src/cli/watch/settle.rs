@@ -209,6 +209,11 @@ impl Settle {
     /// Takes note of a look at everything.
     pub(crate) fn look(&mut self, now: Duration, looks: Looks) -> Step {
         self.note(now, looks);
+        self.step(now)
+    }
+
+    /// What is to be done by what is known now.
+    pub(crate) fn step(&mut self, now: Duration) -> Step {
         let in_the_way = self.in_the_way();
         if !in_the_way.is_empty() {
             self.read_at = None;

@@ -9,14 +9,14 @@ use crate::cli::watch::settle::Haste;
 
 /// A file to look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Followed {
-    pub(super) path: PathBuf,
+pub(crate) struct Followed {
+    pub(crate) path: PathBuf,
     /// Whether nothing can be done while it is missing.
-    pub(super) is_required: bool,
+    pub(crate) is_required: bool,
 }
 
 /// Something with an output that follows files.
-pub(super) trait Subject {
+pub(crate) trait Subject {
     /// What is watched, in words.
     fn describe(&self) -> String;
 
@@ -26,8 +26,9 @@ pub(super) trait Subject {
     /// The output.
     fn output(&self) -> &Path;
 
-    /// The files to look at, as far as they can be told now; what they say may lead to others.
-    fn files(&mut self) -> Vec<Followed>;
+    /// The files to look at, as far as they can be told now; what they say may lead to others. Those that have not changed
+    /// since they were last looked into are not looked into again.
+    fn files(&mut self, changed: &[PathBuf]) -> Vec<Followed>;
 
     /// Brings the output up to date with files that look other than before, and reports it.
     fn update(&mut self, changed: &[PathBuf]) -> Result<Patch, Refusal>;
@@ -40,7 +41,7 @@ pub(super) trait Subject {
 }
 
 /// Why the output was not brought up to date.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// What was read is of no use, until a file changes.
     Useless(Complaint, Haste),
     /// It may work later, though no file changes: the trouble is with the output, or with the system.
@@ -58,21 +59,21 @@ impl From<anyhow::Error> for Refusal {
 }
 
 /// What is to be said of a refusal, if it lasts.
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     /// The first error, if there are several.
-    pub(super) error: Error,
+    pub(crate) error: Error,
     say: Box<dyn Fn(Reporter) -> anyhow::Result<()>>,
 }
 
 impl Complaint {
     /// One error.
-    pub(super) fn of(error: Error) -> Complaint {
+    pub(crate) fn of(error: Error) -> Complaint {
         let said = error.clone();
         Complaint::new(error, move |reporter| reporter.error(&said))
     }
 
     /// What is said by other means; `error` is the first of it.
-    pub(super) fn new(
+    pub(crate) fn new(
         error: Error,
         say: impl Fn(Reporter) -> anyhow::Result<()> + 'static,
     ) -> Complaint {
@@ -80,7 +81,7 @@ impl Complaint {
         Complaint { error, say }
     }
 
-    pub(super) fn say(&self, reporter: Reporter) -> anyhow::Result<()> {
+    pub(crate) fn say(&self, reporter: Reporter) -> anyhow::Result<()> {
         (self.say)(reporter)
     }
 }

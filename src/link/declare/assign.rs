@@ -428,13 +428,15 @@ impl<'a> DeclarationAssigner<'a> {
             .collect();
         for (at, (known, names)) in matches.iter_mut().zip(names).enumerate() {
             let id = ObjectId(at as u32);
+            let object = &resolution.objects[at].object;
+            let library = object.library();
+            let library = library.map(|name| self.assigner.program.library(name));
             for (index, (name, shown)) in names.into_iter().enumerate() {
                 let was_there =
                     matches!(&*known, Match::Same(old) if old.functions[index].is_some());
                 if !live.functions.get(id, index) {
                     continue;
                 }
-                let is_library = resolution.objects[at].object.member().is_some();
                 let decl = self.assigner.function(known, index, name)?;
                 self.assigner.new.units.edit(at).functions[index] = Some(decl);
                 if was_there {
@@ -446,8 +448,8 @@ impl<'a> DeclarationAssigner<'a> {
                         .into_boxed_str()
                 });
                 self.assigner.program.give_name(decl, Some(shown))?;
-                if is_library {
-                    self.assigner.program.freeze(decl);
+                if let Some(library) = library {
+                    self.assigner.program.freeze(decl, library);
                 }
             }
         }

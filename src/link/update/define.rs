@@ -64,8 +64,10 @@ impl Update<'_> {
                         .function_name(function as usize)
                         .unwrap_or("(unnamed)");
                     let decl = self.declare_function(name)?;
-                    if object.member().is_some() {
-                        self.link.module.program_mut().freeze(decl);
+                    if let Some(library) = object.library() {
+                        let program = self.link.module.program_mut();
+                        let library = program.library(library);
+                        program.freeze(decl, library);
                     }
                     let unit = self.edit_unit(id);
                     unit.functions[function as usize] = Some(decl);

@@ -96,11 +96,10 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     layout: &mut Layout,
     (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
-    let live = layout.options.live;
     let thunked = || {
         functions().filter(|(_, decl, definition)| {
             let ty = definition.ty().expect("a function has a type");
-            (live || !decl.frozen) && program.types.can_pass_on(ty)
+            !program.is_frozen(decl) && program.types.can_pass_on(ty)
         })
     };
     // Slots that are addresses come first: a dense output has no others.

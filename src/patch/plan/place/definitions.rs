@@ -99,10 +99,10 @@ impl Placing<'_> {
         let place = match new.shape {
             DefinitionKind::Function { ty } => {
                 let body = self.place_body(id, entry_len(new.content.len()))?;
-                let options = self.layout.options;
+                let (options, program) = (self.layout.options, self.context.program);
                 let thunk = options.thunks
-                    && (options.live || !self.context.program.decl(id).frozen)
-                    && self.context.program.types.can_pass_on(ty);
+                    && !program.is_frozen(program.decl(id))
+                    && program.types.can_pass_on(ty);
                 let (entry, slot) = if thunk {
                     let entry = self.place_thunk(id)?;
                     let slot = slot.unwrap_or_else(|| self.layout.slots.take(id));
