@@ -347,12 +347,20 @@ fn followed(before: &Variable, first: Value) -> Variable {
                 after.value = first.clone();
             }
         }
+        // Neighbours that differ are one write, which is done if all of them are as they were.
         (List(old), List(new)) => {
             let mut home = before.home.list().borrow_mut();
-            for ((now, old), new) in home.iter_mut().zip(&*old.borrow()).zip(&*new.borrow()) {
-                if now.to_bits() == old.to_bits() {
-                    *now = *new;
+            let (old, new) = (old.borrow(), new.borrow());
+            let bits = |list: &[f64]| list.iter().map(|item| item.to_bits()).collect::<Vec<_>>();
+            let differs = |at: usize| old[at].to_bits() != new[at].to_bits();
+            let mut at = 0;
+            while at < new.len() {
+                let end = (at..new.len()).find(|at| !differs(*at));
+                let end = end.unwrap_or(new.len());
+                if bits(&home[at..end]) == bits(&old[at..end]) {
+                    home[at..end].copy_from_slice(&new[at..end]);
                 }
+                at = end + 1;
             }
         }
         _ => unreachable!("they are of one kind"),
