@@ -86,7 +86,11 @@ impl Module {
                 content,
                 shape: DefinitionKind::Function { ty: types[0] },
             },
-        )
+        )?;
+        let calls = function.calls.into_iter();
+        let calls = calls.map(|(callee, ty)| (callee, types[ty as usize]));
+        self.program.expect_calls(id, calls.collect());
+        Ok(())
     }
 
     /// Defines or redefines data of a memory.

@@ -128,12 +128,15 @@ impl Module {
         &self.options
     }
 
-    /// The whole published file.
+    /// The whole published file: nothing before the first commit, whatever stands where it will be.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        self.output.read()
+        match &self.layout {
+            None => Ok(Vec::new()),
+            Some(_) => self.output.read(),
+        }
     }
 
     /// The living declaration with this key.

@@ -248,6 +248,15 @@ impl Declaration {
         }
     }
 
+    /// Whether the next commit changes it: what was never defined and is removed leaves nothing.
+    pub(crate) fn changes(&self) -> bool {
+        match self.pending() {
+            Pending::None => false,
+            Pending::Define(_) => true,
+            Pending::Remove => self.current().is_some(),
+        }
+    }
+
     /// The definition as of the last commit; `None` before the first one.
     pub(crate) fn current(&self) -> Option<&Definition> {
         match self.intent {

@@ -16,10 +16,7 @@ impl Program {
             || self.pending.import_order.is_some()
             || self.pending.start.is_some()
             || self.renamed().next().is_some()
-            || self
-                .dirty
-                .iter()
-                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
+            || self.dirty.iter().any(|id| self.decl(*id).changes())
     }
 
     /// What is defined as of the last commit and has another name now.

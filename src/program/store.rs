@@ -45,6 +45,8 @@ pub(crate) struct Program {
     pub(super) spare_orphans: Vec<DeclId>,
     /// As of the last commit.
     pub(crate) start: Option<DeclId>,
+    /// Whether a piece of a custom section has ever named an offset of code.
+    pub(crate) names_code_offsets: bool,
     /// Whether functions can have slots, and so addresses.
     pub(super) has_slots: bool,
     /// The table of slots, if instances that run take deltas: then what these need is exported.
@@ -326,6 +328,10 @@ impl Program {
             .decl(id)
             .current()
             .is_some_and(|current| current.same_as(&definition));
+        if let DefinitionKind::Custom { .. } = definition.shape {
+            let mut fields = definition.content.relocs().iter();
+            self.names_code_offsets |= fields.any(|field| field.kind.is_code_offset());
+        }
         let decl = &mut self.decls[id.index()];
         if unchanged {
             decl.drop_pending();

@@ -4,10 +4,12 @@
 #[cfg(feature = "engine")]
 mod distances;
 mod map;
+mod nothing;
 mod patch_cost;
 mod patches;
 mod pieces;
 mod refused;
+mod signatures;
 mod validated;
 mod verify;
 
