@@ -121,7 +121,7 @@ fn what_is_patched_does_what_a_fresh_output_does_and_little_is_written() {
     let before = fs::read(&output).unwrap();
     fs::write(&program, "show nobody\n").unwrap();
     thread::sleep(Duration::from_millis(200));
-    fs::write(&program, &versions[6].replace("{ x }", "{ x + 0 }")).unwrap();
+    fs::write(&program, versions[6].replace("{ x }", "{ x + 0 }")).unwrap();
     watching.line("patched ");
     assert_eq!(results(&output), [0.0, 1.0, 7.5, -3.0]);
     assert_ne!(fs::read(&output).unwrap(), before);
