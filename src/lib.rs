@@ -51,7 +51,9 @@
 //! # In a language server, or a server for development
 //!
 //! [`Module::in_memory`] and [`link::Target::Memory`] publish in memory: [`Module::bytes`] is what to send to a page. The
-//! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone.
+//! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone. The
+//! example `brook` (`examples/brook`) is a small language with a language server that shows values while one types: each
+//! edit is a commit in memory, which a program that runs takes in as it is said below.
 //!
 //! # Patching what runs
 //!

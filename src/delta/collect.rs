@@ -215,12 +215,14 @@ impl<'a> Collector<'a> {
         let users = self.sides.references.of(before.program, id);
         let dirty = after.program.dirty.iter().copied();
         users.into_iter().chain(dirty).any(|user| {
-            let stays = !after.program.decl(user).dirty;
-            names_it(before, user, stays) || names_it(after, user, stays)
+            let decl = after.program.decl(user);
+            let stays = !decl.dirty;
+            // Nobody calls the code that a function has left behind.
+            !decl.is_orphan && (names_it(before, user, stays) || names_it(after, user, stays))
         })
     }
 
-    /// A mutable global whose first value changed. What is no number stays as it is.
+    /// A mutable global whose first value changed. What is no number of at most eight bytes stays as it is.
     fn value(&mut self, id: DeclId) {
         let Sides { before, after, .. } = self.sides;
         let values = [before, after].map(|view| first_value(view, id));
@@ -399,11 +401,11 @@ pub(super) fn is_called_directly(view: View<'_>, id: DeclId) -> bool {
     is_there && matches!(view.place(id), Place::Function { entry, body, .. } if entry == body)
 }
 
-/// The code that makes a global's first value, if that is a whole number.
+/// The code that makes a global's first value, if that is a number of at most eight bytes.
 fn first_value(view: View<'_>, id: DeclId) -> Option<Vec<u8>> {
     let content = &view.definition(id)?.content;
     // Type, mutability, a constant, and an end.
-    let [0x7f | 0x7e, _, 0x41 | 0x42, .., END] = content.bytes() else {
+    let [0x7c..=0x7f, _, 0x41..=0x44, .., END] = content.bytes() else {
         return None;
     };
     let mut bytes = content.bytes().to_vec();
