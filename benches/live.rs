@@ -1,10 +1,16 @@
-//! What it costs that instances which run can be patched: the file, the commit, the delta; and how long a reload takes in
-//! wasmi. `cargo bench --bench live` prints the table of `design/figures.md`.
+//! What it costs that instances which run can be patched: the file, the commit, the delta; and how long it takes from an edit
+//! through the library until the new code has answered, in wasmi and, with the feature `wasmtime`, in wasmtime. `cargo bench
+//! --bench live --features wasmtime` prints the tables of `design/figures.md`.
+//!
+//! `WASMEND_COUNT=table` (or `thunks`, `table-live`, `thunks-live`) makes one series of commits and nothing else, for a profiler
+//! that counts what happens in `committed`.
 
 use std::time::{Duration, Instant};
 
 use wasm_encoder::Instruction;
-use wasmend::live::{Live, LiveOptions, WasmiRuntime};
+#[cfg(feature = "wasmtime")]
+use wasmend::live::WasmtimeRuntime;
+use wasmend::live::{Live, LiveOptions, Runtime, WasmiRuntime};
 use wasmend::{
     DeclId, DeclKind, FunctionBuilder, LiveStep, Module, ModuleOptions, Patch, Redirect, ValType,
 };
@@ -38,8 +44,18 @@ struct Run {
     commit: Duration,
     /// The most that a delta has beyond its bodies.
     beyond: usize,
-    /// Of the way of a delta into an instance.
-    reload: Duration,
+}
+
+/// The times of the way of an edit into an instance, each with what lies before it: from the first call of the library on.
+struct Way {
+    committed: Vec<Duration>,
+    answered: Vec<Duration>,
+}
+
+/// One commit, which a profiler finds by its name.
+#[inline(never)]
+fn committed(module: &mut Module) -> Patch {
+    module.commit().expect("it is right")
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -66,14 +82,7 @@ fn run(count: usize, redirect: Redirect, live: bool) -> Run {
     module.commit().expect("a first version");
     module.prepare();
     let file = module.bytes().expect("it is there").len();
-    let engine = wasmi::Engine::default();
-    let mut instance = live.then(|| {
-        let runtime =
-            WasmiRuntime::new(wasmi::Store::new(&engine, ()), wasmi::Linker::new(&engine));
-        let bytes = module.bytes().expect("it is there");
-        Live::load(runtime, &bytes, LiveOptions::default()).expect("it runs")
-    });
-    let (mut commits, mut reloads, mut beyond) = (Vec::new(), Vec::new(), 0);
+    let (mut commits, mut beyond) = (Vec::new(), 0);
     for edit in 0..EDITS {
         let at = edit * 104_729 % count;
         let len = define(
@@ -83,22 +92,88 @@ fn run(count: usize, redirect: Redirect, live: bool) -> Run {
             edit,
         );
         let start = Instant::now();
-        let patch: Patch = module.commit().expect("it is right");
+        let patch = committed(&mut module);
         commits.push(start.elapsed());
-        if let (Some(instance), Some(LiveStep::Delta { delta, .. })) = (&mut instance, &patch.live)
-        {
+        if let Some(LiveStep::Delta { delta, .. }) = &patch.live {
             beyond = beyond.max(delta.bytes.len() - len);
-            let start = Instant::now();
-            instance.apply(delta).expect("it is taken in");
-            reloads.push(start.elapsed());
         }
     }
     Run {
         file,
         commit: median(commits),
         beyond,
-        reload: median(reloads),
     }
+}
+
+/// Edits a function of a thousand that an exported one calls, and asks that one at once, in an instance that takes in each edit.
+fn way<R: Runtime>(runtime: R, count: usize) -> Way {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = ModuleOptions {
+        live: true,
+        ..ModuleOptions::default()
+    };
+    let mut module = Module::create(folder.path().join("out.wasm"), options).expect("a module");
+    let functions: Vec<DeclId> = (0..count)
+        .map(|at| module.declare(DeclKind::Function, &format!("function_{at}")))
+        .collect::<Result<_, _>>()
+        .expect("keys are new");
+    // Each calls the next one; the last one calls nobody, and the edited one is in between.
+    let define = |module: &mut Module, at: usize, number: usize| {
+        let mut body = FunctionBuilder::new(module.body_style(), &TYPE, &TYPE);
+        body.op(&Instruction::LocalGet(0));
+        for step in 0..WORK {
+            body.op(&Instruction::I32Const((number + step) as i32 | 1 << 20));
+            body.op(&Instruction::I32Add);
+        }
+        if at % 10 != 9 {
+            body.call(functions[(at + 1) % count], &TYPE, &TYPE);
+        }
+        let body = body.finish().expect("it names nothing by its index");
+        let id = functions[at];
+        module.define_function(id, body).expect("it is a function");
+    };
+    for at in 0..count {
+        define(&mut module, at, at);
+    }
+    module.export("main", functions[0]).expect("it is there");
+    module.commit().expect("a first version");
+    module.prepare();
+    let bytes = module.bytes().expect("it is there");
+    let mut live = Live::load(runtime, &bytes, LiveOptions::default()).expect("it runs");
+    let main = live.export("main").expect("it is exported");
+    let mut way = Way {
+        committed: Vec::new(),
+        answered: Vec::new(),
+    };
+    let mut before = live.runtime().call(&main, &[1]).expect("it runs");
+    for edit in 0..EDITS {
+        let start = Instant::now();
+        define(&mut module, 1 + edit % 8, 1_000_000 + 7919 * edit);
+        let patch = module.commit().expect("it is right");
+        way.committed.push(start.elapsed());
+        let Some(LiveStep::Delta { delta, .. }) = &patch.live else {
+            panic!("{:?}", patch.live);
+        };
+        live.apply(delta).expect("it is taken in");
+        let answer = live.runtime().call(&main, &[1]).expect("it runs");
+        way.answered.push(start.elapsed());
+        assert_ne!(answer, before, "it is the new code that answers");
+        before = answer;
+    }
+    way
+}
+
+fn print_way(engine: &str, count: usize, way: Way) {
+    let p99 = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() * 99 / 100].as_secs_f64() * 1e6
+    };
+    println!(
+        "| {engine} | {count} | {:.0} us | {:.0} us | {:.0} us |",
+        median(way.committed).as_secs_f64() * 1e6,
+        median(way.answered.clone()).as_secs_f64() * 1e6,
+        p99(way.answered),
+    );
 }
 
 /// Leaves a program and deltas of its exported function for `benches/live.mjs`.
@@ -137,21 +212,42 @@ fn main() {
     if let Some(folder) = std::env::var_os("WASMEND_KEEP") {
         return keep(folder.as_ref());
     }
+    if let Some(which) = std::env::var_os("WASMEND_COUNT") {
+        let which = which.to_string_lossy();
+        let redirect = match which.starts_with("thunks") {
+            true => Redirect::TableThunks,
+            false => Redirect::Table,
+        };
+        run(1_000, redirect, which.ends_with("-live"));
+        return;
+    }
+    println!("| engine | functions | committed | answered | p99 |\n|---|---|---|---|---|");
+    for count in [1_000, 10_000] {
+        let engine = wasmi::Engine::default();
+        let (store, linker) = (wasmi::Store::new(&engine, ()), wasmi::Linker::new(&engine));
+        print_way("wasmi", count, way(WasmiRuntime::new(store, linker), count));
+        #[cfg(feature = "wasmtime")]
+        {
+            let engine = wasmtime::Engine::default();
+            let store = wasmtime::Store::new(&engine, ());
+            let runtime = WasmtimeRuntime::new(store, wasmtime::Linker::new(&engine));
+            print_way("wasmtime", count, way(runtime, count));
+        }
+    }
     println!(
-        "| functions | mode | file, live over not | commit, not live / live | ratio | delta beyond its body, at most | reload in wasmi |"
+        "\n| functions | mode | file, live over not | commit, not live / live | ratio | delta beyond its body, at most |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
     for count in [1_000, 10_000] {
         for redirect in [Redirect::Table, Redirect::TableThunks] {
             let (without, with) = (run(count, redirect, false), run(count, redirect, true));
             println!(
-                "| {count} | {redirect:?} | {:.3} | {:.1} / {:.1} us | {:.2} | {} bytes | {:.1} us |",
+                "| {count} | {redirect:?} | {:.3} | {:.1} / {:.1} us | {:.2} | {} bytes |",
                 with.file as f64 / without.file as f64,
                 without.commit.as_secs_f64() * 1e6,
                 with.commit.as_secs_f64() * 1e6,
                 with.commit.as_secs_f64() / without.commit.as_secs_f64(),
                 with.beyond,
-                with.reload.as_secs_f64() * 1e6,
             );
         }
     }

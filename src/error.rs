@@ -134,6 +134,15 @@ impl Error {
         self
     }
 
+    /// All errors as one, if there are any.
+    pub(crate) fn all_of(mut errors: Vec<Error>) -> Result<()> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let first = errors.remove(0);
+        Err(first.with_others(errors))
+    }
+
     /// Errors that were found beside this one, where a commit finds several at once.
     pub fn others(&self) -> &[Error] {
         &self.0.others

@@ -51,7 +51,9 @@
 //! # In a language server, or a server for development
 //!
 //! [`Module::in_memory`] and [`link::Target::Memory`] publish in memory: [`Module::bytes`] is what to send to a page. The
-//! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone.
+//! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone. The
+//! example `brook` (`examples/brook`) is a small language with a language server that shows values while one types: each
+//! edit is a commit in memory, which a program that runs takes in as it is said below.
 //!
 //! # Patching what runs
 //!
@@ -102,11 +104,11 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
-    BodyStyle, ConstExpr, Data, Function, FunctionBuilder, ImportType, MemoryType, Module,
-    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, TableType, Types,
+    BodyStyle, ConstExpr, Data, DeclId, Function, FunctionBuilder, ImportType, MemoryType, Module,
+    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, Relocation, TableType, Types,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
-pub use program::{Bytes, DeclId, DeclKind, RelocKind, Relocation, SectionId, TypeId, ValType};
+pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 pub use whole::{Update, WholeModule, WholeOptions};
 

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import puppeteer from "puppeteer-core";
-import { Served, counter } from "./support.js";
+import { Served, counter, wat } from "./support.js";
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"><pre id="out"></pre>
 <script type="module">
@@ -173,6 +173,69 @@ test("the demo goes on while its formulas are edited", async () => {
   await page.waitForFunction('document.querySelector("#said").className !== "bad"', { polling: 50 });
   assert.match(await facts(), /3 patches · 0 restarts/);
   assert.ok((await frame()) > before);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await served.stop();
+});
+
+test("workers with the page's memory take in a change with it", async () => {
+  const program = (version) => wat(`(module
+    (import "env" "memory" (memory 1 16 shared))
+    (func (export "version") (result i32) (i32.const ${version}))
+    (func (export "count") (result i32) (i32.add (i32.atomic.rmw.add (i32.const 16) (i32.const 1)) (i32.const 1))))`);
+  const pages = {
+    "index.html": `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script type="module">
+import { instantiateLive } from "/__wasmend/client/index.js";
+import { workerPeer } from "/__wasmend/client/worker.js";
+const memory = new WebAssembly.Memory({ initial: 1, maximum: 16, shared: true });
+const app = await instantiateLive("/app.wasm", { env: { memory } });
+const workers = await Promise.all([1, 2].map(async () => {
+  const worker = new Worker("/worker.js", { type: "module" });
+  const heard = (name) => new Promise((resolve) => worker.addEventListener("message", function hear({ data }) {
+    if (data.name !== name) return;
+    worker.removeEventListener("message", hear);
+    resolve(data.value);
+  }));
+  const ready = heard("ready");
+  worker.postMessage({ module: app.module, memory });
+  await ready;
+  app.addPeer(workerPeer(worker));
+  return (call) => { const answer = heard(call); worker.postMessage({ call }); return answer; };
+}));
+window.ask = (name) => Promise.all([app.exports[name](), ...workers.map((worker) => worker(name))]);
+window.patched = 0;
+app.on("patched", () => window.patched++);
+app.on("refused", (event) => (window.trouble = event.message));
+window.ready = crossOriginIsolated;
+</script>`,
+    "worker.js": `import { joinLive } from "/__wasmend/client/worker.js";
+let instance;
+addEventListener("message", async ({ data }) => {
+  if (data.module) {
+    const imports = { env: { memory: data.memory } };
+    instance = await WebAssembly.instantiate(data.module, imports);
+    joinLive(data.module, instance, imports);
+    postMessage({ name: "ready" });
+  }
+  if (data.call) postMessage({ name: data.call, value: instance.exports[data.call]() });
+});`,
+  };
+  const served = await Served.start(program(1), { pages, more: ["--isolated"] });
+  const page = await browser.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  await page.goto(served.url);
+  await page.waitForFunction("window.ready === true", { timeout: 10_000, polling: 50 });
+  const ask = (name) => page.evaluate((name) => window.ask(name), name);
+  assert.deepEqual(await ask("version"), [1, 1, 1]);
+  assert.deepEqual((await ask("count")).sort(), [1, 2, 3]);
+  for (let version = 2; version <= 4; version++) {
+    served.save(program(version));
+    await page.waitForFunction(`window.patched === ${version - 1}`, { timeout: 10_000, polling: 20 });
+    assert.deepEqual(await ask("version"), [version, version, version]);
+  }
+  assert.deepEqual((await ask("count")).sort(), [4, 5, 6]);
+  assert.equal(await page.evaluate("window.trouble"), undefined);
   assert.deepEqual(errors, []);
   await page.close();
   await served.stop();

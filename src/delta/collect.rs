@@ -118,10 +118,7 @@ impl<'a> Collector<'a> {
         match verdict.decision {
             Decision::Keep => {}
             Decision::Code => self.code(id, old.definition),
-            Decision::Imported => {
-                let slot = new.place.slot();
-                self.contents.imported.extend(slot.map(|slot| (id, slot.0)));
-            }
+            Decision::Imported => self.imported(id, old.definition),
             // What it moved away from is as it was; where it moved to nothing was.
             Decision::Write if self.sides.undoes && old.place != new.place => self.clear(id),
             Decision::Write => self.write(id, true),
@@ -136,6 +133,26 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// A function of the host's.
+    fn imported(&mut self, id: DeclId, old: Option<&Definition>) {
+        let after = self.sides.after;
+        let new = after.definition(id);
+        if self.is_exported_otherwise(id, old) {
+            return self.refuse(RefusalReason::Import, id);
+        }
+        let is_retyped = old.is_some_and(|old| old.ty() != new.and_then(Definition::ty));
+        if is_retyped && self.has_old_address(id) {
+            return self.refuse(RefusalReason::Signature, id);
+        }
+        let slot = after.place(id).slot();
+        self.contents.imported.extend(slot.map(|slot| (id, slot.0)));
+    }
+
+    /// Whether the instance has exported a function of the host's, which is no thunk, and it is another one now.
+    fn is_exported_otherwise(&self, id: DeclId, old: Option<&Definition>) -> bool {
+        old.is_some_and(Definition::is_import) && !self.sides.undoes && self.is_exported(id)
+    }
+
     /// A function with a body.
     fn code(&mut self, id: DeclId, old: Option<&Definition>) {
         let after = self.sides.after;
@@ -148,6 +165,9 @@ impl<'a> Collector<'a> {
         let Some(slot) = slot.filter(|_| can_pass_on) else {
             return self.refuse(RefusalReason::NoSlot, id);
         };
+        if self.is_exported_otherwise(id, old) {
+            return self.refuse(RefusalReason::Import, id);
+        }
         let is_retyped = old.is_some_and(|old| old.ty() != ty);
         if is_retyped && self.has_old_address(id) {
             return self.refuse(RefusalReason::Signature, id);
@@ -161,6 +181,12 @@ impl<'a> Collector<'a> {
             return self.refuse(RefusalReason::Segment, id);
         }
         self.contents.bodies.push((id, slot.0));
+    }
+
+    /// Whether the program exports it: whoever holds that has a thunk with its signature, or the host's function itself.
+    fn is_exported(&self, id: DeclId) -> bool {
+        let mut exports = self.sides.before.program.said_exports().iter();
+        exports.any(|export| export.decl == id)
     }
 
     /// Whether somebody may hold the address of a function that has another signature now: data or code that did not change
@@ -183,19 +209,20 @@ impl<'a> Collector<'a> {
             })
         };
         // Who holds an export calls it as it was.
-        let mut exports = before.program.said_exports().iter();
-        if exports.any(|export| export.decl == id) {
+        if self.is_exported(id) {
             return true;
         }
         let users = self.sides.references.of(before.program, id);
         let dirty = after.program.dirty.iter().copied();
         users.into_iter().chain(dirty).any(|user| {
-            let stays = !after.program.decl(user).dirty;
-            names_it(before, user, stays) || names_it(after, user, stays)
+            let decl = after.program.decl(user);
+            let stays = !decl.dirty;
+            // Nobody calls the code that a function has left behind.
+            !decl.is_orphan && (names_it(before, user, stays) || names_it(after, user, stays))
         })
     }
 
-    /// A mutable global whose first value changed. What is no number stays as it is.
+    /// A mutable global whose first value changed. What is no number of at most eight bytes stays as it is.
     fn value(&mut self, id: DeclId) {
         let Sides { before, after, .. } = self.sides;
         let values = [before, after].map(|view| first_value(view, id));
@@ -374,11 +401,11 @@ pub(super) fn is_called_directly(view: View<'_>, id: DeclId) -> bool {
     is_there && matches!(view.place(id), Place::Function { entry, body, .. } if entry == body)
 }
 
-/// The code that makes a global's first value, if that is a whole number.
+/// The code that makes a global's first value, if that is a number of at most eight bytes.
 fn first_value(view: View<'_>, id: DeclId) -> Option<Vec<u8>> {
     let content = &view.definition(id)?.content;
     // Type, mutability, a constant, and an end.
-    let [0x7f | 0x7e, _, 0x41 | 0x42, .., END] = content.bytes() else {
+    let [0x7c..=0x7f, _, 0x41..=0x44, .., END] = content.bytes() else {
         return None;
     };
     let mut bytes = content.bytes().to_vec();

@@ -39,11 +39,13 @@ pub enum RefusalReason {
     State,
     /// A function of a library changes for the first time, and those of the instance call it directly.
     Library,
+    /// A function that is exported was the host's, and has a body or is another one of the host's now.
+    Import,
 }
 
 impl RefusalReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [RefusalReason; 13] = [
+    pub const ALL: [RefusalReason; 14] = [
         RefusalReason::Moved,
         RefusalReason::DataLayout,
         RefusalReason::Reserve,
@@ -57,6 +59,7 @@ impl RefusalReason {
         RefusalReason::Tag,
         RefusalReason::State,
         RefusalReason::Library,
+        RefusalReason::Import,
     ];
 
     /// Its number, from 1.
@@ -145,6 +148,12 @@ impl RefusalReason {
                 12,
                 "state",
                 "is memory that the running program may have changed",
+                RESTART,
+            ),
+            Import => (
+                14,
+                "import",
+                "was the host's and is another function now, but is exported: who holds the export would call the old one",
                 RESTART,
             ),
         }

@@ -34,6 +34,8 @@ const HAS_HASH: [[u8; 7]; 2] = [
 
 const I32: u8 = 0x7f;
 const I64: u8 = 0x7e;
+const F32: u8 = 0x7d;
+const F64: u8 = 0x7c;
 const EMPTY: u8 = 0x40;
 const IF: u8 = 0x04;
 const ELSE: u8 = 0x05;
@@ -351,14 +353,19 @@ impl Context<'_> {
             let index = imports.known(*id).unwrap_or_default();
             let name = self.view.program.decl(*id).label();
             let ty = self.view.definition(*id).and_then(value_type);
-            let equal: &[u8] = match ty {
-                Some(I32) => &[0x46],
-                Some(I64) => &[0x51],
+            // Floating-point numbers are compared by their bits: no other way tells whether they are the same.
+            let (bits, equal): (&[u8], u8) = match ty {
+                Some(I32) => (&[], 0x46),
+                Some(I64) => (&[], 0x51),
+                Some(F32) => (&[0xbc], 0x46),
+                Some(F64) => (&[0xbd], 0x51),
                 _ => continue,
             };
             push_op(&mut code, GLOBAL_GET, index);
+            code.extend_from_slice(bits);
             code.extend_from_slice(old);
-            code.extend_from_slice(equal);
+            code.extend_from_slice(bits);
+            code.push(equal);
             code.extend([IF, EMPTY]);
             code.extend_from_slice(new);
             push_op(&mut code, GLOBAL_SET, index);

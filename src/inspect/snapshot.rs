@@ -22,7 +22,7 @@
 //!     texts.push(snapshot::of_patch(&patch, &before, &module.bytes()?, snapshot::NO_NAMES)?);
 //! }
 //! // With insta: insta::assert_snapshot!("answer", texts[1]);
-//! assert!(texts[1].contains("answer                   body-in-place"), "{}", texts[1]);
+//! assert!(texts[1].contains("body-in-place"), "{}", texts[1]);
 //! # Ok(())
 //! # }
 //! ```

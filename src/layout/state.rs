@@ -33,6 +33,8 @@ pub(crate) struct LayoutOptions {
     pub(crate) table64: bool,
     /// The table of slots may grow beyond what it has.
     pub(crate) growable_table: bool,
+    /// Pieces of custom sections name offsets of code.
+    pub(crate) code_offsets: bool,
     /// Instances that run take patches: every function has a slot, and neither slots nor addresses of data are used again.
     pub(crate) live: bool,
     /// Without pads, reserves, slack, spare slots and identity: an output that is not to be patched.
@@ -212,9 +214,9 @@ impl Layout {
         u64::from(offset) - self.code_front() + CODE_COUNT + CODE_SIZE
     }
 
-    /// Whether the first code entry must begin where it does, because custom sections name offsets of code.
+    /// Whether the first code entry must begin where it does, because custom sections may name offsets of code.
     pub(crate) fn keeps_code_front(&self) -> bool {
-        !self.customs.sections().is_empty()
+        self.options.code_offsets
     }
 
     /// Offset of the first code entry, from the section's anchor.

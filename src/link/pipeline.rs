@@ -123,7 +123,7 @@ fn edit_and_publish(
     let options = request.options;
     let cx = AssignContext {
         options,
-        slot_table: module.slot_table(),
+        slot_table: module.slots(),
         has_slack: options.incremental != Some(false),
         memory_before: request.memory_before,
     };

@@ -1,8 +1,8 @@
 //! Programs that run while they are edited: an instance of an output, which takes in what commits change and keeps its state.
 //!
 //! [`Live`] is the policy of it, for any engine; [`Runtime`] is what an engine must be able to do. There is one for wasmi
-//! (feature `wasmi`). How a delta is taken in, byte by byte, is on the page `design/live.md`, so that hosts can be written
-//! in any language.
+//! (feature `wasmi`) and one for wasmtime (feature `wasmtime`). How a delta is taken in, byte by byte, is on the page
+//! `design/live.md`, so that hosts can be written in any language.
 
 mod instance;
 mod runtime;

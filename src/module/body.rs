@@ -1,12 +1,11 @@
 //! Building a function's body. Builders share nothing, so bodies can be built on many threads at once.
 
-use std::borrow::Cow;
-
 use wasm_encoder::{Encode, Instruction};
 
 use crate::error::{Error, Result};
+use crate::module::handle::{DeclId, Relocation};
 use crate::module::options::Redirect;
-use crate::program::{DeclId, RelocKind, Relocation, TypeId, ValType};
+use crate::program::{RelocKind, ValType};
 use crate::wire::filler::END;
 use crate::wire::leb;
 
@@ -39,8 +38,10 @@ pub struct Function {
     /// The signature comes first.
     pub(crate) signatures: Vec<Signature>,
     pub(crate) bytes: Vec<u8>,
-    /// Type targets are indices of `signatures`.
+    /// Types are named by their indices among `signatures`.
     pub(crate) relocs: Vec<Relocation>,
+    /// What it calls, each with the index of the signature by which it does.
+    pub(crate) calls: Vec<(DeclId, u32)>,
 }
 
 impl Function {
@@ -64,6 +65,7 @@ pub struct FunctionBuilder {
     style: BodyStyle,
     function: Function,
     locals: Vec<(u32, ValType)>,
+    next_local: u32,
     error: Option<Error>,
 }
 
@@ -80,18 +82,22 @@ impl FunctionBuilder {
                 signatures: vec![signature],
                 bytes: Vec::new(),
                 relocs: Vec::new(),
+                calls: Vec::new(),
             },
             locals: Vec::new(),
+            next_local: params.len() as u32,
             error: None,
         }
     }
 
     /// Adds `count` locals and returns the index of the first.
     pub fn locals(&mut self, count: u32, ty: ValType) -> u32 {
-        let params = self.function.signatures[0].params.len() as u32;
-        let before = self.locals.iter().map(|(count, _)| *count);
-        let first = before.fold(params, u32::saturating_add);
-        self.locals.push((count, ty));
+        let first = self.next_local;
+        self.next_local = first.saturating_add(count);
+        match self.locals.last_mut() {
+            Some((before, last)) if *last == ty => *before = before.saturating_add(count),
+            _ => self.locals.push((count, ty)),
+        }
         first
     }
 
@@ -100,16 +106,17 @@ impl FunctionBuilder {
     /// One that does is refused when the body is finished, because its index would be wrong after the next patch.
     /// Memory arguments may name memory 0 only.
     pub fn op(&mut self, instruction: &Instruction<'_>) -> &mut Self {
-        if names_something(instruction) {
+        let start = self.function.bytes.len();
+        instruction.encode(&mut self.function.bytes);
+        if names_something(&self.function.bytes[start..]) {
             self.error.get_or_insert_with(|| {
                 Error::bad_edit(format!(
                     "{instruction:?} names something outside the function"
                 ))
-                .with_offset(self.function.bytes.len() as u64)
+                .with_offset(start as u64)
                 .with_hint("use the builder's method for it")
             });
         }
-        instruction.encode(&mut self.function.bytes);
         self
     }
 
@@ -120,8 +127,13 @@ impl FunctionBuilder {
         self
     }
 
-    /// Calls a function with this signature, the way the module redirects calls.
+    /// Calls a function with this signature, the way the module redirects calls. A commit refuses it if the function has
+    /// another one.
     pub fn call(&mut self, callee: DeclId, params: &[ValType], results: &[ValType]) -> &mut Self {
+        let signature = self.signature(params, results);
+        if self.function.calls.last() != Some(&(callee, signature)) {
+            self.function.calls.push((callee, signature));
+        }
         match (self.style.redirect, self.style.slot_table) {
             (Redirect::Table, Some(_)) => self
                 .address_of_function(callee)
@@ -137,7 +149,8 @@ impl FunctionBuilder {
         self.reloc(RelocKind::Call, callee, 0)
     }
 
-    /// Calls the function whose address is on the stack.
+    /// Calls the function whose address is on the stack. Straight behind [`address_of_function`](Self::address_of_function) it
+    /// is a call of that function, whose signature cannot change then without this body.
     pub fn call_indirect(&mut self, params: &[ValType], results: &[ValType]) -> &mut Self {
         self.function.bytes.push(0x11);
         self.type_reloc(RelocKind::TypeIndex, params, results);
@@ -258,6 +271,17 @@ impl FunctionBuilder {
         params: &[ValType],
         results: &[ValType],
     ) -> &mut Self {
+        let at = self.signature(params, results);
+        let offset = self.function.bytes.len();
+        self.function.bytes.resize(offset + kind.width(), 0);
+        self.function
+            .relocs
+            .push(Relocation::to_type(kind, offset as u32, at as usize));
+        self
+    }
+
+    /// The index of a signature among those that the function names.
+    fn signature(&mut self, params: &[ValType], results: &[ValType]) -> u32 {
         let signatures = &mut self.function.signatures;
         let same =
             |signature: &Signature| *signature.params == *params && *signature.results == *results;
@@ -268,12 +292,7 @@ impl FunctionBuilder {
             });
             signatures.len() - 1
         });
-        let offset = self.function.bytes.len();
-        self.function.bytes.resize(offset + kind.width(), 0);
-        self.function
-            .relocs
-            .push(Relocation::to_type(kind, offset as u32, TypeId(at as u32)));
-        self
+        at as u32
     }
 
     /// Ends the body; the final `end` is added here.
@@ -303,15 +322,13 @@ impl FunctionBuilder {
     }
 }
 
-/// Whether an instruction holds an index or address that wasmend would have to know of.
-fn names_something(instruction: &Instruction<'_>) -> bool {
-    // The list of instructions is long and grows; what they name is asked of the decoder that the crate trusts.
-    let mut bytes = Vec::new();
-    instruction.encode(&mut bytes);
+/// Whether an instruction holds an index or address that wasmend would have to know of. What instructions are and name is a
+/// list that grows: so it is those that are known to name nothing which are told from all others.
+fn names_something(bytes: &[u8]) -> bool {
     let Some(&first) = bytes.first() else {
         return false;
     };
-    let simple: Cow<'_, [u8]> = match first {
+    let simple = match first {
         // Control, parametric, variable and constant instructions without indices, numeric instructions.
         0x00..=0x01 | 0x05 | 0x0b..=0x0f | 0x1a..=0x1c | 0x20..=0x22 | 0x41..=0xc4 | 0xd1 => {
             return false;
@@ -322,9 +339,9 @@ fn names_something(instruction: &Instruction<'_>) -> bool {
         // Blocks with a value type or none.
         0x02..=0x04 => return bytes.len() != 2 || bytes[1] < 0x40,
         0xd0 => return bytes.len() != 2 || bytes[1] < 0x40,
-        _ => Cow::Borrowed(&bytes[1..]),
+        _ => &bytes[1..],
     };
-    let Some((code, len)) = leb::read_unsigned(&simple) else {
+    let Some((code, len)) = leb::read_unsigned(simple) else {
         return true;
     };
     let rest = &simple[len..];

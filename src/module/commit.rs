@@ -76,6 +76,7 @@ impl Module {
     fn commit_as(&mut self, users: Users, last_check: LastCheck<'_>) -> Result<Patch> {
         let mut clock = PhaseClock::start();
         if self.is_published() {
+            Error::all_of(self.program.check_calls())?;
             last_check()?;
             self.program.finish_commit(None);
             return Ok(self.report_unchanged());
@@ -171,6 +172,7 @@ impl Module {
             growable_table: self.options.growable_table || self.options.live,
             table64: self.options.table64,
             live: self.options.live,
+            code_offsets: self.program.names_code_offsets,
             dense: false,
         }
     }
@@ -188,6 +190,7 @@ impl Module {
         };
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
         let context = version.plan_context(references, checked, &self.pending);
+        layout.options.code_offsets |= self.program.names_code_offsets;
         let identity = (&self.export_sites, self.identity);
         layout.begin();
         let published = encode_patch(version, context, layout, identity, clock).and_then(|patch| {

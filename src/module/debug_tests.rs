@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 
 use crate::layout::{Place, SectionKind};
 use crate::module::body::{Function, Signature};
+use crate::module::handle::{DeclId, Relocation};
 use crate::module::{ConstExpr, MemoryType, Module, ModuleOptions, Outcome, Piece, Redirect};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Input, Object, Reloc, RelocType};
-use crate::program::{DeclId, DeclKind, RelocKind, Relocation, TypeId, ValType};
+use crate::program::{DeclKind, RelocKind, ValType};
 
 /// A function of a source file: how many statements of each kind it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,7 +228,7 @@ impl Program {
         let kind = match reloc.kind() {
             FunctionIndexLeb => RelocKind::Call,
             TypeIndexLeb => {
-                let ty = TypeId(1 + reloc.ty().unwrap().0);
+                let ty = 1 + reloc.ty().unwrap().0 as usize;
                 return Relocation::to_type(RelocKind::TypeIndex, offset, ty);
             }
             GlobalIndexLeb => RelocKind::GlobalIndex,
@@ -297,9 +298,10 @@ impl Program {
                 signatures,
                 bytes,
                 relocs,
+                calls: Vec::new(),
             };
             self.module.define_function(id, function).unwrap();
-            defined.insert(self.module.program().decl(id).label().to_owned());
+            defined.insert(self.module.program().decl(id.bare()).label().to_owned());
         }
         for (at, segment) in object.segments.iter().enumerate() {
             let key = format!("{file}:{}", object.str(segment.name));
@@ -355,8 +357,8 @@ impl Program {
         let found = all.find(|(_, key)| {
             let id = self.module.lookup(key).unwrap();
             let program = self.module.program();
-            let is_function = program.decl(id).kind == DeclKind::Function;
-            is_function && self.module.sources_of(id).is_empty()
+            let is_function = program.decl(id.bare()).kind == DeclKind::Function;
+            is_function && self.module.sources_of(id.bare()).is_empty()
         });
         found.map(|(file, key)| (file, key.clone()))
     }

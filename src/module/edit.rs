@@ -6,12 +6,13 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::module::body::Function;
+use crate::module::handle::{DeclId, resolve};
 use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableType};
 use crate::module::settings::PendingSettings;
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
-    DeclId, DeclKind, Definition, DefinitionKind, Export, ExportEdit, ImportEntry, Program,
-    RelocatableBytes, Relocation, TypeId, ValType,
+    self, DeclKind, Definition, DefinitionKind, Export, ExportEdit, ImportEntry, Program,
+    RelocatableBytes, TypeId, ValType,
 };
 use crate::wire::leb;
 use smallvec::SmallVec;
@@ -27,7 +28,8 @@ impl Module {
     /// If the key is taken, or longer than engines take where it is written as the name.
     pub fn declare(&mut self, kind: DeclKind, key: &str) -> Result<DeclId> {
         self.check_own_name(Some(key))?;
-        self.program.declare(kind, Some(key), None)
+        let id = self.program.declare(kind, Some(key), None)?;
+        Ok(self.handed_out(id))
     }
 
     /// Declares a part of another declaration: a closure, an instantiation, a constant. It shares its owner's types and is
@@ -42,7 +44,9 @@ impl Module {
         key: Option<&str>,
     ) -> Result<DeclId> {
         self.check_own_name(key)?;
-        self.program.declare(kind, key, Some(owner))
+        let owner = self.find(owner)?;
+        let id = self.program.declare(kind, key, Some(owner))?;
+        Ok(self.handed_out(id))
     }
 
     /// Sets what the name section calls a declaration, if not its key.
@@ -51,6 +55,7 @@ impl Module {
     /// If there is no such declaration, or the name is longer than engines take.
     pub fn set_name(&mut self, id: DeclId, name: &str) -> Result<()> {
         self.check_own_name(Some(name))?;
+        let id = self.find(id)?;
         self.program.set_name(id, Some(name))
     }
 
@@ -59,6 +64,7 @@ impl Module {
     /// # Errors
     /// If `id` is not a function, the body is larger than engines take, or a reference is of the wrong kind.
     pub fn define_function(&mut self, id: DeclId, function: Function) -> Result<()> {
+        let id = self.find(id)?;
         if function.bytes.len() > MOST_BODY {
             return Err(Error::limit(format!(
                 "the body has {} bytes; engines take {MOST_BODY}",
@@ -72,13 +78,9 @@ impl Module {
                 .function(&signature.params, &signature.results)
         });
         let types = types.collect::<Result<Vec<TypeId>>>()?;
-        let mut relocs = function.relocs;
-        for reloc in &mut relocs {
-            if let Some(local) = reloc.ty() {
-                *reloc = Relocation::to_type(reloc.kind, reloc.offset, types[local.index()]);
-            }
-        }
-        let content = RelocatableBytes::new(function.bytes, relocs)?;
+        let fields = resolve(&function.relocs, &types, |id| self.find(id));
+        let fields = fields.map_err(|error| error.with_symbol(self.label(id)))?;
+        let content = RelocatableBytes::new(function.bytes, fields)?;
         self.program.define(
             id,
             DeclKind::Function,
@@ -86,14 +88,20 @@ impl Module {
                 content,
                 shape: DefinitionKind::Function { ty: types[0] },
             },
-        )
+        )?;
+        let calls = function.calls.into_iter();
+        let calls = calls.map(|(callee, ty)| Ok((self.find(callee)?, types[ty as usize])));
+        let calls = calls.collect::<Result<_>>()?;
+        self.program.expect_calls(id, calls);
+        Ok(())
     }
 
     /// Defines or redefines data of a memory.
     ///
     /// # Errors
     /// If `id` is not data, a relocation lies outside, or a reference is of the wrong kind.
-    pub fn define_data(&mut self, id: DeclId, memory: DeclId, mut data: Data) -> Result<()> {
+    pub fn define_data(&mut self, id: DeclId, memory: DeclId, data: Data) -> Result<()> {
+        let (id, memory) = (self.find(id)?, self.find(memory)?);
         if data.align_log2 > 16 {
             return Err(
                 Error::bad_edit("is aligned to more than 64 KiB").with_symbol(self.label(id))
@@ -106,8 +114,9 @@ impl Module {
                     .with_symbol(self.label(id)),
             );
         }
-        data.relocs.sort_unstable();
-        let content = RelocatableBytes::new(data.bytes, data.relocs)
+        let fields = resolve(&data.relocs, &[], |id| self.find(id));
+        let content = fields
+            .and_then(|fields| RelocatableBytes::new(data.bytes, fields))
             .map_err(|error| error.with_symbol(self.label(id)))?;
         let shape = DefinitionKind::Data {
             align_log2: data.align_log2,
@@ -124,7 +133,7 @@ impl Module {
     /// # Errors
     /// If `id` is not data.
     pub fn define_address(&mut self, id: DeclId, address: u64) -> Result<()> {
-        self.program.define_address(id, address)
+        self.program.define_address(self.find(id)?, address)
     }
 
     /// Defines or redefines a global.
@@ -138,7 +147,8 @@ impl Module {
         mutable: bool,
         init: ConstExpr,
     ) -> Result<()> {
-        let content = items::global(ty, mutable, init);
+        let id = self.find(id)?;
+        let content = items::global(ty, mutable, init, |id| self.find(id));
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,
@@ -155,6 +165,7 @@ impl Module {
     /// # Errors
     /// If `id` is not a table.
     pub fn define_table(&mut self, id: DeclId, ty: TableType) -> Result<()> {
+        let id = self.find(id)?;
         self.expect_own(id)?;
         let mut bytes = Vec::new();
         ty.push(&mut bytes)
@@ -176,6 +187,7 @@ impl Module {
     /// # Errors
     /// If `id` is not a memory.
     pub fn define_memory(&mut self, id: DeclId, ty: MemoryType) -> Result<()> {
+        let id = self.find(id)?;
         let mut bytes = Vec::new();
         ty.push(&mut bytes)
             .map_err(|error| error.with_symbol(self.label(id)))?;
@@ -194,6 +206,7 @@ impl Module {
     /// # Errors
     /// If `memory` is not a memory, or the range is empty.
     pub fn reserve_data(&mut self, memory: DeclId, addresses: Range<u64>) -> Result<()> {
+        let memory = self.find(memory)?;
         let decl = self.program.expect(memory)?;
         if decl.kind != DeclKind::Memory || addresses.is_empty() {
             return Err(
@@ -211,12 +224,10 @@ impl Module {
     /// # Errors
     /// If `id` is not a tag.
     pub fn define_tag(&mut self, id: DeclId, values: &[ValType]) -> Result<()> {
+        let id = self.find(id)?;
         let ty = self.program.types.function(values, &[])?;
-        let relocs = vec![Relocation::to_type(
-            crate::program::RelocKind::TypeIndex,
-            1,
-            ty,
-        )];
+        let kind = program::RelocKind::TypeIndex;
+        let relocs = vec![program::Relocation::to_type(kind, 1, ty)];
         let content = RelocatableBytes::new(vec![0; 1 + leb::WIDE32], relocs)?;
         self.program.define(
             id,
@@ -239,6 +250,7 @@ impl Module {
         field: &str,
         ty: &ImportType,
     ) -> Result<()> {
+        let id = self.find(id)?;
         self.expect_own(id)?;
         for name in [module, field] {
             items::check_name(name, "an import")?;
@@ -290,6 +302,7 @@ impl Module {
     /// exports of one name are found at the commit.
     pub fn export(&mut self, name: &str, id: DeclId) -> Result<()> {
         items::check_name(name, "an export")?;
+        let id = self.find(id)?;
         let decl = self.program.expect(id)?;
         if matches!(
             decl.kind,
@@ -318,6 +331,7 @@ impl Module {
     /// # Errors
     /// If `id` is not a function.
     pub fn set_start(&mut self, id: Option<DeclId>) -> Result<()> {
+        let id = id.map(|id| self.find(id)).transpose()?;
         if let Some(id) = id {
             let decl = self.program.expect(id)?;
             if decl.kind != DeclKind::Function {
@@ -336,15 +350,16 @@ impl Module {
     /// # Errors
     /// If there is no such declaration.
     pub fn remove(&mut self, id: DeclId) -> Result<()> {
+        let id = self.find(id)?;
         self.expect_own(id)?;
         self.program.remove(id)
     }
 
     /// Forgets all edits since the last commit: the module is what it was then, or when it was made if there was none.
     ///
-    /// What was declared since then is declared no more, and what was removed has its key again. Ids of declarations and
-    /// of custom sections that were handed out since then may be handed out once more, for something else. If there was no
-    /// commit yet, defining what had been declared declares it again, unless that has happened.
+    /// What was declared since then is declared no more, its ids name nothing, and what was removed has its key again. Ids of
+    /// custom sections that were handed out since then may be handed out once more, for something else. If there was no
+    /// commit yet, defining what had been declared declares it again, unless something else was declared since.
     pub fn discard(&mut self) {
         self.program.discard(self.identity.generation == 0);
         self.pending = PendingSettings::default();
@@ -371,7 +386,7 @@ impl Module {
     }
 
     /// Who referred to a declaration as of the last commit; nobody if the index has not been [prepared](Module::prepare).
-    pub(crate) fn sources_of(&self, id: DeclId) -> SmallVec<[DeclId; 8]> {
+    pub(crate) fn sources_of(&self, id: program::DeclId) -> SmallVec<[program::DeclId; 8]> {
         let references = self.references.as_ref();
         references.map_or_else(SmallVec::new, |all| all.of(&self.program, id))
     }
@@ -403,7 +418,7 @@ impl Module {
     }
 
     /// The table of slots is wasmend's, not the user's.
-    fn expect_own(&self, id: DeclId) -> Result<()> {
+    fn expect_own(&self, id: program::DeclId) -> Result<()> {
         if Some(id) == self.slot_table {
             return Err(Error::bad_edit("is the table of functions' slots")
                 .with_symbol(self.label(id))
@@ -412,7 +427,7 @@ impl Module {
         Ok(())
     }
 
-    pub(super) fn label(&self, id: DeclId) -> String {
+    pub(super) fn label(&self, id: program::DeclId) -> String {
         self.program
             .get(id)
             .map_or_else(|| id.to_string(), |decl| decl.label().to_owned())

@@ -1,8 +1,9 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
 use crate::error::{Error, Result};
+use crate::module::handle::{DeclId, Relocation, resolve};
 use crate::patch::MOST_ENTRIES;
-use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation, ValType};
+use crate::program::{self, RelocKind, RelocatableBytes, ValType};
 use crate::wire::filler::END;
 use crate::wire::leb;
 
@@ -102,7 +103,12 @@ impl ConstExpr {
 }
 
 /// A global's entry.
-pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<RelocatableBytes> {
+pub(crate) fn global(
+    ty: ValType,
+    mutable: bool,
+    init: ConstExpr,
+    find: impl Fn(DeclId) -> Result<program::DeclId>,
+) -> Result<RelocatableBytes> {
     if init.ty().is_some_and(|of| of != ty) {
         return Err(Error::bad_edit(format!(
             "is of type {ty:?}, but is given {init:?} to begin with"
@@ -114,7 +120,7 @@ pub(crate) fn global(ty: ValType, mutable: bool, init: ConstExpr) -> Result<Relo
     let mut bytes = vec![ty as u8, u8::from(mutable)];
     let mut relocs = Vec::new();
     init.push(&mut bytes, &mut relocs);
-    RelocatableBytes::new(bytes, relocs)
+    RelocatableBytes::new(bytes, resolve(&relocs, &[], find)?)
 }
 
 fn is_reference(ty: ValType) -> bool {

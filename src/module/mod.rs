@@ -9,6 +9,7 @@ mod debug_tests;
 mod discard_tests;
 mod edit;
 mod finish;
+mod handle;
 mod items;
 mod options;
 mod piece;
@@ -19,6 +20,7 @@ mod version;
 
 pub use body::{BodyStyle, Function, FunctionBuilder};
 pub(crate) use finish::DenseStyle;
+pub use handle::{DeclId, Relocation};
 pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
@@ -29,11 +31,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::module::handle::Tag;
 use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
 use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
+use crate::program::{self, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
 pub struct Module {
@@ -48,7 +51,8 @@ pub struct Module {
     output: Output,
     /// The type of functions that nobody calls.
     dead_type: TypeId,
-    slot_table: Option<DeclId>,
+    slot_table: Option<program::DeclId>,
+    tag: Tag,
     /// As of the last commit.
     settings: Settings,
     /// What the next commit changes of them.
@@ -104,18 +108,34 @@ impl Module {
             output,
             dead_type,
             slot_table,
+            tag: Tag::new(),
         })
     }
 
     /// What body builders need to know of the module. It can be copied to other threads: building a body needs no
     /// access to the module.
     pub fn body_style(&self) -> BodyStyle {
-        BodyStyle::new(self.options.redirect, self.slot_table)
+        BodyStyle::new(self.options.redirect, self.slot_table())
     }
 
     /// The table whose slots functions are called through and whose slots are function addresses.
     pub fn slot_table(&self) -> Option<DeclId> {
+        self.slot_table.map(|id| self.handed_out(id))
+    }
+
+    /// The same, as the program has it.
+    pub(crate) fn slots(&self) -> Option<program::DeclId> {
         self.slot_table
+    }
+
+    /// The id to hand out for a declaration.
+    pub(crate) fn handed_out(&self, id: program::DeclId) -> DeclId {
+        self.tag.id_of(&self.program, id)
+    }
+
+    /// The declaration that an id was handed out for.
+    fn find(&self, id: DeclId) -> Result<program::DeclId> {
+        self.tag.find(&self.program, id)
     }
 
     /// The generation and build id of the last published version; generation 0 before the first.
@@ -128,17 +148,21 @@ impl Module {
         &self.options
     }
 
-    /// The whole published file.
+    /// The whole published file: nothing before the first commit, whatever stands where it will be.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        self.output.read()
+        match &self.layout {
+            None => Ok(Vec::new()),
+            Some(_) => self.output.read(),
+        }
     }
 
     /// The living declaration with this key.
     pub fn lookup(&self, key: &str) -> Option<DeclId> {
-        self.program.lookup(key)
+        let id = self.program.lookup(key)?;
+        Some(self.handed_out(id))
     }
 
     /// How many declarations live.

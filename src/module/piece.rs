@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::module::Module;
+use crate::module::handle::{DeclId, Relocation, resolve};
 use crate::program::{
-    Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation,
-    SectionId,
+    Bytes, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, SectionId,
 };
 use crate::wire::section::is_reserved;
 
@@ -129,9 +129,11 @@ impl Module {
     /// # Errors
     /// If `id` is not [`DeclKind::Custom`], a field lies outside the bytes or overlaps another, is of a kind that custom
     /// sections do not have, or refers to something of the wrong kind or that is not declared.
-    pub fn define_piece(&mut self, id: DeclId, section: SectionId, mut piece: Piece) -> Result<()> {
-        piece.relocs.sort_unstable();
-        let content = RelocatableBytes::new(piece.bytes, piece.relocs);
+    pub fn define_piece(&mut self, id: DeclId, section: SectionId, piece: Piece) -> Result<()> {
+        let id = self.find(id)?;
+        let fields = resolve(&piece.relocs, &[], |id| self.find(id));
+        let fields = fields.map_err(|error| error.with_symbol(self.label(id)))?;
+        let content = RelocatableBytes::new(piece.bytes, fields);
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         if content.len() > u32::MAX as usize {
             return Err(Error::limit("has more than 4 GiB").with_symbol(self.label(id)));

@@ -117,12 +117,13 @@ impl Program {
             }
             Ok(())
         };
+        let mut wrong = self.check_calls();
         if bulk {
-            let first = self.dirty.par_iter().find_map_first(|id| check(id).err());
-            first.map_or(Ok(()), Err)?;
+            wrong.par_extend(self.dirty.par_iter().filter_map(|id| check(id).err()));
         } else {
-            self.dirty.iter().try_for_each(check)?;
+            wrong.extend(self.dirty.iter().filter_map(|id| check(id).err()));
         }
+        Error::all_of(wrong)?;
         let start = self.next_start();
         if let Some(start) = start {
             self.live(start)

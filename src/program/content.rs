@@ -152,6 +152,14 @@ impl RelocKind {
         )
     }
 
+    /// Whether the field holds an offset of code.
+    pub(crate) fn is_code_offset(self) -> bool {
+        matches!(
+            self,
+            RelocKind::FunctionOffsetI32 | RelocKind::FunctionOffsetI64
+        )
+    }
+
     /// Whether the field holds an address of data, or a distance to one.
     pub fn is_address(self) -> bool {
         use RelocKind::*;

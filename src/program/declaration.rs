@@ -212,6 +212,8 @@ pub(crate) struct Declaration {
     pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
     pub(crate) is_orphan: bool,
+    /// What tells it from all that was ever declared under its number.
+    pub(super) stamp: u32,
     /// The library that a function is of: it is called directly, with whatever redirection others are, until one of the
     /// library's functions changes.
     pub(crate) library: Option<LibraryId>,
@@ -242,9 +244,19 @@ impl Declaration {
             edited: false,
             retyped: false,
             is_orphan: false,
+            stamp: 0,
             library: None,
             dirty: false,
             renamed: false,
+        }
+    }
+
+    /// Whether the next commit changes it: what was never defined and is removed leaves nothing.
+    pub(crate) fn changes(&self) -> bool {
+        match self.pending() {
+            Pending::None => false,
+            Pending::Define(_) => true,
+            Pending::Remove => self.current().is_some(),
         }
     }
 

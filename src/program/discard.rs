@@ -16,10 +16,7 @@ impl Program {
             || self.pending.import_order.is_some()
             || self.pending.start.is_some()
             || self.renamed().next().is_some()
-            || self
-                .dirty
-                .iter()
-                .any(|id| !matches!(self.decl(*id).pending(), Pending::None))
+            || self.dirty.iter().any(|id| self.decl(*id).changes())
     }
 
     /// What is defined as of the last commit and has another name now.
@@ -144,6 +141,7 @@ impl Program {
         }
         Some(Discarded {
             id,
+            stamp: decl.stamp,
             kind,
             key: decl.key,
             owner: decl.owner,
@@ -157,8 +155,11 @@ impl Program {
                 return;
             };
             let declared = self.declare(next.kind, next.key.as_deref(), next.owner);
-            if !declared.is_ok_and(|declared| declared == next.id) {
-                self.discarded.clear();
+            match declared {
+                Ok(declared) if declared == next.id => {
+                    self.decls[declared.index()].stamp = next.stamp;
+                }
+                _ => self.discarded.clear(),
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
-use crate::program::declaration::{DeclKind, Definition, DefinitionKind, Pending};
-use crate::program::ids::DeclId;
+use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
+use crate::program::ids::{DeclId, TypeId};
 use crate::program::references::References;
 use crate::program::store::Program;
 
@@ -35,6 +35,47 @@ fn global_type(definition: &Definition) -> Option<GlobalType> {
 }
 
 impl Program {
+    /// Says by which types a body that was given calls others, even if it is the one that is there.
+    pub(crate) fn expect_calls(&mut self, id: DeclId, calls: Box<[(DeclId, TypeId)]>) {
+        match calls.is_empty() {
+            true => self.pending.calls.remove(&id),
+            false => self.pending.calls.insert(id, calls),
+        };
+    }
+
+    /// Bodies must call functions by the types that these have once the commit is done.
+    pub(crate) fn check_calls(&self) -> Vec<Error> {
+        let calls = self.pending.calls.iter();
+        let mut wrong: Vec<_> = calls
+            .filter_map(|(id, calls)| Some((*id, self.check_calls_of(*id, calls).err()?)))
+            .collect();
+        wrong.sort_by_key(|(id, _)| *id);
+        wrong.into_iter().map(|(_, error)| error).collect()
+    }
+
+    fn check_calls_of(&self, id: DeclId, calls: &[(DeclId, TypeId)]) -> Result<()> {
+        let next = self.get(id).and_then(|decl| decl.next());
+        let calls = next.filter(|next| next.is_body()).map(|_| calls);
+        for (callee, ty) in calls.into_iter().flatten() {
+            let Some(decl) = self.get(*callee) else {
+                continue;
+            };
+            let has = decl.next().and_then(Definition::ty);
+            if let Some(has) = has.filter(|has| has != ty) {
+                let message = format!(
+                    "calls `{}` as {}, but it is {}",
+                    decl.label(),
+                    self.types.describe(*ty),
+                    self.types.describe(has)
+                );
+                let hint = "compile both against the same declaration, in one commit";
+                let error = Error::bad_edit(message).with_symbol(self.decl(id).label());
+                return Err(error.with_hint(hint));
+            }
+        }
+        Ok(())
+    }
+
     /// What changes its interface must not keep users compiled for the old one, and what it uses itself must be as it
     /// needs it.
     pub(super) fn check_users(
@@ -52,7 +93,8 @@ impl Program {
         };
         match decl.kind {
             DeclKind::Function if old.ty() != new.ty() => {
-                self.check_unused(references, id, RelocKind::Call, "signature", |_, _| true)
+                self.check_unused(references, id, RelocKind::Call, "signature", |_, _| true)?;
+                self.check_uncalled(references, id)
             }
             DeclKind::Tag if old.ty() != new.ty() => {
                 self.check_unused(references, id, RelocKind::TagIndex, "values", |_, _| true)
@@ -90,7 +132,7 @@ impl Program {
     ) -> Result<()> {
         for source in references.of(self, id) {
             let decl = self.decl(source);
-            let stays = matches!(decl.pending(), Pending::None) && !decl.is_orphan;
+            let stays = self.stays(source, decl);
             let Some(definition) = decl.current().filter(|_| stays) else {
                 continue;
             };
@@ -101,15 +143,51 @@ impl Program {
                 reloc.kind == kind && reloc.decl() == Some(id) && concerned(decl.kind, sets)
             };
             if definition.content.relocs().iter().any(uses) {
-                return Err(Error::bad_edit(format!(
-                    "changes its {what}, but `{}` still relies on the old one",
-                    decl.label()
-                ))
-                .with_symbol(self.decl(id).label())
-                .with_hint("redefine what uses it in the same commit"));
+                return Err(self.is_relied_on(id, decl, what));
             }
         }
         Ok(())
+    }
+
+    /// That nobody calls a function through its slot by another type than it has now. Who only holds its address may, but not
+    /// who pushes the address and calls at once.
+    fn check_uncalled(&self, references: &References, id: DeclId) -> Result<()> {
+        let ty = self.decl(id).next().and_then(Definition::ty);
+        for source in references.of(self, id) {
+            let decl = self.decl(source);
+            let stays = self.stays(source, decl);
+            let Some(user) = decl.current().filter(|user| stays && user.is_body()) else {
+                continue;
+            };
+            let bytes = user.content.bytes();
+            let mut pairs = user.content.relocs().windows(2);
+            let calls_otherwise = pairs.any(|pair| {
+                let end = pair[0].offset as usize + pair[0].kind.width();
+                let is_call = matches!(bytes.get(end), Some(0x11 | 0x13));
+                let by_type = pair[1].offset as usize == end + 1 && pair[1].ty() != ty;
+                pair[0].kind.is_slot() && pair[0].decl() == Some(id) && is_call && by_type
+            });
+            if calls_otherwise {
+                return Err(self.is_relied_on(id, decl, "signature"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what uses something was neither removed nor given anew since the last commit, be it as it was.
+    fn stays(&self, id: DeclId, decl: &Declaration) -> bool {
+        let is_given = self.pending.calls.contains_key(&id);
+        matches!(decl.pending(), Pending::None) && !decl.is_orphan && !is_given
+    }
+
+    #[cold]
+    fn is_relied_on(&self, id: DeclId, user: &Declaration, what: &str) -> Error {
+        Error::bad_edit(format!(
+            "changes its {what}, but `{}` still relies on the old one",
+            user.label()
+        ))
+        .with_symbol(self.decl(id).label())
+        .with_hint("redefine what uses it in the same commit")
     }
 
     /// A global that begins with the value of another one needs an imported constant of its type.

@@ -127,6 +127,12 @@ impl Program {
         for edit in &self.pending.exports {
             match edit {
                 ExportEdit::Add(export) => {
+                    let known = by_name
+                        .get(&export.name)
+                        .and_then(|at| exports[*at].as_ref());
+                    if known == Some(export) {
+                        continue;
+                    }
                     if by_name.insert(export.name.clone(), exports.len()).is_some() {
                         return Err(Error::bad_edit(format!(
                             "the name \"{}\" is exported twice",

@@ -1,14 +1,17 @@
 //! What has been said since the last commit, beside definitions and removals, which stand with each declaration. How it
 //! is taken back is in `discard`.
 
+use hashbrown::HashMap;
+
 use crate::program::declaration::DeclKind;
 use crate::program::exports::{Export, ExportEdit};
-use crate::program::ids::{DeclId, LibraryId};
+use crate::program::ids::{DeclId, LibraryId, TypeId};
 
 /// A declaration that was taken back.
 #[derive(Debug, Clone)]
 pub(super) struct Discarded {
     pub(super) id: DeclId,
+    pub(super) stamp: u32,
     pub(super) kind: DeclKind,
     pub(super) key: Option<Box<str>>,
     pub(super) owner: Option<DeclId>,
@@ -25,6 +28,8 @@ pub(super) struct PendingSet {
     pub(super) frozen: Vec<DeclId>,
     /// Libraries of which a function changes for the first time.
     pub(super) thawed: Vec<LibraryId>,
+    /// By which types the bodies that are pending call others; those by whom it is not known are left out.
+    pub(super) calls: HashMap<DeclId, Box<[(DeclId, TypeId)]>>,
     /// In the order in which they were said.
     pub(super) exports: Vec<ExportEdit>,
     /// `Some` if all of them are set, in their order.

@@ -45,12 +45,16 @@ pub(crate) struct Program {
     pub(super) spare_orphans: Vec<DeclId>,
     /// As of the last commit.
     pub(crate) start: Option<DeclId>,
+    /// Whether a piece of a custom section has ever named an offset of code.
+    pub(crate) names_code_offsets: bool,
     /// Whether functions can have slots, and so addresses.
     pub(super) has_slots: bool,
     /// The table of slots, if instances that run take deltas: then what these need is exported.
     pub(super) live_slots: Option<DeclId>,
     /// How many declarations there have been.
     pub(super) declared: u32,
+    /// The same, with those that were discarded.
+    stamps: u32,
     /// The order in which imports stand, if the front end keeps one.
     pub(super) import_order: Option<Vec<DeclId>>,
     /// What else has been said since the last commit.
@@ -100,8 +104,10 @@ impl Program {
             self.kinds.resize(id.index() + 1, None);
         }
         self.kinds[id.index()] = Some(kind);
-        self.decls
-            .insert(Declaration::new(kind, key, self.declared, owner));
+        let mut decl = Declaration::new(kind, key, self.declared, owner);
+        decl.stamp = self.stamps;
+        self.stamps = self.stamps.wrapping_add(1);
+        self.decls.insert(decl);
         if let Some(owner) = owner {
             self.decls[owner.index()].add_member(id);
         }
@@ -305,6 +311,23 @@ impl Program {
         self.define(id, DeclKind::Data, definition)
     }
 
+    /// What tells a declaration from all others that ever had its number.
+    pub(crate) fn stamp_of(&self, id: DeclId) -> u32 {
+        self.decls.get(id.index()).map_or(0, |decl| decl.stamp)
+    }
+
+    /// Whether a number stands for the declaration that has this stamp, or will once it is defined: it was discarded before a
+    /// first commit.
+    pub(crate) fn is_stamped(&self, id: DeclId, stamp: u32) -> bool {
+        match self.decls.get(id.index()) {
+            Some(decl) => decl.stamp == stamp,
+            None => {
+                let mut discarded = self.discarded.iter();
+                discarded.any(|discarded| discarded.id == id && discarded.stamp == stamp)
+            }
+        }
+    }
+
     /// Gives a declaration a definition, to be committed.
     pub(crate) fn define(
         &mut self,
@@ -326,6 +349,10 @@ impl Program {
             .decl(id)
             .current()
             .is_some_and(|current| current.same_as(&definition));
+        if let DefinitionKind::Custom { .. } = definition.shape {
+            let mut fields = definition.content.relocs().iter();
+            self.names_code_offsets |= fields.any(|field| field.kind.is_code_offset());
+        }
         let decl = &mut self.decls[id.index()];
         if unchanged {
             decl.drop_pending();

@@ -178,6 +178,32 @@ impl TypeTable {
             .is_some_and(|signature| !signature.shared)
     }
 
+    /// A function type in words, as `(i32, f64) -> i32`.
+    pub(crate) fn describe(&self, ty: TypeId) -> String {
+        let bytes = self.group_of(ty).content.bytes();
+        let side = |at: &mut usize| -> Option<String> {
+            let (count, width) = leb::read_unsigned(bytes.get(*at..)?)?;
+            let first = *at + width;
+            *at = first + count as usize;
+            let names = bytes.get(first..*at)?.iter().map(|byte| match byte {
+                0x7f => "i32",
+                0x7e => "i64",
+                0x7d => "f32",
+                0x7c => "f64",
+                0x7b => "v128",
+                0x70 => "funcref",
+                0x6f => "externref",
+                _ => "a reference",
+            });
+            Some(names.collect::<Vec<_>>().join(", "))
+        };
+        let mut at = 1;
+        match (side(&mut at), side(&mut at)) {
+            (Some(params), Some(results)) => format!("({params}) -> ({results})"),
+            _ => "another type".to_owned(),
+        }
+    }
+
     /// Whether `ty` names a type.
     pub(crate) fn contains(&self, ty: TypeId) -> bool {
         ty.index() < self.group_of.len()

@@ -297,6 +297,7 @@ impl WholeModule {
         let start = decoded
             .start
             .map(|start| known.spaces[0][start as usize].id);
+        let start = start.map(|start| self.module.handed_out(start));
         self.module.set_start(start)?;
         self.module.set_customs(decoded.customs);
         Ok((counts, known))

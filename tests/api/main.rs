@@ -3,11 +3,14 @@
 
 #[cfg(feature = "engine")]
 mod distances;
+mod ids;
 mod map;
+mod nothing;
 mod patch_cost;
 mod patches;
 mod pieces;
 mod refused;
+mod signatures;
 mod validated;
 mod verify;
 

@@ -488,7 +488,7 @@ fn after_discarding_all_there_was_a_module_begins_anew() {
         let code = constant(&mut module, 1);
         module.define_function(old, code).expect("a body");
         module.export("twice", old).expect("an export");
-        module.export("twice", old).expect("an export");
+        module.export("twice", other).expect("an export");
         refused(&mut module);
         module.discard();
         assert_eq!(module.lookup("f"), None);

@@ -1,4 +1,5 @@
-//! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
+//! Programs that are patched while they run, in wasmi and, with the feature `wasmtime`, in wasmtime. Run by `cargo test --test
+//! live`; with the feature `toolchain-tests`, which needs compilers, also real programs in C and C++.
 
 #[cfg(feature = "toolchain-tests")]
 mod archives;
@@ -11,6 +12,7 @@ mod program;
 mod random;
 #[cfg(feature = "toolchain-tests")]
 mod real;
+mod record;
 #[cfg(feature = "toolchain-tests")]
 mod session;
 mod slice;

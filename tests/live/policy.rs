@@ -16,6 +16,8 @@ use crate::program::{I32, Running, call, constant};
 in_each_engine!(
     functions_of_the_host_find_the_memory_of_whoever_calls_them,
     a_signature_changes_if_whoever_calls_it_changes_too,
+    a_signature_changes_though_a_caller_has_left_code_behind,
+    a_global_that_is_a_floating_point_number_gets_its_new_first_value_too,
     a_signature_does_not_change_while_somebody_may_hold_the_address,
     an_exported_function_keeps_its_signature,
     functions_come_and_go_and_change_places,
@@ -39,6 +41,38 @@ fn refused(patch: &Patch) -> Vec<RefusalReason> {
     match &patch.live {
         Some(LiveStep::Refused(refusals)) => refusals.iter().map(|it| it.reason).collect(),
         live => panic!("not refused: {live:?}"),
+    }
+}
+
+#[test]
+fn a_function_of_the_host_that_is_exported_does_not_become_another() {
+    for (is_exported, gets_body) in [(true, true), (true, false), (false, true), (false, false)] {
+        let options = wasmend::ModuleOptions {
+            live: true,
+            ..wasmend::ModuleOptions::default()
+        };
+        let mut module = wasmend::Module::in_memory(options).unwrap();
+        let host = module.declare(DeclKind::Function, "host").unwrap();
+        let ty = ImportType::Function(vec![], vec![I32]);
+        module.define_import(host, "env", "host", &ty).unwrap();
+        let f = module.declare(DeclKind::Function, "f").unwrap();
+        let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
+        body.call_direct(host);
+        module.define_function(f, body.finish().unwrap()).unwrap();
+        if is_exported {
+            module.export("host", host).unwrap();
+        }
+        module.commit().unwrap();
+        let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
+        constant(&mut body, 5);
+        module
+            .define_function(host, body.finish().unwrap())
+            .unwrap();
+        let patch = module.commit().unwrap();
+        match is_exported {
+            true => assert_eq!(refused(&patch), [RefusalReason::Import]),
+            false => assert!(matches!(patch.live, Some(LiveStep::Delta { .. }))),
+        }
     }
 }
 
@@ -134,6 +168,36 @@ fn a_signature_changes_if_whoever_calls_it_changes_too<H: Host>() {
         assert_eq!(reloaded.unwrap().took, Took::Delta);
         assert_eq!(running.call("outer", &[]), 8);
     }
+}
+
+fn a_signature_changes_though_a_caller_has_left_code_behind<H: Host>() {
+    let mut running = Running::<H>::new(Redirect::Table);
+    let inner = running.function("inner", &[], |body| constant(body, 3));
+    let outer = |running: &mut Running<H>, calls: usize, argument: Option<i32>| {
+        running.function("outer", &[], |body| {
+            constant(body, 0);
+            for _ in 0..calls {
+                argument.iter().for_each(|value| constant(body, *value));
+                let params = vec![I32; argument.iter().count()];
+                body.call(inner, &params, &[I32]).op(&Instruction::I32Add);
+            }
+        })
+    };
+    let id = outer(&mut running, 1, None);
+    running.module.export("outer", id).unwrap();
+    running.commit();
+    // It grows out of its place.
+    outer(&mut running, 40, None);
+    let (patch, _) = running.commit();
+    assert_eq!(patch.moved.bodies_moved, 1);
+    assert_eq!(running.call("outer", &[]), 120);
+    running.function("inner", &[I32], |body| {
+        body.op(&Instruction::LocalGet(0));
+    });
+    outer(&mut running, 2, Some(8));
+    let (_, reloaded) = running.commit();
+    assert_eq!(reloaded.unwrap().took, Took::Delta);
+    assert_eq!(running.call("outer", &[]), 16);
 }
 
 fn a_signature_does_not_change_while_somebody_may_hold_the_address<H: Host>() {
@@ -360,6 +424,61 @@ fn another_start_function_is_refused_and_another_body_of_it_is_not<H: Host>() {
     assert_eq!(reloaded.unwrap().took, Took::Delta);
 }
 
+fn a_global_that_is_a_floating_point_number_gets_its_new_first_value_too<H: Host>() {
+    let whole = |ty, bits: u64| match ty {
+        ValType::F32 => ConstExpr::F32(bits as u32),
+        _ => ConstExpr::F64(bits),
+    };
+    for (ty, to_bits, nan) in [
+        (ValType::F32, Instruction::I32ReinterpretF32, 0x7fc0_0001),
+        (
+            ValType::F64,
+            Instruction::I64ReinterpretF64,
+            0x7ff8_0000_0000_0001,
+        ),
+    ] {
+        let mut running = Running::<H>::new(Redirect::Table);
+        let value = running.module.declare(DeclKind::Global, "value").unwrap();
+        let define = |running: &mut Running<H>, bits| {
+            let module = &mut running.module;
+            module
+                .define_global(value, ty, true, whole(ty, bits))
+                .unwrap();
+        };
+        define(&mut running, nan);
+        let get = running.function("get", &[], |body| {
+            body.global_get(value).op(&to_bits);
+            if ty == ValType::F64 {
+                body.op(&Instruction::I32WrapI64);
+            }
+        });
+        running.function("set", &[], |body| {
+            constant(body, 7);
+            body.op(&match ty {
+                ValType::F32 => Instruction::F32ReinterpretI32,
+                _ => Instruction::F64ConvertI32S,
+            });
+            body.global_set(value);
+            constant(body, 0);
+        });
+        let set = running.id("set");
+        running.module.export("get", get).unwrap();
+        running.module.export("set", set).unwrap();
+        running.commit();
+        // No number equals itself less than this one; it is as it was all the same.
+        define(&mut running, 5);
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().kept, [""; 0], "{ty:?}");
+        assert_eq!(running.call("get", &[]), 5, "{ty:?}");
+        running.call("set", &[]);
+        let set_to = running.call("get", &[]);
+        define(&mut running, 6);
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().kept, ["value"], "{ty:?}");
+        assert_eq!(running.call("get", &[]), set_to, "{ty:?}");
+    }
+}
+
 fn globals_are_new_or_change_where_nobody_has_changed_them<H: Host>() {
     let mut running = Running::<H>::new(Redirect::TableThunks);
     let counter = running.module.declare(DeclKind::Global, "counter").unwrap();
@@ -487,7 +606,7 @@ fn what_is_asked_to_be_laid_out_anew_is_refused_if_it_moves<H: Host>() {
 #[test]
 fn numbers_of_reasons_are_never_given_twice() {
     let numbers = RefusalReason::ALL.map(RefusalReason::number);
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
     let page = include_str!("../../design/live-policy.md");
     for reason in RefusalReason::ALL {
         let row = format!("| L{:02} | `{}` |", reason.number(), reason.name());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmend::engine::Value;
 use wasmend::live::{Live, LiveOptions, Took};
-use wasmend::{Delta, LiveStep, Redirect, RelinkReason, Types};
+use wasmend::{Delta, LiveStep, Redirect, Types};
 
 use crate::harness::check::{Checked, Config, Session};
 use crate::harness::generate::{self, Choices, Shape};
@@ -15,6 +15,7 @@ use crate::harness::run;
 use crate::harness::script::Edit;
 use crate::hosts::{self, Call, Host, ImportOf, in_each_engine};
 use crate::program::{give_state, memory};
+use crate::record::{Called, Record};
 
 in_each_engine!(after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state);
 
@@ -98,7 +99,7 @@ fn run_all<H: Host>(
     live: &mut Live<H>,
     program: &Program,
     exports: &BTreeSet<(String, Ent)>,
-) -> Vec<(String, Result<Vec<Value>, String>)> {
+) -> Vec<Called> {
     let mut called = Vec::new();
     for (name, ent) in exports {
         let Some(def) = program.def(*ent).filter(|def| def.kind() == Kind::Function) else {
@@ -117,7 +118,7 @@ fn run_all<H: Host>(
         host.refuel(50);
         let _ = reset.map(|reset| host.call_with(&reset, &[]));
         if let Some(result) = host.call_with(&function, &params) {
-            called.push((name.clone(), result));
+            called.push((name.clone(), params, result));
         }
     }
     called
@@ -131,6 +132,7 @@ struct Following<H: Host> {
     exports: BTreeSet<(String, Ent)>,
     generation: u64,
     seen: Seen,
+    record: Option<Record>,
 }
 
 impl<H: Host> Following<H> {
@@ -141,6 +143,7 @@ impl<H: Host> Following<H> {
             exports: BTreeSet::new(),
             generation: 0,
             seen: Seen::default(),
+            record: None,
         })
     }
 
@@ -168,8 +171,7 @@ impl<H: Host> Following<H> {
             .map_err(|error| error.to_string())?;
         let exports = program.exports.iter().cloned().collect();
         let Some(instance) = &mut self.instance else {
-            self.instance = load(&file).ok();
-            self.exports = exports;
+            self.begin(&file, exports);
             return Ok(());
         };
         match patch
@@ -182,19 +184,28 @@ impl<H: Host> Following<H> {
                     let reason = refusal.reason.to_string();
                     *self.seen.refused.entry(reason).or_default() += 1;
                 }
-                self.instance = load(&file).ok();
-                self.exports = exports;
+                self.begin(&file, exports);
                 Ok(())
             }
             LiveStep::Delta { delta, undo } => {
-                if patch.relink_reason() == Some(RelinkReason::Requested) {
-                    return Err("what was asked to be laid out anew was not".into());
-                }
                 self.seen.relinked += usize::from(patch.relink_reason().is_some());
+                let kept = self.seen.kept;
                 take(instance, delta, undo.as_deref(), &mut self.seen)?;
+                if let (Some(record), Some(undo)) = (&mut self.record, undo) {
+                    record.take(&delta.bytes, &undo.bytes, self.seen.kept > kept);
+                }
                 self.exports.retain(|export| exports.contains(export));
                 self.compare(&file, &program)
             }
+        }
+    }
+
+    /// Begins with a file, if it can be instantiated.
+    fn begin(&mut self, file: &[u8], exports: BTreeSet<(String, Ent)>) {
+        self.instance = load(file).ok();
+        self.exports = exports;
+        if let (Some(record), Some(_)) = (&mut self.record, &self.instance) {
+            record.load(file);
         }
     }
 
@@ -217,6 +228,7 @@ impl<H: Host> Following<H> {
                 ));
             }
         }
+        let called = ours;
         let (ours, theirs) = (memory(instance), memory(&mut fresh));
         if ours != theirs {
             let at = ours
@@ -226,6 +238,9 @@ impl<H: Host> Following<H> {
             return Err(format!(
                 "memory differs from that of a fresh instance at {at:?}"
             ));
+        }
+        if let Some(record) = &mut self.record {
+            record.calls(&called, &ours);
         }
         self.seen.compared += 1;
         Ok(())
@@ -273,6 +288,7 @@ fn run<H: Host>(config: Config, shape: Shape, seed: u64, edits: usize) -> Result
     let mut choices = Choices::Seed(seed);
     let mut script = Vec::new();
     let mut following = Following::<H>::new(config.clone())?;
+    following.record = Record::of(&seed.to_string());
     let mut result = Ok(());
     'all: while following.session.seen.edits < edits {
         let next = match script.is_empty() {

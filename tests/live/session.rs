@@ -1,4 +1,4 @@
-//! Real programs in C that run, and whose functions are edited while they do, at random: after each edit the program goes on
+//! Programs in C, C++ and Rust that run, and whose functions are edited while they do, at random: after each edit the program goes on
 //! with what it has, and must say what it says when nobody edits it.
 //!
 //! An edit puts code at the beginning of functions that leaves a number behind. So what was edited and runs is known to be the
@@ -53,6 +53,8 @@ pub struct Seen {
     /// How many times an edited function was seen to have run.
     pub ran: usize,
     pub largest: usize,
+    /// The most that a delta of one function had beside its code and data.
+    pub beyond: usize,
 }
 
 /// A program in an engine, with what it has said.
@@ -168,12 +170,20 @@ impl Session {
                 for at in chosen.into_iter().rev() {
                     let number = numbers.below(1 << 30) as u32 | 1;
                     let text = sources.files.get_mut(unit).unwrap();
-                    text.insert_str(places[at], &code(mark % MARKS, number, numbers.below(5)));
+                    let code = code(
+                        unit.ends_with(".rs"),
+                        mark % MARKS,
+                        number,
+                        numbers.below(5),
+                    );
+                    text.insert_str(places[at], &code);
                     of.insert(mark % MARKS, number);
                     mark += 1;
                 }
-                let text = sources.files.get_mut(unit).unwrap();
-                text.insert_str(0, "extern volatile unsigned mended[];\n");
+                if !unit.ends_with(".rs") {
+                    let text = sources.files.get_mut(unit).unwrap();
+                    text.insert_str(0, "extern volatile unsigned mended[];\n");
+                }
                 all.push(sources);
                 marks.push((unit.to_owned(), of));
             }
@@ -209,8 +219,8 @@ impl Session {
         let mut linked = link(&objects, &self.sources.libraries);
         let file = linked.bytes().unwrap();
         let budget = Budget {
-            deltas: 100,
-            bytes: 1 << 20,
+            deltas: 40,
+            bytes: 64 << 20,
         };
         let mut program = Running::<H>::load(&file, Some(budget));
         let mut reference = Running::<H>::load(&file, None);
@@ -254,13 +264,19 @@ impl Session {
 }
 
 /// What is put into a function: it leaves a number, by ways of several lengths.
-fn code(mark: usize, number: u32, length: usize) -> String {
-    let first = (0..length).fold(number, |number, at| number ^ (0x1234_5678 + at as u32));
-    let mut code = format!("{{ mended[{mark}] = {first}u; ");
-    for at in 0..length {
-        code += &format!("mended[{mark}] ^= {}u; ", 0x1234_5678 + at as u32);
-    }
-    code + "}\n"
+fn code(is_rust: bool, mark: usize, number: u32, length: usize) -> String {
+    let turns = (0..length).map(|at| 0x1234_5678 + at as u32);
+    let first = turns.clone().fold(number, |number, turn| number ^ turn);
+    let write = |turn: u32| match is_rust {
+        true => format!("mend!({mark} ^ {turn}u32); "),
+        false => format!("mended[{mark}] ^= {turn}u; "),
+    };
+    let mut code = match is_rust {
+        true => format!("mend!({mark} = {first}u32); "),
+        false => format!("mended[{mark}] = {first}u; "),
+    };
+    turns.for_each(|turn| code += &write(turn));
+    format!("{{ {code} }}\n")
 }
 
 fn link(objects: &[PathBuf], libraries: &[&str]) -> Linked {
@@ -270,6 +286,9 @@ fn link(objects: &[PathBuf], libraries: &[&str]) -> Linked {
     }
     let more = ["--entry=_initialize", "--live", "-oout.wasm"];
     arguments.extend(more.map(str::to_owned));
+    // Rust's attribute names a symbol, and no export.
+    let exports = ["marks", "begin", "take_step"].map(|name| format!("--export={name}"));
+    arguments.extend(exports);
     let options = LinkOptions::parse(&arguments).unwrap();
     let linked = Linked::link(options, Access::Read, Target::Memory);
     linked.unwrap_or_else(|failed| panic!("{:?}", failed.0)).0
@@ -298,6 +317,10 @@ fn update<H: Host>(
     };
     seen.functions += delta.functions;
     seen.largest = seen.largest.max(delta.bytes.len());
+    if delta.functions == 1 {
+        let contents = (delta.function_bytes + delta.data_bytes) as usize;
+        seen.beyond = seen.beyond.max(delta.bytes.len() - contents);
+    }
     let take = |program: &mut Running<H>| {
         let done = program.live.take(patch.live.as_ref(), || linked.bytes());
         done.unwrap_or_else(|error| panic!("{what}: {error}")).took

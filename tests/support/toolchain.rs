@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// The folder of wasi-libc.
 pub const WASI: &str = "/usr/lib/wasm32-wasi";
@@ -78,7 +78,7 @@ pub struct Sources {
 impl Sources {
     /// The files to be compiled.
     pub fn units(&self) -> impl Iterator<Item = &String> {
-        let is_unit = |name: &&String| name.ends_with(".c") || name.ends_with(".cpp");
+        let is_unit = |name: &&String| [".c", ".cpp", ".rs"].iter().any(|end| name.ends_with(end));
         self.files.keys().filter(is_unit)
     }
 
@@ -153,18 +153,23 @@ fn compile(sources: &Sources, unit: &str, flags: &[&str], object: &Path) -> Resu
     for (name, text) in sources.files.iter().filter(|(name, _)| is_needed(name)) {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    let compiler = match unit.ends_with(".c") {
-        true => "clang-19",
-        false => "clang++-19",
+    let mut command = match unit.rsplit_once('.') {
+        Some((_, "rs")) => rustc(),
+        Some((_, "c")) => Command::new("clang-19"),
+        _ => Command::new("clang++-19"),
     };
-    let output = Command::new(compiler)
-        .args(["--target=wasm32-wasi", "-w", "-I.", "-c", unit, "-o", "out"])
-        .arg("-ffile-compilation-dir=.")
+    if !unit.ends_with(".rs") {
+        command
+            .args(["--target=wasm32-wasi", "-w", "-I.", "-c"])
+            .arg("-ffile-compilation-dir=.");
+    }
+    let output = command
+        .args([unit, "-o", "out"])
         .args(&sources.flags)
         .args(flags)
         .current_dir(folder.path())
         .output()
-        .map_err(|error| format!("{compiler} cannot be run: {error}"))?;
+        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{unit}: {said}"));
@@ -175,6 +180,44 @@ fn compile(sources: &Sources, unit: &str, flags: &[&str], object: &Path) -> Resu
     fs::copy(folder.path().join("out"), new.path()).unwrap();
     new.persist(object).unwrap();
     Ok(())
+}
+
+/// Debian's compiler of Rust for WebAssembly, as stable as it is not: the library comes as sources.
+fn rustc() -> Command {
+    let mut rustc = Command::new("/usr/bin/rustc");
+    rustc
+        .args(["--edition", "2024", "--target", "wasm32-unknown-unknown"])
+        .args(["-Cpanic=abort", "-Ccodegen-units=1"])
+        .env("RUSTC_BOOTSTRAP", "1");
+    rustc
+}
+
+/// The library `core`, which is built once.
+pub fn rust_core() -> PathBuf {
+    static CORE: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("core");
+        let library = folder.join("libcore.rlib");
+        if !library.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            let new = folder.join(format!("new-{}.rlib", std::process::id()));
+            let sources = "/usr/lib/rustlib/src/rust/library/core/src/lib.rs";
+            run(rustc()
+                .args([
+                    "--crate-name",
+                    "core",
+                    "--crate-type",
+                    "rlib",
+                    "-Copt-level=1",
+                    "-o",
+                ])
+                .arg(&new)
+                .arg(sources));
+            fs::rename(new, &library).unwrap();
+        }
+        library
+    };
+    CORE.get_or_init(build).clone()
 }
 
 /// A folder in the sources of a crate that Cargo has fetched; the newest, where there are several.

@@ -76,7 +76,7 @@ pub(crate) fn define(
         program.define(id, kind, definition)?;
     }
     let start = declarations.threads.and_then(|threads| threads.init_memory);
-    module.set_start(start)
+    module.set_start(start.map(|start| module.handed_out(start)))
 }
 
 /// What converts relocations of a link.
@@ -364,7 +364,9 @@ impl Definer<'_> {
                     true => ConstExpr::I64(value as i64),
                     false => ConstExpr::I32(value as u32 as i32),
                 };
-                crate::module::global(pointer, mutable, init)?
+                crate::module::global(pointer, mutable, init, |_| {
+                    Err(Error::bad_edit("is a number"))
+                })?
             }
             Init::Reloc(kind, target, addend) => {
                 let mut code = synthetic::Code::new();
@@ -442,7 +444,7 @@ impl Definer<'_> {
                         .map(|ty| self.declarations.types[ty.index()]),
                 ),
                 // The table of functions' addresses is dealt with together with its size.
-                ResolvedTarget::Index(decl) if Some(decl) == module.slot_table() => continue,
+                ResolvedTarget::Index(decl) if Some(decl) == module.slots() => continue,
                 ResolvedTarget::Index(decl) => (
                     decl,
                     symbol
@@ -465,6 +467,7 @@ impl Definer<'_> {
     fn memory(&self, module: &mut Module) -> Result<()> {
         let declarations = self.declarations;
         let plan = &declarations.memory_plan;
+        let memory = module.handed_out(declarations.memory);
         let ty = MemoryType {
             minimum: plan.pages,
             maximum: plan.maximum,
@@ -473,12 +476,12 @@ impl Definer<'_> {
         };
         match &self.options.import_memory {
             Some((from, name)) => {
-                module.define_import(declarations.memory, from, name, &ImportType::Memory(ty))?;
+                module.define_import(memory, from, name, &ImportType::Memory(ty))?;
             }
-            None => module.define_memory(declarations.memory, ty)?,
+            None => module.define_memory(memory, ty)?,
         }
         if !self.options.shared_memory && plan.data_end > plan.data_start {
-            module.reserve_data(declarations.memory, plan.data_start..plan.data_end)?;
+            module.reserve_data(memory, plan.data_start..plan.data_end)?;
         }
         Ok(())
     }

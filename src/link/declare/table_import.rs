@@ -14,7 +14,7 @@ pub(crate) fn define_table_import(
     options: &LinkOptions,
     module: &mut Module,
 ) -> Result<()> {
-    let Some(table) = module.slot_table().filter(|_| options.import_table) else {
+    let Some(table) = module.slots().filter(|_| options.import_table) else {
         return Ok(());
     };
     let symbol = plan.resolution.find(FUNCTION_TABLE);

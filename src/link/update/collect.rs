@@ -115,7 +115,7 @@ impl Update<'_> {
     fn expect_needed(&self, id: DeclId) -> UpdateResult<()> {
         let module = &self.link.module;
         let is_kept = self.index.roots.contains(&id)
-            || module.slot_table() == Some(id)
+            || module.slots() == Some(id)
             || decl_of(&self.link.declarations, self.stack_pointer()) == Some(id);
         let kind = module.program().decl(id).kind;
         let is_droppable = matches!(

@@ -82,11 +82,6 @@ impl Config {
             ..w::ModuleOptions::default()
         }
     }
-
-    /// Whether a call holds the callee to its signature.
-    fn calls_name_types(&self) -> bool {
-        self.redirect != Redirect::Table
-    }
 }
 
 /// What was seen in a run.
@@ -276,7 +271,7 @@ impl Session {
     fn make_sound(&mut self) -> Checked {
         // What is rebuilt for one reason is held to all others.
         loop {
-            let stale = repair::sound(&self.model, self.config.calls_name_types());
+            let stale = repair::sound(&self.model);
             if stale.is_empty() {
                 break;
             }
@@ -292,7 +287,7 @@ impl Session {
 
     fn commit(&mut self) -> Checked {
         self.make_sound()?;
-        let Err(reason) = self.model.verdict(self.config.calls_name_types()) else {
+        let Err(reason) = self.model.verdict() else {
             return self.good_commit();
         };
         self.bad_commit(&reason)?;
@@ -310,7 +305,7 @@ impl Session {
                 self.start(None)?;
             }
             self.make_sound()?;
-            return match self.model.verdict(self.config.calls_name_types()) {
+            return match self.model.verdict() {
                 Ok(()) => self.good_commit(),
                 Err(reason) => Err(format!("the test cannot mend this: {reason}")),
             };

@@ -505,10 +505,16 @@ impl Pairing<'_> {
         let text = |error: wasmparser::Error| error.to_string();
         let locals = |body: &wasmparser::FunctionBody<'_>| -> Same<Vec<_>> {
             let reader = body.get_locals_reader().map_err(text)?;
-            reader
-                .into_iter()
-                .map(|group| group.map_err(text))
-                .collect()
+            // However they are grouped.
+            let mut all: Vec<(u32, wasmparser::ValType)> = Vec::new();
+            for group in reader {
+                let (count, ty) = group.map_err(text)?;
+                match all.last_mut() {
+                    Some((before, last)) if *last == ty => *before += count,
+                    _ => all.push((count, ty)),
+                }
+            }
+            Ok(all)
         };
         equal("locals", locals(a)?, locals(b)?)?;
         let mut ours = a.get_operators_reader().map_err(text)?;

@@ -519,7 +519,11 @@ impl Model {
         for edit in &self.export_edits {
             match edit {
                 ExportEdit::Add(name, ent) => {
-                    if exports.iter().any(|(other, _)| other == name) {
+                    let mut same = exports.iter().filter(|(other, _)| other == name);
+                    if let Some((_, known)) = same.next() {
+                        if known == ent {
+                            continue;
+                        }
                         return Err(format!("{name} is exported twice"));
                     }
                     exports.push((name.clone(), *ent));
@@ -533,8 +537,8 @@ impl Model {
         Ok(exports)
     }
 
-    /// Whether the next commit must succeed. `calls_name_types`: whether [`Op::Call`] holds the callee to its signature.
-    pub fn verdict(&self, calls_name_types: bool) -> Result<(), String> {
+    /// Whether the next commit must succeed.
+    pub fn verdict(&self) -> Result<(), String> {
         let next = &self.pending;
         for (ent, thing, bound) in next.defined() {
             let _ = ent;
@@ -550,7 +554,7 @@ impl Model {
                 }
             }
             if let Def::Function(_, ops) = &*bound.def
-                && let Some(callee) = stale_call(next, ops, &bound.refs, calls_name_types)
+                && let Some(callee) = stale_call(next, ops, &bound.refs)
             {
                 return Err(format!("{} calls {}", thing.name, self.label(callee)));
             }
@@ -606,13 +610,12 @@ impl Model {
 }
 
 /// A callee whose signature is not the one that it is called with.
-fn stale_call(next: &Program, ops: &[Op], refs: &[Ent], all: bool) -> Option<Ent> {
+fn stale_call(next: &Program, ops: &[Op], refs: &[Ent]) -> Option<Ent> {
     with_refs(ops, refs).find_map(|(op, refs)| {
-        let (Op::Call(_, sig) | Op::CallDirect(_, sig)) = op else {
+        let (Op::Call(_, sig) | Op::CallDirect(_, sig) | Op::CallAddress(_, sig)) = op else {
             return None;
         };
-        let direct = all || matches!(op, Op::CallDirect(..));
-        (direct && next.def(refs[0])?.sig() != Some(*sig)).then_some(refs[0])
+        (next.def(refs[0])?.sig() != Some(*sig)).then_some(refs[0])
     })
 }
 

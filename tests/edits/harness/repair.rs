@@ -5,9 +5,8 @@
 
 use super::model::{Bound, Def, Ent, Holds, Init, Kind, Model, Op, Program, Sig, Ty, with_refs};
 
-/// Definitions that must come with the pending ones for the module to be valid. `calls_name_types`: whether
-/// [`Op::Call`] holds the callee to its signature.
-pub fn sound(model: &Model, calls_name_types: bool) -> Vec<(Ent, Bound)> {
+/// Definitions that must come with the pending ones for the module to be valid.
+pub fn sound(model: &Model) -> Vec<(Ent, Bound)> {
     let next = &model.pending;
     let mut changed = Vec::new();
     for (ent, _, bound) in next.defined() {
@@ -16,7 +15,7 @@ pub fn sound(model: &Model, calls_name_types: bool) -> Vec<(Ent, Bound)> {
         let new = match &*bound.def {
             Def::Function(sig, ops) => {
                 let steps = with_refs(ops, &bound.refs)
-                    .map(|(op, refs)| (step(next, op, refs, calls_name_types, dirty), refs));
+                    .map(|(op, refs)| (step(next, op, refs, dirty), refs));
                 function(*sig, steps, bound)
             }
             Def::Global { mutable, init } => {
@@ -59,14 +58,15 @@ fn global(mutable: bool, init: Init, old: &Bound) -> Bound {
     }
 }
 
-fn step(next: &Program, op: &Op, refs: &[Ent], calls_name_types: bool, dirty: bool) -> Op {
+fn step(next: &Program, op: &Op, refs: &[Ent], dirty: bool) -> Op {
     let Some(target) = refs.first().and_then(|ent| next.def(*ent)) else {
         return op.clone();
     };
     let holds = target.holds();
     match (op, target.sig(), holds) {
-        (Op::Call(key, _), Some(sig), _) if dirty && calls_name_types => Op::Call(*key, sig),
+        (Op::Call(key, _), Some(sig), _) if dirty => Op::Call(*key, sig),
         (Op::CallDirect(key, _), Some(sig), _) if dirty => Op::CallDirect(*key, sig),
+        (Op::CallAddress(key, _), Some(sig), _) if dirty => Op::CallAddress(*key, sig),
         (Op::Throw(key, _), Some(sig), _) => Op::Throw(*key, sig),
         (Op::GetGlobal(key, _), _, Some(holds)) => Op::GetGlobal(*key, holds),
         (Op::SetGlobal(key, ty), _, Some(holds)) => {
@@ -116,7 +116,7 @@ pub fn mend(model: &Model) -> Vec<(Ent, Bound)> {
             Def::Function(sig, ops) => {
                 let steps = with_refs(ops, &bound.refs)
                     .filter(|(_, refs)| refs.iter().all(lives))
-                    .map(|(op, refs)| (step(next, op, refs, true, true), refs));
+                    .map(|(op, refs)| (step(next, op, refs, true), refs));
                 function(*sig, steps, bound)
             }
             Def::Global { mutable, init } if !bound.refs.iter().all(lives) => {
