@@ -13,6 +13,7 @@ mod handle;
 mod items;
 mod options;
 mod piece;
+mod reading;
 mod report;
 mod settings;
 mod validate;
@@ -25,6 +26,7 @@ pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
+pub use reading::{Declaration, PendingEdit};
 pub use report::{Moved, Outcome, Patch, Phases};
 
 use std::path::Path;
