@@ -88,7 +88,10 @@ pub(super) fn run(
 
     let mut new = None;
     let module = match destination {
-        Destination::Existing(module) => module,
+        Destination::Existing(module) => {
+            expect_table_as_wide(&plan, module)?;
+            module
+        }
         Destination::New(target) => new.insert(create(options, &plan, &beside, target)?),
     };
     let counts = Counts::of(&plan);
@@ -194,6 +197,18 @@ fn check_options(options: &LinkOptions) -> Result<(), Failed> {
             Err(Error::bad_input(text).into())
         }
     }
+}
+
+/// Refuses objects that want another kind of function table than the output was begun with.
+fn expect_table_as_wide(plan: &Plan, module: &Module) -> Result<(), Failed> {
+    if plan.has_wide_table() == module.options().table64 {
+        return Ok(());
+    }
+    let error = Error::bad_input(
+        "the function table has places of 64 bits in some versions of the objects, and of 32 bits in others",
+    );
+    let hint = "compile all objects with one version of the compiler, or link from the beginning";
+    Err(error.with_hint(hint).into())
 }
 
 /// Bytes of a page of memory.

@@ -37,6 +37,10 @@ fn lab() -> Lab {
         ("pic.c", POINTERS),
         ("wide.c", POINTERS),
         ("wide-none.c", "int run(int x) { return x; }"),
+        (
+            "wide-data.c",
+            "int run(int x); int (*more[1])(int) = {run};",
+        ),
         ("none.c", "int run(int x) { return x; }"),
         ("dropped.c", DROPPED),
         ("refs-own.s", TABLES),
@@ -212,7 +216,12 @@ fn functions_of_objects_that_move_are_found_from_the_table_base() {
 #[test]
 fn the_function_table_of_a_program_for_64_bits_is_for_64_bits_also_where_an_edit_brings_it() {
     let lab = lab();
-    for objects in ["wide.o", "wide-none.o"] {
+    for objects in [
+        "wide.o",
+        "wide-none.o",
+        "wide-none.o wide-data.o --export=more",
+        "wide.o wide-data.o --export=more",
+    ] {
         for options in ["", "--export-table", "--import-table", "--growable-table"] {
             let line = format!("-mwasm64 {objects} {options} --export=run");
             let [theirs, patchable, dense] = lab.all(&line);
@@ -220,21 +229,41 @@ fn the_function_table_of_a_program_for_64_bits_is_for_64_bits_also_where_an_edit
             assert!(tables(&patchable).iter().all(|table| table.4), "{line}");
         }
     }
-    let object = lab.path("edited.o");
-    fs::copy(lab.path("wide-none.o"), &object).unwrap();
-    let arguments = ["-mwasm64", "--no-entry", "--export=run", "-oout.wasm"].map(str::to_owned);
-    let mut arguments = arguments.to_vec();
-    arguments.push(object.display().to_string());
-    let options = LinkOptions::parse(&arguments).unwrap();
-    let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
-    fs::copy(lab.path("wide.o"), &object).unwrap();
-    linked.update(&[&object]).unwrap();
-    linked.verify().unwrap();
-    let theirs = lab.wasm_ld_bytes("-mwasm64 wide.o --export=run").unwrap();
-    assert_eq!(tables(&linked.finish().unwrap()), tables(&theirs));
-    for bytes in [linked.bytes().unwrap().to_vec(), linked.finish().unwrap()] {
-        assert_eq!(call(&bytes, "run", &[Value::I32(3)]), Value::I32(4));
+    for others in ["", "wide-data.o"] {
+        let object = lab.path("edited.o");
+        fs::copy(lab.path("wide-none.o"), &object).unwrap();
+        let arguments = ["-mwasm64", "--no-entry", "--export=run", "-oout.wasm"];
+        let mut arguments = arguments.map(str::to_owned).to_vec();
+        arguments.push(object.display().to_string());
+        let others = others.split_whitespace();
+        arguments.extend(others.map(|name| lab.path(name).display().to_string()));
+        let options = LinkOptions::parse(&arguments).unwrap();
+        let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+        fs::copy(lab.path("wide.o"), &object).unwrap();
+        linked.update(&[&object]).unwrap();
+        linked.verify().unwrap();
+        let theirs = lab.wasm_ld_bytes("-mwasm64 wide.o --export=run").unwrap();
+        assert_eq!(tables(&linked.finish().unwrap()), tables(&theirs));
+        let before = linked.bytes().unwrap().to_vec();
+        for bytes in [before.clone(), linked.finish().unwrap()] {
+            assert_eq!(call(&bytes, "run", &[Value::I32(3)]), Value::I32(4));
+        }
+        // As compilers before LLVM 19 say it.
+        let narrowed = narrowed(fs::read(&object).unwrap());
+        fs::write(&object, narrowed).unwrap();
+        let said = linked.update(&[&object]).unwrap_err().to_string();
+        assert!(said.contains("32 bits"), "{said}");
+        assert!(linked.bytes().unwrap() == before);
     }
+}
+
+/// An object for 64 bits whose function table is for 32.
+fn narrowed(mut object: Vec<u8>) -> Vec<u8> {
+    const TABLE: &[u8] = b"__indirect_function_table\x01\x70\x04";
+    let mut windows = object.windows(TABLE.len());
+    let at = windows.position(|bytes| bytes == TABLE).unwrap();
+    object[at + TABLE.len() - 1] = 0;
+    object
 }
 
 #[test]

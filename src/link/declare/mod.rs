@@ -33,6 +33,6 @@ pub(crate) use known::{
     function_names, take_name,
 };
 pub(crate) use memory::MemoryPlan;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, wants_wide_table};
 pub(crate) use relocate::{ResolvedTarget, own_meaning};
 pub(crate) use table_import::keeps_table_import;

@@ -13,7 +13,7 @@ use crate::link::order::{self, Entry, OutputSegment};
 use crate::link::resolve::Resolution;
 use crate::link::resolve::undefined;
 use crate::link::symbols::{Definition, SymbolId, SymbolType, Trap};
-use crate::object::{Relocs, SymbolKind};
+use crate::object::{Object, Relocs, SymbolKind};
 use crate::patch::Customs;
 use crate::transaction::Transaction;
 use crate::wire::{leb, section};
@@ -104,15 +104,8 @@ impl Plan {
     /// LLVM 19, which had tables for 32 bits there.
     pub(crate) fn has_wide_table(&self) -> bool {
         let objects = self.resolution.objects().iter();
-        let tables = objects.flat_map(|linked| &linked.object.imported_tables);
-        let mut tables = tables
-            .filter(|table| table.ty.element == FUNCREF)
-            .peekable();
-        let is_said = tables.peek().is_some();
-        match is_said {
-            true => tables.any(|table| table.ty.limits.is_64),
-            false => self.resolution.is_64,
-        }
+        let wanted = objects.filter_map(|linked| wants_wide_table(&linked.object));
+        wanted.reduce(|a, b| a | b).unwrap_or(self.resolution.is_64)
     }
 
     /// The custom sections that are made of what all objects say, and of the build id.
@@ -130,6 +123,16 @@ impl Plan {
             module_name: module_name(options),
         }
     }
+}
+
+/// Whether an object says that places in the function table have 64 bits; `None` if it says nothing. An object without code
+/// does not know: that of LLVM 19 says 32 bits, whatever the target is.
+pub(crate) fn wants_wide_table(object: &Object) -> Option<bool> {
+    let tables = object.imported_tables.iter();
+    let tables = tables.filter(|table| table.ty.element == FUNCREF && !object.functions.is_empty());
+    tables
+        .map(|table| table.ty.limits.is_64)
+        .reduce(|a, b| a | b)
 }
 
 /// What the name section calls the module, for backtraces: what the command line says, or the output's file name.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::link::declare::{ResolvedTarget, engine_type, has_addresses_in_globals};
+use crate::link::declare::{
+    ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
+};
 use crate::link::order::output_name;
 use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
 use crate::link::symbols::signatures::SignatureId;
@@ -63,6 +65,10 @@ impl Update<'_> {
         }
         if exports(old) != exports(new) {
             return fall_back(FallbackReason::ExportedNames);
+        }
+        let is_wide = self.link.module.options().table64;
+        if wants_wide_table(new).is_some_and(|wanted| wanted != is_wide) {
+            return fall_back(FallbackReason::Target);
         }
         if old.globals.len() != new.globals.len()
             || old.tags.len() != new.tags.len()
