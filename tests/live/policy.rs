@@ -63,11 +63,15 @@ fn a_function_of_the_host_that_is_exported_does_not_become_another() {
             module.export("host", host).unwrap();
         }
         module.commit().unwrap();
-        let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
-        constant(&mut body, 5);
-        module
-            .define_function(host, body.finish().unwrap())
-            .unwrap();
+        match gets_body {
+            true => {
+                let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
+                constant(&mut body, 5);
+                let body = body.finish().unwrap();
+                module.define_function(host, body).unwrap();
+            }
+            false => module.define_import(host, "env", "other", &ty).unwrap(),
+        }
         let patch = module.commit().unwrap();
         match is_exported {
             true => assert_eq!(refused(&patch), [RefusalReason::Import]),
