@@ -112,7 +112,7 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
     }
     let write = |view, contents: &Contents, from, to| {
         let header = Header { from, to };
-        module::write(view, contents, header).map(Arc::new)
+        module::write(view, commit.references, contents, header).map(Arc::new)
     };
     let delta = match write(after, &contents, commit.from, commit.to) {
         Ok(delta) => delta,

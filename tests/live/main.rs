@@ -1,5 +1,7 @@
 //! Programs that are patched while they run, in wasmi. Run by `cargo test --features wasmi --test live`.
 
+#[cfg(feature = "toolchain-tests")]
+mod debug;
 mod faults;
 #[cfg(feature = "toolchain-tests")]
 mod links;
