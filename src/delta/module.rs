@@ -20,16 +20,17 @@ use crate::wire::filler::END;
 use crate::wire::leb::{self, push_unsigned};
 use crate::wire::section::{push, push_custom, push_string, push_vector};
 
-/// Writes a delta of these contents, which are as `view` sees them.
+/// Writes a delta of these contents, which are as `view` sees them; with debug information, if there are references to find
+/// it by.
 pub(super) fn write(
     view: View<'_>,
-    references: &References,
+    debug: Option<&References>,
     contents: &Contents,
     header: Header,
 ) -> Result<Delta, Refusal> {
     let mut writer = Writer {
         view,
-        references,
+        debug,
         contents,
         imports: Imports::new(view),
         thunks: Vec::new(),
@@ -64,7 +65,8 @@ struct Own {
 
 struct Writer<'a> {
     view: View<'a>,
-    references: &'a References,
+    /// Who refers to whom, if there is to be debug information.
+    debug: Option<&'a References>,
     contents: &'a Contents,
     imports: Imports<'a>,
     /// Functions that are called through their slots.
@@ -333,16 +335,12 @@ impl<'a> Writer<'a> {
             push_vector(&mut out, 11, 1, &segment);
         }
         self.push_names(&mut out, first_body);
-        let place =
-            |(id, range): &(DeclId, Range<u64>)| (*id, range.start + before..range.end + before);
-        let places: Vec<(DeclId, Range<u64>)> = bodies.places.iter().map(place).collect();
-        debug::push_sections(
-            &mut out,
-            self.view,
-            self.references,
-            &self.view.program.dirty,
-            &places,
-        );
+        if let Some(references) = self.debug {
+            let place = |range: &Range<u64>| range.start + before..range.end + before;
+            let places = bodies.places.iter();
+            let places: Vec<_> = places.map(|(id, range)| (*id, place(range))).collect();
+            debug::push_sections(&mut out, self.view, references, &places);
+        }
         push_header(&mut out, header);
         Delta {
             bytes: Arc::from(out),

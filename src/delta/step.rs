@@ -56,6 +56,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) starts: [Option<DeclId>; 2],
     /// Whether what takes it back is asked for.
     pub(crate) undo: bool,
+    /// Whether deltas have debug information.
+    pub(crate) debug: bool,
 }
 
 /// Where things stood before a commit.
@@ -110,9 +112,10 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
         contents.refusals.sort_by_key(|refusal| refusal.reason);
         return LiveStep::Refused(contents.refusals);
     }
+    let debug = commit.debug.then_some(commit.references);
     let write = |view, contents: &Contents, from, to| {
         let header = Header { from, to };
-        module::write(view, commit.references, contents, header).map(Arc::new)
+        module::write(view, debug, contents, header).map(Arc::new)
     };
     let delta = match write(after, &contents, commit.from, commit.to) {
         Ok(delta) => delta,

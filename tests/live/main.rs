@@ -5,6 +5,7 @@ mod debug;
 mod faults;
 #[cfg(feature = "toolchain-tests")]
 mod links;
+mod pieces;
 mod policy;
 mod program;
 mod random;

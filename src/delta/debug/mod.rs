@@ -14,9 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-use gimli::write::{
-    self, AttributeValue as New, EndianVec, LineProgram, LineString, Sections,
-};
+use gimli::write::{self, AttributeValue as New, EndianVec, LineProgram, LineString, Sections};
 use gimli::{Encoding, Format, LineEncoding, LittleEndian, Reader as _, constants};
 use hashbrown::HashMap;
 
@@ -35,12 +33,11 @@ type Read<T> = gimli::Result<T>;
 const VERSION: u16 = 4;
 
 /// Appends the custom sections that describe `bodies`, each with where its code stands in the delta's code section, in
-/// order. `dirty` is what was edited since `references` were brought up to date.
+/// order. `references` are as of the commit before.
 pub(super) fn push_sections(
     out: &mut Vec<u8>,
     view: View<'_>,
     references: &References,
-    dirty: &[DeclId],
     bodies: &[(DeclId, Range<u64>)],
 ) {
     if bodies.is_empty() || view.program.sections().is_empty() {
@@ -48,7 +45,7 @@ pub(super) fn push_sections(
     }
     let code = Code::of(bodies);
     let mut dwarf = write::Dwarf::new();
-    for info in sources::units_of(view, references, dirty, bodies) {
+    for info in sources::units_of(view, references, bodies) {
         let Some(sources) = Sources::collect(view, info, &code) else {
             continue;
         };

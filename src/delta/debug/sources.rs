@@ -75,12 +75,12 @@ fn section_of(view: View<'_>, id: DeclId) -> Option<SectionId> {
 pub(super) fn units_of(
     view: View<'_>,
     references: &References,
-    dirty: &[DeclId],
     bodies: &[(DeclId, Range<u64>)],
 ) -> Vec<DeclId> {
     let program = view.program;
     let is_piece = |id: &DeclId| program.kind_of(*id) == Some(DeclKind::Custom);
-    let mut direct: Vec<DeclId> = dirty.iter().copied().filter(is_piece).collect();
+    // What was edited is not in the references yet.
+    let mut direct: Vec<DeclId> = program.dirty.iter().copied().filter(is_piece).collect();
     for (id, _) in bodies {
         direct.extend(references.weak(program, *id));
     }
