@@ -117,10 +117,7 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
         let header = Header { from, to };
         module::write(view, debug, contents, header).map(Arc::new)
     };
-    let delta = match write(after, &contents, commit.from, commit.to) {
-        Ok(delta) => delta,
-        Err(refusal) => return LiveStep::Refused(vec![refusal]),
-    };
+    let delta = || write(after, &contents, commit.from, commit.to);
     let undo = || {
         let sides = Sides {
             before: after,
@@ -129,13 +126,18 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
             ..sides
         };
         let contents = Contents::between(sides, &program.dirty);
-        let can_be = contents.refusals.is_empty();
+        let can_be = commit.undo && contents.refusals.is_empty();
         let undo = can_be.then(|| write(before, &contents, commit.to, commit.from));
         undo.and_then(Result::ok)
     };
-    LiveStep::Delta {
-        delta,
-        undo: commit.undo.then(undo).flatten(),
+    // Debug information is long, and there are two lots of it to read. Without, another core would only be waited for.
+    let (delta, undo) = match debug.is_some() && commit.undo && !program.sections().is_empty() {
+        true => rayon::join(delta, undo),
+        false => (delta(), undo()),
+    };
+    match delta {
+        Ok(delta) => LiveStep::Delta { delta, undo },
+        Err(refusal) => LiveStep::Refused(vec![refusal]),
     }
 }
 

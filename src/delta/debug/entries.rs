@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use gimli::write::{self, Address, AttributeValue as New, FileId, RangeList, UnitEntryId};
 use gimli::{
-    Abbreviation, AttributeValue, DebugInfoOffset, LittleEndian, Reader as _, SectionId,
-    UnitHeader, UnitOffset, constants,
+    AttributeValue, DebugInfoOffset, Reader as _, SectionId, UnitHeader, UnitOffset, constants,
 };
 use hashbrown::HashMap;
 
 use super::files::Files;
 use super::sources::{Reader, Sources};
+use super::walk::{Found, Walk};
 use super::{Dwarf, Read, Unit};
 
 /// How deep inlined code may be nested: readers and writers go down into it, and compilers stop long before.
@@ -54,26 +54,31 @@ impl<'a> Entries<'a, '_> {
     pub(super) fn copy(&mut self) -> Read<Vec<Range<u64>>> {
         let mut code = Vec::new();
         let mut scopes: Vec<Scope> = Vec::new();
-        // Most entries are only stepped over, for which no field has to be looked up.
-        let plain = gimli::DebugInfo::new(self.sources.plain(SectionId::DebugInfo), LittleEndian);
-        let start = self.unit.header.offset().as_debug_info_offset();
-        let header = plain.header_from_offset(start.unwrap_or(DebugInfoOffset(0)))?;
+        let mut left = self.sources.functions();
         let unit = Rc::clone(&self.unit);
-        let mut entries = header.entries_raw(&unit.abbreviations, None)?;
-        while !entries.is_empty() {
-            let (offset, depth) = (entries.next_offset(), entries.next_depth());
-            let Some(abbreviation) = entries.read_abbreviation()? else {
-                continue;
-            };
-            entries.skip_attributes(abbreviation.attributes())?;
-            while scopes.last().is_some_and(|scope| scope.depth >= depth) {
+        let start = self.section_offset(UnitOffset(0));
+        let end = start.saturating_add(unit.header.length_including_self());
+        let bytes = self.sources.plain(SectionId::DebugInfo);
+        let bytes = bytes.get(start..end).unwrap_or_default();
+        let mut walk = Walk::new(bytes, &unit.header, &unit.abbreviations);
+        while let Some(found) = walk.next()? {
+            while scopes
+                .last()
+                .is_some_and(|scope| scope.depth >= found.depth)
+            {
                 scopes.pop();
             }
-            if !has_code(abbreviation) {
-                continue;
+            // Behind the last function there is nothing more to be found.
+            if left == 0 && scopes.is_empty() {
+                break;
             }
-            let copy = match abbreviation.tag() {
-                constants::DW_TAG_subprogram => self.function(offset, &mut code)?,
+            let offset = UnitOffset(found.offset);
+            let copy = match found.abbreviation.tag() {
+                constants::DW_TAG_subprogram if self.may_be_wanted(start, &found) => {
+                    let copy = self.function(offset, &mut code)?;
+                    left -= usize::from(copy.is_some() && left > 0);
+                    copy
+                }
                 constants::DW_TAG_inlined_subroutine if scopes.len() < MOST_DEPTH => {
                     match scopes.last() {
                         Some(scope) => self.inlined(offset, scope.copy)?,
@@ -82,9 +87,25 @@ impl<'a> Entries<'a, '_> {
                 }
                 _ => None,
             };
+            let depth = found.depth;
             scopes.extend(copy.map(|copy| Scope { depth, copy }));
         }
         Ok(code)
+    }
+
+    /// Whether an entry of a function can be of one in the delta. Where addresses stand in the entries, one must be there.
+    fn may_be_wanted(&self, start: usize, found: &Found<'_>) -> bool {
+        let mut attributes = found.abbreviation.attributes().iter();
+        let has_address = attributes.all(|attribute| match attribute.name() {
+            constants::DW_AT_low_pc => attribute.form() == constants::DW_FORM_addr,
+            name => name != constants::DW_AT_ranges,
+        });
+        let places = self.sources.places();
+        let first = places.partition_point(|place| *place < start + found.offset);
+        let has_field = places
+            .get(first)
+            .is_some_and(|place| *place < start + found.end);
+        has_field || !has_address
     }
 
     /// Copies the entry of a function, if it is in the delta.
@@ -292,17 +313,6 @@ fn target<'a>(unit: &Unit<'a>, value: AttributeValue<Reader<'a>>) -> Option<usiz
         AttributeValue::DebugInfoRef(offset) => Some(offset.0),
         _ => None,
     }
-}
-
-/// Whether entries of this kind are of code.
-fn has_code(abbreviation: &Abbreviation) -> bool {
-    let mut attributes = abbreviation.attributes().iter();
-    attributes.any(|attribute| {
-        matches!(
-            attribute.name(),
-            constants::DW_AT_low_pc | constants::DW_AT_ranges
-        )
-    })
 }
 
 /// Says where the code of an entry stands.

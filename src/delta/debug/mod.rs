@@ -9,6 +9,7 @@ mod entries;
 mod files;
 mod lines;
 mod sources;
+mod walk;
 
 use std::borrow::Cow;
 use std::ops::Range;

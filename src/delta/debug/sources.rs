@@ -50,18 +50,6 @@ impl<'a> Code<'a> {
         let body = self.bodies.get(at);
         body.is_some_and(|(_, range)| range.contains(&address))
     }
-
-    fn names_one(&self, content: &RelocatableBytes) -> bool {
-        let mut targets = distinct_targets(content);
-        targets.any(|target| self.offsets.contains_key(&target))
-    }
-}
-
-/// What the fields of a piece name, each time that it is another one than the time before.
-fn distinct_targets(content: &RelocatableBytes) -> impl Iterator<Item = DeclId> + '_ {
-    let mut last = None;
-    let targets = content.relocs().iter().filter_map(Relocation::decl);
-    targets.filter(move |target| last.replace(*target) != Some(*target))
 }
 
 /// The section that a piece belongs to, if it is one that is read.
@@ -118,6 +106,10 @@ pub(super) struct Sources<'a> {
     sections: Vec<Section<'a>>,
     /// Where each piece begins in its section.
     starts: HashMap<DeclId, usize, foldhash::fast::FixedState>,
+    /// Where in `.debug_info` there are addresses of functions in the delta, in order.
+    places: Vec<usize>,
+    /// The functions in the delta that it names.
+    functions: Vec<DeclId>,
 }
 
 impl<'a> Sources<'a> {
@@ -127,36 +119,82 @@ impl<'a> Sources<'a> {
             code,
             sections: Vec::new(),
             starts: HashMap::default(),
+            places: Vec::new(),
+            functions: Vec::new(),
         };
         let mut open = vec![info];
-        let mut names_one = false;
         while let Some(id) = open.pop() {
             let (Some(section), Some(definition)) = (section_of(view, id), view.definition(id))
             else {
                 continue;
             };
             let content = &definition.content;
-            if !sources.add(id, section, content) {
+            let Some(start) = sources.add(id, section, content) else {
                 continue;
-            }
+            };
             use SectionId::*;
-            if matches!(section, DebugInfo | DebugAddr) {
-                names_one |= code.names_one(content);
-            }
-            if matches!(section, DebugInfo | DebugLine | DebugStrOffsets) {
-                let targets = distinct_targets(content);
-                open.extend(targets.filter(|target| !sources.starts.contains_key(target)));
-                open.sort_unstable();
-                open.dedup();
+            if matches!(section, DebugInfo | DebugLine | DebugStrOffsets | DebugAddr) {
+                sources.follow(section, start, content, &mut open);
             }
         }
-        names_one.then_some(sources)
+        sources.places.sort_unstable();
+        sources.functions.sort_unstable();
+        sources.functions.dedup();
+        (!sources.functions.is_empty()).then_some(sources)
     }
 
-    /// Adds a piece, if it is not there.
-    fn add(&mut self, id: DeclId, section: SectionId, content: &'a RelocatableBytes) -> bool {
+    /// Notes what a piece names: pieces that are to be read as well, and functions in the delta.
+    fn follow(
+        &mut self,
+        section: SectionId,
+        start: usize,
+        content: &RelocatableBytes,
+        open: &mut Vec<DeclId>,
+    ) {
+        // There are very many, and mostly the same few after each other.
+        let mut last = None;
+        for reloc in content.relocs() {
+            let Some(target) = reloc.decl() else { continue };
+            match reloc.kind {
+                RelocKind::SectionOffsetI32 => {
+                    let is_new = last.replace(target) != Some(target);
+                    if is_new && !self.starts.contains_key(&target) && !open.contains(&target) {
+                        open.push(target);
+                    }
+                }
+                RelocKind::FunctionOffsetI32 | RelocKind::FunctionOffsetI64
+                    if section != SectionId::DebugLine
+                        && self.code.offsets.contains_key(&target) =>
+                {
+                    self.functions.push(target);
+                    if section == SectionId::DebugInfo {
+                        self.places.push(start + reloc.offset as usize);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// How many of the functions in the delta it names.
+    pub(super) fn functions(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Where in `.debug_info` there are addresses of functions in the delta, in order.
+    pub(super) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
+    /// Adds a piece, if it is not there; returns where it begins.
+    fn add(
+        &mut self,
+        id: DeclId,
+        section: SectionId,
+        content: &'a RelocatableBytes,
+    ) -> Option<usize> {
         if self.starts.contains_key(&id) {
-            return false;
+            return None;
         }
         let known = self.sections.iter().position(|known| known.id == section);
         let at = known.unwrap_or_else(|| {
@@ -175,7 +213,7 @@ impl<'a> Sources<'a> {
         }
         section.parts.push((start, content));
         self.starts.insert(id, start);
-        true
+        Some(start)
     }
 
     /// A section as it stands in the pieces, without the values of its fields.
