@@ -74,9 +74,7 @@ impl Program {
     fn line(&self) -> String {
         let objects = self.objects.iter().map(|path| path.display().to_string());
         let objects = objects.collect::<Vec<_>>().join(" ");
-        format!(
-            "--no-entry --export-dynamic --no-demangle --no-gc-sections --allow-undefined {objects}"
-        )
+        format!("--no-entry --export-dynamic --no-demangle --allow-undefined {objects}")
     }
 
     fn compile(&self, units: &[String]) {
