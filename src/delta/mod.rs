@@ -6,6 +6,7 @@
 mod artifact;
 mod collect;
 mod data;
+mod debug;
 mod image;
 mod imports;
 mod module;

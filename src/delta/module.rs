@@ -1,25 +1,36 @@
 //! Writes a delta: a module that imports what is an instance's, has the code and data that changed, and exports what brings
 //! the instance to the next version. The format is described in `design/live.md`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::delta::artifact::{Delta, Header, push_header};
 use crate::delta::collect::Contents;
+use crate::delta::debug;
 use crate::delta::imports::Imports;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
 use crate::delta::view::View;
-use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
+use crate::program::{
+    DeclId, DeclKind, Definition, References, RelocKind, RelocatableBytes, Relocation,
+};
 use crate::wire::filler::END;
-use crate::wire::leb::push_unsigned;
+use crate::wire::leb::{self, push_unsigned};
 use crate::wire::section::{push, push_custom, push_string, push_vector};
 
-/// Writes a delta of these contents, which are as `view` sees them.
-pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Result<Delta, Refusal> {
+/// Writes a delta of these contents, which are as `view` sees them; with debug information, if there are references to find
+/// it by.
+pub(super) fn write(
+    view: View<'_>,
+    debug: Option<&References>,
+    contents: &Contents,
+    header: Header,
+) -> Result<Delta, Refusal> {
     let mut writer = Writer {
         view,
+        debug,
         contents,
         imports: Imports::new(view),
         thunks: Vec::new(),
@@ -38,6 +49,8 @@ pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Resu
 struct Bodies {
     entries: Vec<u8>,
     bytes: u64,
+    /// Where each one stands in `entries`, without its length.
+    places: Vec<(DeclId, Range<u64>)>,
 }
 
 /// Globals and tags of the delta's own: entries, and exports of what later deltas need.
@@ -52,6 +65,8 @@ struct Own {
 
 struct Writer<'a> {
     view: View<'a>,
+    /// Who refers to whom, if there is to be debug information.
+    debug: Option<&'a References>,
     contents: &'a Contents,
     imports: Imports<'a>,
     /// Functions that are called through their slots.
@@ -227,12 +242,15 @@ impl<'a> Writer<'a> {
         let mut bodies = Bodies {
             entries: Vec::new(),
             bytes: 0,
+            places: Vec::new(),
         };
         for &(id, _) in &self.contents.bodies {
             let definition = self.definition(id)?;
             let bytes = self.resolve(&definition.content, first_thunk)?;
             push_unsigned(&mut bodies.entries, bytes.len() as u64);
+            let start = bodies.entries.len() as u64;
             bodies.entries.extend_from_slice(&bytes);
+            bodies.places.push((id, start..start + bytes.len() as u64));
             bodies.bytes += bytes.len() as u64;
         }
         Ok(bodies)
@@ -306,6 +324,8 @@ impl<'a> Writer<'a> {
             push_unsigned(&mut code, entry.len() as u64);
             code.extend_from_slice(entry);
         }
+        // Debug information counts from the beginning of the section's contents.
+        let before = (code.len() + leb::unsigned_len(functions as u64)) as u64;
         code.extend_from_slice(&bodies.entries);
         push_vector(&mut out, 10, functions, &code);
         if !data.is_empty() {
@@ -315,6 +335,12 @@ impl<'a> Writer<'a> {
             push_vector(&mut out, 11, 1, &segment);
         }
         self.push_names(&mut out, first_body);
+        if let Some(references) = self.debug {
+            let place = |range: &Range<u64>| range.start + before..range.end + before;
+            let places = bodies.places.iter();
+            let places: Vec<_> = places.map(|(id, range)| (*id, place(range))).collect();
+            debug::push_sections(&mut out, self.view, references, &places);
+        }
         push_header(&mut out, header);
         Delta {
             bytes: Arc::from(out),

@@ -300,6 +300,7 @@ impl Module {
             relink: version.outcome.relink_reason(),
             starts: [self.program.start, checked.start],
             undo: self.options.undo,
+            debug: self.options.delta_debug,
         }))
     }
 
