@@ -21,14 +21,10 @@ use hashbrown::HashMap;
 
 use crate::delta::debug::entries::Entries;
 use crate::delta::debug::files::Files;
-use crate::delta::debug::sources::{Code, Reader, Sources};
+use crate::delta::debug::sources::{Code, Dwarf, Read, Reader, Sources, Unit};
 use crate::delta::view::View;
 use crate::program::{DeclId, References};
 use crate::wire::section::push_custom;
-
-type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
-type Unit<'a> = gimli::Unit<Reader<'a>>;
-type Read<T> = gimli::Result<T>;
 
 /// The version of DWARF that is written: all readers know it, and its units need no tables beside them.
 const VERSION: u16 = 4;

@@ -14,6 +14,9 @@ use crate::wire::dwarf;
 
 /// Reads a section with the values of its fields.
 pub(super) type Reader<'a> = RelocateReader<EndianSlice<'a, LittleEndian>, Fields<'a>>;
+pub(super) type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
+pub(super) type Unit<'a> = gimli::Unit<Reader<'a>>;
+pub(super) type Read<T> = gimli::Result<T>;
 
 /// The sections that are read. What is said of variables is not.
 const SECTIONS: [SectionId; 9] = [
