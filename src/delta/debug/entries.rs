@@ -10,9 +10,8 @@ use gimli::{
 use hashbrown::HashMap;
 
 use super::files::Files;
-use super::sources::{Reader, Sources};
+use super::sources::{Dwarf, Read, Reader, Sources, Unit};
 use super::walk::{Found, Walk};
-use super::{Dwarf, Read, Unit};
 
 /// How deep inlined code may be nested: readers and writers go down into it, and compilers stop long before.
 const MOST_DEPTH: usize = 200;

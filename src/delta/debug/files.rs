@@ -4,7 +4,7 @@ use gimli::write::{FileId, LineProgram, LineString};
 use gimli::{Reader as _, UnitSectionOffset};
 use hashbrown::HashMap;
 
-use super::{Dwarf, Read, Unit};
+use super::sources::{Dwarf, Read, Unit};
 
 /// From the numbers of files in line tables that are read to those in the one that is written.
 pub(super) struct Files<'a> {

@@ -13,8 +13,7 @@ use gimli::{
 };
 
 use super::files::Files;
-use super::sources::{Reader, Sources};
-use super::{Read, Unit};
+use super::sources::{Read, Reader, Sources, Unit};
 use crate::program::RelocKind;
 use crate::wire::leb;
 

@@ -3,8 +3,7 @@
 
 use gimli::{Abbreviation, Abbreviations, AttributeSpecification, DwForm, UnitHeader, constants};
 
-use super::Read;
-use super::sources::Reader;
+use super::sources::{Read, Reader};
 use crate::wire::leb;
 
 /// An entry that may be of code.
