@@ -231,10 +231,17 @@ fn main() {
         print_way("wasmi", count, way(WasmiRuntime::new(store, linker), count));
         #[cfg(feature = "wasmtime")]
         {
-            let engine = wasmtime::Engine::default();
-            let store = wasmtime::Store::new(&engine, ());
-            let runtime = WasmtimeRuntime::new(store, wasmtime::Linker::new(&engine));
-            print_way("wasmtime", count, way(runtime, count));
+            let mut config = wasmtime::Config::new();
+            for (name, level) in [
+                ("wasmtime", wasmtime::OptLevel::Speed),
+                ("wasmtime, not optimising", wasmtime::OptLevel::None),
+            ] {
+                let engine = wasmtime::Engine::new(config.cranelift_opt_level(level));
+                let engine = engine.expect("a compiler");
+                let store = wasmtime::Store::new(&engine, ());
+                let runtime = WasmtimeRuntime::new(store, wasmtime::Linker::new(&engine));
+                print_way(name, count, way(runtime, count));
+            }
         }
     }
     println!(

@@ -14,6 +14,7 @@ use crate::hosts::{Host, Kind, in_each_engine};
 use crate::program::{I32, Running, call, constant};
 
 in_each_engine!(
+    a_function_of_the_host_that_got_a_body_is_edited_as_others_are,
     functions_of_the_host_find_the_memory_of_whoever_calls_them,
     a_signature_changes_if_whoever_calls_it_changes_too,
     a_signature_changes_though_a_caller_has_left_code_behind,
@@ -77,6 +78,25 @@ fn a_function_of_the_host_that_is_exported_does_not_become_another() {
             true => assert_eq!(refused(&patch), [RefusalReason::Import]),
             false => assert!(matches!(patch.live, Some(LiveStep::Delta { .. }))),
         }
+    }
+}
+
+fn a_function_of_the_host_that_got_a_body_is_edited_as_others_are<H: Host>() {
+    for redirect in [Redirect::Table, Redirect::TableThunks] {
+        let mut running = Running::<H>::new(redirect);
+        let f = running.id("f");
+        let ty = ImportType::Function(vec![], vec![I32]);
+        let module = &mut running.module;
+        module.define_import(f, "env", "f", &ty).unwrap();
+        module.export("f", f).unwrap();
+        module.commit().unwrap();
+        running.function("f", &[], |body| constant(body, 1));
+        assert_eq!(refused(&running.commit().0), [RefusalReason::Import]);
+        assert_eq!(running.call("f", &[]), 1);
+        running.function("f", &[], |body| constant(body, 2));
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().took, Took::Delta);
+        assert_eq!(running.call("f", &[]), 2, "{redirect:?}");
     }
 }
 
