@@ -6,19 +6,22 @@
 mod toolchain;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wasmend::LiveStep;
 use wasmend::link::{Access, LinkOptions, Linked, Target};
+use wasmend::{Delta, LiveStep};
 
 const EDITS: usize = 30;
 
 struct Run {
-    /// The whole update, the commit in it, and in that what makes the deltas, of which there are two: one takes back.
+    /// The whole update, and the commit in it with its two deltas, of which one takes back.
     update: Duration,
     commit: Duration,
-    deltas: Duration,
-    delta: usize,
+    /// What it takes to describe these.
+    describe: Duration,
+    /// Bytes of the delta, before and after that, and of its code.
+    bare: usize,
+    described: usize,
     code: u64,
 }
 
@@ -44,39 +47,47 @@ fn versions(edits: &[(&str, &str)], flags: &[&str]) -> Vec<Vec<u8>> {
     objects.iter().map(object).collect()
 }
 
-fn run(before: &[u8], after: &[u8], has_debug: bool) -> Run {
+fn run(before: &[u8], after: &[u8]) -> Run {
     let folder = tempfile::tempdir().expect("a folder");
     let object = folder.path().join("sqlite3.o");
     fs::write(&object, before).expect("there is room");
-    let mut line = vec!["--no-entry", "--export-all", "--allow-undefined", "--live"];
-    line.extend((!has_debug).then_some("--no-delta-debug"));
+    let line = ["--no-entry", "--export-all", "--allow-undefined", "--live"];
     let mut line: Vec<String> = line.into_iter().map(str::to_owned).collect();
     line.push(object.display().to_string());
     line.push(format!("-o{}", folder.path().join("out.wasm").display()));
     let options = LinkOptions::parse(&line).expect("it is right");
     let linked = Linked::link(options, Access::Read, Target::Memory);
     let (mut linked, _) = linked.unwrap_or_else(|failed| panic!("{failed}"));
-    let (mut updates, mut commits, mut deltas) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut delta_len, mut code) = (0, 0);
+    let (mut updates, mut commits, mut describes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut described, mut code) = (0, 0, 0);
     for edit in 0..EDITS {
         fs::write(&object, if edit % 2 == 0 { after } else { before }).expect("there is room");
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let report = linked.update(std::slice::from_ref(&object));
         let report = report.unwrap_or_else(|failed| panic!("{failed}"));
         updates.push(start.elapsed());
         commits.push(report.patch.phases.total());
-        deltas.push(report.patch.phases.delta);
-        let Some(LiveStep::Delta { delta, .. }) = report.patch.live else {
-            panic!("{:?}", report.patch.live);
-        };
-        (delta_len, code) = (delta.bytes.len(), delta.function_bytes);
+        let step = report.patch.live.expect("it is asked for");
+        (bare, code) = (delta(&step).bytes.len(), delta(&step).function_bytes);
+        let start = Instant::now();
+        let step = linked.describe(step).expect("it is of the last update");
+        describes.push(start.elapsed());
+        described = delta(&step).bytes.len();
     }
     Run {
         update: median(updates),
         commit: median(commits),
-        deltas: median(deltas),
-        delta: delta_len,
+        describe: median(describes),
+        bare,
+        described,
         code,
+    }
+}
+
+fn delta(step: &LiveStep) -> &Delta {
+    match step {
+        LiveStep::Delta { delta, .. } => delta,
+        LiveStep::Refused(refusals) => panic!("{refusals:?}"),
     }
 }
 
@@ -90,9 +101,9 @@ fn main() {
     ];
     let names = ["sqlite3_threadsafe", "sqlite3VdbeExec"];
     println!(
-        "| debug information | function | its code | delta without / with | both deltas | commit | ratio | update | ratio |"
+        "| debug information | function | its code | delta without / with | commit | update | describing both deltas |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for version in ["-gdwarf-4", "-gdwarf-5"] {
         let flags = [
             "-O2",
@@ -103,22 +114,16 @@ fn main() {
         ];
         let versions = versions(&edits, &flags);
         for (name, after) in names.iter().zip(&versions[1..]) {
-            let [without, with] = [false, true].map(|debug| run(&versions[0], after, debug));
+            let run = run(&versions[0], after);
             let ms = |time: Duration| time.as_secs_f64() * 1e3;
-            let ratio = |with: Duration, without: Duration| ms(with) / ms(without);
             println!(
-                "| {version} | {name} | {} | {} / {} bytes | {:.2} / {:.2} ms | {:.2} / {:.2} ms | {:.2} | {:.1} / {:.1} ms | {:.2} |",
-                with.code,
-                without.delta,
-                with.delta,
-                ms(without.deltas),
-                ms(with.deltas),
-                ms(without.commit),
-                ms(with.commit),
-                ratio(with.commit, without.commit),
-                ms(without.update),
-                ms(with.update),
-                ratio(with.update, without.update),
+                "| {version} | {name} | {} | {} / {} bytes | {:.2} ms | {:.1} ms | {:.2} ms |",
+                run.code,
+                run.bare,
+                run.described,
+                ms(run.commit),
+                ms(run.update),
+                ms(run.describe),
             );
         }
     }

@@ -22,4 +22,5 @@ pub(crate) use artifact::{
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;
 
+pub(crate) use debug::{Pieces, describe};
 pub(crate) use step::{Before, Commit, OldPlaces, make};

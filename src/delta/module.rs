@@ -8,29 +8,19 @@ use hashbrown::HashMap;
 
 use crate::delta::artifact::{Delta, Header, push_header};
 use crate::delta::collect::Contents;
-use crate::delta::debug;
 use crate::delta::imports::Imports;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
 use crate::delta::view::View;
-use crate::program::{
-    DeclId, DeclKind, Definition, References, RelocKind, RelocatableBytes, Relocation,
-};
+use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::{self, push_unsigned};
 use crate::wire::section::{push, push_custom, push_string, push_vector};
 
-/// Writes a delta of these contents, which are as `view` sees them; with debug information, if there are references to find
-/// it by.
-pub(super) fn write(
-    view: View<'_>,
-    debug: Option<&References>,
-    contents: &Contents,
-    header: Header,
-) -> Result<Delta, Refusal> {
+/// Writes a delta of these contents, which are as `view` sees them.
+pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Result<Delta, Refusal> {
     let mut writer = Writer {
         view,
-        debug,
         contents,
         imports: Imports::new(view),
         thunks: Vec::new(),
@@ -65,8 +55,6 @@ struct Own {
 
 struct Writer<'a> {
     view: View<'a>,
-    /// Who refers to whom, if there is to be debug information.
-    debug: Option<&'a References>,
     contents: &'a Contents,
     imports: Imports<'a>,
     /// Functions that are called through their slots.
@@ -335,12 +323,6 @@ impl<'a> Writer<'a> {
             push_vector(&mut out, 11, 1, &segment);
         }
         self.push_names(&mut out, first_body);
-        if let Some(references) = self.debug {
-            let place = |range: &Range<u64>| range.start + before..range.end + before;
-            let places = bodies.places.iter();
-            let places: Vec<_> = places.map(|(id, range)| (*id, place(range))).collect();
-            debug::push_sections(&mut out, self.view, references, &places);
-        }
         push_header(&mut out, header);
         Delta {
             bytes: Arc::from(out),
@@ -350,6 +332,12 @@ impl<'a> Writer<'a> {
             function_bytes: bodies.bytes,
             data_bytes: data.len() as u64,
             conditional: routines.conditional,
+            bodies: bodies
+                .places
+                .into_iter()
+                .map(|(id, range)| (id, range.start + before..range.end + before))
+                .collect(),
+            is_described: false,
         }
     }
 

@@ -56,8 +56,6 @@ pub(crate) struct Commit<'a> {
     pub(crate) starts: [Option<DeclId>; 2],
     /// Whether what takes it back is asked for.
     pub(crate) undo: bool,
-    /// Whether deltas have debug information.
-    pub(crate) debug: bool,
 }
 
 /// Where things stood before a commit.
@@ -122,12 +120,14 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
         contents.refusals.sort_by_key(|refusal| refusal.reason);
         return LiveStep::Refused(contents.refusals);
     }
-    let debug = commit.debug.then_some(commit.references);
     let write = |view, contents: &Contents, from, to| {
         let header = Header { from, to };
-        module::write(view, debug, contents, header).map(Arc::new)
+        module::write(view, contents, header).map(Arc::new)
     };
-    let delta = || write(after, &contents, commit.from, commit.to);
+    let delta = match write(after, &contents, commit.from, commit.to) {
+        Ok(delta) => delta,
+        Err(refusal) => return LiveStep::Refused(vec![refusal]),
+    };
     let undo = || {
         let sides = Sides {
             before: after,
@@ -136,18 +136,13 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
             ..sides
         };
         let contents = Contents::between(sides, &program.dirty);
-        let can_be = commit.undo && contents.refusals.is_empty();
+        let can_be = contents.refusals.is_empty();
         let undo = can_be.then(|| write(before, &contents, commit.to, commit.from));
         undo.and_then(Result::ok)
     };
-    // Debug information is long, and there are two lots of it to read. Without, another core would only be waited for.
-    let (delta, undo) = match debug.is_some() && commit.undo && !program.sections().is_empty() {
-        true => rayon::join(delta, undo),
-        false => (delta(), undo()),
-    };
-    match delta {
-        Ok(delta) => LiveStep::Delta { delta, undo },
-        Err(refusal) => LiveStep::Refused(vec![refusal]),
+    LiveStep::Delta {
+        delta,
+        undo: commit.undo.then(undo).flatten(),
     }
 }
 

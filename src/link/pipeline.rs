@@ -252,7 +252,6 @@ fn create(
         }),
         live: options.live,
         undo: options.live,
-        delta_debug: options.delta_debug,
         types: Types::Interned,
         names: !strips || keeps_names,
         first_slot: options.first_slot(),

@@ -53,9 +53,6 @@ pub struct ModuleOptions {
     pub live: bool,
     /// Whether there is another delta with each of these, which takes it back. Default: no.
     pub undo: bool,
-    /// Whether deltas have debug information of the functions in them, where the program has it. It is as much as stack traces
-    /// need: names, files, lines, and what was inlined. Default: yes.
-    pub delta_debug: bool,
     /// Whether others may let that table grow. Default: no, which engines make the best of.
     pub growable_table: bool,
     /// Whether a commit looks whether the bodies that it brings are valid code, which costs a few microseconds for a small
@@ -89,7 +86,6 @@ impl Default for ModuleOptions {
             table64: false,
             live: false,
             undo: false,
-            delta_debug: true,
             growable_table: false,
             validate: true,
             output: OutputOptions::default(),

@@ -142,13 +142,21 @@ impl Unit {
     }
 
     fn commit(&mut self) -> Arc<Delta> {
-        match self.module.commit().unwrap().live {
-            Some(LiveStep::Delta { delta, .. }) => {
-                delta.check().unwrap();
-                wasmparser::validate(&delta.bytes).unwrap();
-                delta
+        self.commit_both().0
+    }
+
+    /// What a commit means for instances, and what takes it back.
+    fn commit_both(&mut self) -> (Arc<Delta>, Option<Arc<Delta>>) {
+        let step = self.module.commit().unwrap().live.unwrap();
+        match self.module.describe(step).unwrap() {
+            LiveStep::Delta { delta, undo } => {
+                for delta in [Some(&delta), undo.as_ref()].into_iter().flatten() {
+                    delta.check().unwrap();
+                    wasmparser::validate(&delta.bytes).unwrap();
+                }
+                (delta, undo)
             }
-            other => panic!("{other:?}"),
+            LiveStep::Refused(refusals) => panic!("{refusals:?}"),
         }
     }
 }
@@ -284,14 +292,66 @@ fn a_delta_has_the_debug_information_of_its_functions_from_pieces_that_changed()
 }
 
 #[test]
-fn a_delta_has_no_debug_information_where_the_options_say_so() {
+fn what_takes_a_change_back_has_the_debug_information_of_before() {
     let mut unit = Unit::new(ModuleOptions {
-        delta_debug: false,
+        undo: true,
         ..options()
     });
-    unit.function(0, 3, 0);
-    let delta = unit.commit();
+    let before = unit.lens;
+    unit.function(0, 3, 40);
+    unit.lines = [30, 60];
+    unit.info(|_| {});
+    unit.line_table(|_| {});
+    let (_, undo) = unit.commit_both();
+    let undo = undo.unwrap();
+    let start = last_bodies(&undo, 1)[0];
+    assert_eq!(said(&undo), [expected("f", 10, start, before[0])]);
+
+    // Pieces go, and with them what is said; where that is taken back, it is there.
+    let len = unit.lens[0];
+    for section in [INFO, LINES] {
+        let id = piece(&mut unit.module, section);
+        unit.module.remove(id).unwrap();
+    }
+    unit.function(0, 4, 0);
+    let (delta, undo) = unit.commit_both();
     assert_eq!(sections(&delta), []);
+    let undo = undo.unwrap();
+    let start = last_bodies(&undo, 1)[0];
+    assert_eq!(said(&undo), [expected("f", 30, start, len)]);
+    // And where they come, they were not there before.
+    unit.function(0, 5, 0);
+    unit.info(|_| {});
+    unit.line_table(|_| {});
+    let (delta, undo) = unit.commit_both();
+    let start = last_bodies(&delta, 1)[0];
+    assert_eq!(said(&delta), [expected("f", 30, start, unit.lens[0])]);
+    assert_eq!(sections(&undo.unwrap()), []);
+}
+
+#[test]
+fn a_delta_has_no_debug_information_until_it_is_asked_for_and_not_after_the_next_commit() {
+    let mut unit = Unit::new(options());
+    unit.function(0, 3, 0);
+    let first = unit.module.commit().unwrap().live.unwrap();
+    let LiveStep::Delta { delta, .. } = &first else {
+        panic!("{first:?}");
+    };
+    assert_eq!(sections(delta), []);
+    // A commit of nothing is none.
+    unit.module.commit().unwrap();
+    let described = unit.module.describe(first.clone()).unwrap();
+    let LiveStep::Delta { delta, .. } = &described else {
+        panic!("{described:?}");
+    };
+    assert_eq!(said(delta).len(), 1);
+    // Once is enough.
+    let twice = unit.module.describe(described.clone()).unwrap();
+    assert!(matches!(&twice, LiveStep::Delta { delta: twice, .. } if twice == delta));
+    unit.function(0, 4, 0);
+    unit.module.commit().unwrap();
+    let error = unit.module.describe(first).unwrap_err();
+    assert!(error.to_string().contains("last commit"), "{error}");
 }
 
 #[test]

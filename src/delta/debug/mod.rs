@@ -8,6 +8,7 @@
 mod entries;
 mod files;
 mod lines;
+mod pieces;
 mod sources;
 mod walk;
 
@@ -19,31 +20,37 @@ use gimli::write::{self, AttributeValue as New, EndianVec, LineProgram, LineStri
 use gimli::{Encoding, Format, LineEncoding, LittleEndian, Reader as _, constants};
 use hashbrown::HashMap;
 
+use crate::delta::artifact::Delta;
 use crate::delta::debug::entries::Entries;
 use crate::delta::debug::files::Files;
 use crate::delta::debug::sources::{Code, Dwarf, Read, Reader, Sources, Unit};
-use crate::delta::view::View;
-use crate::program::{DeclId, References};
+use crate::program::DeclId;
 use crate::wire::section::push_custom;
+
+pub(crate) use pieces::Pieces;
 
 /// The version of DWARF that is written: all readers know it, and its units need no tables beside them.
 const VERSION: u16 = 4;
 
-/// Appends the custom sections that describe `bodies`, each with where its code stands in the delta's code section, in
-/// order. `references` are as of the commit before.
-pub(super) fn push_sections(
-    out: &mut Vec<u8>,
-    view: View<'_>,
-    references: &References,
-    bodies: &[(DeclId, Range<u64>)],
-) {
-    if bodies.is_empty() || view.program.sections().is_empty() {
-        return;
+/// The same delta with debug information of its functions, as far as there is any. `pieces` are those of the version that it
+/// leads to.
+pub(crate) fn describe(delta: &Delta, pieces: Pieces<'_>) -> Delta {
+    let mut out = Vec::new();
+    if !delta.is_described && !delta.bodies.is_empty() {
+        push_sections(&mut out, &delta.bodies, pieces);
     }
+    match out.is_empty() {
+        true => delta.clone(),
+        false => delta.with_sections(&out),
+    }
+}
+
+/// Appends the custom sections that describe `bodies`, each with where its code stands in the delta's code section, in order.
+fn push_sections(out: &mut Vec<u8>, bodies: &[(DeclId, Range<u64>)], pieces: Pieces<'_>) {
     let code = Code::of(bodies);
     let mut dwarf = write::Dwarf::new();
-    for info in sources::units_of(view, references, bodies) {
-        let Some(sources) = Sources::collect(view, info, &code) else {
+    for info in pieces.units_of(bodies) {
+        let Some(sources) = Sources::collect(pieces, info, &code) else {
             continue;
         };
         // What is malformed ends it; what was read before that is right.

@@ -8,28 +8,19 @@ use std::ops::Range;
 use gimli::{EndianSlice, LittleEndian, Relocate, RelocateReader, SectionId};
 use hashbrown::HashMap;
 
-use crate::delta::view::View;
-use crate::program::{DeclId, DeclKind, References, RelocKind, RelocatableBytes, Relocation};
+use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
+
 use crate::wire::dwarf;
+
+use super::pieces::Pieces;
 
 /// Reads a section with the values of its fields.
 pub(super) type Reader<'a> = RelocateReader<EndianSlice<'a, LittleEndian>, Fields<'a>>;
+
+/// All sections, and a unit of theirs.
 pub(super) type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
 pub(super) type Unit<'a> = gimli::Unit<Reader<'a>>;
 pub(super) type Read<T> = gimli::Result<T>;
-
-/// The sections that are read. What is said of variables is not.
-const SECTIONS: [SectionId; 9] = [
-    SectionId::DebugInfo,
-    SectionId::DebugAbbrev,
-    SectionId::DebugLine,
-    SectionId::DebugLineStr,
-    SectionId::DebugStr,
-    SectionId::DebugStrOffsets,
-    SectionId::DebugAddr,
-    SectionId::DebugRanges,
-    SectionId::DebugRngLists,
-];
 
 /// Where the code of functions stands in the delta.
 pub(super) struct Code<'a> {
@@ -55,46 +46,6 @@ impl<'a> Code<'a> {
     }
 }
 
-/// The section that a piece belongs to, if it is one that is read.
-fn section_of(view: View<'_>, id: DeclId) -> Option<SectionId> {
-    let section = view.definition(id)?.section()?;
-    let name = view.program.sections().get(section.index())?;
-    SECTIONS.into_iter().find(|id| id.name() == &**name)
-}
-
-/// The pieces of `.debug_info` that may say something of these functions, in the order in which they were declared.
-pub(super) fn units_of(
-    view: View<'_>,
-    references: &References,
-    bodies: &[(DeclId, Range<u64>)],
-) -> Vec<DeclId> {
-    let program = view.program;
-    let is_piece = |id: &DeclId| program.kind_of(*id) == Some(DeclKind::Custom);
-    // What was edited is not in the references yet.
-    let mut direct: Vec<DeclId> = program.dirty.iter().copied().filter(is_piece).collect();
-    for (id, _) in bodies {
-        direct.extend(references.weak(program, *id));
-    }
-    direct.sort_unstable();
-    direct.dedup();
-    let mut units = Vec::new();
-    for &id in &direct {
-        // Lists of addresses and line tables are named by the units that they belong to.
-        match section_of(view, id) {
-            Some(SectionId::DebugInfo) => units.push(id),
-            Some(SectionId::DebugAddr | SectionId::DebugLine | SectionId::DebugRanges) => {
-                let users = references.weak(program, id).into_iter();
-                units
-                    .extend(users.filter(|id| section_of(view, *id) == Some(SectionId::DebugInfo)));
-            }
-            _ => {}
-        }
-    }
-    units.sort_unstable_by_key(|id| (program.decl(*id).serial, *id));
-    units.dedup();
-    units
-}
-
 /// A section that consists of the pieces that are read.
 struct Section<'a> {
     id: SectionId,
@@ -117,7 +68,11 @@ pub(super) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     /// What `info` leads to; nothing if it names none of the functions in the delta.
-    pub(super) fn collect(view: View<'a>, info: DeclId, code: &'a Code<'a>) -> Option<Sources<'a>> {
+    pub(super) fn collect(
+        pieces: Pieces<'a>,
+        info: DeclId,
+        code: &'a Code<'a>,
+    ) -> Option<Sources<'a>> {
         let mut sources = Sources {
             code,
             sections: Vec::new(),
@@ -127,11 +82,9 @@ impl<'a> Sources<'a> {
         };
         let mut open = vec![info];
         while let Some(id) = open.pop() {
-            let (Some(section), Some(definition)) = (section_of(view, id), view.definition(id))
-            else {
+            let Some((section, content)) = pieces.get(id) else {
                 continue;
             };
-            let content = &definition.content;
             let Some(start) = sources.add(id, section, content) else {
                 continue;
             };

@@ -350,7 +350,6 @@ pub(super) static OPTIONS: &[Spec] = &[
         })
     }),
     flag!(Two "live", "Make an output that can be patched while it runs; goes with --redirect=table", |o| o.live = true),
-    flag!(Two "no-delta-debug", "With --live, leave debug information out of what running instances take in", |o| o.delta_debug = false),
     flag!(Two "incremental", "Make an output that can be patched (default)", |o| o.incremental = Some(true)),
     flag!(Two "no-incremental", "Make a dense output, for release: as small as it can be", |o| o.incremental = Some(false)),
     // Said by drivers without a meaning for static linking.

@@ -233,8 +233,6 @@ pub struct LinkOptions {
     pub redirect: Option<Redirect>,
     /// Whether updates also make deltas for instances that run; see [`ModuleOptions::live`](crate::ModuleOptions::live).
     pub live: bool,
-    /// Whether these have debug information; see [`ModuleOptions::delta_debug`](crate::ModuleOptions::delta_debug).
-    pub delta_debug: bool,
     /// Whether the output can be patched; `None` for the command's default.
     pub incremental: Option<bool>,
     /// What was said on the command line without effect.
@@ -305,7 +303,6 @@ impl Default for LinkOptions {
             help: false,
             redirect: None,
             live: false,
-            delta_debug: true,
             incremental: None,
             warnings: Vec::new(),
         }
