@@ -104,8 +104,9 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
-    BodyStyle, ConstExpr, Data, DeclId, Function, FunctionBuilder, ImportType, MemoryType, Module,
-    ModuleOptions, Moved, Outcome, Patch, Phases, Piece, Redirect, Relocation, TableType, Types,
+    BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,
+    MemoryType, Module, ModuleOptions, Moved, Outcome, Patch, PendingEdit, Phases, Piece, Redirect,
+    Relocation, TableType, Types,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};

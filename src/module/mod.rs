@@ -5,6 +5,7 @@ mod body;
 mod commit;
 #[cfg(all(test, feature = "toolchain-tests"))]
 mod debug_tests;
+mod describe;
 #[cfg(test)]
 mod discard_tests;
 mod edit;
@@ -13,6 +14,7 @@ mod handle;
 mod items;
 mod options;
 mod piece;
+mod reading;
 mod report;
 mod settings;
 mod validate;
@@ -25,6 +27,7 @@ pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
+pub use reading::{Declaration, PendingEdit};
 pub use report::{Moved, Outcome, Patch, Phases};
 
 use std::path::Path;
@@ -36,7 +39,9 @@ use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
 use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
-use crate::program::{self, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
+use crate::program::{
+    self, DeclKind, Definition, DefinitionKind, Displaced, Program, References, TypeId,
+};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
 pub struct Module {
@@ -55,6 +60,8 @@ pub struct Module {
     tag: Tag,
     /// As of the last commit.
     settings: Settings,
+    /// The pieces that the last commit took the place of, if instances that run take deltas.
+    displaced: Displaced,
     /// What the next commit changes of them.
     pending: PendingSettings,
     validator: BodyValidator,
@@ -97,6 +104,7 @@ impl Module {
         program.settle_pending();
         Ok(Module {
             settings: Settings::new(&options),
+            displaced: Displaced::default(),
             pending: PendingSettings::default(),
             validator: BodyValidator::default(),
             options,

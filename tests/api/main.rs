@@ -9,6 +9,7 @@ mod nothing;
 mod patch_cost;
 mod patches;
 mod pieces;
+mod reading;
 mod refused;
 mod signatures;
 mod validated;

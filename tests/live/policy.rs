@@ -14,6 +14,7 @@ use crate::hosts::{Host, Kind, in_each_engine};
 use crate::program::{I32, Running, call, constant};
 
 in_each_engine!(
+    a_function_of_the_host_that_got_a_body_is_edited_as_others_are,
     functions_of_the_host_find_the_memory_of_whoever_calls_them,
     a_signature_changes_if_whoever_calls_it_changes_too,
     a_signature_changes_though_a_caller_has_left_code_behind,
@@ -63,16 +64,69 @@ fn a_function_of_the_host_that_is_exported_does_not_become_another() {
             module.export("host", host).unwrap();
         }
         module.commit().unwrap();
-        let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
-        constant(&mut body, 5);
-        module
-            .define_function(host, body.finish().unwrap())
-            .unwrap();
+        match gets_body {
+            true => {
+                let mut body = FunctionBuilder::new(module.body_style(), &[], &[I32]);
+                constant(&mut body, 5);
+                let body = body.finish().unwrap();
+                module.define_function(host, body).unwrap();
+            }
+            false => module.define_import(host, "env", "other", &ty).unwrap(),
+        }
         let patch = module.commit().unwrap();
         match is_exported {
             true => assert_eq!(refused(&patch), [RefusalReason::Import]),
             false => assert!(matches!(patch.live, Some(LiveStep::Delta { .. }))),
         }
+    }
+}
+
+#[test]
+fn what_is_new_in_a_layout_that_was_asked_for_is_refused() {
+    // It would stand where something else has stood, which the instance still has.
+    let mut module = wasmend::Module::in_memory(wasmend::ModuleOptions {
+        live: true,
+        undo: true,
+        ..wasmend::ModuleOptions::default()
+    })
+    .unwrap();
+    let memory = module.declare(DeclKind::Memory, "memory").unwrap();
+    let ty = MemoryType {
+        minimum: 2,
+        maximum: None,
+        shared: false,
+        is_64: false,
+    };
+    module.define_memory(memory, ty).unwrap();
+    module.reserve_data(memory, 1024..32768).unwrap();
+    let gone = module.declare(DeclKind::Data, "gone").unwrap();
+    let data = Data::new([1; 8], 2);
+    module.define_data(gone, memory, data).unwrap();
+    module.commit().unwrap();
+    module.remove(gone).unwrap();
+    module.request_relink();
+    let new = module.declare(DeclKind::Data, "new").unwrap();
+    module.define_data(new, memory, Data::zero(8, 2)).unwrap();
+    let patch = module.commit().unwrap();
+    assert_eq!(refused(&patch), [RefusalReason::Moved]);
+}
+
+fn a_function_of_the_host_that_got_a_body_is_edited_as_others_are<H: Host>() {
+    for redirect in [Redirect::Table, Redirect::TableThunks] {
+        let mut running = Running::<H>::new(redirect);
+        let f = running.id("f");
+        let ty = ImportType::Function(vec![], vec![I32]);
+        let module = &mut running.module;
+        module.define_import(f, "env", "f", &ty).unwrap();
+        module.export("f", f).unwrap();
+        module.commit().unwrap();
+        running.function("f", &[], |body| constant(body, 1));
+        assert_eq!(refused(&running.commit().0), [RefusalReason::Import]);
+        assert_eq!(running.call("f", &[]), 1);
+        running.function("f", &[], |body| constant(body, 2));
+        let (_, reloaded) = running.commit();
+        assert_eq!(reloaded.unwrap().took, Took::Delta);
+        assert_eq!(running.call("f", &[]), 2, "{redirect:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::layout::Place;
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
-use crate::program::{DeclId, Pending};
+use crate::program::{DeclId, Definition, Pending};
 
 impl Placing<'_> {
     /// Gives thunks to functions that are named by their index from this commit on.
@@ -15,9 +15,14 @@ impl Placing<'_> {
         }
         let program = self.context.program;
         for &id in &program.dirty {
-            let Pending::Define(definition) = program.decl(id).pending() else {
+            let decl = program.decl(id);
+            let Pending::Define(definition) = decl.pending() else {
                 continue;
             };
+            // What named it by its index named the host's function until now, and need not be in this commit.
+            if decl.current().is_some_and(Definition::is_import) {
+                self.place_entry(id)?;
+            }
             if definition.section().is_some() {
                 continue;
             }
