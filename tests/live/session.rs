@@ -254,7 +254,7 @@ impl Session {
                 marks.map(|(mark, number)| (*mark, *number)).collect();
             go_on(&mut program, &mut reference, step, &marks, &mut seen, &what);
             step += 1;
-            if seen.edits % 25 == 0 {
+            if seen.edits.is_multiple_of(25) {
                 compare(&linked, &mut program, &mut reference, step, &what);
                 step += 1;
             }
@@ -325,7 +325,10 @@ fn update<H: Host>(
         let done = program.live.take(patch.live.as_ref(), || linked.bytes());
         done.unwrap_or_else(|error| panic!("{what}: {error}")).took
     };
-    let before = (seen.edits % 10 == 0).then(|| memory(&mut program.live));
+    let before = seen
+        .edits
+        .is_multiple_of(10)
+        .then(|| memory(&mut program.live));
     let took = take(program);
     seen.rebased += usize::from(took == Took::Rebased);
     if let (Some(before), Took::Delta) = (before, &took) {

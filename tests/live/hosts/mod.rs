@@ -87,12 +87,15 @@ impl Kind {
     }
 }
 
+/// Makes a table.
+type MakeTable<H> = Box<dyn FnOnce(&mut H) -> Result<<H as Runtime>::Extern, String>>;
+
 /// What somebody imports.
 pub enum ImportOf<H: Host> {
     Function(Vec<Kind>, Vec<Kind>),
     Global(Kind, bool),
     /// A table, and one of that type.
-    Table(Box<dyn FnOnce(&mut H) -> Result<H::Extern, String>>),
+    Table(MakeTable<H>),
     Other(String),
 }
 
