@@ -81,8 +81,13 @@ impl LinkPatcher {
     /// Brings the output up to date with files that may have changed, and reports it. `name` is what these are called.
     pub(crate) fn update(&mut self, files: &[PathBuf], name: &Path) -> Result<Patch, LinkError> {
         let mut stopwatch = Stopwatch::start();
-        let report = self.linked.update(files)?;
+        let mut report = self.linked.update(files)?;
         self.report(name, &report, stopwatch.lap())?;
+        // Behind the report: the file is there, and only who runs the program waits for this.
+        if let Some(step) = report.patch.live.take() {
+            let step = self.linked.describe(step).map_err(anyhow::Error::from)?;
+            report.patch.live = Some(step);
+        }
         self.linked.prepare();
         Ok(report.patch)
     }

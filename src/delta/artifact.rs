@@ -1,9 +1,11 @@
 //! A delta as it is handed out: its bytes, the versions that it leads between, and the section at its end that says so.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::patch::BuildIdentity;
+use crate::program::DeclId;
 use crate::wire::section::push_custom;
 
 /// The module that deltas import what is an instance's from.
@@ -43,6 +45,10 @@ pub struct Delta {
     pub data_bytes: u64,
     /// What data is written only where the program has not changed it, in the order of the bits of the export `kept`.
     pub conditional: Vec<String>,
+    /// Its functions, and where their code stands from the beginning of the code section's contents.
+    pub(super) bodies: Arc<[(DeclId, Range<u64>)]>,
+    /// Whether it has debug information, or there is none.
+    pub(super) is_described: bool,
 }
 
 impl Delta {
@@ -57,6 +63,24 @@ impl Delta {
             false => Err(Error::bad_input(
                 "the delta is between other versions than it is said to be",
             )),
+        }
+    }
+
+    /// The same delta with more custom sections, before the one at its end.
+    pub(super) fn with_sections(&self, sections: &[u8]) -> Delta {
+        let header = Header {
+            from: self.from,
+            to: self.to,
+        };
+        let mut last = Vec::new();
+        push_header(&mut last, header);
+        let mut bytes = self.bytes[..self.bytes.len() - last.len()].to_vec();
+        bytes.extend_from_slice(sections);
+        push_header(&mut bytes, header);
+        Delta {
+            bytes: Arc::from(bytes),
+            is_described: true,
+            ..self.clone()
         }
     }
 

@@ -6,6 +6,7 @@
 mod artifact;
 mod collect;
 mod data;
+mod debug;
 mod image;
 mod imports;
 mod module;
@@ -21,4 +22,5 @@ pub(crate) use artifact::{
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;
 
+pub(crate) use debug::{Pieces, describe};
 pub(crate) use step::{Before, Commit, OldPlaces, make};

@@ -1,6 +1,7 @@
 //! Writes a delta: a module that imports what is an instance's, has the code and data that changed, and exports what brings
 //! the instance to the next version. The format is described in `design/live.md`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -13,7 +14,7 @@ use crate::delta::routine::{self, Routines};
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
-use crate::wire::leb::push_unsigned;
+use crate::wire::leb::{self, push_unsigned};
 use crate::wire::section::{push, push_custom, push_string, push_vector};
 
 /// Writes a delta of these contents, which are as `view` sees them.
@@ -38,6 +39,8 @@ pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Resu
 struct Bodies {
     entries: Vec<u8>,
     bytes: u64,
+    /// Where each one stands in `entries`, without its length.
+    places: Vec<(DeclId, Range<u64>)>,
 }
 
 /// Globals and tags of the delta's own: entries, and exports of what later deltas need.
@@ -227,12 +230,15 @@ impl<'a> Writer<'a> {
         let mut bodies = Bodies {
             entries: Vec::new(),
             bytes: 0,
+            places: Vec::new(),
         };
         for &(id, _) in &self.contents.bodies {
             let definition = self.definition(id)?;
             let bytes = self.resolve(&definition.content, first_thunk)?;
             push_unsigned(&mut bodies.entries, bytes.len() as u64);
+            let start = bodies.entries.len() as u64;
             bodies.entries.extend_from_slice(&bytes);
+            bodies.places.push((id, start..start + bytes.len() as u64));
             bodies.bytes += bytes.len() as u64;
         }
         Ok(bodies)
@@ -306,6 +312,8 @@ impl<'a> Writer<'a> {
             push_unsigned(&mut code, entry.len() as u64);
             code.extend_from_slice(entry);
         }
+        // Debug information counts from the beginning of the section's contents.
+        let before = (code.len() + leb::unsigned_len(functions as u64)) as u64;
         code.extend_from_slice(&bodies.entries);
         push_vector(&mut out, 10, functions, &code);
         if !data.is_empty() {
@@ -324,6 +332,12 @@ impl<'a> Writer<'a> {
             function_bytes: bodies.bytes,
             data_bytes: data.len() as u64,
             conditional: routines.conditional,
+            bodies: bodies
+                .places
+                .into_iter()
+                .map(|(id, range)| (id, range.start + before..range.end + before))
+                .collect(),
+            is_described: false,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{PreviousDeclarations, keeps_table_import};
@@ -325,6 +326,15 @@ impl Linked {
             build_ids,
         };
         Ok(Linked { state, index: None })
+    }
+
+    /// The same step, with debug information in its deltas, if the objects have any; see
+    /// [`Module::describe`](crate::Module::describe).
+    ///
+    /// # Errors
+    /// If the step is not of the last update.
+    pub fn describe(&mut self, step: LiveStep) -> crate::Result<LiveStep> {
+        self.state.module.describe(step)
     }
 
     /// The published file.

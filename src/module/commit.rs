@@ -14,7 +14,9 @@ use crate::patch::{
     BuildIdentity, ExportSites, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes,
     export_sites, plan, write_patch, write_whole,
 };
-use crate::program::{Checked, DeclId, DeclKind, OrphanChanges, Program, References, Users};
+use crate::program::{
+    Checked, DeclId, DeclKind, Finished, OrphanChanges, Program, References, Users,
+};
 use crate::transaction::Transaction;
 
 /// A version that others can see. The module knows nothing of it yet.
@@ -317,7 +319,12 @@ impl Module {
                 Vec::new()
             }
         };
-        let (defined, removed) = self.program.finish_commit(checked.exports);
+        let Finished {
+            defined,
+            removed,
+            displaced,
+        } = self.program.finish_commit(checked.exports);
+        self.displaced = displaced;
         let pending = std::mem::take(&mut self.pending);
         self.settings.settle(pending, &self.program);
         self.renew_references(&defined, &orphans, &removed);

@@ -5,6 +5,7 @@ mod body;
 mod commit;
 #[cfg(all(test, feature = "toolchain-tests"))]
 mod debug_tests;
+mod describe;
 #[cfg(test)]
 mod discard_tests;
 mod edit;
@@ -38,7 +39,9 @@ use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
 use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
-use crate::program::{self, DeclKind, Definition, DefinitionKind, Program, References, TypeId};
+use crate::program::{
+    self, DeclKind, Definition, DefinitionKind, Displaced, Program, References, TypeId,
+};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
 pub struct Module {
@@ -57,6 +60,8 @@ pub struct Module {
     tag: Tag,
     /// As of the last commit.
     settings: Settings,
+    /// The pieces that the last commit took the place of, if instances that run take deltas.
+    displaced: Displaced,
     /// What the next commit changes of them.
     pending: PendingSettings,
     validator: BodyValidator,
@@ -99,6 +104,7 @@ impl Module {
         program.settle_pending();
         Ok(Module {
             settings: Settings::new(&options),
+            displaced: Displaced::default(),
             pending: PendingSettings::default(),
             validator: BodyValidator::default(),
             options,

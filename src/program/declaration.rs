@@ -321,13 +321,20 @@ impl Declaration {
         self.intent = Intent::None;
     }
 
-    /// Makes a pending definition current.
-    pub(crate) fn settle(&mut self) {
-        if let (Some(old), Some(new)) = (self.before.take(), &self.definition) {
+    /// Makes a pending definition current, and returns the one whose place it takes.
+    pub(crate) fn settle(&mut self) -> Option<Definition> {
+        let before = self.before.take();
+        if let (Some(old), Some(new)) = (&before, &self.definition) {
             self.edited = true;
-            self.retyped |= new.names_more_types_than(&old);
+            self.retyped |= new.names_more_types_than(old);
         }
         self.intent = Intent::None;
+        before.map(|before| *before)
+    }
+
+    /// Gives up the definition as of the last commit, with everything else.
+    pub(crate) fn into_definition(self) -> Option<Definition> {
+        self.definition
     }
 
     /// The declarations that are parts of it.

@@ -29,5 +29,5 @@ pub(crate) use import_entry::ImportEntry;
 pub(crate) use next_exports::is_live_name;
 pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use references::References;
-pub(crate) use store::Program;
+pub(crate) use store::{Displaced, Finished, Program};
 pub(crate) use types::{Signature, TypeGroup, TypeTable};

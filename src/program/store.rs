@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{HashSet, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};
@@ -61,6 +61,18 @@ pub(crate) struct Program {
     pub(super) pending: PendingSet,
     /// What was declared for a first commit and discarded, the first at the end. Whoever defines it declares it again.
     pub(super) discarded: Vec<Discarded>,
+}
+
+/// Pieces of custom sections as they were before a commit that changed them; nothing for those that were not there.
+pub(crate) type Displaced = HashMap<DeclId, Option<Definition>, foldhash::fast::FixedState>;
+
+/// What became of declarations in a commit.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) defined: Vec<DeclId>,
+    pub(crate) removed: Vec<DeclId>,
+    /// Only where instances that run take deltas.
+    pub(crate) displaced: Displaced,
 }
 
 impl Program {
@@ -447,32 +459,36 @@ impl Program {
         self.spare_orphans.push(id);
     }
 
-    /// Makes pending definitions current, after they have been published. Returns what was defined and what is gone.
-    pub(crate) fn finish_commit(
-        &mut self,
-        exports: Option<Vec<Export>>,
-    ) -> (Vec<DeclId>, Vec<DeclId>) {
-        let mut removed = Vec::new();
+    /// Makes pending definitions current, after they have been published.
+    pub(crate) fn finish_commit(&mut self, exports: Option<Vec<Export>>) -> Finished {
+        let mut finished = Finished::default();
         let dirty = std::mem::take(&mut self.dirty);
-        let mut defined = Vec::with_capacity(dirty.len());
+        finished.defined.reserve(dirty.len());
+        // Who takes back a change may ask for what was there.
+        let keeps = self.live_slots.is_some();
         for &id in &dirty {
             let decl = &mut self.decls[id.index()];
             decl.dirty = false;
-            match decl.pending() {
-                Pending::None => {}
+            let is_kept = keeps && decl.kind == DeclKind::Custom;
+            let before = match decl.pending() {
+                Pending::None => continue,
                 Pending::Define(_) => {
-                    decl.settle();
-                    defined.push(id);
+                    finished.defined.push(id);
+                    decl.settle()
                 }
                 Pending::Remove => {
-                    let owner = decl.owner;
-                    self.decls.remove(id.index());
+                    let gone = self.decls.remove(id.index());
                     self.kinds[id.index()] = None;
+                    let owner = gone.owner;
                     if let Some(owner) = owner.and_then(|owner| self.decls.get_mut(owner.index())) {
                         owner.remove_member(id);
                     }
-                    removed.push(id);
+                    finished.removed.push(id);
+                    gone.into_definition()
                 }
+            };
+            if is_kept {
+                finished.displaced.insert(id, before);
             }
         }
         if let Some(exports) = exports {
@@ -480,7 +496,7 @@ impl Program {
         }
         self.start = self.next_start();
         self.settle_pending();
-        (defined, removed)
+        finished
     }
 
     /// Whether a type is known.

@@ -3,10 +3,13 @@
 
 #[cfg(feature = "toolchain-tests")]
 mod archives;
+#[cfg(feature = "toolchain-tests")]
+mod debug;
 mod faults;
 mod hosts;
 #[cfg(feature = "toolchain-tests")]
 mod links;
+mod pieces;
 mod policy;
 mod program;
 mod random;

@@ -26,3 +26,9 @@ echo metadata >lib.rmeta
 $AR rcsD --format=gnu liblong.rlib lib.rmeta a_member_with_a_name_too_long_for_a_header.o lib_b.o
 rm lib.rmeta a_member_with_a_name_too_long_for_a_header.o
 $AR rcsD --format=gnu libbitcode.a bitcode.o lib_b.o
+# Of Rust, before and after an edit; a compiler of this version takes such sources if it is told that it is its own.
+for f in before after; do
+    edited=$([ $f = after ] && echo --cfg=edited || true)
+    RUSTC_BOOTSTRAP=1 rustc --edition 2021 --target wasm32-unknown-unknown -O -g -Ccodegen-units=1 -Awarnings \
+        --remap-path-prefix "$PWD=." --emit=obj $edited -o rust/$f.o src/rust.rs
+done

@@ -87,8 +87,8 @@ impl Kind {
     }
 }
 
-/// Makes a table.
-type MakeTable<H> = Box<dyn FnOnce(&mut H) -> Result<<H as Runtime>::Extern, String>>;
+/// Makes a table in an engine.
+pub type MakeTable<H> = Box<dyn FnOnce(&mut H) -> Result<<H as Runtime>::Extern, String>>;
 
 /// What somebody imports.
 pub enum ImportOf<H: Host> {
