@@ -1,5 +1,6 @@
 //! The runtime of wasmtime, whose store and linker belong to the embedder. What it compiles is native code, so that deltas cost
-//! more than in an interpreter, and programs much less.
+//! more than in an interpreter, and programs much less. An engine that does not optimise (`OptLevel::None`) takes in a delta in
+//! about half the time.
 
 use std::sync::Arc;
 

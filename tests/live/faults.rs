@@ -285,7 +285,7 @@ fn three_thousand_deltas_take_bounded_memory_and_keep_the_state<H: Host>() {
         }),
         ..LiveOptions::default()
     };
-    let mut live = Live::load(H::new(), &file, options).unwrap();
+    let mut live = Live::load(H::renewing(H::new), &file, options).unwrap();
     let (mut sum, mut rebased, mut largest) = (0, 0, 0);
     let first_len = file.len();
     for step in 2..3002 {

@@ -62,6 +62,15 @@ function sum(live) {
   return sum >>> 0;
 }
 
+/** A copy of memory. */
+function copy(live) {
+  return Buffer.from(live.memory().buffer.slice(0));
+}
+
+function expectSame(live, should, what) {
+  if (!Buffer.from(live.memory().buffer).equals(should)) throw new Error(`${what} is not as it was`);
+}
+
 function expect(is, should, what) {
   if (!Object.is(is, should)) throw new Error(`${what}: ${is} and not ${should}`);
 }
@@ -84,14 +93,14 @@ async function replay(folder) {
       const module = new WebAssembly.Module(bytes(event.load));
       live = new LiveInstance(module, new WebAssembly.Instance(module, { env }), { env });
     } else if (event.delta) {
-      const before = sum(live);
+      const before = copy(live);
       const { kept } = await apply(event.delta, event.imports[0]);
       expect(kept > 0, event.kept, `${folder} ${event.delta}: kept`);
-      const after = sum(live);
+      const after = copy(live);
       await apply(event.undo, event.imports[1]);
-      if (kept === 0) expect(sum(live), before, `${folder} ${event.delta}: memory, taken back`);
+      if (kept === 0) expectSame(live, before, `${folder} ${event.delta}: memory, taken back,`);
       await apply(event.delta, event.imports[0]);
-      if (kept === 0) expect(sum(live), after, `${folder} ${event.delta}: memory, taken in again`);
+      if (kept === 0) expectSame(live, after, `${folder} ${event.delta}: memory, taken in again,`);
       seen.deltas += 1;
     } else {
       for (const { name, params, results } of event.calls) {

@@ -254,7 +254,7 @@ impl Session {
                 marks.map(|(mark, number)| (*mark, *number)).collect();
             go_on(&mut program, &mut reference, step, &marks, &mut seen, &what);
             step += 1;
-            if seen.edits % 25 == 0 {
+            if seen.edits.is_multiple_of(25) {
                 compare(&linked, &mut program, &mut reference, step, &what);
                 step += 1;
             }
