@@ -146,7 +146,8 @@ pub(crate) fn make(commit: &Commit<'_>) -> LiveStep {
     }
 }
 
-/// What has not changed and yet has another slot or address, since everything was laid out anew.
+/// What has not changed and yet has another slot or address, since everything was laid out anew. Where slots and addresses
+/// were not kept, also what is new: it may have been given what something else had, and nobody knows what is there now.
 fn moved(before: View<'_>, after: View<'_>, reason: RelinkReason) -> Option<Refusal> {
     let address = |place| match place {
         Place::Data { address, .. } => Some(address),
@@ -161,12 +162,21 @@ fn moved(before: View<'_>, after: View<'_>, reason: RelinkReason) -> Option<Refu
     let unchanged = |decl: &Declaration| {
         decl.current().is_some() && matches!(decl.pending(), Pending::None) && !decl.is_orphan
     };
-    let mut all = program.iter().filter(|(_, decl)| unchanged(decl));
-    let (_, decl) = all.find(|(id, _)| has_moved(*id))?;
-    let reason = match reason {
-        RelinkReason::ReserveFull | RelinkReason::DataArea => RefusalReason::Reserve,
-        _ => RefusalReason::Moved,
+    let (reason, kept) = match reason {
+        RelinkReason::ReserveFull | RelinkReason::DataArea => (RefusalReason::Reserve, false),
+        reason => (RefusalReason::Moved, reason != RelinkReason::Requested),
     };
+    let is_new = |id: DeclId, decl: &Declaration| {
+        let (old, new) = (before.place(id), after.place(id));
+        let slot = new.slot().is_some() && old.slot() != new.slot();
+        let address = address(new).is_some() && address(old) != address(new);
+        decl.next().is_some() && !decl.is_orphan && (slot || address)
+    };
+    let mut all = program.iter();
+    let (_, decl) = all.find(|(id, decl)| match unchanged(decl) {
+        true => has_moved(*id),
+        false => !kept && is_new(*id, decl),
+    })?;
     Some(Refusal {
         reason,
         symbol: decl.label().to_owned(),

@@ -81,6 +81,36 @@ fn a_function_of_the_host_that_is_exported_does_not_become_another() {
     }
 }
 
+#[test]
+fn what_is_new_in_a_layout_that_was_asked_for_is_refused() {
+    // It would stand where something else has stood, which the instance still has.
+    let mut module = wasmend::Module::in_memory(wasmend::ModuleOptions {
+        live: true,
+        undo: true,
+        ..wasmend::ModuleOptions::default()
+    })
+    .unwrap();
+    let memory = module.declare(DeclKind::Memory, "memory").unwrap();
+    let ty = MemoryType {
+        minimum: 2,
+        maximum: None,
+        shared: false,
+        is_64: false,
+    };
+    module.define_memory(memory, ty).unwrap();
+    module.reserve_data(memory, 1024..32768).unwrap();
+    let gone = module.declare(DeclKind::Data, "gone").unwrap();
+    let data = Data::new([1; 8], 2);
+    module.define_data(gone, memory, data).unwrap();
+    module.commit().unwrap();
+    module.remove(gone).unwrap();
+    module.request_relink();
+    let new = module.declare(DeclKind::Data, "new").unwrap();
+    module.define_data(new, memory, Data::zero(8, 2)).unwrap();
+    let patch = module.commit().unwrap();
+    assert_eq!(refused(&patch), [RefusalReason::Moved]);
+}
+
 fn a_function_of_the_host_that_got_a_body_is_edited_as_others_are<H: Host>() {
     for redirect in [Redirect::Table, Redirect::TableThunks] {
         let mut running = Running::<H>::new(redirect);
