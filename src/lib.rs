@@ -59,7 +59,7 @@
 //!
 //! With [`ModuleOptions::live`] each commit also gives a [`Delta`], a small module that brings an instance which runs to the
 //! new version and keeps its state, or says why that cannot be ([`RefusalReason`]). [`live`] takes them in, in engines for
-//! Rust; hosts in other languages are told how in `design/live.md`.
+//! Rust; hosts in other languages are told how in `design/live.md`. [`Module::describe`] gives it debug information.
 //!
 //! # Looking at files
 //!

@@ -45,12 +45,16 @@ impl Program {
         program
     }
 
-    /// Compiles files and links them; headers are only written.
-    fn add(&mut self, sources: &[(&str, &str)]) {
+    fn write(&mut self, sources: &[(&str, &str)]) {
         for (name, text) in sources {
             let (name, text) = ((*name).to_owned(), (*text).to_owned());
             self.sources.insert(name, text);
         }
+    }
+
+    /// Compiles files and links them; headers are only written.
+    fn add(&mut self, sources: &[(&str, &str)]) {
+        self.write(sources);
         let units = self.sources.keys().filter(|name| !name.ends_with(".h"));
         let units: Vec<String> = units.cloned().collect();
         self.objects = units.iter().map(|unit| self.object(unit)).collect();
@@ -98,11 +102,15 @@ impl Program {
         }
     }
 
-    /// Replaces text in a file, compiles these units and returns what brings an instance to the new version.
-    fn edit(&mut self, file: &str, from: &str, to: &str, units: &[&str]) -> Arc<Delta> {
+    fn replace(&mut self, file: &str, from: &str, to: &str) {
         let text = self.sources.get_mut(file).unwrap();
         assert!(text.contains(from), "{text}");
         *text = text.replace(from, to);
+    }
+
+    /// Replaces text in a file, compiles these units and returns what brings an instance to the new version.
+    fn edit(&mut self, file: &str, from: &str, to: &str, units: &[&str]) -> Arc<Delta> {
+        self.replace(file, from, to);
         let units: Vec<String> = units.iter().map(|unit| (*unit).to_owned()).collect();
         self.compile(&units);
         let objects: Vec<PathBuf> = units.iter().map(|unit| self.object(unit)).collect();
@@ -440,6 +448,35 @@ fn a_changed_function_of_rust_is_described_as_in_a_fresh_link() {
     let delta = program.update(&[object]);
     let functions = program.expect_as_fresh(&delta);
     assert_eq!(functions.len(), 1, "{functions:?}");
+}
+
+#[test]
+fn an_object_of_several_units_is_described_as_in_a_fresh_link() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let mut program = Program::empty(&["-O2", version]);
+        program.write(&FILES);
+        let units = ["main.c".to_owned(), "other.c".to_owned()];
+        let both = program.object("both");
+        let join = |program: &Program| {
+            program.compile(&units);
+            let parts = units.iter().map(|unit| program.object(unit));
+            let mut linker = Command::new("wasm-ld-19");
+            toolchain::run(linker.arg("-r").args(parts).arg("-o").arg(&both));
+        };
+        join(&program);
+        program.objects.push(both.clone());
+        program.link();
+        for (file, from, to, name) in [
+            ("other.c", "* total", "* (total + at)", "other"),
+            ("main.c", "return ++total;", "\n return --total;", "count"),
+        ] {
+            program.replace(file, from, to);
+            join(&program);
+            let delta = program.update(std::slice::from_ref(&both));
+            let functions = program.expect_as_fresh(&delta);
+            assert!(functions.contains(&name.to_owned()), "{functions:?}");
+        }
+    }
 }
 
 #[test]
