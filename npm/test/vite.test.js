@@ -76,6 +76,7 @@ test("a module that is imported with ?live is brought up to date through Vite, a
   await shows("two 5 ");
   assert.deepEqual(errors, []);
   await page.close();
+  // The page has just said hello: a server that ends while it answers is no error.
   await server.close();
 });
 

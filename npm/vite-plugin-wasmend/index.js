@@ -54,14 +54,17 @@ export default function wasmend(options = {}) {
           next(error);
         }
       });
-      vite.ws.on("wasmend:hello", async ({ file, from }, client) => {
+      // Nobody waits for what answers a page: what fails there is said, and stops nothing.
+      const answer = (name, by) =>
+        vite.ws.on(name, (message, client) => by(message, client).catch((error) => vite.config.logger.error(`wasmend: ${error.message}`)));
+      answer("wasmend:hello", async ({ file, from }, client) => {
         // A page that was away hears what it has missed, and nobody else does.
         const running = [...served.entries()].find(([known]) => idOf(known) === file);
         const { url } = (await running?.[1]) ?? {};
         if (url) for (const event of await firstEvents(url, from)) client.send("wasmend:event", { file, ...prefixed(file, event) });
       });
       // Vite invalidates only what it has updated itself: this says that the module is another one now.
-      vite.ws.on("wasmend:stale", async ({ file }) => {
+      answer("wasmend:stale", async ({ file }) => {
         const running = [...served.keys()].find((known) => idOf(known) === file);
         const module = running && vite.moduleGraph.getModuleById(`${running}?live`);
         if (module) await vite.reloadModule(module);
@@ -160,7 +163,7 @@ async function* changes(url, signal) {
   }
 }
 
-/** What is said first to somebody with a version. */
+/** What is said first to somebody with a version, or as much of it as a server says that ends meanwhile. */
 async function firstEvents(url, from) {
   const address = new URL("/__wasmend/events", url);
   address.searchParams.set("from", from);
@@ -169,8 +172,8 @@ async function firstEvents(url, from) {
   const timer = setTimeout(() => abort.abort(), 100);
   try {
     for await (const event of changes(address, abort.signal)) first.push(event);
-  } catch (error) {
-    if (!abort.signal.aborted) throw error;
+  } catch {
+    // The time is over, or the server has ended.
   } finally {
     clearTimeout(timer);
   }
