@@ -75,7 +75,7 @@
 //! wasmend = { version = "0.1", default-features = false }
 //! ```
 //!
-//! [`Instruction`] is `wasm-encoder`'s, whose version is therefore a part of this interface.
+//! [`Instruction`] and what stands in instructions are [`wasm_encoder`]'s, whose version is therefore a part of this interface.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -104,13 +104,18 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
-    BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,
-    MemoryType, Module, ModuleOptions, Moved, Outcome, Patch, PendingEdit, Phases, Piece, Redirect,
-    Relocation, TableType, Types,
+    BodyStyle, Catch, ConstExpr, Data, DeclId, Declaration, Elements, FieldType, Function,
+    FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved, Name, Outcome,
+    Patch, PendingEdit, Phases, Piece, Redirect, RefType, Relocation, StorageType, TableType,
+    TypeDef, TypeId, Types, ValType,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
-pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
-pub use wasm_encoder::Instruction;
+pub use program::{Bytes, DeclKind, RelocKind, SectionId};
+pub use wasm_encoder;
+pub use wasm_encoder::{
+    AbstractHeapType, BlockType, Handle, Ieee32, Ieee64, Instruction, MemArg, MemArgTarget,
+    Ordering,
+};
 pub use whole::{Update, WholeModule, WholeOptions};
 
 /// The examples of the README, compiled and run with the tests.

@@ -7,12 +7,12 @@ use hashbrown::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
+use crate::program::emit::Style;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
     TypeTable, is_live_name,
 };
 use crate::whole::decode::{Decoded, decode};
-use crate::whole::emit::Style;
 use crate::whole::spaces::{Item, SPACES, space, target_space};
 use crate::wire::filler::{self, Role};
 use crate::wire::leb;
