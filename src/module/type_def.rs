@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::module::handle::{Relocation, Target, TypeId};
+use crate::module::type_space::TypeSpace;
 use crate::module::value_type::{HeapType, ValType};
 use crate::program::{self, FUNCTION, RelocKind, RelocatableBytes, Signature};
 use crate::wire::leb;
@@ -50,6 +51,8 @@ pub struct TypeDef {
     is_open: bool,
     is_shared: bool,
     supertype: Option<HeapType>,
+    describes: Option<HeapType>,
+    descriptor: Option<HeapType>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,6 +70,8 @@ impl TypeDef {
             is_open: false,
             is_shared: false,
             supertype: None,
+            describes: None,
+            descriptor: None,
         }
     }
 
@@ -104,6 +109,20 @@ impl TypeDef {
         self
     }
 
+    /// Makes its values the descriptors of those of another type of the same group (custom descriptors).
+    #[must_use]
+    pub fn describes(mut self, ty: HeapType) -> TypeDef {
+        self.describes = Some(ty);
+        self
+    }
+
+    /// The same the other way round: of which type its values' descriptors are.
+    #[must_use]
+    pub fn described_by(mut self, ty: HeapType) -> TypeDef {
+        self.descriptor = Some(ty);
+        self
+    }
+
     /// Lets several threads have its values.
     #[must_use]
     pub fn shared(mut self) -> TypeDef {
@@ -134,6 +153,12 @@ impl TypeDef {
         if self.is_shared {
             out.push(0x65);
         }
+        for (code, ty) in [(0x4c, self.describes), (0x4d, self.descriptor)] {
+            if let Some(ty) = ty {
+                out.push(code);
+                push_index(ty, out, relocs)?;
+            }
+        }
         match &self.shape {
             Shape::Function(params, results) => push_function(params, results, out, relocs)?,
             Shape::Structure(fields) => {
@@ -160,7 +185,7 @@ fn push_index(ty: HeapType, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) -> 
     relocs.push(match ty {
         HeapType::Concrete(id) => Relocation::to_type_id(RelocKind::TypeIndex, at, id),
         HeapType::Sibling(of) => Relocation::to_sibling(RelocKind::TypeIndex, at, of),
-        _ => return Err(Error::bad_edit("extends what is no type of the module")),
+        _ => return Err(Error::bad_edit("names what is no type of the module")),
     });
     out.resize(out.len() + leb::WIDE32, 0);
     Ok(())
@@ -204,7 +229,8 @@ impl Module {
     /// ```
     ///
     /// # Errors
-    /// If a type is named that is not of this module, or there is none of that position.
+    /// If a type is named that is not of this module, there is none of that position, or one is not what a type can be, such
+    /// as a subtype of a final one.
     pub fn define_types(&mut self, types: &[TypeDef]) -> Result<Vec<TypeId>> {
         let (mut bytes, mut relocs) = (Vec::new(), Vec::new());
         if types.len() != 1 {
@@ -235,6 +261,7 @@ impl Module {
             return Ok(Vec::new());
         }
         let first = self.program.types.group(content, own.into(), signatures)?;
+        TypeSpace::of(&self.program.types, [first])?;
         let ids = (0..types.len() as u32).map(|at| program::TypeId(first.0 + at));
         let ids = ids.map(|id| self.tag.id_of_type(&self.program, id));
         Ok(ids.collect())

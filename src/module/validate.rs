@@ -25,8 +25,8 @@ use crate::wire::leb;
 /// What marks a number as one that a relocation has put there. Code that names something by a number of its own is found
 /// out by it: that number would be wrong after the next patch.
 const NAMED: u32 = 1 << 31;
-/// The same where a type is named as what a reference refers to: the decoder keeps such a number in twenty bits.
-const NAMED_HEAP: u32 = 1 << 19;
+/// The same of types: what a reference refers to is kept in twenty bits by the decoder.
+const NAMED_TYPE: u32 = 1 << 19;
 /// Fewer bodies than this are not worth a thread.
 const RUN: usize = 256;
 /// The most locals that engines take.
@@ -256,7 +256,7 @@ impl Worker {
         let function = FuncToValidate {
             resources: scope,
             index: NAMED | id.0,
-            ty: NAMED | ty.0,
+            ty: marked(ty),
             features: WasmFeatures::all(),
         };
         let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
@@ -297,15 +297,8 @@ fn fill(definition: &Definition, memories: &[DeclId], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(definition.content.bytes());
     for reloc in definition.content.relocs() {
-        let at = reloc.offset as usize;
-        let (before, rest) = out.split_at_mut(at);
-        let field = &mut rest[..reloc.kind.width()];
-        match (reloc.kind, before.last()) {
-            (RelocKind::HeapType, Some(0x63 | 0x64)) => {
-                leb::write_signed(field, (NAMED_HEAP | reloc.target).into());
-            }
-            _ => write_field(field, reloc, memories),
-        }
+        let field = &mut out[reloc.offset as usize..][..reloc.kind.width()];
+        write_field(field, reloc, memories);
     }
 }
 
@@ -376,13 +369,15 @@ fn write_field(field: &mut [u8], reloc: &Relocation, memories: &[DeclId]) {
     use RelocKind::*;
     let named = NAMED | reloc.target;
     match reloc.kind {
-        HeapType => leb::write_signed(field, named.into()),
+        HeapType => leb::write_signed(field, marked(TypeId(reloc.target)).into()),
+        TypeIndex => leb::write_unsigned(field, marked(TypeId(reloc.target)).into()),
         MemoryIndex => {
             let at = memories.iter().position(|id| reloc.decl() == Some(*id));
             field[0] = at.unwrap_or(memories.len()) as u8;
         }
-        Call | FunctionIndex | TypeIndex | GlobalIndex | TableIndex | TagIndex | ElementIndex
-        | DataIndex => leb::write_unsigned(field, named.into()),
+        Call | FunctionIndex | GlobalIndex | TableIndex | TagIndex | ElementIndex | DataIndex => {
+            leb::write_unsigned(field, named.into())
+        }
         AddressLeb | AddressLeb64 | TableLen => leb::write_unsigned(field, 0),
         SlotSleb | SlotSleb64 | AddressSleb | AddressSleb64 => leb::write_signed(field, 0),
         _ => field.fill(0),
@@ -439,12 +434,14 @@ fn memory_type(definition: &Definition) -> Option<MemoryType> {
     own_type(definition)?.read().ok()
 }
 
-/// The type that a marked number names.
+/// The number by which a type is named.
+fn marked(ty: TypeId) -> u32 {
+    NAMED_TYPE + ty.0
+}
+
+/// The type that such a number names.
 fn named_type(number: u32) -> Option<TypeId> {
-    if number & NAMED != 0 {
-        return Some(TypeId(number & !NAMED));
-    }
-    number.checked_sub(NAMED_HEAP).map(TypeId)
+    number.checked_sub(NAMED_TYPE).map(TypeId)
 }
 
 /// What a body can name. Numbers are those of the program, so that nothing has to be looked up.
@@ -563,7 +560,7 @@ impl WasmModuleResources for Scope<'_> {
     }
 
     fn type_index_of_function(&self, at: u32) -> Option<u32> {
-        Some(NAMED | self.named(at)?.ty()?.0)
+        Some(marked(self.named(at)?.ty()?))
     }
 
     fn sub_type_at_id(&self, id: CoreTypeId) -> &SubType {
@@ -572,7 +569,7 @@ impl WasmModuleResources for Scope<'_> {
 
     fn type_id_of_function(&self, at: u32) -> Option<CoreTypeId> {
         let ty = self.named(at)?.ty()?;
-        let index = UnpackedIndex::Module(NAMED | ty.0);
+        let index = UnpackedIndex::Module(marked(ty));
         let mut heap = HeapType::Concrete(index);
         self.check_heap_type(&mut heap, 0).ok()?;
         match heap {

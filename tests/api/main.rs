@@ -4,6 +4,7 @@
 #[cfg(feature = "engine")]
 mod distances;
 mod ids;
+mod instructions;
 mod map;
 mod nothing;
 mod patch_cost;
@@ -11,7 +12,10 @@ mod patches;
 mod pieces;
 mod reading;
 mod refused;
+#[cfg(feature = "engine")]
+mod segments;
 mod signatures;
+mod types;
 mod validated;
 mod verify;
 

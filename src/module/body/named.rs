@@ -8,7 +8,7 @@ use crate::module::body::builder::FunctionBuilder;
 use crate::module::body::scan;
 use crate::module::handle::{DeclId, TypeId};
 use crate::module::value_type::ValType;
-use crate::program::{self, Relocation};
+use crate::program::{self, RelocKind, Relocation};
 
 /// Something that an instruction names, for [`FunctionBuilder::naming`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,9 @@ impl FunctionBuilder {
         let kind = reloc.kind;
         let name = names.get(reloc.target as usize);
         match name {
+            Some(Name::Declaration(id)) if kind == RelocKind::TableByte => {
+                self.field(RelocKind::TableIndex, *id, 0)
+            }
             Some(Name::Declaration(id)) if !kind.targets_type() => self.field(kind, *id, 0),
             Some(Name::Type(ty)) if kind.targets_type() => self.type_field(kind, *ty),
             Some(Name::Signature(params, results)) if kind.targets_type() => {
