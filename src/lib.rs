@@ -104,10 +104,10 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
-    BodyStyle, Catch, ConstExpr, Data, DeclId, Declaration, Elements, FieldType, Function,
-    FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved, Name, Outcome,
-    Patch, PendingEdit, Phases, Piece, Redirect, RefType, Relocation, StorageType, TableType,
-    TypeDef, TypeId, Types, ValType,
+    BodyStyle, Catch, ConstExpr, Data, DebugInfo, DeclId, Declaration, Elements, FieldType,
+    Function, FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved,
+    Name, Outcome, Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation,
+    StorageType, TableType, TypeDef, TypeId, Types, ValType,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId};

@@ -30,6 +30,7 @@ mod places;
 mod read;
 mod side;
 pub mod snapshot;
+mod source_map;
 mod uses;
 mod verify;
 
@@ -37,6 +38,7 @@ pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
+pub use source_map::source_map;
 pub use verify::{Difference, Report, verify};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod body;
 mod commit;
+mod debug_info;
 #[cfg(all(test, feature = "toolchain-tests"))]
 mod debug_tests;
 mod describe;
@@ -24,7 +25,8 @@ mod validate;
 mod value_type;
 mod version;
 
-pub use body::{BodyStyle, Catch, Function, FunctionBuilder, Name};
+pub use body::{BodyStyle, Catch, Function, FunctionBuilder, Name, Position};
+pub use debug_info::DebugInfo;
 pub(crate) use finish::DenseStyle;
 pub use handle::{DeclId, Relocation, TypeId};
 pub(crate) use items::global;

@@ -225,8 +225,13 @@ impl Worker {
         };
         self.load(context, definition)?;
         let wants = Wants::default();
-        let mut result = self.look(context, id, ty, &wants);
-        if result.is_err() && wants.space.get() && self.space.is_none() {
+        // The decoder asks for the function's own type at once.
+        wants.space.set(!self.types.contains_key(&ty));
+        let mut result = Ok(());
+        if !wants.space.get() || self.space.is_some() {
+            result = self.look(context, id, ty, &wants);
+        }
+        if wants.space.get() && self.space.is_none() {
             let types = &context.program.types;
             let space = TypeSpace::of(types, types_met(context.program, all));
             self.space = Some(space.map_err(|error| error.with_symbol(decl.label()))?);

@@ -1,6 +1,8 @@
 //! Programs made and edited through the library (`wasmend::Module`): what an edit writes, what it may cost, what is
 //! refused, and what can be known of the file. Run by `cargo test --test api`.
 
+#[cfg(feature = "toolchain-tests")]
+mod debug_info;
 #[cfg(feature = "engine")]
 mod distances;
 mod ids;

@@ -4,7 +4,9 @@
 use wasm_encoder::{Encode, Instruction};
 
 use crate::error::{Error, Result};
+use crate::module::body::position::Position;
 use crate::module::body::scan::names_something;
+use crate::module::debug_info::DebugInfo;
 use crate::module::handle::{DeclId, Relocation, TypeId};
 use crate::module::options::Redirect;
 use crate::module::value_type::ValType;
@@ -52,9 +54,24 @@ pub struct Function {
     pub(crate) calls: Vec<(DeclId, u32)>,
     /// Whether any of its calls is a tail call.
     pub(crate) tail_calls: bool,
+    /// Bytes of the body before its code: the declarations of its locals.
+    pub(crate) head: u32,
+    pub(crate) debug_info: Option<Box<DebugInfo>>,
 }
 
 impl Function {
+    /// Where in the body a position is: its distance from the beginning of the declarations of locals.
+    pub fn offset_of(&self, position: Position) -> u32 {
+        self.head + position.0
+    }
+
+    /// The same function, with debug information. Without any, defining it takes away what was said of it before.
+    #[must_use]
+    pub fn with_debug_info(mut self, info: DebugInfo) -> Function {
+        self.debug_info = Some(Box::new(info));
+        self
+    }
+
     /// Bytes of the body: local declarations and code.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -126,6 +143,8 @@ impl FunctionBuilder {
                 relocs: Vec::new(),
                 calls: Vec::new(),
                 tail_calls: false,
+                head: 0,
+                debug_info: None,
             },
             locals: Vec::new(),
             next_local: params,
@@ -142,6 +161,11 @@ impl FunctionBuilder {
             _ => self.locals.push((count, ty)),
         }
         first
+    }
+
+    /// Where the code ends that has been written so far: before what comes next.
+    pub fn position(&self) -> Position {
+        Position(self.function.bytes.len() as u32)
     }
 
     /// Adds an instruction that names no function, type, global, table, tag, segment or address.
@@ -256,6 +280,7 @@ impl FunctionBuilder {
         let function = &mut self.function;
         function.bytes.push(END);
         let shift = head.len() as u32;
+        function.head = shift;
         head.append(&mut function.bytes);
         function.bytes = head;
         let code = function.relocs.iter_mut();

@@ -6,9 +6,11 @@ mod builder;
 mod calls;
 mod instructions;
 mod named;
+mod position;
 mod scan;
 
 pub use blocks::Catch;
 pub(crate) use builder::Signature;
 pub use builder::{BodyStyle, Function, FunctionBuilder};
 pub use named::Name;
+pub use position::Position;

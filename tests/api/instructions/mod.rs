@@ -13,9 +13,9 @@ use every::*;
 use spaces::{Meanings, Space, indices};
 use wasmend::wasm_encoder::Encode;
 use wasmend::{
-    Catch, ConstExpr, DeclId, DeclKind, Elements, FieldType, FunctionBuilder, HeapType, ImportType,
-    Instruction, Module, ModuleOptions, Name, Redirect, RefType, StorageType, TableType, TypeDef,
-    TypeId, Types, ValType,
+    AbstractHeapType, Catch, ConstExpr, DeclId, DeclKind, Elements, FieldType, FunctionBuilder,
+    HeapType, ImportType, Instruction, Module, ModuleOptions, Name, Redirect, RefType, StorageType,
+    TableType, TypeDef, TypeId, Types, ValType,
 };
 use wasmparser::{BinaryReader, Operator, OperatorsReader, Validator, WasmFeatures};
 
@@ -42,6 +42,12 @@ fn positions(instruction: &Instruction<'_>) -> Vec<(Space, u32)> {
 
 /// What is added to the position of something to get that of its like which nobody names.
 const SPARE: u32 = 100;
+
+/// What atomic instructions take out of tables.
+const SHARED: HeapType = HeapType::Abstract {
+    shared: true,
+    ty: AbstractHeapType::Eq,
+};
 
 struct Program {
     module: Module,
@@ -123,7 +129,7 @@ impl Program {
             for (position, minimum, ty) in [
                 (TABLE, 10, RefType::FUNCREF),
                 (OTHER_TABLE, 20, RefType::FUNCREF),
-                (EQ_TABLE, 30, RefType::nullable(HeapType::EQ)),
+                (EQ_TABLE, 30, RefType::nullable(SHARED)),
             ] {
                 let table =
                     self.declare(at(position), DeclKind::Table, &key(&position.to_string()))?;
@@ -309,7 +315,7 @@ fn right(space: Space, position: u32) -> String {
         ARRAY => return format!("Array(ArrayType({one}))"),
         PACKED_ARRAY => "Array(ArrayType(FieldType { element_type: I8, mutable: true }))",
         FUNCTION_ARRAY => {
-            "Array(ArrayType(FieldType { element_type: Val(funcref), mutable: true }))"
+            "Array(ArrayType(FieldType { element_type: Val(Ref(funcref)), mutable: true }))"
         }
         CONTINUATION => "continuation of 0 -> []",
         SWITCH => "continuation of 1 -> []",
