@@ -82,7 +82,10 @@ fn places(file: &[u8]) -> Places {
     let mut names = BTreeMap::new();
     for payload in Parser::new(0).parse_all(file) {
         match payload.expect("a valid file") {
-            Payload::CodeSectionStart { range, .. } => code = range.start,
+            Payload::CodeSectionStart {
+                unchecked_range: range,
+                ..
+            } => code = range.start,
             Payload::CodeSectionEntry(body) => bodies.push(body),
             Payload::ImportSection(section) => imported = section.count(),
             Payload::CustomSection(section) => {

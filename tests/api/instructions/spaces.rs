@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use wasmparser::{
-    BlockType, BrTable, Catch, CompositeInnerType, Handle, HeapType, Ieee32, Ieee64, KnownCustom,
-    MemArg, MemArgTarget, Name, Operator, Ordering, Parser, Payload, RefType, ResumeTable,
-    TryTable, TypeRef, UnpackedIndex, V128, ValType,
+    BlockType, BrTable, Catch, CompositeInnerType, ElementItems, ElementKind, FunctionBody, Handle,
+    HeapType, Ieee32, Ieee64, KnownCustom, MemArg, MemArgTarget, Name, Operator, Ordering, Parser,
+    Payload, RefType, ResumeTable, TryTable, TypeRef, UnpackedIndex, V128, ValType,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,6 +165,8 @@ pub type Named = Vec<(String, Vec<(Space, String)>)>;
 #[derive(Debug, Default)]
 pub struct Meanings {
     spaces: BTreeMap<Space, Vec<String>>,
+    /// What stands in the entries of tables that are filled from the start.
+    slots: BTreeMap<u32, u32>,
     /// By functions' names.
     pub functions: BTreeMap<String, Named>,
 }
@@ -184,8 +186,14 @@ impl Meanings {
                 payload => meanings.section(payload),
             }
         }
+        let first = meanings.spaces[&Space::Function].len() - bodies.len();
+        for (at, body) in bodies.iter().enumerate() {
+            if let Some(through) = meanings.passes_on_to(first + at, body) {
+                let functions = meanings.spaces.entry(Space::Function).or_default();
+                functions[first + at] = functions[through as usize].clone();
+            }
+        }
         let functions = &meanings.spaces[&Space::Function];
-        let first = functions.len() - bodies.len();
         let mut named = BTreeMap::new();
         for (at, body) in bodies.iter().enumerate() {
             let operators = body.get_operators_reader().expect("a valid body");
@@ -201,6 +209,19 @@ impl Meanings {
         }
         meanings.functions = named;
         meanings
+    }
+
+    /// The function that one without a name calls through its slot: its thunk is as good as itself.
+    fn passes_on_to(&self, at: usize, body: &FunctionBody<'_>) -> Option<u32> {
+        if !self.spaces[&Space::Function][at].starts_with("unnamed") {
+            return None;
+        }
+        let operators = body.get_operators_reader().expect("a valid body");
+        let slots = operators.into_iter().filter_map(|operator| match operator {
+            Ok(Operator::I32Const { value }) => Some(value as u32),
+            _ => None,
+        });
+        self.slots.get(&slots.last()?).copied()
     }
 
     pub fn meaning(&self, space: Space, index: u32) -> String {
@@ -268,9 +289,20 @@ impl Meanings {
             Payload::ElementSection(section) => {
                 for element in section {
                     let element = element.expect("valid");
+                    if let (
+                        ElementKind::Active { offset_expr, .. },
+                        ElementItems::Functions(functions),
+                    ) = (&element.kind, element.items.clone())
+                        && let Ok(Operator::I32Const { value }) =
+                            offset_expr.get_operators_reader().read()
+                    {
+                        let entries = (value as u32..).zip(functions);
+                        let entries = entries.map(|(slot, at)| (slot, at.expect("valid")));
+                        self.slots.extend(entries);
+                    }
                     let count = match element.items {
-                        wasmparser::ElementItems::Functions(all) => all.count(),
-                        wasmparser::ElementItems::Expressions(_, all) => all.count(),
+                        ElementItems::Functions(all) => all.count(),
+                        ElementItems::Expressions(_, all) => all.count(),
                     };
                     self.add(Space::Elements, format!("{count} elements"));
                 }
