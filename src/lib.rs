@@ -37,8 +37,9 @@
 //! A compiler in watch mode keeps a [`Module`]. It declares what the program has once, under keys that stay the same from build
 //! to build (a mangled name, say), and on each change of a source file defines what it compiled anew. [`FunctionBuilder`]s can be
 //! used on many threads: they need the module's [`BodyStyle`] and [`DeclId`]s, nothing else. A commit that fails has changed
-//! nothing, in memory or on disk; its edits stay pending, to be mended or dropped ([`Module::discard`]). Debug information goes
-//! along as [`Piece`]s of custom sections, whose fields follow the code they name.
+//! nothing, in memory or on disk; its edits stay pending, to be mended or dropped ([`Module::discard`]). What debuggers
+//! are to know of a function goes along with it as [`DebugInfo`], and becomes DWARF and source maps; whoever writes debug information
+//! himself gives it as [`Piece`]s of custom sections, whose fields follow the code they name.
 //!
 //! # Behind any compiler
 //!

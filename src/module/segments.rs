@@ -126,7 +126,7 @@ impl Module {
     ///
     /// # Errors
     /// If `id` is not [`DeclKind::DataSegment`].
-    pub fn define_segment(&mut self, id: DeclId, data: &[u8]) -> Result<()> {
+    pub fn define_data_segment(&mut self, id: DeclId, data: &[u8]) -> Result<()> {
         let id = self.find(id)?;
         let mut bytes = Vec::with_capacity(data.len() + 1 + leb::WIDE32);
         bytes.push(1);

@@ -7,7 +7,7 @@ use crate::support::programs::{self, I32};
 use wasmend::engine::{Engine, Imports, Value};
 use wasmend::{
     ConstExpr, DeclId, DeclKind, Elements, FunctionBuilder, Instruction as I, MemArg, MemArgTarget,
-    Module, Outcome, Redirect, RefType, TableType, ValType,
+    Module, Outcome, Redirect, RefType, TableType, ValType, inspect,
 };
 
 struct Program {
@@ -79,7 +79,9 @@ impl Program {
         module.define_memory(memory, pages).expect("a memory");
         let both = Elements::functions([twice, thrice]);
         module.define_elements(elements, &both).expect("elements");
-        module.define_segment(data, b"\x07\x08\x09").expect("data");
+        module
+            .define_data_segment(data, b"\x07\x08\x09")
+            .expect("data");
         let last = module
             .declare(DeclKind::ElementSegment, "last")
             .expect("new");
@@ -192,7 +194,7 @@ fn a_program_with_segments_and_tables_of_its_own_runs_right_in_every_version() {
         let data = program.data;
         program
             .module
-            .define_segment(data, &[1, 2, 3])
+            .define_data_segment(data, &[1, 2, 3])
             .expect("data");
         let thrice = program.thrice;
         program.times(thrice, 5, 90);
@@ -233,9 +235,15 @@ fn a_program_with_segments_and_tables_of_its_own_runs_right_in_every_version() {
         });
         let outcome = program.check([4, 5], [1, 2, 3]);
         assert!(matches!(outcome, Outcome::Patched(_)), "{outcome:?}");
+        let file = program.module.bytes().expect("in memory");
         let dense = program.module.finish().expect("a dense module");
-        wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
-            .validate_all(&dense)
-            .expect("valid");
+        let from_file = inspect::finish(&file).expect("a patchable file");
+        for dense in [dense, from_file] {
+            wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+                .validate_all(&dense)
+                .expect("valid");
+            let report = inspect::verify(&file, &dense).expect("an output and a build");
+            assert!(report.differences.is_empty(), "{:?}", report.differences);
+        }
     }
 }

@@ -81,7 +81,7 @@ fn segments_are_named_by_fields_only_and_fit_the_tables_that_they_fill() {
         .define_memory(memory, programs::memory(1, None))
         .expect("good");
     let data = declare(&mut module, DeclKind::DataSegment, "data");
-    module.define_segment(data, b"abc").expect("good");
+    module.define_data_segment(data, b"abc").expect("good");
     let raw = declare(&mut module, DeclKind::Function, "raw");
     define(&mut module, raw, |body| {
         body.raw(&[0xfc, 9, 0]);

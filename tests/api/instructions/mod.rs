@@ -160,7 +160,7 @@ impl Program {
             self.module
                 .define_elements(elements, &Elements::functions(both))?;
             let data = self.declare(at(DATA), DeclKind::DataSegment, &key("data"))?;
-            self.module.define_segment(data, &[which as u8; 3])?;
+            self.module.define_data_segment(data, &[which as u8; 3])?;
         }
         Ok(())
     }
