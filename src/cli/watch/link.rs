@@ -15,7 +15,7 @@ use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
 use crate::cli::text::count;
 use crate::cli::watch::looks;
-use crate::cli::watch::settle::{Haste, Look};
+use crate::cli::watch::settle::Haste;
 use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 
 /// A link and the output that follows it.
@@ -182,11 +182,6 @@ impl Link {
             path == output || path == folder
         })
     }
-
-    fn looks(&self) -> Vec<Look> {
-        let files = followed(&self.command, &self.found);
-        files.iter().map(|file| looks::look(&file.path)).collect()
-    }
 }
 
 impl Subject for Link {
@@ -229,13 +224,11 @@ impl Subject for Link {
             }
         })?;
         let limit = basis.options.error_limit;
-        let before = self.looks();
-        match self.try_update(basis, changed) {
-            Ok(patch) => Ok(patch),
-            Err(LinkError::Unsaid(error)) => Err(Refusal::End(error)),
-            Err(LinkError::Failed(_)) if self.looks() != before => Err(Refusal::Overtaken),
-            Err(LinkError::Failed(failed)) => Err(self.refusal(failed, limit)),
-        }
+        self.try_update(basis, changed)
+            .map_err(|error| match error {
+                LinkError::Unsaid(error) => Refusal::End(error),
+                LinkError::Failed(failed) => self.refusal(failed, limit),
+            })
     }
 
     fn forget(&mut self) {

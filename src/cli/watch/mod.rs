@@ -227,6 +227,12 @@ impl Watching<'_> {
         }
         let start = self.now();
         match self.subject.update(changed) {
+            // What was read is not what is there now, which is what matters.
+            Err(Refusal::Useless(..) | Refusal::Later(_))
+                if !self.settle.has_seen(&self.look()) =>
+            {
+                self.settle.overtaken(self.now());
+            }
             Ok(patch) => {
                 self.listener.published(&patch);
                 self.said.clear();

@@ -277,6 +277,12 @@ impl Settle {
         self.files.get(file).map(|(found, _)| &found.look)
     }
 
+    /// Whether the files look as they did last.
+    pub(crate) fn has_seen(&self, looks: &Looks) -> bool {
+        let seen = self.files.iter().map(|(file, (found, _))| (file, found));
+        seen.eq(&looks.files)
+    }
+
     /// From when on files are read that cannot be proved complete.
     fn due_at(&self) -> Duration {
         let still_at = self.since() + self.patience.settle;
