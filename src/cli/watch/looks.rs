@@ -25,9 +25,16 @@ pub(super) fn look(file: &Path) -> Look {
 }
 
 /// How long until a change that is made to a file after `found` is sure to show in its times, if not already.
-pub(super) fn until_changes_show(found: &Stamp) -> Duration {
-    let wait = clock::of_files().map(|clock| clock.until_changes_show(found.changed));
-    Duration::from_nanos(u64::try_from(wait.unwrap_or_default()).unwrap_or(u64::MAX))
+pub(super) fn until_changes_show(file: &Path, found: &Stamp) -> Duration {
+    let Some(clock) = clock::of_files() else {
+        return Duration::ZERO;
+    };
+    let wait = match clock.until_changes_show(found.changed) {
+        0 => 0,
+        _ if clock::is_exact_once_looked_at(file) => 0,
+        wait => wait,
+    };
+    Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
 }
 
 /// The clock that files are marked by, which goes on in steps of some milliseconds. File systems of newer kernels take the
@@ -58,6 +65,9 @@ impl FileClock {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod clock {
+    use std::path::Path;
+    use std::sync::LazyLock;
+
     use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
     /// Reads the clock that files are marked by.
@@ -70,6 +80,32 @@ mod clock {
             length: read(clock_getres(ClockId::RealtimeCoarse)),
         })
     }
+
+    /// Whether a file whose times were read is marked exactly when it changes next, by its file system and the kernel. What
+    /// older kernels do with what is read is not known here, nor what a network's servers do.
+    pub(super) fn is_exact_once_looked_at(file: &Path) -> bool {
+        const EXACT: [u32; 4] = [
+            0xef53,      // ext4, and what it mounts of its ancestors
+            0x5846_5342, // xfs
+            0x9123_683e, // btrfs
+            0x0102_1994, // tmpfs
+        ];
+        static KERNEL: LazyLock<bool> = LazyLock::new(|| {
+            let name = rustix::system::uname();
+            is_since_6_13(&name.release().to_string_lossy())
+        });
+        *KERNEL
+            && rustix::fs::statfs(file).is_ok_and(|found| EXACT.contains(&(found.f_type as u32)))
+    }
+
+    pub(super) fn is_since_6_13(release: &str) -> bool {
+        let mut numbers = release.split('.').map(|number| {
+            let digits = number.split(|c: char| !c.is_ascii_digit()).next();
+            digits.and_then(|digits| digits.parse::<u32>().ok())
+        });
+        let version = (numbers.next().flatten(), numbers.next().flatten());
+        matches!(version, (Some(major), Some(minor)) if (major, minor) >= (6, 13))
+    }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -77,6 +113,10 @@ mod clock {
     /// Files are marked by a clock that is fine enough.
     pub(super) fn of_files() -> Option<super::FileClock> {
         None
+    }
+
+    pub(super) fn is_exact_once_looked_at(_: &std::path::Path) -> bool {
+        true
     }
 }
 
@@ -162,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn kernels_that_mark_files_exactly_are_known_by_their_version() {
+        for release in ["6.13.0", "6.13-rc1", "6.18.44-fc", "7.0", "10.1.2-generic"] {
+            assert!(clock::is_since_6_13(release), "{release}");
+        }
+        for release in ["6.12.9", "6.1.0-13-amd64", "5.15", "6", "", "six.thirteen"] {
+            assert!(!clock::is_since_6_13(release), "{release}");
+        }
+    }
+
+    #[test]
     fn a_file_that_needs_no_waiting_shows_the_next_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
@@ -170,7 +220,7 @@ mod tests {
             let Look::Present(found) = look(&file) else {
                 panic!("it was written");
             };
-            if until_changes_show(&found).is_zero() {
+            if until_changes_show(&file, &found).is_zero() {
                 std::fs::write(&file, text).unwrap();
                 assert_ne!(look(&file), Look::Present(found));
             }

@@ -208,7 +208,7 @@ impl Watching<'_> {
                 }
             }
             if let Some(Look::Present(found)) = self.settle.seen(file) {
-                wait = wait.max(looks::until_changes_show(found));
+                wait = wait.max(looks::until_changes_show(file, found));
             }
         }
         let now = self.now();
