@@ -15,7 +15,7 @@ use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
 use crate::cli::text::count;
 use crate::cli::watch::looks;
-use crate::cli::watch::settle::Haste;
+use crate::cli::watch::settle::{FileName, Haste};
 use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 
 /// A link and the output that follows it.
@@ -114,7 +114,8 @@ impl Link {
         let archives = archives.filter(|(member, _)| files.contains(member));
         let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
         files.extend(archives);
-        let known: HashSet<PathBuf> = linked.files().collect();
+        let known = linked.files().filter(|file| files.contains(file));
+        let known: HashSet<PathBuf> = known.collect();
         let files = files.into_iter().filter(|file| known.contains(*file));
         files.cloned().collect()
     }
@@ -259,13 +260,13 @@ fn followed(command: &CommandLine, found: &LinkFiles) -> Vec<Followed> {
         .map(|path| (path, true))
         .chain(others.map(|path| (path, false)))
         .map(|(path, is_required)| Followed {
-            path: path.clone(),
+            name: FileName::new(path),
             is_required,
         })
         .collect();
     files.sort();
     // Of those that are named twice, the one that is required is kept.
     files.reverse();
-    files.dedup_by(|other, kept| other.path == kept.path);
+    files.dedup_by(|other, kept| other.name == kept.name);
     files
 }
