@@ -85,6 +85,7 @@ impl Module {
         }
         let fields = self.tag.resolve(&self.program, &function.relocs, &types);
         let fields = fields.map_err(|error| error.with_symbol(self.label(id)))?;
+        #[cfg(feature = "debug")]
         let size = (function.head, function.bytes.len() as u32);
         let content = RelocatableBytes::new(function.bytes, fields)?;
         self.program.define(
@@ -102,7 +103,9 @@ impl Module {
         if function.tail_calls {
             self.use_tail_calls();
         }
-        self.set_debug_info(id, function.debug_info.as_deref(), size)
+        #[cfg(feature = "debug")]
+        self.set_debug_info(id, function.debug_info.as_deref(), size)?;
+        Ok(())
     }
 
     /// Defines or redefines data of a memory.
@@ -319,6 +322,7 @@ impl Module {
         let relocs = self.tag.resolve(&self.program, &relocs, &[]);
         let content = entry.and_then(|entry| entry.with_fields(&encoded, &relocs?).finish());
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
+        #[cfg(feature = "debug")]
         self.remove_debug_info(id)?;
         self.program.define(
             id,
@@ -387,6 +391,7 @@ impl Module {
     pub fn remove(&mut self, id: DeclId) -> Result<()> {
         let id = self.find(id)?;
         self.expect_own(id)?;
+        #[cfg(feature = "debug")]
         self.remove_debug_info(id)?;
         self.program.remove(id)
     }

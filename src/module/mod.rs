@@ -3,9 +3,11 @@
 
 mod body;
 mod commit;
+#[cfg(feature = "debug")]
 mod debug_info;
-#[cfg(all(test, feature = "toolchain-tests"))]
+#[cfg(all(test, feature = "toolchain-tests", feature = "link"))]
 mod debug_tests;
+#[cfg(feature = "debug")]
 mod describe;
 #[cfg(test)]
 mod discard_tests;
@@ -26,6 +28,7 @@ mod value_type;
 mod version;
 
 pub use body::{BodyStyle, Catch, Function, FunctionBuilder, Name, Position};
+#[cfg(feature = "debug")]
 pub use debug_info::DebugInfo;
 pub(crate) use finish::DenseStyle;
 pub use handle::{DeclId, Relocation, TypeId};

@@ -1,7 +1,7 @@
 //! Programs made and edited through the library (`wasmend::Module`): what an edit writes, what it may cost, what is
 //! refused, and what can be known of the file. Run by `cargo test --test api`.
 
-#[cfg(feature = "toolchain-tests")]
+#[cfg(all(feature = "toolchain-tests", feature = "debug"))]
 mod debug_info;
 #[cfg(feature = "engine")]
 mod distances;

@@ -6,6 +6,7 @@ use wasm_encoder::{Encode, Instruction};
 use crate::error::{Error, Result};
 use crate::module::body::position::Position;
 use crate::module::body::scan::names_something;
+#[cfg(feature = "debug")]
 use crate::module::debug_info::DebugInfo;
 use crate::module::handle::{DeclId, Relocation, TypeId};
 use crate::module::options::Redirect;
@@ -56,6 +57,7 @@ pub struct Function {
     pub(crate) tail_calls: bool,
     /// Bytes of the body before its code: the declarations of its locals.
     pub(crate) head: u32,
+    #[cfg(feature = "debug")]
     pub(crate) debug_info: Option<Box<DebugInfo>>,
 }
 
@@ -66,6 +68,7 @@ impl Function {
     }
 
     /// The same function, with debug information. Without any, defining it takes away what was said of it before.
+    #[cfg(feature = "debug")]
     #[must_use]
     pub fn with_debug_info(mut self, info: DebugInfo) -> Function {
         self.debug_info = Some(Box::new(info));
@@ -144,6 +147,7 @@ impl FunctionBuilder {
                 calls: Vec::new(),
                 tail_calls: false,
                 head: 0,
+                #[cfg(feature = "debug")]
                 debug_info: None,
             },
             locals: Vec::new(),
