@@ -83,6 +83,7 @@
 mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
+mod envelope;
 mod error;
 pub mod inspect;
 #[doc(hidden)]
@@ -102,6 +103,7 @@ mod whole;
 mod wire;
 
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
+pub use envelope::{Envelope, Replica};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,

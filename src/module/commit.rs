@@ -331,8 +331,9 @@ impl Module {
         if has_new_exports || is_laid_out_anew {
             self.export_sites = export_sites(&self.program.exports);
         }
-        self.identity = version.identity;
+        let base = std::mem::replace(&mut self.identity, version.identity);
         Patch {
+            base,
             outcome: version.outcome,
             changed,
             moved: version.moved,
@@ -370,6 +371,7 @@ impl Module {
         let layout = self.layout.as_ref();
         Patch {
             identity: self.identity,
+            base: self.identity,
             outcome: Outcome::Unchanged,
             changed: 0,
             moved: Moved::default(),

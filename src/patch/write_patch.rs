@@ -49,6 +49,7 @@ pub(crate) fn write_patch(
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
     let mut ranges = out.ranges;
+    ranges.sort();
     let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
     let mut bytes = vec![0; (place.end - place.begin) as usize];
     // A section that moved is written whole; otherwise only what varies.
