@@ -44,7 +44,8 @@ pub(super) fn check_base(
             return Err(other_version(text).with_hint(hint));
         }
         None => {
-            let text = format!("the copy is no output that can be patched; the patch is for {base}");
+            let text =
+                format!("the copy is no output that can be patched; the patch is for {base}");
             return Err(other_version(text).with_hint(hint));
         }
     }

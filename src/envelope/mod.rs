@@ -63,10 +63,7 @@ impl Envelope {
     ///
     /// # Errors
     /// What `file` returns, and if it is not the version that the commit published.
-    pub fn of(
-        patch: &Patch,
-        file: impl FnOnce() -> Result<Vec<u8>>,
-    ) -> Result<Option<Envelope>> {
+    pub fn of(patch: &Patch, file: impl FnOnce() -> Result<Vec<u8>>) -> Result<Option<Envelope>> {
         let contents = match &patch.outcome {
             Outcome::Unchanged => return Ok(None),
             Outcome::Patched(ranges) => Contents::Ranges(Arc::clone(ranges)),

@@ -179,19 +179,20 @@ fn is_consistent(envelope: &Envelope) -> bool {
     is_made && is_live
 }
 
-/// Whether ranges make one version of another. The last of them, with which the file ends, holds the new identity.
+/// Whether ranges make one version of another. With the last of them the file ends; it holds the new identity, which stands
+/// for all that is written but itself.
 fn makes(ranges: &RangeList, base: BuildIdentity, to: BuildIdentity) -> bool {
-    let Some(before) = ranges.len().checked_sub(1) else {
+    let Some((last, bytes)) = ranges.iter().next_back() else {
         return false;
     };
-    let of_range = |(range, bytes): (crate::patch::Range, _)| (range.offset, bytes);
-    let next = base.next(ranges.iter().take(before).map(of_range));
-    let last = ranges.iter().next_back();
-    next == to
-        && last.is_some_and(|(range, bytes)| {
-            let ends = range.offset + bytes.len() as u64 == ranges.new_len();
-            ends && bytes.ends_with(&to.to_bytes())
-        })
+    let (end, said) = (last.offset + bytes.len() as u64, to.to_bytes());
+    let Some(fixed) = bytes.strip_suffix(&said) else {
+        return false;
+    };
+    let before = ranges.iter().take(ranges.len() - 1);
+    let before = before.map(|(range, bytes)| (range.offset, bytes));
+    let fixed = (!fixed.is_empty()).then_some((last.offset, fixed));
+    end == ranges.new_len() && base.next(before.chain(fixed)) == to
 }
 
 #[cold]

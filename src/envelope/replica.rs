@@ -91,7 +91,8 @@ impl Replica {
             }
             Contents::Whole(file) => {
                 let len = file.len() as u64;
-                self.output.publish_pieces(len, |out| out.write_at(0, file))?;
+                self.output
+                    .publish_pieces(len, |out| out.write_at(0, file))?;
             }
         }
         self.identity = Some(envelope.to);

@@ -187,9 +187,7 @@ impl RangeList {
     }
 
     /// The ranges in file order.
-    pub fn iter(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (Range, &[u8])> + DoubleEndedIterator {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Range, &[u8])> + DoubleEndedIterator {
         self.ranges.iter().map(|range| {
             let start = range.source as usize;
             (*range, &self.arena[start..start + range.len as usize])

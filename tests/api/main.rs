@@ -12,6 +12,7 @@ mod pieces;
 mod reading;
 mod refused;
 mod signatures;
+mod travel;
 mod validated;
 mod verify;
 

@@ -12,6 +12,7 @@ use wasmend::output::{OutputOptions, Publish};
 use wasmend::{ErrorKind, Outcome, Patch, Redirect, RelinkReason};
 use wasmparser::{Validator, WasmFeatures};
 
+use super::copies::Copies;
 use super::drive::Driver;
 use super::equal;
 use super::generate::{self, Choices, Shape};
@@ -130,6 +131,7 @@ pub struct Session {
     /// What the last commit did.
     pub last: Option<Patch>,
     runner: Runner,
+    copies: Copies,
     /// The file as it must be.
     mirror: Vec<u8>,
     relink_asked: bool,
@@ -143,7 +145,7 @@ pub type Checked<T = ()> = Result<T, String>;
 /// The most that a patch of one function's body may write beyond the body.
 pub const MOST_OVERHEAD: u64 = 256;
 
-fn words(doing: &str) -> impl Fn(w::Error) -> String + '_ {
+pub fn words(doing: &str) -> impl Fn(w::Error) -> String + '_ {
     move |error| format!("{doing}: {error}")
 }
 
@@ -164,6 +166,7 @@ impl Session {
         let (memory, _) = model.declare(MEMORY, None, true);
         Ok(Session {
             driver: Driver::new(module, memory).map_err(words("declare"))?,
+            copies: Copies::new(config.publish.is_some())?,
             config,
             model,
             seen: Seen::default(),
@@ -433,6 +436,7 @@ impl Session {
         self.relink_asked = false;
         self.driver.body_bytes.clear();
         self.check(&bytes)?;
+        self.copies.take(&patch, &bytes)?;
         self.mirror = bytes;
         self.last = Some(patch);
         Ok(())

@@ -10,6 +10,7 @@
 pub mod body;
 pub mod check;
 pub mod chunk;
+pub mod copies;
 pub mod drive;
 pub mod equal;
 pub mod generate;
