@@ -108,7 +108,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,
     MemoryType, Module, ModuleOptions, Moved, Outcome, Patch, PendingEdit, Phases, Piece, Redirect,
-    Relocation, TableType, Types,
+    Relocation, Reservations, TableType, Types,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};

@@ -13,6 +13,7 @@ mod next_exports;
 mod orphans;
 mod pending;
 mod references;
+mod sharing;
 pub(crate) mod short;
 mod store;
 mod types;
