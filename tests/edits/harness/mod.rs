@@ -7,6 +7,7 @@
 
 #![allow(dead_code)]
 
+pub mod apart;
 pub mod body;
 pub mod check;
 pub mod chunk;
