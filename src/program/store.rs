@@ -185,8 +185,14 @@ impl Program {
     /// The declaration whose types `id` shares: what it is a part of, however far within.
     pub(crate) fn root(&self, id: DeclId) -> DeclId {
         let mut root = id;
-        while let Some(owner) = self.decls[root.index()].owner {
+        let mut decl = &self.decls[id.index()];
+        while let Some(owner) = decl.owner {
             root = owner;
+            // An orphan has its root itself, which may be gone: its number may be a part of something else by now.
+            match self.decls.get(owner.index()).filter(|_| !decl.is_orphan) {
+                Some(next) => decl = next,
+                None => break,
+            }
         }
         root
     }
