@@ -69,7 +69,8 @@
 //! # Features
 //!
 //! `cli`, on by default, adds the `wasmend` command; `engine` an interpreter for modules; `wasmi`, on by default too, a host for
-//! programs that are patched while they run. Without them the library is small:
+//! programs that are patched while they run. `wasmtime` is such a host for wasmtime, and `server` lets a host hear what a
+//! `wasmend serve` publishes. Without them the library is small:
 //!
 //! ```toml
 //! wasmend = { version = "0.1", default-features = false }

@@ -11,6 +11,7 @@ mod image;
 mod imports;
 mod module;
 mod policy;
+mod read;
 mod routine;
 mod step;
 mod view;
