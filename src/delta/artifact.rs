@@ -52,30 +52,6 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// A delta that was made elsewhere. `counts` are its functions, their bytes, and those of data.
-    ///
-    /// # Errors
-    /// If the bytes are damaged, or no delta.
-    pub(crate) fn received(
-        bytes: Arc<[u8]>,
-        counts: (u32, u64, u64),
-        conditional: Vec<String>,
-    ) -> Result<Delta> {
-        let (from, to) = read_header(&bytes)?;
-        let (functions, function_bytes, data_bytes) = counts;
-        Ok(Delta {
-            bytes,
-            from,
-            to,
-            functions,
-            function_bytes,
-            data_bytes,
-            conditional,
-            bodies: Arc::default(),
-            is_described: true,
-        })
-    }
-
     /// Whether the bytes are as they were made.
     ///
     /// # Errors

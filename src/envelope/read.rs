@@ -115,11 +115,12 @@ impl<'a> Reader<'a> {
     }
 
     fn delta(&mut self) -> Result<Delta> {
-        let functions = u32::from_le_bytes(self.array()?);
-        let counts = (functions, self.number()?, self.number()?);
         let names = (0..self.count()?).map(|_| self.text());
-        let names = names.collect::<Result<_>>()?;
-        Delta::received(Arc::from(self.bytes()?), counts, names)
+        let conditional = names.collect::<Result<_>>()?;
+        Ok(Delta {
+            conditional,
+            ..Delta::read(self.bytes()?)?
+        })
     }
 
     fn identity(&mut self) -> Result<BuildIdentity> {

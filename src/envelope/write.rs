@@ -87,9 +87,6 @@ fn live(out: &mut Vec<u8>, step: &LiveStep) {
 }
 
 fn one_delta(out: &mut Vec<u8>, delta: &Delta) {
-    out.extend_from_slice(&delta.functions.to_le_bytes());
-    out.extend_from_slice(&delta.function_bytes.to_le_bytes());
-    out.extend_from_slice(&delta.data_bytes.to_le_bytes());
     count(out, delta.conditional.len());
     for name in &delta.conditional {
         bytes(out, name.as_bytes());

@@ -1,11 +1,14 @@
 //! Patches that travel, from the command line.
 //!
-//! Run: `wasmend replay --patches DIR`, `wasmend apply PATCH FILE`, on three builds of a program of `tests/modules`.
+//! Run: `wasmend replay --patches DIR`, `wasmend apply PATCH FILE`, on three builds of a program of
+//! `tests/modules`, and `wasmend watch --patches` on objects.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::command::{arg, events, run_wasmend, text};
 use crate::support::families;
+use crate::watching::{Watching, pick, program};
+use rustix::process::Signal;
 
 fn builds(count: usize) -> Vec<PathBuf> {
     let build = |version| families::modules().join(format!("c-calc/v{version}.wasm"));
@@ -101,6 +104,42 @@ fn a_patch_for_another_version_is_refused_and_both_are_named() {
     let output = run_wasmend(&["apply", arg(&patches[0]), arg(&text)]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(std::fs::read(&text).expect("is there"), b"text");
+}
+
+#[test]
+fn a_watched_link_sends_each_version() {
+    let arguments = [
+        "main.o",
+        "twice.o",
+        "pick.o",
+        "-o",
+        "out.wasm",
+        "--patches",
+        "sent",
+    ];
+    let mut watching = Watching::start(program(100), &arguments);
+    watching.expect_update("created");
+    watching.expect("watching");
+    for added in [101, 5, 17] {
+        watching.write("pick.o", pick(added));
+        watching.expect_update("patched");
+    }
+    let (out, sent) = (watching.path("out.wasm"), watching.path("sent"));
+    // The last one is written behind the line that says so.
+    let last = sent.join("00000004.wasmpatch");
+    while !last.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let copy = watching.path("copy.wasm");
+    let mut args = vec!["apply".to_owned()];
+    args.extend((1..5).map(|at| arg(&sent.join(format!("{at:08}.wasmpatch"))).to_owned()));
+    args.push(arg(&copy).to_owned());
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let output = run_wasmend(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let read = |path: &Path| std::fs::read(path).expect("is there");
+    assert!(read(&copy) == read(&out));
+    watching.stop(Signal::TERM);
 }
 
 #[test]
