@@ -1,11 +1,11 @@
 //! Whether a copy is what an envelope is for, what would come of it, and the copy in memory that takes it in.
 
-use crate::envelope::{Contents, Envelope, other_version};
+use crate::envelope::parts::{Contents, Parts, other_version};
 use crate::error::{Error, Result};
 use crate::patch::{BuildIdentity, RangeList};
 
-/// See [`Envelope::apply`].
-pub(super) fn apply(envelope: &Envelope, copy: &mut Vec<u8>) -> Result<()> {
+/// See `Envelope::apply`.
+pub(super) fn apply(envelope: &Parts, copy: &mut Vec<u8>) -> Result<()> {
     let found = BuildIdentity::of_file(copy).map(|(_, identity)| identity);
     check_base(envelope, found, copy.len() as u64)?;
     check_result(envelope, copy)?;
@@ -24,11 +24,7 @@ pub(super) fn apply(envelope: &Envelope, copy: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Whether a copy of this version and length is what an envelope is for.
-pub(super) fn check_base(
-    envelope: &Envelope,
-    found: Option<BuildIdentity>,
-    len: u64,
-) -> Result<()> {
+pub(super) fn check_base(envelope: &Parts, found: Option<BuildIdentity>, len: u64) -> Result<()> {
     let Some(base) = envelope.base else {
         return Ok(());
     };
@@ -58,7 +54,7 @@ pub(super) fn check_base(
 }
 
 /// Whether a copy becomes what its checksum says, if there is one.
-pub(super) fn check_result(envelope: &Envelope, copy: &[u8]) -> Result<()> {
+pub(super) fn check_result(envelope: &Parts, copy: &[u8]) -> Result<()> {
     let (Contents::Ranges(ranges), Some(expected)) = (&envelope.contents, envelope.checksum) else {
         return Ok(());
     };

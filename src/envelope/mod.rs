@@ -5,6 +5,7 @@
 //! how a patch is made.
 
 mod apply;
+mod parts;
 mod read;
 mod replica;
 mod write;
@@ -12,7 +13,8 @@ mod write;
 use std::sync::Arc;
 
 use crate::delta::LiveStep;
-use crate::error::{Error, ErrorKind, Result};
+use crate::envelope::parts::{Contents, Parts, identity_of, other_version};
+use crate::error::Result;
 use crate::module::{Outcome, Patch};
 use crate::patch::{BuildIdentity, RangeList};
 
@@ -40,21 +42,7 @@ pub use replica::Replica;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Envelope {
-    /// `None` for a version that takes the place of any other.
-    base: Option<BuildIdentity>,
-    to: BuildIdentity,
-    contents: Contents,
-    /// A BLAKE3 hash of the file that a patch makes.
-    checksum: Option<[u8; 32]>,
-    live: Option<LiveStep>,
-}
-
-#[derive(Debug, Clone)]
-enum Contents {
-    Ranges(Arc<RangeList>),
-    Whole(Vec<u8>),
-}
+pub struct Envelope(Parts);
 
 impl Envelope {
     /// What a commit published; nothing if it published nothing. `file` gives the whole file as it is now, and is called only
@@ -73,13 +61,13 @@ impl Envelope {
                 Contents::Whole(file)
             }
         };
-        Ok(Some(Envelope {
+        Ok(Some(Envelope(Parts {
             base: (patch.base.generation > 0).then_some(patch.base),
             to: patch.identity,
             contents,
             checksum: None,
             live: patch.live.clone(),
-        }))
+        })))
     }
 
     /// A version as a whole, which takes the place of any other: for copies that have none yet, or have missed some.
@@ -87,13 +75,13 @@ impl Envelope {
     /// # Errors
     /// If it is no output that can be patched.
     pub fn whole(file: Vec<u8>) -> Result<Envelope> {
-        Ok(Envelope {
+        Ok(Envelope(Parts {
             base: None,
             to: identity_of(&file)?,
             contents: Contents::Whole(file),
             checksum: None,
             live: None,
-        })
+        }))
     }
 
     /// Adds a checksum of `file`, the version that the patch makes: a copy that was damaged, though it says of itself that it
@@ -103,47 +91,41 @@ impl Envelope {
     /// # Errors
     /// If `file` is not the version that the patch makes.
     pub fn with_checksum_of(mut self, file: &[u8]) -> Result<Envelope> {
-        expect_version(file, self.to)?;
-        if let Contents::Ranges(_) = self.contents {
-            self.checksum = Some(*apply::hash([file]).as_bytes());
+        expect_version(file, self.0.to)?;
+        if let Contents::Ranges(_) = self.0.contents {
+            self.0.checksum = Some(*apply::hash([file]).as_bytes());
         }
         Ok(self)
     }
 
     /// The version that a copy must have; nothing if it may be any, or none.
     pub fn base(&self) -> Option<BuildIdentity> {
-        self.base
+        self.0.base
     }
 
     /// The version that a copy has then.
     pub fn identity(&self) -> BuildIdentity {
-        self.to
+        self.0.to
     }
 
     /// Length of the file then, in bytes.
     pub fn file_len(&self) -> u64 {
-        match &self.contents {
-            Contents::Ranges(ranges) => ranges.new_len(),
-            Contents::Whole(file) => file.len() as u64,
-        }
+        self.0.file_len()
     }
 
     /// What is written where; nothing if it is the whole file.
     pub fn ranges(&self) -> Option<&RangeList> {
-        match &self.contents {
-            Contents::Ranges(ranges) => Some(ranges),
-            Contents::Whole(_) => None,
-        }
+        self.0.ranges()
     }
 
     /// What it means for instances that run, if the commit said so.
     pub fn live(&self) -> Option<&LiveStep> {
-        self.live.as_ref()
+        self.0.live.as_ref()
     }
 
     /// The envelope as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        write::write(self)
+        write::write(&self.0)
     }
 
     /// Reads what [`Envelope::to_bytes`] wrote. Its checksum tells accidents, such as bytes that are missing or others; against
@@ -152,24 +134,18 @@ impl Envelope {
     /// # Errors
     /// If the bytes are damaged, or no envelope of this format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Envelope> {
-        read::read(bytes)
+        read::read(bytes).map(Envelope)
     }
 
     /// Brings a copy to the new version.
     ///
     /// # Errors
-    /// [`ErrorKind::OutputChanged`] if the copy is another version than the base, or, where there is a
+    /// [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) if the copy is another version than the base, or, where there is a
     /// [checksum](Envelope::with_checksum_of), does not become what it should: then it needs a [whole](Envelope::whole) version.
     /// Nothing is changed.
     pub fn apply(&self, copy: &mut Vec<u8>) -> Result<()> {
-        apply::apply(self, copy)
+        apply::apply(&self.0, copy)
     }
-}
-
-/// The identity that a file says it has.
-fn identity_of(file: &[u8]) -> Result<BuildIdentity> {
-    let found = BuildIdentity::of_file(file).map(|(_, identity)| identity);
-    found.ok_or_else(|| Error::bad_input("is no output that can be patched"))
 }
 
 fn expect_version(file: &[u8], expected: BuildIdentity) -> Result<()> {
@@ -180,9 +156,4 @@ fn expect_version(file: &[u8], expected: BuildIdentity) -> Result<()> {
             "the file is {found}, not {expected}, which the commit published"
         ))),
     }
-}
-
-#[cold]
-fn other_version(message: String) -> Error {
-    Error::new(ErrorKind::OutputChanged, message)
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::delta::{Delta, LiveStep, Refusal, RefusalReason};
+use crate::envelope::parts::{Contents, Parts, identity_of};
 use crate::envelope::write::{
     DELTA, DELTA_AND_UNDO, FORMAT, HAS_BASE, HAS_CHECKSUM, IS_LIVE, IS_WHOLE, MAGIC, REFUSED, SUM,
 };
-use crate::envelope::{Contents, Envelope, identity_of};
 use crate::error::{Error, Result};
 use crate::patch::{BuildIdentity, MOST_FILE, RangeList, Reason};
 
-/// See [`Envelope::from_bytes`].
-pub(super) fn read(bytes: &[u8]) -> Result<Envelope> {
+/// See `Envelope::from_bytes`.
+pub(super) fn read(bytes: &[u8]) -> Result<Parts> {
     let mut reader = Reader { rest: bytes };
     if reader.take(MAGIC.len()).ok() != Some(&MAGIC) {
         return Err(Error::bad_input("is no patch"));
@@ -35,7 +35,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn envelope(mut self) -> Result<Envelope> {
+    fn envelope(mut self) -> Result<Parts> {
         let flags = u32::from_le_bytes(self.array()?);
         let has = |flag| flags & flag != 0;
         if flags > HAS_BASE + IS_WHOLE + HAS_CHECKSUM + IS_LIVE
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
             }
         };
         let live = has(IS_LIVE).then(|| self.live()).transpose()?;
-        let envelope = Envelope {
+        let envelope = Parts {
             base,
             to,
             contents,
@@ -117,10 +117,9 @@ impl<'a> Reader<'a> {
     fn delta(&mut self) -> Result<Delta> {
         let names = (0..self.count()?).map(|_| self.text());
         let conditional = names.collect::<Result<_>>()?;
-        Ok(Delta {
-            conditional,
-            ..Delta::read(self.bytes()?)?
-        })
+        let mut delta = Delta::read(self.bytes()?)?;
+        delta.conditional = conditional;
+        Ok(delta)
     }
 
     fn identity(&mut self) -> Result<BuildIdentity> {
@@ -160,7 +159,7 @@ impl<'a> Reader<'a> {
 
 /// Whether an envelope leads where it says: the identity of a version follows from that of its base and from what is written,
 /// or stands in the file that is sent whole.
-fn is_consistent(envelope: &Envelope) -> bool {
+fn is_consistent(envelope: &Parts) -> bool {
     let is_made = match (&envelope.contents, envelope.base) {
         (Contents::Whole(file), _) => {
             file.len() as u64 <= MOST_FILE && identity_of(file).ok() == Some(envelope.to)

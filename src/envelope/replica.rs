@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::envelope::apply::{check_base, check_result};
-use crate::envelope::{Contents, Envelope};
+use crate::envelope::parts::Contents;
 use crate::error::{Error, Result};
 use crate::output::{Output, OutputOptions};
 use crate::patch::BuildIdentity;
@@ -73,6 +74,7 @@ impl Replica {
     /// As with [`Envelope::apply`]; [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) also if the file was changed by
     /// somebody else; [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot be written. The copy is what it was.
     pub fn apply(&mut self, envelope: &Envelope) -> Result<()> {
+        let envelope = &envelope.0;
         let named = |error: Error| match self.output.path() {
             Some(path) => error.with_path(path),
             None => error,

@@ -1,7 +1,7 @@
 //! An envelope as bytes. What is said here is read in `read`, and described in `design/patch-format.md`.
 
 use crate::delta::{Delta, LiveStep, Refusal};
-use crate::envelope::{Contents, Envelope};
+use crate::envelope::parts::{Contents, Parts};
 
 /// What envelopes begin with.
 pub(super) const MAGIC: [u8; 4] = *b"\0wmp";
@@ -21,7 +21,7 @@ pub(super) const REFUSED: u8 = 0;
 pub(super) const DELTA: u8 = 1;
 pub(super) const DELTA_AND_UNDO: u8 = 2;
 
-pub(super) fn write(envelope: &Envelope) -> Vec<u8> {
+pub(super) fn write(envelope: &Parts) -> Vec<u8> {
     let is_whole = matches!(envelope.contents, Contents::Whole(_));
     let flags = [
         (envelope.base.is_some(), HAS_BASE),
