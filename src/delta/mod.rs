@@ -6,6 +6,7 @@
 mod artifact;
 mod collect;
 mod data;
+#[cfg(feature = "debug")]
 mod debug;
 mod image;
 mod imports;
@@ -23,5 +24,6 @@ pub(crate) use artifact::{
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;
 
+#[cfg(feature = "debug")]
 pub(crate) use debug::{Pieces, describe};
 pub(crate) use step::{Before, Commit, OldPlaces, make};
