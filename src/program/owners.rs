@@ -89,8 +89,21 @@ impl Program {
 
     /// Whether one declaration is a part of another, of one of its parts, and so on.
     fn is_part_of(&self, id: DeclId, whole: DeclId) -> bool {
-        let owner = self.get(id).and_then(|decl| decl.owner);
-        let mut owners = self.owners_of(id).iter().copied().chain(owner);
-        owners.any(|owner| owner == whole || self.is_part_of(owner, whole))
+        // Many ways may lead to one owner.
+        let mut seen = vec![id];
+        let mut at = 0;
+        while let Some(&id) = seen.get(at) {
+            at += 1;
+            let owner = self.get(id).and_then(|decl| decl.owner);
+            for owner in self.owners_of(id).iter().copied().chain(owner) {
+                if owner == whole {
+                    return true;
+                }
+                if !seen.contains(&owner) {
+                    seen.push(owner);
+                }
+            }
+        }
+        false
     }
 }
