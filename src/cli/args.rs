@@ -401,7 +401,8 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "inspect", "verify", "finish", "demo", "completions", "man",
+            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "finish", "demo",
+            "completions", "man",
         ]
     )]
     pub(crate) command: Option<String>,

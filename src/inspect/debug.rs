@@ -12,6 +12,7 @@ use gimli::{
 use hashbrown::HashMap;
 
 use crate::error::Result;
+use crate::inspect::counted::counted;
 use crate::inspect::read::split;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -149,14 +150,18 @@ fn how(a: &Compiled, b: &Compiled) -> String {
         }
     }
     if a.entries.len() != b.entries.len() {
-        return format!("has {} entries, not {}", a.entries.len(), b.entries.len());
+        return format!(
+            "number of entries: {}, not {}",
+            a.entries.len(),
+            b.entries.len()
+        );
     }
     let mut rows = a.rows.iter().zip(&b.rows);
     match rows.position(|(a, b)| a != b) {
         Some(row) => format!("row {row} of the line table is another"),
         None => format!(
-            "the line table has {} rows, not {}",
-            a.rows.len(),
+            "the line table has {}, not {}",
+            counted(a.rows.len(), "row"),
             b.rows.len()
         ),
     }

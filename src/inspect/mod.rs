@@ -23,6 +23,7 @@
 //! Nothing here knows the state of a running [`Module`](crate::Module), and nothing here writes.
 
 mod candidates;
+mod counted;
 mod debug;
 mod finish;
 mod map;

@@ -17,6 +17,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::inspect::candidates::Candidates;
+use crate::inspect::counted::counted;
 use crate::inspect::debug;
 use crate::inspect::places;
 use crate::inspect::side::{
@@ -200,7 +201,11 @@ impl<'a> Compare<'a> {
                 if of_a.len() != of_b.len() {
                     self.differ(
                         &what,
-                        format!("is there {} times, not {}", of_a.len(), of_b.len()),
+                        format!(
+                            "is there {}, not {}",
+                            counted(of_a.len(), "time"),
+                            of_b.len()
+                        ),
                     );
                 }
                 // The same name can be imported several times: in the same order on both sides.
@@ -300,7 +305,7 @@ impl<'a> Compare<'a> {
             if of_a.len() != of_b.len() && !can_be_split {
                 self.differ(
                     format!("{kind}s"),
-                    format!("there are {}, not {}", of_a.len(), of_b.len()),
+                    format!("{}, not {}", of_a.len(), of_b.len()),
                 );
             }
             for (at_a, at_b) in of_a.into_iter().zip(of_b) {
@@ -738,14 +743,14 @@ fn differing_bytes(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
     let at = of_a.iter().zip(of_b).position(|(a, b)| a != b);
     match at {
         Some(at) => format!(
-            "byte {at} is {:#04x}, not {:#04x}, of {} and {} bytes",
+            "byte {at} is {:#04x}, not {:#04x}, of {} and {}",
             of_a[at],
             of_b[at],
             of_a.len(),
-            of_b.len()
+            counted(of_b.len(), "byte")
         ),
         None if of_a.len() != of_b.len() => {
-            format!("has {} bytes, not {}", of_a.len(), of_b.len())
+            format!("has {}, not {}", counted(of_a.len(), "byte"), of_b.len())
         }
         None => "names another type".to_owned(),
     }
