@@ -27,6 +27,7 @@ mod counted;
 mod debug;
 mod finish;
 mod map;
+mod moved;
 mod places;
 mod read;
 mod side;
