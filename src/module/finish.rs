@@ -1,21 +1,23 @@
 //! The dense output: the program without all that patching needs.
 
+use hashbrown::HashMap;
+
 use crate::error::{Error, Result};
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::Module;
 use crate::module::version::Version;
 use crate::patch::{Dense, write_dense};
-use crate::program::{DeclKind, Export, RelocKind};
+use crate::program::{DeclId, DeclKind, Export, RelocKind};
 
 /// What a dense output is like, beside the program.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct DenseStyle {
+pub(crate) struct DenseStyle<'a> {
     /// Whether long runs of zeros in data are left out.
     pub(crate) cuts: bool,
     /// Whether there is a function table also if nothing names it: code of the first version of WebAssembly does not.
     pub(crate) keeps_slot_table: bool,
-    /// Whether exports are sorted though imports have an order: the order that they have is that of the edits.
-    pub(crate) sorts_exports: bool,
+    /// The exports in the front end's order, if it has one: that which they have otherwise is that of the edits.
+    pub(crate) exports: Option<&'a [(Box<str>, DeclId)]>,
 }
 
 impl Module {
@@ -29,15 +31,19 @@ impl Module {
     }
 
     /// The dense output, and the layout behind it.
-    pub(crate) fn finish_layout(&self, style: DenseStyle) -> Result<(Layout, Dense)> {
+    pub(crate) fn finish_layout(&self, style: DenseStyle<'_>) -> Result<(Layout, Dense)> {
         if self.has_edits() {
             let error = Error::bad_edit("edits are pending");
             return Err(error.with_hint("commit or discard them first"));
         }
         let has_slots = style.keeps_slot_table || self.uses_slots();
         let mut exports = self.program.said_exports().to_vec();
-        // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
-        if style.sorts_exports || self.program.next_import_order().is_none() {
+        if let Some(order) = style.exports {
+            let ranks = order.iter().enumerate();
+            let ranks: HashMap<&str, usize> = ranks.map(|(at, (name, _))| (&**name, at)).collect();
+            exports.sort_by_key(|export| ranks.get(&*export.name).copied().unwrap_or(usize::MAX));
+        } else if self.program.next_import_order().is_none() {
+            // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
             let is_other =
                 |export: &Export| self.program.decl(export.decl).kind != DeclKind::Memory;
             exports.sort_by(|a, b| (is_other(a), &a.name).cmp(&(is_other(b), &b.name)));

@@ -441,6 +441,41 @@ fn a_dense_output_has_neither_gaps_nor_history() {
     assert_eq!(finish(&program), finish(&fresh));
 }
 
+/// Members of archives can have one name, and so can their pieces: what they say and what they name puts them in order.
+#[test]
+fn pieces_of_one_name_stand_in_the_same_order_after_any_history() {
+    let made_in = |order: [usize; 6]| {
+        let mut module = programs::module(Redirect::Direct);
+        let functions = declare(&mut module, DeclKind::Function, "f");
+        for (at, id) in functions.iter().enumerate() {
+            let function = adds(&module, 10 + at as i32, None);
+            module
+                .define_function(*id, function)
+                .expect("is a function");
+            module.export(&format!("f{at}"), *id).expect("is declared");
+        }
+        for at in order {
+            let piece = module.declare(DeclKind::Custom, &format!("piece{at}"));
+            let piece = piece.expect("is new");
+            module
+                .set_name(piece, "lib.a(same.o)")
+                .expect("is declared");
+            let section = ["notes", ".debug_info"][at % 2];
+            let section = module.custom_section(section).expect("can be");
+            let content = Piece::new(vec![0; 4 * (1 + at / 4)]);
+            let content = content.with_function_offset(0, functions[at / 2 % 2], 0);
+            module
+                .define_piece(piece, section, content)
+                .expect("is a piece");
+            module.commit().expect("is published");
+        }
+        module.finish().expect("can be finished")
+    };
+    let one = made_in([0, 1, 2, 3, 4, 5]);
+    assert!(one == made_in([5, 4, 3, 2, 1, 0]));
+    assert!(one == made_in([2, 5, 0, 3, 4, 1]));
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let mut program = Program::new(Redirect::Direct);
