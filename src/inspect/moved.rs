@@ -355,9 +355,10 @@ impl Images<'_> {
         const MOST: usize = 256;
         let left = of_a.rest(&self.a);
         for (at, bytes) in of_b.rest(&self.b).into_iter().take(MOST) {
-            let is_there = left.iter().any(|(_, left)| {
-                let mut windows = left.windows(bytes.len());
-                windows.any(|window| window == bytes)
+            // A few bytes stand in other data by chance.
+            let is_there = left.iter().any(|(_, left)| match bytes.len() {
+                0..4 => *left == bytes,
+                len => left.windows(len).any(|window| window == bytes),
             });
             if !is_there {
                 let len = bytes.len() as u64;
@@ -432,21 +433,24 @@ impl Covered {
         position.is_some_and(|at| self.bytes.get(at as usize) == Some(&true))
     }
 
-    /// What was not met and is not zero, run by run, with its addresses.
+    /// What was not met, run by run, with its addresses. Runs begin and end with what is not zero, and have few zeros in
+    /// between.
     fn rest<'a>(&self, image: &Image<'a>) -> Vec<(u64, &'a [u8])> {
+        const ZEROS: usize = 8;
         let mut rest = Vec::new();
         for (start, bytes) in &image.parts {
-            let is_open = |at: usize| !self.has(start + at as u64) && bytes[at] != 0;
-            let mut at = 0;
-            while at < bytes.len() {
-                let from = at;
-                while at < bytes.len() && is_open(at) {
-                    at += 1;
+            let is_open = |at: &usize| !self.has(start + *at as u64) && bytes[*at] != 0;
+            let mut open = (0..bytes.len()).filter(is_open).peekable();
+            while let Some(from) = open.next() {
+                let mut to = from + 1;
+                let is_near = |to: usize, next: usize| {
+                    let mut between = to..next;
+                    next - to <= ZEROS && between.all(|at| !self.has(start + at as u64))
+                };
+                while let Some(next) = open.next_if(|next| is_near(to, *next)) {
+                    to = next + 1;
                 }
-                if at > from {
-                    rest.push((start + from as u64, &bytes[from..at]));
-                }
-                at += 1;
+                rest.push((start + from as u64, &bytes[from..to]));
             }
         }
         rest

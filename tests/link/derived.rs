@@ -140,7 +140,7 @@ impl<'a> Row<'a> {
                 if self.has_reference {
                     let theirs = wasm_ld(&arguments);
                     assert_eq!(interface(&ours), interface(&theirs), "{what}");
-                    assert_eq!(exports(&ours), exports(&theirs), "{what}");
+                    assert_eq!(order_of_exports(&ours), order_of_exports(&theirs), "{what}");
                 }
             }
         }
@@ -156,7 +156,7 @@ fn compile(object: &Path, source: &str, flags: &[&str]) {
 }
 
 /// The names of exports, in their order.
-fn exports(bytes: &[u8]) -> Vec<String> {
+fn order_of_exports(bytes: &[u8]) -> Vec<String> {
     let sections = Parser::new(0)
         .parse_all(bytes)
         .map(|payload| payload.unwrap());
