@@ -22,7 +22,8 @@ use crate::wire::leb;
 pub(super) const FUNCTIONS: usize = 0;
 /// Position of globals.
 pub(super) const GLOBALS: usize = 1;
-const TABLES: usize = 2;
+/// Position of tables.
+pub(super) const TABLES: usize = 2;
 /// Position of memories.
 pub(super) const MEMORIES: usize = 3;
 /// Position of element segments.

@@ -22,8 +22,8 @@ use crate::inspect::debug;
 use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
 use crate::inspect::side::{
-    DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, colours, masked, operators, position,
-    with_users, word,
+    DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, TABLES, colours, masked, operators,
+    position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
 use crate::whole::spaces::{Item, SPACES};
@@ -411,11 +411,18 @@ impl<'a> Compare<'a> {
     /// them.
     fn is_placed(&self, (a, b): (Node, Node)) -> bool {
         let (item_a, item_b) = (self.a.item(a), self.b.item(b));
-        if b.0 == MEMORIES && item_b.import.is_none() && self.images.is_some() {
+        if b.0 == MEMORIES && self.images.is_some() {
             let rest = |item: &Item| {
+                // The limits of an import stand behind its names and its kind.
+                let names = item.import.as_ref().map(|(module, field)| {
+                    let names = [module, field].map(|name| name.len());
+                    let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
+                    lens.iter().sum::<usize>() + 1
+                });
                 let bytes = item.definition.content.bytes();
+                let bytes = bytes.get(names.unwrap_or(0)..)?;
                 let minimum = leb::read_unsigned(bytes.get(1..)?)?.1;
-                Some((bytes[0], bytes[1 + minimum..].to_vec()))
+                Some((*bytes.first()?, bytes[1 + minimum..].to_vec()))
             };
             return rest(item_a) == rest(item_b);
         }
@@ -424,9 +431,10 @@ impl<'a> Compare<'a> {
 
     /// What is seen of an index space, but for places.
     fn seen<'s>(&self, side: &'s Side, space: usize) -> impl Iterator<Item = u32> + use<'s> {
-        let is_segment = self.images.is_some() && matches!(space, ELEMENTS | DATA);
+        // A table that code or an export names is found from there.
+        let holds_places = self.images.is_some() && matches!(space, TABLES | ELEMENTS | DATA);
         side.seen(space)
-            .filter(move |at| !(is_segment && side.is_place((space, *at))))
+            .filter(move |at| !(holds_places && side.is_place((space, *at))))
     }
 
     /// Whether two globals hold addresses of what both sides have placed, such as the end of the stack.

@@ -97,6 +97,35 @@ const VERSIONS: [Version; 9] = [
     },
 ];
 
+/// What a linker gives a program beside what it needs: a table that nobody uses, and more memory at first.
+#[test]
+fn what_linkers_choose_is_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let source = "static int z[30000]; int n = 7; int run(int i) { return z[i]++ + n; }";
+    fs::write(at("a.c"), source).unwrap();
+    for flags in [&[][..], &["-mbulk-memory"]] {
+        let mut clang = Command::new("clang-19");
+        clang.args(["--target=wasm32", "-O1", "-c"]).args(flags);
+        run(clang.arg(at("a.c")).arg("-o").arg(at("a.o")));
+        for option in ["--export-memory", "--import-memory"] {
+            let fixed = ["--no-entry", "--export=run", option].map(str::to_owned);
+            let object = at("a.o").display().to_string();
+            let arguments: Vec<String> = fixed.into_iter().chain([object]).collect();
+            let theirs = wasm_ld(&arguments);
+            let named = [&arguments[..], &["-oout.wasm".to_owned()]].concat();
+            let options = LinkOptions::parse(&named).unwrap();
+            let (linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+            let report = verify(&linked.bytes().unwrap(), &theirs).unwrap();
+            assert!(
+                report.is_clean(),
+                "{flags:?} {option}: {:?}",
+                report.differences
+            );
+        }
+    }
+}
+
 #[test]
 fn an_edited_output_is_what_wasm_ld_links_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
