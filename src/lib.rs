@@ -34,6 +34,8 @@
 //!
 //! # In a compiler
 //!
+//! [`guide`] has a page for each question: watch mode, memory, options, errors.
+//!
 //! A compiler in watch mode keeps a [`Module`]. It declares what the program has once, under keys that stay the same from build
 //! to build (a mangled name, say), and on each change of a source file defines what it compiled anew. [`FunctionBuilder`]s can be
 //! used on many threads: they need the module's [`BodyStyle`] and [`DeclId`]s, nothing else. A commit that fails has changed
@@ -98,6 +100,8 @@ mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod error;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod inspect;
 #[cfg(feature = "link")]
 #[doc(hidden)]

@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     Verify(Verify),
     Finish(Finish),
+    Explain(Explain),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -315,6 +316,17 @@ pub(crate) struct Snapshot {
     /// The file as it was before
     #[arg(value_name = "BEFORE")]
     pub(crate) before: Option<PathBuf>,
+}
+
+/// Say what a reason means that a relink or a refusal was given, such as R06 or L02
+///
+/// Without a code all of them are listed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend explain R06")]
+pub(crate) struct Explain {
+    /// The code, or the name of the reason
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
 }
 
 /// Prove that a patched file is equivalent to a build, declaration by declaration

@@ -5,6 +5,7 @@
 mod args;
 mod completions;
 mod demo;
+mod explain;
 mod files;
 mod finish;
 mod inspect;
@@ -80,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Snapshot(args) => snapshot::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
+        Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
