@@ -5,6 +5,7 @@
 
 mod customs;
 mod data;
+mod exports;
 mod functions;
 mod globals;
 mod names;
@@ -18,6 +19,7 @@ pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
 pub(crate) use data::{
     DataItem, DataSpace, Image, ImageIndex, ReserveFull, packed_end, sort_for_packing,
 };
+pub(crate) use exports::ExportEntry;
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::{FILLED_NUMBERS, encode_name};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::layout::customs::{CustomIndex, CustomSpace, RegionIndex};
 use crate::layout::data::DataSpace;
+use crate::layout::exports::ExportSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
 use crate::layout::names::NameSpace;
@@ -88,8 +89,6 @@ pub(crate) struct Lens {
     pub(crate) tables: u64,
     pub(crate) memories: u64,
     pub(crate) tags: u64,
-    pub(crate) exports: u64,
-    pub(crate) export_count: u32,
     pub(crate) names_tail: u64,
     pub(crate) custom_tail: u64,
 }
@@ -122,6 +121,7 @@ pub(crate) struct Layout {
     pub(crate) data: DataSpace,
     pub(crate) names: NameSpace,
     pub(crate) customs: CustomSpace,
+    pub(crate) exports: ExportSpace,
     /// In the order of the import section.
     pub(crate) imports: Log<DeclId>,
     /// Defined tables, memories and tags in order.
@@ -168,6 +168,7 @@ impl Layout {
             data: DataSpace::new(options.live),
             names: NameSpace::default(),
             customs: CustomSpace::default(),
+            exports: ExportSpace::default(),
             imports: Log::default(),
             tables: Log::default(),
             memories: Log::default(),
@@ -325,7 +326,7 @@ impl Layout {
                 end: self.globals.end_offset().into(),
                 value: self.globals.count(),
             }),
-            SectionKind::Export => whole(lens.exports, lens.export_count as usize),
+            SectionKind::Export => whole(self.exports.byte_len(), self.exports.count() as usize),
             SectionKind::Start => {
                 let value = (*self.start).and_then(|start| self.function_index(start))?;
                 Some(Span {
@@ -396,6 +397,7 @@ impl Layout {
         f(&mut self.data);
         f(&mut self.names);
         f(&mut self.customs);
+        f(&mut self.exports);
         f(&mut self.imports);
         f(&mut self.tables);
         f(&mut self.memories);

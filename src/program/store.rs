@@ -9,7 +9,7 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::exports::Export;
+use crate::program::exports::{ExportChanges, ExportTable};
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
@@ -38,8 +38,8 @@ pub(crate) struct Program {
     pub(super) libraries: Vec<Library>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
-    /// As of the last commit, in the order they were added.
-    pub(crate) exports: Vec<Export>,
+    /// As of the last commit.
+    pub(crate) exports: ExportTable,
     /// Declarations for code that functions leave behind: in use, and not in use.
     orphans: Vec<DeclId>,
     pub(super) spare_orphans: Vec<DeclId>,
@@ -460,7 +460,7 @@ impl Program {
     }
 
     /// Makes pending definitions current, after they have been published.
-    pub(crate) fn finish_commit(&mut self, exports: Option<Vec<Export>>) -> Finished {
+    pub(crate) fn finish_commit(&mut self, exports: Option<ExportChanges>) -> Finished {
         let mut finished = Finished::default();
         let dirty = std::mem::take(&mut self.dirty);
         finished.defined.reserve(dirty.len());
@@ -491,8 +491,8 @@ impl Program {
                 finished.displaced.insert(id, before);
             }
         }
-        if let Some(exports) = exports {
-            self.exports = exports;
+        if let Some(changes) = exports {
+            self.exports.apply(changes);
         }
         self.start = self.next_start();
         self.settle_pending();
