@@ -7,6 +7,7 @@ use std::iter::successors;
 use std::ops::Range;
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
 use crate::program::ExportId;
 use crate::transaction::{Log, Saved, Transaction};
@@ -159,20 +160,49 @@ impl ExportSpace {
         for reach in REACHES {
             let window = self.window(gone.before, gone.behind, reach);
             let movers = self.movers(gone.before, &window);
-            let mut counts = (1..=movers.len()).chain([0]);
-            let count = match window.room {
-                None => Some(0),
-                Some(_) => counts.find(|count| window.slack(&movers[..*count]).is_some()),
+            let Some(set) = self.filling(&window, &movers) else {
+                continue;
             };
-            if let Some(count) = count {
-                for (id, _) in &movers[..count] {
-                    self.unlink(*id);
-                }
-                // What stood behind it may be what stands in its place now.
-                let behind = gone.behind.filter(|id| self.entry(*id).is_some());
-                return self.put(gone.before, behind, &window, &movers[..count]);
+            // Those behind the first of them close up.
+            let moved = &movers[..(u32::BITS - set.leading_zeros()) as usize];
+            moved.iter().for_each(|(id, _)| self.unlink(*id));
+            let is_in = |at: usize| set & 1 << at != 0;
+            let (filling, closing): (Vec<_>, Vec<_>) =
+                (0..moved.len()).rev().partition(|at| is_in(*at));
+            let filling: Vec<Named> = filling.into_iter().map(|at| moved[at]).collect();
+            // What stood behind it may be what stands in its place now.
+            let behind = gone.behind.filter(|id| self.entry(*id).is_some());
+            self.put(gone.before, behind, &window, &filling);
+            for at in closing {
+                self.append(moved[at].0, moved[at].1);
             }
+            return;
         }
+    }
+
+    /// Which of the movers fill what there is room for, as bits; of those that do, the set that leaves least to be closed up.
+    fn filling(&self, window: &Window, movers: &[Named]) -> Option<u32> {
+        if window.room.is_none() {
+            return Some(0);
+        }
+        let bit = |at: usize| 1u32 << at;
+        let count = movers.len();
+        let single = (0..count).map(bit);
+        let pairs = (0..count).flat_map(|a| (0..a).map(move |b| bit(a) | bit(b)));
+        let last = (3..=count).map(|count| bit(count) - 1);
+        let fits = |set: &u32| {
+            let chosen = (0..count).filter(|at| set & bit(*at) != 0);
+            let chosen: SmallVec<[Named; MOVERS]> = chosen.map(|at| movers[at]).collect();
+            window.slack(&chosen).is_some()
+        };
+        let closed_up = |set: &u32| -> u64 {
+            let behind = 0..(u32::BITS - set.leading_zeros()) as usize;
+            let others = behind.filter(|at| set & bit(*at) == 0);
+            others.map(|at| u64::from(shortest(movers[at].1))).sum()
+        };
+        let sets = single.chain(pairs).chain(last).filter(fits);
+        let none = Some(0).filter(fits);
+        sets.min_by_key(closed_up).or(none)
     }
 
     /// Gives an export a name of another length, where it stands or behind all others.
