@@ -112,6 +112,7 @@ pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 pub use whole::{Update, WholeModule, WholeOptions};
+pub use wire::gap::GapFiller;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(doctest)]

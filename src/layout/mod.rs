@@ -15,7 +15,7 @@ mod slots;
 mod state;
 mod types;
 
-pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
+pub(crate) use customs::{CustomFull, CustomIndex, CustomSpace, Left, RegionIndex};
 pub(crate) use data::{
     DataItem, DataSpace, Image, ImageIndex, ReserveFull, packed_end, sort_for_packing,
 };

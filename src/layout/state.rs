@@ -209,6 +209,13 @@ impl Layout {
         self.places.set(id.index(), place);
     }
 
+    /// Notes that a piece of a custom section stands elsewhere in its section than before, though its region counts as it did.
+    pub(crate) fn note_shifted(&mut self, id: DeclId) {
+        if self.notes_displaced {
+            self.displaced.push((id, Place::None));
+        }
+    }
+
     /// Where the body in an ordinal's place begins, from the beginning of the code section's contents.
     pub(crate) fn code_offset(&self, ordinal: Ordinal) -> u64 {
         let offset = self.functions.slot(ordinal).offset;

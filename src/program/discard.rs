@@ -132,6 +132,7 @@ impl Program {
         let before = pending.before;
         self.types.truncate(before.types);
         self.sections.truncate(before.sections);
+        self.fillers.truncate(before.sections);
         self.spare_orphans.truncate(before.spare_orphans);
         self.declared = before.declared;
         self.pending.before = before;

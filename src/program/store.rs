@@ -14,6 +14,7 @@ use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
 use crate::program::types::TypeTable;
+use crate::wire::gap::GapFiller;
 
 /// Where functions come from that are not expected to change.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
     pub(super) sections: Vec<Box<str>>,
+    /// What their owners have named to fill gaps in them.
+    pub(super) fillers: Vec<Option<GapFiller>>,
     /// Where functions come from that are not expected to change, by id.
     pub(super) libraries: Vec<Library>,
     /// Declarations with something pending, each once, in the order of their first edit.
@@ -218,12 +221,26 @@ impl Program {
 
     /// The custom section of this name.
     pub(crate) fn section(&mut self, name: &str) -> SectionId {
-        let known = self.sections.iter().position(|other| **other == *name);
-        let at = known.unwrap_or_else(|| {
-            self.sections.push(name.into());
-            self.sections.len() - 1
-        });
-        SectionId(at as u32)
+        let known = self.find_section(name);
+        known.unwrap_or_else(|| self.add_section(name, None))
+    }
+
+    /// The custom section of this name, if it has been named.
+    pub(crate) fn find_section(&self, name: &str) -> Option<SectionId> {
+        let at = self.sections.iter().position(|other| **other == *name);
+        at.map(|at| SectionId(at as u32))
+    }
+
+    /// Adds a custom section, with what its owner has named to fill gaps.
+    pub(crate) fn add_section(&mut self, name: &str, filler: Option<GapFiller>) -> SectionId {
+        self.sections.push(name.into());
+        self.fillers.push(filler);
+        SectionId(self.sections.len() as u32 - 1)
+    }
+
+    /// What the owner of a custom section has named to fill gaps in it.
+    pub(crate) fn filler(&self, section: SectionId) -> Option<&GapFiller> {
+        self.fillers.get(section.index())?.as_ref()
     }
 
     /// Makes what pieces of custom sections refer to as `target`, which is gone, refer to nothing. `pieces` are those

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::layout::{NoFiller, ReserveFull};
+use crate::layout::{CustomFull, ReserveFull};
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::Customs;
 use crate::program::{Checked, DeclId, Definition, Exports, Program, References};
@@ -61,8 +61,8 @@ impl From<ReserveFull> for PlanError {
     }
 }
 
-impl From<NoFiller> for PlanError {
-    fn from(_: NoFiller) -> Self {
-        PlanError::Relink(RelinkReason::CustomGap)
+impl From<CustomFull> for PlanError {
+    fn from(_: CustomFull) -> Self {
+        PlanError::Relink(RelinkReason::Fragmented)
     }
 }
