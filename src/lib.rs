@@ -68,8 +68,17 @@
 //!
 //! # Features
 //!
-//! `cli`, on by default, adds the `wasmend` command; `engine` an interpreter for modules; `wasmi`, on by default too, a host for
-//! programs that are patched while they run. Without them the library is small:
+//! | feature | what it adds |
+//! |---|---|
+//! | `cli`, on by default | the command `wasmend`, with `link`, `whole` and `engine` |
+//! | `link` | the linker, with `debug` |
+//! | `whole` | [`WholeModule`]; [`inspect::verify`] and [`inspect::finish`] |
+//! | `debug` | debug information of deltas: [`Module::describe`] |
+//! | `engine` | an interpreter for modules |
+//! | `wasmi`, on by default, and `wasmtime` | hosts for programs that are patched while they run |
+//! | `server` | a host hears what a `wasmend serve` publishes |
+//!
+//! A compiler needs none of them, and then the library is small:
 //!
 //! ```toml
 //! wasmend = { version = "0.1", default-features = false }
@@ -79,18 +88,26 @@
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
+// Without all of these, some of what they share is used by nobody.
+#![cfg_attr(
+    not(all(feature = "link", feature = "whole", feature = "debug")),
+    allow(dead_code, unused_imports)
+)]
 
 mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod error;
 pub mod inspect;
+#[cfg(feature = "link")]
 #[doc(hidden)]
 pub mod internals;
 mod layout;
+#[cfg(feature = "link")]
 pub mod link;
 pub mod live;
 pub mod module;
+#[cfg(feature = "link")]
 mod object;
 #[allow(unsafe_code)]
 pub mod output;
@@ -98,6 +115,7 @@ mod patch;
 mod program;
 mod stopwatch;
 mod transaction;
+#[cfg(feature = "whole")]
 mod whole;
 mod wire;
 
@@ -111,10 +129,11 @@ pub use module::{
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
+#[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
 
 /// The examples of the README, compiled and run with the tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -18,6 +18,9 @@ const TRAILER_LEN = 56;
 const SUM_AT = 52;
 const FORMAT = 1;
 
+/** Up to so many bytes are compiled at once: handing them to another thread and back takes longer. Pages may, too. */
+const MOST_AT_ONCE = 4096;
+
 /** What the codes of `prepare` and `apply` mean. */
 const REFUSALS = [
   undefined,
@@ -111,8 +114,14 @@ export class LiveInstance {
     const delta = readDelta(bytes);
     let module, instance;
     try {
-      module = await WebAssembly.compile(bytes, this.compileOptions);
-      instance = await WebAssembly.instantiate(module, { ...this.imports, __wasmend: this.given });
+      const imports = { ...this.imports, __wasmend: this.given };
+      if (bytes.length <= MOST_AT_ONCE) {
+        module = new WebAssembly.Module(bytes, this.compileOptions);
+        instance = new WebAssembly.Instance(module, imports);
+      } else {
+        module = await WebAssembly.compile(bytes, this.compileOptions);
+        instance = await WebAssembly.instantiate(module, imports);
+      }
     } catch (error) {
       throw missingImport(module, this.imports, error);
     }

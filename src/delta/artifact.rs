@@ -126,7 +126,7 @@ pub(super) fn push_header(out: &mut Vec<u8>, header: Header) {
 ///
 /// # Errors
 /// If the bytes are damaged, or no delta of this format.
-fn read_header(bytes: &[u8]) -> Result<(BuildIdentity, BuildIdentity)> {
+pub(super) fn read_header(bytes: &[u8]) -> Result<(BuildIdentity, BuildIdentity)> {
     let damaged = || {
         let error = Error::bad_input("the delta is damaged");
         error.with_hint("get it once more, or restart with the file")

@@ -6,11 +6,13 @@
 mod artifact;
 mod collect;
 mod data;
+#[cfg(feature = "debug")]
 mod debug;
 mod image;
 mod imports;
 mod module;
 mod policy;
+mod read;
 mod routine;
 mod step;
 mod view;
@@ -22,5 +24,6 @@ pub(crate) use artifact::{
 pub use policy::{Refusal, RefusalReason};
 pub use step::LiveStep;
 
+#[cfg(feature = "debug")]
 pub(crate) use debug::{Pieces, describe};
 pub(crate) use step::{Before, Commit, OldPlaces, make};

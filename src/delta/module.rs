@@ -29,7 +29,7 @@ pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Resu
     };
     writer.collect()?;
     let own = writer.own()?;
-    let first_thunk = writer.imports.counted(DeclKind::Function) + Routines::count(contents);
+    let first_thunk = writer.imports.counted(DeclKind::Function) + Routines::count(view, contents);
     let bodies = writer.bodies(first_thunk)?;
     let routines = Routines::write(&mut writer.imports, view, contents, header)?;
     Ok(writer.assemble(header, own, first_thunk, bodies, routines))
@@ -344,7 +344,10 @@ impl<'a> Writer<'a> {
     fn exports(&self, own: &[(String, DeclKind, u32)], routines: &Routines) -> (usize, Vec<u8>) {
         let mut out = Vec::new();
         let first = self.imports.counted(DeclKind::Function);
-        let named = routine::NAMES.into_iter().zip(first..);
+        let named = routine::NAMES
+            .into_iter()
+            .take(routines.exported)
+            .zip(first..);
         let named = named.map(|(name, index)| (name, DeclKind::Function, index));
         let kept = routines.kept.map(|index| ("kept", DeclKind::Global, index));
         let memories = self.memories();

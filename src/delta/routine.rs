@@ -1,6 +1,7 @@
 //! The routines of a delta that an embedder calls: `prepare` looks whether the instance can take it in and changes nothing of
-//! the program's, `apply` does all of it. For threads there are its two halves: `apply_data` once, since they have one memory,
-//! and `apply_slots` in the instance of each, since each has its table.
+//! the program's, `apply` does all of it. Where instances share memory there are also its two halves: `apply_data` once, since
+//! they have one memory, and `apply_slots` in the instance of each, since each has its table. Each routine costs an engine that
+//! compiles ahead a quarter of a millisecond: there are no more than are called.
 
 use crate::delta::artifact::{
     CHANGED, DONE, Delta, HAS_IT, Header, NO_MEMORY, NO_SLOTS, OTHER_VERSION,
@@ -8,19 +9,50 @@ use crate::delta::artifact::{
 use crate::delta::collect::Contents;
 use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
-use crate::delta::policy::{Refusal, RefusalReason};
+use crate::delta::policy::{Refusal, RefusalReason, import_names};
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned};
 
-/// Under which names the first routines are exported.
+/// Under which names the first routines are exported: the first two always, the others where memory is shared.
 pub(super) const NAMES: [&str; 4] = ["prepare", "apply", "apply_data", "apply_slots"];
-
-/// Behind them: the one that looks for the version and for slots.
+const PREPARE: u32 = 0;
+const APPLY_DATA: u32 = 2;
+const APPLY_SLOTS: u32 = 3;
+/// Behind them where memory is shared: the one that looks for the version and for slots, which `prepare` does itself otherwise.
 const READY: u32 = NAMES.len() as u32;
-/// Behind that: for each memory one that says whether it has a hash.
-const FIRST_HASH: usize = NAMES.len() + 1;
+
+/// How many routines are exported, and how many there are before those that look for a hash, one for each memory.
+fn counts(view: View<'_>) -> (usize, usize) {
+    match shares_memory(view) {
+        true => (NAMES.len(), NAMES.len() + 1),
+        false => (2, 2),
+    }
+}
+
+/// Whether a memory of the program is one that threads share.
+fn shares_memory(view: View<'_>) -> bool {
+    const SHARED: u8 = 2;
+    let all = view
+        .layout
+        .imports
+        .iter()
+        .chain(view.layout.memories.iter());
+    let mut definitions = all.filter_map(|id| {
+        let is_memory = view.program.kind_of(*id) == Some(DeclKind::Memory);
+        is_memory.then(|| view.definition(*id)).flatten()
+    });
+    definitions.any(|definition| {
+        let bytes = definition.content.bytes();
+        let start = match definition.is_import() {
+            true => import_names(bytes).map(|(_, _, kind)| kind + 1),
+            false => Some(0),
+        };
+        let flags = start.and_then(|start| bytes.get(start));
+        flags.is_some_and(|flags| flags & SHARED != 0)
+    })
+}
 
 const PAGE: u64 = 65536;
 
@@ -107,6 +139,8 @@ fn push_return(out: &mut Vec<u8>, code: i32) {
 /// The routines as they stand in a delta, before all other functions.
 pub(super) struct Routines {
     pub(super) codes: Vec<Vec<u8>>,
+    /// How many of them are exported, under the first of the names.
+    pub(super) exported: usize,
     /// Their entries in the function section.
     pub(super) types: Vec<u8>,
     /// What is written to memories.
@@ -135,15 +169,16 @@ struct Context<'a> {
     view: View<'a>,
     contents: &'a Contents,
     header: Header,
-    /// The index of the first routine.
+    /// The index of the first routine, and how many there are before those that look for a hash.
     first: u32,
+    before_hashes: u32,
     kept: Option<u32>,
 }
 
 impl Routines {
     /// How many functions they are.
-    pub(super) fn count(contents: &Contents) -> u32 {
-        (FIRST_HASH + conditional_memories(contents).len()) as u32
+    pub(super) fn count(view: View<'_>, contents: &Contents) -> u32 {
+        (counts(view).1 + conditional_memories(contents).len()) as u32
     }
 
     pub(super) fn write(
@@ -155,7 +190,9 @@ impl Routines {
         let memories = conditional_memories(contents);
         let mut types = Vec::new();
         let plain = imports.plain_type(&NO_PARAMS);
-        for _ in 0..FIRST_HASH {
+        let (exported, before_hashes) = counts(view);
+        let is_shared = exported == NAMES.len();
+        for _ in 0..before_hashes {
             push_unsigned(&mut types, plain.into());
         }
         for &memory in &memories {
@@ -169,10 +206,12 @@ impl Routines {
             contents,
             header,
             first: imports.counted(DeclKind::Function),
+            before_hashes: before_hashes as u32,
             kept: is_conditional.then(|| imports.counted(DeclKind::Global)),
         };
         let mut routines = Routines {
-            codes: vec![context.prepare(imports, &memories), context.apply()],
+            codes: vec![context.prepare(imports, &memories, is_shared)],
+            exported,
             types,
             data: Vec::new(),
             globals: Vec::new(),
@@ -184,10 +223,19 @@ impl Routines {
             // A mutable `i64`, zero.
             routines.globals.extend([I64, 1, 0x42, 0, END]);
         }
-        let apply_data = context.apply_data(imports, &memories, &mut routines)?;
-        routines.codes.push(apply_data);
-        routines.codes.push(context.apply_slots());
-        routines.codes.push(context.ready());
+        let mut data = context.begin_with(PREPARE);
+        context.push_data(&mut data, imports, &memories, &mut routines)?;
+        if is_shared {
+            let mut slots = context.begin_with(READY);
+            context.push_slots(&mut slots);
+            let mut ready = vec![0];
+            context.push_ready(&mut ready);
+            routines.codes.push(context.apply_of_halves());
+            routines.codes.extend([data, slots, ready].map(done));
+        } else {
+            context.push_slots(&mut data);
+            routines.codes.push(done(data));
+        }
         for &memory in &memories {
             let index = imports.known(memory).unwrap_or_default();
             let code = has_hash(index, is_64(view, memory));
@@ -195,6 +243,13 @@ impl Routines {
         }
         Ok(routines)
     }
+}
+
+/// Ends a routine that has done what it is for.
+fn done(mut code: Vec<u8>) -> Vec<u8> {
+    push_i32(&mut code, DONE);
+    code.push(END);
+    code
 }
 
 /// Whether a memory's addresses have 64 bits.
@@ -213,30 +268,32 @@ impl Context<'_> {
         self.view.layout.options.table64
     }
 
-    /// Whether the instance has the right version, and slots, which there are more of from then on.
-    fn ready(&self) -> Vec<u8> {
-        let mut code = vec![0];
+    /// Returns unless the instance has the right version, and slots, which there are more of from then on.
+    fn push_ready(&self, code: &mut Vec<u8>) {
         for (version, operator, answer) in [
             (&self.header.to, 0x51, HAS_IT),
             (&self.header.from, 0x52, OTHER_VERSION),
         ] {
-            push_op(&mut code, GLOBAL_GET, 0);
-            push_i64(&mut code, Delta::epoch(version));
+            push_op(code, GLOBAL_GET, 0);
+            push_i64(code, Delta::epoch(version));
             code.extend([operator, IF, EMPTY]);
-            push_return(&mut code, answer);
+            push_return(code, answer);
             code.push(END);
         }
         if let Some(last) = slots(self.contents).last() {
-            self.push_room(&mut code, u64::from(last.slot) + 1);
+            self.push_room(code, u64::from(last.slot) + 1);
         }
-        push_i32(&mut code, DONE);
-        code.push(END);
-        code
     }
 
     /// Whether the instance is ready, and memories are large enough and as they must be.
-    fn prepare(&self, imports: &Imports<'_>, memories: &[DeclId]) -> Vec<u8> {
-        let mut code = self.begin_with(READY);
+    fn prepare(&self, imports: &Imports<'_>, memories: &[DeclId], is_shared: bool) -> Vec<u8> {
+        let mut code = match is_shared {
+            true => self.begin_with(READY),
+            false => vec![0],
+        };
+        if !is_shared {
+            self.push_ready(&mut code);
+        }
         let mut ends: Vec<(DeclId, u64)> = Vec::new();
         for write in &self.contents.writes {
             let end = write.address + write.bytes.len() as u64 + write.zeros;
@@ -263,9 +320,7 @@ impl Context<'_> {
                 code.push(END);
             }
         }
-        push_i32(&mut code, DONE);
-        code.push(END);
-        code
+        done(code)
     }
 
     /// Pushes whether memory has a hash where something is to be written.
@@ -274,7 +329,7 @@ impl Context<'_> {
         push_index(code, is_64(self.view, write.memory), write.address);
         push_i32(code, write.bytes.len() as i32);
         push_i64(code, hash as i64);
-        let routine = self.first + (FIRST_HASH + routine.unwrap_or_default()) as u32;
+        let routine = self.first + self.before_hashes + routine.unwrap_or_default() as u32;
         push_op(code, CALL, routine);
     }
 
@@ -309,21 +364,22 @@ impl Context<'_> {
         code
     }
 
-    /// All of it: data, then slots.
-    fn apply(&self) -> Vec<u8> {
-        let mut code = self.begin_with(2);
-        push_op(&mut code, CALL, self.first + 3);
+    /// All of it, where there are routines for its halves: data, then slots.
+    fn apply_of_halves(&self) -> Vec<u8> {
+        let mut code = self.begin_with(APPLY_DATA);
+        push_op(&mut code, CALL, self.first + APPLY_SLOTS);
         code.push(END);
         code
     }
 
-    fn apply_data(
+    /// Writes data.
+    fn push_data(
         &self,
+        code: &mut Vec<u8>,
         imports: &Imports<'_>,
         memories: &[DeclId],
         routines: &mut Routines,
-    ) -> Result<Vec<u8>, Refusal> {
-        let mut code = self.begin_with(0);
+    ) -> Result<(), Refusal> {
         for write in &self.contents.writes {
             let offset = routines.data.len() as u64;
             if offset + write.bytes.len() as u64 > u32::MAX.into() {
@@ -336,16 +392,14 @@ impl Context<'_> {
             let is_64 = is_64(self.view, write.memory);
             match write.condition {
                 Condition::Where(hash) => {
-                    self.push_has_hash(&mut code, write, hash, memories);
+                    self.push_has_hash(code, write, hash, memories);
                     code.extend([IF, EMPTY]);
-                    push_write(&mut code, write, is_64, offset, index);
+                    push_write(code, write, is_64, offset, index);
                     code.push(ELSE);
-                    self.push_kept(&mut code, |code| {
-                        push_i64(code, routines.bit_of(&write.symbol))
-                    });
+                    self.push_kept(code, |code| push_i64(code, routines.bit_of(&write.symbol)));
                     code.push(END);
                 }
-                _ => push_write(&mut code, write, is_64, offset, index),
+                _ => push_write(code, write, is_64, offset, index),
             }
             routines.data.extend_from_slice(&write.bytes);
         }
@@ -361,21 +415,19 @@ impl Context<'_> {
                 Some(F64) => (&[0xbd], 0x51),
                 _ => continue,
             };
-            push_op(&mut code, GLOBAL_GET, index);
+            push_op(code, GLOBAL_GET, index);
             code.extend_from_slice(bits);
             code.extend_from_slice(old);
             code.extend_from_slice(bits);
             code.push(equal);
             code.extend([IF, EMPTY]);
             code.extend_from_slice(new);
-            push_op(&mut code, GLOBAL_SET, index);
+            push_op(code, GLOBAL_SET, index);
             code.push(ELSE);
-            self.push_kept(&mut code, |code| push_i64(code, routines.bit_of(name)));
+            self.push_kept(code, |code| push_i64(code, routines.bit_of(name)));
             code.push(END);
         }
-        push_i32(&mut code, DONE);
-        code.push(END);
-        Ok(code)
+        Ok(())
     }
 
     /// Notes that something was kept.
@@ -388,8 +440,7 @@ impl Context<'_> {
     }
 
     /// Slots, and then the version. Data may have been written already.
-    fn apply_slots(&self) -> Vec<u8> {
-        let mut code = self.begin_with(READY);
+    fn push_slots(&self, code: &mut Vec<u8>) {
         let slots = slots(self.contents);
         let mut start = 0;
         while start < slots.len() {
@@ -398,17 +449,14 @@ impl Context<'_> {
             let len = run
                 .take_while(|(target, slot)| target.slot == *slot)
                 .count();
-            push_index(&mut code, self.table64(), first.into());
-            push_i32(&mut code, start as i32);
-            push_i32(&mut code, len as i32);
+            push_index(code, self.table64(), first.into());
+            push_i32(code, start as i32);
+            push_i32(code, len as i32);
             code.extend([BULK, 12, 0, 0]);
             start += len;
         }
-        push_i64(&mut code, Delta::epoch(&self.header.to));
-        push_op(&mut code, GLOBAL_SET, 0);
-        push_i32(&mut code, DONE);
-        code.push(END);
-        code
+        push_i64(code, Delta::epoch(&self.header.to));
+        push_op(code, GLOBAL_SET, 0);
     }
 }
 

@@ -22,22 +22,30 @@
 //!
 //! Nothing here knows the state of a running [`Module`](crate::Module), and nothing here writes.
 
+#[cfg(feature = "whole")]
 mod candidates;
+#[cfg(feature = "whole")]
 mod debug;
+#[cfg(feature = "whole")]
 mod finish;
 mod map;
+#[cfg(feature = "whole")]
 mod places;
 mod read;
+#[cfg(feature = "whole")]
 mod side;
 pub mod snapshot;
 mod uses;
+#[cfg(feature = "whole")]
 mod verify;
 
+#[cfg(feature = "whole")]
 pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
+#[cfg(feature = "whole")]
 pub use verify::{Difference, Report, verify};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "whole"))]
 mod tests;

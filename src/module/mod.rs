@@ -3,8 +3,9 @@
 
 mod body;
 mod commit;
-#[cfg(all(test, feature = "toolchain-tests"))]
+#[cfg(all(test, feature = "toolchain-tests", feature = "link"))]
 mod debug_tests;
+#[cfg(feature = "debug")]
 mod describe;
 #[cfg(test)]
 mod discard_tests;

@@ -17,6 +17,7 @@ in_each_engine!(
     a_memory_that_ends_before_new_data_leaves_the_program_as_it_was,
     a_fresh_store_frees_what_was_taken_in,
     a_program_whose_globals_hold_functions_stays_in_its_store,
+    a_delta_that_was_sent_as_bytes_is_the_same_one,
     a_delta_twice_or_out_of_order_or_of_another_program_does_nothing,
     a_delta_refuses_by_itself_what_is_not_for_it,
     a_damaged_delta_is_told_from_a_whole_one,
@@ -44,6 +45,20 @@ fn numbered<H: Host>(count: i32) -> (Running<H>, Vec<Arc<Delta>>) {
     });
     let deltas = deltas.collect();
     (running, deltas)
+}
+
+fn a_delta_that_was_sent_as_bytes_is_the_same_one<H: Host>() {
+    let (mut running, deltas) = numbered::<H>(3);
+    for (delta, number) in deltas.iter().zip(1..) {
+        let read = Delta::read(&delta.bytes).unwrap();
+        assert_eq!((read.from, read.to), (delta.from, delta.to));
+        assert_eq!((read.functions, read.data_bytes), (1, delta.data_bytes));
+        assert_eq!(read.function_bytes, delta.function_bytes);
+        running.live().apply(&read).unwrap();
+        assert_eq!(running.call("get", &[]), number);
+        let half = &delta.bytes[..delta.bytes.len() / 2];
+        assert!(Delta::read(half).is_err() && Delta::read(b"").is_err());
+    }
 }
 
 fn a_delta_twice_or_out_of_order_or_of_another_program_does_nothing<H: Host>() {

@@ -16,6 +16,8 @@ mod random;
 #[cfg(feature = "toolchain-tests")]
 mod real;
 mod record;
+#[cfg(all(feature = "server", feature = "cli"))]
+mod server;
 #[cfg(feature = "toolchain-tests")]
 mod session;
 mod slice;

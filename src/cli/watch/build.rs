@@ -8,7 +8,7 @@ use crate::cli::args::BuildOptions;
 use crate::cli::patcher::Patcher;
 use crate::cli::report::Reporter;
 use crate::cli::watch::looks;
-use crate::cli::watch::settle::Haste;
+use crate::cli::watch::settle::{FileName, Haste};
 use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 
 /// A build and the output that follows it.
@@ -48,7 +48,7 @@ impl Subject for Build {
 
     fn files(&mut self, _: &[PathBuf]) -> Vec<Followed> {
         vec![Followed {
-            path: self.file.clone(),
+            name: FileName::new(&self.file),
             is_required: true,
         }]
     }

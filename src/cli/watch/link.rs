@@ -15,7 +15,7 @@ use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::report::Reporter;
 use crate::cli::text::count;
 use crate::cli::watch::looks;
-use crate::cli::watch::settle::{Haste, Look};
+use crate::cli::watch::settle::{FileName, Haste};
 use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 
 /// A link and the output that follows it.
@@ -114,7 +114,8 @@ impl Link {
         let archives = archives.filter(|(member, _)| files.contains(member));
         let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
         files.extend(archives);
-        let known: HashSet<PathBuf> = linked.files().collect();
+        let known = linked.files().filter(|file| files.contains(file));
+        let known: HashSet<PathBuf> = known.collect();
         let files = files.into_iter().filter(|file| known.contains(*file));
         files.cloned().collect()
     }
@@ -182,11 +183,6 @@ impl Link {
             path == output || path == folder
         })
     }
-
-    fn looks(&self) -> Vec<Look> {
-        let files = followed(&self.command, &self.found);
-        files.iter().map(|file| looks::look(&file.path)).collect()
-    }
 }
 
 impl Subject for Link {
@@ -229,13 +225,11 @@ impl Subject for Link {
             }
         })?;
         let limit = basis.options.error_limit;
-        let before = self.looks();
-        match self.try_update(basis, changed) {
-            Ok(patch) => Ok(patch),
-            Err(LinkError::Unsaid(error)) => Err(Refusal::End(error)),
-            Err(LinkError::Failed(_)) if self.looks() != before => Err(Refusal::Overtaken),
-            Err(LinkError::Failed(failed)) => Err(self.refusal(failed, limit)),
-        }
+        self.try_update(basis, changed)
+            .map_err(|error| match error {
+                LinkError::Unsaid(error) => Refusal::End(error),
+                LinkError::Failed(failed) => self.refusal(failed, limit),
+            })
     }
 
     fn forget(&mut self) {
@@ -266,13 +260,13 @@ fn followed(command: &CommandLine, found: &LinkFiles) -> Vec<Followed> {
         .map(|path| (path, true))
         .chain(others.map(|path| (path, false)))
         .map(|(path, is_required)| Followed {
-            path: path.clone(),
+            name: FileName::new(path),
             is_required,
         })
         .collect();
     files.sort();
     // Of those that are named twice, the one that is required is kept.
     files.reverse();
-    files.dedup_by(|other, kept| other.path == kept.path);
+    files.dedup_by(|other, kept| other.name == kept.name);
     files
 }

@@ -24,36 +24,99 @@ pub(super) fn look(file: &Path) -> Look {
     }
 }
 
-/// How long until a change that is made to a file after `found` is sure to show in its times, if not already: these are of a
-/// clock that goes on in steps of some milliseconds.
-pub(super) fn until_changes_show(found: &Stamp) -> Duration {
-    let wait = clock::now_of_files().map(|(now, step)| match found.changed < now {
-        true => 0,
-        // One that is from a later time waits for that, or until the file has stood still.
-        false => found.changed - now + step,
-    });
-    Duration::from_nanos(u64::try_from(wait.unwrap_or_default()).unwrap_or(u64::MAX))
+/// How long until a change that is made to a file after `found` is sure to show in its times, if not already.
+pub(super) fn until_changes_show(file: &Path, found: &Stamp) -> Duration {
+    let Some(clock) = clock::of_files() else {
+        return Duration::ZERO;
+    };
+    let wait = match clock.until_changes_show(found.changed) {
+        0 => 0,
+        _ if clock::is_exact_once_looked_at(file) => 0,
+        wait => wait,
+    };
+    Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
+}
+
+/// The clock that files are marked by, which goes on in steps of some milliseconds. File systems of newer kernels take the
+/// exact time instead for a file that somebody has looked at since it was last marked.
+#[derive(Debug, Clone, Copy)]
+struct FileClock {
+    /// What files are marked with in this step.
+    step: i128,
+    /// How long a step is.
+    length: i128,
+    exact: i128,
+}
+
+impl FileClock {
+    fn until_changes_show(self, changed: i128) -> i128 {
+        match changed {
+            _ if changed < self.step => 0,
+            // No step has this time: the file was marked exactly, and has been looked at since.
+            _ if changed > self.step && changed <= self.exact => 0,
+            // One that is from a later time waits for that, or until the file has stood still.
+            _ => {
+                let left = (self.step + self.length - self.exact).clamp(0, self.length);
+                changed - self.step + left + 20_000
+            }
+        }
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod clock {
+    use std::path::Path;
+    use std::sync::LazyLock;
+
     use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
-    /// What files that change now are marked with, and for how long that stays so.
-    pub(super) fn now_of_files() -> Option<(i128, i128)> {
+    /// Reads the clock that files are marked by.
+    pub(super) fn of_files() -> Option<super::FileClock> {
         let read = |found: Timespec| super::nanoseconds(found.tv_sec, found.tv_nsec);
-        let coarse = read(clock_gettime(ClockId::RealtimeCoarse));
-        let exact = read(clock_gettime(ClockId::Realtime));
-        let step = read(clock_getres(ClockId::RealtimeCoarse));
-        Some((coarse, (coarse + step - exact).clamp(0, step) + 20_000))
+        // A step that has begun by the time that the exact clock is read could not be told from an exact time.
+        Some(super::FileClock {
+            exact: read(clock_gettime(ClockId::Realtime)),
+            step: read(clock_gettime(ClockId::RealtimeCoarse)),
+            length: read(clock_getres(ClockId::RealtimeCoarse)),
+        })
+    }
+
+    /// Whether a file whose times were read is marked exactly when it changes next, by its file system and the kernel. What
+    /// older kernels do with what is read is not known here, nor what a network's servers do.
+    pub(super) fn is_exact_once_looked_at(file: &Path) -> bool {
+        const EXACT: [u32; 4] = [
+            0xef53,      // ext4, and what it mounts of its ancestors
+            0x5846_5342, // xfs
+            0x9123_683e, // btrfs
+            0x0102_1994, // tmpfs
+        ];
+        static KERNEL: LazyLock<bool> = LazyLock::new(|| {
+            let name = rustix::system::uname();
+            is_since_6_13(&name.release().to_string_lossy())
+        });
+        *KERNEL
+            && rustix::fs::statfs(file).is_ok_and(|found| EXACT.contains(&(found.f_type as u32)))
+    }
+
+    pub(super) fn is_since_6_13(release: &str) -> bool {
+        let mut numbers = release.split('.').map(|number| {
+            let digits = number.split(|c: char| !c.is_ascii_digit()).next();
+            digits.and_then(|digits| digits.parse::<u32>().ok())
+        });
+        let version = (numbers.next().flatten(), numbers.next().flatten());
+        matches!(version, (Some(major), Some(minor)) if (major, minor) >= (6, 13))
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod clock {
     /// Files are marked by a clock that is fine enough.
-    pub(super) fn now_of_files() -> Option<(i128, i128)> {
+    pub(super) fn of_files() -> Option<super::FileClock> {
         None
+    }
+
+    pub(super) fn is_exact_once_looked_at(_: &std::path::Path) -> bool {
+        true
     }
 }
 
@@ -114,6 +177,55 @@ fn nanoseconds(seconds: i64, rest: i64) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_shows_in_the_next_step_of_the_clock_or_at_once_in_a_file_that_was_marked_exactly() {
+        let clock = FileClock {
+            step: 8_000_000,
+            length: 4_000_000,
+            exact: 9_500_000,
+        };
+        assert_eq!(clock.until_changes_show(7_999_999), 0);
+        // Marked in this step: so will be what is changed during the rest of it.
+        assert_eq!(clock.until_changes_show(8_000_000), 2_520_000);
+        assert_eq!(clock.until_changes_show(8_000_001), 0);
+        assert_eq!(clock.until_changes_show(9_500_000), 0);
+        // From a later time, by a clock that was set back: its next mark may be any.
+        assert_eq!(clock.until_changes_show(9_500_001), 4_020_001);
+        // A step that began after the exact clock was read.
+        let clock = FileClock {
+            exact: 7_999_990,
+            ..clock
+        };
+        assert_eq!(clock.until_changes_show(8_000_000), 4_020_000);
+        assert_eq!(clock.until_changes_show(8_000_001), 4_020_001);
+    }
+
+    #[test]
+    fn kernels_that_mark_files_exactly_are_known_by_their_version() {
+        for release in ["6.13.0", "6.13-rc1", "6.18.44-fc", "7.0", "10.1.2-generic"] {
+            assert!(clock::is_since_6_13(release), "{release}");
+        }
+        for release in ["6.12.9", "6.1.0-13-amd64", "5.15", "6", "", "six.thirteen"] {
+            assert!(!clock::is_since_6_13(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_needs_no_waiting_shows_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for text in ["a", "b"].repeat(200) {
+            std::fs::write(&file, text).unwrap();
+            let Look::Present(found) = look(&file) else {
+                panic!("it was written");
+            };
+            if until_changes_show(&file, &found).is_zero() {
+                std::fs::write(&file, text).unwrap();
+                assert_ne!(look(&file), Look::Present(found));
+            }
+        }
+    }
 
     #[test]
     fn what_is_no_file_is_named_and_not_opened() {

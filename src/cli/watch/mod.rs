@@ -28,7 +28,7 @@ use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
 use wake::{Wake, Wakes};
 use writers::Writers;
 
-pub(crate) use settle::Haste;
+pub(crate) use settle::{FileName, Haste};
 pub(crate) use subject::{Complaint, Followed, Refusal, Subject};
 
 /// How long files must have stood still where it cannot be known whether they are complete.
@@ -177,16 +177,16 @@ impl Watching<'_> {
             return false;
         }
         self.files = files;
-        let files = self.files.iter().map(|file| file.path.as_path());
+        let files = self.files.iter().map(|file| file.name.path());
         wakes.listen_for(files.chain([self.subject.output()]));
         true
     }
 
     fn look(&self) -> Looks {
         let files = self.files.par_iter().with_min_len(MANY).map(|file| {
-            let look = looks::look(&file.path);
+            let look = looks::look(file.name.path());
             let is_required = file.is_required;
-            (file.path.clone(), FileLook { look, is_required })
+            (file.name.clone(), FileLook { look, is_required })
         });
         Looks {
             files: files.collect(),
@@ -208,7 +208,7 @@ impl Watching<'_> {
                 }
             }
             if let Some(Look::Present(found)) = self.settle.seen(file) {
-                wait = wait.max(looks::until_changes_show(found));
+                wait = wait.max(looks::until_changes_show(file, found));
             }
         }
         let now = self.now();
@@ -227,6 +227,12 @@ impl Watching<'_> {
         }
         let start = self.now();
         match self.subject.update(changed) {
+            // What was read is not what is there now, which is what matters.
+            Err(Refusal::Useless(..) | Refusal::Later(_))
+                if !self.settle.has_seen(&self.look()) =>
+            {
+                self.settle.overtaken(self.now());
+            }
             Ok(patch) => {
                 self.listener.published(&patch);
                 self.said.clear();

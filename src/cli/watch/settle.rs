@@ -7,9 +7,13 @@
 //! nothing is read again until a file looks different. Where files never stand still they are read about once a second all
 //! the same. An output that is gone is written again, and trouble that lasts is said once.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon a link that fails is said: objects of one build come in one after the other.
@@ -20,6 +24,47 @@ const RESTLESS: Duration = Duration::from_millis(800);
 const RETRY: Duration = Duration::from_secs(1);
 /// The first and the longest pause between two questions whether a file is still open for writing.
 const PROBE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// The path by which a file is looked at. Paths are compared part by part, which takes long for thousands at each look; these
+/// are compared as they are spelled.
+#[derive(Debug, Clone)]
+pub(crate) struct FileName(Arc<Path>);
+
+impl FileName {
+    pub(crate) fn new(path: &Path) -> FileName {
+        FileName(Arc::from(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Borrow<OsStr> for FileName {
+    fn borrow(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl PartialEq for FileName {
+    fn eq(&self, other: &FileName) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.as_os_str() == other.0.as_os_str()
+    }
+}
+
+impl Eq for FileName {}
+
+impl Ord for FileName {
+    fn cmp(&self, other: &FileName) -> Ordering {
+        self.0.as_os_str().cmp(other.0.as_os_str())
+    }
+}
+
+impl PartialOrd for FileName {
+    fn partial_cmp(&self, other: &FileName) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +97,7 @@ pub(crate) enum Look {
 /// Everything that was looked at, at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Looks {
-    pub(crate) files: BTreeMap<PathBuf, FileLook>,
+    pub(crate) files: BTreeMap<FileName, FileLook>,
     pub(crate) output: Look,
 }
 
@@ -167,10 +212,10 @@ struct Busy {
 pub(crate) struct Settle {
     patience: Patience,
     /// What was seen last; for each file since when it looks so.
-    files: BTreeMap<PathBuf, (FileLook, Duration)>,
+    files: BTreeMap<FileName, (FileLook, Duration)>,
     output: (Look, Duration),
     /// How the files looked when they were last made use of.
-    taken: BTreeMap<PathBuf, Look>,
+    taken: BTreeMap<FileName, Look>,
     /// The output as it was last published, and whether that has been missing since.
     published: Option<Look>,
     is_lost: bool,
@@ -274,7 +319,15 @@ impl Settle {
 
     /// How a file looked last.
     pub(crate) fn seen(&self, file: &Path) -> Option<&Look> {
-        self.files.get(file).map(|(found, _)| &found.look)
+        self.files
+            .get(file.as_os_str())
+            .map(|(found, _)| &found.look)
+    }
+
+    /// Whether the files look as they did last.
+    pub(crate) fn has_seen(&self, looks: &Looks) -> bool {
+        let seen = self.files.iter().map(|(file, (found, _))| (file, found));
+        seen.eq(&looks.files)
     }
 
     /// From when on files are read that cannot be proved complete.
@@ -416,7 +469,7 @@ impl Settle {
             self.verdict = Verdict::Open;
         }
         self.busy = self.busy.take().filter(|busy| {
-            let found = self.files.get(&busy.file);
+            let found = self.files.get(busy.file.as_os_str());
             found.is_some_and(|(found, _)| matches!(found.look, Look::Present(_)))
         });
     }
@@ -430,7 +483,7 @@ impl Settle {
                 Look::Refused(reason) => Obstacle::Refused(reason.clone()),
                 Look::Missing | Look::Present(_) => continue,
             };
-            found.push((file.clone(), obstacle, *since));
+            found.push((file.path().to_path_buf(), obstacle, *since));
         }
         if let (Some(_), (Look::Refused(reason), since)) = (&self.published, &self.output) {
             found.push((PathBuf::new(), Obstacle::Refused(reason.clone()), *since));
@@ -448,7 +501,7 @@ impl Settle {
                 (before, _) => before != Some(&found.look),
             }
         });
-        changed.map(|(file, _)| file.clone()).collect()
+        changed.map(|(file, _)| file.path().to_path_buf()).collect()
     }
 
     fn complain_of(&mut self, now: Duration, files: Vec<(PathBuf, Obstacle, Duration)>) -> Step {

@@ -1,6 +1,7 @@
 //! The policy of `settle`, played through without files and clocks.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl World {
         let files = files.map(|(name, at)| {
             let look = version(at);
             let is_required = true;
-            (PathBuf::from(name), FileLook { look, is_required })
+            (FileName::new(name.as_ref()), FileLook { look, is_required })
         });
         World {
             settle: Settle::new(PATIENCE),
@@ -92,7 +93,7 @@ impl World {
     }
 
     fn set_look(&mut self, name: &str, look: Look) {
-        self.looks.files.get_mut(&PathBuf::from(name)).unwrap().look = look;
+        self.looks.files.get_mut(OsStr::new(name)).unwrap().look = look;
     }
 
     /// The step at a time, after what can be known of the files has been found out.
@@ -292,7 +293,7 @@ fn what_is_no_file_is_said_and_never_read() {
 #[test]
 fn a_file_that_need_not_be_there_is_read_when_it_comes_and_when_it_goes() {
     let mut world = World::of([("a", 1), ("optional", 0)]);
-    let optional = PathBuf::from("optional");
+    let optional = FileName::new("optional".as_ref());
     world.looks.files.get_mut(&optional).unwrap().is_required = false;
     world.at(0);
     assert_eq!(world.at(25), read(["a"]));
@@ -450,7 +451,7 @@ impl Driver {
     }
 
     fn set(&mut self, name: &str, to: u64) {
-        if self.world.looks.files[&PathBuf::from(name)].look != version(to) {
+        if self.world.looks.files[OsStr::new(name)].look != version(to) {
             if self.now - self.changed_at >= 25 {
                 self.restless_since = self.now;
             }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use wasmend::{Error, Patch};
 
 use crate::cli::report::Reporter;
-use crate::cli::watch::settle::Haste;
+use crate::cli::watch::settle::{FileName, Haste};
 
 /// A file to look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Followed {
-    pub(crate) path: PathBuf,
+    pub(crate) name: FileName,
     /// Whether nothing can be done while it is missing.
     pub(crate) is_required: bool,
 }

@@ -14,7 +14,7 @@ use crate::cli::args::{Serving, Waiting};
 use crate::cli::report::{Counts, Reporter};
 use crate::cli::serve::server::Server;
 use crate::cli::signals::Scratch;
-use crate::cli::watch::{self, Complaint, Followed, Haste, Refusal, Subject};
+use crate::cli::watch::{self, Complaint, FileName, Followed, Haste, Refusal, Subject};
 use crate::stopwatch::Stopwatch;
 use program::{Failed, Program};
 
@@ -71,7 +71,7 @@ impl Subject for Demo {
 
     fn files(&mut self, _: &[PathBuf]) -> Vec<Followed> {
         vec![Followed {
-            path: self.source.clone(),
+            name: FileName::new(&self.source),
             is_required: true,
         }]
     }
