@@ -61,13 +61,13 @@ impl Placing<'_> {
         let is_here = new.section() == Some(custom.id);
         if is_here && custom.filler.is_none() && old.content.len() as u32 != len {
             custom.fit(region, len)?;
-            self.writes.pieces.insert(id, false);
+            self.writes.pieces.entry(id).or_insert(true);
             self.note_shifted(section, region.0 + 1);
             return Ok(());
         }
         let slack = piece_slack(&custom.filler, len);
         if is_here && custom.resize(region, len, slack) {
-            // What has made room for others in this commit is written whole.
+            // What was moved in this commit already is written whole.
             self.writes.pieces.entry(id).or_insert(true);
             if old.content.len() != new.content.len() {
                 self.writes.gaps.insert((section, region));
