@@ -135,6 +135,7 @@ pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
 pub use wasm_encoder::Instruction;
 #[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
+pub use wire::gap::GapFiller;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

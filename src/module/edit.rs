@@ -297,6 +297,10 @@ impl Module {
 
     /// Exports a declaration. It must be defined, and stay so, by the next commit.
     ///
+    /// Exports are known by their names: the order in which they stand in the file means nothing. A new one comes behind the
+    /// others; where one goes or gets another name, one of the last may take its place. So one export more or less costs the
+    /// same however many there are. In [`Module::finish`] the memory comes first, and the others by name.
+    ///
     /// # Errors
     /// If there is no such declaration, it is of a kind that cannot be exported, or the name is longer than engines take. Two
     /// exports of one name are found at the commit.

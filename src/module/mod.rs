@@ -39,7 +39,7 @@ use crate::module::handle::Tag;
 use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
-use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
+use crate::patch::{BuildIdentity, MOST_ENTRIES, RelinkReason};
 use crate::program::{
     self, DeclKind, Definition, DefinitionKind, Displaced, Program, References, TypeId,
 };
@@ -52,7 +52,6 @@ pub struct Module {
     references: Option<References>,
     /// `None` until the first commit.
     layout: Option<Layout>,
-    export_sites: ExportSites,
     identity: BuildIdentity,
     output: Output,
     /// The type of functions that nobody calls.
@@ -112,7 +111,6 @@ impl Module {
             program,
             references: None,
             layout: None,
-            export_sites: ExportSites::default(),
             identity: BuildIdentity::default(),
             output,
             dead_type,

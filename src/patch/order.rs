@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Export, Program, Relocation};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, Relocation};
 
 /// Declarations that one thread goes through at a time.
 pub(crate) const RUN: usize = 4096;
@@ -88,7 +88,7 @@ fn is_defined_global(program: &Program, id: DeclId) -> bool {
 /// the start function and the segments reach, in the order in which it is reached, then the rest by name and contents.
 pub(crate) fn canonical(
     program: &Program,
-    exports: &[Export],
+    exported: impl Iterator<Item = DeclId>,
     start: Option<DeclId>,
     slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
@@ -98,7 +98,6 @@ pub(crate) fn canonical(
     let mut walk = Walk::through(program, &all);
     // Code of the first version of WebAssembly calls through table 0 without naming it.
     let first = slot_table.into_iter();
-    let exported = exports.iter().map(|export| export.decl);
     walk.follow(first.chain(exported).chain(start));
     let is_segment = |id: &&DeclId| {
         use crate::program::DeclKind::{DataSegment, ElementSegment};

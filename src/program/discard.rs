@@ -41,7 +41,12 @@ impl Program {
         });
         let exports: Vec<Export> = exports.collect();
         self.pending.exports.clear();
-        self.pending.all_exports = (exports != self.said_exports()).then_some(exports);
+        let is_ordered = self.exports.order().is_some() || exports.is_empty();
+        let mut said = self.said_exports();
+        let is_same = |export| said.next().is_some_and(|(_, other)| other == export);
+        let stays = is_ordered && exports.iter().all(is_same) && said.next().is_none();
+        drop(said);
+        self.pending.all_exports = (!stays).then_some(exports);
     }
 
     /// All exports after the next commit, if they were set.
@@ -127,6 +132,7 @@ impl Program {
         let before = pending.before;
         self.types.truncate(before.types);
         self.sections.truncate(before.sections);
+        self.fillers.truncate(before.sections);
         self.spare_orphans.truncate(before.spare_orphans);
         self.declared = before.declared;
         self.pending.before = before;

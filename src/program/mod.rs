@@ -24,7 +24,7 @@ pub use types::ValType;
 
 pub(crate) use check::{Checked, Users};
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
-pub(crate) use exports::{Export, ExportEdit};
+pub(crate) use exports::{Export, ExportEdit, ExportId, Exports};
 pub(crate) use import_entry::ImportEntry;
 pub(crate) use next_exports::is_live_name;
 pub(crate) use orphans::{Orphan, OrphanChanges};

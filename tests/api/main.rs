@@ -3,6 +3,7 @@
 
 #[cfg(feature = "engine")]
 mod distances;
+mod exports;
 mod ids;
 mod map;
 mod nothing;
