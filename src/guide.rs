@@ -18,7 +18,8 @@
 ///         let id = module.declare_or_get(DeclKind::Function, name)?;
 ///         module.export(name, id)?;
 ///     }
-///     // Bodies can be made on as many threads as there are: they need no access to the module.
+///     // Bodies can be made on as many threads as there are: they need no access to the module. (Where threads come across
+///     // what nobody has declared, such as texts, `Module::reservations` has ids for it.)
 ///     let style = module.body_style();
 ///     for (name, value) in program {
 ///         let mut body = FunctionBuilder::new(style, &[], &[ValType::I32]);
@@ -54,7 +55,8 @@ pub mod watch_mode {}
 /// A language server, or whoever needs no file.
 ///
 /// [`Module::in_memory`](crate::Module::in_memory) publishes into memory. What is sent elsewhere are the ranges of each patch; whoever has the
-/// version before it writes them over their copy, and has the new one.
+/// version before it writes them over their copy, and has the new one. Whoever does not know which version the copy is, or whether all
+/// has arrived, sends an [`Envelope`](crate::Envelope) instead, which checks both.
 ///
 /// ```
 /// use wasmend::{DeclKind, FunctionBuilder, Instruction, Module, ModuleOptions, Outcome, ValType};
@@ -88,7 +90,7 @@ pub mod watch_mode {}
 ///
 /// A program that runs is brought up to date by deltas: turn on [`ModuleOptions::live`](crate::ModuleOptions::live), load the first version into a
 /// [`Live`](crate::live::Live), and hand each commit's step to [`Live::take`](crate::live::Live::take) between two calls. Memory, globals and
-/// what the host holds stay. `examples/brook` is a language server that does this, `examples/forth.rs` the smallest program.
+/// what the host holds stay. What is only being typed is tried on a [clone](crate::Module::try_clone). `examples/brook` is a language server that does this, `examples/forth.rs` the smallest program.
 #[cfg(any(doc, doctest))]
 pub mod in_memory {}
 

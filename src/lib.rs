@@ -57,6 +57,15 @@
 //! example `brook` (`examples/brook`) is a small language with a language server that shows values while one types: each
 //! edit is a commit in memory, which a program that runs takes in as it is said below.
 //!
+//! What is being typed can be tried on a [clone](Module::try_clone), and the edit of one declaration taken back
+//! ([`Module::revert`]). Threads that compile at once find ids for the strings and closures that they come across with
+//! [`Module::reservations`].
+//!
+//! # Elsewhere
+//!
+//! An [`Envelope`] is a commit as bytes, with the version that it is for: a build server or an editor sends it to wherever there is a copy
+//! of the output, and a [`Replica`] that takes in all of them stays equal, byte by byte. Deltas for what runs travel along.
+//!
 //! # Patching what runs
 //!
 //! With [`ModuleOptions::live`] each commit also gives a [`Delta`], a small module that brings an instance which runs to the
@@ -99,6 +108,7 @@
 mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
+mod envelope;
 mod error;
 #[cfg(any(doc, doctest))]
 pub mod guide;
@@ -124,11 +134,12 @@ mod whole;
 mod wire;
 
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
+pub use envelope::{Envelope, Replica};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{
     BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,
     MemoryType, Module, ModuleOptions, Moved, Outcome, Patch, PendingEdit, Phases, Piece, Redirect,
-    Relocation, TableType, Types,
+    Relocation, Reservations, TableType, Types,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};

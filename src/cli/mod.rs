@@ -2,6 +2,7 @@
 //!
 //! It uses the library's public interface only, and decides nothing about modules.
 
+mod apply;
 mod args;
 mod completions;
 mod demo;
@@ -12,6 +13,7 @@ mod inspect;
 mod invocation;
 mod ld;
 mod link_patcher;
+mod patch_folder;
 mod patcher;
 mod replay;
 mod replay_ld;
@@ -80,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, reporter),
         Command::Snapshot(args) => snapshot::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
+        Command::Apply(args) => apply::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
         Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),

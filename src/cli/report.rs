@@ -72,6 +72,15 @@ pub(crate) enum Event {
         left_out: u32,
         differences: Vec<String>,
     },
+    Applied {
+        output: String,
+        patch: String,
+        generation: u64,
+        build_id: String,
+        whole: bool,
+        bytes_written: u64,
+        file_bytes: u64,
+    },
     Finished {
         output: String,
         dense: String,

@@ -36,7 +36,7 @@ pub(crate) struct Region {
 }
 
 /// A custom section of the output.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CustomSection {
     pub(crate) id: SectionId,
     pub(crate) name: Box<str>,
@@ -275,7 +275,7 @@ impl CustomSection {
 }
 
 /// All custom sections that consist of pieces, in the order in which they stand.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CustomSpace {
     sections: Vec<CustomSection>,
     /// Addresses are of eight bytes.

@@ -111,7 +111,7 @@ impl Window {
 }
 
 /// All entries, in the order in which they stand.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct ExportSpace {
     /// By the numbers of the exports.
     entries: Log<Option<ExportEntry>>,

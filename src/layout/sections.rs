@@ -170,7 +170,7 @@ pub(crate) struct Places {
 pub(crate) struct CodeMustMove;
 
 /// The sections and their places.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sections {
     places: Saved<Places>,
 }

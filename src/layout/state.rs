@@ -111,7 +111,7 @@ impl NameFront {
 }
 
 /// Where everything stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) options: LayoutOptions,
     pub(crate) types: TypeSpace,

@@ -333,8 +333,9 @@ impl Module {
         let pending = std::mem::take(&mut self.pending);
         self.settings.settle(pending, &self.program);
         self.renew_references(&defined, &orphans, &removed);
-        self.identity = version.identity;
+        let base = std::mem::replace(&mut self.identity, version.identity);
         Patch {
+            base,
             outcome: version.outcome,
             changed,
             moved: version.moved,
@@ -372,6 +373,7 @@ impl Module {
         let layout = self.layout.as_ref();
         Patch {
             identity: self.identity,
+            base: self.identity,
             outcome: Outcome::Unchanged,
             changed: 0,
             moved: Moved::default(),

@@ -33,10 +33,10 @@ impl Module {
     }
 
     /// Declares a part of another declaration: a closure, an instantiation, a constant. It shares its owner's types and is
-    /// removed with it.
+    /// removed with it. The owner may be a part itself. What several own is [shared](Module::declare_shared).
     ///
     /// # Errors
-    /// If the key is taken or too long, or the owner is itself a part.
+    /// If the key is taken or too long.
     pub fn declare_part(
         &mut self,
         owner: DeclId,
@@ -416,7 +416,7 @@ impl Module {
     }
 
     /// A declaration's key or name, which is written unless there are no names.
-    fn check_own_name(&self, name: Option<&str>) -> Result<()> {
+    pub(super) fn check_own_name(&self, name: Option<&str>) -> Result<()> {
         let written = name.filter(|_| self.options.names);
         written.map_or(Ok(()), |name| items::check_name(name, "a declaration"))
     }

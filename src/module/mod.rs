@@ -14,10 +14,13 @@ mod finish;
 mod handle;
 mod items;
 mod options;
+mod parts;
 mod piece;
 mod reading;
 mod report;
+mod reservations;
 mod settings;
+mod speculate;
 mod validate;
 mod version;
 
@@ -30,6 +33,7 @@ pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 pub use reading::{Declaration, PendingEdit};
 pub use report::{Moved, Outcome, Patch, Phases};
+pub use reservations::Reservations;
 
 use std::path::Path;
 

@@ -49,23 +49,29 @@ pub(crate) fn write_patch(
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
     let mut ranges = out.ranges;
-    let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
+    ranges.sort();
     let mut bytes = vec![0; (place.end - place.begin) as usize];
     // A section that moved is written whole; otherwise only what varies.
     let places = layout.sections.places();
     let skip = if before == places {
-        next.write_varying(&mut bytes);
-        BuildIdentity::VARIES_AT as usize
+        BuildIdentity::VARIES_AT
     } else {
         let shape = Shape::of(places);
-        next.write(shape, &mut bytes);
+        identity.write(shape, &mut bytes);
         match before.get(kind).begin == place.begin {
-            true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
-            true => BuildIdentity::SHAPE_AT as usize,
+            true if shape == Shape::of(before) => BuildIdentity::VARIES_AT,
+            true => BuildIdentity::SHAPE_AT,
             false => 0,
         }
     };
-    ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
+    // The build id stands for all that is written but itself.
+    let start = place.begin + skip;
+    let fixed = &bytes[skip as usize..BuildIdentity::VARIES_AT as usize];
+    let fixed = (!fixed.is_empty()).then_some((start, fixed));
+    let written = ranges.iter().map(|(range, bytes)| (range.offset, bytes));
+    let next = identity.next(written.chain(fixed));
+    next.write_varying(&mut bytes);
+    ranges.push(start, &bytes[skip as usize..], Reason::Identity);
     ranges.finish(layout.sections.file_len());
     (ranges, next)
 }

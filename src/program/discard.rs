@@ -118,6 +118,7 @@ impl Program {
         for library in pending.thawed {
             self.libraries[library.index()].is_frozen = true;
         }
+        self.sharing.take_back(|_| true);
         // In this order the ids are given out again as they were.
         self.discarded.clear();
         for id in pending.declared.into_iter_reversed() {
@@ -140,6 +141,8 @@ impl Program {
 
     fn undeclare(&mut self, id: DeclId) -> Option<Discarded> {
         self.remove_key(id);
+        let is_shared = self.is_shared(id);
+        self.sharing.forget(id);
         let decl = self.decls.remove(id.index());
         let kind = self.kinds[id.index()].take()?;
         if let Some(owner) = decl.owner.and_then(|id| self.decls.get_mut(id.index())) {
@@ -151,6 +154,7 @@ impl Program {
             kind,
             key: decl.key,
             owner: decl.owner,
+            is_shared,
         })
     }
 
@@ -160,7 +164,10 @@ impl Program {
             let Some(next) = self.discarded.pop() else {
                 return;
             };
-            let declared = self.declare(next.kind, next.key.as_deref(), next.owner);
+            let declared = match next.is_shared {
+                false => self.declare(next.kind, next.key.as_deref(), next.owner),
+                true => self.declare_shared(next.kind, next.key.as_deref()),
+            };
             match declared {
                 Ok(declared) if declared == next.id => {
                     self.decls[declared.index()].stamp = next.stamp;
@@ -173,6 +180,7 @@ impl Program {
     /// Makes what was said lasting, behind a commit or before the first edit.
     pub(crate) fn settle_pending(&mut self) {
         self.discarded.clear();
+        self.sharing.settle();
         let pending = std::mem::take(&mut self.pending);
         if let Some(order) = pending.import_order {
             self.import_order = Some(order);

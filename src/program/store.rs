@@ -13,11 +13,12 @@ use crate::program::exports::{ExportChanges, ExportTable};
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
+use crate::program::sharing::Sharing;
 use crate::program::types::TypeTable;
 use crate::wire::gap::GapFiller;
 
 /// Where functions come from that are not expected to change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Library {
     name: Box<str>,
     /// Whether none of them has changed since they were committed first.
@@ -25,7 +26,7 @@ pub(super) struct Library {
 }
 
 /// What exists.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     pub(super) decls: Slab<Declaration>,
     /// What each declaration is, by id: so little that all of it stays at hand while references are checked.
@@ -62,6 +63,7 @@ pub(crate) struct Program {
     pub(super) import_order: Option<Vec<DeclId>>,
     /// What else has been said since the last commit.
     pub(super) pending: PendingSet,
+    pub(super) sharing: Sharing,
     /// What was declared for a first commit and discarded, the first at the end. Whoever defines it declares it again.
     pub(super) discarded: Vec<Discarded>,
 }
@@ -103,13 +105,7 @@ impl Program {
             .with_symbol(key));
         }
         if let Some(owner) = owner {
-            let decl = self.expect(owner)?;
-            if decl.owner.is_some() {
-                return Err(
-                    Error::bad_edit("is part of another declaration and can own none")
-                        .with_symbol(decl.label()),
-                );
-            }
+            self.expect(owner)?;
         }
         let id = DeclId(self.decls.vacant_key() as u32);
         self.discarded.pop_if(|discarded| discarded.id == id);
@@ -189,9 +185,19 @@ impl Program {
             .ok_or_else(|| Error::bad_edit(format!("{id} is not declared, or has been removed")))
     }
 
-    /// The declaration whose types `id` shares.
+    /// The declaration whose types `id` shares: what it is a part of, however far within.
     pub(crate) fn root(&self, id: DeclId) -> DeclId {
-        self.decls[id.index()].owner.unwrap_or(id)
+        let mut root = id;
+        let mut decl = &self.decls[id.index()];
+        while let Some(owner) = decl.owner {
+            root = owner;
+            // An orphan has its root itself, which may be gone: its number may be a part of something else by now.
+            match self.decls.get(owner.index()).filter(|_| !decl.is_orphan) {
+                Some(next) => decl = next,
+                None => break,
+            }
+        }
+        root
     }
 
     /// All declarations, by id.
@@ -345,6 +351,11 @@ impl Program {
         self.decls.get(id.index()).map_or(0, |decl| decl.stamp)
     }
 
+    /// The stamp that the next declaration gets.
+    pub(crate) fn next_stamp(&self) -> u32 {
+        self.stamps
+    }
+
     /// Whether a number stands for the declaration that has this stamp, or will once it is defined: it was discarded before a
     /// first commit.
     pub(crate) fn is_stamped(&self, id: DeclId, stamp: u32) -> bool {
@@ -403,7 +414,7 @@ impl Program {
         self.remove_key(id);
         self.decls[id.index()].remove();
         self.mark_dirty(id);
-        Ok(())
+        self.remove_shared_parts(id)
     }
 
     fn mark_dirty(&mut self, id: DeclId) {
@@ -494,6 +505,7 @@ impl Program {
                     decl.settle()
                 }
                 Pending::Remove => {
+                    self.sharing.forget(id);
                     let gone = self.decls.remove(id.index());
                     self.kinds[id.index()] = None;
                     let owner = gone.owner;

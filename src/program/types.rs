@@ -28,7 +28,7 @@ pub enum ValType {
 }
 
 /// A recursion group: one type on its own, or several that may refer to one another.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TypeGroup {
     /// The first of its types.
     pub(crate) first: TypeId,
@@ -66,7 +66,7 @@ pub(crate) struct Signature {
 type GroupKey = (Box<[u8]>, Box<[Relocation]>, Box<[(u32, RelocKind, u32)]>);
 
 /// All types of the program.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TypeTable {
     groups: Vec<TypeGroup>,
     /// The group that each type belongs to.

@@ -7,12 +7,16 @@ mod exports;
 mod ids;
 mod map;
 mod nothing;
+mod owners;
 mod patch_cost;
 mod patches;
 mod pieces;
 mod reading;
 mod refused;
+mod reserved;
 mod signatures;
+mod speculative;
+mod travel;
 mod validated;
 mod verify;
 

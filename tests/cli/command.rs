@@ -13,11 +13,12 @@ use wasm_encoder::Instruction;
 use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, ValType};
 
 /// What can be asked of the command.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "replay",
     "watch",
     "inspect",
     "verify",
+    "apply",
     "finish",
     "demo",
     "completions",
