@@ -38,6 +38,8 @@ mod read;
 #[cfg(feature = "whole")]
 mod side;
 pub mod snapshot;
+#[cfg(any(feature = "debug", feature = "whole"))]
+mod source_map;
 mod uses;
 #[cfg(feature = "whole")]
 mod verify;
@@ -47,6 +49,8 @@ pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
+#[cfg(any(feature = "debug", feature = "whole"))]
+pub use source_map::source_map;
 #[cfg(feature = "whole")]
 pub use verify::{Difference, Report, verify};
 

@@ -236,7 +236,7 @@ mod tests {
         let module = wat::parse_str(format!("(module (memory 1) (func (local i32) {text}))"));
         let module = module.expect("valid text");
         let mut types = crate::program::TypeTable::default();
-        let style = crate::whole::emit::Style::Canonical;
+        let style = crate::program::emit::Style::Canonical;
         let decoded = crate::whole::decode::decode(&module, style, &mut types).expect("valid");
         decoded.spaces[0][0].definition.content.clone()
     }

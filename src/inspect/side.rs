@@ -8,12 +8,12 @@ use wasmparser::Operator;
 
 use crate::error::{Error, Result};
 use crate::inspect::moved::{Image, Node};
+use crate::program::emit::Style;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
     TypeTable, is_live_name,
 };
 use crate::whole::decode::{Decoded, decode};
-use crate::whole::emit::Style;
 use crate::whole::spaces::{Item, SPACES, space, target_space};
 use crate::wire::filler::{self, Role};
 use crate::wire::leb;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::module::handle::{DeclId, Relocation, resolve};
+use crate::module::handle::{DeclId, Relocation};
 use crate::program::{
     Bytes, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, SectionId,
 };
@@ -179,7 +179,7 @@ impl Module {
     /// sections do not have, or refers to something of the wrong kind or that is not declared.
     pub fn define_piece(&mut self, id: DeclId, section: SectionId, piece: Piece) -> Result<()> {
         let id = self.find(id)?;
-        let fields = resolve(&piece.relocs, &[], |id| self.find(id));
+        let fields = self.tag.resolve(self.program(), &piece.relocs, &[]);
         let fields = fields.map_err(|error| error.with_symbol(self.label(id)))?;
         let content = RelocatableBytes::new(piece.bytes, fields);
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;

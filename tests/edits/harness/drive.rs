@@ -299,9 +299,10 @@ fn piece(chunk: &Chunk, ent: Ent, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -
 
 fn table_type(minimum: u32, maximum: Option<u32>) -> w::TableType {
     w::TableType {
-        element: w::ValType::FuncRef,
+        element: w::RefType::FUNCREF,
         minimum,
         maximum,
+        is_64: false,
     }
 }
 
