@@ -413,7 +413,7 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "finish", "demo",
+            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "explain", "verify", "finish", "demo",
             "completions", "man",
         ]
     )]
