@@ -30,7 +30,25 @@ impl Program {
 
     /// Adds to what happens to the exports.
     pub(crate) fn edit_exports(&mut self, edits: impl IntoIterator<Item = ExportEdit>) {
-        self.pending.exports.extend(edits);
+        for edit in edits {
+            // A compiler that exports what is exported already has edited nothing.
+            let is_first = self.pending.exports.is_empty() && self.pending.all_exports.is_none();
+            if !(is_first && self.is_exported_so(&edit)) {
+                self.pending.exports.push(edit);
+            }
+        }
+    }
+
+    /// Whether exports were at the last commit as an edit would have them.
+    fn is_exported_so(&self, edit: &ExportEdit) -> bool {
+        let exported = |name: &str| {
+            let id = self.exports.find(name)?;
+            self.exports.get(id)
+        };
+        match edit {
+            ExportEdit::Add(export) => exported(&export.name) == Some(export),
+            ExportEdit::Remove(name) => exported(name).is_none(),
+        }
     }
 
     /// Makes these all exports, in this order. Each name must be there once.
