@@ -82,7 +82,7 @@ fn clones(count: usize) {
                 module: clone,
                 functions,
             };
-            clone.define(at % count, at);
+            clone.define(at % count, count + at);
             first.of(|| clone.module.commit()).expect("is published");
             dropped.of(|| drop(clone));
         }
