@@ -39,16 +39,13 @@ impl Program {
         }
     }
 
-    /// Whether exports were at the last commit as an edit would have them.
+    /// Whether an edit adds what there was at the last commit.
     fn is_exported_so(&self, edit: &ExportEdit) -> bool {
-        let exported = |name: &str| {
-            let id = self.exports.find(name)?;
-            self.exports.get(id)
+        let ExportEdit::Add(export) = edit else {
+            return false;
         };
-        match edit {
-            ExportEdit::Add(export) => exported(&export.name) == Some(export),
-            ExportEdit::Remove(name) => exported(name).is_none(),
-        }
+        let found = self.exports.find(&export.name);
+        found.and_then(|id| self.exports.get(id)) == Some(export)
     }
 
     /// Makes these all exports, in this order. Each name must be there once.
