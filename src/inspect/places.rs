@@ -1,5 +1,6 @@
 //! In which numbers two functions differ that are otherwise the same: constants, and offsets of loads and stores.
 
+use hashbrown::HashMap;
 use wasmparser::Operator;
 
 use crate::inspect::side::operators;
@@ -31,17 +32,17 @@ pub(super) fn numbers(
     let mut numbers: Vec<Numbers> = Vec::new();
     let (mut of_a, mut of_b) = (operators(a)?, operators(b)?);
     // What is known of the stack: which of its values are numbers of the list.
-    let mut stack: Vec<Option<usize>> = Vec::new();
+    let mut operands = Operands::default();
     loop {
         match (of_a.next(), of_b.next()) {
             (None, None) => return locals_agree(a, b).then_some(numbers),
             (Some(Ok(a)), Some(Ok(b))) => {
-                use_up(&a, &mut stack, &mut numbers);
+                operands.follow(&a, &mut numbers);
                 match pair(&a, &b) {
                     Some(found) if found.a != found.b || found.a >= least => {
                         if matches!(a, Operator::I32Const { .. } | Operator::I64Const { .. }) {
-                            stack.pop();
-                            stack.push(Some(numbers.len()));
+                            operands.stack.pop();
+                            operands.stack.push(Some(numbers.len()));
                         }
                         numbers.push(found);
                     }
@@ -123,56 +124,72 @@ pub(super) fn pair(a: &Operator<'_>, b: &Operator<'_>) -> Option<Numbers> {
     }
 }
 
-/// Follows an instruction's operands, as far as it is known what it takes: which constants are addresses? A compiler has a
-/// number that is added to something as the second operand, but an address as the first.
-fn use_up(operator: &Operator<'_>, stack: &mut Vec<Option<usize>>, numbers: &mut [Numbers]) {
-    use Operator::*;
-    let mut is_address = |constant: Option<Option<usize>>| {
-        if let Some(number) = constant.flatten() {
-            numbers[number].is_used_as_address = true;
+/// Which values of a function are numbers of the list.
+#[derive(Default)]
+struct Operands {
+    stack: Vec<Option<usize>>,
+    locals: HashMap<u32, usize>,
+}
+
+impl Operands {
+    /// Follows an instruction's operands, as far as it is known what it takes: which constants are addresses? A compiler has
+    /// a number that is added to something as the second operand, but an address as the first.
+    fn follow(&mut self, operator: &Operator<'_>, numbers: &mut [Numbers]) {
+        use Operator::*;
+        let Operands { stack, locals } = self;
+        let mut is_address = |constant: Option<Option<usize>>| {
+            if let Some(number) = constant.flatten() {
+                numbers[number].is_used_as_address = true;
+            }
+        };
+        match operator {
+            LocalGet { local_index } => stack.push(locals.get(local_index).copied()),
+            // Code that is not optimised keeps all in locals, each of them set once.
+            LocalSet { local_index } => match stack.pop().flatten() {
+                Some(number) => drop(locals.insert(*local_index, number)),
+                None => drop(locals.remove(local_index)),
+            },
+            I32Const { .. } | I64Const { .. } | GlobalGet { .. } => stack.push(None),
+            F32Const { .. } | F64Const { .. } => stack.push(None),
+            LocalTee { .. } => {}
+            I32Eqz | I64ExtendI32U | I32WrapI64 => {
+                stack.pop();
+                stack.push(None);
+            }
+            I32Mul | I32Sub | I32And | I32Or | I32Xor | I32Shl | I32ShrU | I32ShrS | I64Mul
+            | I64Sub | I64And | I64Or | I64Xor | I64Shl | I64ShrU | I64ShrS => {
+                stack.pop();
+                stack.pop();
+                stack.push(None);
+            }
+            I32Add | I64Add => {
+                let second = stack.pop();
+                is_address(stack.pop());
+                // If the sum is one, so is what was added to a small number.
+                stack.push(second.flatten());
+            }
+            I32Load { .. }
+            | I32Load8S { .. }
+            | I32Load8U { .. }
+            | I32Load16S { .. }
+            | I32Load16U { .. }
+            | I64Load { .. }
+            | F32Load { .. }
+            | F64Load { .. } => {
+                is_address(stack.pop());
+                stack.push(None);
+            }
+            I32Store { .. }
+            | I32Store8 { .. }
+            | I32Store16 { .. }
+            | I64Store { .. }
+            | F32Store { .. }
+            | F64Store { .. } => {
+                stack.pop();
+                is_address(stack.pop());
+            }
+            _ => stack.clear(),
         }
-    };
-    match operator {
-        I32Const { .. } | I64Const { .. } | LocalGet { .. } | GlobalGet { .. } => stack.push(None),
-        F32Const { .. } | F64Const { .. } => stack.push(None),
-        LocalTee { .. } => {}
-        I32Eqz | I64ExtendI32U | I32WrapI64 => {
-            stack.pop();
-            stack.push(None);
-        }
-        I32Mul | I32Sub | I32And | I32Or | I32Xor | I32Shl | I32ShrU | I32ShrS | I64Mul
-        | I64Sub | I64And | I64Or | I64Xor | I64Shl | I64ShrU | I64ShrS => {
-            stack.pop();
-            stack.pop();
-            stack.push(None);
-        }
-        I32Add | I64Add => {
-            let second = stack.pop();
-            is_address(stack.pop());
-            // If the sum is one, so is what was added to a small number.
-            stack.push(second.flatten());
-        }
-        I32Load { .. }
-        | I32Load8S { .. }
-        | I32Load8U { .. }
-        | I32Load16S { .. }
-        | I32Load16U { .. }
-        | I64Load { .. }
-        | F32Load { .. }
-        | F64Load { .. } => {
-            is_address(stack.pop());
-            stack.push(None);
-        }
-        I32Store { .. }
-        | I32Store8 { .. }
-        | I32Store16 { .. }
-        | I64Store { .. }
-        | F32Store { .. }
-        | F64Store { .. } => {
-            stack.pop();
-            is_address(stack.pop());
-        }
-        _ => stack.clear(),
     }
 }
 
