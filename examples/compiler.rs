@@ -7,6 +7,8 @@
 //! square x = x x *
 //! main x = x square 1 +
 //! ```
+//!
+//! Debuggers and browsers are told of each word where it stands: what is said of a function goes along with its code.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,8 +17,8 @@ use std::{env, error, fs, thread};
 
 use rayon::prelude::*;
 use wasmend::{
-    BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Instruction, Module, ModuleOptions,
-    Patch, ValType::I32,
+    BodyStyle, DebugInfo, DeclId, DeclKind, Function, FunctionBuilder, Instruction, Module,
+    ModuleOptions, Patch, ValType::I32,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error + Send + Sync>>;
@@ -24,8 +26,10 @@ type Result<T> = std::result::Result<T, Box<dyn error::Error + Send + Sync>>;
 /// What a line says.
 #[derive(Clone, PartialEq)]
 struct Source {
+    line: u32,
     parameters: Vec<String>,
-    code: Vec<String>,
+    /// Each with the column where it begins.
+    code: Vec<(u32, String)>,
 }
 
 /// The functions of a program, by name.
@@ -76,7 +80,7 @@ impl Compiler {
                 .map(|(_, old)| old.parameters.len())
         };
         let is_stale = |name: &str, source: &Source| {
-            let calls_changed = source.code.iter().any(|word| {
+            let calls_changed = source.code.iter().any(|(_, word)| {
                 let new = functions.get(word).map(|(_, new)| new.parameters.len());
                 new.is_some() && new != arity(word)
             });
@@ -126,9 +130,15 @@ fn parse(program: &str) -> Result<Vec<(String, Source)>> {
             let name = head
                 .next()
                 .ok_or_else(|| format!("line {}: there is no name", at + 1))?;
+            let start = line.len() - code.len();
+            let column = |word: &str| start + word.as_ptr() as usize - code.as_ptr() as usize + 1;
+            let code = code.split_whitespace();
             let source = Source {
+                line: at as u32 + 1,
                 parameters: head.collect(),
-                code: words(code),
+                code: code
+                    .map(|word| (column(word) as u32, word.to_owned()))
+                    .collect(),
             };
             Ok((name, source))
         })
@@ -138,7 +148,12 @@ fn parse(program: &str) -> Result<Vec<(String, Source)>> {
 fn body(style: BodyStyle, name: &str, source: &Source, functions: &Functions) -> Result<Function> {
     let types = |count: usize| vec![I32; count];
     let mut body = FunctionBuilder::new(style, &types(source.parameters.len()), &[I32]);
-    for word in &source.code {
+    let mut info = DebugInfo::new(name, "program.txt", source.line);
+    for (at, parameter) in source.parameters.iter().enumerate() {
+        info.local(at as u32, parameter, "number", I32);
+    }
+    for (column, word) in &source.code {
+        info.row(body.position(), source.line, *column);
         if let Some(at) = source.parameters.iter().position(|name| name == word) {
             body.op(&Instruction::LocalGet(at as u32));
         } else if let Ok(number) = word.parse() {
@@ -154,7 +169,7 @@ fn body(style: BodyStyle, name: &str, source: &Source, functions: &Functions) ->
             });
         }
     }
-    Ok(body.finish()?)
+    Ok(body.finish()?.with_debug_info(info))
 }
 
 fn report(patch: &Patch) {

@@ -9,11 +9,11 @@ use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex};
 use std::{env, io};
 
-use wasm_encoder::{BlockType, MemArg, MemArgTarget};
 use wasmend::live::{Live, LiveOptions, Runtime, WasmiRuntime};
 use wasmend::{
-    ConstExpr, Data, DeclId, DeclKind, Error, FunctionBuilder, ImportType, Instruction as I,
-    MemoryType, Module, ModuleOptions, Result, ValType::I32,
+    BlockType, ConstExpr, Data, DeclId, DeclKind, Error, FunctionBuilder, ImportType,
+    Instruction as I, MemArg, MemArgTarget, MemoryType, Module, ModuleOptions, Result,
+    ValType::I32,
 };
 use wasmi::{Engine, Linker, Store};
 

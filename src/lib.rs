@@ -39,8 +39,9 @@
 //! A compiler in watch mode keeps a [`Module`]. It declares what the program has once, under keys that stay the same from build
 //! to build (a mangled name, say), and on each change of a source file defines what it compiled anew. [`FunctionBuilder`]s can be
 //! used on many threads: they need the module's [`BodyStyle`] and [`DeclId`]s, nothing else. A commit that fails has changed
-//! nothing, in memory or on disk; its edits stay pending, to be mended or dropped ([`Module::discard`]). Debug information goes
-//! along as [`Piece`]s of custom sections, whose fields follow the code they name.
+//! nothing, in memory or on disk; its edits stay pending, to be mended or dropped ([`Module::discard`]). What debuggers
+//! are to know of a function goes along with it as [`DebugInfo`], and becomes DWARF and source maps; whoever writes debug information
+//! himself gives it as [`Piece`]s of custom sections, whose fields follow the code they name.
 //!
 //! # Behind any compiler
 //!
@@ -84,18 +85,18 @@
 //! | `cli`, on by default | the command `wasmend`, with `link`, `whole` and `engine` |
 //! | `link` | the linker, with `debug` |
 //! | `whole` | [`WholeModule`]; [`inspect::verify`] and [`inspect::finish`] |
-//! | `debug` | debug information of deltas: [`Module::describe`] |
+//! | `debug` | debug information: [`DebugInfo`], [`inspect::source_map`], that of deltas ([`Module::describe`]) |
 //! | `engine` | an interpreter for modules |
 //! | `wasmi`, on by default, and `wasmtime` | hosts for programs that are patched while they run |
 //! | `server` | a host hears what a `wasmend serve` publishes |
 //!
-//! A compiler needs none of them, and then the library is small:
+//! A compiler needs none of them but `debug`, if it is to be debugged, and then the library is small:
 //!
 //! ```toml
 //! wasmend = { version = "0.1", default-features = false }
 //! ```
 //!
-//! [`Instruction`] is `wasm-encoder`'s, whose version is therefore a part of this interface.
+//! [`Instruction`] and what stands in instructions are [`wasm_encoder`]'s, whose version is therefore a part of this interface.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -136,16 +137,24 @@ mod wire;
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
 pub use envelope::{Envelope, Replica};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "debug")]
+pub use module::DebugInfo;
 pub use module::{
-    BodyStyle, ConstExpr, Data, DeclId, Declaration, Function, FunctionBuilder, ImportType,
-    MemoryType, Module, ModuleOptions, Moved, Outcome, Patch, PendingEdit, Phases, Piece, Redirect,
-    Relocation, Reservations, TableType, Types,
+    BodyStyle, Catch, ConstExpr, Data, DeclId, Declaration, Elements, FieldType, Function,
+    FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved, Name, Outcome,
+    Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation, Reservations,
+    StorageType, TableType, TypeDef, TypeId, Types, ValType,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
-pub use program::{Bytes, DeclKind, RelocKind, SectionId, TypeId, ValType};
-pub use wasm_encoder::Instruction;
+pub use program::{Bytes, DeclKind, RelocKind, SectionId};
+pub use wasm_encoder;
+pub use wasm_encoder::{
+    AbstractHeapType, BlockType, Handle, Ieee32, Ieee64, Instruction, MemArg, MemArgTarget,
+    Ordering,
+};
 #[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
+pub use wire::gap::GapFiller;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

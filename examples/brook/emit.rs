@@ -3,9 +3,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wasm_encoder::{BlockType, Instruction as I};
 use wasmend::ValType::{F64, I32};
-use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Result, ValType};
+use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Instruction as I, Result, ValType};
 
 use crate::code::{self, Builtin, Code, Item, Target, Unit};
 use crate::library::{Library, Routine, at, call, number};
@@ -72,7 +71,7 @@ fn looks(names: &Names<'_>, looks: &[(Target, Type)]) -> Result<Function> {
     let mut body = FunctionBuilder::new(names.style, &[I32], &[F64]);
     for (number, (target, ty)) in looks.iter().enumerate() {
         body.op(&I::LocalGet(0)).op(&I::I32Const(number as i32));
-        body.op(&I::I32Eq).op(&I::If(BlockType::Empty));
+        body.op(&I::I32Eq).if_(&[], &[]);
         match target {
             Target::Variable(key) => body.global_get((names.lookup)(key)),
             Target::Shown(key) | Target::Function(key) => {
@@ -168,11 +167,8 @@ impl Emitter<'_> {
             }
             Code::If(ty, condition, then, otherwise) => {
                 self.condition(condition);
-                self.op(&I::If(match ty {
-                    Some(Type::Number) => BlockType::Result(wasm_encoder::ValType::F64),
-                    Some(_) => BlockType::Result(wasm_encoder::ValType::I32),
-                    None => BlockType::Empty,
-                }));
+                let results: Vec<_> = ty.iter().map(|ty| val_type(*ty)).collect();
+                self.body.if_(&[], &results);
                 self.all(then);
                 self.op(&I::Else);
                 self.all(otherwise);
@@ -201,9 +197,9 @@ impl Emitter<'_> {
                 self.op(&I::F64Store(at(0, 3)));
             }
             Code::While(condition, body) => {
-                self.op(&I::Loop(BlockType::Empty));
+                self.body.loop_(&[], &[]);
                 self.condition(condition);
-                self.op(&I::If(BlockType::Empty));
+                self.body.if_(&[], &[]);
                 self.all(body);
                 self.op(&I::Br(1)).op(&I::End).op(&I::End);
             }
@@ -232,7 +228,7 @@ impl Emitter<'_> {
             }
             Code::Binary(operator @ (Operator::And | Operator::Or), left, right) => {
                 self.condition(left);
-                self.op(&I::If(BlockType::Result(wasm_encoder::ValType::I32)));
+                self.body.if_(&[], &[I32]);
                 if *operator == Operator::And {
                     self.condition(right);
                     self.op(&I::Else).op(&I::I32Const(0));

@@ -1,9 +1,11 @@
 //! The part of the library that is written by hand: memory, lists and texts. A text is a length and its bytes, a list a
 //! length and, eight bytes on, its numbers; both are handled by their address.
 
-use wasm_encoder::{BlockType, Ieee64, Instruction as I, MemArg, MemArgTarget};
 use wasmend::ValType::{F64, I32};
-use wasmend::{ConstExpr, DeclId, DeclKind, FunctionBuilder, MemoryType, Module, Result, ValType};
+use wasmend::{
+    ConstExpr, DeclId, DeclKind, FunctionBuilder, Instruction as I, MemArg, MemArgTarget,
+    MemoryType, Module, Result, ValType,
+};
 
 /// Where a program's own data ends, and what it makes while it runs begins.
 pub const HEAP: u32 = 1 << 20;
@@ -140,12 +142,12 @@ pub fn at(offset: u64, align: u32) -> MemArg {
 }
 
 pub fn number(value: f64) -> I<'static> {
-    I::F64Const(Ieee64::new(value.to_bits()))
+    I::F64Const(value.into())
 }
 
 /// Stops the program if what is on the stack is zero.
 fn expect(body: &mut FunctionBuilder, fail: Routine, fault: i32) {
-    body.op(&I::I32Eqz).op(&I::If(BlockType::Empty));
+    body.op(&I::I32Eqz).if_(&[], &[]);
     body.op(&I::I32Const(fault));
     call(body, fail).op(&I::End);
 }
@@ -168,7 +170,7 @@ fn alloc(body: &mut FunctionBuilder, heap: DeclId, fail: Routine) {
         .op(&I::I32Shl);
     body.op(&I::LocalGet(address)).op(&I::I32Sub);
     body.op(&I::LocalGet(0)).op(&I::I32LtU);
-    body.op(&I::If(BlockType::Empty));
+    body.if_(&[], &[]);
     body.op(&I::LocalGet(0))
         .op(&I::I32Const(16))
         .op(&I::I32ShrU);
@@ -254,16 +256,16 @@ fn same(body: &mut FunctionBuilder) {
     };
     body.op(&I::LocalGet(0)).op(&I::I32Load(at(0, 2)));
     body.op(&I::LocalGet(1)).op(&I::I32Load(at(0, 2)));
-    body.op(&I::I32Ne).op(&I::If(BlockType::Empty));
+    body.op(&I::I32Ne).if_(&[], &[]);
     body.op(&I::I32Const(0)).op(&I::Return).op(&I::End);
-    body.op(&I::Loop(BlockType::Empty));
+    body.loop_(&[], &[]);
     body.op(&I::LocalGet(index))
         .op(&I::LocalGet(0))
         .op(&I::I32Load(at(0, 2)));
-    body.op(&I::I32LtU).op(&I::If(BlockType::Empty));
+    body.op(&I::I32LtU).if_(&[], &[]);
     byte(body, 0);
     byte(body, 1);
-    body.op(&I::I32Ne).op(&I::If(BlockType::Empty));
+    body.op(&I::I32Ne).if_(&[], &[]);
     body.op(&I::I32Const(0)).op(&I::Return).op(&I::End);
     body.op(&I::LocalGet(index))
         .op(&I::I32Const(1))

@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Verify(Verify),
     Apply(Apply),
     Finish(Finish),
+    Explain(Explain),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -320,6 +321,17 @@ pub(crate) struct Snapshot {
     pub(crate) before: Option<PathBuf>,
 }
 
+/// Say what a reason means that a relink or a refusal was given, such as R06 or L02
+///
+/// Without a code all of them are listed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend explain R06")]
+pub(crate) struct Explain {
+    /// The code, or the name of the reason
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
 /// Prove that a patched file is equivalent to a build, declaration by declaration
 ///
 /// Says what differs, and ends with exit code 3 if something does.
@@ -426,7 +438,8 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "demo",
+            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "explain",
+            "demo",
             "completions", "man",
         ]
     )]

@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod completions;
 mod demo;
+mod explain;
 mod files;
 mod finish;
 mod inspect;
@@ -83,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Apply(args) => apply::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
+        Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

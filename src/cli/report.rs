@@ -58,6 +58,12 @@ pub(crate) enum Event {
     Snapshot {
         text: String,
     },
+    Reason {
+        code: String,
+        name: String,
+        when: String,
+        what_to_do: String,
+    },
     Verified {
         output: String,
         build: String,

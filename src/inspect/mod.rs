@@ -24,17 +24,22 @@
 
 #[cfg(feature = "whole")]
 mod candidates;
+mod counted;
 #[cfg(feature = "whole")]
 mod debug;
 #[cfg(feature = "whole")]
 mod finish;
 mod map;
 #[cfg(feature = "whole")]
+mod moved;
+#[cfg(feature = "whole")]
 mod places;
 mod read;
 #[cfg(feature = "whole")]
 mod side;
 pub mod snapshot;
+#[cfg(any(feature = "debug", feature = "whole"))]
+mod source_map;
 mod uses;
 #[cfg(feature = "whole")]
 mod verify;
@@ -44,6 +49,8 @@ pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
+#[cfg(any(feature = "debug", feature = "whole"))]
+pub use source_map::source_map;
 #[cfg(feature = "whole")]
 pub use verify::{Difference, Report, verify};
 

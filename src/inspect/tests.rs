@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use crate::inspect::{finish, verify};
 use crate::module::{Redirect, Types};
+use crate::program::emit::Style;
 use crate::program::{
     DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeTable,
 };
 use crate::whole::decode::{Decoded, ExportItem, decode};
-use crate::whole::emit::Style;
 use crate::whole::spaces::{Item, SPACES, target_space};
 use crate::whole::{WholeModule, WholeOptions, dense};
 use crate::wire::leb;

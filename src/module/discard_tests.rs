@@ -7,7 +7,7 @@ use wasm_encoder::Instruction;
 use super::*;
 use crate::error::ErrorKind;
 use crate::patch::Customs;
-use crate::program::{Declaration, RelocKind, RelocatableBytes, Relocation, Users, ValType};
+use crate::program::{Declaration, RelocKind, RelocatableBytes, Relocation, Users};
 
 const KINDS: [DeclKind; 6] = [
     DeclKind::Function,
@@ -129,6 +129,15 @@ fn values(with: u8) -> Vec<ValType> {
         .collect()
 }
 
+/// The same, as it is encoded.
+fn codes(with: u8) -> Vec<u8> {
+    let mut codes = Vec::new();
+    values(with)
+        .iter()
+        .for_each(|ty| ty.push(&mut codes, &mut Vec::new()));
+    codes
+}
+
 /// What is declared and not about to be removed.
 fn living(module: &Module) -> Vec<DeclId> {
     let all = module.program.iter().map(|(id, _)| id);
@@ -189,9 +198,10 @@ fn define(module: &mut Module, id: DeclId, with: u8) -> Result<()> {
         DeclKind::Table => module.define_table(
             id,
             TableType {
-                element: ValType::FuncRef,
+                element: RefType::FUNCREF,
                 minimum: with.into(),
                 maximum: None,
+                is_64: false,
             },
         ),
         DeclKind::Memory => module.define_memory(
@@ -318,7 +328,7 @@ fn apply(module: &mut Module, edit: Edit) -> Result<()> {
             let ty = module
                 .program
                 .types
-                .function(&values(with), &values(with / 7))?;
+                .function(&codes(with), &codes(with / 7))?;
             let bytes = [0x5f, 1, 0x7f, with % 2];
             module.program.types.simple(&bytes, None)?;
             let fields = vec![Relocation::to_type(RelocKind::HeapType, 2, ty)];
@@ -418,7 +428,7 @@ fn observe(module: &mut Module) -> Vec<String> {
     ));
     all.push(format!(
         "{:?} {:?} {:?}",
-        program.exports,
+        program.exports.iter().collect::<Vec<_>>(),
         program.start,
         program.next_start()
     ));

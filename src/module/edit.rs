@@ -5,14 +5,15 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::module::body::Function;
-use crate::module::handle::{DeclId, resolve};
+use crate::module::body::{Function, Signature};
+use crate::module::handle::{DeclId, Relocation};
 use crate::module::items::{self, ConstExpr, Data, ImportType, MemoryType, TableType};
 use crate::module::settings::PendingSettings;
+use crate::module::value_type::ValType;
 use crate::patch::{Customs, MOST_BODY};
 use crate::program::{
     self, DeclKind, Definition, DefinitionKind, Export, ExportEdit, ImportEntry, Program,
-    RelocatableBytes, TypeId, ValType,
+    RelocatableBytes,
 };
 use crate::wire::leb;
 use smallvec::SmallVec;
@@ -72,14 +73,20 @@ impl Module {
             ))
             .with_symbol(self.label(id)));
         }
-        let types = function.signatures.iter().map(|signature| {
-            self.program
-                .types
-                .function(&signature.params, &signature.results)
+        let types = function.signatures.iter().map(|signature| match signature {
+            Signature::Of(params, results) => self.function_type(params, results),
+            Signature::Type(ty) => self.tag.find_type(&self.program, *ty),
         });
-        let types = types.collect::<Result<Vec<TypeId>>>()?;
-        let fields = resolve(&function.relocs, &types, |id| self.find(id));
+        let types = types.collect::<Result<Vec<_>>>();
+        let types = types.map_err(|error| error.with_symbol(self.label(id)))?;
+        if self.program.types.signature(types[0]).is_none() {
+            let error = Error::bad_edit("is of a type that is not one of functions");
+            return Err(error.with_symbol(self.label(id)));
+        }
+        let fields = self.tag.resolve(&self.program, &function.relocs, &types);
         let fields = fields.map_err(|error| error.with_symbol(self.label(id)))?;
+        #[cfg(feature = "debug")]
+        let size = (function.head, function.bytes.len() as u32);
         let content = RelocatableBytes::new(function.bytes, fields)?;
         self.program.define(
             id,
@@ -93,6 +100,11 @@ impl Module {
         let calls = calls.map(|(callee, ty)| Ok((self.find(callee)?, types[ty as usize])));
         let calls = calls.collect::<Result<_>>()?;
         self.program.expect_calls(id, calls);
+        if function.tail_calls {
+            self.use_tail_calls();
+        }
+        #[cfg(feature = "debug")]
+        self.set_debug_info(id, function.debug_info.as_deref(), size)?;
         Ok(())
     }
 
@@ -114,7 +126,7 @@ impl Module {
                     .with_symbol(self.label(id)),
             );
         }
-        let fields = resolve(&data.relocs, &[], |id| self.find(id));
+        let fields = self.tag.resolve(&self.program, &data.relocs, &[]);
         let content = fields
             .and_then(|fields| RelocatableBytes::new(data.bytes, fields))
             .map_err(|error| error.with_symbol(self.label(id)))?;
@@ -148,7 +160,8 @@ impl Module {
         init: ConstExpr,
     ) -> Result<()> {
         let id = self.find(id)?;
-        let content = items::global(ty, mutable, init, |id| self.find(id));
+        let entry = items::global(ty, mutable, init);
+        let content = entry.and_then(|(bytes, relocs)| self.content(bytes, &relocs));
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,
@@ -160,17 +173,39 @@ impl Module {
         )
     }
 
-    /// Defines or redefines a table.
+    /// Defines or redefines a table, whose entries are null to begin with.
     ///
     /// # Errors
-    /// If `id` is not a table.
+    /// If `id` is not a table, or its entries cannot be null.
     pub fn define_table(&mut self, id: DeclId, ty: TableType) -> Result<()> {
+        self.define_table_with(id, ty, None)
+    }
+
+    /// Defines or redefines a table, all of whose entries begin with a value.
+    ///
+    /// # Errors
+    /// If `id` is not a table, or the value is of another type.
+    pub fn define_filled_table(
+        &mut self,
+        id: DeclId,
+        ty: TableType,
+        init: ConstExpr,
+    ) -> Result<()> {
+        self.define_table_with(id, ty, Some(init))
+    }
+
+    fn define_table_with(
+        &mut self,
+        id: DeclId,
+        ty: TableType,
+        init: Option<ConstExpr>,
+    ) -> Result<()> {
         let id = self.find(id)?;
         self.expect_own(id)?;
-        let mut bytes = Vec::new();
-        ty.push(&mut bytes)
-            .map_err(|error| error.with_symbol(self.label(id)))?;
-        let content = RelocatableBytes::new(bytes, Vec::new())?;
+        let (mut bytes, mut relocs) = (Vec::new(), Vec::new());
+        let entry = ty.push_table(init, &mut bytes, &mut relocs);
+        let content = entry.and_then(|()| self.content(bytes, &relocs));
+        let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
         self.program.define(
             id,
             DeclKind::Table,
@@ -225,7 +260,7 @@ impl Module {
     /// If `id` is not a tag.
     pub fn define_tag(&mut self, id: DeclId, values: &[ValType]) -> Result<()> {
         let id = self.find(id)?;
-        let ty = self.program.types.function(values, &[])?;
+        let ty = self.function_type(values, &[])?;
         let kind = program::RelocKind::TypeIndex;
         let relocs = vec![program::Relocation::to_type(kind, 1, ty)];
         let content = RelocatableBytes::new(vec![0; 1 + leb::WIDE32], relocs)?;
@@ -255,36 +290,40 @@ impl Module {
         for name in [module, field] {
             items::check_name(name, "an import")?;
         }
-        let types = &mut self.program.types;
-        let mut encoded = Vec::new();
+        let (mut encoded, mut relocs) = (Vec::new(), Vec::new());
         let (kind, type_id, entry) = match ty {
             ImportType::Function(params, results) => {
-                let ty = types.function(params, results)?;
+                let ty = self.function_type(params, results)?;
                 let entry = ImportEntry::function(module, field, ty);
                 (DeclKind::Function, Some(ty), Ok(entry))
             }
             ImportType::Tag(values) => {
-                let ty = types.function(values, &[])?;
+                let ty = self.function_type(values, &[])?;
                 let entry = ImportEntry::tag(module, field, ty);
                 (DeclKind::Tag, Some(ty), Ok(entry))
             }
             ImportType::Global(ty, mutable) => {
-                let entry = ImportEntry::global(module, field, *ty as u8, *mutable);
+                ty.push(&mut encoded, &mut relocs);
+                encoded.push(u8::from(*mutable));
+                let entry = ImportEntry::global_of(module, field);
                 (DeclKind::Global, None, Ok(entry))
             }
             ImportType::Table(table) => {
-                let table = table.push(&mut encoded);
-                let entry = || ImportEntry::table(module, field).with(&encoded);
-                (DeclKind::Table, None, table.map(|()| entry()))
+                let table = table.push(&mut encoded, &mut relocs);
+                let entry = ImportEntry::table(module, field);
+                (DeclKind::Table, None, table.map(|()| entry))
             }
             ImportType::Memory(memory) => {
                 let memory = memory.push(&mut encoded);
-                let entry = || ImportEntry::memory(module, field).with(&encoded);
-                (DeclKind::Memory, None, memory.map(|()| entry()))
+                let entry = ImportEntry::memory(module, field);
+                (DeclKind::Memory, None, memory.map(|()| entry))
             }
         };
-        let content = entry.and_then(ImportEntry::finish);
+        let relocs = self.tag.resolve(&self.program, &relocs, &[]);
+        let content = entry.and_then(|entry| entry.with_fields(&encoded, &relocs?).finish());
         let content = content.map_err(|error| error.with_symbol(self.label(id)))?;
+        #[cfg(feature = "debug")]
+        self.remove_debug_info(id)?;
         self.program.define(
             id,
             kind,
@@ -296,6 +335,10 @@ impl Module {
     }
 
     /// Exports a declaration. It must be defined, and stay so, by the next commit.
+    ///
+    /// Exports are known by their names: the order in which they stand in the file means nothing. A new one comes behind the
+    /// others; where one goes or gets another name, one of the last may take its place. So one export more or less costs the
+    /// same however many there are. In [`Module::finish`] the memory comes first, and the others by name.
     ///
     /// # Errors
     /// If there is no such declaration, it is of a kind that cannot be exported, or the name is longer than engines take. Two
@@ -352,6 +395,8 @@ impl Module {
     pub fn remove(&mut self, id: DeclId) -> Result<()> {
         let id = self.find(id)?;
         self.expect_own(id)?;
+        #[cfg(feature = "debug")]
+        self.remove_debug_info(id)?;
         self.program.remove(id)
     }
 
@@ -411,6 +456,16 @@ impl Module {
         self.pending.tail_calls = !self.settings.tail_calls;
     }
 
+    /// Bytes with their fields.
+    pub(super) fn content(
+        &self,
+        bytes: Vec<u8>,
+        fields: &[Relocation],
+    ) -> Result<RelocatableBytes> {
+        let fields = self.tag.resolve(&self.program, fields, &[])?;
+        RelocatableBytes::new(bytes, fields)
+    }
+
     /// A declaration's key or name, which is written unless there are no names.
     pub(super) fn check_own_name(&self, name: Option<&str>) -> Result<()> {
         let written = name.filter(|_| self.options.names);
@@ -418,7 +473,7 @@ impl Module {
     }
 
     /// The table of slots is wasmend's, not the user's.
-    fn expect_own(&self, id: program::DeclId) -> Result<()> {
+    pub(super) fn expect_own(&self, id: program::DeclId) -> Result<()> {
         if Some(id) == self.slot_table {
             return Err(Error::bad_edit("is the table of functions' slots")
                 .with_symbol(self.label(id))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::program::{self, Program, RelocKind, TypeId};
+use crate::program::{self, Program, RelocKind};
 
 /// A declaration: what a compiler can change on its own. Stable from `declare` until the declaration is removed and that
 /// removal is committed, or the `declare` itself is discarded; from then on it names nothing, whatever is declared later. It
@@ -25,6 +25,21 @@ impl fmt::Display for DeclId {
             RESERVED => write!(f, "r{}.{}", self.stamp, self.number),
             _ => write!(f, "d{}", self.number),
         }
+    }
+}
+
+/// A type of a module, from [`Module::define_types`](crate::Module::define_types): valid in that module, until the edit that
+/// defined it is discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId {
+    number: u32,
+    stamp: u32,
+    module: u32,
+}
+
+impl fmt::Display for TypeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.number)
     }
 }
 
@@ -53,14 +68,25 @@ pub(super) struct Tag {
     own: u32,
     /// The first stamp of what was declared here. What is older was declared in the modules that this is a clone of.
     since: u32,
-    /// The tags of those modules, the newest last, each with the first stamp that is not of it.
-    before: Vec<(u32, u32)>,
+    /// Those modules, the newest last.
+    before: Vec<Ancestor>,
     /// What became of ids that were reserved: the declaration, and its stamp.
     reserved: IdMap<DeclId, (program::DeclId, u32)>,
     /// The other way round: which id a declaration was reserved by.
     reserved_as: IdMap<program::DeclId, DeclId>,
     /// How many of them there may be before those that are stale are looked for.
     prune_at: usize,
+}
+
+/// A module that this one is a clone of, or of whose clone.
+#[derive(Debug, Clone, Copy)]
+struct Ancestor {
+    module: u32,
+    /// The first stamp of a declaration that is not of it.
+    end: u32,
+    /// How many types there were, and how often some had been discarded: what is of both is of it.
+    types: u32,
+    discards: u32,
 }
 
 type IdMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -89,7 +115,12 @@ impl Tag {
         let mut clone = self.clone();
         clone.own = unique();
         clone.since = program.next_stamp();
-        clone.before.push((self.own, clone.since));
+        clone.before.push(Ancestor {
+            module: self.own,
+            end: clone.since,
+            types: program.types.len() as u32,
+            discards: program.types.discards(),
+        });
         clone
     }
 
@@ -103,8 +134,15 @@ impl Tag {
         if stamp >= self.since {
             return self.own;
         }
-        let declared = self.before.iter().find(|(_, end)| stamp < *end);
-        declared.map_or(self.own, |(module, _)| *module)
+        let declared = self.before.iter().find(|before| stamp < before.end);
+        declared.map_or(self.own, |before| before.module)
+    }
+
+    /// The module that a type with this number and stamp was defined in.
+    fn module_of_type(&self, number: u32, stamp: u32) -> u32 {
+        let is_of = |before: &&Ancestor| number < before.types && stamp <= before.discards;
+        let defined = self.before.iter().find(is_of);
+        defined.map_or(self.own, |before| before.module)
     }
 
     /// Notes what an id stands for that was reserved.
@@ -139,6 +177,75 @@ impl Tag {
             stamp,
             module: self.module_of(stamp),
         }
+    }
+
+    /// The id to hand out for a type that is there.
+    pub(super) fn id_of_type(&self, program: &Program, ty: program::TypeId) -> TypeId {
+        let stamp = program.types.stamp_of(ty).unwrap_or_default();
+        TypeId {
+            number: ty.0,
+            stamp,
+            module: self.module_of_type(ty.0, stamp),
+        }
+    }
+
+    /// The type that an id was handed out for.
+    ///
+    /// # Errors
+    /// If it is of another module, or was discarded.
+    pub(super) fn find_type(&self, program: &Program, id: TypeId) -> Result<program::TypeId> {
+        let found = program::TypeId(id.number);
+        if id.module != self.module_of_type(id.number, id.stamp) {
+            let text = format!("{id} is a type of another module");
+            return Err(Error::bad_edit(text).with_hint("each module has ids of its own"));
+        }
+        match program.types.stamp_of(found) == Some(id.stamp) {
+            true => Ok(found),
+            false => Err(Error::bad_edit(format!(
+                "{id} is not defined any more: the edit that defined it was discarded"
+            ))
+            .with_hint("define it again; the new id is another one")),
+        }
+    }
+
+    /// Fields as the program has them, in their order. `types` are those that fields name by position.
+    pub(super) fn resolve(
+        &self,
+        program: &Program,
+        fields: &[Relocation],
+        types: &[program::TypeId],
+    ) -> Result<Vec<program::Relocation>> {
+        let resolve = |field: &Relocation| {
+            let Relocation {
+                kind,
+                offset,
+                target,
+                addend,
+            } = *field;
+            let to_type = |ty| program::Relocation::to_type(kind, offset, ty);
+            let at = |error: Error| error.with_offset(offset.into());
+            Ok(match target {
+                Target::Declaration(id) => {
+                    let id = self.find(program, id).map_err(at)?;
+                    program::Relocation::new(kind, offset, id, addend)
+                }
+                Target::Type(index) => match types.get(index as usize) {
+                    Some(ty) => to_type(*ty),
+                    None => return Err(Error::bad_edit("names a type that it does not have")),
+                },
+                Target::TypeId(id) => to_type(self.find_type(program, id).map_err(at)?),
+                Target::Sibling(_) => {
+                    let error = Error::bad_edit("names a sibling, as only types can");
+                    return Err(at(
+                        error.with_hint("`HeapType::Concrete` names a type by its id")
+                    ));
+                }
+                Target::Nothing => program::Relocation::to_nothing(kind, offset, addend),
+            })
+        };
+        let mut resolved = fields.iter().map(resolve).collect::<Result<Vec<_>>>()?;
+        resolved.sort_unstable();
+        Ok(resolved)
     }
 
     /// The declaration that an id was handed out for.
@@ -183,6 +290,9 @@ pub(super) enum Target {
     Declaration(DeclId),
     /// A type, by its index among those that whoever has the field names.
     Type(u32),
+    TypeId(TypeId),
+    /// A type of the group that is being defined, by its position.
+    Sibling(u32),
     Nothing,
 }
 
@@ -207,44 +317,26 @@ impl Relocation {
         }
     }
 
-    pub(super) fn to_type(kind: RelocKind, offset: u32, index: usize) -> Self {
+    pub(super) fn to_type(kind: RelocKind, offset: u32, index: u32) -> Self {
+        Relocation::to(kind, offset, Target::Type(index))
+    }
+
+    pub(super) fn to_type_id(kind: RelocKind, offset: u32, id: TypeId) -> Self {
+        Relocation::to(kind, offset, Target::TypeId(id))
+    }
+
+    pub(super) fn to_sibling(kind: RelocKind, offset: u32, at: u32) -> Self {
+        Relocation::to(kind, offset, Target::Sibling(at))
+    }
+
+    fn to(kind: RelocKind, offset: u32, target: Target) -> Self {
         Relocation {
             kind,
             offset,
-            target: Target::Type(index as u32),
+            target,
             addend: 0,
         }
     }
-}
-
-/// Fields as the program has them, in their order.
-pub(super) fn resolve(
-    fields: &[Relocation],
-    types: &[TypeId],
-    find: impl Fn(DeclId) -> Result<program::DeclId>,
-) -> Result<Vec<program::Relocation>> {
-    let resolve = |field: &Relocation| {
-        let Relocation {
-            kind,
-            offset,
-            target,
-            addend,
-        } = *field;
-        Ok(match target {
-            Target::Declaration(id) => {
-                let id = find(id).map_err(|error| error.with_offset(offset.into()))?;
-                program::Relocation::new(kind, offset, id, addend)
-            }
-            Target::Type(index) => match types.get(index as usize) {
-                Some(ty) => program::Relocation::to_type(kind, offset, *ty),
-                None => return Err(Error::bad_edit("names a type that it does not have")),
-            },
-            Target::Nothing => program::Relocation::to_nothing(kind, offset, addend),
-        })
-    };
-    let mut resolved = fields.iter().map(resolve).collect::<Result<Vec<_>>>()?;
-    resolved.sort_unstable();
-    Ok(resolved)
 }
 
 #[cfg(test)]

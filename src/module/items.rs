@@ -1,9 +1,10 @@
 //! What else than functions can be defined, and how it is encoded: constants, globals, tables, memories, data, imports.
 
 use crate::error::{Error, Result};
-use crate::module::handle::{DeclId, Relocation, resolve};
+use crate::module::handle::{DeclId, Relocation};
+use crate::module::value_type::{HeapType, RefType, ValType};
 use crate::patch::MOST_ENTRIES;
-use crate::program::{self, RelocKind, RelocatableBytes, ValType};
+use crate::program::RelocKind;
 use crate::wire::filler::END;
 use crate::wire::leb;
 
@@ -39,31 +40,40 @@ pub enum ConstExpr {
     /// The value of an imported constant global.
     Global(DeclId),
     /// A null reference.
-    Null(ValType),
+    Null(HeapType),
+    /// A reference to a function.
+    Function(DeclId),
 }
 
 impl ConstExpr {
-    /// The type of the value, unless that is for another global to say.
-    fn ty(self) -> Option<ValType> {
-        Some(match self {
-            ConstExpr::I64(_) => ValType::I64,
-            ConstExpr::F32(_) => ValType::F32,
-            ConstExpr::F64(_) => ValType::F64,
+    /// Whether it is a value of a type, as far as that can be said without knowing what it names.
+    fn can_be(self, ty: ValType) -> bool {
+        match self {
+            ConstExpr::I64(_) => ty == ValType::I64,
+            ConstExpr::F32(_) => ty == ValType::F32,
+            ConstExpr::F64(_) => ty == ValType::F64,
             ConstExpr::I32(_) | ConstExpr::FunctionAddress(_) | ConstExpr::DataAddress(..) => {
-                ValType::I32
+                ty == ValType::I32
             }
-            ConstExpr::Null(ty) => ty,
-            ConstExpr::Global(_) => return None,
-        })
+            ConstExpr::Null(of) => can_be_null(ty, of),
+            ConstExpr::Function(_) => match ty {
+                ValType::Ref(ty) => match ty.heap_type {
+                    HeapType::Abstract { .. } => ty.heap_type == HeapType::FUNC,
+                    _ => true,
+                },
+                _ => false,
+            },
+            ConstExpr::Global(_) => true,
+        }
     }
 
-    fn push(self, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) {
+    pub(super) fn push(self, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) {
         let wide = |out: &mut Vec<u8>, len: usize, value: i64| {
             let at = out.len();
             out.resize(at + len, 0);
             leb::write_signed(&mut out[at..], value);
         };
-        let mut reloc = |out: &mut Vec<u8>, kind: RelocKind, target, addend| {
+        let reloc = |out: &mut Vec<u8>, relocs: &mut Vec<_>, kind: RelocKind, target, addend| {
             relocs.push(Relocation::new(kind, out.len() as u32, target, addend));
             out.resize(out.len() + kind.width(), 0);
         };
@@ -86,45 +96,64 @@ impl ConstExpr {
             }
             ConstExpr::FunctionAddress(function) => {
                 out.push(0x41);
-                reloc(out, RelocKind::SlotSleb, function, 0);
+                reloc(out, relocs, RelocKind::SlotSleb, function, 0);
             }
             ConstExpr::DataAddress(data, addend) => {
                 out.push(0x41);
-                reloc(out, RelocKind::AddressSleb, data, addend);
+                reloc(out, relocs, RelocKind::AddressSleb, data, addend);
             }
             ConstExpr::Global(global) => {
                 out.push(0x23);
-                reloc(out, RelocKind::GlobalIndex, global, 0);
+                reloc(out, relocs, RelocKind::GlobalIndex, global, 0);
             }
-            ConstExpr::Null(ty) => out.extend_from_slice(&[0xd0, ty as u8]),
+            ConstExpr::Null(ty) => {
+                out.push(0xd0);
+                ty.push(out, relocs);
+            }
+            ConstExpr::Function(function) => {
+                out.push(0xd2);
+                reloc(out, relocs, RelocKind::FunctionIndex, function, 0);
+            }
         }
         out.push(END);
     }
 }
 
-/// A global's entry.
+/// Whether a null of a heap type can be a value of a type, as far as that can be said without knowing the module's types.
+fn can_be_null(ty: ValType, of: HeapType) -> bool {
+    match ty {
+        ValType::Ref(ty) => ty.nullable && (ty.heap_type == of || !is_top(of)),
+        _ => false,
+    }
+}
+
+/// Whether nothing is above it.
+fn is_top(ty: HeapType) -> bool {
+    [
+        HeapType::FUNC,
+        HeapType::EXTERN,
+        HeapType::ANY,
+        HeapType::EXN,
+    ]
+    .contains(&ty)
+}
+
+/// A global's entry, with its fields.
 pub(crate) fn global(
     ty: ValType,
     mutable: bool,
     init: ConstExpr,
-    find: impl Fn(DeclId) -> Result<program::DeclId>,
-) -> Result<RelocatableBytes> {
-    if init.ty().is_some_and(|of| of != ty) {
+) -> Result<(Vec<u8>, Vec<Relocation>)> {
+    if !init.can_be(ty) {
         return Err(Error::bad_edit(format!(
             "is of type {ty:?}, but is given {init:?} to begin with"
         )));
     }
-    if matches!(init, ConstExpr::Null(ty) if !is_reference(ty)) {
-        return Err(Error::bad_edit(format!("{ty:?} has no null")));
-    }
-    let mut bytes = vec![ty as u8, u8::from(mutable)];
-    let mut relocs = Vec::new();
+    let (mut bytes, mut relocs) = (Vec::new(), Vec::new());
+    ty.push(&mut bytes, &mut relocs);
+    bytes.push(u8::from(mutable));
     init.push(&mut bytes, &mut relocs);
-    RelocatableBytes::new(bytes, resolve(&relocs, &[], find)?)
-}
-
-fn is_reference(ty: ValType) -> bool {
-    matches!(ty, ValType::FuncRef | ValType::ExternRef)
+    Ok((bytes, relocs))
 }
 
 fn check_limits(minimum: u64, maximum: Option<u64>) -> Result<()> {
@@ -139,16 +168,44 @@ fn check_limits(minimum: u64, maximum: Option<u64>) -> Result<()> {
 /// A table's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableType {
-    /// [`ValType::FuncRef`] or [`ValType::ExternRef`].
-    pub element: ValType,
+    /// What it holds, such as [`RefType::FUNCREF`].
+    pub element: RefType,
     /// Entries to begin with.
     pub minimum: u32,
     /// Entries at most.
     pub maximum: Option<u32>,
+    /// Whether it is indexed with 64 bits.
+    pub is_64: bool,
 }
 
 impl TableType {
-    pub(crate) fn push(self, out: &mut Vec<u8>) -> Result<()> {
+    /// The entry of a table of this type whose entries are null, or have an initial value.
+    pub(super) fn push_table(
+        self,
+        init: Option<ConstExpr>,
+        out: &mut Vec<u8>,
+        relocs: &mut Vec<Relocation>,
+    ) -> Result<()> {
+        let Some(init) = init else {
+            if !self.element.nullable {
+                let error = Error::bad_edit("holds references that cannot be null");
+                return Err(error.with_hint("say what its entries are to begin with"));
+            }
+            return self.push(out, relocs);
+        };
+        if !init.can_be(self.element.into()) {
+            return Err(Error::bad_edit(format!(
+                "holds {:?}, but is given {init:?} to begin with",
+                self.element
+            )));
+        }
+        out.extend_from_slice(&[0x40, 0x00]);
+        self.push(out, relocs)?;
+        init.push(out, relocs);
+        Ok(())
+    }
+
+    pub(super) fn push(self, out: &mut Vec<u8>, relocs: &mut Vec<Relocation>) -> Result<()> {
         check_limits(self.minimum.into(), self.maximum.map(Into::into))?;
         if self.minimum > MOST_ENTRIES {
             let text = format!(
@@ -157,11 +214,8 @@ impl TableType {
             );
             return Err(Error::limit(text));
         }
-        if !is_reference(self.element) {
-            let error = Error::bad_edit(format!("a table does not hold {:?}", self.element));
-            return Err(error.with_hint("it holds references: FuncRef or ExternRef"));
-        }
-        out.extend_from_slice(&[self.element as u8, u8::from(self.maximum.is_some())]);
+        self.element.push(out, relocs);
+        out.push(u8::from(self.maximum.is_some()) | u8::from(self.is_64) << 2);
         leb::push_wide32(out, self.minimum);
         if let Some(maximum) = self.maximum {
             leb::push_wide32(out, maximum);

@@ -3,6 +3,8 @@
 
 mod body;
 mod commit;
+#[cfg(feature = "debug")]
+mod debug_info;
 #[cfg(all(test, feature = "toolchain-tests", feature = "link"))]
 mod debug_tests;
 #[cfg(feature = "debug")]
@@ -19,14 +21,20 @@ mod piece;
 mod reading;
 mod report;
 mod reservations;
+mod segments;
 mod settings;
 mod speculate;
+mod type_def;
+mod type_space;
 mod validate;
+mod value_type;
 mod version;
 
-pub use body::{BodyStyle, Function, FunctionBuilder};
+pub use body::{BodyStyle, Catch, Function, FunctionBuilder, Name, Position};
+#[cfg(feature = "debug")]
+pub use debug_info::DebugInfo;
 pub(crate) use finish::DenseStyle;
-pub use handle::{DeclId, Relocation};
+pub use handle::{DeclId, Relocation, TypeId};
 pub(crate) use items::global;
 pub use items::{ConstExpr, Data, ImportType, MemoryType, TableType};
 pub use options::{ModuleOptions, Redirect, Types};
@@ -34,6 +42,9 @@ pub use piece::Piece;
 pub use reading::{Declaration, PendingEdit};
 pub use report::{Moved, Outcome, Patch, Phases};
 pub use reservations::Reservations;
+pub use segments::Elements;
+pub use type_def::{FieldType, StorageType, TypeDef};
+pub use value_type::{HeapType, RefType, ValType};
 
 use std::path::Path;
 
@@ -43,10 +54,8 @@ use crate::module::handle::Tag;
 use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
-use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
-use crate::program::{
-    self, DeclKind, Definition, DefinitionKind, Displaced, Program, References, TypeId,
-};
+use crate::patch::{BuildIdentity, MOST_ENTRIES, RelinkReason};
+use crate::program::{self, DeclKind, Definition, DefinitionKind, Displaced, Program, References};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
 pub struct Module {
@@ -56,11 +65,10 @@ pub struct Module {
     references: Option<References>,
     /// `None` until the first commit.
     layout: Option<Layout>,
-    export_sites: ExportSites,
     identity: BuildIdentity,
     output: Output,
     /// The type of functions that nobody calls.
-    dead_type: TypeId,
+    dead_type: program::TypeId,
     slot_table: Option<program::DeclId>,
     tag: Tag,
     /// As of the last commit.
@@ -116,7 +124,6 @@ impl Module {
             program,
             references: None,
             layout: None,
-            export_sites: ExportSites::default(),
             identity: BuildIdentity::default(),
             output,
             dead_type,
@@ -128,7 +135,11 @@ impl Module {
     /// What body builders need to know of the module. It can be copied to other threads: building a body needs no
     /// access to the module.
     pub fn body_style(&self) -> BodyStyle {
-        BodyStyle::new(self.options.redirect, self.slot_table())
+        BodyStyle::new(
+            self.options.redirect,
+            self.slot_table(),
+            self.options.table64,
+        )
     }
 
     /// The table whose slots functions are called through and whose slots are function addresses.

@@ -117,11 +117,8 @@ impl<'a> Declaration<'a> {
 
     /// The names under which it was exported at the last commit.
     pub fn exports(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let id = self.id;
-        let exports = self.module.program.said_exports().iter();
-        exports
-            .filter(move |export| export.decl == id)
-            .map(|export| &*export.name)
+        let exports = self.module.program.said_exports_of(self.id);
+        exports.map(|export| &*export.name)
     }
 
     /// Whether it is defined, be it since the last commit.

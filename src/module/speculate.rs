@@ -37,7 +37,6 @@ impl Module {
             program: self.program.clone(),
             references: self.references.clone(),
             layout: self.layout.clone(),
-            export_sites: self.export_sites.clone(),
             identity: self.identity,
             output,
             dead_type: self.dead_type,

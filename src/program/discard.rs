@@ -30,7 +30,22 @@ impl Program {
 
     /// Adds to what happens to the exports.
     pub(crate) fn edit_exports(&mut self, edits: impl IntoIterator<Item = ExportEdit>) {
-        self.pending.exports.extend(edits);
+        for edit in edits {
+            // A compiler that exports what is exported already has edited nothing.
+            let is_first = self.pending.exports.is_empty() && self.pending.all_exports.is_none();
+            if !(is_first && self.is_exported_so(&edit)) {
+                self.pending.exports.push(edit);
+            }
+        }
+    }
+
+    /// Whether an edit adds what there was at the last commit.
+    fn is_exported_so(&self, edit: &ExportEdit) -> bool {
+        let ExportEdit::Add(export) = edit else {
+            return false;
+        };
+        let found = self.exports.find(&export.name);
+        found.and_then(|id| self.exports.get(id)) == Some(export)
     }
 
     /// Makes these all exports, in this order. Each name must be there once.
@@ -41,7 +56,12 @@ impl Program {
         });
         let exports: Vec<Export> = exports.collect();
         self.pending.exports.clear();
-        self.pending.all_exports = (exports != self.said_exports()).then_some(exports);
+        let is_ordered = self.exports.order().is_some() || exports.is_empty();
+        let mut said = self.said_exports();
+        let is_same = |export| said.next().is_some_and(|(_, other)| other == export);
+        let stays = is_ordered && exports.iter().all(is_same) && said.next().is_none();
+        drop(said);
+        self.pending.all_exports = (!stays).then_some(exports);
     }
 
     /// All exports after the next commit, if they were set.
@@ -128,6 +148,7 @@ impl Program {
         let before = pending.before;
         self.types.truncate(before.types);
         self.sections.truncate(before.sections);
+        self.fillers.truncate(before.sections);
         self.spare_orphans.truncate(before.spare_orphans);
         self.declared = before.declared;
         self.pending.before = before;

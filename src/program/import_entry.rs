@@ -44,6 +44,11 @@ impl ImportEntry {
         ImportEntry::new(module, field, 3).with(&[value, u8::from(mutable)])
     }
 
+    /// A global; its type follows.
+    pub(crate) fn global_of(module: &str, field: &str) -> ImportEntry {
+        ImportEntry::new(module, field, 3)
+    }
+
     /// A tag of a type.
     pub(crate) fn tag(module: &str, field: &str, ty: TypeId) -> ImportEntry {
         ImportEntry::new(module, field, 4).with(&[0]).with_type(ty)
@@ -53,6 +58,17 @@ impl ImportEntry {
     pub(crate) fn with(mut self, bytes: &[u8]) -> ImportEntry {
         self.bytes.extend_from_slice(bytes);
         self
+    }
+
+    /// The entry with these bytes behind what it has, which have such fields.
+    pub(crate) fn with_fields(mut self, bytes: &[u8], fields: &[Relocation]) -> ImportEntry {
+        let start = self.bytes.len() as u32;
+        let moved = fields.iter().map(|field| Relocation {
+            offset: start + field.offset,
+            ..*field
+        });
+        self.relocs.extend(moved);
+        self.with(bytes)
     }
 
     /// The entry with the length of the table of functions' addresses behind what it has.

@@ -1,37 +1,68 @@
 //! What users of a declaration were compiled against: signatures, globals' types. A change of it must come with its users.
 //! Nothing is changed here.
 
+use smallvec::SmallVec;
+
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::ids::{DeclId, TypeId};
 use crate::program::references::References;
 use crate::program::store::Program;
+use crate::wire::leb;
 
 /// The operator that sets a global; its operand is the global's index.
 const GLOBAL_SET: u8 = 0x24;
 
 /// A global, as its users see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct GlobalType {
-    ty: u8,
+    /// Its type as it is encoded, up to the index of a type that it refers to.
+    ty: SmallVec<[u8; 4]>,
+    refers_to: Option<TypeId>,
     mutable: bool,
     imported: bool,
 }
 
-/// The type of a global that was defined through the API, whose value types are of one byte.
+/// The type of a global.
 fn global_type(definition: &Definition) -> Option<GlobalType> {
-    let bytes = definition.content.bytes();
-    let (ty, imported) = match definition.shape {
-        DefinitionKind::Global => (bytes.first_chunk::<2>()?, false),
-        DefinitionKind::Import { .. } => (bytes.last_chunk::<2>()?, true),
+    let content = &definition.content;
+    let bytes = content.bytes();
+    let imported = definition.is_import();
+    let start = match definition.shape {
+        DefinitionKind::Global => 0,
+        DefinitionKind::Import { .. } => import_type_at(bytes)?,
         _ => return None,
     };
+    let mut at = start + 1;
+    if let 0x63 | 0x64 = bytes.get(start)? {
+        at += usize::from(matches!(bytes.get(at)?, 0x62 | 0x65));
+    } else {
+        at -= 1;
+    }
+    let mut relocs = content.relocs().iter();
+    let reference = relocs.find(|reloc| reloc.offset as usize == at);
+    let refers_to = reference.and_then(|reloc| reloc.ty());
+    let (end, mutable) = match refers_to {
+        Some(_) => (at, at + leb::WIDE32),
+        None => (at + 1, at + 1),
+    };
     Some(GlobalType {
-        ty: ty[0],
-        mutable: ty[1] != 0,
+        ty: bytes.get(start..end)?.into(),
+        refers_to,
+        mutable: *bytes.get(mutable)? != 0,
         imported,
     })
+}
+
+/// Where the type begins in the entry of an import: behind two names and a kind.
+fn import_type_at(entry: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..2 {
+        let (len, width) = leb::read_unsigned(entry.get(at..)?)?;
+        at += width + len as usize;
+    }
+    Some(at + 1)
 }
 
 impl Program {
@@ -110,6 +141,7 @@ impl Program {
                     "type",
                     |user, sets| {
                         old.ty != new.ty
+                        || old.refers_to != new.refers_to
                         || (sets && !new.mutable)
                         // Only an imported constant may give another global its value.
                         || (user == DeclKind::Global && old != new)
@@ -199,9 +231,10 @@ impl Program {
         for reloc in relocs.filter(|reloc| reloc.kind == RelocKind::GlobalIndex) {
             let of = reloc.decl().and_then(|of| self.get(of));
             let fits = of.and_then(|of| of.next()).and_then(global_type);
-            let fits = fits
-                .zip(global_type(new))
-                .is_some_and(|(of, new)| of.imported && !of.mutable && of.ty == new.ty);
+            let fits = fits.zip(global_type(new)).is_some_and(|(of, new)| {
+                let is_same = of.ty == new.ty && of.refers_to == new.refers_to;
+                of.imported && !of.mutable && is_same
+            });
             if !fits {
                 let of = of.map_or("(gone)", |of| of.label());
                 return Err(

@@ -9,12 +9,13 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::exports::Export;
+use crate::program::exports::{ExportChanges, ExportTable};
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
 use crate::program::sharing::Sharing;
 use crate::program::types::TypeTable;
+use crate::wire::gap::GapFiller;
 
 /// Where functions come from that are not expected to change.
 #[derive(Debug, Clone)]
@@ -35,12 +36,14 @@ pub(crate) struct Program {
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
     pub(super) sections: Vec<Box<str>>,
+    /// What their owners have named to fill gaps in them.
+    pub(super) fillers: Vec<Option<GapFiller>>,
     /// Where functions come from that are not expected to change, by id.
     pub(super) libraries: Vec<Library>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
-    /// As of the last commit, in the order they were added.
-    pub(crate) exports: Vec<Export>,
+    /// As of the last commit.
+    pub(crate) exports: ExportTable,
     /// Declarations for code that functions leave behind: in use, and not in use.
     orphans: Vec<DeclId>,
     pub(super) spare_orphans: Vec<DeclId>,
@@ -224,12 +227,26 @@ impl Program {
 
     /// The custom section of this name.
     pub(crate) fn section(&mut self, name: &str) -> SectionId {
-        let known = self.sections.iter().position(|other| **other == *name);
-        let at = known.unwrap_or_else(|| {
-            self.sections.push(name.into());
-            self.sections.len() - 1
-        });
-        SectionId(at as u32)
+        let known = self.find_section(name);
+        known.unwrap_or_else(|| self.add_section(name, None))
+    }
+
+    /// The custom section of this name, if it has been named.
+    pub(crate) fn find_section(&self, name: &str) -> Option<SectionId> {
+        let at = self.sections.iter().position(|other| **other == *name);
+        at.map(|at| SectionId(at as u32))
+    }
+
+    /// Adds a custom section, with what its owner has named to fill gaps.
+    pub(crate) fn add_section(&mut self, name: &str, filler: Option<GapFiller>) -> SectionId {
+        self.sections.push(name.into());
+        self.fillers.push(filler);
+        SectionId(self.sections.len() as u32 - 1)
+    }
+
+    /// What the owner of a custom section has named to fill gaps in it.
+    pub(crate) fn filler(&self, section: SectionId) -> Option<&GapFiller> {
+        self.fillers.get(section.index())?.as_ref()
     }
 
     /// Makes what pieces of custom sections refer to as `target`, which is gone, refer to nothing. `pieces` are those
@@ -471,7 +488,7 @@ impl Program {
     }
 
     /// Makes pending definitions current, after they have been published.
-    pub(crate) fn finish_commit(&mut self, exports: Option<Vec<Export>>) -> Finished {
+    pub(crate) fn finish_commit(&mut self, exports: Option<ExportChanges>) -> Finished {
         let mut finished = Finished::default();
         let dirty = std::mem::take(&mut self.dirty);
         finished.defined.reserve(dirty.len());
@@ -503,8 +520,8 @@ impl Program {
                 finished.displaced.insert(id, before);
             }
         }
-        if let Some(exports) = exports {
-            self.exports = exports;
+        if let Some(changes) = exports {
+            self.exports.apply(changes);
         }
         self.start = self.next_start();
         self.settle_pending();

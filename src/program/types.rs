@@ -2,29 +2,19 @@
 
 use hashbrown::HashMap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::program::content::{RelocKind, RelocatableBytes, Relocation};
 use crate::program::ids::TypeId;
 use crate::wire::leb;
 
-/// A value type. Reference types to concrete types are written by whole-module input only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum ValType {
+/// Value types of one byte, as they are encoded.
+pub(crate) mod value {
     /// `i32`.
-    I32 = 0x7f,
+    pub(crate) const I32: u8 = 0x7f;
     /// `i64`.
-    I64 = 0x7e,
-    /// `f32`.
-    F32 = 0x7d,
-    /// `f64`.
-    F64 = 0x7c,
-    /// `v128`.
-    V128 = 0x7b,
+    pub(crate) const I64: u8 = 0x7e;
     /// `funcref`.
-    FuncRef = 0x70,
-    /// `externref`.
-    ExternRef = 0x6f,
+    pub(crate) const FUNCREF: u8 = 0x70;
 }
 
 /// A recursion group: one type on its own, or several that may refer to one another.
@@ -47,9 +37,12 @@ impl TypeGroup {
         self.len == 1
             && self.own.is_empty()
             && self.content.relocs().is_empty()
-            && self.content.bytes()[0] == 0x60
+            && self.content.bytes()[0] == FUNCTION
     }
 }
+
+/// The byte that a function type begins with.
+pub(crate) const FUNCTION: u8 = 0x60;
 
 /// What is known of a function type, however it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +66,22 @@ pub(crate) struct TypeTable {
     group_of: Vec<u32>,
     /// Of each type that is a function type.
     signatures: Vec<Option<Signature>>,
+    /// How often types have been forgotten, and how often that had been when each came: what tells a type from others that
+    /// ever had its number.
+    forgotten: u32,
+    stamps: Vec<u32>,
     simple: HashMap<Box<[u8]>, TypeId, foldhash::fast::FixedState>,
     complex: HashMap<GroupKey, TypeId, foldhash::fast::FixedState>,
 }
 
 impl TypeTable {
-    /// The function type with these parameters and results.
-    pub(crate) fn function(&mut self, params: &[ValType], results: &[ValType]) -> Result<TypeId> {
-        if params.len() > 1000 || results.len() > 1000 {
-            return Err(Error::limit(
-                "engines allow at most 1,000 parameters and 1,000 results",
-            ));
-        }
+    /// The function type with these parameters and results, value types of one byte each.
+    pub(crate) fn function(&mut self, params: &[u8], results: &[u8]) -> Result<TypeId> {
         let mut bytes = Vec::with_capacity(4 + params.len() + results.len());
-        bytes.push(0x60);
+        bytes.push(FUNCTION);
         for side in [params, results] {
             leb::push_unsigned(&mut bytes, side.len() as u64);
-            bytes.extend(side.iter().map(|ty| *ty as u8));
+            bytes.extend_from_slice(side);
         }
         let signature = Signature {
             params: params.len() as u32,
@@ -152,6 +144,7 @@ impl TypeTable {
         let group = self.groups.len() as u32;
         self.group_of.extend(signatures.iter().map(|_| group));
         let len = signatures.len() as u32;
+        self.stamps.resize(self.group_of.len(), self.forgotten);
         self.signatures.extend(signatures);
         self.groups.push(TypeGroup {
             first,
@@ -180,12 +173,13 @@ impl TypeTable {
 
     /// A function type in words, as `(i32, f64) -> i32`.
     pub(crate) fn describe(&self, ty: TypeId) -> String {
-        let bytes = self.group_of(ty).content.bytes();
-        let side = |at: &mut usize| -> Option<String> {
-            let (count, width) = leb::read_unsigned(bytes.get(*at..)?)?;
-            let first = *at + width;
-            *at = first + count as usize;
-            let names = bytes.get(first..*at)?.iter().map(|byte| match byte {
+        let content = &self.group_of(ty).content;
+        let bytes = content.bytes();
+        let is_field = |at: usize| content.relocs().iter().any(|it| it.offset as usize == at);
+        let value = |at: &mut usize| -> Option<&str> {
+            let byte = *bytes.get(*at)?;
+            *at += 1;
+            Some(match byte {
                 0x7f => "i32",
                 0x7e => "i64",
                 0x7d => "f32",
@@ -193,13 +187,23 @@ impl TypeTable {
                 0x7b => "v128",
                 0x70 => "funcref",
                 0x6f => "externref",
+                0x63 | 0x64 => {
+                    *at += usize::from(matches!(bytes.get(*at)?, 0x62 | 0x65));
+                    *at += if is_field(*at) { leb::WIDE32 } else { 1 };
+                    "a reference"
+                }
                 _ => "a reference",
-            });
-            Some(names.collect::<Vec<_>>().join(", "))
+            })
+        };
+        let side = |at: &mut usize| -> Option<String> {
+            let (count, width) = leb::read_unsigned(bytes.get(*at..)?)?;
+            *at += width;
+            let names = (0..count).map(|_| value(at));
+            Some(names.collect::<Option<Vec<_>>>()?.join(", "))
         };
         let mut at = 1;
-        match (side(&mut at), side(&mut at)) {
-            (Some(params), Some(results)) => format!("({params}) -> ({results})"),
+        match (bytes.first(), side(&mut at), side(&mut at)) {
+            (Some(&FUNCTION), Some(params), Some(results)) => format!("({params}) -> ({results})"),
             _ => "another type".to_owned(),
         }
     }
@@ -207,6 +211,16 @@ impl TypeTable {
     /// Whether `ty` names a type.
     pub(crate) fn contains(&self, ty: TypeId) -> bool {
         ty.index() < self.group_of.len()
+    }
+
+    /// What tells a type from all others that ever had its number.
+    pub(crate) fn stamp_of(&self, ty: TypeId) -> Option<u32> {
+        self.stamps.get(ty.index()).copied()
+    }
+
+    /// How often types were forgotten.
+    pub(crate) fn discards(&self) -> u32 {
+        self.forgotten
     }
 
     /// How many types there are.
@@ -219,6 +233,8 @@ impl TypeTable {
         if self.len() <= len {
             return;
         }
+        self.forgotten = self.forgotten.wrapping_add(1);
+        self.stamps.truncate(len);
         self.groups.truncate(self.group_of[len] as usize);
         self.group_of.truncate(len);
         self.signatures.truncate(len);

@@ -14,11 +14,11 @@ use wasmparser::{
 
 use crate::error::{Error, Result};
 use crate::patch::{BuildIdentity, Customs, MOST_BODY};
+use crate::program::emit::{Context, Emitter, Style};
 use crate::program::{
     DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, TypeId, TypeTable,
 };
 use crate::whole::customs::CustomSections;
-use crate::whole::emit::{Context, Emitter, Style};
 use crate::whole::spaces::{Item, Items, space};
 use crate::whole::types;
 use crate::wire::expect_module;

@@ -4,7 +4,6 @@
 mod customs;
 pub(crate) mod decode;
 pub(crate) mod dense;
-pub(crate) mod emit;
 mod matching;
 mod print;
 mod session;

@@ -2,10 +2,10 @@
 
 use wasmparser::{FunctionBody, Parser, Payload, WasmFeatures};
 
+use crate::program::emit::{Context, Emitter, Style};
 use crate::program::{TypeId, TypeTable};
 use crate::whole::decode::decode;
 use crate::whole::dense;
-use crate::whole::emit::{Context, Emitter, Style};
 use crate::wire::leb;
 
 const PATCHABLE: Style = Style::Patchable {

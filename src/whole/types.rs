@@ -6,8 +6,8 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
+use crate::program::emit::{Context, Emitter, Style};
 use crate::program::{RelocKind, RelocatableBytes, Signature, TypeId, TypeTable};
-use crate::whole::emit::{Context, Emitter, Style};
 
 /// Gives every type of the section an id; appends them to `types`, which holds those of the module so far.
 pub(crate) fn intern(

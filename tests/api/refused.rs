@@ -7,8 +7,8 @@
 use crate::support::programs;
 use wasm_encoder::Instruction as I;
 use wasmend::{
-    ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder, ImportType,
-    Module, ModuleOptions, Redirect, TableType, ValType,
+    ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder, HeapType,
+    ImportType, Module, ModuleOptions, Redirect, RefType, TableType, ValType,
 };
 
 /// A module with one of each.
@@ -188,9 +188,10 @@ fn the_table_of_slots() {
     refused("(unnamed)", |subject| {
         let table = subject.module.slot_table().expect("there is one");
         let ty = TableType {
-            element: ValType::FuncRef,
+            element: RefType::FUNCREF,
             minimum: 1,
             maximum: None,
+            is_64: false,
         };
         subject.module.define_table(table, ty)
     });
@@ -226,18 +227,20 @@ fn limits_the_wrong_way_round() {
     refused("table", |subject| {
         let table = subject.module.declare(DeclKind::Table, "table")?;
         let ty = TableType {
-            element: ValType::FuncRef,
+            element: RefType::FUNCREF,
             minimum: 3,
             maximum: Some(2),
+            is_64: false,
         };
         subject.module.define_table(table, ty)
     });
     refused("table", |subject| {
         let table = subject.module.declare(DeclKind::Table, "table")?;
         let ty = TableType {
-            element: ValType::I32,
+            element: RefType::non_null(HeapType::FUNC),
             minimum: 3,
             maximum: None,
+            is_64: false,
         };
         subject.module.define_table(table, ty)
     });
@@ -248,7 +251,7 @@ fn an_initial_value_of_another_type() {
     for value in [
         ConstExpr::I64(3),
         ConstExpr::F32(3),
-        ConstExpr::Null(ValType::FuncRef),
+        ConstExpr::Null(HeapType::FUNC),
     ] {
         refused("global", |subject| {
             let module = &mut subject.module;

@@ -1,8 +1,8 @@
 //! Trying edits: clones of a module, and taking back the edit of one declaration.
 
 use wasmend::{
-    ConstExpr, DeclId, DeclKind, Function, FunctionBuilder, Instruction, Module, ModuleOptions,
-    PendingEdit, ValType,
+    ConstExpr, DeclId, DeclKind, FieldType, Function, FunctionBuilder, Instruction, Module,
+    ModuleOptions, PendingEdit, StorageType, TypeDef, TypeId, ValType,
 };
 
 use crate::support::programs::{self, adds};
@@ -245,4 +245,45 @@ fn a_memory_that_is_reverted_has_its_addresses_again() {
     module.revert(memory).expect("is declared");
     let patch = module.commit().expect("nothing is pending");
     assert!(matches!(patch.outcome, wasmend::Outcome::Unchanged));
+}
+
+#[test]
+fn types_from_before_a_clone_are_of_both_and_those_from_after_it_of_one() {
+    let mut module = committed(in_memory()).0;
+    let array = |ty| {
+        TypeDef::array(FieldType {
+            storage: StorageType::Val(ty),
+            mutable: true,
+        })
+    };
+    let define = |module: &mut Module, ty| module.define_types(&[array(ty)]).expect("is good")[0];
+    let uses = |module: &mut Module, name: &str, ty: TypeId| {
+        let mut body = FunctionBuilder::new(module.body_style(), &[], &[]);
+        body.op(&Instruction::I32Const(1)).array_new_default(ty);
+        body.op(&Instruction::Drop);
+        let id = module.declare_or_get(DeclKind::Function, name)?;
+        module.define_function(id, body.finish()?)
+    };
+    let of_both = define(&mut module, ValType::I32);
+    let mut clone = module.try_clone().expect("has room");
+    let of_module = define(&mut module, ValType::I64);
+    let of_clone = define(&mut clone, ValType::F64);
+    for (module, own, other) in [
+        (&mut module, of_module, of_clone),
+        (&mut clone, of_clone, of_module),
+    ] {
+        uses(module, "both", of_both).expect("is of both");
+        uses(module, "own", own).expect("is its own");
+        let error = uses(module, "other", other).expect_err("is another module's");
+        assert!(error.message().contains("another module"), "{error}");
+        module.discard();
+        // What was pending when it was cloned was discarded with the rest; the numbers are used again.
+        let again = define(module, ValType::F32);
+        assert!(uses(module, "both", of_both).is_err() && uses(module, "own", own).is_err());
+        uses(module, "again", again).expect("is its own");
+        module.commit().expect("is published");
+    }
+    let error =
+        uses(&mut clone, "other", define(&mut module, ValType::I64)).expect_err("it is not");
+    assert!(error.message().contains("another module"), "{error}");
 }

@@ -7,7 +7,7 @@ use crate::support::programs::{self, I32};
 use wasm_encoder::{Instruction as I, MemArg, MemArgTarget};
 use wasmend::{
     BodyStyle, ConstExpr, Data, DeclId, DeclKind, Error, ErrorKind, Function, FunctionBuilder,
-    ImportType, MemoryType, Module, ModuleOptions, Redirect, TableType, ValType,
+    ImportType, MemoryType, Module, ModuleOptions, Redirect, RefType, TableType, ValType,
 };
 
 const REDIRECTS: [Redirect; 3] = [Redirect::Table, Redirect::TableThunks, Redirect::Direct];
@@ -202,14 +202,15 @@ fn bodies_that_name_all_there_is_are_valid() {
             module.define_import(imported, "env", "constant", &constant)?;
             module.define_tag(tag, &[ValType::I32])?;
             let ty = TableType {
-                element: ValType::ExternRef,
+                element: RefType::EXTERNREF,
                 minimum: 4,
                 maximum: None,
+                is_64: false,
             };
             module.define_table(table, ty)?;
             module.define_memory(memory, programs::memory(1, None))?;
             module.define_data(data, memory, Data::new(vec![1; 8], 2))?;
-            let ty = ImportType::Function(vec![ValType::ExternRef], vec![ValType::I32]);
+            let ty = ImportType::Function(vec![ValType::EXTERNREF], vec![ValType::I32]);
             module.define_import(import, "env", "import", &ty)
         };
         edit(&mut module, 1).expect("good definitions");
@@ -250,12 +251,13 @@ fn a_memory_or_table_that_changes_does_not_leave_code_wrong_that_stays() {
         element,
         minimum: 1,
         maximum: None,
+        is_64: false,
     };
     module
         .define_memory(memory, programs::memory(1, None))
         .expect("a memory");
     module
-        .define_table(table, refs(ValType::FuncRef))
+        .define_table(table, refs(RefType::FUNCREF))
         .expect("a table");
     function(&mut module, "loads", |body| {
         body.op(&I::I32Const(8)).op(&load);
@@ -280,7 +282,7 @@ fn a_memory_or_table_that_changes_does_not_leave_code_wrong_that_stays() {
     module.discard();
     // A copy within a table of other references is right, a call through it would not be.
     module
-        .define_table(table, refs(ValType::ExternRef))
+        .define_table(table, refs(RefType::EXTERNREF))
         .expect("a table");
     module.commit().expect("its user can do with both");
     expect_valid(&module);
@@ -291,7 +293,7 @@ fn a_memory_or_table_that_changes_does_not_leave_code_wrong_that_stays() {
     });
     module.commit().expect("its user knows of it");
     module
-        .define_table(table, refs(ValType::FuncRef))
+        .define_table(table, refs(RefType::FUNCREF))
         .expect("a table");
     let error = refused(&mut module);
     assert_eq!(error.symbol(), Some("copies"), "{error}");
@@ -435,9 +437,10 @@ fn more_memories_tables_or_entries_than_engines_take_are_refused() {
 
     let mut module = programs::module(Redirect::Direct);
     let ty = |minimum| TableType {
-        element: ValType::FuncRef,
+        element: RefType::FUNCREF,
         minimum,
         maximum: None,
+        is_64: false,
     };
     let id = module.declare(DeclKind::Table, "table").expect("free");
     let error = module

@@ -7,7 +7,7 @@ use wasmend::engine::Value;
 use wasmend::live::{Live, LiveOptions, Took};
 use wasmend::{
     ConstExpr, Data, DeclKind, FunctionBuilder, ImportType, LiveStep, MemoryType, Patch, Redirect,
-    RefusalReason, TableType, ValType, WholeModule, WholeOptions,
+    RefType, RefusalReason, TableType, ValType, WholeModule, WholeOptions,
 };
 
 use crate::hosts::{Host, Kind, in_each_engine};
@@ -448,9 +448,10 @@ fn a_memory_or_a_table_that_changes_is_refused<H: Host>() {
     assert_eq!(refused(&patch), [RefusalReason::Memory]);
     let table = running.module.declare(DeclKind::Table, "table").unwrap();
     let ty = TableType {
-        element: ValType::FuncRef,
+        element: RefType::FUNCREF,
         minimum: 3,
         maximum: None,
+        is_64: false,
     };
     running.module.define_table(table, ty).unwrap();
     let (patch, _) = running.commit();

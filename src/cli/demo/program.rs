@@ -1,7 +1,8 @@
 //! The demo's program: small functions over an `i32`, a model that says what each returns, and edits of both.
 
-use wasm_encoder::Instruction;
-use wasmend::{BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Module, Result, ValType};
+use wasmend::{
+    BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Instruction, Module, Result, ValType,
+};
 
 /// How many functions are exported, to be run: the first, which calls all others in the end, and some that call few.
 const EXPORTS: usize = 64;

@@ -17,12 +17,12 @@ use crate::link::order::{OutputSegment, is_zero};
 use crate::link::resolve::Resolution;
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic};
-use crate::module::{ConstExpr, ImportType, MemoryType, Module};
+use crate::module::{ConstExpr, ImportType, MemoryType, Module, ValType};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Limits, Object, Relocs, Span, SymbolKind};
 use crate::program::{
     Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
-    RelocatableBytes, Relocation, SectionId, ValType,
+    RelocatableBytes, Relocation, SectionId, value,
 };
 use crate::wire::leb;
 
@@ -76,6 +76,7 @@ pub(crate) fn define(
         program.define(id, kind, definition)?;
     }
     let start = declarations.threads.and_then(|threads| threads.init_memory);
+    let start = start.or(declarations.clear_memory);
     module.set_start(start.map(|start| module.handed_out(start)))
 }
 
@@ -251,7 +252,7 @@ impl Definer<'_> {
         let types = &mut module.program_mut().types;
         let nothing = types.function(&[], &[])?;
         let is_64 = self.plan.resolution.is_64;
-        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
+        let pointer = if is_64 { value::I64 } else { value::I32 };
         let of_pointer = types.function(&[pointer], &[])?;
         let mut push = |id: DeclId, ty, content: RelocatableBytes| {
             let shape = DefinitionKind::Function { ty };
@@ -272,6 +273,17 @@ impl Definer<'_> {
                 wrapper.id,
                 declarations.types[wrapper.signature.index()],
                 content,
+            );
+        }
+        if let Some(clear_memory) = declarations.clear_memory {
+            let segments = self.plan.segments.iter().zip(&declarations.merged);
+            let zeros = segments.filter(|(segment, _)| segment.is_zero);
+            let zeros = zeros.filter_map(|(_, merged)| merged.as_ref());
+            let zeros = zeros.map(|merged| (merged.decl, merged.size));
+            push(
+                clear_memory,
+                nothing,
+                synthetic::clear_memory(zeros, is_64)?,
             );
         }
         if let Some(threads) = &declarations.threads {
@@ -357,21 +369,20 @@ impl Definer<'_> {
     /// A global as wide as an address.
     fn global(&self, id: DeclId, mutable: bool, init: Init) -> Result<Item> {
         let is_64 = self.plan.resolution.is_64;
-        let pointer = if is_64 { ValType::I64 } else { ValType::I32 };
+        let pointer = if is_64 { value::I64 } else { value::I32 };
         let content = match init {
             Init::Number(value) => {
-                let init = match is_64 {
-                    true => ConstExpr::I64(value as i64),
-                    false => ConstExpr::I32(value as u32 as i32),
+                let (ty, init) = match is_64 {
+                    true => (ValType::I64, ConstExpr::I64(value as i64)),
+                    false => (ValType::I32, ConstExpr::I32(value as u32 as i32)),
                 };
-                crate::module::global(pointer, mutable, init, |_| {
-                    Err(Error::bad_edit("is a number"))
-                })?
+                let (bytes, _) = crate::module::global(ty, mutable, init)?;
+                RelocatableBytes::new(bytes, Vec::new())?
             }
             Init::Reloc(kind, target, addend) => {
                 let mut code = synthetic::Code::new();
                 // A global's type stands where a function has its locals.
-                code.bytes = vec![pointer as u8, u8::from(mutable)];
+                code.bytes = vec![pointer, u8::from(mutable)];
                 let constant = if is_64 { 0x42 } else { 0x41 };
                 code.field(constant, kind, target, addend);
                 code.finish()?

@@ -6,7 +6,7 @@ use crate::link::declare::plan::Plan;
 use crate::link::resolve::FUNCTION_TABLE;
 use crate::module::Module;
 use crate::object::{SymbolFlags, SymbolKind};
-use crate::program::{DeclKind, Definition, DefinitionKind, ImportEntry, ValType};
+use crate::program::{DeclKind, Definition, DefinitionKind, ImportEntry, value};
 
 /// Makes the table of functions' addresses an import, if it is to be one.
 pub(crate) fn define_table_import(
@@ -24,7 +24,7 @@ pub(crate) fn define_table_import(
     // It asks for as many entries as there are, and sets no maximum: the host may have made the table for a later
     // version, which has more.
     let flags = u8::from(module.options().table64) << 2;
-    let entry = ImportEntry::table(from, name).with(&[ValType::FuncRef as u8, flags]);
+    let entry = ImportEntry::table(from, name).with(&[value::FUNCREF, flags]);
     let definition = Definition {
         content: entry.with_table_len(table).finish()?,
         shape: DefinitionKind::Import { ty: None },

@@ -6,7 +6,7 @@ use wasm_encoder::Instruction;
 use wasmend as w;
 
 use super::body::{self, Emit};
-use super::chunk::{Chunk, Field};
+use super::chunk::{Chunk, FILLED, Field};
 use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, field, signature};
 
 /// A module, and which declaration each thing is.
@@ -219,7 +219,10 @@ impl Driver {
                 module.define_data(id, self.memory, data)
             }
             Def::Piece(chunk) => {
-                let section = module.custom_section(chunk.section())?;
+                let section = match chunk.section() {
+                    FILLED => module.custom_section_filled(FILLED, w::GapFiller::repeat([0])),
+                    name => module.custom_section(name),
+                }?;
                 let piece = piece(chunk, ent, &bound.refs, &self.ids);
                 module.define_piece(id, section, piece)
             }
@@ -296,9 +299,10 @@ fn piece(chunk: &Chunk, ent: Ent, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -
 
 fn table_type(minimum: u32, maximum: Option<u32>) -> w::TableType {
     w::TableType {
-        element: w::ValType::FuncRef,
+        element: w::RefType::FUNCREF,
         minimum,
         maximum,
+        is_64: false,
     }
 }
 

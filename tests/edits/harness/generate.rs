@@ -516,8 +516,7 @@ impl Generator<'_> {
         let mut chunk = match self.def(name) {
             Some(Def::Piece(chunk)) => chunk.clone(),
             _ => Chunk {
-                // The section without gaps is there now and then.
-                section: [0, 0, 0, 1, 2, 2, 3, 3][self.below(8)],
+                section: [0, 0, 0, 1, 2, 2, 3, 3, 4, 5][self.below(10)],
                 len: self.below(40) as u16,
                 ..Chunk::default()
             },
@@ -529,7 +528,7 @@ impl Generator<'_> {
             5 => chunk.len += self.below(12) as u16,
             6 => chunk.len = self.below(600) as u16,
             7 => chunk.len /= 2,
-            _ if self.choices.once_in(3) => chunk.section = self.below(5) as u8,
+            _ if self.choices.once_in(3) => chunk.section = self.below(6) as u8,
             _ => chunk.fields = (0..6).filter_map(|_| self.field()).collect(),
         }
         chunk.len = chunk.len.min(2000);

@@ -410,6 +410,17 @@ struct Dense<'a> {
     code: Vec<u8>,
 }
 
+impl Dense<'_> {
+    /// A block's type in the shortest form.
+    fn block_type(&self, sig: Sig) -> we::BlockType {
+        match signature(sig) {
+            ([], []) => we::BlockType::Empty,
+            ([], [result]) => we::BlockType::Result(val_type(*result)),
+            _ => we::BlockType::FunctionType(self.at.types[&sig]),
+        }
+    }
+}
+
 impl Emit for Dense<'_> {
     fn locals(&mut self, count: u32, ty: Ty) {
         self.locals.push((count, val_type(ty)));
@@ -474,11 +485,11 @@ impl Emit for Dense<'_> {
         self.op(we::Instruction::Throw(self.at.tags[&tag]));
     }
     fn block(&mut self, sig: Sig) {
-        let ty = we::BlockType::FunctionType(self.at.types[&sig]);
+        let ty = self.block_type(sig);
         self.op(we::Instruction::Block(ty));
     }
     fn loop_(&mut self, sig: Sig) {
-        let ty = we::BlockType::FunctionType(self.at.types[&sig]);
+        let ty = self.block_type(sig);
         self.op(we::Instruction::Loop(ty));
     }
 }

@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use wasm_encoder::{BlockType, Ieee64, Instruction};
-use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, ValType};
+use wasmend::{BodyStyle, DeclId, Function, FunctionBuilder, Ieee64, Instruction, ValType};
 
 use crate::cli::text::count;
 
@@ -200,9 +199,7 @@ fn emit(value: &Expr, body: &mut FunctionBuilder, callees: &Callees) {
             emit(condition, body, callees);
             body.op(&Instruction::F64Const(Ieee64::from(0.0)));
             body.op(&Instruction::F64Ne);
-            body.op(&Instruction::If(BlockType::Result(
-                wasm_encoder::ValType::F64,
-            )));
+            body.if_(&[], &[ValType::F64]);
             emit(then, body, callees);
             body.op(&Instruction::Else);
             emit(otherwise, body, callees);

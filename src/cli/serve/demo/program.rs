@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use wasm_encoder::{BlockType, Ieee64, Instruction, MemArg, MemArgTarget};
 use wasmend::{
-    BodyStyle, Data, DeclId, DeclKind, Error, Function, FunctionBuilder, ImportType, MemoryType,
-    Module, ModuleOptions, Patch, ValType,
+    BodyStyle, Data, DeclId, DeclKind, Error, Function, FunctionBuilder, Ieee64, ImportType,
+    Instruction, MemArg, MemArgTarget, MemoryType, Module, ModuleOptions, Patch, ValType,
 };
 
 use super::formula::{self, Callees, Fault, Formula};
@@ -208,7 +207,7 @@ fn frame(style: BodyStyle, sparks: DeclId, callees: &Callees) -> wasmend::Result
         }
     };
     body.address_of_data(sparks, 0).op(&set(spark));
-    body.op(&Instruction::Loop(BlockType::Empty));
+    body.loop_(&[], &[]);
     for (at, value) in [x, y, speed_x, speed_y].into_iter().enumerate() {
         body.op(&get(spark));
         body.op(&Instruction::F64Load(field(at as u64)))

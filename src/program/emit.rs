@@ -12,7 +12,8 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
-use crate::program::{DeclId, RelocKind, Relocation, TypeId};
+use crate::program::content::{RelocKind, Relocation};
+use crate::program::ids::{DeclId, TypeId};
 use crate::wire::{filler, leb};
 
 /// How what is not an index is written.
@@ -210,24 +211,49 @@ impl<'a> Emitter<'a> {
         let mut operators = OperatorsReader::new(reader.clone());
         self.starts.clear();
         while !operators.eof() {
-            let cursor = operators.get_binary_reader();
-            let start = operators.original_position();
-            let operator = operators.read()?;
             self.starts.push(self.out.len() as u32);
-            let mut fields = Fields {
-                emitter: self,
-                cursor,
-                source: bytes,
-                base,
-                copied: start,
-                wide,
-                call: false,
-            };
-            fields.operator(&operator)?;
-            fields.finish(&operator, start, operators.original_position())?;
+            self.next(&mut operators, bytes, base, wide)?;
         }
         operators.finish()?;
         Ok(())
+    }
+
+    /// A single instruction, wherever it may stand.
+    pub(crate) fn instruction(&mut self, code: &[u8]) -> Result<()> {
+        // Some stand within a `try` only.
+        const TRY: [u8; 2] = [0x06, 0x40];
+        let source = [&TRY, code].concat();
+        let mut operators = OperatorsReader::new(BinaryReader::new(&source, 0));
+        operators.read()?;
+        self.next(&mut operators, &source, 0, false)?;
+        match operators.eof() {
+            true => Ok(()),
+            false => Err(Error::bad_input("is more than one instruction")),
+        }
+    }
+
+    /// The next of the instructions in `source`, whose first byte has the offset `base`.
+    fn next(
+        &mut self,
+        operators: &mut OperatorsReader<'_>,
+        source: &[u8],
+        base: u64,
+        wide: bool,
+    ) -> Result<()> {
+        let cursor = operators.get_binary_reader();
+        let start = operators.original_position();
+        let operator = operators.read()?;
+        let mut fields = Fields {
+            emitter: self,
+            cursor,
+            source,
+            base,
+            copied: start,
+            wide,
+            call: false,
+        };
+        fields.operator(&operator)?;
+        fields.finish(&operator, start, operators.original_position())
     }
 
     /// Takes away what `wire::filler` puts behind a body, and whatever looks like it: it does nothing.
