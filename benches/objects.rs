@@ -117,7 +117,7 @@ fn phases(arguments: &[String]) {
         times[2].push(start.elapsed());
         cpus[2].push(cpu() - before);
         let (start, before) = (Instant::now(), cpu());
-        let segments = order::segments(&resolution, &live, &options);
+        let segments = order::segments(&resolution, &live, &options, false);
         let entries = order::table_entries(&resolution, &live);
         let exports = order::exports(&resolution, &live, &options);
         let imports = order::imports(&resolution, &live, &options);

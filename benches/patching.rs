@@ -1,7 +1,7 @@
 //! What patching costs, beside what it replaces: keeping everything in memory and rewriting the file.
 //!
 //! `cargo bench --bench patching` prints the tables of `design/figures.md`. Medians throughout; each comparison is made in
-//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,creation,sizes,ops`
+//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,creation,sizes,exports,ops`
 //! some of the tables; with `WASMEND_UNVALIDATED` set, no body is looked at before it is written.
 
 use std::fs;
@@ -354,6 +354,79 @@ fn sizes() {
     }
 }
 
+/// What one export more, less, or other costs in a module that has many.
+fn exports(folder: &Path) {
+    const COUNT: usize = 5_000;
+    const TIMES: usize = 400;
+    println!("\n## One export of {COUNT}\n");
+    println!(
+        "| edit | p50 us | p99 us | bytes p50 | bytes most | made room |\n|---|---|---|---|---|---|"
+    );
+    let path = folder.join("exports.wasm");
+    let mut subject = Subject::declare(Some(&path), COUNT, Redirect::Table, Types::Interned);
+    let mut numbers = Numbers(5);
+    // Names of 8 to 40 bytes, as they come from a compiler.
+    let mut fresh = 0;
+    let mut name = |numbers: &mut Numbers| {
+        fresh += 1;
+        let width = 8 + numbers.below(33);
+        format!("{fresh:_>width$}")
+    };
+    let mut names: Vec<String> = (0..COUNT).map(|_| name(&mut numbers)).collect();
+    let module = &mut subject.module;
+    for (name, id) in names.iter().zip(&subject.functions) {
+        module.export(name, *id).expect("a function");
+    }
+    module.commit().expect("a good program");
+    module.prepare();
+    for edit in ["none", "add", "remove", "rename", "redirect"] {
+        let (mut times, mut bytes, mut rooms) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..TIMES {
+            let id = subject.functions[numbers.below(COUNT)];
+            let at = numbers.below(names.len());
+            match edit {
+                "add" => {
+                    names.push(name(&mut numbers));
+                    module.export(&names[names.len() - 1], id).expect("is new");
+                }
+                "remove" => module.unexport(&names.swap_remove(at)),
+                "rename" => {
+                    module.unexport(&names[at]);
+                    names[at] = name(&mut numbers);
+                    module.export(&names[at], id).expect("is new");
+                }
+                "redirect" => {
+                    module.unexport(&names[at]);
+                    module.export(&names[at], id).expect("it was removed");
+                }
+                _ => {
+                    let constant = numbers.below(1 << 20);
+                    let new = body(subject.style, constant, WORK, subject.functions[0]);
+                    module.define_function(id, new).expect("a good body");
+                }
+            }
+            let start = Instant::now();
+            let patch = module.commit().expect("a good edit");
+            times.push(start.elapsed());
+            let ranges = patch.ranges().expect("a patch");
+            let mut reasons = ranges.iter().map(|(range, _)| range.reason);
+            match reasons.any(|reason| reason == Reason::MakeRoom) {
+                true => rooms += 1,
+                false => bytes.push(patch.bytes_written()),
+            }
+        }
+        let middle = median(&mut times);
+        bytes.sort_unstable();
+        println!(
+            "| {edit} | {:.1} | {:.1} | {} | {} | {rooms} |",
+            micros(middle),
+            micros(at_percent(&times, 99)),
+            at_percent(&bytes, 50),
+            bytes.last().copied().unwrap_or_default(),
+        );
+    }
+}
+
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");
@@ -374,8 +447,8 @@ fn main() {
         machine(),
         folder.path().display()
     );
-    let asked =
-        std::env::var("WASMEND_TABLES").unwrap_or_else(|_| "patches,creation,sizes,ops".into());
+    let asked = std::env::var("WASMEND_TABLES")
+        .unwrap_or_else(|_| "patches,creation,sizes,exports,ops".into());
     let asked = |table: &str| asked.split(',').any(|one| one.trim() == table);
     if asked("patches") {
         all_patches(folder.path());
@@ -385,6 +458,9 @@ fn main() {
     }
     if asked("sizes") {
         sizes();
+    }
+    if asked("exports") {
+        exports(folder.path());
     }
     if asked("ops") {
         ops();

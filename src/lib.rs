@@ -34,6 +34,8 @@
 //!
 //! # In a compiler
 //!
+//! [`guide`] has a page for each question: watch mode, memory, options, errors.
+//!
 //! A compiler in watch mode keeps a [`Module`]. It declares what the program has once, under keys that stay the same from build
 //! to build (a mangled name, say), and on each change of a source file defines what it compiled anew. [`FunctionBuilder`]s can be
 //! used on many threads: they need the module's [`BodyStyle`] and [`DeclId`]s, nothing else. A commit that fails has changed
@@ -55,6 +57,15 @@
 //! [`Patch`] of each commit says which bytes of that have changed, and why, so that a listener can be sent these alone. The
 //! example `brook` (`examples/brook`) is a small language with a language server that shows values while one types: each
 //! edit is a commit in memory, which a program that runs takes in as it is said below.
+//!
+//! What is being typed can be tried on a [clone](Module::try_clone), and the edit of one declaration taken back
+//! ([`Module::revert`]). Threads that compile at once find ids for the strings and closures that they come across with
+//! [`Module::reservations`].
+//!
+//! # Elsewhere
+//!
+//! An [`Envelope`] is a commit as bytes, with the version that it is for: a build server or an editor sends it to wherever there is a copy
+//! of the output, and a [`Replica`] that takes in all of them stays equal, byte by byte. Deltas for what runs travel along.
 //!
 //! # Patching what runs
 //!
@@ -98,7 +109,10 @@
 mod delta;
 #[cfg(feature = "engine")]
 pub mod engine;
+mod envelope;
 mod error;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod inspect;
 #[cfg(feature = "link")]
 #[doc(hidden)]
@@ -121,14 +135,15 @@ mod whole;
 mod wire;
 
 pub use delta::{Delta, LiveStep, Refusal, RefusalReason};
+pub use envelope::{Envelope, Replica};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "debug")]
 pub use module::DebugInfo;
 pub use module::{
     BodyStyle, Catch, ConstExpr, Data, DeclId, Declaration, Elements, FieldType, Function,
     FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved, Name, Outcome,
-    Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation, StorageType,
-    TableType, TypeDef, TypeId, Types, ValType,
+    Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation, Reservations,
+    StorageType, TableType, TypeDef, TypeId, Types, ValType,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId};
@@ -139,6 +154,7 @@ pub use wasm_encoder::{
 };
 #[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
+pub use wire::gap::GapFiller;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

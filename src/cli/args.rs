@@ -75,7 +75,9 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Snapshot(Snapshot),
     Verify(Verify),
+    Apply(Apply),
     Finish(Finish),
+    Explain(Explain),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -186,7 +188,7 @@ pub(crate) struct Serve {
     #[arg(value_name = "BUILD", required_unless_present = "demo")]
     pub(crate) file: Option<PathBuf>,
     /// Show it on a program that is built in: formulas that are edited while sparks fly by them
-    #[arg(long, conflicts_with_all = ["file", "output", "force", "root", "run", "redirect", "types", "publish", "durability"])]
+    #[arg(long, conflicts_with_all = ["file", "output", "force", "root", "run", "redirect", "types", "publish", "durability", "patches"])]
     pub(crate) demo: bool,
     /// The file to create and patch; a temporary one if it is not said
     #[arg(long, short, value_name = "OUT")]
@@ -265,6 +267,8 @@ pub(crate) struct WatchLink {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
+    pub(crate) patches: PatchesArg,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
@@ -317,6 +321,17 @@ pub(crate) struct Snapshot {
     pub(crate) before: Option<PathBuf>,
 }
 
+/// Say what a reason means that a relink or a refusal was given, such as R06 or L02
+///
+/// Without a code all of them are listed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend explain R06")]
+pub(crate) struct Explain {
+    /// The code, or the name of the reason
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
 /// Prove that a patched file is equivalent to a build, declaration by declaration
 ///
 /// Says what differs, and ends with exit code 3 if something does.
@@ -329,6 +344,28 @@ pub(crate) struct Verify {
     /// The build that it should be equivalent to
     #[arg(value_name = "BUILD")]
     pub(crate) build: PathBuf,
+}
+
+/// Bring a copy of a file to another version, by patches that `--patches` wrote
+///
+/// A patch is for one version of the file, and no other is changed; a whole version takes the place of any. Patches are taken
+/// in one after the other.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  wasmend replay --patches sent -o out.wasm build1.wasm build2.wasm\n  wasmend apply sent/*.wasmpatch copy.wasm"
+)]
+pub(crate) struct Apply {
+    /// Patches, oldest first
+    #[arg(value_name = "PATCH", required = true, num_args = 1..)]
+    pub(crate) patches: Vec<PathBuf>,
+    /// The copy; a whole version creates it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace the file even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) publishing: PublishArgs,
 }
 
 /// Write a patched file anew for release, without the room and the detours that patches need
@@ -401,7 +438,9 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "inspect", "verify", "finish", "demo", "completions", "man",
+            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "explain",
+            "demo",
+            "completions", "man",
         ]
     )]
     pub(crate) command: Option<String>,
@@ -424,7 +463,18 @@ pub(crate) struct BuildOptions {
     #[arg(long)]
     pub(crate) live: bool,
     #[command(flatten)]
+    pub(crate) patches: PatchesArg,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Where patches are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct PatchesArg {
+    /// Also write each version into this folder as a patch, for `wasmend apply`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) patches: Option<PathBuf>,
 }
 
 /// How types are owned and files published.
@@ -435,6 +485,14 @@ pub(crate) struct OutputArgs {
     /// said; with `interned` equal types are shared, which is what other commands do
     #[arg(long, value_name = "HOW", hide_possible_values = true)]
     pub(crate) types: Option<TypesArg>,
+    #[command(flatten)]
+    pub(crate) publishing: PublishArgs,
+}
+
+/// How files are published.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct PublishArgs {
     /// How a patch becomes visible: `atomic` lets a patched copy take the file's place; `in-place` writes the file
     /// itself, for readers that hold it open on purpose
     #[arg(
@@ -478,7 +536,7 @@ pub(crate) enum DurabilityArg {
     Power,
 }
 
-impl OutputArgs {
+impl PublishArgs {
     /// How files are published; `notice` hears of slower ways that had to be taken.
     pub(crate) fn options(&self, notice: impl Fn(&str) + Send + Sync + 'static) -> OutputOptions {
         let publish = match self.publish {
@@ -492,6 +550,13 @@ impl OutputArgs {
         };
         options.notice = Some(std::sync::Arc::new(notice));
         options
+    }
+}
+
+impl OutputArgs {
+    /// How files are published; `notice` hears of slower ways that had to be taken.
+    pub(crate) fn options(&self, notice: impl Fn(&str) + Send + Sync + 'static) -> OutputOptions {
+        self.publishing.options(notice)
     }
 
     /// Who owns types, if it was said.

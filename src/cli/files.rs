@@ -9,10 +9,12 @@ use wasmend::output::{self, Destination};
 
 /// How a module begins.
 const MAGIC: &[u8] = b"\0asm";
+/// How a patch begins.
+const PATCH_MAGIC: &[u8] = b"\0wmp";
 /// The longest module that engines take. What is longer, as a device is that never ends, is none.
 const MOST: u64 = 1 << 30;
 
-/// Reads a whole file, if it can be a module.
+/// Reads a whole file, if it can be a module or a patch.
 pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
     let failed = |error| Error::io("cannot read", path, &error);
     let file = File::open(path).map_err(failed)?;
@@ -21,8 +23,8 @@ pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
     let most = if is_file { u64::MAX } else { MOST + 1 };
     let mut start = (&file).take(MAGIC.len() as u64);
     start.read_to_end(&mut bytes).map_err(failed)?;
-    // What does not begin as a module is refused by whoever reads it, and says by its beginning what it is.
-    if is_file || bytes == MAGIC {
+    // What does not begin as these do is refused by whoever reads it, and says by its beginning what it is.
+    if is_file || bytes == MAGIC || bytes == PATCH_MAGIC {
         file.take(most).read_to_end(&mut bytes).map_err(failed)?;
     }
     match !is_file && bytes.len() as u64 > MOST {

@@ -5,7 +5,7 @@ use wasmend::inspect::{FunctionRole, Map, PartKind};
 
 use crate::cli::args::Inspect;
 use crate::cli::report::{Event, Reporter, build_id};
-use crate::cli::text::{Table, number, percent, shares};
+use crate::cli::text::{Table, count, number, percent, shares};
 
 pub(crate) fn run(args: &Inspect, reporter: Reporter) -> anyhow::Result<()> {
     let bytes = crate::cli::files::read(&args.file)?;
@@ -18,7 +18,8 @@ pub(crate) fn run(args: &Inspect, reporter: Reporter) -> anyhow::Result<()> {
 }
 
 fn as_text(map: &Map, args: &Inspect) -> String {
-    let mut out = format!("{}: {} bytes, ", args.file.display(), number(map.file_len));
+    // On a line of its own, since paths can be as long as lines are.
+    let mut out = format!("{}\n{}, ", args.file.display(), count(map.file_len, "byte"));
     match map.identity {
         Some(file) => {
             out += &format!(
@@ -28,7 +29,9 @@ fn as_text(map: &Map, args: &Inspect) -> String {
                 build_id(&file.identity.build_id),
             );
         }
-        None => out += "not written by wasmend: slack and roles are not known\n",
+        None => {
+            out += "not written by wasmend, or rewritten since: slack and roles are not known\n"
+        }
     }
     out += "\n";
     out += &sections(map);

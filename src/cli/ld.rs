@@ -13,7 +13,7 @@ use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
 use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, for_people, micros};
-use crate::cli::text::{count, number, time};
+use crate::cli::text::{count, time};
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
@@ -361,6 +361,6 @@ fn stats(counts: &Counts) -> String {
         count(counts.objects as u64, "object"),
         count(counts.symbols as u64, "symbol"),
         count(counts.relocations as u64, "relocation"),
-        format_args!("{} functions linked", number(counts.functions as u64)),
+        format_args!("{} linked", count(counts.functions as u64, "function")),
     )
 }

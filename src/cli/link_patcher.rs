@@ -10,6 +10,7 @@ use wasmend::output::OutputOptions;
 use wasmend::{Outcome, Patch, Redirect};
 
 use crate::cli::ld;
+use crate::cli::patch_folder::PatchFolder;
 use crate::cli::report::{Counts, Reporter};
 use crate::stopwatch::Stopwatch;
 
@@ -19,6 +20,8 @@ pub(crate) struct LinkPatcher {
     output: PathBuf,
     reporter: Reporter,
     is_silent_if_unchanged: bool,
+    /// Where each version is kept as a patch.
+    patches: Option<PatchFolder>,
     versions: u64,
 }
 
@@ -41,10 +44,11 @@ impl From<anyhow::Error> for LinkError {
 }
 
 impl LinkPatcher {
-    /// Links for the first time, and reports it.
+    /// Links for the first time, and reports it. Each version is kept in the folder of `patches` too, if there is one.
     pub(crate) fn link(
         mut options: LinkOptions,
         publishing: OutputOptions,
+        patches: Option<&Path>,
         reporter: Reporter,
     ) -> Result<(LinkPatcher, Patch), LinkError> {
         for warning in &options.warnings {
@@ -61,10 +65,12 @@ impl LinkPatcher {
             output,
             reporter,
             is_silent_if_unchanged: false,
+            patches: patches.map(PatchFolder::new),
             versions: 0,
         };
         let name = patcher.output.clone();
         patcher.report(&name, &report, stopwatch.lap())?;
+        patcher.keep_patch(&report.patch)?;
         // Not while somebody waits for an edit.
         patcher.linked.prepare();
         Ok((patcher, report.patch))
@@ -88,8 +94,17 @@ impl LinkPatcher {
             let step = self.linked.describe(step).map_err(anyhow::Error::from)?;
             report.patch.live = Some(step);
         }
+        self.keep_patch(&report.patch)?;
         self.linked.prepare();
         Ok(report.patch)
+    }
+
+    fn keep_patch(&mut self, patch: &Patch) -> anyhow::Result<()> {
+        let kept = self.patches.as_mut().map(|it| it.keep(patch, &self.output));
+        match kept {
+            Some(Err(error)) => self.reporter.problem(&error, false),
+            Some(Ok(())) | None => Ok(()),
+        }
     }
 
     fn report(&mut self, name: &Path, report: &LinkReport, took: Duration) -> anyhow::Result<()> {

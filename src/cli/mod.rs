@@ -2,15 +2,18 @@
 //!
 //! It uses the library's public interface only, and decides nothing about modules.
 
+mod apply;
 mod args;
 mod completions;
 mod demo;
+mod explain;
 mod files;
 mod finish;
 mod inspect;
 mod invocation;
 mod ld;
 mod link_patcher;
+mod patch_folder;
 mod patcher;
 mod replay;
 mod replay_ld;
@@ -79,7 +82,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, reporter),
         Command::Snapshot(args) => snapshot::run(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
+        Command::Apply(args) => apply::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
+        Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

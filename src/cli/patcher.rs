@@ -6,6 +6,7 @@ use wasmend::inspect;
 use wasmend::{Outcome, Patch, WholeModule, WholeOptions};
 
 use crate::cli::args::BuildOptions;
+use crate::cli::patch_folder::PatchFolder;
 use crate::cli::report::{Counts, Reporter};
 use crate::stopwatch::Stopwatch;
 
@@ -18,6 +19,8 @@ pub(crate) struct Patcher {
     is_silent_if_unchanged: bool,
     /// `None` until the first build.
     module: Option<WholeModule>,
+    /// Where each version is kept as a patch.
+    patches: Option<PatchFolder>,
     versions: u64,
 }
 
@@ -36,6 +39,7 @@ impl Patcher {
             reporter,
             is_silent_if_unchanged: false,
             module: None,
+            patches: build.patches.patches.as_deref().map(PatchFolder::new),
             versions: 0,
         }
     }
@@ -84,6 +88,7 @@ impl Patcher {
         if is_unchanged && self.is_silent_if_unchanged {
             let text = format!("{}: nothing has changed", file.display());
             self.reporter.note(&text);
+            self.keep_patch(&update.patch)?;
             return Ok(update.patch);
         }
         let counts = Counts {
@@ -93,10 +98,27 @@ impl Patcher {
         };
         self.reporter
             .update(&self.output, file, counts, &update.patch, took)?;
+        // Behind the report: the file is there already.
+        self.keep_patch(&update.patch)?;
         if let Some(module) = &mut self.module {
             module.prepare();
         }
         Ok(update.patch)
+    }
+
+    fn keep_patch(&mut self, patch: &Patch) -> anyhow::Result<()> {
+        let kept = self.patches.as_mut().map(|it| it.keep(patch, &self.output));
+        match kept {
+            Some(Err(error)) => self.reporter.problem(&error, false),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Fails if a version could not be written as a patch.
+    pub(crate) fn expect_patches(&self) -> wasmend::Result<()> {
+        self.patches
+            .as_ref()
+            .map_or(Ok(()), PatchFolder::expect_all)
     }
 
     /// Forgets the output: the next build writes it whole.

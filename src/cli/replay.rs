@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
         let bytes = crate::cli::files::read(file)?;
         patcher.update(file, &bytes)?;
     }
-    Ok(())
+    Ok(patcher.expect_patches()?)
 }
 
 /// The output and the builds. Without `-o` the first file is the output, if it cannot be meant for a build: it is not

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         let done = match &mut linked {
             None => {
                 let publishing = ld::output_options(reporter);
-                LinkPatcher::link(options.clone(), publishing, reporter).map(|(first, _)| {
+                LinkPatcher::link(options.clone(), publishing, None, reporter).map(|(first, _)| {
                     linked = Some(first);
                 })
             }

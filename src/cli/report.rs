@@ -58,6 +58,12 @@ pub(crate) enum Event {
     Snapshot {
         text: String,
     },
+    Reason {
+        code: String,
+        name: String,
+        when: String,
+        what_to_do: String,
+    },
     Verified {
         output: String,
         build: String,
@@ -65,6 +71,15 @@ pub(crate) enum Event {
         equal: u32,
         left_out: u32,
         differences: Vec<String>,
+    },
+    Applied {
+        output: String,
+        patch: String,
+        generation: u64,
+        build_id: String,
+        whole: bool,
+        bytes_written: u64,
+        file_bytes: u64,
     },
     Finished {
         output: String,

@@ -47,6 +47,21 @@ pub(crate) fn count(value: u64, what: &str) -> String {
     )
 }
 
+/// A text in lines of 80 columns at most, each behind an indent.
+pub(crate) fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 80 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines.join("\n")
+}
+
 /// A time with three digits and a unit that suits it.
 pub(crate) fn time(value: Duration) -> String {
     let micros = value.as_secs_f64() * 1e6;

@@ -185,8 +185,8 @@ impl<'a> Collector<'a> {
 
     /// Whether the program exports it: whoever holds that has a thunk with its signature, or the host's function itself.
     fn is_exported(&self, id: DeclId) -> bool {
-        let mut exports = self.sides.before.program.said_exports().iter();
-        exports.any(|export| export.decl == id)
+        let mut exports = self.sides.before.program.said_exports_of(id);
+        exports.next().is_some()
     }
 
     /// Whether somebody may hold the address of a function that has another signature now: data or code that did not change

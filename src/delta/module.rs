@@ -369,8 +369,8 @@ impl<'a> Writer<'a> {
     fn memories(&self) -> impl Iterator<Item = (&'a str, DeclKind, u32)> {
         let program = self.view.program;
         let calls_host = self.imports.counted(DeclKind::Function) > 0;
-        let exports = program.said_exports().iter().filter(move |_| calls_host);
-        exports.filter_map(move |export| {
+        let exports = program.said_exports().filter(move |_| calls_host);
+        exports.filter_map(move |(_, export)| {
             let is_taken = routine::NAMES.contains(&&*export.name) || &*export.name == "kept";
             let is_memory = program.kind_of(export.decl) == Some(DeclKind::Memory) && !is_taken;
             let index = self.imports.known(export.decl).filter(|_| is_memory)?;

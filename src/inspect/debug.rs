@@ -12,6 +12,7 @@ use gimli::{
 use hashbrown::HashMap;
 
 use crate::error::Result;
+use crate::inspect::counted::counted;
 use crate::inspect::read::split;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -149,14 +150,18 @@ fn how(a: &Compiled, b: &Compiled) -> String {
         }
     }
     if a.entries.len() != b.entries.len() {
-        return format!("has {} entries, not {}", a.entries.len(), b.entries.len());
+        return format!(
+            "number of entries: {}, not {}",
+            a.entries.len(),
+            b.entries.len()
+        );
     }
     let mut rows = a.rows.iter().zip(&b.rows);
     match rows.position(|(a, b)| a != b) {
         Some(row) => format!("row {row} of the line table is another"),
         None => format!(
-            "the line table has {} rows, not {}",
-            a.rows.len(),
+            "the line table has {}, not {}",
+            counted(a.rows.len(), "row"),
             b.rows.len()
         ),
     }
@@ -318,7 +323,15 @@ impl<'a> Debug<'a> {
     fn expression(&self, unit: &Unit<'a>, expression: gimli::Expression<Slice<'a>>) -> Read<u64> {
         let mut state = self.hasher.build_hasher();
         let mut operations = expression.operations(unit.encoding());
+        // A number that says where thread-local data stands is an address as well.
+        let mut number = None;
         while let Some(operation) = operations.next()? {
+            let last = number.take();
+            if operation == Operation::TLS && last.is_some() {
+                5.hash(&mut state);
+                continue;
+            }
+            last.hash(&mut state);
             match operation {
                 Operation::Address { .. } => 1.hash(&mut state),
                 Operation::AddressIndex { .. } => 2.hash(&mut state),
@@ -329,9 +342,11 @@ impl<'a> Debug<'a> {
                     let inner = gimli::Expression(expression);
                     (4, self.expression(unit, inner)?).hash(&mut state);
                 }
+                Operation::UnsignedConstant { value } => number = Some(value),
                 other => format!("{other:?}").hash(&mut state),
             }
         }
+        number.hash(&mut state);
         Ok(state.finish())
     }
 

@@ -7,7 +7,8 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::error::Result;
-use crate::inspect::side::{FUNCTIONS, GLOBALS, Node, Side, colours, position};
+use crate::inspect::moved::Node;
+use crate::inspect::side::{FUNCTIONS, GLOBALS, Side, colours, position};
 use crate::patch::BuildIdentity;
 use crate::program::{DeclId, DeclKind, TypeTable};
 use crate::whole::decode::{Decoded, ExportItem};

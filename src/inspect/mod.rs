@@ -24,11 +24,14 @@
 
 #[cfg(feature = "whole")]
 mod candidates;
+mod counted;
 #[cfg(feature = "whole")]
 mod debug;
 #[cfg(feature = "whole")]
 mod finish;
 mod map;
+#[cfg(feature = "whole")]
+mod moved;
 #[cfg(feature = "whole")]
 mod places;
 mod read;

@@ -1,12 +1,27 @@
 //! In which numbers two functions differ that are otherwise the same: constants, and offsets of loads and stores.
 
+use hashbrown::HashMap;
 use wasmparser::Operator;
 
 use crate::inspect::side::operators;
 use crate::program::RelocatableBytes;
 
-/// The numbers in which two functions' code differs, each with that of the other. `None` if they differ in anything else.
-pub(super) fn differing(a: &RelocatableBytes, b: &RelocatableBytes) -> Option<Vec<(u64, u64)>> {
+/// A number of one function's code and that which stands in its place in another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) a: u64,
+    pub(super) b: u64,
+    /// Whether it is used as an address: it is the offset of a load or a store, or what they or an addition begin with.
+    pub(super) is_used_as_address: bool,
+}
+
+/// The constants and offsets of two functions' code, each with that of the other: those that differ, and those from `least`
+/// on. `None` if the functions differ in anything else.
+pub(super) fn numbers(
+    a: &RelocatableBytes,
+    b: &RelocatableBytes,
+    least: u64,
+) -> Option<Vec<Numbers>> {
     let fields = |content: &RelocatableBytes| -> Vec<_> {
         let relocs = content.relocs().iter();
         relocs.map(|reloc| (reloc.kind, reloc.ty())).collect()
@@ -14,13 +29,27 @@ pub(super) fn differing(a: &RelocatableBytes, b: &RelocatableBytes) -> Option<Ve
     if fields(a) != fields(b) {
         return None;
     }
-    let mut numbers = Vec::new();
+    let mut numbers: Vec<Numbers> = Vec::new();
     let (mut of_a, mut of_b) = (operators(a)?, operators(b)?);
+    // What is known of the stack: which of its values are numbers of the list.
+    let mut operands = Operands::default();
     loop {
         match (of_a.next(), of_b.next()) {
             (None, None) => return locals_agree(a, b).then_some(numbers),
-            (Some(Ok(a)), Some(Ok(b))) if a == b => {}
-            (Some(Ok(a)), Some(Ok(b))) => numbers.push(pair(&a, &b)?),
+            (Some(Ok(a)), Some(Ok(b))) => {
+                operands.follow(&a, &mut numbers);
+                match pair(&a, &b) {
+                    Some(found) if found.a != found.b || found.a >= least => {
+                        if matches!(a, Operator::I32Const { .. } | Operator::I64Const { .. }) {
+                            operands.stack.pop();
+                            operands.stack.push(Some(numbers.len()));
+                        }
+                        numbers.push(found);
+                    }
+                    None if a != b => return None,
+                    _ => {}
+                }
+            }
             _ => return None,
         }
     }
@@ -61,22 +90,150 @@ fn locals_agree(a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
 }
 
 /// The numbers of two instructions that are the same but for these.
-fn pair(a: &Operator<'_>, b: &Operator<'_>) -> Option<(u64, u64)> {
+pub(super) fn pair(a: &Operator<'_>, b: &Operator<'_>) -> Option<Numbers> {
+    let constants = |a, b| {
+        let is_used_as_address = false;
+        Some(Numbers {
+            a,
+            b,
+            is_used_as_address,
+        })
+    };
     match (a, b) {
         (Operator::I32Const { value: a }, Operator::I32Const { value: b }) => {
-            Some((u64::from(*a as u32), u64::from(*b as u32)))
+            constants(u64::from(*a as u32), u64::from(*b as u32))
         }
         (Operator::I64Const { value: a }, Operator::I64Const { value: b }) => {
-            Some((*a as u64, *b as u64))
+            constants(*a as u64, *b as u64)
         }
+        // Most instructions have no offset, and no text is made of them.
+        _ if !takes_an_address(a) || !takes_an_address(b) => None,
         // Loads and stores are many; what they say of themselves has their offset once.
         _ => {
             let (a, b) = (format!("{a:?}"), format!("{b:?}"));
-            let ((before_a, offset_a, behind_a), (before_b, offset_b, behind_b)) =
+            let ((before_a, a, behind_a), (before_b, b, behind_b)) =
                 (around_offset(&a)?, around_offset(&b)?);
-            ((before_a, behind_a) == (before_b, behind_b)).then_some((offset_a, offset_b))
+            let is_used_as_address = true;
+            let numbers = Numbers {
+                a,
+                b,
+                is_used_as_address,
+            };
+            ((before_a, behind_a) == (before_b, behind_b)).then_some(numbers)
         }
     }
+}
+
+/// Which values of a function are numbers of the list.
+#[derive(Default)]
+struct Operands {
+    stack: Vec<Option<usize>>,
+    locals: HashMap<u32, usize>,
+}
+
+impl Operands {
+    /// Follows an instruction's operands, as far as it is known what it takes: which constants are addresses? A compiler has
+    /// a number that is added to something as the second operand, but an address as the first.
+    fn follow(&mut self, operator: &Operator<'_>, numbers: &mut [Numbers]) {
+        use Operator::*;
+        let Operands { stack, locals } = self;
+        let mut is_address = |constant: Option<Option<usize>>| {
+            if let Some(number) = constant.flatten() {
+                numbers[number].is_used_as_address = true;
+            }
+        };
+        match operator {
+            LocalGet { local_index } => stack.push(locals.get(local_index).copied()),
+            // Code that is not optimised keeps all in locals, each of them set once.
+            LocalSet { local_index } => match stack.pop().flatten() {
+                Some(number) => drop(locals.insert(*local_index, number)),
+                None => drop(locals.remove(local_index)),
+            },
+            I32Const { .. } | I64Const { .. } | GlobalGet { .. } => stack.push(None),
+            F32Const { .. } | F64Const { .. } => stack.push(None),
+            LocalTee { .. } => {}
+            I32Eqz | I64ExtendI32U | I32WrapI64 => {
+                stack.pop();
+                stack.push(None);
+            }
+            I32Mul | I32Sub | I32And | I32Or | I32Xor | I32Shl | I32ShrU | I32ShrS | I64Mul
+            | I64Sub | I64And | I64Or | I64Xor | I64Shl | I64ShrU | I64ShrS => {
+                stack.pop();
+                stack.pop();
+                stack.push(None);
+            }
+            I32Add | I64Add => {
+                let second = stack.pop();
+                is_address(stack.pop());
+                // If the sum is one, so is what was added to a small number.
+                stack.push(second.flatten());
+            }
+            I32Load { .. }
+            | I32Load8S { .. }
+            | I32Load8U { .. }
+            | I32Load16S { .. }
+            | I32Load16U { .. }
+            | I64Load { .. }
+            | F32Load { .. }
+            | F64Load { .. } => {
+                is_address(stack.pop());
+                stack.push(None);
+            }
+            I32Store { .. }
+            | I32Store8 { .. }
+            | I32Store16 { .. }
+            | I64Store { .. }
+            | F32Store { .. }
+            | F64Store { .. } => {
+                stack.pop();
+                is_address(stack.pop());
+            }
+            _ => stack.clear(),
+        }
+    }
+}
+
+/// Whether an instruction can be a load or a store: those that are met most are known not to be.
+fn takes_an_address(operator: &Operator<'_>) -> bool {
+    use Operator::*;
+    !matches!(
+        operator,
+        LocalGet { .. }
+            | LocalSet { .. }
+            | LocalTee { .. }
+            | GlobalGet { .. }
+            | GlobalSet { .. }
+            | Call { .. }
+            | CallIndirect { .. }
+            | Block { .. }
+            | Loop { .. }
+            | If { .. }
+            | Else
+            | End
+            | Br { .. }
+            | BrIf { .. }
+            | BrTable { .. }
+            | Return
+            | Drop
+            | Select
+            | Unreachable
+            | I32Add
+            | I32Sub
+            | I32Mul
+            | I32And
+            | I32Or
+            | I32Xor
+            | I32Shl
+            | I32ShrS
+            | I32ShrU
+            | I32Eqz
+            | I32Eq
+            | I32Ne
+            | I32LtS
+            | I32LtU
+            | I32GtS
+            | I32GtU
+    )
 }
 
 /// The text before the offset of a memory argument, the offset, and the text behind it.
@@ -103,7 +260,10 @@ mod tests {
 
     #[test]
     fn only_numbers_that_can_be_addresses_are_seen_through() {
-        let of = |a: &str, b: &str| differing(&function(a), &function(b));
+        let of = |a: &str, b: &str| {
+            let numbers = numbers(&function(a), &function(b), u64::MAX)?;
+            Some(numbers.iter().map(|it| (it.a, it.b)).collect::<Vec<_>>())
+        };
         let load = |at: u32, offset: u32| format!("i32.const {at} i32.load offset={offset} drop");
         assert_eq!(of(&load(1, 2), &load(1, 2)), Some(vec![]));
         assert_eq!(

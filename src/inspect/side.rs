@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
+use crate::inspect::moved::{Image, Node};
 use crate::program::emit::Style;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,
@@ -21,13 +22,14 @@ use crate::wire::leb;
 pub(super) const FUNCTIONS: usize = 0;
 /// Position of globals.
 pub(super) const GLOBALS: usize = 1;
-const TABLES: usize = 2;
-const MEMORIES: usize = 3;
-const ELEMENTS: usize = 5;
-const DATA: usize = 6;
-
-/// A declaration: its index space and its index.
-pub(super) type Node = (usize, u32);
+/// Position of tables.
+pub(super) const TABLES: usize = 2;
+/// Position of memories.
+pub(super) const MEMORIES: usize = 3;
+/// Position of element segments.
+pub(super) const ELEMENTS: usize = 5;
+/// Position of data segments.
+pub(super) const DATA: usize = 6;
 
 /// A module and what of it counts.
 pub(super) struct Side {
@@ -111,21 +113,58 @@ impl Side {
         }
     }
 
-    /// Whether a number is an address in memory 0 that data can have.
-    pub(super) fn is_address(&self, number: u64) -> bool {
-        /// Below this nothing is placed.
-        const LOWEST: u64 = 1024;
+    /// What stands in memory 0 when the module begins.
+    pub(super) fn image(&self) -> Image<'_> {
         let memory = self.module.spaces[MEMORIES].first();
-        let size = memory.map(|memory| match memory.definition.shape {
-            DefinitionKind::Memory { minimum_bytes, .. } => minimum_bytes,
-            _ => u64::from(u32::MAX),
+        let (memory, is_64) = memory.map_or((0, false), |memory| match memory.definition.shape {
+            DefinitionKind::Memory {
+                minimum_bytes,
+                is_64,
+            } => (minimum_bytes, is_64),
+            _ => (u64::from(u32::MAX), false),
         });
-        (LOWEST..=size.unwrap_or(0)).contains(&number)
+        let segments = self.module.spaces[DATA].iter();
+        let parts = segments.filter_map(|item| constant_data(&item.definition.content));
+        let mut parts: Vec<(u64, &[u8])> = parts.filter(|(_, bytes)| !bytes.is_empty()).collect();
+        parts.sort_unstable();
+        Image {
+            parts,
+            word: if is_64 { 8 } else { 4 },
+            memory,
+        }
     }
 
-    /// Whether a declaration is of those that hold what wasmend has placed, and the places themselves: slots and data.
-    pub(super) fn is_placed(&self, node: Node) -> bool {
-        self.slots.is_some() && matches!(node.0, TABLES | ELEMENTS | DATA)
+    /// Notes which function has which slot, if all that a linker places stands at constant places. Then numbers are compared
+    /// by what they name, and the places are not.
+    pub(super) fn see_places(&mut self) {
+        let is_at_constant = |item: &Item| {
+            let content = &item.definition.content;
+            constant_data(content).is_some() || content.bytes().first() == Some(&1)
+        };
+        let is_linked = self.module.spaces[DATA].iter().all(is_at_constant);
+        if !is_linked || self.slots.is_some() {
+            return;
+        }
+        let mut slots = HashMap::new();
+        for at in self.seen(ELEMENTS) {
+            let content = &self.item((ELEMENTS, at)).definition.content;
+            if let Some((0, base)) = constant_place(content) {
+                let functions = content.relocs().iter().skip(1).map(|reloc| reloc.target);
+                slots.extend((base..u32::MAX).zip(functions));
+            }
+        }
+        self.slots = Some(slots);
+    }
+
+    /// Whether a declaration only says where what has been placed stands: the function table's limits and entries, and data.
+    pub(super) fn is_place(&self, node: Node) -> bool {
+        let content = &self.item(node).definition.content;
+        match node.0 {
+            TABLES => self.item(node).import.is_none(),
+            ELEMENTS => constant_place(content).is_some(),
+            DATA => constant_data(content).is_some(),
+            _ => false,
+        }
     }
 
     /// What a relocation refers to, unless it is a type.
@@ -406,6 +445,26 @@ fn constant_place(content: &RelocatableBytes) -> Option<(u32, u32)> {
         }
         _ => None,
     }
+}
+
+/// The address and the bytes of an active data segment of memory 0 whose offset is a constant.
+fn constant_data(content: &RelocatableBytes) -> Option<(u64, &[u8])> {
+    let ([2, rest @ ..], [memory]) = (content.bytes(), content.relocs()) else {
+        return None;
+    };
+    if memory.kind != RelocKind::MemoryIndex || memory.target != 0 {
+        return None;
+    }
+    let mut reader = wasmparser::BinaryReader::new(&rest[memory.kind.width()..], 0);
+    let offset: wasmparser::ConstExpr<'_> = reader.read().ok()?;
+    let mut operators = offset.get_operators_reader();
+    let address = match (operators.read().ok()?, operators.read().ok()?) {
+        (Operator::I32Const { value }, Operator::End) => u64::from(value as u32),
+        (Operator::I64Const { value }, Operator::End) => value as u64,
+        _ => return None,
+    };
+    let len = reader.read_var_u32().ok()?;
+    Some((address, reader.read_bytes(len as usize).ok()?))
 }
 
 /// An active segment of functions for consecutive slots, in the form that decoding gives one. `constant` is the instruction

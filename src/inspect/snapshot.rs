@@ -37,6 +37,7 @@ use wasmparser::{
 
 use crate::delta::LiveStep;
 use crate::error::{Error, Result};
+use crate::inspect::counted::counted;
 use crate::inspect::map::{FunctionRole, Map, Part, PartKind};
 use crate::module::{Outcome, Patch};
 use crate::patch::Reason;
@@ -64,7 +65,7 @@ pub fn of_layout(file: &[u8]) -> Result<String> {
         let used = part.header + part.used;
         let count = part
             .count
-            .map_or_else(String::new, |count| format!(", {count} items"));
+            .map_or_else(String::new, |count| format!(", {}", counted(count, "item")));
         let _ = writeln!(out, "{offset:#06x} +{len:<6} {name:<12} {used} used{count}");
     }
     for entry in &map.functions {
@@ -202,7 +203,7 @@ pub fn is_delta(bytes: &[u8]) -> bool {
 /// # Errors
 /// If it is not a module.
 pub fn of_delta(bytes: &[u8]) -> Result<String> {
-    let mut out = format!("delta of {} bytes\n", bytes.len());
+    let mut out = format!("delta of {}\n", counted(bytes.len(), "byte"));
     let (mut bodies, mut imported, mut slots, mut data) = (Vec::new(), 0u32, 0u32, 0);
     let mut names = BTreeMap::new();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -261,10 +262,15 @@ pub fn of_delta(bytes: &[u8]) -> Result<String> {
             .checked_sub(imported)
             .and_then(|at| bodies.get(at as usize));
         if let Some(len) = len {
-            let _ = writeln!(out, "  function {name}, {len} bytes");
+            let _ = writeln!(out, "  function {name}, {}", counted(*len, "byte"));
         }
     }
-    let _ = writeln!(out, "  {slots} slots, {data} bytes of data");
+    let _ = writeln!(
+        out,
+        "  {}, {} of data",
+        counted(slots, "slot"),
+        counted(data, "byte")
+    );
     Ok(out)
 }
 

@@ -6,24 +6,28 @@
 //! their structure is. Anything else is a difference, and is named. Debug information, where both files have some, is
 //! compared by what it says.
 //!
-//! Of two outputs whose data and functions' addresses wasmend has placed, a number in one can differ from that in the other
-//! only because of that. Slots are seen through. Whether data at other addresses is the same data cannot be told from the
-//! files, which do not say where it ends: that is a difference, but one of its own, behind all that are real.
+//! Of an output whose data and functions' addresses wasmend has placed, a number can differ from that in a build only because
+//! of that. Slots are seen through, and addresses are followed to the data that they name (`moved`). Where that proves
+//! nothing, it is a difference, but one of its own, behind all that are real.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::inspect::candidates::Candidates;
+use crate::inspect::counted::counted;
 use crate::inspect::debug;
+use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
 use crate::inspect::side::{
-    FUNCTIONS, GLOBALS, Node, Side, colours, masked, operators, position, with_users, word,
+    DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, TABLES, colours, masked, operators,
+    position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
-use crate::whole::spaces::SPACES;
+use crate::whole::spaces::{Item, SPACES};
+use crate::wire::leb;
 
 /// Something in which an output differs from a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +51,7 @@ struct Mark {
     equal: u32,
     problems: usize,
     differences: usize,
-    placed: usize,
+    numbers: usize,
 }
 
 /// What a comparison found.
@@ -80,6 +84,10 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
     let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
     let seen_through = b.module.identity.is_some();
+    let mut b = b;
+    if a.slots.is_some() && !seen_through {
+        b.see_places();
+    }
     let report = Compare::new(&a, &b, &types).run(out, build)?;
     if report.is_clean() || !seen_through {
         return Ok(report);
@@ -91,6 +99,8 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     Ok(if other_says_less { other } else { report })
 }
 
+/// Below this linkers place nothing unless they are told to.
+const FIRST_ADDRESS: u64 = 1024;
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
 /// How often the pairing of what nothing leads to begins anew.
@@ -104,12 +114,18 @@ struct Compare<'a> {
     of_a: [Vec<Option<u32>>; 7],
     of_b: [Vec<Option<u32>>; 7],
     queue: VecDeque<(Node, Node)>,
+    /// How many functions of each side have a name.
+    function_names: [HashMap<&'a str, u32>; 2],
     /// All pairs, in the order they were made.
     pairs: Vec<(Node, Node)>,
     /// How many differences there are, listed or not.
     problems: usize,
-    /// What differs in nothing but numbers that can be addresses of placed data, or holds such data.
-    placed: Vec<Node>,
+    /// The bytes of both memories and the slots, where wasmend or a linker has placed them.
+    images: Option<Images<'a>>,
+    /// Slots that were met in data.
+    slots_in_data: HashSet<Anchor>,
+    /// Numbers that can be addresses or slots, each with that of the build and with who names it, and what speaks for it.
+    numbers: Vec<(Anchor, Evidence)>,
     report: Report,
 }
 
@@ -124,9 +140,23 @@ impl<'a> Compare<'a> {
             of_a: none(a),
             of_b: none(b),
             queue: VecDeque::new(),
+            function_names: [a, b].map(|side| {
+                let mut names = HashMap::new();
+                for at in side.seen(FUNCTIONS) {
+                    if let Some(name) = side.item((FUNCTIONS, at)).name.as_deref() {
+                        *names.entry(name).or_default() += 1;
+                    }
+                }
+                names
+            }),
             pairs: Vec::new(),
             problems: 0,
-            placed: Vec::new(),
+            images: (a.slots.is_some() && b.slots.is_some()).then(|| Images {
+                a: a.image(),
+                b: b.image(),
+            }),
+            slots_in_data: HashSet::new(),
+            numbers: Vec::new(),
             report: Report::default(),
         }
     }
@@ -137,12 +167,14 @@ impl<'a> Compare<'a> {
         self.start();
         self.segments();
         self.follow();
+        self.follow_data();
         self.unreached();
+        let found = self.follow_data();
         self.names();
         self.customs();
         self.debug(out, build)?;
         self.slots();
-        self.placed();
+        self.data(found);
         Ok(self.report)
     }
 
@@ -158,6 +190,10 @@ impl<'a> Compare<'a> {
 
     /// Notes that two declarations must be the same.
     fn pair(&mut self, a: Node, b: Node, why: &dyn Fn(&Self) -> String) {
+        if self.are_of_other_names(a, b) {
+            let what = why(self);
+            return self.differ(what, refers(self.a, a, self.b, b));
+        }
         let known_a = self.of_a[a.0][a.1 as usize];
         let known_b = self.of_b[b.0][b.1 as usize];
         match (known_a, known_b) {
@@ -169,15 +205,25 @@ impl<'a> Compare<'a> {
             }
             (Some(same), _) if a.0 == b.0 && same == b.1 => {}
             _ => {
-                let how = format!(
-                    "refers to {} where the build refers to {}",
-                    label(self.a, a),
-                    label(self.b, b)
-                );
                 let what = why(self);
-                self.differ(what, how);
+                self.differ(what, refers(self.a, a, self.b, b));
             }
         }
+    }
+
+    /// Whether two functions have names, and that of one is another's on the other side.
+    fn are_of_other_names(&self, a: Node, b: Node) -> bool {
+        let name = |side: &'a Side, node: Node| side.item(node).name.as_deref();
+        let (Some(name_a), Some(name_b)) = (name(self.a, a), name(self.b, b)) else {
+            return false;
+        };
+        let is_one = |names: &HashMap<&str, u32>, name| names.get(name) == Some(&1);
+        let [names_a, names_b] = &self.function_names;
+        (a.0, b.0) == (FUNCTIONS, FUNCTIONS)
+            && name_a != name_b
+            && is_one(names_a, name_a)
+            && is_one(names_b, name_b)
+            && (is_one(names_b, name_a) || is_one(names_a, name_b))
     }
 
     fn imports(&mut self) {
@@ -200,7 +246,11 @@ impl<'a> Compare<'a> {
                 if of_a.len() != of_b.len() {
                     self.differ(
                         &what,
-                        format!("is there {} times, not {}", of_a.len(), of_b.len()),
+                        format!(
+                            "is there {}, not {}",
+                            counted(of_a.len(), "time"),
+                            of_b.len()
+                        ),
                     );
                 }
                 // The same name can be imported several times: in the same order on both sides.
@@ -293,14 +343,12 @@ impl<'a> Compare<'a> {
     fn segments(&mut self) {
         for kind in [DeclKind::ElementSegment, DeclKind::DataSegment] {
             let space = position(kind);
-            let of_a: Vec<u32> = self.a.seen(space).collect();
-            let of_b: Vec<u32> = self.b.seen(space).collect();
-            // Slots that are not in use can split theirs.
-            let can_be_split = self.is_placed((space, 0)) && kind == DeclKind::ElementSegment;
-            if of_a.len() != of_b.len() && !can_be_split {
+            let of_a: Vec<u32> = self.seen(self.a, space).collect();
+            let of_b: Vec<u32> = self.seen(self.b, space).collect();
+            if of_a.len() != of_b.len() {
                 self.differ(
                     format!("{kind}s"),
-                    format!("there are {}, not {}", of_a.len(), of_b.len()),
+                    format!("{}, not {}", of_a.len(), of_b.len()),
                 );
             }
             for (at_a, at_b) in of_a.into_iter().zip(of_b) {
@@ -334,14 +382,16 @@ impl<'a> Compare<'a> {
         if types_differ {
             return self.differ(label(self.b, node_b), "has another type");
         }
-        let same = masked(&a.content) == masked(&b.content);
-        if !same && (self.is_placed(node_b) || self.is_address(node_b, &a.content, &b.content)) {
-            self.placed.push(node_b);
-            return;
-        }
-        if !same && !self.differ_in_places(node_b, &a.content, &b.content) {
+        let same = masked(&a.content) == masked(&b.content)
+            || self.is_placed((node_a, node_b))
+            || self.is_address(node_b, &a.content, &b.content);
+        // Also numbers that are equal can be addresses.
+        let in_places = self.differ_in_places(node_b, &a.content, &b.content);
+        if !same && !in_places {
             let how = if node_b.0 == FUNCTIONS && item_b.import.is_none() {
-                differing_code(&a.content, &b.content)
+                differing_code(&a.content, &b.content, &|numbers| {
+                    self.is_other_place(numbers)
+                })
             } else {
                 differing_bytes(&a.content, &b.content)
             };
@@ -357,89 +407,214 @@ impl<'a> Compare<'a> {
         }
     }
 
-    /// Whether both sides have placed what a declaration holds.
-    fn is_placed(&self, node: Node) -> bool {
-        self.a.is_placed(node) && self.b.is_placed(node)
+    /// Whether two declarations hold nothing but places, which both sides have of their own, or how large a memory is for
+    /// them.
+    fn is_placed(&self, (a, b): (Node, Node)) -> bool {
+        let (item_a, item_b) = (self.a.item(a), self.b.item(b));
+        if b.0 == MEMORIES && self.images.is_some() {
+            let rest = |item: &Item| {
+                // The limits of an import stand behind its names and its kind.
+                let names = item.import.as_ref().map(|(module, field)| {
+                    let names = [module, field].map(|name| name.len());
+                    let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
+                    lens.iter().sum::<usize>() + 1
+                });
+                let bytes = item.definition.content.bytes();
+                let bytes = bytes.get(names.unwrap_or(0)..)?;
+                let minimum = leb::read_unsigned(bytes.get(1..)?)?.1;
+                Some((*bytes.first()?, bytes[1 + minimum..].to_vec()))
+            };
+            return rest(item_a) == rest(item_b);
+        }
+        self.images.is_some() && self.a.is_place(a) && self.b.is_place(b)
+    }
+
+    /// What is seen of an index space, but for places.
+    fn seen<'s>(&self, side: &'s Side, space: usize) -> impl Iterator<Item = u32> + use<'s> {
+        // A table that code or an export names is found from there.
+        let holds_places = self.images.is_some() && matches!(space, TABLES | ELEMENTS | DATA);
+        side.seen(space)
+            .filter(move |at| !(holds_places && side.is_place((space, *at))))
     }
 
     /// Whether two globals hold addresses of what both sides have placed, such as the end of the stack.
-    fn is_address(&self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
-        let placed = self.a.slots.is_some() && self.b.slots.is_some();
-        let numbers = places::constants(a, b).filter(|_| placed && node.0 == GLOBALS);
-        numbers.is_some_and(|(a, b)| self.a.is_address(a) && self.b.is_address(b))
+    fn is_address(&mut self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
+        let Some(images) = self.images.as_ref().filter(|_| node.0 == GLOBALS) else {
+            return false;
+        };
+        let Some((a, b)) = places::constants(a, b) else {
+            return false;
+        };
+        let are_addresses = images.a.is_address(a) && images.b.is_address(b);
+        if are_addresses {
+            self.note((a, b), node, 2);
+        }
+        are_addresses
+    }
+
+    fn note(&mut self, numbers: Anchor, named_by: Node, weight: u32) {
+        self.numbers.push((numbers, Evidence { named_by, weight }));
+    }
+
+    /// The functions whose slots two numbers are.
+    fn in_slots(&self, numbers: Anchor) -> Option<(Node, Node)> {
+        let of = |side: &Side, number: u64| {
+            let slot = u32::try_from(number).ok()?;
+            let function = *side.slots.as_ref()?.get(&slot)?;
+            Some(side.meant((FUNCTIONS, function)))
+        };
+        Some((of(self.a, numbers.0)?, of(self.b, numbers.1)?))
     }
 
     /// Whether two functions differ in nothing but where things are placed. Functions whose addresses they name in the same
     /// place are paired.
     fn differ_in_places(&mut self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
-        let (Some(slots_a), Some(slots_b)) = (&self.a.slots, &self.b.slots) else {
+        let Some(images) = self.images.as_ref().filter(|_| node.0 == FUNCTIONS) else {
             return false;
         };
-        let Some(numbers) = places::differing(a, b).filter(|_| node.0 == FUNCTIONS) else {
+        let Some(numbers) = places::numbers(a, b, FIRST_ADDRESS) else {
             return false;
         };
-        let mut functions = Vec::new();
-        let mut has_addresses = false;
-        for (number_a, number_b) in numbers {
-            let slot = |slots: &HashMap<u32, u32>, number| {
-                u32::try_from(number)
-                    .ok()
-                    .and_then(|slot| slots.get(&slot).copied())
-            };
-            match (slot(slots_a, number_a), slot(slots_b, number_b)) {
-                (Some(a), Some(b)) => functions.push((a, b)),
-                _ if self.a.is_address(number_a) && self.b.is_address(number_b) => {
-                    has_addresses = true;
+        let (mut functions, mut addresses) = (Vec::new(), Vec::new());
+        for number in numbers {
+            let numbers = (number.a, number.b);
+            match self.in_slots(numbers).filter(|_| number.a != number.b) {
+                Some(pair) => functions.push((numbers, pair)),
+                None if images.a.is_address(number.a) && images.b.is_address(number.b) => {
+                    addresses.push((numbers, if number.is_used_as_address { 2 } else { 1 }));
                 }
-                _ => return false,
+                None if number.a == number.b => {}
+                None => return false,
             }
         }
-        if has_addresses {
-            self.placed.push(node);
+        for (numbers, weight) in addresses {
+            self.note(numbers, node, weight);
         }
-        for (a, b) in functions {
-            let (a, b) = (self.a.meant((FUNCTIONS, a)), self.b.meant((FUNCTIONS, b)));
+        for (numbers, (a, b)) in functions {
+            self.note(numbers, node, 0);
             self.pair(a, b, &|compare| label(compare.b, node));
         }
         true
     }
 
-    /// Of two outputs with slots, the same functions have one.
-    fn slots(&mut self) {
-        let (Some(slots_a), Some(slots_b)) = (&self.a.slots, &self.b.slots) else {
-            return;
-        };
-        let with_slots = |side: &Side, slots: &HashMap<u32, u32>| -> HashSet<u32> {
-            slots
-                .values()
-                .map(|at| side.meant((FUNCTIONS, *at)).1)
-                .collect()
-        };
-        let (in_a, in_b) = (with_slots(self.a, slots_a), with_slots(self.b, slots_b));
-        let of_a = in_a
-            .iter()
-            .filter_map(|at| self.of_a[FUNCTIONS][*at as usize]);
-        let of_a: HashSet<u32> = of_a.collect();
-        let mut missing: Vec<u32> = in_b.difference(&of_a).copied().collect();
-        missing.sort_unstable();
-        for at in missing {
-            self.differ(label(self.b, (FUNCTIONS, at)), "has no slot in the table");
+    /// Whether two numbers are taken for the same thing in another place.
+    fn is_other_place(&self, numbers: Anchor) -> bool {
+        self.images.as_ref().is_some_and(|images| {
+            self.in_slots(numbers).is_some()
+                || (images.a.is_address(numbers.0) && images.b.is_address(numbers.1))
+        })
+    }
+
+    /// Follows the addresses that are known to the data that they name, and what that names in its turn.
+    fn follow_data(&mut self) -> Option<Found> {
+        loop {
+            let images = self.images.as_ref()?;
+            let is_slot = |numbers: Anchor| self.in_slots(numbers).is_some();
+            let mut anchors: BTreeMap<Anchor, Evidence> = BTreeMap::new();
+            for (numbers, evidence) in &self.numbers {
+                if numbers.0 == numbers.1 || !is_slot(*numbers) {
+                    let known = anchors.entry(*numbers).or_insert(Evidence {
+                        weight: 0,
+                        ..*evidence
+                    });
+                    known.weight += evidence.weight;
+                }
+            }
+            let found = images.compare(&anchors, &is_slot);
+            let known = self.numbers.len();
+            for (numbers, named_by) in &found.slots {
+                let is_new = self.slots_in_data.insert(*numbers);
+                if let Some((a, b)) = self.in_slots(*numbers).filter(|_| is_new) {
+                    self.note(*numbers, *named_by, 0);
+                    self.pair(a, b, &|compare| named_data(compare.b, *named_by));
+                }
+            }
+            self.follow();
+            if self.numbers.len() == known {
+                return Some(found);
+            }
         }
     }
 
-    /// Says what differs in places alone, once for all.
-    fn placed(&mut self) {
-        let Some(first) = self.placed.first() else {
+    /// The same functions have slots, and one that has another slot was met by both.
+    fn slots(&mut self) {
+        if self.images.is_none() {
+            return;
+        }
+        let of = |side: &Side| {
+            let mut slots: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            for (slot, function) in side.slots.iter().flatten() {
+                let function = side.meant((FUNCTIONS, *function)).1;
+                slots.entry(function).or_default().push(*slot);
+            }
+            slots
+        };
+        let (in_a, in_b) = (of(self.a), of(self.b));
+        let is_same_so_far = self.problems == 0;
+        let numbers: HashSet<Anchor> = self.numbers.iter().map(|(numbers, _)| *numbers).collect();
+        for (function, slots) in &in_b {
+            let what = || label(self.b, (FUNCTIONS, *function));
+            let Some(other) = self.of_b[FUNCTIONS][*function as usize] else {
+                continue;
+            };
+            let Some(others) = in_a.get(&other) else {
+                self.differ(what(), "has no slot in the table");
+                continue;
+            };
+            let mut both = others
+                .iter()
+                .flat_map(|a| slots.iter().map(move |b| (u64::from(*a), u64::from(*b))));
+            if is_same_so_far && !both.any(|slots| slots.0 == slots.1 || numbers.contains(&slots)) {
+                let how = format!(
+                    "has slot {} where the build has {}, and nothing names it by that",
+                    others[0], slots[0]
+                );
+                self.differ(what(), how);
+            }
+        }
+    }
+
+    /// Says what is not the same of the data, or is not known to be.
+    fn data(&mut self, found: Option<Found>) {
+        let Some((found, images)) = found.zip(self.images.take()) else {
             return;
         };
-        let what = match self.placed.len() {
-            1 => label(self.b, *first),
-            count => format!("{} and {} more", label(self.b, *first), count - 1),
+        let is_same_so_far = self.problems == 0;
+        let mut unproved = Vec::new();
+        for finding in found.findings {
+            match finding {
+                Finding::Bytes {
+                    at: (a, b),
+                    named_by,
+                } => {
+                    let (byte_a, byte_b) = (images.a.byte(a), images.b.byte(b));
+                    let how = format!(
+                        "at {a:#x} is {byte_a:#04x}, not {byte_b:#04x} as at {b:#x} of the build"
+                    );
+                    self.differ(named_data(self.b, named_by), how);
+                }
+                // What differs may be all that names it.
+                Finding::Missing { .. } if !is_same_so_far => {}
+                Finding::Missing { at, len } => {
+                    let how = format!("{} at {at:#x} are not in the output", counted(len, "byte"));
+                    self.differ("data of the build", how);
+                }
+                Finding::Unproved { named_by } => unproved.push(named_by),
+            }
+        }
+        let [first, others @ ..] = &unproved[..] else {
+            return;
+        };
+        if self.problems > 0 {
+            return;
+        }
+        let what = match others.len() {
+            0 => label(self.b, *first),
+            more => format!("{} and {more} more", label(self.b, *first)),
         };
         self.differ(
             what,
-            "name or hold data at other addresses; two files alone do not say whether it is the same: \
-             ask with replay-ld --verify",
+            "name other numbers, which may or may not be addresses of the same zeros: ask with replay-ld --verify",
         );
     }
 
@@ -552,7 +727,8 @@ impl<'a> Compare<'a> {
 
     /// All that is seen of one side and is not paired.
     fn open(&self, side: &Side, paired: &[Vec<Option<u32>>; 7]) -> Vec<Node> {
-        let nodes = (0..SPACES.len()).flat_map(|space| side.seen(space).map(move |at| (space, at)));
+        let nodes =
+            (0..SPACES.len()).flat_map(|space| self.seen(side, space).map(move |at| (space, at)));
         nodes
             .filter(|(space, at)| paired[*space][*at as usize].is_none())
             .collect()
@@ -592,7 +768,7 @@ impl<'a> Compare<'a> {
             equal: self.report.equal,
             problems: self.problems,
             differences: self.report.differences.len(),
-            placed: self.placed.len(),
+            numbers: self.numbers.len(),
         }
     }
 
@@ -605,7 +781,7 @@ impl<'a> Compare<'a> {
         self.report.equal = mark.equal;
         self.report.differences.truncate(mark.differences);
         self.problems = mark.problems;
-        self.placed.truncate(mark.placed);
+        self.numbers.truncate(mark.numbers);
     }
 
     fn names(&mut self) {
@@ -627,7 +803,8 @@ impl<'a> Compare<'a> {
             }
         }
         let (a, b) = (&self.a.module.customs, &self.b.module.customs);
-        if a.module_name != b.module_name {
+        // Linkers call a module as its file.
+        if a.module_name != b.module_name && self.images.is_none() {
             let how = format!("{:?}, not {:?}", a.module_name, b.module_name);
             self.differ("the module's name", how);
         }
@@ -707,8 +884,23 @@ fn label(side: &Side, node: Node) -> String {
     }
 }
 
-/// The first instruction in which two functions differ.
-fn differing_code(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
+/// What messages call data that a declaration leads to.
+fn named_data(side: &Side, node: Node) -> String {
+    format!("data named by {}", label(side, node))
+}
+
+/// What is said of references that lead to different declarations.
+fn refers(side_a: &Side, a: Node, side_b: &Side, b: Node) -> String {
+    let (a, b) = (label(side_a, a), label(side_b, b));
+    format!("refers to {a} where the build refers to {b}")
+}
+
+/// The first instruction in which two functions differ. What only names another place `is_other_place`.
+fn differing_code(
+    a: &RelocatableBytes,
+    b: &RelocatableBytes,
+    is_other_place: &dyn Fn(Anchor) -> bool,
+) -> String {
     let (Some(of_a), Some(of_b)) = (operators(a), operators(b)) else {
         return differing_bytes(a, b);
     };
@@ -721,6 +913,8 @@ fn differing_code(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
     {
         match (a, b) {
             (Some(Ok(a)), Some(Ok(b))) if a == b => {}
+            (Some(Ok(a)), Some(Ok(b)))
+                if places::pair(&a, &b).is_some_and(|it| is_other_place((it.a, it.b))) => {}
             (Some(Ok(a)), Some(Ok(b))) => return format!("instruction {at} is {a:?}, not {b:?}"),
             (None, Some(Ok(b))) => return format!("ends where instruction {at} is {b:?}"),
             (Some(Ok(a)), None) => return format!("instruction {at} is {a:?}, not the end"),
@@ -738,14 +932,14 @@ fn differing_bytes(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
     let at = of_a.iter().zip(of_b).position(|(a, b)| a != b);
     match at {
         Some(at) => format!(
-            "byte {at} is {:#04x}, not {:#04x}, of {} and {} bytes",
+            "byte {at} is {:#04x}, not {:#04x}, of {} and {}",
             of_a[at],
             of_b[at],
             of_a.len(),
-            of_b.len()
+            counted(of_b.len(), "byte")
         ),
         None if of_a.len() != of_b.len() => {
-            format!("has {} bytes, not {}", of_a.len(), of_b.len())
+            format!("has {}, not {}", counted(of_a.len(), "byte"), of_b.len())
         }
         None => "names another type".to_owned(),
     }

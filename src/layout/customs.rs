@@ -1,13 +1,17 @@
 //! Custom sections that consist of pieces: each piece has a region, and the gaps between them hold filler.
 //!
 //! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region goes to a
-//! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length.
+//! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length. Where a
+//! gap cannot be filled there is none: what stands behind it closes up; and in a section without filler it makes room.
+
+use std::cmp::Ordering;
 
 use hashbrown::HashSet;
 
 use crate::program::{DeclId, SectionId};
 use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::dwarf::{self, Filler};
+use crate::wire::gap::{GapFiller, Gaps};
 use crate::wire::leb;
 
 /// How many free regions are looked at.
@@ -32,11 +36,13 @@ pub(crate) struct Region {
 }
 
 /// A custom section of the output.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CustomSection {
     pub(crate) id: SectionId,
     pub(crate) name: Box<str>,
-    pub(crate) filler: Filler,
+    pub(crate) filler: Gaps,
+    /// What its owner has named for that.
+    own: Option<GapFiller>,
     /// What stands for a place that does not exist.
     pub(crate) tombstone: Option<u64>,
     /// What stands at the beginning, for filler elsewhere to refer to.
@@ -57,19 +63,32 @@ struct Counts {
     free: u32,
 }
 
-/// A gap cannot be filled, or the section would exceed 4 GiB.
+/// The section would exceed 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoFiller;
+pub(crate) struct CustomFull;
+
+/// What is left where a piece was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing: it was at the section's end.
+    Nothing,
+    /// A gap, to be filled.
+    Gap,
+    /// Nothing, since it could not be filled: the regions behind it stand earlier now, and count from one less.
+    ClosedUp,
+}
 
 impl CustomSection {
-    fn new(id: SectionId, name: &str, wide: bool, dense: bool) -> Self {
+    fn new(id: SectionId, name: &str, own: Option<&GapFiller>, dense: bool) -> Self {
         let prefix = if dense { &[] } else { Filler::prefix(name) };
         let mut counts = Saved::<Counts>::default();
         counts.end = prefix.len() as u32;
         CustomSection {
             id,
             name: name.into(),
-            filler: Filler::of(name, wide),
+            // Known when all sections are.
+            filler: Gaps::Known(Filler::of(name, false).none()),
+            own: own.cloned(),
             tombstone: dwarf::tombstone(name),
             prefix,
             regions: Log::default(),
@@ -108,9 +127,9 @@ impl CustomSection {
     }
 
     /// A new region at the end.
-    pub(crate) fn append(&mut self, cap: u32, owner: DeclId) -> Result<RegionIndex, NoFiller> {
+    pub(crate) fn append(&mut self, cap: u32, owner: DeclId) -> Result<RegionIndex, CustomFull> {
         let offset = self.counts.end;
-        self.counts.end = offset.checked_add(cap).ok_or(NoFiller)?;
+        self.counts.end = offset.checked_add(cap).ok_or(CustomFull)?;
         self.regions.push(Region {
             offset,
             cap,
@@ -174,20 +193,54 @@ impl CustomSection {
         false
     }
 
-    /// Gives a region up. Returns whether it is a gap now, to be filled; at the end there are none.
-    pub(crate) fn free(&mut self, region: RegionIndex) -> Result<bool, NoFiller> {
+    /// Makes a region as long as its piece, where there is no filler; what stands behind it closes up or makes room.
+    pub(crate) fn fit(&mut self, region: RegionIndex, len: u32) -> Result<(), CustomFull> {
         let old = self.region(region);
+        let end = (self.counts.end - old.cap).checked_add(len);
+        self.counts.end = end.ok_or(CustomFull)?;
+        let fitting = Region { cap: len, ..old };
+        self.regions.set(region.0 as usize, fitting);
+        for at in region.0 as usize + 1..self.regions.len() {
+            let behind = self.regions[at];
+            let offset = behind.offset - old.cap + len;
+            self.regions.set(at, Region { offset, ..behind });
+        }
+        Ok(())
+    }
+
+    /// Takes a region away that cannot be filled.
+    fn close_up(&mut self, region: RegionIndex) {
+        let gone = self.region(region);
+        for at in region.0 as usize + 1..self.regions.len() {
+            let behind = self.regions[at];
+            let offset = behind.offset - gone.cap;
+            self.regions.set(at - 1, Region { offset, ..behind });
+        }
+        self.regions.pop();
+        self.counts.end -= gone.cap;
+        for at in (0..self.free.len()).rev() {
+            match self.free[at].cmp(&region) {
+                Ordering::Less => {}
+                Ordering::Equal => drop(self.free.swap_remove(at)),
+                Ordering::Greater => self.free.set(at, RegionIndex(self.free[at].0 - 1)),
+            }
+        }
+    }
+
+    /// Gives a region up; says what is left there.
+    pub(crate) fn free(&mut self, region: RegionIndex) -> Left {
+        let old = self.region(region);
+        if !self.is_last(region) && !self.filler.fits(old.cap) {
+            self.close_up(region);
+            return Left::ClosedUp;
+        }
         let free = Region { owner: None, ..old };
         self.regions.set(region.0 as usize, free);
         self.free.push(region);
         self.counts.dead += old.cap;
         self.counts.free += 1;
         if !self.is_last(region) {
-            return if self.filler.fits(old.cap) {
-                Ok(true)
-            } else {
-                Err(NoFiller)
-            };
+            return Left::Gap;
         }
         while let Some(last) = self
             .regions
@@ -201,7 +254,7 @@ impl CustomSection {
             self.counts.free -= 1;
         }
         self.tidy();
-        Ok(false)
+        Left::Nothing
     }
 
     /// Writes the header of the section, which ends `end` bytes behind its beginning.
@@ -222,7 +275,7 @@ impl CustomSection {
 }
 
 /// All custom sections that consist of pieces, in the order in which they stand.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CustomSpace {
     sections: Vec<CustomSection>,
     /// Addresses are of eight bytes.
@@ -265,9 +318,14 @@ impl CustomSpace {
         found.map(|at| CustomIndex(at as u16))
     }
 
-    /// Adds a section behind the others.
-    pub(crate) fn add(&mut self, id: SectionId, name: &str) -> CustomIndex {
-        let section = CustomSection::new(id, name, self.wide, self.dense);
+    /// Adds a section behind the others, with what its owner has named to fill gaps.
+    pub(crate) fn add(
+        &mut self,
+        id: SectionId,
+        name: &str,
+        own: Option<&GapFiller>,
+    ) -> CustomIndex {
+        let section = CustomSection::new(id, name, own, self.dense);
         self.sections.push(section);
         self.find_fillers();
         CustomIndex(self.sections.len() as u16 - 1)
@@ -281,7 +339,9 @@ impl CustomSpace {
             let has = filler
                 .needs()
                 .is_none_or(|needs| others.any(|section| *section.name == *needs));
-            self.sections[at].filler = if has { filler } else { filler.none() };
+            let known = if has { filler } else { filler.none() };
+            let own = self.sections[at].own.clone();
+            self.sections[at].filler = own.map_or(Gaps::Known(known), Gaps::Own);
         }
     }
 }

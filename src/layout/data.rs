@@ -54,7 +54,7 @@ struct Free {
 pub(crate) struct ReserveFull;
 
 /// All images.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct DataSpace {
     images: Saved<Vec<Image>>,
     free: Log<Free>,

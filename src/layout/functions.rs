@@ -50,7 +50,7 @@ const CLASSES: usize = 4 * 24;
 const SCAN: usize = 16;
 
 /// All function entries and code slots.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FunctionSpace {
     slots: Log<CodeRegion>,
     counts: Saved<Counts>,

@@ -20,7 +20,7 @@ pub(crate) struct GlobalSlot {
 }
 
 /// All globals.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct GlobalSpace {
     slots: Log<GlobalSlot>,
     free: Log<Ordinal>,

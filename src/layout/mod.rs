@@ -5,6 +5,7 @@
 
 mod customs;
 mod data;
+mod exports;
 mod functions;
 mod globals;
 mod names;
@@ -14,10 +15,11 @@ mod slots;
 mod state;
 mod types;
 
-pub(crate) use customs::{CustomIndex, CustomSpace, NoFiller, RegionIndex};
+pub(crate) use customs::{CustomFull, CustomIndex, CustomSpace, Left, RegionIndex};
 pub(crate) use data::{
     DataItem, DataSpace, Image, ImageIndex, ReserveFull, packed_end, sort_for_packing,
 };
+pub(crate) use exports::ExportEntry;
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use names::{FILLED_NUMBERS, encode_name};

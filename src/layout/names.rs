@@ -17,7 +17,7 @@ pub(crate) struct NameEntry {
 pub(crate) const FILLED_NUMBERS: usize = 2 * leb::WIDE32;
 
 /// All entries of the function name map.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NameSpace {
     entries: Log<NameEntry>,
     counts: Saved<Counts>,

@@ -15,7 +15,7 @@ pub(crate) struct RawItem {
 }
 
 /// All of a section.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct RawItems(Log<RawItem>);
 
 impl Deref for RawItems {

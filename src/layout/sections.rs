@@ -114,9 +114,10 @@ impl SectionKind {
     fn pad(self, len: u64) -> u64 {
         use SectionKind::*;
         match self {
-            // A pad here is what stands between an edit and a relink: it lasts for dozens of functions at least.
-            Type | Function | Element => 256 + len / 8,
-            Global | Export | Import => 64 + len / 16,
+            // A pad here is what stands between an edit and a relink: it lasts for dozens of functions at least. What stands
+            // behind the exports is as long as there are functions: it should seldom have to move.
+            Type | Function | Export | Element => 256 + len / 8,
+            Global | Import => 64 + len / 16,
             Code => 1024 + len / 24,
             Data => 64 + len / 64,
             Name => 256 + len / 16,
@@ -169,7 +170,7 @@ pub(crate) struct Places {
 pub(crate) struct CodeMustMove;
 
 /// The sections and their places.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sections {
     places: Saved<Places>,
 }

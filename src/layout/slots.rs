@@ -9,7 +9,7 @@ use crate::transaction::{Log, Transaction};
 pub(crate) struct Slot(pub(crate) u32);
 
 /// All slots that the element segment fills.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SlotSpace {
     /// The first slot.
     base: u32,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::layout::customs::{CustomIndex, CustomSpace, RegionIndex};
 use crate::layout::data::DataSpace;
+use crate::layout::exports::ExportSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
 use crate::layout::names::NameSpace;
@@ -88,8 +89,6 @@ pub(crate) struct Lens {
     pub(crate) tables: u64,
     pub(crate) memories: u64,
     pub(crate) tags: u64,
-    pub(crate) exports: u64,
-    pub(crate) export_count: u32,
     pub(crate) names_tail: u64,
     pub(crate) custom_tail: u64,
 }
@@ -112,7 +111,7 @@ impl NameFront {
 }
 
 /// Where everything stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) options: LayoutOptions,
     pub(crate) types: TypeSpace,
@@ -122,6 +121,7 @@ pub(crate) struct Layout {
     pub(crate) data: DataSpace,
     pub(crate) names: NameSpace,
     pub(crate) customs: CustomSpace,
+    pub(crate) exports: ExportSpace,
     /// In the order of the import section.
     pub(crate) imports: Log<DeclId>,
     /// Defined tables, memories and tags in order.
@@ -168,6 +168,7 @@ impl Layout {
             data: DataSpace::new(options.live),
             names: NameSpace::default(),
             customs: CustomSpace::default(),
+            exports: ExportSpace::default(),
             imports: Log::default(),
             tables: Log::default(),
             memories: Log::default(),
@@ -206,6 +207,13 @@ impl Layout {
             self.displaced.push((id, self.place(id)));
         }
         self.places.set(id.index(), place);
+    }
+
+    /// Notes that a piece of a custom section stands elsewhere in its section than before, though its region counts as it did.
+    pub(crate) fn note_shifted(&mut self, id: DeclId) {
+        if self.notes_displaced {
+            self.displaced.push((id, Place::None));
+        }
     }
 
     /// Where the body in an ordinal's place begins, from the beginning of the code section's contents.
@@ -325,7 +333,7 @@ impl Layout {
                 end: self.globals.end_offset().into(),
                 value: self.globals.count(),
             }),
-            SectionKind::Export => whole(lens.exports, lens.export_count as usize),
+            SectionKind::Export => whole(self.exports.byte_len(), self.exports.count() as usize),
             SectionKind::Start => {
                 let value = (*self.start).and_then(|start| self.function_index(start))?;
                 Some(Span {
@@ -396,6 +404,7 @@ impl Layout {
         f(&mut self.data);
         f(&mut self.names);
         f(&mut self.customs);
+        f(&mut self.exports);
         f(&mut self.imports);
         f(&mut self.tables);
         f(&mut self.memories);

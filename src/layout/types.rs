@@ -72,7 +72,7 @@ struct Pool {
 }
 
 /// The whole type section.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TypeSpace {
     interned: bool,
     dense: bool,

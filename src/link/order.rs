@@ -41,17 +41,26 @@ pub fn output_name<'a>(object: &'a Object, segment: usize, options: &LinkOptions
 /// Whether a segment of an object takes no bytes of the output, because it is for zeros only: by its name, which says where
 /// it stands, and by its contents. A memory that is imported need not be all zeros, unless code clears it.
 pub fn is_zero(object: &Object, index: SegmentIndex, options: &LinkOptions) -> bool {
-    let segment = &object.segments[index.index()];
     let is_cleared = options.import_memory.is_none() || options.shared_memory;
-    is_cleared
-        && segment.prefix == SegmentPrefix::Bss
+    is_cleared && holds_zeros(object, index)
+}
+
+/// Whether a segment of an object is for zeros only.
+pub fn holds_zeros(object: &Object, index: SegmentIndex) -> bool {
+    let segment = &object.segments[index.index()];
+    segment.prefix == SegmentPrefix::Bss
         && object.bytes(segment.data).iter().all(|byte| *byte == 0)
         && object.segment_relocs(index).is_empty()
 }
 
 /// The output's segments: live segments of the objects by name, those of thread-local data first, then constants,
-/// data, others, zeros.
-pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> Vec<OutputSegment> {
+/// data, others, zeros. With `clears_memory`, code of the linker clears those of zeros, so that they take no bytes.
+pub fn segments(
+    resolution: &Resolution,
+    live: &Live,
+    options: &LinkOptions,
+    clears_memory: bool,
+) -> Vec<OutputSegment> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut segments: Vec<OutputSegment> = Vec::new();
     // Neighbours mostly go to the same place.
@@ -80,7 +89,9 @@ pub fn segments(resolution: &Resolution, live: &Live, options: &LinkOptions) -> 
             let output = &mut segments[place];
             let index = SegmentIndex(index as u32);
             output.parts.push((id, index));
-            output.is_zero &= is_zero(&linked.object, index, options);
+            let object = &linked.object;
+            let is_cleared = clears_memory && holds_zeros(object, index);
+            output.is_zero &= is_cleared || is_zero(object, index, options);
             output.align_log2 = output.align_log2.max(segment.align_log2);
         }
     }

@@ -355,12 +355,12 @@ impl Linked {
     }
 
     /// What dense outputs of the program are like.
-    pub(super) fn dense_style(&self) -> DenseStyle {
+    pub(super) fn dense_style(&self) -> DenseStyle<'_> {
         let plan = &self.state.plan;
         DenseStyle {
             keeps_slot_table: plan.resolution.legacy_table
                 || keeps_table_import(plan, &self.state.options),
-            sorts_exports: true,
+            exports: Some(&self.state.declarations.known.exports),
             ..DenseStyle::default()
         }
     }

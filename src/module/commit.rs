@@ -11,8 +11,8 @@ use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{FileWriter, LastCheck, Published, no_check};
 use crate::patch::{
-    BuildIdentity, ExportSites, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes,
-    export_sites, plan, write_patch, write_whole,
+    BuildIdentity, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes, plan, write_patch,
+    write_whole,
 };
 use crate::program::{
     Checked, DeclId, DeclKind, Finished, OrphanChanges, Program, References, Users,
@@ -193,7 +193,7 @@ impl Module {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
         let context = version.plan_context(references, checked, &self.pending);
         layout.options.code_offsets |= self.program.names_code_offsets;
-        let identity = (&self.export_sites, self.identity);
+        let identity = self.identity;
         layout.begin();
         let published = encode_patch(version, context, layout, identity, clock).and_then(|patch| {
             expect_readable(layout).map_err(PlanError::Error)?;
@@ -245,9 +245,16 @@ impl Module {
         clock: &mut PhaseClock,
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
+        let exports = version.exports.all();
         let lay_out = |kept: Option<&Layout>| {
             let tables = (self.slot_table, None);
-            version.lay_out(self.layout_options(), self.dead_type, tables, kept)
+            version.lay_out(
+                &exports,
+                self.layout_options(),
+                self.dead_type,
+                tables,
+                kept,
+            )
         };
         // If there is no room for what is new, nothing keeps its place.
         let layout = match self.kept(reason) {
@@ -308,8 +315,6 @@ impl Module {
     /// Makes what was pending current, now that it is published.
     fn make_current(&mut self, checked: Checked, version: PublishedVersion) -> Patch {
         let changed = self.program.dirty.len() as u32;
-        let has_new_exports = checked.exports.is_some();
-        let is_laid_out_anew = matches!(version.code, PublishedCode::LaidOutAnew(_));
         let orphans = match version.code {
             PublishedCode::Patched(orphans) => self.program.keep_orphans(orphans),
             PublishedCode::LaidOutAnew(layout) => {
@@ -328,11 +333,9 @@ impl Module {
         let pending = std::mem::take(&mut self.pending);
         self.settings.settle(pending, &self.program);
         self.renew_references(&defined, &orphans, &removed);
-        if has_new_exports || is_laid_out_anew {
-            self.export_sites = export_sites(&self.program.exports);
-        }
-        self.identity = version.identity;
+        let base = std::mem::replace(&mut self.identity, version.identity);
         Patch {
+            base,
             outcome: version.outcome,
             changed,
             moved: version.moved,
@@ -370,6 +373,7 @@ impl Module {
         let layout = self.layout.as_ref();
         Patch {
             identity: self.identity,
+            base: self.identity,
             outcome: Outcome::Unchanged,
             changed: 0,
             moved: Moved::default(),
@@ -414,7 +418,7 @@ fn encode_patch(
     version: Version<'_>,
     mut context: PlanContext<'_>,
     layout: &mut Layout,
-    (export_sites, identity): (&ExportSites, BuildIdentity),
+    identity: BuildIdentity,
     clock: &mut PhaseClock,
 ) -> Result<EncodedPatch, PlanError> {
     loop {
@@ -422,7 +426,7 @@ fn encode_patch(
         let old_len = layout.sections.file_len();
         let writes = plan(context, layout)?;
         clock.ends(|phases| &mut phases.plan);
-        let content = version.patched(layout, &writes, export_sites);
+        let content = version.patched(layout, &writes);
         let (encoder, sections) = (content.encoder(), content.sections());
         let (ranges, identity) =
             write_patch(encoder, &before, &writes, &sections, old_len, identity);
@@ -455,8 +459,11 @@ fn costs_too_much(program: &Program, patch: &EncodedPatch) -> bool {
         return false;
     }
     let len = decl.next().map_or(0, |next| next.content.len());
-    // The fields of debug information that follow a function's code are as many as they are.
-    let follow = |reason| matches!(reason, Reason::CodeOffset | Reason::SectionOffset);
+    // The fields of debug information that follow a function's code are as many as they are, and so are exports.
+    let follow = |reason| {
+        use Reason::{CodeOffset, Exports, SectionOffset};
+        matches!(reason, CodeOffset | SectionOffset | Exports)
+    };
     let follows = patch.ranges.iter().map(|(range, _)| range);
     let follows = follows.filter(|range| follow(range.reason));
     let inherent = len as u64 + follows.map(|range| u64::from(range.len)).sum::<u64>();

@@ -428,7 +428,7 @@ fn observe(module: &mut Module) -> Vec<String> {
     ));
     all.push(format!(
         "{:?} {:?} {:?}",
-        program.exports,
+        program.exports.iter().collect::<Vec<_>>(),
         program.start,
         program.next_start()
     ));

@@ -34,10 +34,10 @@ impl Module {
     }
 
     /// Declares a part of another declaration: a closure, an instantiation, a constant. It shares its owner's types and is
-    /// removed with it.
+    /// removed with it. The owner may be a part itself. What several own is [shared](Module::declare_shared).
     ///
     /// # Errors
-    /// If the key is taken or too long, or the owner is itself a part.
+    /// If the key is taken or too long.
     pub fn declare_part(
         &mut self,
         owner: DeclId,
@@ -336,6 +336,10 @@ impl Module {
 
     /// Exports a declaration. It must be defined, and stay so, by the next commit.
     ///
+    /// Exports are known by their names: the order in which they stand in the file means nothing. A new one comes behind the
+    /// others; where one goes or gets another name, one of the last may take its place. So one export more or less costs the
+    /// same however many there are. In [`Module::finish`] the memory comes first, and the others by name.
+    ///
     /// # Errors
     /// If there is no such declaration, it is of a kind that cannot be exported, or the name is longer than engines take. Two
     /// exports of one name are found at the commit.
@@ -463,7 +467,7 @@ impl Module {
     }
 
     /// A declaration's key or name, which is written unless there are no names.
-    fn check_own_name(&self, name: Option<&str>) -> Result<()> {
+    pub(super) fn check_own_name(&self, name: Option<&str>) -> Result<()> {
         let written = name.filter(|_| self.options.names);
         written.map_or(Ok(()), |name| items::check_name(name, "a declaration"))
     }

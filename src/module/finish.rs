@@ -1,21 +1,23 @@
 //! The dense output: the program without all that patching needs.
 
+use hashbrown::HashMap;
+
 use crate::error::{Error, Result};
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::Module;
 use crate::module::version::Version;
 use crate::patch::{Dense, write_dense};
-use crate::program::{DeclKind, Export, RelocKind};
+use crate::program::{DeclId, DeclKind, Export, RelocKind};
 
 /// What a dense output is like, beside the program.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct DenseStyle {
+pub(crate) struct DenseStyle<'a> {
     /// Whether long runs of zeros in data are left out.
     pub(crate) cuts: bool,
     /// Whether there is a function table also if nothing names it: code of the first version of WebAssembly does not.
     pub(crate) keeps_slot_table: bool,
-    /// Whether exports are sorted though imports have an order: the order that they have is that of the edits.
-    pub(crate) sorts_exports: bool,
+    /// The exports in the front end's order, if it has one: that which they have otherwise is that of the edits.
+    pub(crate) exports: Option<&'a [(Box<str>, DeclId)]>,
 }
 
 impl Module {
@@ -29,20 +31,25 @@ impl Module {
     }
 
     /// The dense output, and the layout behind it.
-    pub(crate) fn finish_layout(&self, style: DenseStyle) -> Result<(Layout, Dense)> {
+    pub(crate) fn finish_layout(&self, style: DenseStyle<'_>) -> Result<(Layout, Dense)> {
         if self.has_edits() {
             let error = Error::bad_edit("edits are pending");
             return Err(error.with_hint("commit or discard them first"));
         }
         let has_slots = style.keeps_slot_table || self.uses_slots();
-        let mut exports = self.program.said_exports().to_vec();
-        // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
-        if style.sorts_exports || self.program.next_import_order().is_none() {
+        let mut exports: Vec<_> = self.program.said_exports().collect();
+        if let Some(order) = style.exports {
+            let ranks = order.iter().enumerate();
+            let ranks: HashMap<&str, usize> = ranks.map(|(at, (name, _))| (&**name, at)).collect();
+            let rank = |export: &Export| ranks.get(&*export.name).copied().unwrap_or(usize::MAX);
+            exports.sort_by_key(|(_, export)| rank(export));
+        } else if self.program.next_import_order().is_none() {
+            // Otherwise their order is that of the edits. Memory comes first, as linkers have it.
             let is_other =
                 |export: &Export| self.program.decl(export.decl).kind != DeclKind::Memory;
-            exports.sort_by(|a, b| (is_other(a), &a.name).cmp(&(is_other(b), &b.name)));
+            exports.sort_by_key(|(_, export)| (is_other(export), &export.name));
         }
-        let version = Version::current(&self.program, &self.settings, &exports);
+        let version = Version::current(&self.program, &self.settings);
         let options = LayoutOptions {
             thunks: false,
             dense: true,
@@ -54,7 +61,7 @@ impl Module {
         let slot_table = self.slot_table.filter(|_| has_slots);
         let unused_table = self.slot_table.filter(|_| !has_slots);
         let tables = (slot_table, unused_table);
-        let layout = version.lay_out(options, self.dead_type, tables, None)?;
+        let layout = version.lay_out(&exports, options, self.dead_type, tables, None)?;
         let content = version.whole(&layout);
         let dense = write_dense(content.encoder(), &content.sections(), style.cuts)?;
         Ok((layout, dense))
@@ -68,7 +75,10 @@ impl Module {
             .iter()
             .filter(|(_, decl)| !decl.is_orphan && decl.kind != DeclKind::Custom)
             .filter_map(|(_, decl)| decl.current());
-        let exported = |export: &Export| Some(export.decl) == self.slot_table;
+        let exports_of = |table| self.program.said_exports_of(table);
+        let is_exported = self
+            .slot_table
+            .is_some_and(|table| exports_of(table).count() > 0);
         let named = current
             .flat_map(|definition| definition.content.relocs())
             .any(|reloc| {
@@ -76,6 +86,6 @@ impl Module {
                     || (matches!(reloc.kind, RelocKind::TableIndex | RelocKind::TableByte)
                         && reloc.decl() == self.slot_table)
             });
-        named || self.program.said_exports().iter().any(exported)
+        named || is_exported
     }
 }

@@ -225,7 +225,7 @@ impl TableType {
 }
 
 /// A memory's type, in pages of 64 KiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryType {
     /// Pages to begin with.
     pub minimum: u64,

@@ -16,11 +16,14 @@ mod finish;
 mod handle;
 mod items;
 mod options;
+mod parts;
 mod piece;
 mod reading;
 mod report;
+mod reservations;
 mod segments;
 mod settings;
+mod speculate;
 mod type_def;
 mod type_space;
 mod validate;
@@ -38,6 +41,7 @@ pub use options::{ModuleOptions, Redirect, Types};
 pub use piece::Piece;
 pub use reading::{Declaration, PendingEdit};
 pub use report::{Moved, Outcome, Patch, Phases};
+pub use reservations::Reservations;
 pub use segments::Elements;
 pub use type_def::{FieldType, StorageType, TypeDef};
 pub use value_type::{HeapType, RefType, ValType};
@@ -50,7 +54,7 @@ use crate::module::handle::Tag;
 use crate::module::settings::{PendingSettings, Settings};
 use crate::module::validate::BodyValidator;
 use crate::output::Output;
-use crate::patch::{BuildIdentity, ExportSites, MOST_ENTRIES, RelinkReason};
+use crate::patch::{BuildIdentity, MOST_ENTRIES, RelinkReason};
 use crate::program::{self, DeclKind, Definition, DefinitionKind, Displaced, Program, References};
 
 /// A module bound to an output file: edits are collected, a commit publishes them.
@@ -61,7 +65,6 @@ pub struct Module {
     references: Option<References>,
     /// `None` until the first commit.
     layout: Option<Layout>,
-    export_sites: ExportSites,
     identity: BuildIdentity,
     output: Output,
     /// The type of functions that nobody calls.
@@ -121,7 +124,6 @@ impl Module {
             program,
             references: None,
             layout: None,
-            export_sites: ExportSites::default(),
             identity: BuildIdentity::default(),
             output,
             dead_type,

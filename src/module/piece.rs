@@ -6,6 +6,8 @@ use crate::module::handle::{DeclId, Relocation};
 use crate::program::{
     Bytes, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, SectionId,
 };
+use crate::wire::dwarf::Filler;
+use crate::wire::gap::GapFiller;
 use crate::wire::section::is_reserved;
 
 /// A piece of a custom section: one object's part of the debug information, for example.
@@ -107,12 +109,58 @@ impl Module {
     ///
     /// In sections of debug information (DWARF, in its 32-bit format) gaps are filled with what their readers step over;
     /// a field whose target is not there holds -1, or -2 in `.debug_ranges` and `.debug_loc`, as wasm-ld writes it. Any
-    /// other section has no gaps, so that most edits of it rebuild the output, unless it has one piece; and there a field
-    /// without a target holds its addend (-1 in `llvm.func_attr.*`).
+    /// other section has no gaps: its pieces keep their order, and where one goes or has another length, all that stand
+    /// behind it are written again. Where that is much, name what may stand between them
+    /// ([`Module::custom_section_filled`]). A field without a target holds its addend there (-1 in `llvm.func_attr.*`).
     ///
     /// # Errors
     /// If wasmend writes a section of this name itself, or there are 65,536 sections.
     pub fn custom_section(&mut self, name: &str) -> Result<SectionId> {
+        self.check_section(name)?;
+        Ok(self.program_mut().section(name))
+    }
+
+    /// A custom section of one's own whose readers step over `filler`, as [`Module::custom_section`]: it may have gaps, so
+    /// that an edit of a piece writes that piece and what it leaves, however many others there are. A piece that outgrows
+    /// its place goes elsewhere, or gets some room behind it. Where a gap cannot be filled, what stands behind it closes up.
+    ///
+    /// ```
+    /// use wasmend::{DeclKind, GapFiller, Module, ModuleOptions, Piece};
+    ///
+    /// # fn main() -> wasmend::Result<()> {
+    /// let mut module = Module::in_memory(ModuleOptions::default())?;
+    /// // Notes are strings that end with a zero; empty ones mean nothing.
+    /// let notes = module.custom_section_filled("notes", GapFiller::repeat([0]))?;
+    /// for text in ["first\0", "second\0"] {
+    ///     let piece = module.declare(DeclKind::Custom, text)?;
+    ///     module.define_piece(piece, notes, Piece::new(text.as_bytes().to_vec()))?;
+    /// }
+    /// module.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Module::custom_section`]; if the section has been named before without this filler, or it is one of those that
+    /// wasmend knows how to fill.
+    pub fn custom_section_filled(&mut self, name: &str, filler: GapFiller) -> Result<SectionId> {
+        self.check_section(name)?;
+        if !Filler::of(name, false).is_none() {
+            let text = format!("wasmend fills gaps in \"{name}\" as its readers expect it");
+            return Err(Error::bad_edit(text));
+        }
+        match self.program().find_section(name) {
+            None => Ok(self.program_mut().add_section(name, Some(filler))),
+            Some(id) if self.program().filler(id) == Some(&filler) => Ok(id),
+            Some(_) => {
+                let text = format!("the custom section \"{name}\" is there with another filler");
+                let hint = "name the filler when the section is first named";
+                Err(Error::bad_edit(text).with_hint(hint))
+            }
+        }
+    }
+
+    fn check_section(&self, name: &str) -> Result<()> {
         if is_reserved(name) {
             return Err(Error::bad_edit(format!(
                 "a custom section cannot be called \"{name}\""
@@ -121,7 +169,7 @@ impl Module {
         if self.program().sections().len() > usize::from(u16::MAX) {
             return Err(Error::limit("there can be 65,536 custom sections"));
         }
-        Ok(self.program_mut().section(name))
+        Ok(())
     }
 
     /// Defines or redefines a piece of a custom section.

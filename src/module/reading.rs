@@ -93,26 +93,32 @@ impl<'a> Declaration<'a> {
         self.decl.given_name()
     }
 
-    /// What it is a part of.
+    /// What it is a part of, if that is one declaration. Those of a shared part are its [owners](Declaration::owners).
     pub fn owner(&self) -> Option<DeclId> {
         self.decl.owner.map(|id| self.module.handed_out(id))
     }
 
-    /// What is a part of it.
+    /// All that it is a part of: what is shared may have several owners.
+    pub fn owners(&self) -> impl Iterator<Item = DeclId> + use<'a> {
+        let module = self.module;
+        let shared = module.program.owners_of(self.id).iter().copied();
+        let all = self.decl.owner.into_iter().chain(shared);
+        all.map(|id| module.handed_out(id))
+    }
+
+    /// What is a part of it, be it of others too.
     pub fn parts(&self) -> impl Iterator<Item = DeclId> + use<'a> {
         let module = self.module;
-        let parts = self.decl.members().iter().copied();
+        let shared = module.program.shared_parts(self.id);
+        let parts = self.decl.members().iter().chain(shared).copied();
         let own = parts.filter(|id| !module.program.decl(*id).is_orphan);
         own.map(|id| module.handed_out(id))
     }
 
     /// The names under which it was exported at the last commit.
     pub fn exports(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let id = self.id;
-        let exports = self.module.program.said_exports().iter();
-        exports
-            .filter(move |export| export.decl == id)
-            .map(|export| &*export.name)
+        let exports = self.module.program.said_exports_of(self.id);
+        exports.map(|export| &*export.name)
     }
 
     /// Whether it is defined, be it since the last commit.

@@ -13,6 +13,8 @@ use crate::stopwatch::Stopwatch;
 pub struct Patch {
     /// The version that was published.
     pub identity: BuildIdentity,
+    /// The version before it, which it was made from; the same if nothing was published.
+    pub base: BuildIdentity,
     /// Patched, relinked, or nothing to do.
     pub outcome: Outcome,
     /// Declarations that were defined, redefined or removed.

@@ -12,7 +12,7 @@ use crate::program::{DeclId, Program};
 pub(super) type DataRange = (DeclId, Range<u64>);
 
 /// As of the last commit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Settings {
     /// Custom sections that are kept as they are.
     pub(super) customs: Customs,
@@ -23,7 +23,7 @@ pub(super) struct Settings {
 }
 
 /// What the next commit changes of the settings; each is `None` or `false` while there is no difference.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PendingSettings {
     pub(super) customs: Option<Customs>,
     data_ranges: Option<Vec<DataRange>>,
@@ -74,6 +74,21 @@ impl PendingSettings {
         let is_same = ranges.len() == settings.data_ranges.len()
             && ranges.iter().all(|it| settings.data_ranges.contains(it));
         self.data_ranges = (!is_same).then_some(ranges);
+    }
+
+    /// Lets data take the addresses of a memory that it could at the last commit.
+    pub(super) fn revert_data_range(&mut self, settings: &Settings, memory: DeclId) {
+        let of_memory = |(id, _): &&DataRange| *id == memory;
+        let Some(ranges) = &mut self.data_ranges else {
+            return;
+        };
+        ranges.retain(|(id, _)| *id != memory);
+        ranges.extend(settings.data_ranges.iter().find(of_memory).cloned());
+        let is_same = ranges.len() == settings.data_ranges.len()
+            && ranges.iter().all(|it| settings.data_ranges.contains(it));
+        if is_same {
+            self.data_ranges = None;
+        }
     }
 
     /// The custom sections after the next commit.

@@ -7,18 +7,18 @@ use crate::error::Result;
 use crate::layout::{Layout, LayoutOptions, SectionKind};
 use crate::module::settings::{DataRange, PendingSettings, Settings};
 use crate::patch::{
-    Customs, Encoder, ExportList, ExportSites, PlanContext, Request, SectionInputs, Writes,
-    lay_out, names_tail,
+    Customs, Encoder, PlanContext, Request, SectionInputs, Writes, lay_out, names_tail,
 };
 use crate::program::{
-    Checked, DeclId, DeclKind, Export, OrphanChanges, Program, References, TypeId,
+    Checked, DeclId, DeclKind, Export, ExportId, Exports, OrphanChanges, Program, References,
+    TypeId,
 };
 
 /// What a version consists of.
 #[derive(Clone, Copy)]
 pub(super) struct Version<'a> {
     pub(super) program: &'a Program,
-    exports: &'a [Export],
+    pub(super) exports: Exports<'a>,
     start: Option<DeclId>,
     customs: &'a Customs,
     data_ranges: &'a [DataRange],
@@ -34,31 +34,29 @@ impl<'a> Version<'a> {
     ) -> Version<'a> {
         Version {
             program,
-            exports: checked.exports.as_deref().unwrap_or(&program.exports),
+            exports: Exports::new(&program.exports, checked.exports.as_ref()),
             start: checked.start,
             customs: pending.customs(settings),
             data_ranges: pending.data_ranges(settings),
         }
     }
 
-    /// The one that was committed last, with its exports in another order. Nothing may be pending.
-    pub(super) fn current(
-        program: &'a Program,
-        settings: &'a Settings,
-        exports: &'a [Export],
-    ) -> Version<'a> {
+    /// The one that was committed last. Nothing may be pending.
+    pub(super) fn current(program: &'a Program, settings: &'a Settings) -> Version<'a> {
         Version {
             program,
-            exports,
+            exports: Exports::new(&program.exports, None),
             start: program.start,
             customs: &settings.customs,
             data_ranges: &settings.data_ranges,
         }
     }
 
-    /// A layout from nothing, but for what keeps its place. The tables are that of the slots, and one that is left out.
+    /// A layout from nothing, but for what keeps its place, with these exports in this order. The tables are that of the
+    /// slots, and one that is left out.
     pub(super) fn lay_out(
         self,
+        exports: &[(ExportId, &'a Export)],
         options: LayoutOptions,
         dead_type: TypeId,
         (slot_table, unused_table): (Option<DeclId>, Option<DeclId>),
@@ -70,7 +68,7 @@ impl<'a> Version<'a> {
             dead_type,
             slot_table,
             unused_table,
-            exports: self.exports,
+            exports,
             start: self.start,
             customs: self.customs,
             data_ranges: self.data_ranges,
@@ -89,6 +87,7 @@ impl<'a> Version<'a> {
             program: self.program,
             references,
             checked,
+            exports: self.exports,
             customs: self.customs,
             customs_changed: pending.customs.is_some(),
             data_ranges: self.data_ranges,
@@ -104,25 +103,18 @@ impl<'a> Version<'a> {
             layout,
             names_tail: Cow::Owned(names_tail(self.program, layout)),
             data: self.data_if(has_data),
-            export_sites: Cow::Owned(ExportSites::default()),
             orphans: None,
         }
     }
 
     /// What a patch writes of a layout.
-    pub(super) fn patched(
-        self,
-        layout: &'a Layout,
-        writes: &'a Writes,
-        export_sites: &'a ExportSites,
-    ) -> Content<'a> {
+    pub(super) fn patched(self, layout: &'a Layout, writes: &'a Writes) -> Content<'a> {
         let names_tail = writes.names_tail.as_deref().unwrap_or_default();
         Content {
             version: self,
             layout,
             names_tail: Cow::Borrowed(names_tail),
             data: self.data_if(writes.whole.contains(&SectionKind::Data)),
-            export_sites: Cow::Borrowed(export_sites),
             orphans: Some(&writes.orphans),
         }
     }
@@ -144,7 +136,6 @@ pub(super) struct Content<'a> {
     layout: &'a Layout,
     names_tail: Cow<'a, [u8]>,
     data: Vec<DeclId>,
-    export_sites: Cow<'a, ExportSites>,
     orphans: Option<&'a OrphanChanges>,
 }
 
@@ -162,8 +153,7 @@ impl Content<'_> {
             custom_front: &self.version.customs.front,
             custom_tail: &self.version.customs.tail,
             names_tail: &self.names_tail,
-            exports: ExportList(self.version.exports),
-            export_sites: &self.export_sites,
+            exports: self.version.exports,
             data: &self.data,
         }
     }

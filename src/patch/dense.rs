@@ -325,14 +325,14 @@ impl<'a> Writer<'a> {
     }
 
     fn exports(&self, extra: &SectionInputs<'_>) -> Entries {
-        let exports = extra.exports.0;
+        let exports = &self.encoder.layout.exports;
         let mut out = Vec::new();
-        for export in exports {
+        for export in exports.ids().filter_map(|id| extra.exports.get(id)) {
             push_string(&mut out, &export.name);
             out.push(self.encoder.program.decl(export.decl).kind.external());
             push_unsigned(&mut out, self.encoder.export_index(export.decl).into());
         }
-        (exports.len(), out)
+        (exports.count() as usize, out)
     }
 
     fn elements(&self) -> Entries {

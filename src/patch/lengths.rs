@@ -2,8 +2,8 @@
 
 use crate::patch::encode::SIZE;
 use crate::program::{Declaration, Program, TypeId};
-use crate::wire::dwarf::Filler;
 use crate::wire::filler::END;
+use crate::wire::gap::Gaps;
 use crate::wire::leb;
 
 /// The greatest body that engines take, in bytes.
@@ -65,7 +65,7 @@ pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
 }
 
 /// Unused bytes behind a piece of a custom section that has changed: in proportion, within reason.
-pub(crate) fn piece_slack(filler: Filler, len: u32) -> u32 {
+pub(crate) fn piece_slack(filler: &Gaps, len: u32) -> u32 {
     filler.at_least((len / 4).clamp(64, 1 << 14))
 }
 

@@ -19,7 +19,7 @@ pub use relink::RelinkReason;
 pub use tail::BuildIdentity;
 
 pub(crate) use dense::{Dense, write_dense};
-pub(crate) use encode::{Encoder, ExportList, ExportSites, SectionInputs, export_sites};
+pub(crate) use encode::{Encoder, SectionInputs};
 pub(crate) use fresh_layout::{Request, lay_out};
 pub(crate) use lengths::{MOST_BODY, MOST_ENTRIES, MOST_FILE};
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};

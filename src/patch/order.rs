@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Export, Program, Relocation};
+use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, Relocation};
 
 /// Declarations that one thread goes through at a time.
 pub(crate) const RUN: usize = 4096;
@@ -88,7 +88,7 @@ fn is_defined_global(program: &Program, id: DeclId) -> bool {
 /// the start function and the segments reach, in the order in which it is reached, then the rest by name and contents.
 pub(crate) fn canonical(
     program: &Program,
-    exports: &[Export],
+    exported: impl Iterator<Item = DeclId>,
     start: Option<DeclId>,
     slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
@@ -98,7 +98,6 @@ pub(crate) fn canonical(
     let mut walk = Walk::through(program, &all);
     // Code of the first version of WebAssembly calls through table 0 without naming it.
     let first = slot_table.into_iter();
-    let exported = exports.iter().map(|export| export.decl);
     walk.follow(first.chain(exported).chain(start));
     let is_segment = |id: &&DeclId| {
         use crate::program::DeclKind::{DataSegment, ElementSegment};
@@ -111,7 +110,7 @@ pub(crate) fn canonical(
     // Of what nothing has led to by now, each that stands before others may lead to these.
     let is_open = |id: &&DeclId| !walk.seen[id.index()];
     let mut rest: Vec<DeclId> = all.iter().filter(is_open).copied().collect();
-    pieces.sort_by_key(|id| (program.decl(*id).given_name(), *id));
+    pieces.sort_by(|a, b| compare_pieces(program, *a, *b, &[]).then_with(|| a.cmp(b)));
     sort_by_contents(program, &mut rest, &pieces);
     for seed in rest {
         walk.follow([seed]);
@@ -129,9 +128,38 @@ pub(crate) fn canonical(
     }
     sort_globals(program, &mut order);
     often_named_first(program, &mut order);
-    // Nothing is there because a piece of a custom section names it.
+    // Nothing is there because a piece of a custom section names it. Of those that say the same, what they name decides.
+    let mut places = vec![usize::MAX; program.capacity()];
+    for (at, id) in order.iter().enumerate() {
+        places[id.index()] = at;
+    }
+    pieces.sort_by(|a, b| compare_pieces(program, *a, *b, &places).then_with(|| a.cmp(b)));
     order.extend(pieces);
     order
+}
+
+/// The order of pieces of custom sections: by name, section and contents, and by the places of what they name, as far as
+/// these are known.
+fn compare_pieces(program: &Program, a: DeclId, b: DeclId, places: &[usize]) -> Ordering {
+    let name = |id: DeclId| program.decl(id).given_name();
+    let section = |id: DeclId| {
+        let section = program.decl(id).next().and_then(Definition::section);
+        section.map(|section| &*program.sections()[section.index()])
+    };
+    let bytes = |id: DeclId| program.decl(id).next().into_iter().flat_map(meaningful);
+    let named = |id: DeclId| {
+        let next = program.decl(id).next();
+        let relocs = next.into_iter().flat_map(|next| next.content.relocs());
+        relocs.map(|reloc| {
+            let place = reloc.decl().and_then(|target| places.get(target.index()));
+            (reloc.offset, reloc.addend, place.copied())
+        })
+    };
+    name(a)
+        .cmp(&name(b))
+        .then_with(|| section(a).cmp(&section(b)))
+        .then_with(|| bytes(a).cmp(bytes(b)))
+        .then_with(|| named(a).cmp(named(b)))
 }
 
 /// Goes along references, and notes in which order it gets to what.

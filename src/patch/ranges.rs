@@ -65,6 +65,8 @@ pub enum Reason {
     MakeRoom,
     /// Generation and build id.
     Identity,
+    /// Whatever it was, it was decided elsewhere: the patch came in an [`Envelope`](crate::Envelope).
+    Received,
 }
 
 impl Reason {
@@ -99,6 +101,7 @@ impl Reason {
             Reason::Name => "name",
             Reason::MakeRoom => "make-room",
             Reason::Identity => "identity",
+            Reason::Received => "received",
         }
     }
 }
@@ -158,13 +161,18 @@ impl RangeList {
         });
     }
 
+    /// Puts the ranges in file order.
+    pub(crate) fn sort(&mut self) {
+        self.ranges.sort_unstable_by_key(|range| range.offset);
+    }
+
     /// Sorts the ranges and sets the file's new length.
     ///
     /// # Panics
     /// If two ranges overlap or one ends behind `new_len`: a broken invariant of the planner.
     pub fn finish(&mut self, new_len: u64) {
         self.new_len = new_len;
-        self.ranges.sort_unstable_by_key(|range| range.offset);
+        self.sort();
         let mut end = 0;
         for range in &self.ranges {
             assert!(
@@ -179,7 +187,7 @@ impl RangeList {
     }
 
     /// The ranges in file order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Range, &[u8])> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Range, &[u8])> + DoubleEndedIterator {
         self.ranges.iter().map(|range| {
             let start = range.source as usize;
             (*range, &self.arena[start..start + range.len as usize])

@@ -31,14 +31,12 @@ pub enum RelinkReason {
     ImportRemoved = 11,
     /// The addresses that data may take were changed, or the memory that has them.
     DataArea = 12,
-    /// Too much of the code section is dead.
+    /// Too much of the code section, or of a custom section of pieces, is dead.
     Fragmented = 13,
     /// A global's initialiser names a global that would stand behind it.
     GlobalOrder = 14,
     /// The code uses tail calls now, so that what passes calls on must too.
     TailCalls = 15,
-    /// A gap in a custom section cannot be filled with what its readers step over.
-    CustomGap = 17,
     /// The code section begins at another of its entries now, which changes every offset of code in custom sections.
     CodeShifted = 18,
     /// A function of a library changes for the first time, so that all of them are called as others are from now on.
@@ -69,7 +67,6 @@ impl RelinkReason {
             RelinkReason::Fragmented => "fragmented",
             RelinkReason::GlobalOrder => "global-order",
             RelinkReason::TailCalls => "tail-calls",
-            RelinkReason::CustomGap => "custom-gap",
             RelinkReason::CodeShifted => "code-shifted",
             RelinkReason::LibraryEdited => "library-edited",
         }

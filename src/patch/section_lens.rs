@@ -1,26 +1,24 @@
 //! How long the sections are that are written whole.
 
 use crate::layout::{Layout, Lens, SectionKind};
-use crate::patch::encode::{ExportList, entity_len};
+use crate::patch::encode::entity_len;
 use crate::patch::tail::Customs;
-use crate::program::{DeclId, Definition, Export, Program};
+use crate::program::{DeclId, Definition, Program};
 
 /// What these lengths depend on besides the layout.
 pub(crate) struct SectionLens<'a> {
     pub(crate) program: &'a Program,
-    pub(crate) exports: &'a [Export],
     pub(crate) customs: &'a Customs,
 }
 
 impl SectionLens<'_> {
     /// The sections that are always written whole.
-    pub(crate) const KINDS: [SectionKind; 7] = [
+    pub(crate) const KINDS: [SectionKind; 6] = [
         SectionKind::CustomFront,
         SectionKind::Import,
         SectionKind::Table,
         SectionKind::Memory,
         SectionKind::Tag,
-        SectionKind::Export,
         SectionKind::CustomTail,
     ];
 
@@ -34,10 +32,6 @@ impl SectionLens<'_> {
             SectionKind::Table => lens.tables = self.sum(&layout.tables, entity_len),
             SectionKind::Memory => lens.memories = self.sum(&layout.memories, entity_len),
             SectionKind::Tag => lens.tags = self.sum(&layout.tags, entity_len),
-            SectionKind::Export => {
-                lens.exports = ExportList(self.exports).len();
-                lens.export_count = self.exports.len() as u32;
-            }
             SectionKind::CustomTail => lens.custom_tail = self.customs.tail.len() as u64,
             _ => {}
         }

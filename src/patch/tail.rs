@@ -1,5 +1,7 @@
 //! What stands at the end of the file: names other than functions', custom sections that are kept, the identity.
 
+use std::fmt;
+
 use crate::layout::{IDENTITY_LEN, Layout, NameFront, Place, Places, SectionKind};
 use crate::program::{DeclId, Program};
 use crate::wire::leb;
@@ -28,7 +30,8 @@ pub struct BuildIdentity {
 }
 
 impl BuildIdentity {
-    /// The identity of the version that follows, made by writing `bytes`.
+    /// The identity of the version that follows, made by writing `bytes`. Those of a patch come in the order of their
+    /// offsets: whoever has the patch can make it again.
     pub(crate) fn next<'a>(
         &self,
         bytes: impl IntoIterator<Item = (u64, &'a [u8])>,
@@ -38,6 +41,7 @@ impl BuildIdentity {
         hasher.update(&self.generation.to_le_bytes());
         for (offset, bytes) in bytes {
             hasher.update(&offset.to_le_bytes());
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         }
         let mut build_id = [0; 16];
@@ -60,8 +64,7 @@ impl BuildIdentity {
 
     /// Writes what changes with each version.
     pub(crate) fn write_varying(&self, out: &mut [u8]) {
-        out[26..34].copy_from_slice(&self.generation.to_le_bytes());
-        out[34..50].copy_from_slice(&self.build_id);
+        out[26..50].copy_from_slice(&self.to_bytes());
     }
 
     /// Bytes of the whole section, with which a file ends.
@@ -70,6 +73,23 @@ impl BuildIdentity {
     pub(crate) const SHAPE_AT: u64 = 18;
     /// Offset of what changes with each version, within the section.
     pub(crate) const VARIES_AT: u64 = 26;
+
+    /// The same in 24 bytes, as it stands in files.
+    pub(crate) fn to_bytes(self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.generation.to_le_bytes());
+        out[8..].copy_from_slice(&self.build_id);
+        out
+    }
+
+    /// What [`BuildIdentity::to_bytes`] made of it.
+    pub(crate) fn from_bytes(bytes: [u8; 24]) -> BuildIdentity {
+        let (generation, build_id) = bytes.split_first_chunk::<8>().expect("24 bytes");
+        BuildIdentity {
+            generation: u64::from_le_bytes(*generation),
+            build_id: build_id.try_into().expect("16 bytes"),
+        }
+    }
 
     /// Reads the identity of a patchable file, with the version of its format. `None` for any other module: also for one
     /// that was made from such a file by a tool that keeps custom sections which it does not know.
@@ -99,6 +119,19 @@ impl BuildIdentity {
         leb::write_unsigned(&mut out[1..6], IDENTITY_LEN - 6);
         out[6] = IDENTITY_NAME.len() as u8;
         out[7..14].copy_from_slice(IDENTITY_NAME.as_bytes());
+    }
+}
+
+impl fmt::Display for BuildIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.generation == 0 {
+            return f.write_str("no version");
+        }
+        write!(f, "version {} (build ", self.generation)?;
+        self.build_id
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::patch::lengths::forwarder_target;
 use crate::patch::plan::{OrphanSite, Site, Writes, WrittenItems};
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::{BuildIdentity, Shape};
-use crate::program::{DeclId, DeclKind, DefinitionKind, RelocKind, Relocation};
+use crate::program::{DeclId, DeclKind, DefinitionKind, ExportId, Exports, RelocKind, Relocation};
 use crate::wire::{filler, leb, section};
 
 /// Filler up to this many bytes is written as one run; of more, only the bytes that must be.
@@ -45,27 +45,33 @@ pub(crate) fn write_patch(
     out.names(extra);
     out.sites();
     out.orphan_sites();
-    out.exports(extra);
+    out.exports(extra.exports);
     let kind = SectionKind::Identity;
     let place = layout.sections.get(kind);
     let mut ranges = out.ranges;
-    let next = identity.next(ranges.iter().map(|(range, bytes)| (range.offset, bytes)));
+    ranges.sort();
     let mut bytes = vec![0; (place.end - place.begin) as usize];
     // A section that moved is written whole; otherwise only what varies.
     let places = layout.sections.places();
     let skip = if before == places {
-        next.write_varying(&mut bytes);
-        BuildIdentity::VARIES_AT as usize
+        BuildIdentity::VARIES_AT
     } else {
         let shape = Shape::of(places);
-        next.write(shape, &mut bytes);
+        identity.write(shape, &mut bytes);
         match before.get(kind).begin == place.begin {
-            true if shape == Shape::of(before) => BuildIdentity::VARIES_AT as usize,
-            true => BuildIdentity::SHAPE_AT as usize,
+            true if shape == Shape::of(before) => BuildIdentity::VARIES_AT,
+            true => BuildIdentity::SHAPE_AT,
             false => 0,
         }
     };
-    ranges.push(place.begin + skip as u64, &bytes[skip..], Reason::Identity);
+    // The build id stands for all that is written but itself.
+    let start = place.begin + skip;
+    let fixed = &bytes[skip as usize..BuildIdentity::VARIES_AT as usize];
+    let fixed = (!fixed.is_empty()).then_some((start, fixed));
+    let written = ranges.iter().map(|(range, bytes)| (range.offset, bytes));
+    let next = identity.next(written.chain(fixed));
+    next.write_varying(&mut bytes);
+    ranges.push(start, &bytes[skip as usize..], Reason::Identity);
     ranges.finish(layout.sections.file_len());
     (ranges, next)
 }
@@ -718,21 +724,54 @@ impl Writer<'_> {
         }
     }
 
-    fn exports(&mut self, extra: &SectionInputs<'_>) {
-        if self.is_whole(SectionKind::Export) || self.writes.fields.exports.is_empty() {
+    /// Entries of the export section, and the indices in those that are as they were.
+    fn exports(&mut self, exports: Exports<'_>) {
+        if self.is_whole(SectionKind::Export) {
             return;
         }
+        let layout = self.layout;
         let anchor = self.anchor(SectionKind::Export);
-        for &id in &self.writes.fields.exports {
-            for &at in extra
-                .export_sites
-                .get(&id)
-                .map_or(&[][..], |sites| &sites[..])
-            {
+        let writes = self.writes;
+        let entry = |id| layout.exports.entry(id);
+        let with_entry = |(id, is_other): (&ExportId, &bool)| Some((entry(*id)?, *id, *is_other));
+        let mut written: Vec<_> = writes
+            .places
+            .exports
+            .iter()
+            .filter_map(with_entry)
+            .collect();
+        written.sort_unstable_by_key(|(entry, ..)| entry.offset);
+        let mut run = (0, Vec::new());
+        for (entry, id, is_other) in written {
+            let Some(export) = exports.get(id) else {
+                continue;
+            };
+            let mut bytes = vec![0; entry.len() as usize];
+            self.encoder.export(entry, export, &mut bytes);
+            let known = match is_other {
+                true => 0,
+                false => bytes.len() - entry.index_width() - 1,
+            };
+            let offset = anchor + entry.offset + known as u64;
+            if run.0 + run.1.len() as u64 != offset {
+                self.ranges.push(run.0, &run.1, Reason::Exports);
+                run = (offset, Vec::new());
+            }
+            run.1.extend_from_slice(&bytes[known..]);
+        }
+        self.ranges.push(run.0, &run.1, Reason::Exports);
+        for &decl in &writes.fields.exports {
+            for id in exports.unchanged_of(decl) {
+                let is_written = writes.places.exports.contains_key(&id);
+                let Some(entry) = entry(id).filter(|_| !is_written) else {
+                    continue;
+                };
                 let mut field = [0; leb::WIDE32];
-                leb::write_unsigned(&mut field, self.encoder.export_index(id).into());
-                self.ranges
-                    .push(anchor + u64::from(at), &field, Reason::Exports);
+                let field = &mut field[..entry.index_width()];
+                leb::write_unsigned(field, self.encoder.export_index(decl).into());
+                let end = anchor + entry.offset + u64::from(entry.len());
+                let offset = end - field.len() as u64;
+                self.ranges.push(offset, field, Reason::Exports);
             }
         }
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::exports::Export;
+use crate::program::exports::ExportChanges;
 use crate::program::ids::{DeclId, SectionId};
 use crate::program::references::References;
 use crate::program::store::Program;
@@ -25,8 +25,8 @@ pub(crate) enum Users {
 /// What a check found out, for the planner.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// The exports after the commit, if they change.
-    pub(crate) exports: Option<Vec<Export>>,
+    /// What the commit makes of the exports, if they change.
+    pub(crate) exports: Option<ExportChanges>,
     /// The start function after the commit.
     pub(crate) start: Option<DeclId>,
 }

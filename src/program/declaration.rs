@@ -187,7 +187,7 @@ enum Intent {
 }
 
 /// All that the program knows of one declaration. There can be a million of them: what few of them have is boxed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     /// What the compiler calls it; unique among living declarations.
     pub(crate) key: Option<Box<str>>,

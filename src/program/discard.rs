@@ -30,7 +30,22 @@ impl Program {
 
     /// Adds to what happens to the exports.
     pub(crate) fn edit_exports(&mut self, edits: impl IntoIterator<Item = ExportEdit>) {
-        self.pending.exports.extend(edits);
+        for edit in edits {
+            // A compiler that exports what is exported already has edited nothing.
+            let is_first = self.pending.exports.is_empty() && self.pending.all_exports.is_none();
+            if !(is_first && self.is_exported_so(&edit)) {
+                self.pending.exports.push(edit);
+            }
+        }
+    }
+
+    /// Whether an edit adds what there was at the last commit.
+    fn is_exported_so(&self, edit: &ExportEdit) -> bool {
+        let ExportEdit::Add(export) = edit else {
+            return false;
+        };
+        let found = self.exports.find(&export.name);
+        found.and_then(|id| self.exports.get(id)) == Some(export)
     }
 
     /// Makes these all exports, in this order. Each name must be there once.
@@ -41,7 +56,12 @@ impl Program {
         });
         let exports: Vec<Export> = exports.collect();
         self.pending.exports.clear();
-        self.pending.all_exports = (exports != self.said_exports()).then_some(exports);
+        let is_ordered = self.exports.order().is_some() || exports.is_empty();
+        let mut said = self.said_exports();
+        let is_same = |export| said.next().is_some_and(|(_, other)| other == export);
+        let stays = is_ordered && exports.iter().all(is_same) && said.next().is_none();
+        drop(said);
+        self.pending.all_exports = (!stays).then_some(exports);
     }
 
     /// All exports after the next commit, if they were set.
@@ -113,6 +133,7 @@ impl Program {
         for library in pending.thawed {
             self.libraries[library.index()].is_frozen = true;
         }
+        self.sharing.take_back(|_| true);
         // In this order the ids are given out again as they were.
         self.discarded.clear();
         for id in pending.declared.into_iter_reversed() {
@@ -127,6 +148,7 @@ impl Program {
         let before = pending.before;
         self.types.truncate(before.types);
         self.sections.truncate(before.sections);
+        self.fillers.truncate(before.sections);
         self.spare_orphans.truncate(before.spare_orphans);
         self.declared = before.declared;
         self.pending.before = before;
@@ -134,6 +156,8 @@ impl Program {
 
     fn undeclare(&mut self, id: DeclId) -> Option<Discarded> {
         self.remove_key(id);
+        let is_shared = self.is_shared(id);
+        self.sharing.forget(id);
         let decl = self.decls.remove(id.index());
         let kind = self.kinds[id.index()].take()?;
         if let Some(owner) = decl.owner.and_then(|id| self.decls.get_mut(id.index())) {
@@ -145,6 +169,7 @@ impl Program {
             kind,
             key: decl.key,
             owner: decl.owner,
+            is_shared,
         })
     }
 
@@ -154,7 +179,10 @@ impl Program {
             let Some(next) = self.discarded.pop() else {
                 return;
             };
-            let declared = self.declare(next.kind, next.key.as_deref(), next.owner);
+            let declared = match next.is_shared {
+                false => self.declare(next.kind, next.key.as_deref(), next.owner),
+                true => self.declare_shared(next.kind, next.key.as_deref()),
+            };
             match declared {
                 Ok(declared) if declared == next.id => {
                     self.decls[declared.index()].stamp = next.stamp;
@@ -167,6 +195,7 @@ impl Program {
     /// Makes what was said lasting, behind a commit or before the first edit.
     pub(crate) fn settle_pending(&mut self) {
         self.discarded.clear();
+        self.sharing.settle();
         let pending = std::mem::take(&mut self.pending);
         if let Some(order) = pending.import_order {
             self.import_order = Some(order);

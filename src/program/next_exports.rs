@@ -1,11 +1,11 @@
-//! The exports after the next commit. Behind those that the user asked for stand the ones that a delta reaches a running
-//! instance by, where there are deltas.
+//! What the next commit makes of the exports. Behind those that the user asked for come the ones that a delta reaches a
+//! running instance by, where there are deltas.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Pending};
-use crate::program::exports::{Export, ExportEdit};
+use crate::program::exports::{Export, ExportChanges, ExportEdit, ExportId, ExportTable};
 use crate::program::ids::DeclId;
 use crate::program::store::Program;
 
@@ -53,135 +53,266 @@ impl Program {
         self.live_slots = Some(slots);
     }
 
-    /// The exports that the user asked for, as of the last commit.
-    pub(crate) fn said_exports(&self) -> &[Export] {
-        let said = match self.live_slots {
-            None => self.exports.len(),
-            Some(_) => self
-                .exports
-                .partition_point(|export| !is_live_name(&export.name)),
-        };
-        &self.exports[..said]
+    /// Whether an export is one that the user asked for.
+    fn is_said(&self, export: &Export) -> bool {
+        self.live_slots.is_none() || !is_live_name(&export.name)
     }
 
-    /// The exports after the next commit, if they change.
-    pub(super) fn next_exports(&self) -> Result<Option<Vec<Export>>> {
-        let said = self.next_said_exports()?;
-        if self.live_slots.is_none() {
-            return Ok(said);
+    /// The exports that the user asked for, as of the last commit.
+    pub(crate) fn said_exports(&self) -> impl Iterator<Item = (ExportId, &Export)> {
+        let exports = self.exports.iter();
+        exports.filter(|(_, export)| self.is_said(export))
+    }
+
+    /// Those of a declaration.
+    pub(crate) fn said_exports_of(&self, id: DeclId) -> impl Iterator<Item = &Export> {
+        let exports = self.exports.of(id).iter();
+        let exports = exports.filter_map(|id| self.exports.get(*id));
+        exports.filter(|export| self.is_said(export))
+    }
+
+    /// What the next commit makes of the exports, if anything.
+    pub(super) fn next_exports(&self) -> Result<Option<ExportChanges>> {
+        let live = self.live_changes();
+        let mut draft = Draft::of(&self.exports);
+        match self.pending_exports() {
+            Some(all) => {
+                let kept: HashSet<&str> = all.iter().map(|export| &*export.name).collect();
+                for (_, export) in self.said_exports() {
+                    if !kept.contains(&*export.name) {
+                        draft.set(&export.name, None);
+                    }
+                }
+                for export in all {
+                    draft.set(&export.name, Some(export.decl));
+                }
+            }
+            None => {
+                for edit in &self.pending.exports {
+                    draft.edit(edit)?;
+                }
+            }
         }
-        let comes_or_goes = |id: &DeclId| {
-            let decl = self.decl(*id);
-            letter(decl.kind).is_some() && decl.current().is_some() != decl.next().is_some()
-        };
-        if said.is_none() && !self.exports.is_empty() && !self.dirty.iter().any(comes_or_goes) {
+        self.check_exports(&draft)?;
+        for (name, id) in &live {
+            draft.set(name, *id);
+        }
+        if draft.names.is_empty() && self.pending_exports().is_none() {
             return Ok(None);
         }
-        let mut exports = said.unwrap_or_else(|| self.said_exports().to_vec());
-        if let Some(export) = exports.iter().find(|export| is_live_name(&export.name)) {
-            let message = format!("the name \"{}\" is wasmend's own", export.name);
+        Ok(draft.changes(self.pending_exports(), |export| self.is_said(export)))
+    }
+
+    /// What becomes of the exports that deltas reach an instance by: each name, and what it names.
+    fn live_changes(&self) -> Vec<(String, Option<DeclId>)> {
+        if self.live_slots.is_none() {
+            return Vec::new();
+        }
+        let named = |id: DeclId| {
+            let decl = self.get(id)?;
+            letter(decl.kind)?;
+            let is_there = decl.next().is_some().then_some(id);
+            Some((decl.serial, self.live_name(id)?, is_there))
+        };
+        let mut changes: Vec<_> = match self.exports.len() {
+            // What is there from the beginning has never been edited.
+            0 => self.iter().filter_map(|(id, _)| named(id)).collect(),
+            _ => {
+                let comes_or_goes = |id: &DeclId| {
+                    let decl = self.decl(*id);
+                    decl.current().is_some() != decl.next().is_some()
+                };
+                let dirty = self.dirty.iter().copied();
+                dirty.filter(comes_or_goes).filter_map(named).collect()
+            }
+        };
+        changes.sort_unstable_by_key(|(serial, ..)| *serial);
+        let changes = changes.into_iter();
+        changes.map(|(_, name, decl)| (name, decl)).collect()
+    }
+
+    /// What is exported must be there, and what goes must not be exported.
+    fn check_exports(&self, draft: &Draft<'_>) -> Result<()> {
+        let said = draft.names.iter();
+        let said = said.filter_map(|(name, decl)| Some((*name, (*decl)?)));
+        if let Some((name, _)) = said
+            .clone()
+            .find(|(name, _)| self.live_slots.is_some() && is_live_name(name))
+        {
+            let message = format!("the name \"{name}\" is wasmend's own");
             return Err(Error::bad_edit(message));
         }
-        let mut own: Vec<(u32, Export)> = self.live_exports().collect();
-        own.sort_unstable_by_key(|(serial, _)| *serial);
-        exports.extend(own.into_iter().map(|(_, export)| export));
-        Ok(Some(exports))
-    }
-
-    /// What is exported to deltas, each with its serial number.
-    fn live_exports(&self) -> impl Iterator<Item = (u32, Export)> {
-        let ids = (0u32..).map(DeclId).zip(&self.kinds);
-        let ids = ids.filter(|(_, kind)| kind.is_some_and(|kind| letter(kind).is_some()));
-        ids.filter_map(|(id, _)| {
-            let decl = self.get(id).filter(|decl| decl.next().is_some())?;
-            let name = self.live_name(id)?.into();
-            Some((decl.serial, Export { name, decl: id }))
-        })
-    }
-
-    fn next_said_exports(&self) -> Result<Option<Vec<Export>>> {
-        let removed = |id: DeclId| {
-            self.get(id)
-                .is_none_or(|decl| matches!(decl.pending(), Pending::Remove))
-        };
-        let removes = self
-            .dirty
-            .iter()
-            .any(|id| matches!(self.decl(*id).pending(), Pending::Remove));
-        let current = self.said_exports();
-        if let Some(exports) = self.pending_exports() {
-            self.check_exports(exports)?;
-            return Ok(Some(exports.to_vec()));
-        }
-        if self.pending.exports.is_empty() {
-            if removes && let Some(export) = current.iter().find(|export| removed(export.decl)) {
-                return Err(self.exported(export));
-            }
-            return Ok(None);
-        }
-        let mut exports: Vec<Option<Export>> = current.iter().cloned().map(Some).collect();
-        let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(exports.len());
-        for (index, export) in current.iter().enumerate() {
-            by_name.insert(export.name.clone(), index);
-        }
-        for edit in &self.pending.exports {
-            match edit {
-                ExportEdit::Add(export) => {
-                    let known = by_name
-                        .get(&export.name)
-                        .and_then(|at| exports[*at].as_ref());
-                    if known == Some(export) {
-                        continue;
-                    }
-                    if by_name.insert(export.name.clone(), exports.len()).is_some() {
-                        return Err(Error::bad_edit(format!(
-                            "the name \"{}\" is exported twice",
-                            export.name
-                        )));
-                    }
-                    exports.push(Some(export.clone()));
-                }
-                ExportEdit::Remove(name) => {
-                    let Some(index) = by_name.remove(name) else {
-                        return Err(Error::bad_edit(format!(
-                            "nothing is exported as \"{name}\""
-                        )));
-                    };
-                    exports[index] = None;
-                }
-            }
-        }
-        let exports: Vec<Export> = exports.into_iter().flatten().collect();
-        self.check_exports(&exports)?;
-        Ok(Some(exports))
-    }
-
-    fn check_exports(&self, exports: &[Export]) -> Result<()> {
-        if exports.len() > MOST_EXPORTS {
+        let count = draft.count();
+        if count > MOST_EXPORTS {
             return Err(Error::limit(format!(
-                "the output would have {} exports; engines take {MOST_EXPORTS}",
-                exports.len()
+                "the output would have {count} exports; engines take {MOST_EXPORTS}"
             )));
         }
-        for export in exports {
-            let decl = self.get(export.decl);
+        for (name, id) in said {
+            let decl = self.get(id);
             if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {
-                return Err(self.exported(export));
+                return Err(self.exported(name, id));
             }
-            self.live(export.decl)
+            self.live(id)
                 .map_err(|error| error.with_hint("only what is defined can be exported"))?;
+        }
+        for &id in &self.dirty {
+            if !matches!(self.decl(id).pending(), Pending::Remove) {
+                continue;
+            }
+            let mut exports = self.said_exports_of(id);
+            if let Some(export) = exports.find(|export| draft.decl(&export.name) == Some(id)) {
+                return Err(self.exported(&export.name, id));
+            }
         }
         Ok(())
     }
 
     #[cold]
-    fn exported(&self, export: &Export) -> Error {
-        let label = self.get(export.decl).map_or("(gone)", Declaration::label);
-        Error::bad_edit(format!(
-            "cannot be removed: it is exported as \"{}\"",
-            export.name
-        ))
-        .with_symbol(label.to_owned())
-        .with_hint("remove the export in the same commit")
+    fn exported(&self, name: &str, id: DeclId) -> Error {
+        let label = self.get(id).map_or("(gone)", Declaration::label);
+        Error::bad_edit(format!("cannot be removed: it is exported as \"{name}\""))
+            .with_symbol(label.to_owned())
+            .with_hint("remove the export in the same commit")
+    }
+}
+
+/// The exports that edits speak of, and what they make of them.
+struct Draft<'a> {
+    table: &'a ExportTable,
+    /// Each name once, in the order in which they were first spoken of, and what it names now.
+    names: Vec<(&'a str, Option<DeclId>)>,
+    places: HashMap<&'a str, usize, foldhash::fast::FixedState>,
+}
+
+impl<'a> Draft<'a> {
+    fn of(table: &'a ExportTable) -> Self {
+        Draft {
+            table,
+            names: Vec::new(),
+            places: HashMap::default(),
+        }
+    }
+
+    /// What a name names as of the last commit.
+    fn before(&self, name: &str) -> Option<DeclId> {
+        let id = self.table.find(name)?;
+        self.table.get(id).map(|export| export.decl)
+    }
+
+    /// What a name names.
+    fn decl(&self, name: &str) -> Option<DeclId> {
+        match self.places.get(name) {
+            Some(at) => self.names[*at].1,
+            None => self.before(name),
+        }
+    }
+
+    fn set(&mut self, name: &'a str, decl: Option<DeclId>) {
+        match self.places.get(name) {
+            Some(at) => self.names[*at].1 = decl,
+            None => {
+                self.places.insert(name, self.names.len());
+                self.names.push((name, decl));
+            }
+        }
+    }
+
+    fn edit(&mut self, edit: &'a ExportEdit) -> Result<()> {
+        let (name, decl) = match edit {
+            ExportEdit::Add(export) => (&export.name, Some(export.decl)),
+            ExportEdit::Remove(name) => (name, None),
+        };
+        let before = self.decl(name);
+        if before.is_some() && decl.is_some() && before != decl {
+            let message = format!("the name \"{name}\" is exported twice");
+            return Err(Error::bad_edit(message));
+        }
+        if before.is_none() && decl.is_none() {
+            return Err(Error::bad_edit(format!(
+                "nothing is exported as \"{name}\""
+            )));
+        }
+        if before != decl {
+            self.set(name, decl);
+        }
+        Ok(())
+    }
+
+    /// How many exports there are.
+    fn count(&self) -> usize {
+        let (mut new, mut gone) = (0, 0);
+        for (name, decl) in &self.names {
+            match (self.before(name), decl) {
+                (None, Some(_)) => new += 1,
+                (Some(_), None) => gone += 1,
+                _ => {}
+            }
+        }
+        self.table.len() + new - gone
+    }
+
+    /// What a commit makes of all this, with `all` in their order, if that is set.
+    fn changes(
+        self,
+        all: Option<&[Export]>,
+        is_said: impl Fn(&Export) -> bool,
+    ) -> Option<ExportChanges> {
+        let (mut slots, mut gone, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, decl) in &self.names {
+            let before = self.table.find(name);
+            let export = decl.map(|decl| Export {
+                name: (*name).into(),
+                decl,
+            });
+            match (before, export) {
+                (None, None) => {}
+                (None, Some(export)) => new.push(export),
+                (Some(id), None) => gone.push(id),
+                (Some(id), export) => {
+                    if self.table.get(id) != export.as_ref() {
+                        slots.push((id, export));
+                    }
+                }
+            }
+        }
+        let is_ordered = all.is_some() || self.table.order().is_some();
+        // Where an order is kept, what is new seldom stands where something went.
+        let reused: &[ExportId] = if is_ordered { &[] } else { &gone };
+        let new: Vec<(ExportId, Export)> = self.table.spare(reused).zip(new).collect();
+        let left = gone.iter().skip(if is_ordered { 0 } else { new.len() });
+        slots.extend(left.map(|id| (*id, None)));
+        let order = is_ordered.then(|| self.order(all, &gone, &new, is_said));
+        let order = order.filter(|order| self.table.order() != Some(order));
+        slots.extend(new.into_iter().map(|(id, export)| (id, Some(export))));
+        (!slots.is_empty() || order.is_some()).then(|| ExportChanges::new(slots, order))
+    }
+
+    /// The order in which they stand: `all`, if it is set, and behind these what deltas need; what is new comes last.
+    fn order(
+        &self,
+        all: Option<&[Export]>,
+        gone: &[ExportId],
+        new: &[(ExportId, Export)],
+        is_said: impl Fn(&Export) -> bool,
+    ) -> Vec<ExportId> {
+        let gone: HashSet<ExportId> = gone.iter().copied().collect();
+        let stay = self.table.iter().filter(|(id, _)| !gone.contains(id));
+        let news = new.iter().map(|(id, export)| (*id, export));
+        let ids = |(id, _)| id;
+        let Some(all) = all else {
+            return stay.chain(news).map(ids).collect();
+        };
+        let new_ids: HashMap<&str, ExportId> = news
+            .clone()
+            .map(|(id, export)| (&*export.name, id))
+            .collect();
+        let id_of = |export: &Export| {
+            let new = new_ids.get(&*export.name).copied();
+            new.or_else(|| self.table.find(&export.name))
+        };
+        let said = all.iter().filter_map(id_of);
+        let unsaid = stay.chain(news).filter(|(_, export)| !is_said(export));
+        said.chain(unsaid.map(ids)).collect()
     }
 }

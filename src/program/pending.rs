@@ -15,10 +15,12 @@ pub(super) struct Discarded {
     pub(super) kind: DeclKind,
     pub(super) key: Option<Box<str>>,
     pub(super) owner: Option<DeclId>,
+    /// Whether several others could own it.
+    pub(super) is_shared: bool,
 }
 
 /// The edits of a program since the last commit, but for those that declarations keep themselves.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PendingSet {
     /// What was declared, in order.
     pub(super) declared: IdRuns,
@@ -60,7 +62,7 @@ impl PendingSet {
 }
 
 /// Ids in an order; those that follow one another are kept as one run, however many they are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct IdRuns(Vec<(u32, u32)>);
 
 impl IdRuns {

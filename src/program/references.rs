@@ -15,7 +15,7 @@ use crate::program::ids::DeclId;
 use crate::program::store::Program;
 
 /// For each declaration, the declarations that may refer to it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct References {
     strong: Index,
     /// Sources that are pieces of custom sections.
@@ -27,7 +27,7 @@ pub(crate) struct References {
 }
 
 /// Sources by target.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Index {
     /// `sources[starts[target]..starts[target + 1]]`: as of the last rebuild.
     starts: Vec<u32>,
@@ -36,7 +36,7 @@ struct Index {
     added: HashMap<DeclId, Added, foldhash::fast::FixedState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Added {
     /// Each with the number of the definition that refers to the target.
     sources: SmallVec<[(DeclId, u32); 4]>,
@@ -44,7 +44,7 @@ struct Added {
 }
 
 /// Which targets a source has been seen to refer to, without clearing a table for each source.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Seen {
     by: Vec<u32>,
     round: u32,

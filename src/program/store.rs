@@ -9,14 +9,16 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
-use crate::program::exports::Export;
+use crate::program::exports::{ExportChanges, ExportTable};
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
+use crate::program::sharing::Sharing;
 use crate::program::types::TypeTable;
+use crate::wire::gap::GapFiller;
 
 /// Where functions come from that are not expected to change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Library {
     name: Box<str>,
     /// Whether none of them has changed since they were committed first.
@@ -24,7 +26,7 @@ pub(super) struct Library {
 }
 
 /// What exists.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     pub(super) decls: Slab<Declaration>,
     /// What each declaration is, by id: so little that all of it stays at hand while references are checked.
@@ -34,12 +36,14 @@ pub(crate) struct Program {
     pub(crate) types: TypeTable,
     /// The custom sections that pieces can stand in, by id.
     pub(super) sections: Vec<Box<str>>,
+    /// What their owners have named to fill gaps in them.
+    pub(super) fillers: Vec<Option<GapFiller>>,
     /// Where functions come from that are not expected to change, by id.
     pub(super) libraries: Vec<Library>,
     /// Declarations with something pending, each once, in the order of their first edit.
     pub(crate) dirty: Vec<DeclId>,
-    /// As of the last commit, in the order they were added.
-    pub(crate) exports: Vec<Export>,
+    /// As of the last commit.
+    pub(crate) exports: ExportTable,
     /// Declarations for code that functions leave behind: in use, and not in use.
     orphans: Vec<DeclId>,
     pub(super) spare_orphans: Vec<DeclId>,
@@ -59,6 +63,7 @@ pub(crate) struct Program {
     pub(super) import_order: Option<Vec<DeclId>>,
     /// What else has been said since the last commit.
     pub(super) pending: PendingSet,
+    pub(super) sharing: Sharing,
     /// What was declared for a first commit and discarded, the first at the end. Whoever defines it declares it again.
     pub(super) discarded: Vec<Discarded>,
 }
@@ -100,13 +105,7 @@ impl Program {
             .with_symbol(key));
         }
         if let Some(owner) = owner {
-            let decl = self.expect(owner)?;
-            if decl.owner.is_some() {
-                return Err(
-                    Error::bad_edit("is part of another declaration and can own none")
-                        .with_symbol(decl.label()),
-                );
-            }
+            self.expect(owner)?;
         }
         let id = DeclId(self.decls.vacant_key() as u32);
         self.discarded.pop_if(|discarded| discarded.id == id);
@@ -186,9 +185,19 @@ impl Program {
             .ok_or_else(|| Error::bad_edit(format!("{id} is not declared, or has been removed")))
     }
 
-    /// The declaration whose types `id` shares.
+    /// The declaration whose types `id` shares: what it is a part of, however far within.
     pub(crate) fn root(&self, id: DeclId) -> DeclId {
-        self.decls[id.index()].owner.unwrap_or(id)
+        let mut root = id;
+        let mut decl = &self.decls[id.index()];
+        while let Some(owner) = decl.owner {
+            root = owner;
+            // An orphan has its root itself, which may be gone: its number may be a part of something else by now.
+            match self.decls.get(owner.index()).filter(|_| !decl.is_orphan) {
+                Some(next) => decl = next,
+                None => break,
+            }
+        }
+        root
     }
 
     /// All declarations, by id.
@@ -218,12 +227,26 @@ impl Program {
 
     /// The custom section of this name.
     pub(crate) fn section(&mut self, name: &str) -> SectionId {
-        let known = self.sections.iter().position(|other| **other == *name);
-        let at = known.unwrap_or_else(|| {
-            self.sections.push(name.into());
-            self.sections.len() - 1
-        });
-        SectionId(at as u32)
+        let known = self.find_section(name);
+        known.unwrap_or_else(|| self.add_section(name, None))
+    }
+
+    /// The custom section of this name, if it has been named.
+    pub(crate) fn find_section(&self, name: &str) -> Option<SectionId> {
+        let at = self.sections.iter().position(|other| **other == *name);
+        at.map(|at| SectionId(at as u32))
+    }
+
+    /// Adds a custom section, with what its owner has named to fill gaps.
+    pub(crate) fn add_section(&mut self, name: &str, filler: Option<GapFiller>) -> SectionId {
+        self.sections.push(name.into());
+        self.fillers.push(filler);
+        SectionId(self.sections.len() as u32 - 1)
+    }
+
+    /// What the owner of a custom section has named to fill gaps in it.
+    pub(crate) fn filler(&self, section: SectionId) -> Option<&GapFiller> {
+        self.fillers.get(section.index())?.as_ref()
     }
 
     /// Makes what pieces of custom sections refer to as `target`, which is gone, refer to nothing. `pieces` are those
@@ -328,6 +351,11 @@ impl Program {
         self.decls.get(id.index()).map_or(0, |decl| decl.stamp)
     }
 
+    /// The stamp that the next declaration gets.
+    pub(crate) fn next_stamp(&self) -> u32 {
+        self.stamps
+    }
+
     /// Whether a number stands for the declaration that has this stamp, or will once it is defined: it was discarded before a
     /// first commit.
     pub(crate) fn is_stamped(&self, id: DeclId, stamp: u32) -> bool {
@@ -386,7 +414,7 @@ impl Program {
         self.remove_key(id);
         self.decls[id.index()].remove();
         self.mark_dirty(id);
-        Ok(())
+        self.remove_shared_parts(id)
     }
 
     fn mark_dirty(&mut self, id: DeclId) {
@@ -460,7 +488,7 @@ impl Program {
     }
 
     /// Makes pending definitions current, after they have been published.
-    pub(crate) fn finish_commit(&mut self, exports: Option<Vec<Export>>) -> Finished {
+    pub(crate) fn finish_commit(&mut self, exports: Option<ExportChanges>) -> Finished {
         let mut finished = Finished::default();
         let dirty = std::mem::take(&mut self.dirty);
         finished.defined.reserve(dirty.len());
@@ -477,6 +505,7 @@ impl Program {
                     decl.settle()
                 }
                 Pending::Remove => {
+                    self.sharing.forget(id);
                     let gone = self.decls.remove(id.index());
                     self.kinds[id.index()] = None;
                     let owner = gone.owner;
@@ -491,8 +520,8 @@ impl Program {
                 finished.displaced.insert(id, before);
             }
         }
-        if let Some(exports) = exports {
-            self.exports = exports;
+        if let Some(changes) = exports {
+            self.exports.apply(changes);
         }
         self.start = self.next_start();
         self.settle_pending();

@@ -18,7 +18,7 @@ pub(crate) mod value {
 }
 
 /// A recursion group: one type on its own, or several that may refer to one another.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TypeGroup {
     /// The first of its types.
     pub(crate) first: TypeId,
@@ -59,7 +59,7 @@ pub(crate) struct Signature {
 type GroupKey = (Box<[u8]>, Box<[Relocation]>, Box<[(u32, RelocKind, u32)]>);
 
 /// All types of the program.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TypeTable {
     groups: Vec<TypeGroup>,
     /// The group that each type belongs to.
@@ -216,6 +216,11 @@ impl TypeTable {
     /// What tells a type from all others that ever had its number.
     pub(crate) fn stamp_of(&self, ty: TypeId) -> Option<u32> {
         self.stamps.get(ty.index()).copied()
+    }
+
+    /// How often types were forgotten.
+    pub(crate) fn discards(&self) -> u32 {
+        self.forgotten
     }
 
     /// How many types there are.

@@ -116,6 +116,11 @@ impl Filler {
         }
     }
 
+    /// Whether a section bears no gaps.
+    pub(crate) fn is_none(self) -> bool {
+        self.grammar == Grammar::Opaque
+    }
+
     /// What stands at the beginning of a section of this name, for filler in another one to refer to.
     pub(crate) fn prefix(name: &str) -> &'static [u8] {
         match name {

@@ -2,6 +2,7 @@
 
 pub(crate) mod dwarf;
 pub(crate) mod filler;
+pub(crate) mod gap;
 pub(crate) mod leb;
 pub(crate) mod section;
 pub(crate) mod strings;

@@ -5,18 +5,23 @@
 mod debug_info;
 #[cfg(feature = "engine")]
 mod distances;
+mod exports;
 mod ids;
 mod instructions;
 mod map;
 mod nothing;
+mod owners;
 mod patch_cost;
 mod patches;
 mod pieces;
 mod reading;
 mod refused;
+mod reserved;
 #[cfg(feature = "engine")]
 mod segments;
 mod signatures;
+mod speculative;
+mod travel;
 mod types;
 mod validated;
 mod verify;

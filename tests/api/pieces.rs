@@ -9,8 +9,8 @@ use std::fmt::Write;
 use wasmend::inspect::snapshot;
 use wasmend::inspect::{Map, PartKind};
 use wasmend::{
-    DeclId, DeclKind, ErrorKind, ImportType, Module, Patch, Piece, Redirect, RelinkReason,
-    RelocKind, Relocation,
+    DeclId, DeclKind, ErrorKind, GapFiller, ImportType, Module, Patch, Piece, Reason, Redirect,
+    RelinkReason, RelocKind, Relocation, SectionId,
 };
 
 use crate::support::listing::by_redirect;
@@ -390,28 +390,145 @@ fn fields_of_every_kind_can_name_nothing() {
 }
 
 #[test]
-fn a_section_without_gaps_is_rebuilt_unless_the_piece_is_the_last() {
+fn pieces_of_a_section_without_gaps_close_up_and_make_room_in_their_order() {
     let mut program = Program::new(Redirect::Direct);
     let ids = declare(&mut program.module, DeclKind::Custom, "note");
-    for id in &ids {
-        program.define(*id, "notes", Piece::new(b"first".to_vec()));
-    }
-    assert!(program.commit().ranges().is_some());
-    program.define(ids[1], "notes", Piece::new(b"second".to_vec()));
-    assert!(program.commit().ranges().is_some());
-    assert_eq!(program.contents("notes"), b"firstsecond");
-    program.define(ids[0], "notes", Piece::new(b"third".to_vec()));
-    assert!(program.commit().ranges().is_some());
-    assert_eq!(program.contents("notes"), b"thirdsecond");
-    program.define(ids[0], "notes", Piece::new(b"longer".to_vec()));
+    let more = declare(&mut program.module, DeclKind::Custom, "more");
+    let [first, second, third, last] = [ids[0], ids[1], more[0], more[1]];
+    program.define(first, "notes", Piece::new(b"first".to_vec()));
+    program.define(second, "notes", Piece::new(b"second".to_vec()));
+    // It says where two others stand, and is itself in another section.
+    let pointers = Piece::new(vec![0; 8])
+        .with_section_offset(0, second, 0)
+        .with_section_offset(4, last, 100);
+    program.define(third, "pointers", pointers);
+    program.define(last, "notes", Piece::new(b"last".to_vec()));
+    program.commit();
+    let expect = |program: &mut Program, text: &[u8], pointers: [u32; 2]| {
+        assert!(program.commit().ranges().is_some());
+        assert_eq!(program.contents("notes"), text);
+        let said = program.contents("pointers");
+        assert_eq!([word(&said, 0), word(&said, 4)], pointers);
+    };
+    program.define(first, "notes", Piece::new(b"longer".to_vec()));
+    expect(&mut program, b"longersecondlast", [6, 112]);
+    program.define(second, "notes", Piece::new(b"2".to_vec()));
+    expect(&mut program, b"longer2last", [6, 107]);
+    program.module.remove(first).expect("is declared");
+    expect(&mut program, b"2last", [0, 101]);
+    program.define(second, "notes", Piece::new(b"two".to_vec()));
+    program.define(last, "notes", Piece::new(b"the last".to_vec()));
+    expect(&mut program, b"twothe last", [0, 103]);
+    program.module.remove(second).expect("is declared");
+    // A field without a target holds its addend.
+    expect(&mut program, b"the last", [0, 100]);
+}
+
+/// A module with ten notes in a section of its own, each of `len` bytes.
+fn notes(filler: &GapFiller, len: usize) -> (Module, SectionId, Vec<DeclId>) {
+    let mut module = programs::module(Redirect::Table);
+    let section = module.custom_section_filled("notes", filler.clone());
+    let section = section.expect("is new");
+    let note = |at| {
+        let id = module.declare(DeclKind::Custom, &format!("note{at}"))?;
+        module.define_piece(id, section, Piece::new(vec![b'a' + at; len]))?;
+        Ok(id)
+    };
+    let notes: Result<Vec<DeclId>, wasmend::Error> = (0..10).map(note).collect();
+    let notes = notes.expect("are pieces");
+    module.commit().expect("is published");
+    (module, section, notes)
+}
+
+fn notes_of(module: &Module) -> Vec<u8> {
+    let bytes = module.bytes().expect("is there");
+    let sections = wasmparser::Parser::new(0).parse_all(&bytes);
+    let mut found = sections.filter_map(|payload| match payload.expect("can be read") {
+        wasmparser::Payload::CustomSection(section) if section.name() == "notes" => {
+            Some(section.data().to_vec())
+        }
+        _ => None,
+    });
+    found.next().expect("is there")
+}
+
+#[test]
+fn gaps_hold_the_bytes_that_the_owner_of_the_section_named() {
+    let (mut module, section, notes) = notes(&GapFiller::repeat([0]), 5);
+    module.remove(notes[3]).expect("is declared");
+    let longer = Piece::new(b"much longer".to_vec());
+    module
+        .define_piece(notes[0], section, longer)
+        .expect("is one");
+    let shorter = Piece::new(b"s".to_vec());
+    module
+        .define_piece(notes[8], section, shorter)
+        .expect("is one");
+    let patch = module.commit().expect("is published");
+    let pieces = patch.ranges().expect("is a patch").iter();
+    let pieces = pieces.filter(|(range, _)| matches!(range.reason, Reason::Piece | Reason::Gap));
+    let written: u32 = pieces.map(|(range, _)| range.len).sum();
+    // The two pieces, the gaps of the one that went and the one that moved, and room behind that one.
+    assert!(written < 11 + 1 + 5 + 5 + 4 + 70, "{written}");
+    let mut expected =
+        b"\0\0\0\0\0bbbbbccccc\0\0\0\0\0eeeeefffffggggghhhhhs\0\0\0\0jjjjjmuch longer".to_vec();
+    expected.resize(expected.len() + 64, 0);
+    assert_eq!(notes_of(&module), expected);
+}
+
+#[test]
+fn gaps_are_records_that_readers_skip() {
+    let filler = GapFiller::record([0xee]);
+    let (mut module, section, notes) = notes(&filler, 8);
+    module.remove(notes[1]).expect("is declared");
+    module.commit().expect("is published");
+    assert_eq!(notes_of(&module)[8..16], *b"\xee\x03\0\0\0bbb");
+    // A gap that is shorter than a record cannot be: the piece goes elsewhere, to one that fits if there is one.
+    let piece = Piece::new(b"short".to_vec());
+    module
+        .define_piece(notes[2], section, piece)
+        .expect("is one");
+    let patch = module.commit().expect("is published");
+    assert!(patch.ranges().is_some());
+    let said = notes_of(&module);
+    assert_eq!(said[16..24], *b"\xee\x03\0\0\0ccc");
     assert_eq!(
-        program.commit().relink_reason(),
-        Some(RelinkReason::CustomGap)
+        said[80..],
+        [b"short\xee\x3b\0\0\0".to_vec(), vec![0; 59]].concat()
     );
-    assert_eq!(program.contents("notes"), b"longersecond");
-    program.module.remove(ids[1]).expect("is declared");
-    assert!(program.commit().ranges().is_some());
-    assert_eq!(program.contents("notes"), b"longer");
+
+    let (mut module, _, notes) = self::notes(&GapFiller::leb_record([7]), 8);
+    module.remove(notes[1]).expect("is declared");
+    module.commit().expect("is published");
+    assert_eq!(notes_of(&module)[8..16], *b"\x07\x82\x80\x80\x80\0bb");
+}
+
+#[test]
+fn what_no_filler_fits_closes_up() {
+    let (mut module, _, notes) = notes(&GapFiller::record(*b"skip"), 6);
+    module.remove(notes[0]).expect("is declared");
+    module.remove(notes[5]).expect("is declared");
+    assert!(module.commit().expect("is published").ranges().is_some());
+    let expected = b"bbbbbbccccccddddddeeeeeegggggghhhhhhiiiiiijjjjjj";
+    assert_eq!(notes_of(&module), expected);
+}
+
+#[test]
+fn a_filler_is_named_with_its_section_and_not_for_debug_information() {
+    let (mut module, section, _) = notes(&GapFiller::repeat([0]), 4);
+    let again = module.custom_section_filled("notes", GapFiller::repeat([0]));
+    assert_eq!(again.expect("is the same"), section);
+    assert_eq!(module.custom_section("notes").expect("is there"), section);
+    for (name, why) in [("notes", "another filler"), (".debug_str", "expect it")] {
+        let refused = module.custom_section_filled(name, GapFiller::repeat([1]));
+        let error = refused.expect_err("cannot be");
+        assert!(error.message().contains(why), "{error}");
+    }
+    // What is discarded was never named.
+    module.custom_section("more").expect("can be");
+    module.discard();
+    let filled = module.custom_section_filled("more", GapFiller::repeat([0]));
+    filled.expect("is new");
 }
 
 #[test]
@@ -439,6 +556,41 @@ fn a_dense_output_has_neither_gaps_nor_history() {
     let fresh = Program::new(Redirect::Direct);
     let finish = |program: &Program| program.module.finish().expect("can be finished");
     assert_eq!(finish(&program), finish(&fresh));
+}
+
+/// Members of archives can have one name, and so can their pieces: what they say and what they name puts them in order.
+#[test]
+fn pieces_of_one_name_stand_in_the_same_order_after_any_history() {
+    let made_in = |order: [usize; 6]| {
+        let mut module = programs::module(Redirect::Direct);
+        let functions = declare(&mut module, DeclKind::Function, "f");
+        for (at, id) in functions.iter().enumerate() {
+            let function = adds(&module, 10 + at as i32, None);
+            module
+                .define_function(*id, function)
+                .expect("is a function");
+            module.export(&format!("f{at}"), *id).expect("is declared");
+        }
+        for at in order {
+            let piece = module.declare(DeclKind::Custom, &format!("piece{at}"));
+            let piece = piece.expect("is new");
+            module
+                .set_name(piece, "lib.a(same.o)")
+                .expect("is declared");
+            let section = ["notes", ".debug_info"][at % 2];
+            let section = module.custom_section(section).expect("can be");
+            let content = Piece::new(vec![0; 4 * (1 + at / 4)]);
+            let content = content.with_function_offset(0, functions[at / 2 % 2], 0);
+            module
+                .define_piece(piece, section, content)
+                .expect("is a piece");
+            module.commit().expect("is published");
+        }
+        module.finish().expect("can be finished")
+    };
+    let one = made_in([0, 1, 2, 3, 4, 5]);
+    assert!(one == made_in([5, 4, 3, 2, 1, 0]));
+    assert!(one == made_in([2, 5, 0, 3, 4, 1]));
 }
 
 #[test]

@@ -13,11 +13,12 @@ use wasm_encoder::Instruction;
 use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, ValType};
 
 /// What can be asked of the command.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "replay",
     "watch",
     "inspect",
     "verify",
+    "apply",
     "finish",
     "demo",
     "completions",
@@ -121,6 +122,22 @@ fn lines_fit_80_columns() {
         for line in text(&output.stdout).lines() {
             assert!(line.chars().count() <= 80, "{args:?}: {line}");
         }
+    }
+}
+
+/// A path can be as long as it likes: it has a line of its own.
+#[test]
+fn inspecting_a_long_path_fits_80_columns_but_for_the_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = module(folder.path());
+    let long = folder.path().join(format!("{}.wasm", "long".repeat(30)));
+    std::fs::rename(path, &long).expect("can be renamed");
+    let output = run_wasmend(&["inspect", arg(&long)]);
+    let printed = text(&output.stdout);
+    let mut lines = printed.lines();
+    assert_eq!(lines.next(), long.to_str());
+    for line in lines {
+        assert!(line.chars().count() <= 80, "{line}");
     }
 }
 
@@ -427,6 +444,25 @@ fn completions_and_pages_name_every_command() {
     );
     let script = text(&run_wasmend(&["completions", "bash"]).stdout);
     assert!(script.contains("--export-if-defined"), "{script}");
+}
+
+#[test]
+fn every_command_that_help_lists_has_a_manual_page() {
+    let help = text(&run_wasmend(&["--help"]).stdout);
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed: Vec<&str> = listed
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split_once("  "))
+        .map(|(name, _)| name)
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert!(listed.contains(&"serve"), "{listed:?}");
+    for name in listed {
+        let output = run_wasmend(&["man", name]);
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        let page = text(&output.stdout);
+        assert!(page.contains("SYNOPSIS"), "{name}: {page}");
+    }
 }
 
 /// The page lists each reason of the library, with its number and name, and no other.

@@ -1,6 +1,7 @@
 //! The command `wasmend` as a user or a compiler driver runs it. Run by `cargo test --test cli`; `setups` needs compilers
 //! and the feature `toolchain-tests`.
 
+mod applied;
 mod builds;
 mod command;
 mod inputs;

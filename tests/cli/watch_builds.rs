@@ -66,6 +66,33 @@ fn every_way_of_saving_is_followed() {
     assert_eq!(stopped["versions"], 5);
 }
 
+/// What is half written is no error yet; what is one is said once, however much is to be said.
+#[test]
+fn what_is_wrong_is_said_once_also_to_who_asks_for_more() {
+    let (_, bytes) = versions();
+    for (name, text, wanted) in [
+        ("half", &bytes[0][..bytes[0].len() / 2], "unexpected"),
+        (
+            "script",
+            &b"import x from 'y'"[..],
+            "not a WebAssembly module",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("build.wasm"), text).expect("can be written");
+        let arguments = ["build.wasm", "-o", "out.wasm", "-v"];
+        let waiting = ["--settle", "30", "--patience", "400"];
+        let mut watching = Watching::start(folder, &[&arguments[..], &waiting].concat());
+        watching.expect("error");
+        watching.expect("waiting");
+        watching.expect_silence(Duration::from_millis(500));
+        let said = watching.errors();
+        let times = said.iter().filter(|line| line.contains(wanted)).count();
+        assert_eq!(times, 1, "{name}: {said:?}");
+        watching.stop(Signal::TERM);
+    }
+}
+
 #[test]
 fn the_first_build_is_waited_for() {
     let (versions, bytes) = versions();

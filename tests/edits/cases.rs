@@ -222,6 +222,41 @@ scripts! {
         unexport("f"), Edit::Remove(f(1)), Commit,
         function(f(1), MIX, &[]), export("f", f(1)), Commit,
     ];
+    parts_of_parts_go_with_all_that_they_are_in: [
+        function(f(1), MIX, &[Op::Call(2, 3)]), export("f", f(1)),
+        Edit::Part(f(1), f(2), Def::Function(3, vec![Op::Call(3, 5)]), true),
+        Edit::Part(f(2), f(3), Def::Function(5, vec![Op::Call(4, 6)]), true),
+        Edit::Part(f(3), f(4), Def::Function(6, vec![]), false), Commit,
+        Edit::Part(f(3), f(4), Def::Function(6, vec![work(80)]), false), Commit,
+        function(f(3), 5, &[]), Edit::Remove(f(4)), Commit, Edit::Relink, Commit,
+        function(f(1), MIX, &[]), Edit::Remove(f(2)), Commit,
+    ];
+    a_part_of_several_owners_goes_with_the_last: [
+        Edit::Shared(f(1), f(9), Def::Function(5, vec![work(3)])),
+        Edit::Shared(f(2), f(9), Def::Function(5, vec![work(3)])),
+        function(f(1), MIX, &[Op::Call(9, 5)]), function(f(2), MIX, &[Op::Call(9, 5)]),
+        export("f", f(1)), export("g", f(2)), Commit, Edit::Clone,
+        unexport("f"), Edit::Remove(f(1)), Commit,
+        Edit::Shared(f(2), f(9), Def::Function(5, vec![work(90)])), Commit,
+        Edit::Shared(f(3), f(9), Def::Function(5, vec![work(9)])), Edit::Disown(f(2), f(9)),
+        function(f(3), MIX, &[]), function(f(2), MIX, &[]), Commit,
+        Edit::Disown(f(3), f(9)), Commit,
+    ];
+    what_is_reverted_is_as_it_was: [
+        function(f(1), MIX, &[Op::Call(2, 3)]), export("f", f(1)),
+        Edit::Part(f(1), f(2), Def::Function(3, vec![work(9)]), true), Commit, Edit::Clone,
+        function(f(1), 3, &[work(50)]), function(f(3), 5, &[Op::Call(1, 3)]),
+        Edit::Revert(f(1), false), Edit::Revert(f(3), false), Commit,
+        Edit::Remove(f(1)), Edit::Revert(f(2), true), Edit::Revert(f(1), true), Commit,
+        Edit::Remove(f(2)), function(f(2), 5, &[]), Edit::Revert(f(2), true), Edit::Revert(f(2), false),
+        Edit::Revert(f(2), true), Commit,
+    ];
+    /// The code that it left has no owner any more.
+    a_function_goes_whose_code_was_left_behind: [
+        function(f(14), 7, &[work(11), work(12)]), Commit,
+        import(f(13), 4), Edit::Remove(f(14)), function(f(11), 3, &[]), Commit,
+        function(f(11), 3, &[work(2)]), Commit,
+    ];
     many_callers_of_a_function_that_moves: [
         function(f(1), MIX, &[work(60)]),
         function(f(2), MIX, &vec![Op::Call(1, MIX); 30]), export("f", f(2)), Commit,

@@ -138,7 +138,9 @@ impl<'a> Row<'a> {
                 });
                 assert_eq!(now, fresh, "{what}");
                 if self.has_reference {
-                    assert_eq!(interface(&ours), interface(&wasm_ld(&arguments)), "{what}");
+                    let theirs = wasm_ld(&arguments);
+                    assert_eq!(interface(&ours), interface(&theirs), "{what}");
+                    assert_eq!(order_of_exports(&ours), order_of_exports(&theirs), "{what}");
                 }
             }
         }
@@ -151,6 +153,21 @@ fn compile(object: &Path, source: &str, flags: &[&str]) {
     let mut clang = Command::new("clang-19");
     clang.args(["--target=wasm32", "-O1", "-ffreestanding", "-c"]);
     run(clang.args(flags).arg(&file).arg("-o").arg(object));
+}
+
+/// The names of exports, in their order.
+fn order_of_exports(bytes: &[u8]) -> Vec<String> {
+    let sections = Parser::new(0)
+        .parse_all(bytes)
+        .map(|payload| payload.unwrap());
+    let exports = sections.filter_map(|payload| match payload {
+        Payload::ExportSection(exports) => Some(exports),
+        _ => None,
+    });
+    exports
+        .flatten()
+        .map(|export| export.unwrap().name.to_owned())
+        .collect()
 }
 
 /// Imports, exports, whether there is a start function, the names of functions, and custom sections.
@@ -359,6 +376,16 @@ fn addresses_and_tables() {
     ])
     .with(&["--import-memory"])
     .follow();
+    const ZEROS: &str = "static int z[100000]; int other(int x) { return z[x]++; }";
+    const MORE: &str =
+        "static int z[100000], y[500]; int n = 3; int other(int x) { return z[x]++ + y[x]++ + n; }";
+    let bulk: &[&str] = &["-mbulk-memory"];
+    for flags in [&[bulk][..], &[&[], bulk], &[bulk, &[], bulk, &[]]] {
+        Row::of(&[PLAIN, ZEROS, MORE, PLAIN])
+            .compiled(flags)
+            .with(&["--import-memory"])
+            .follow();
+    }
     // An object for programs that move.
     let pic: &[&str] = &["--target=wasm32-unknown-emscripten", "-fPIC"];
     Row::of(&[PLAIN, POINTERS, PLAIN])
@@ -406,6 +433,44 @@ fn threads_and_features() {
             "--keep-section=target_features",
         ])
         .follow();
+}
+
+/// What needs a feature comes by an edit, with the feature.
+#[test]
+fn features_that_an_edit_brings() {
+    const TAIL: &str = "__attribute__((noinline)) static int callee(int x) { return x * x; }
+        int other(int x) { __attribute__((musttail)) return callee(x + 1); }";
+    const VECTOR: &str = "typedef int v4 __attribute__((vector_size(16)));
+        int other(int x) { v4 v = {x, x + 1, x, x}; v = v * v; return v[0] + v[3]; }";
+    const ATOMIC: &str =
+        "static int n; int other(int x) { return __atomic_fetch_add(&n, x, 5) + n; }";
+    const SEVERAL: &str = "struct two { int a, b; };
+        __attribute__((noinline)) struct two both(int x) { return (struct two){x, x + 1}; }
+        int other(int x) { struct two two = both(x); return two.a * two.b; }";
+    let several: &[&str] = &[
+        "-mmultivalue",
+        "-Xclang",
+        "-target-abi",
+        "-Xclang",
+        "experimental-mv",
+    ];
+    for (source, flags) in [
+        (TAIL, &["-mtail-call"][..]),
+        (VECTOR, &["-msimd128"]),
+        (ATOMIC, &["-matomics", "-mbulk-memory"]),
+        (SEVERAL, several),
+    ] {
+        for options in [&[][..], &["--no-gc-sections"], &["--export-all"]] {
+            Row::of(&[PLAIN, source, PLAIN, source])
+                .compiled(&[&[], flags])
+                .with(options)
+                .follow();
+        }
+        // All at once, and one behind the other.
+        Row::of(&[TAIL, source, VECTOR])
+            .compiled(&[&["-mtail-call"], flags, &["-msimd128", "-mtail-call"]])
+            .follow();
+    }
 }
 
 #[test]

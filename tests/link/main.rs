@@ -47,6 +47,8 @@ mod sizes;
 mod small_edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod tables;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod verified;
 
 // What these have in common.
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

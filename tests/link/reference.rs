@@ -34,7 +34,7 @@ pub fn wasmend(arguments: &[String]) -> (Resolution, Live, Link) {
     let inputs = Inputs::open(&options, Access::Map).unwrap();
     let mut resolution = resolve(inputs, &options);
     let mut live = gc::mark(&mut resolution, &options);
-    let segments = order::segments(&resolution, &live, &options);
+    let segments = order::segments(&resolution, &live, &options, false);
     order::define_bounds(&mut resolution, &mut live, &segments, &options);
     undefined::settle(&mut resolution, &live, &options);
     let mut link = Link::default();

@@ -35,7 +35,7 @@ fn link(line: &str) -> Outcome {
 fn finish(inputs: Inputs, options: LinkOptions) -> Outcome {
     let mut resolution = resolve(inputs, &options);
     let mut live = gc::mark(&mut resolution, &options);
-    let segments = order::segments(&resolution, &live, &options);
+    let segments = order::segments(&resolution, &live, &options, false);
     order::define_bounds(&mut resolution, &mut live, &segments, &options);
     undefined::settle(&mut resolution, &live, &options);
     Outcome {

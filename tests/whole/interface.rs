@@ -2,7 +2,7 @@
 //! in dense files and in what `verify` calls equal.
 
 use wasmend::inspect::{finish, verify};
-use wasmend::{Outcome, Redirect, WholeModule, WholeOptions};
+use wasmend::{Outcome, Reason, Redirect, WholeModule, WholeOptions};
 use wasmparser::{Parser, Payload};
 
 use crate::support::smith::Rng;
@@ -112,6 +112,43 @@ fn imports_and_exports_stand_as_the_build_has_them() {
             }
         }
         assert!(patched > 20, "{patched} of 39 were patches");
+    }
+}
+
+/// A function that is exported under each of these names.
+fn exports(names: &[String]) -> Vec<u8> {
+    let exports: String = names
+        .iter()
+        .map(|name| format!("(export \"{name}\" (func 0))"))
+        .collect();
+    wat(&format!("(module (func nop) {exports})"))
+}
+
+#[test]
+fn one_export_more_or_less_writes_little_and_the_others_keep_their_order() {
+    let mut rng = Rng::new(7);
+    for count in [100, 2_000] {
+        let name = |rng: &mut Rng, at: usize| format!("{at:_<width$}", width = rng.below(60));
+        let mut names: Vec<String> = (0..count).map(|at| name(&mut rng, at)).collect();
+        let (mut whole, _) =
+            WholeModule::in_memory(options(Redirect::Table), &exports(&names)).expect("valid");
+        let mut most = 0;
+        for step in 0..40 {
+            let at = rng.below(names.len());
+            match step % 3 {
+                0 => names.insert(at, name(&mut rng, count + step)),
+                1 => drop(names.remove(at)),
+                _ => names[at] = name(&mut rng, count + step),
+            }
+            let build = exports(&names);
+            let patch = whole.update(&build).expect("valid").patch;
+            let ranges = patch.ranges().expect("a patch").iter();
+            let exports = ranges.filter(|(range, _)| range.reason == Reason::Exports);
+            most = most.max(exports.map(|(range, _)| range.len).sum());
+            let out = whole.bytes().expect("in memory");
+            assert_eq!(interface(&out), interface(&build));
+        }
+        assert!(most <= 3000, "{most} bytes of {count} exports");
     }
 }
 

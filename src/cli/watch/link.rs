@@ -23,6 +23,8 @@ pub(super) struct Link {
     arguments: Vec<String>,
     force: bool,
     publishing: OutputOptions,
+    /// The folder that each version is kept in as a patch.
+    patches: Option<PathBuf>,
     reporter: Reporter,
     /// The command line as it reads now, and what it leads to.
     command: CommandLine,
@@ -81,6 +83,7 @@ impl Link {
                 executable: true,
                 ..args.output.options(move |message| reporter.note(message))
             },
+            patches: args.patches.patches.clone(),
             reporter,
             command,
             found: LinkFiles::default(),
@@ -139,7 +142,8 @@ impl Link {
                 self.versions += before.map_or(0, |before| before.patcher.versions());
                 let options = basis.options.clone();
                 claim(&options, &self.found, self.force).map_err(Failed::from)?;
-                let linked = LinkPatcher::link(options, self.publishing.clone(), self.reporter)?;
+                let (publishing, patches) = (self.publishing.clone(), self.patches.as_deref());
+                let linked = LinkPatcher::link(options, publishing, patches, self.reporter)?;
                 let (patcher, patch) = linked;
                 let patcher = patcher.silent_if_unchanged();
                 self.linked = Some(Linked { patcher, basis });

@@ -240,7 +240,12 @@ impl Watching<'_> {
                     .done(looks::look_at_output(self.subject.output()));
             }
             Err(Refusal::Useless(complaint, haste)) => {
-                self.reporter.note(&complaint.error.to_string());
+                if haste == Haste::Patient {
+                    // What is wrong is said when patience is at its end, or not at all.
+                    let build = path(self.subject.build());
+                    self.reporter
+                        .note(&format!("{build}: may be half written, waiting"));
+                }
                 self.complaint = Some(complaint);
                 self.settle.refused(self.now(), haste);
             }

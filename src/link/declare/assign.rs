@@ -91,6 +91,8 @@ pub(crate) struct LinkDeclarations {
     /// Globals that hold the address of exported data.
     pub(crate) data_exports: DataExports,
     pub(crate) threads: Option<Threads>,
+    /// The function that clears imported memory where zeros stand.
+    pub(crate) clear_memory: Option<DeclId>,
     /// What was known and is gone.
     pub(crate) gone: Vec<DeclId>,
     /// The custom sections that consist of pieces, by name.
@@ -186,6 +188,11 @@ pub(crate) fn assign(
     let inits = work.inits()?;
     let (wrappers, data_exports) = work.exports(memory)?;
     let threads = work.threads(flag_address, !thread_got.is_empty())?;
+    let has_zeros = plan.segments.iter().any(|segment| segment.is_zero);
+    let clear_memory = match plan.clears_memory && has_zeros {
+        true => Some(work.thread_function("__wasm_init_memory")?),
+        false => None,
+    };
     let DeclarationAssigner {
         assigner,
         meanings,
@@ -213,6 +220,7 @@ pub(crate) fn assign(
         wrappers,
         data_exports,
         threads,
+        clear_memory,
         gone,
         sections,
     })

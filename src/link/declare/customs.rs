@@ -74,6 +74,28 @@ pub(crate) fn merge(
     merged
 }
 
+/// Whether code clears the memory where zeros stand: it is imported, so that something else can stand there, and the program
+/// has the instruction for it. Memory that threads share is another matter: all of it is filled by code.
+pub(crate) fn clears_memory(resolution: &Resolution, options: &LinkOptions) -> bool {
+    const FEATURE: &str = "bulk-memory";
+    if options.import_memory.is_none() || options.shared_memory {
+        return false;
+    }
+    let is_used = |object: &Object| {
+        let mut features = object.features().into_iter().flatten();
+        features.any(|one| one.prefix != DISALLOWED && object.str(one.name) == FEATURE)
+    };
+    let is_extra = options.extra_features.iter().any(|name| name == FEATURE);
+    is_extra
+        || match &options.features {
+            Some(features) => features.iter().any(|name| name == FEATURE),
+            None => resolution
+                .objects()
+                .iter()
+                .any(|linked| is_used(&linked.object)),
+        }
+}
+
 fn report(diagnostics: &mut Diagnostics, result: Result<()>) {
     if let Err(error) = result {
         diagnostics.error(error);

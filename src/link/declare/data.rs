@@ -69,7 +69,8 @@ impl<'a> DeclarationAssigner<'a> {
         let mut segments = Segments::default();
         for (at, segment) in plan.segments.iter().enumerate() {
             let mut merged = None;
-            if is_shared || segment.is_thread_local || has_bounds(at) {
+            let is_cleared = plan.clears_memory && segment.is_zero;
+            if is_shared || segment.is_thread_local || has_bounds(at) || is_cleared {
                 let part = self.merge(segment)?;
                 segments.add(part.size, segment.align_log2, segment.is_zero);
                 merged = Some(part);

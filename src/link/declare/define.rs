@@ -76,6 +76,7 @@ pub(crate) fn define(
         program.define(id, kind, definition)?;
     }
     let start = declarations.threads.and_then(|threads| threads.init_memory);
+    let start = start.or(declarations.clear_memory);
     module.set_start(start.map(|start| module.handed_out(start)))
 }
 
@@ -272,6 +273,17 @@ impl Definer<'_> {
                 wrapper.id,
                 declarations.types[wrapper.signature.index()],
                 content,
+            );
+        }
+        if let Some(clear_memory) = declarations.clear_memory {
+            let segments = self.plan.segments.iter().zip(&declarations.merged);
+            let zeros = segments.filter(|(segment, _)| segment.is_zero);
+            let zeros = zeros.filter_map(|(_, merged)| merged.as_ref());
+            let zeros = zeros.map(|merged| (merged.decl, merged.size));
+            push(
+                clear_memory,
+                nothing,
+                synthetic::clear_memory(zeros, is_64)?,
             );
         }
         if let Some(threads) = &declarations.threads {

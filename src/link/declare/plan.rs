@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) resolution: Resolution,
     pub(crate) live: Live,
     pub(crate) segments: Vec<OutputSegment>,
+    /// Whether code clears those of zeros.
+    pub(crate) clears_memory: bool,
     /// Symbols for the bounds of segments.
     pub(crate) bounds: Vec<(SymbolId, usize)>,
     pub(crate) imports: Vec<SymbolId>,
@@ -51,7 +53,8 @@ impl Plan {
     /// Puts what can be reached into its order. What is to be said is added to the resolution's diagnostics; with errors
     /// there, the plan is of no use.
     pub(crate) fn order(mut resolution: Resolution, mut live: Live, options: &LinkOptions) -> Plan {
-        let segments = order::segments(&resolution, &live, options);
+        let clears_memory = customs::clears_memory(&resolution, options);
+        let segments = order::segments(&resolution, &live, options, clears_memory);
         order::define_flag(&mut resolution, &mut live, &segments, options);
         let bounds = order::define_bounds(&mut resolution, &mut live, &segments, options);
         undefined::expect_exports(&mut resolution, options);
@@ -90,6 +93,7 @@ impl Plan {
             resolution,
             live,
             segments,
+            clears_memory,
             bounds,
             imports,
             exports,

@@ -8,6 +8,8 @@ use crate::wire::leb;
 const CALL: u8 = 0x10;
 const DROP: u8 = 0x1a;
 const LOCAL_GET: u8 = 0x20;
+const I32_CONST: u8 = 0x41;
+const I64_CONST: u8 = 0x42;
 
 /// Collects the code of a function without locals.
 pub(crate) struct Code {
@@ -46,6 +48,30 @@ impl Code {
 pub(crate) fn trap() -> Result<RelocatableBytes> {
     let mut code = Code::new();
     code.bytes.push(UNREACHABLE);
+    code.finish()
+}
+
+/// A function that clears data, given with its size.
+pub(crate) fn clear_memory(
+    data: impl Iterator<Item = (DeclId, u64)>,
+    is_64: bool,
+) -> Result<RelocatableBytes> {
+    let (constant, address) = match is_64 {
+        true => (I64_CONST, RelocKind::AddressSleb64),
+        false => (I32_CONST, RelocKind::AddressSleb),
+    };
+    let mut code = Code::new();
+    for (decl, size) in data {
+        code.field(constant, address, decl, 0);
+        code.bytes.extend([I32_CONST, 0, constant]);
+        let size = match is_64 {
+            true => size as i64,
+            false => i64::from(size as u32 as i32),
+        };
+        leb::push_signed(&mut code.bytes, size);
+        // memory.fill
+        code.bytes.extend([0xfc, 0x0b, 0]);
+    }
     code.finish()
 }
 

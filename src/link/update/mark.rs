@@ -2,7 +2,7 @@
 
 use crate::link::declare::{ResolvedTarget, SegmentPlacement};
 use crate::link::gc::{Edge, Entity, edges, entity, init_symbols, retained_segments};
-use crate::link::order::output_name;
+use crate::link::order::{holds_zeros, output_name};
 use crate::link::symbols::{Definition, ObjectId, SymbolId};
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::{GcNode, Marks, Update};
@@ -174,6 +174,7 @@ impl Update<'_> {
             let segments = self.link.plan.segments.iter();
             let mut merged = segments.zip(&self.link.declarations.merged);
             if object.segments[at].flags.has(SegmentFlags::TLS)
+                || (self.link.plan.clears_memory && holds_zeros(object, SegmentIndex(at as u32)))
                 || merged.any(|(segment, merged)| merged.is_some() && segment.name == name)
             {
                 return fall_back(FallbackReason::MoreMergedData);

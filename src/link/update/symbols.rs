@@ -7,14 +7,14 @@ use hashbrown::HashMap;
 use crate::link::declare::{
     ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
 };
-use crate::link::order::output_name;
+use crate::link::order::{holds_zeros, output_name};
 use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType};
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::index::{Owner, decl_of};
 use crate::link::update::{Change, SymbolBefore, Update};
-use crate::object::ids::SymbolIndex;
+use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, SegmentFlags, SymbolFlags, SymbolKind};
 use crate::program::DeclId;
 
@@ -100,7 +100,10 @@ impl Update<'_> {
         for object in [old, new] {
             for (index, segment) in object.segments.iter().enumerate() {
                 let name = output_name(object, index, options);
-                if segment.flags.has(SegmentFlags::TLS) || merged.contains(&name) {
+                let is_cleared =
+                    plan.clears_memory && holds_zeros(object, SegmentIndex(index as u32));
+                let is_merged = merged.contains(&name) || is_cleared;
+                if segment.flags.has(SegmentFlags::TLS) || is_merged {
                     return fall_back(FallbackReason::MergedData);
                 }
             }

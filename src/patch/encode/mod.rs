@@ -11,7 +11,6 @@ mod sections;
 
 pub(crate) use code::SIZE;
 pub(crate) use encoder::Encoder;
-pub(crate) use exports::{ExportList, ExportSites, export_sites};
 pub(crate) use globals::unused_global;
 pub(crate) use items::{SLOT_TABLE_LEN, entity_len};
 pub(crate) use sections::SectionInputs;

@@ -5,9 +5,8 @@ use crate::layout::{
     encode_name,
 };
 use crate::patch::encode::encoder::Encoder;
-use crate::patch::encode::exports::{ExportList, ExportSites};
 use crate::patch::encode::items::entity_len;
-use crate::program::{DeclId, DefinitionKind};
+use crate::program::{DeclId, DefinitionKind, Exports};
 use crate::wire::{leb, section};
 
 /// What sections are written from besides the program and the layout.
@@ -15,9 +14,7 @@ pub(crate) struct SectionInputs<'a> {
     pub(crate) custom_front: &'a [u8],
     pub(crate) custom_tail: &'a [u8],
     pub(crate) names_tail: &'a [u8],
-    pub(crate) exports: ExportList<'a>,
-    /// Where their indices stand.
-    pub(crate) export_sites: &'a ExportSites,
+    pub(crate) exports: Exports<'a>,
     /// All data that has an address.
     pub(crate) data: &'a [DeclId],
 }
@@ -79,7 +76,7 @@ impl Encoder<'_> {
             SectionKind::Memory => self.entities(&layout.memories, out),
             SectionKind::Tag => self.entities(&layout.tags, out),
             SectionKind::Global => self.globals(out),
-            SectionKind::Export => inputs.exports.write(self, out),
+            SectionKind::Export => self.exports(inputs.exports, out),
             SectionKind::Element => self.elements(out),
             SectionKind::Code => {
                 self.code_range(layout.functions.first(), layout.functions.end(), out);

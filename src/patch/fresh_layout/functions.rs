@@ -215,7 +215,7 @@ impl SlotGiver<'_> {
 /// that runs, so it names a thunk.
 fn named(request: &Request<'_>, uses: &Uses) -> Vec<bool> {
     let mut named = uses.named.clone();
-    for export in request.exports {
+    for (_, export) in request.exports {
         named[export.decl.index()] = true;
     }
     named

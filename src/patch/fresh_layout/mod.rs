@@ -26,7 +26,8 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let program = request.program;
     let mut layout = empty(request);
     let mut order = if layout.options.dense {
-        order::canonical(program, request.exports, request.start, request.slot_table)
+        let exported = request.exports.iter().map(|(_, export)| export.decl);
+        order::canonical(program, exported, request.start, request.slot_table)
     } else {
         order::by_declaration(program)
     };
@@ -61,6 +62,9 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     }
     layout.data = images;
     number_data_segments(&mut layout);
+    for (id, export) in request.exports {
+        layout.exports.append(*id, export.name.len() as u32);
+    }
     // From here on everything has its place.
     check_limits(&layout, imported)?;
     if !layout.options.dense {
@@ -95,7 +99,6 @@ fn number_data_segments(layout: &mut Layout) {
 fn lay_out_sections(request: &Request<'_>, layout: &mut Layout) {
     let sections = SectionLens {
         program: request.program,
-        exports: request.exports,
         customs: request.customs,
     };
     let mut lens = *layout.lens;

@@ -29,7 +29,7 @@ pub(super) fn place_pieces(
         sections.sort_by_key(|id| name(*id));
     }
     for id in sections {
-        let at = layout.customs.add(id, name(id));
+        let at = layout.customs.add(id, name(id), program.filler(id));
         layout
             .sections
             .add_custom(layout.customs.section(at).header_len());
@@ -59,7 +59,7 @@ pub(super) fn place_pieces(
         let custom = layout.customs.section_mut(section);
         let len = definition.content.len() as u32;
         let slack = match decl.edited && !layout.options.dense {
-            true => piece_slack(custom.filler, len),
+            true => piece_slack(&custom.filler, len),
             false => 0,
         };
         let full = || {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::layout::{Layout, LayoutOptions};
 use crate::patch::tail::Customs;
-use crate::program::{DeclId, Export, Program, TypeId};
+use crate::program::{DeclId, Export, ExportId, Program, TypeId};
 
 /// What a fresh layout is made for.
 pub(crate) struct Request<'a> {
@@ -14,7 +14,8 @@ pub(crate) struct Request<'a> {
     pub(crate) slot_table: Option<DeclId>,
     /// The table of slots if there is to be none, since nobody uses it.
     pub(crate) unused_table: Option<DeclId>,
-    pub(crate) exports: &'a [Export],
+    /// In the order in which they stand.
+    pub(crate) exports: &'a [(ExportId, &'a Export)],
     pub(crate) start: Option<DeclId>,
     pub(crate) customs: &'a Customs,
     /// First address and the address behind the last one, where the user has set them.

@@ -81,7 +81,7 @@ pub(super) fn count_types(
 /// The declarations that own others or belong to none, each once. An owner counts for its parts too, even where it has
 /// no definition of its own.
 fn roots(program: &Program, order: &[DeclId]) -> Vec<DeclId> {
-    let root = |id: &DeclId| program.decl(*id).owner.unwrap_or(*id);
+    let root = |id: &DeclId| program.root(*id);
     let mut roots: Vec<DeclId> = order.par_iter().with_min_len(RUN).map(root).collect();
     let mut seen = vec![false; program.capacity()];
     roots.retain(|root| !std::mem::replace(&mut seen[root.index()], true));
@@ -129,11 +129,15 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool, live: bool) -> Ru
         };
         add(decl.next());
         if !interned {
-            for member in decl.members() {
-                let member = program.decl(*member);
-                if !member.is_orphan {
-                    retyped |= member.retyped;
-                    add(member.next());
+            let mut parts = decl.members().to_vec();
+            let mut at = 0;
+            while let Some(&part) = parts.get(at) {
+                at += 1;
+                let part = program.decl(part);
+                parts.extend_from_slice(part.members());
+                if !part.is_orphan {
+                    retyped |= part.retyped;
+                    add(part.next());
                 }
             }
             found.uses.extend_from_slice(&uses);

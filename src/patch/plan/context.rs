@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::layout::{NoFiller, ReserveFull};
+use crate::layout::{CustomFull, ReserveFull};
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail::Customs;
-use crate::program::{Checked, DeclId, Definition, Program, References};
+use crate::program::{Checked, DeclId, Definition, Exports, Program, References};
 
 /// What a plan is made from besides the layout.
 #[derive(Clone, Copy)]
@@ -14,6 +14,7 @@ pub(crate) struct PlanContext<'a> {
     pub(crate) program: &'a Program,
     pub(crate) references: &'a References,
     pub(crate) checked: &'a Checked,
+    pub(crate) exports: Exports<'a>,
     pub(crate) customs: &'a Customs,
     /// Whether the custom sections changed.
     pub(crate) customs_changed: bool,
@@ -60,8 +61,8 @@ impl From<ReserveFull> for PlanError {
     }
 }
 
-impl From<NoFiller> for PlanError {
-    fn from(_: NoFiller) -> Self {
-        PlanError::Relink(RelinkReason::CustomGap)
+impl From<CustomFull> for PlanError {
+    fn from(_: CustomFull) -> Self {
+        PlanError::Relink(RelinkReason::Fragmented)
     }
 }

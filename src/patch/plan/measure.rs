@@ -39,7 +39,6 @@ impl<'a> Followed<'a> {
         let mut lens = *layout.lens;
         let sections = SectionLens {
             program: context.program,
-            exports: checked.exports.as_deref().unwrap_or_default(),
             customs: context.customs,
         };
         if !layout.tags.is_empty() || lens.tags > 0 {
@@ -49,9 +48,6 @@ impl<'a> Followed<'a> {
             if lens.tags != before {
                 whole.insert(SectionKind::Tag);
             }
-        }
-        if checked.exports.is_some() {
-            whole.insert(SectionKind::Export);
         }
         if context.customs_changed {
             whole.extend([SectionKind::CustomFront, SectionKind::CustomTail]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, RegionIndex, SectionKind};
-use crate::program::{DeclId, DeclKind, OrphanChanges};
+use crate::program::{DeclId, DeclKind, ExportId, OrphanChanges};
 
 /// Everything that a commit writes.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct PlaceWrites {
     /// Images whose size changed.
     pub(crate) images: BTreeSet<ImageIndex>,
     pub(crate) names: BTreeSet<Ordinal>,
+    /// Entries of the export section, and whether anything but the kind and the index in it is another.
+    pub(crate) exports: BTreeMap<ExportId, bool>,
     /// Pieces of custom sections, and whether they stand where they did.
     pub(crate) pieces: BTreeMap<DeclId, bool>,
     /// Regions of custom sections whose unused bytes are filled: the section, and which of its regions.

@@ -12,7 +12,8 @@ use wasmend::output::{OutputOptions, Publish};
 use wasmend::{ErrorKind, Outcome, Patch, Redirect, RelinkReason};
 use wasmparser::{Validator, WasmFeatures};
 
-use super::drive::Driver;
+use super::copies::Copies;
+use super::drive::{Driver, Owner};
 use super::equal;
 use super::generate::{self, Choices, Shape};
 use super::model::{BUDGET, Bound, Def, Ent, Kind, MEMORY, Model, Name, f};
@@ -130,9 +131,12 @@ pub struct Session {
     /// What the last commit did.
     pub last: Option<Patch>,
     runner: Runner,
+    copies: Copies,
     /// The file as it must be.
-    mirror: Vec<u8>,
+    pub(super) mirror: Vec<u8>,
     relink_asked: bool,
+    /// Ids that must name nothing any more.
+    pub(super) stale: Vec<w::DeclId>,
     path: Option<PathBuf>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -143,7 +147,7 @@ pub type Checked<T = ()> = Result<T, String>;
 /// The most that a patch of one function's body may write beyond the body.
 pub const MOST_OVERHEAD: u64 = 256;
 
-fn words(doing: &str) -> impl Fn(w::Error) -> String + '_ {
+pub fn words(doing: &str) -> impl Fn(w::Error) -> String + '_ {
     move |error| format!("{doing}: {error}")
 }
 
@@ -164,6 +168,7 @@ impl Session {
         let (memory, _) = model.declare(MEMORY, None, true);
         Ok(Session {
             driver: Driver::new(module, memory).map_err(words("declare"))?,
+            copies: Copies::new(config.publish.is_some())?,
             config,
             model,
             seen: Seen::default(),
@@ -171,26 +176,36 @@ impl Session {
             runner: Runner::default(),
             mirror: Vec::new(),
             relink_asked: false,
+            stale: Vec::new(),
             path,
             _folder: folder,
         })
     }
 
-    fn declare(&mut self, name: Name, owner: Option<Ent>, named: bool) -> Checked<Ent> {
+    pub(super) fn declare(&mut self, name: Name, owner: Owner, named: bool) -> Checked<Ent> {
         // Names of other things than functions stand behind those, and count as overhead.
         let named = named && (name.0 == Kind::Function || !self.config.measure);
-        let (ent, new) = self.model.declare(name, owner, named);
+        let one = match owner {
+            Owner::One(owner) => Some(owner),
+            Owner::Nothing | Owner::Shared(_) => None,
+        };
+        let (ent, new) = self.model.declare(name, one, named);
         if new {
-            let declared = self.driver.declare(ent, name, owner, named);
+            let how = (named, ent.is_multiple_of(3));
+            let declared = self.driver.declare(ent, name, owner, how);
             declared.map_err(words("declare"))?;
+            if let Owner::Shared(owner) = owner {
+                self.model.share(ent);
+                self.model.pending.shares.insert((ent, owner));
+            }
         }
         Ok(ent)
     }
 
     /// Defines a thing that is declared.
-    fn define(&mut self, ent: Ent, def: Def) -> Checked {
+    pub(super) fn define(&mut self, ent: Ent, def: Def) -> Checked {
         for name in def.names() {
-            self.declare(name, None, true)?;
+            self.declare(name, Owner::Nothing, true)?;
         }
         let bound = self.model.bound(def);
         self.bind(ent, bound)
@@ -209,48 +224,62 @@ impl Session {
         match edit {
             Edit::Define(name, def) => {
                 self.seen.edits += 1;
-                let ent = self.declare(*name, None, true)?;
+                let ent = self.declare(*name, Owner::Nothing, true)?;
                 self.define(ent, def.clone())?;
             }
             Edit::Part(owner, name, def, named) => {
                 self.seen.edits += 1;
-                let owner = self.declare(*owner, None, true)?;
-                let top = self.model.pending.things[&owner].owner.is_none();
-                let ent = self.declare(*name, top.then_some(owner), *named)?;
+                let owner = self.declare(*owner, Owner::Nothing, true)?;
+                let ent = self.declare(*name, Owner::One(owner), *named)?;
                 self.define(ent, def.clone())?;
             }
             Edit::Remove(name) => {
                 self.seen.edits += 1;
                 if let Some(ent) = self.model.lookup(*name) {
                     self.model.remove(ent);
-                    let removed = self.driver.module.remove(self.driver.id(ent));
+                    let removed = self.driver.edit(|module, ids| module.remove(ids.of(ent)));
                     removed.map_err(words("remove")).map_err(edit_failed)?;
                 }
             }
+            Edit::Shared(..) | Edit::Disown(..) | Edit::Revert(..) | Edit::Clone => {
+                self.seen.edits += 1;
+                self.apart(edit).map_err(edit_failed)?;
+            }
             Edit::Export(field, name) => {
                 self.seen.edits += 1;
-                let ent = self.declare(*name, None, true)?;
+                let ent = self.declare(*name, Owner::Nothing, true)?;
                 self.model.export(field, ent);
-                let exported = self.driver.module.export(field, self.driver.id(ent));
+                let exported = self
+                    .driver
+                    .edit(|module, ids| module.export(field, ids.of(ent)));
                 exported.map_err(words("export")).map_err(edit_failed)?;
             }
             Edit::Unexport(field) => {
                 self.seen.edits += 1;
                 self.model.unexport(field);
-                self.driver.module.unexport(field);
+                let done = self.driver.edit(|module, _| {
+                    module.unexport(field);
+                    Ok(())
+                });
+                done.map_err(words("unexport"))?;
             }
             Edit::Start(name) => {
                 self.seen.edits += 1;
                 let ent = name
-                    .map(|name| self.declare(name, None, true))
+                    .map(|name| self.declare(name, Owner::Nothing, true))
                     .transpose()?;
                 self.start(ent)?;
             }
             Edit::Relink => {
-                self.driver.module.request_relink();
+                let done = self.driver.edit(|module, _| {
+                    module.request_relink();
+                    Ok(())
+                });
+                done.map_err(words("ask"))?;
                 self.relink_asked = true;
             }
             Edit::Discard => {
+                self.forget(&self.model.pending.clone(), &self.model.committed.clone());
                 self.model.discard();
                 let (memory, _) = self.model.declare(MEMORY, None, true);
                 self.driver.discard(memory).map_err(words("discard"))?;
@@ -263,8 +292,10 @@ impl Session {
 
     fn start(&mut self, ent: Option<Ent>) -> Checked {
         self.model.set_start(ent);
-        let id = ent.map(|ent| self.driver.id(ent));
-        self.driver.module.set_start(id).map_err(words("start"))
+        let done = self
+            .driver
+            .edit(|module, ids| module.set_start(ent.map(|ent| ids.of(ent))));
+        done.map_err(words("start"))
     }
 
     /// Rebuilds what is stale in ways that wasmend cannot see.
@@ -326,6 +357,11 @@ impl Session {
             }
             Err(_) => {}
         }
+        if let Some(twin) = &mut self.driver.twin
+            && twin.module.commit().is_ok()
+        {
+            return Err(format!("a commit of the clone succeeded although {reason}"));
+        }
         if identity != self.driver.module.identity() {
             return Err(format!("{reason}, but there is a new generation"));
         }
@@ -335,7 +371,7 @@ impl Session {
         Ok(())
     }
 
-    fn published(&self) -> Checked<Vec<u8>> {
+    pub(super) fn published(&self) -> Checked<Vec<u8>> {
         match &self.path {
             None => self.driver.module.bytes().map_err(words("read")),
             Some(path) => std::fs::read(path).map_err(|error| error.to_string()),
@@ -363,9 +399,13 @@ impl Session {
         let only_body = self.only_body();
         let before = self.driver.module.identity();
         let patch = self.driver.module.commit().map_err(words("commit"))?;
+        let old = self.model.committed.clone();
         self.model.commit();
         self.seen.commits += 1;
         let bytes = self.published()?;
+        self.commit_twin(&patch, &bytes)?;
+        self.forget(&old, &self.model.committed.clone());
+        self.questions()?;
         if patch.file_len != bytes.len() as u64 {
             return Err(format!("{} bytes are {}", patch.file_len, bytes.len()));
         }
@@ -433,6 +473,7 @@ impl Session {
         self.relink_asked = false;
         self.driver.body_bytes.clear();
         self.check(&bytes)?;
+        self.copies.take(&patch, &bytes)?;
         self.mirror = bytes;
         self.last = Some(patch);
         Ok(())

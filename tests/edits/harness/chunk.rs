@@ -50,14 +50,18 @@ pub struct Chunk {
     pub fill: u8,
 }
 
-/// The custom sections that pieces stand in. The last one is none that wasmend knows.
-pub const SECTIONS: [&str; 5] = [
+/// The custom sections that pieces stand in. The last two are none that wasmend knows; gaps in the last one are zeros.
+pub const SECTIONS: [&str; 6] = [
     ".debug_info",
     ".debug_abbrev",
     ".debug_str",
     ".debug_ranges",
     "opaque",
+    FILLED,
 ];
+
+/// The section that is named with a filler.
+pub const FILLED: &str = "filled";
 
 /// Bytes of a unit's header in `.debug_info`, and the code of its first entry.
 pub const UNIT: usize = 12;
@@ -105,7 +109,7 @@ impl Chunk {
     pub fn tombstone(&self, field: Field) -> u32 {
         match self.section() {
             ".debug_ranges" => u32::MAX - 1,
-            "opaque" => field.addend(),
+            "opaque" | FILLED => field.addend(),
             _ => u32::MAX,
         }
     }

@@ -6,7 +6,7 @@ use wasm_encoder::Instruction;
 use wasmend as w;
 
 use super::body::{self, Emit};
-use super::chunk::{Chunk, Field};
+use super::chunk::{Chunk, FILLED, Field};
 use super::model::{Blob, Bound, Def, Ent, Init, Kind, MEMORY, Name, Sig, Ty, field, signature};
 
 /// A module, and which declaration each thing is.
@@ -16,6 +16,17 @@ pub struct Driver {
     memory: w::DeclId,
     /// Bytes of the bodies defined since the last commit.
     pub body_bytes: HashMap<Ent, u64>,
+    /// A clone of the module, which is given the same edits.
+    pub twin: Option<Box<Driver>>,
+}
+
+/// What a thing is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Nothing,
+    One(Ent),
+    /// Several, of which this is the first.
+    Shared(Ent),
 }
 
 /// A wasmend type.
@@ -53,7 +64,37 @@ impl Driver {
             ids: HashMap::from([(memory, id)]),
             memory: id,
             body_bytes: HashMap::new(),
+            twin: None,
         })
+    }
+
+    /// Makes a clone that is given the same edits from here on. Returns the one of before.
+    pub fn fork(&mut self) -> w::Result<Option<Box<Driver>>> {
+        let twin = Driver {
+            module: self.module.try_clone()?,
+            ids: self.ids.clone(),
+            memory: self.memory,
+            body_bytes: HashMap::new(),
+            twin: None,
+        };
+        Ok(self.twin.replace(Box::new(twin)))
+    }
+
+    /// Does what nobody asked for, as far as it goes: half of the program is removed, and the rest published.
+    pub fn stray(&mut self) {
+        let mut ids: Vec<w::DeclId> = self.ids.values().copied().collect();
+        ids.sort_unstable();
+        for id in ids.iter().step_by(2) {
+            let _ = self.module.remove(*id);
+        }
+        for id in ids {
+            let function = w::FunctionBuilder::new(self.module.body_style(), &[], &[]);
+            let _ = self
+                .module
+                .define_function(id, function.finish().expect("is empty"));
+        }
+        let _ = self.module.commit();
+        let _ = self.module.declare(w::DeclKind::Function, "stray");
     }
 
     fn declare_memory(module: &mut w::Module) -> w::Result<w::DeclId> {
@@ -62,6 +103,9 @@ impl Driver {
 
     /// Discards what is pending. The memory is there in any case: it is declared again if it was never committed.
     pub fn discard(&mut self, memory: Ent) -> w::Result<()> {
+        if let Some(twin) = &mut self.twin {
+            twin.discard(memory)?;
+        }
         self.module.discard();
         self.body_bytes.clear();
         if self.module.lookup(&MEMORY.to_string()).is_none() {
@@ -76,20 +120,31 @@ impl Driver {
         self.ids[&ent]
     }
 
-    /// Declares a thing.
+    /// Declares a thing; `reserves` if by threads that reserve it.
     pub fn declare(
         &mut self,
         ent: Ent,
         name: Name,
-        owner: Option<Ent>,
-        named: bool,
+        owner: Owner,
+        (named, reserves): (bool, bool),
     ) -> w::Result<()> {
+        if let Some(twin) = &mut self.twin {
+            twin.declare(ent, name, owner, (named, false))?;
+        }
         let (kind, key) = (kind(name.0), name.to_string());
+        let has_key = named || !matches!(owner, Owner::One(_));
+        let module = &mut self.module;
         let id = match owner {
-            None => self.module.declare(kind, &key)?,
-            Some(owner) => {
+            _ if reserves && has_key => reserve(module, &self.ids, owner, (kind, &key))?,
+            Owner::Nothing => module.declare(kind, &key)?,
+            Owner::One(owner) => {
                 let key = named.then_some(&*key);
-                self.module.declare_part(self.ids[&owner], kind, key)?
+                module.declare_part(self.ids[&owner], kind, key)?
+            }
+            Owner::Shared(owner) => {
+                let id = module.declare_shared(kind, Some(&key))?;
+                module.add_owner(id, self.ids[&owner])?;
+                id
             }
         };
         if named && !matches!(name.0, Kind::Function | Kind::Piece) {
@@ -99,8 +154,22 @@ impl Driver {
         Ok(())
     }
 
+    /// Does the same to the module and to its twin, for which it must come to the same.
+    pub fn edit(&mut self, edit: impl Fn(&mut w::Module, &Ids) -> w::Result<()>) -> w::Result<()> {
+        let done = edit(&mut self.module, &Ids(&self.ids));
+        if let Some(twin) = &mut self.twin {
+            let same = edit(&mut twin.module, &Ids(&twin.ids));
+            let [ours, theirs] = [&done, &same].map(|it| it.as_ref().err().map(w::Error::kind));
+            assert_eq!(ours, theirs, "in the clone");
+        }
+        done
+    }
+
     /// Defines a thing.
     pub fn define(&mut self, ent: Ent, name: Name, bound: &Bound) -> w::Result<()> {
+        if let Some(twin) = &mut self.twin {
+            twin.define(ent, name, bound)?;
+        }
         let id = self.id(ent);
         let import = |module: &mut w::Module, ty: w::ImportType| {
             module.define_import(id, "env", &field(name, ent), &ty)
@@ -150,7 +219,10 @@ impl Driver {
                 module.define_data(id, self.memory, data)
             }
             Def::Piece(chunk) => {
-                let section = module.custom_section(chunk.section())?;
+                let section = match chunk.section() {
+                    FILLED => module.custom_section_filled(FILLED, w::GapFiller::repeat([0])),
+                    name => module.custom_section(name),
+                }?;
                 let piece = piece(chunk, ent, &bound.refs, &self.ids);
                 module.define_piece(id, section, piece)
             }
@@ -173,6 +245,39 @@ impl Driver {
             ),
         }
     }
+}
+
+/// Which declaration each thing is.
+pub struct Ids<'a>(&'a HashMap<Ent, w::DeclId>);
+
+impl Ids<'_> {
+    pub fn of(&self, ent: Ent) -> w::DeclId {
+        self.0[&ent]
+    }
+}
+
+/// Lets several threads reserve the same.
+fn reserve(
+    module: &mut w::Module,
+    ids: &HashMap<Ent, w::DeclId>,
+    owner: Owner,
+    (kind, key): (w::DeclKind, &str),
+) -> w::Result<w::DeclId> {
+    let reservations = module.reservations();
+    let reserve = || match owner {
+        Owner::Nothing => reservations.reserve(kind, key),
+        Owner::One(owner) => reservations.reserve_part(ids[&owner], kind, key),
+        Owner::Shared(owner) => reservations.reserve_shared(ids[&owner], kind, key),
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(reserve);
+        (reserve(), second.join().expect("no panic"))
+    });
+    let id = first?;
+    assert_eq!(second?, id, "both reserved {key}");
+    drop(reservations);
+    assert_eq!(module.lookup(key), Some(id));
+    Ok(id)
 }
 
 fn piece(chunk: &Chunk, ent: Ent, refs: &[Ent], ids: &HashMap<Ent, w::DeclId>) -> w::Piece {

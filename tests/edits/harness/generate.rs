@@ -164,6 +164,12 @@ impl Generator<'_> {
     }
 
     fn edits(&mut self) -> Vec<Edit> {
+        if self.shape.failures && self.choices.once_in(16) {
+            return self.revert().unwrap_or_default();
+        }
+        if self.choices.once_in(40) {
+            return vec![Edit::Clone];
+        }
         if self.shape.pieces && self.choices.once_in(7) {
             return self.define_piece().unwrap_or_default();
         }
@@ -190,7 +196,9 @@ impl Generator<'_> {
             91..92 => self.remove(Kind::Table),
             92..94 => self.define_tag(),
             94..95 => self.remove(Kind::Tag),
-            95..97 => self.define_part(),
+            95 => self.define_part(),
+            96 if self.choices.once_in(2) => self.define_part(),
+            96 => self.share(),
             97 if self.shape.pieces && self.choices.once_in(3) => self.remove(Kind::Piece),
             97..99 if self.shape.pieces => self.define_piece(),
             97..99 => self.define_part(),
@@ -389,26 +397,64 @@ impl Generator<'_> {
         edits
     }
 
+    /// What must be said before a thing goes with all that goes with it.
+    fn let_go(&mut self, ent: Ent) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for gone in self.model.goes_with(ent) {
+            let name = self.model.pending.things[&gone].name;
+            edits.extend(self.rebuild_users(name, None));
+            for (field, ent) in self.model.next_exports().unwrap_or_default() {
+                if ent == gone {
+                    edits.push(Edit::Unexport(field));
+                }
+            }
+            if self.model.pending.start == Some(gone) {
+                edits.push(Edit::Start(None));
+            }
+        }
+        edits
+    }
+
+    /// A part of several owners comes, gets another one or loses one.
+    fn share(&mut self) -> Option<Vec<Edit>> {
+        let shares: Vec<(Ent, Ent)> = self.model.pending.shares.iter().copied().collect();
+        if let Some((part, owner)) = self
+            .choices
+            .pick(&shares)
+            .filter(|_| self.choices.once_in(2))
+        {
+            let things = &self.model.pending.things;
+            let (of, by) = (things.get(&part)?.name, things.get(&owner)?.name);
+            let mut edits = self.let_go(part);
+            edits.push(Edit::Disown(by, of));
+            return Some(edits);
+        }
+        let owner = self.editable(Kind::Function)?;
+        let name = self.fresh(Kind::Function);
+        let sig = self.def(name).and_then(Def::sig);
+        let def = Def::Function(sig.unwrap_or(1), self.ops(6));
+        (name != owner).then(|| vec![Edit::Shared(owner, name, def)])
+    }
+
+    fn revert(&mut self) -> Option<Vec<Edit>> {
+        let model = self.model;
+        let things = model.committed.things.iter();
+        let removed = things.filter(|(ent, _)| !model.pending.things.contains_key(ent));
+        let removed = removed.map(|(_, thing)| (thing.name, true));
+        let dirty = model.dirty.iter();
+        let dirty = dirty.filter_map(|ent| Some((model.pending.things.get(ent)?.name, false)));
+        let mut all: Vec<(Name, bool)> = removed.chain(dirty).collect();
+        all.retain(|(name, _)| *name != RESET && *name != BUDGET && *name != MEMORY);
+        let (name, was_removed) = self.choices.pick(&all)?;
+        Some(vec![Edit::Revert(name, was_removed)])
+    }
+
     fn remove(&mut self, kind: Kind) -> Option<Vec<Edit>> {
         let name = self.editable(kind)?;
         let ent = self.ent(name)?;
         let mut edits = Vec::new();
-        let parts = self.model.pending.things.iter();
-        let parts = parts.filter(|(_, thing)| thing.owner == Some(ent));
-        let goes: Vec<Name> = parts.map(|(_, thing)| thing.name).chain([name]).collect();
         if !self.shape.failures || !self.choices.once_in(6) {
-            for name in &goes {
-                edits.extend(self.rebuild_users(*name, None));
-                let gone = self.ent(*name);
-                for (field, ent) in self.model.next_exports().unwrap_or_default() {
-                    if Some(ent) == gone {
-                        edits.push(Edit::Unexport(field));
-                    }
-                }
-                if self.model.pending.start.is_some() && self.model.pending.start == gone {
-                    edits.push(Edit::Start(None));
-                }
-            }
+            edits.extend(self.let_go(ent));
         }
         edits.push(Edit::Remove(name));
         // Sometimes something else gets the name at once.
@@ -470,8 +516,7 @@ impl Generator<'_> {
         let mut chunk = match self.def(name) {
             Some(Def::Piece(chunk)) => chunk.clone(),
             _ => Chunk {
-                // The section without gaps is there now and then.
-                section: [0, 0, 0, 1, 2, 2, 3, 3][self.below(8)],
+                section: [0, 0, 0, 1, 2, 2, 3, 3, 4, 5][self.below(10)],
                 len: self.below(40) as u16,
                 ..Chunk::default()
             },
@@ -483,7 +528,7 @@ impl Generator<'_> {
             5 => chunk.len += self.below(12) as u16,
             6 => chunk.len = self.below(600) as u16,
             7 => chunk.len /= 2,
-            _ if self.choices.once_in(3) => chunk.section = self.below(5) as u8,
+            _ if self.choices.once_in(3) => chunk.section = self.below(6) as u8,
             _ => chunk.fields = (0..6).filter_map(|_| self.field()).collect(),
         }
         chunk.len = chunk.len.min(2000);
@@ -621,9 +666,6 @@ impl Generator<'_> {
 
     fn define_part(&mut self) -> Option<Vec<Edit>> {
         let owner = self.editable(Kind::Function)?;
-        if self.model.pending.things[&self.ent(owner)?].owner.is_some() {
-            return None;
-        }
         let named = self.choices.once_in(2);
         let (name, def) = match self.below(4) {
             0..2 => {

@@ -7,9 +7,11 @@
 
 #![allow(dead_code)]
 
+pub mod apart;
 pub mod body;
 pub mod check;
 pub mod chunk;
+pub mod copies;
 pub mod drive;
 pub mod equal;
 pub mod generate;

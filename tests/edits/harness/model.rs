@@ -369,12 +369,14 @@ pub struct Entity {
     /// Whether the output may give it its name.
     pub named: bool,
     pub owner: Option<Ent>,
+    /// Whether several others can own it.
+    pub shared: bool,
     pub bound: Option<Bound>,
 }
 
 impl Entity {
     /// Whether it is declared under a key: a part that the output does not name is not.
-    fn has_key(&self) -> bool {
+    pub fn has_key(&self) -> bool {
         self.named || self.owner.is_none()
     }
 }
@@ -385,6 +387,8 @@ pub struct Program {
     pub things: BTreeMap<Ent, Entity>,
     pub exports: Vec<(String, Ent)>,
     pub start: Option<Ent>,
+    /// Shared parts with their owners; until the next commit also those that are gone.
+    pub shares: BTreeSet<(Ent, Ent)>,
 }
 
 impl Program {
@@ -453,10 +457,125 @@ impl Model {
             name,
             named,
             owner,
+            shared: false,
             bound: None,
         };
         self.pending.things.insert(ent, entity);
         (ent, true)
+    }
+
+    /// Lets several others own what was just declared.
+    pub fn share(&mut self, ent: Ent) {
+        if let Some(thing) = self.pending.things.get_mut(&ent) {
+            thing.shared = true;
+        }
+    }
+
+    /// Whether a thing can be given this owner.
+    pub fn can_own(&self, owner: Ent, part: Ent) -> bool {
+        let is_shared = self.pending.things.get(&part).is_some_and(|it| it.shared);
+        is_shared && !self.within(part).contains(&owner)
+    }
+
+    /// A thing and all that is a part of it, of its parts, and so on.
+    fn within(&self, ent: Ent) -> Vec<Ent> {
+        let mut all = vec![ent];
+        let mut at = 0;
+        while let Some(&whole) = all.get(at) {
+            at += 1;
+            let own = self.pending.things.iter();
+            let own = own.filter(|(_, thing)| thing.owner == Some(whole));
+            let shared = self.pending.shares.iter();
+            let shared = shared.filter(|(_, owner)| *owner == whole);
+            let parts = own.map(|(part, _)| *part);
+            for part in parts.chain(shared.map(|(part, _)| *part)) {
+                if !all.contains(&part) {
+                    all.push(part);
+                }
+            }
+        }
+        all
+    }
+
+    /// What goes with a thing: it, its parts, and what nobody else owns.
+    pub fn goes_with(&self, ent: Ent) -> Vec<Ent> {
+        let mut gone = vec![ent];
+        let mut at = 0;
+        while let Some(&whole) = gone.get(at) {
+            at += 1;
+            for (part, thing) in &self.pending.things {
+                let stays =
+                    |owner: Ent| self.pending.things.contains_key(&owner) && !gone.contains(&owner);
+                let owners = self.pending.shares.iter();
+                let mut owners = owners.filter(|(it, _)| it == part).map(|(_, owner)| *owner);
+                let is_left = self.pending.shares.contains(&(*part, whole)) && !owners.any(stays);
+                if !gone.contains(part) && (thing.owner == Some(whole) || is_left) {
+                    gone.push(*part);
+                }
+            }
+        }
+        gone
+    }
+
+    /// Takes an owner of a shared part away. Returns what goes with that.
+    pub fn disown(&mut self, owner: Ent, part: Ent) {
+        self.pending.shares.remove(&(part, owner));
+        let owners = self.pending.shares.iter().filter(|(it, _)| *it == part);
+        let things = &self.pending.things;
+        if !owners
+            .into_iter()
+            .any(|(_, owner)| things.contains_key(owner))
+        {
+            self.remove(part);
+        }
+    }
+
+    /// What comes back if a thing does that was removed since the last commit; nothing if it cannot, because of its owners or
+    /// because something else has its key.
+    pub fn comes_back_with(&self, ent: Ent) -> Option<Vec<Ent>> {
+        let things = &self.pending.things;
+        let is_there = |ent: &Ent| things.contains_key(ent);
+        let owners = self.pending.shares.iter().filter(|(part, _)| *part == ent);
+        let owners: Vec<Ent> = owners.map(|(_, owner)| *owner).collect();
+        let owner = self.committed.things[&ent].owner;
+        if owner.is_some_and(|owner| !is_there(&owner))
+            || (!owners.is_empty() && !owners.iter().any(is_there))
+        {
+            return None;
+        }
+        let mut back = vec![ent];
+        let mut at = 0;
+        while let Some(&whole) = back.get(at) {
+            at += 1;
+            for (part, thing) in &self.committed.things {
+                let is_part =
+                    thing.owner == Some(whole) || self.pending.shares.contains(&(*part, whole));
+                if is_part && !is_there(part) && !back.contains(part) {
+                    back.push(*part);
+                }
+            }
+        }
+        let is_free = |ent: &Ent| self.lookup(self.committed.things[ent].name).is_none();
+        back.iter().all(is_free).then_some(back)
+    }
+
+    /// Makes a thing what it was at the last commit. `back` is what comes back with it, if it was removed.
+    pub fn revert(&mut self, ent: Ent, back: &[Ent]) {
+        if !self.committed.things.contains_key(&ent) {
+            self.remove(ent);
+            return;
+        }
+        for ent in back.iter().chain([&ent]) {
+            let thing = self.committed.things[ent].clone();
+            self.names.insert(thing.name, *ent);
+            self.pending.things.insert(*ent, thing);
+            self.dirty.remove(ent);
+        }
+        let is_about = |(part, owner): &(Ent, Ent)| *part == ent || *owner == ent;
+        self.pending.shares.retain(|pair| !is_about(pair));
+        let before = self.committed.shares.iter();
+        let before = before.filter(|pair| is_about(pair));
+        self.pending.shares.extend(before);
     }
 
     /// A definition with what its names mean now; all of them must have been declared.
@@ -483,12 +602,7 @@ impl Model {
 
     /// Takes a thing and its parts away.
     pub fn remove(&mut self, ent: Ent) {
-        let parts = self.pending.things.iter();
-        let parts: Vec<Ent> = parts
-            .filter(|(_, thing)| thing.owner == Some(ent))
-            .map(|(part, _)| *part)
-            .collect();
-        for ent in parts.into_iter().chain([ent]) {
+        for ent in self.goes_with(ent) {
             if let Some(thing) = self.pending.things.remove(&ent) {
                 self.dirty.remove(&ent);
                 if self.lookup(thing.name) == Some(ent) {
@@ -587,6 +701,10 @@ impl Model {
         self.pending.exports = self.next_exports().expect("the verdict was good");
         self.export_edits.clear();
         self.dirty.clear();
+        let things = &self.pending.things;
+        let is_there =
+            |(part, owner): &(Ent, Ent)| things.contains_key(part) && things.contains_key(owner);
+        self.pending.shares.retain(is_there);
         self.committed = self.pending.clone();
         self.committed_next = self.next;
     }

@@ -98,8 +98,10 @@ fn fits(file: &File<'_>, reason: Reason, begin: u64, end: u64, pieces: &[Piece])
         Reason::Entities => whole && within_section(&[4, 5, 13]),
         Reason::Global => one && exact && items_of(&[6]),
         Reason::Exports => {
-            let field = one && items_of(&[7]) && end == first.end && end - begin == 5;
-            field || (whole && within_section(&[7]))
+            // Entries, of the first of which it may be the kind and the index only.
+            let entries = items_of(&[7]) && pieces.last().is_some_and(|last| last.end == end);
+            let begins = first.begin == begin || (3..=6).contains(&(first.end - begin));
+            (entries && begins) || (whole && within_section(&[7]))
         }
         Reason::Start => whole && within_section(&[8]),
         Reason::Elements => within_section(&[9]),

@@ -10,6 +10,14 @@ pub enum Edit {
     /// Defines as a part of another declaration; `true` if it has a name of its own.
     Part(Name, Name, Def, bool),
     Remove(Name),
+    /// Defines as a part that several others can own, unless it is there, and gives it this owner.
+    Shared(Name, Name, Def),
+    /// Takes an owner of such a part away.
+    Disown(Name, Name),
+    /// Takes back what was said of one thing since the last commit; `true` for one that was removed.
+    Revert(Name, bool),
+    /// Makes a clone, which is given the same edits from here on; that of before goes its own way.
+    Clone,
     Export(String, Name),
     Unexport(String),
     Start(Option<Name>),

@@ -41,7 +41,7 @@ impl Placing<'_> {
                 }
             }
             Place::Global(ordinal) => self.free_global(ordinal)?,
-            Place::Custom { section, region } => self.free_piece(section, region)?,
+            Place::Custom { section, region } => self.free_piece(section, region),
             Place::Data { address, cap } => {
                 if let DefinitionKind::Data { memory, .. } = old.shape
                     && let Some(image) = self.layout.data.image_of(memory)

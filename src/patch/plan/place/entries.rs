@@ -32,7 +32,9 @@ impl Placing<'_> {
                 }
             }
         }
-        for export in self.context.checked.exports.iter().flatten() {
+        let changes = self.context.exports.changes();
+        let exports = changes.iter().flat_map(|changes| changes.slots());
+        for export in exports.filter_map(|(_, export)| export.as_ref()) {
             self.place_entry(export.decl)?;
         }
         Ok(())

@@ -4,6 +4,7 @@ mod collected;
 mod data;
 mod definitions;
 mod entries;
+mod exports;
 mod functions;
 mod globals;
 mod imports;
@@ -55,6 +56,7 @@ pub(super) fn place<'a>(context: PlanContext<'a>, layout: &'a mut Layout) -> Pla
     // Once it is known which there are, what has its index by its place in a list gets it.
     placing.place_imports()?;
     placing.place_segments();
+    placing.place_exports();
     // Whatever can have a slot has a place by now.
     placing.place_slots();
     placing.count_addresses();
