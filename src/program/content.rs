@@ -95,7 +95,7 @@ impl RelocKind {
         }
     }
 
-    /// Whether the target is a [`TypeId`]; otherwise it is a declaration.
+    /// Whether the target is a type; otherwise it is a declaration.
     pub fn targets_type(self) -> bool {
         matches!(self, RelocKind::TypeIndex | RelocKind::HeapType)
     }
