@@ -10,10 +10,12 @@ use std::process::{Command, Stdio};
 use crate::layout::{Place, SectionKind};
 use crate::module::body::{Function, Signature};
 use crate::module::handle::{DeclId, Relocation};
-use crate::module::{ConstExpr, MemoryType, Module, ModuleOptions, Outcome, Piece, Redirect};
+use crate::module::{
+    ConstExpr, MemoryType, Module, ModuleOptions, Outcome, Piece, Redirect, ValType,
+};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Input, Object, Reloc, RelocType};
-use crate::program::{DeclKind, RelocKind, ValType};
+use crate::program::{DeclKind, RelocKind};
 
 /// A function of a source file: how many statements of each kind it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -228,7 +230,7 @@ impl Program {
         let kind = match reloc.kind() {
             FunctionIndexLeb => RelocKind::Call,
             TypeIndexLeb => {
-                let ty = 1 + reloc.ty().unwrap().0 as usize;
+                let ty = 1 + reloc.ty().unwrap().0;
                 return Relocation::to_type(RelocKind::TypeIndex, offset, ty);
             }
             GlobalIndexLeb => RelocKind::GlobalIndex,
@@ -259,17 +261,12 @@ impl Program {
             0x7d => ValType::F32,
             _ => ValType::F64,
         };
-        let signature = |ty: usize| Signature {
-            params: object
-                .bytes(object.types[ty].params)
-                .iter()
-                .map(value)
-                .collect(),
-            results: object
-                .bytes(object.types[ty].results)
-                .iter()
-                .map(value)
-                .collect(),
+        let signature = |ty: usize| {
+            let values = |range| object.bytes(range).iter().map(value).collect();
+            Signature::Of(
+                values(object.types[ty].params),
+                values(object.types[ty].results),
+            )
         };
         for (at, function) in object.functions.iter().enumerate() {
             let symbol = object.symbols.iter().position(|symbol| {
@@ -299,6 +296,9 @@ impl Program {
                 bytes,
                 relocs,
                 calls: Vec::new(),
+                tail_calls: false,
+                head: 0,
+                debug_info: None,
             };
             self.module.define_function(id, function).unwrap();
             defined.insert(self.module.program().decl(id.bare()).label().to_owned());

@@ -158,7 +158,7 @@ fn check_with_llvm(path: &Path, program: &Program, places: &Places) {
         .map(|offset| format!("{:#x}\n", offset - places.code))
         .collect();
     let arguments = [&format!("--obj={path}"), "--functions=short"];
-    let text = run("llvm-symbolizer-19", &arguments.map(|it| &it[..]), &input);
+    let text = run("llvm-symbolizer-19", &arguments, &input);
     let answers: Vec<&str> = text
         .split("\n\n")
         .filter(|it| !it.trim().is_empty())
@@ -272,10 +272,16 @@ fn lines_and_functions_are_right_in_every_version_as_in_a_fresh_build() {
         program.get_mut("alpha").expect("there").lines = 7;
         program.get_mut("beta").expect("there").line = 12;
     });
-    next(&|program| drop(program.insert("epsilon", source("c.lang", 1, 30))));
-    next(&|program| drop(program.remove("beta")));
+    next(&|program| {
+        program.insert("epsilon", source("c.lang", 1, 30));
+    });
+    next(&|program| {
+        program.remove("beta");
+    });
     next(&|program| program.get_mut("gamma").expect("there").lines = 2);
-    next(&|program| drop(program.insert("beta", source("a.lang", 100, 3))));
+    next(&|program| {
+        program.insert("beta", source("a.lang", 100, 3));
+    });
     for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
         let mut module = programs::module(redirect);
         let mut before = Program::new();

@@ -30,8 +30,8 @@ fn serve(folder: &Path) -> Serving {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = lines.find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-        let url = (line["event"] == "serving").then(|| line["url"].as_str().unwrap().to_owned());
-        url
+        let url = line["url"].as_str().map(str::to_owned);
+        url.filter(|_| line["event"] == "serving")
     });
     // Somebody reads what else it says.
     std::thread::spawn(move || lines.for_each(drop));

@@ -107,8 +107,8 @@ impl Function {
 /// let mut body = FunctionBuilder::new(module.body_style(), &[ValType::I32], &[ValType::I32]);
 /// body.op(&Instruction::LocalGet(0)).if_(&[], &[ValType::I32]);
 /// // The memory that a load names is the first of the names.
-/// let whole = MemArg { offset: 16, align: 2, target: MemArgTarget::Memory(0), ordering: None };
-/// body.op(&Instruction::LocalGet(0)).naming(&[scratch.into()], &Instruction::I32Load(whole));
+/// let word = MemArg { offset: 16, align: 2, target: MemArgTarget::Memory(0), ordering: None };
+/// body.op(&Instruction::LocalGet(0)).naming(&[scratch.into()], &Instruction::I32Load(word));
 /// body.op(&Instruction::Else).memory_size(scratch).op(&Instruction::End);
 /// module.define_function(function, body.finish()?)?;
 /// module.commit()?;

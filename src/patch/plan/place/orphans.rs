@@ -17,8 +17,8 @@ const MOST_FILLER: u32 = 480;
 
 /// The largest orphan that is buried in a commit which moves nothing: a ninth of it is written.
 pub(super) const BURIED_QUIETLY: u32 = 600;
-/// The same in a commit that moves code.
-const BURIED_WITH_MOVES: u32 = 240;
+/// The same in a commit that moves code, and may change types and exports too: of small ones more than half can be written.
+const BURIED_WITH_MOVES: u32 = 200;
 
 /// How many of the oldest orphans are looked at.
 const SCANNED_ORPHANS: usize = 16;
