@@ -23,6 +23,9 @@ use wasmend::{
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error + Send + Sync>>;
 
+/// The function that the host calls. All others are the program's own affair.
+const MAIN: &str = "main";
+
 /// What a line says.
 #[derive(Clone, PartialEq)]
 struct Source {
@@ -65,11 +68,8 @@ impl Compiler {
         // Names first: a function may call one that stands further down.
         let mut functions = HashMap::new();
         for (name, source) in &sources {
-            let id = match self.module.lookup(name) {
-                Some(id) => id,
-                None => self.module.declare(DeclKind::Function, name)?,
-            };
-            if !self.functions.contains_key(name) {
+            let id = self.module.declare_or_get(DeclKind::Function, name)?;
+            if name == MAIN {
                 self.module.export(name, id)?;
             }
             functions.insert(name.clone(), (id, source.clone()));
@@ -105,7 +105,9 @@ impl Compiler {
         }
         for (name, (id, _)) in &self.functions {
             if !functions.contains_key(name) {
-                self.module.unexport(name);
+                if name == MAIN {
+                    self.module.unexport(name);
+                }
                 self.module.remove(*id)?;
             }
         }
