@@ -68,8 +68,8 @@ pub enum FallbackReason {
     NotLinked,
     /// Something undefined is not needed any more.
     UndefinedIsNotNeeded,
-    /// An object names imports in another order.
-    ImportOrder,
+    /// An object names imports or exports in another order.
+    InterfaceOrder,
     /// The target, features or producers changed.
     Target,
     /// The list of symbols that may be undefined changed.
@@ -112,7 +112,7 @@ impl fmt::Display for FallbackReason {
             MoreMergedData => "more data is needed that must be in one piece",
             NotLinked => "something is needed that was not linked",
             UndefinedIsNotNeeded => "something undefined is not needed any more",
-            ImportOrder => "an object names imports in another order",
+            InterfaceOrder => "an object names imports or exports in another order",
             Target => "the target, features or producers changed",
             AllowList => "the list of symbols that may be undefined changed",
             EditRefused => "an edit was refused",

@@ -105,7 +105,7 @@ pub(super) fn run(
     }
     // Each symbol has its meaning, and none that others see means something else. No symbols after this.
     update.look_up()?;
-    update.expect_imports_in_order()?;
+    update.expect_interface_in_order()?;
     let meant = update.meant_before();
     let inits = update.inits();
     update.install();
@@ -139,8 +139,8 @@ pub(super) fn run(
 }
 
 impl Update<'_> {
-    /// Imports stand in the order in which objects first name them.
-    fn expect_imports_in_order(&self) -> UpdateResult<()> {
+    /// Imports and exports stand in the order in which objects first name them.
+    fn expect_interface_in_order(&self) -> UpdateResult<()> {
         let named = |refs: &'_ [SymbolRef]| -> Vec<SymbolId> {
             refs.iter().filter_map(|one| one.symbol()).collect()
         };
@@ -149,19 +149,20 @@ impl Update<'_> {
             (named(before), named(&change.refs))
         });
         let mut others = sides.filter(|(before, now)| before != now).peekable();
-        // Most edits name the same symbols in the same order, whichever of them are imports.
+        // Most edits name the same symbols in the same order, whichever of them others see.
         if others.peek().is_none() {
             return Ok(());
         }
-        let imports: HashSet<SymbolId> = self.link.plan.imports.iter().copied().collect();
+        let plan = &self.link.plan;
+        let seen: HashSet<SymbolId> = plan.imports.iter().chain(&plan.exports).copied().collect();
         let is_as_before = others.all(|(mut before, mut now)| {
-            before.retain(|symbol| imports.contains(symbol));
-            now.retain(|symbol| imports.contains(symbol));
+            before.retain(|symbol| seen.contains(symbol));
+            now.retain(|symbol| seen.contains(symbol));
             before == now
         });
         match is_as_before {
             true => Ok(()),
-            false => fall_back(FallbackReason::ImportOrder),
+            false => fall_back(FallbackReason::InterfaceOrder),
         }
     }
 
