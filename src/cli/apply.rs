@@ -4,7 +4,7 @@ use wasmend::{Envelope, Error, Replica};
 
 use crate::cli::args::Apply;
 use crate::cli::files;
-use crate::cli::report::{Event, Reporter, build_id, path};
+use crate::cli::report::{Event, Reporter, path};
 use crate::cli::text::{count, number};
 
 pub(crate) fn run(args: &Apply, reporter: Reporter) -> anyhow::Result<()> {
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Apply, reporter: Reporter) -> anyhow::Result<()> {
             output: path(&args.file),
             patch: path(file),
             generation: identity.generation,
-            build_id: build_id(&identity.build_id),
+            build_id: identity.hex(),
             whole: ranges.is_none(),
             bytes_written,
             file_bytes,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wasmend::inspect::{FunctionRole, Map, PartKind};
 
 use crate::cli::args::Inspect;
-use crate::cli::report::{Event, Reporter, build_id};
+use crate::cli::report::{Event, Reporter};
 use crate::cli::text::{Table, count, number, percent, shares};
 
 pub(crate) fn run(args: &Inspect, reporter: Reporter) -> anyhow::Result<()> {
@@ -26,7 +26,7 @@ fn as_text(map: &Map, args: &Inspect) -> String {
                 "patchable by wasmend (format {})\ngeneration {}, build {}\n",
                 file.format,
                 number(file.identity.generation),
-                build_id(&file.identity.build_id),
+                file.identity.hex(),
             );
         }
         None => {
@@ -216,7 +216,7 @@ fn as_json(map: &Map, args: &Inspect) -> Value {
         "identity": map.identity.map(|file| json!({
             "format": file.format,
             "generation": file.identity.generation,
-            "build_id": build_id(&file.identity.build_id),
+            "build_id": file.identity.hex(),
         })),
         "parts": parts.collect::<Vec<_>>(),
         "totals": {

@@ -390,11 +390,6 @@ pub(crate) fn path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A build id as hexadecimal digits.
-pub(crate) fn build_id(id: &[u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn update_event(
     output: &Path,
     build: &Path,
@@ -413,7 +408,7 @@ fn update_event(
             Outcome::Relinked(_) => "rebuilt",
         },
         generation: patch.identity.generation,
-        build_id: build_id(&patch.identity.build_id),
+        build_id: patch.identity.hex(),
         functions: counts,
         bytes_written: patch.bytes_written(),
         file_bytes: patch.file_len,

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::delta::artifact::{EPOCH, MODULE};
-use crate::delta::policy::{global_type, import_names};
+use crate::delta::policy::{global_type, import_names, type_start};
 use crate::delta::view::View;
 use crate::layout::Place;
 use crate::program::short::push_group;
@@ -170,11 +170,7 @@ impl<'a> Imports<'a> {
     /// instance has now will do.
     fn type_of(&mut self, kind: DeclKind, definition: &Definition) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        let bytes = definition.content.bytes();
-        let start = match definition.is_import() {
-            true => import_names(bytes)?.2 + 1,
-            false => 0,
-        };
+        let start = type_start(definition)?;
         match kind {
             DeclKind::Function => push_unsigned(&mut out, self.ty(definition.ty()?).into()),
             DeclKind::Tag => {
@@ -189,7 +185,7 @@ impl<'a> Imports<'a> {
                 }
                 out.push(ty.flags);
             }
-            DeclKind::Memory => push_memory(&mut out, bytes.get(start..)?)?,
+            DeclKind::Memory => push_memory(&mut out, definition.content.bytes().get(start..)?)?,
             DeclKind::Table if definition.shape == DefinitionKind::SlotTable => {
                 let is_64 = self.view.layout.options.table64;
                 out.extend([0x70, u8::from(is_64) << 2, 0]);

@@ -29,9 +29,11 @@ pub(super) fn write(view: View<'_>, contents: &Contents, header: Header) -> Resu
     };
     writer.collect()?;
     let own = writer.own()?;
-    let first_thunk = writer.imports.counted(DeclKind::Function) + Routines::count(view, contents);
+    let is_shared = routine::shares_memory(view);
+    let first_thunk =
+        writer.imports.counted(DeclKind::Function) + Routines::count(contents, is_shared);
     let bodies = writer.bodies(first_thunk)?;
-    let routines = Routines::write(&mut writer.imports, view, contents, header)?;
+    let routines = Routines::write(&mut writer.imports, view, contents, header, is_shared)?;
     Ok(writer.assemble(header, own, first_thunk, bodies, routines))
 }
 

@@ -354,12 +354,9 @@ pub(super) struct GlobalType<'a> {
 
 /// The type of a global that is defined or imported so.
 pub(super) fn global_type(definition: &Definition) -> Option<GlobalType<'_>> {
+    let is_one = definition.shape == DefinitionKind::Global || definition.is_import();
+    let start = type_start(definition).filter(|_| is_one)?;
     let content = &definition.content;
-    let start = match definition.shape {
-        DefinitionKind::Global => 0,
-        DefinitionKind::Import { .. } => import_names(content.bytes())?.2 + 1,
-        _ => return None,
-    };
     let bytes = content.bytes().get(start..)?;
     let mut len = match bytes.first()? {
         0x63 | 0x64 => 1,
@@ -383,6 +380,14 @@ pub(super) fn global_type(definition: &Definition) -> Option<GlobalType<'_>> {
         named: named.and_then(Relocation::ty),
         flags: *bytes.get(behind)?,
     })
+}
+
+/// Where in its bytes the type of a global, table or memory begins that is defined or imported so.
+pub(super) fn type_start(definition: &Definition) -> Option<usize> {
+    match definition.is_import() {
+        true => import_names(definition.content.bytes()).map(|(_, _, kind)| kind + 1),
+        false => Some(0),
+    }
 }
 
 /// The names of an import, module and field, and where in its entry the kind stands.

@@ -9,7 +9,7 @@ use crate::delta::artifact::{
 use crate::delta::collect::Contents;
 use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
-use crate::delta::policy::{Refusal, RefusalReason, import_names};
+use crate::delta::policy::{Refusal, RefusalReason, type_start};
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
 use crate::wire::filler::END;
@@ -23,16 +23,18 @@ const APPLY_SLOTS: u32 = 3;
 /// Behind them where memory is shared: the one that looks for the version and for slots, which `prepare` does itself otherwise.
 const READY: u32 = NAMES.len() as u32;
 
-/// How many routines are exported, and how many there are before those that look for a hash, one for each memory.
-fn counts(view: View<'_>) -> (usize, usize) {
-    match shares_memory(view) {
-        true => (NAMES.len(), NAMES.len() + 1),
-        false => (2, 2),
-    }
+/// How many routines are exported.
+fn exported(is_shared: bool) -> usize {
+    if is_shared { NAMES.len() } else { 2 }
+}
+
+/// How many routines there are before those that look for a hash, one for each memory.
+fn before_hashes(is_shared: bool) -> usize {
+    exported(is_shared) + usize::from(is_shared)
 }
 
 /// Whether a memory of the program is one that threads share.
-fn shares_memory(view: View<'_>) -> bool {
+pub(super) fn shares_memory(view: View<'_>) -> bool {
     const SHARED: u8 = 2;
     let all = view
         .layout
@@ -44,12 +46,8 @@ fn shares_memory(view: View<'_>) -> bool {
         is_memory.then(|| view.definition(*id)).flatten()
     });
     definitions.any(|definition| {
-        let bytes = definition.content.bytes();
-        let start = match definition.is_import() {
-            true => import_names(bytes).map(|(_, _, kind)| kind + 1),
-            false => Some(0),
-        };
-        let flags = start.and_then(|start| bytes.get(start));
+        let start = type_start(definition);
+        let flags = start.and_then(|start| definition.content.bytes().get(start));
         flags.is_some_and(|flags| flags & SHARED != 0)
     })
 }
@@ -169,16 +167,16 @@ struct Context<'a> {
     view: View<'a>,
     contents: &'a Contents,
     header: Header,
-    /// The index of the first routine, and how many there are before those that look for a hash.
+    /// The index of the first routine.
     first: u32,
-    before_hashes: u32,
+    is_shared: bool,
     kept: Option<u32>,
 }
 
 impl Routines {
     /// How many functions they are.
-    pub(super) fn count(view: View<'_>, contents: &Contents) -> u32 {
-        (counts(view).1 + conditional_memories(contents).len()) as u32
+    pub(super) fn count(contents: &Contents, is_shared: bool) -> u32 {
+        (before_hashes(is_shared) + conditional_memories(contents).len()) as u32
     }
 
     pub(super) fn write(
@@ -186,13 +184,12 @@ impl Routines {
         view: View<'_>,
         contents: &Contents,
         header: Header,
+        is_shared: bool,
     ) -> Result<Routines, Refusal> {
         let memories = conditional_memories(contents);
         let mut types = Vec::new();
         let plain = imports.plain_type(&NO_PARAMS);
-        let (exported, before_hashes) = counts(view);
-        let is_shared = exported == NAMES.len();
-        for _ in 0..before_hashes {
+        for _ in 0..before_hashes(is_shared) {
             push_unsigned(&mut types, plain.into());
         }
         for &memory in &memories {
@@ -206,12 +203,12 @@ impl Routines {
             contents,
             header,
             first: imports.counted(DeclKind::Function),
-            before_hashes: before_hashes as u32,
+            is_shared,
             kept: is_conditional.then(|| imports.counted(DeclKind::Global)),
         };
         let mut routines = Routines {
-            codes: vec![context.prepare(imports, &memories, is_shared)],
-            exported,
+            codes: vec![context.prepare(imports, &memories)],
+            exported: exported(is_shared),
             types,
             data: Vec::new(),
             globals: Vec::new(),
@@ -228,8 +225,7 @@ impl Routines {
         if is_shared {
             let mut slots = context.begin_with(READY);
             context.push_slots(&mut slots);
-            let mut ready = vec![0];
-            context.push_ready(&mut ready);
+            let ready = context.begin_ready();
             routines.codes.push(context.apply_of_halves());
             routines.codes.extend([data, slots, ready].map(done));
         } else {
@@ -268,32 +264,31 @@ impl Context<'_> {
         self.view.layout.options.table64
     }
 
-    /// Returns unless the instance has the right version, and slots, which there are more of from then on.
-    fn push_ready(&self, code: &mut Vec<u8>) {
+    /// Begins a routine that returns unless the instance has the right version, and slots, which there are more of from then on.
+    fn begin_ready(&self) -> Vec<u8> {
+        let mut code = vec![0];
         for (version, operator, answer) in [
             (&self.header.to, 0x51, HAS_IT),
             (&self.header.from, 0x52, OTHER_VERSION),
         ] {
-            push_op(code, GLOBAL_GET, 0);
-            push_i64(code, Delta::epoch(version));
+            push_op(&mut code, GLOBAL_GET, 0);
+            push_i64(&mut code, Delta::epoch(version));
             code.extend([operator, IF, EMPTY]);
-            push_return(code, answer);
+            push_return(&mut code, answer);
             code.push(END);
         }
         if let Some(last) = slots(self.contents).last() {
-            self.push_room(code, u64::from(last.slot) + 1);
+            self.push_room(&mut code, u64::from(last.slot) + 1);
         }
+        code
     }
 
     /// Whether the instance is ready, and memories are large enough and as they must be.
-    fn prepare(&self, imports: &Imports<'_>, memories: &[DeclId], is_shared: bool) -> Vec<u8> {
-        let mut code = match is_shared {
+    fn prepare(&self, imports: &Imports<'_>, memories: &[DeclId]) -> Vec<u8> {
+        let mut code = match self.is_shared {
             true => self.begin_with(READY),
-            false => vec![0],
+            false => self.begin_ready(),
         };
-        if !is_shared {
-            self.push_ready(&mut code);
-        }
         let mut ends: Vec<(DeclId, u64)> = Vec::new();
         for write in &self.contents.writes {
             let end = write.address + write.bytes.len() as u64 + write.zeros;
@@ -329,7 +324,8 @@ impl Context<'_> {
         push_index(code, is_64(self.view, write.memory), write.address);
         push_i32(code, write.bytes.len() as i32);
         push_i64(code, hash as i64);
-        let routine = self.first + self.before_hashes + routine.unwrap_or_default() as u32;
+        let behind = before_hashes(self.is_shared) + routine.unwrap_or_default();
+        let routine = self.first + behind as u32;
         push_op(code, CALL, routine);
     }
 

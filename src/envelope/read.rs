@@ -96,8 +96,8 @@ impl<'a> Reader<'a> {
         if kind == REFUSED {
             let refusals = (0..self.count()?).map(|_| {
                 let number = u32::from_le_bytes(self.array()?);
-                let known = RefusalReason::ALL.into_iter();
-                let reason = known.into_iter().find(|reason| reason.number() == number);
+                let mut known = RefusalReason::ALL.into_iter();
+                let reason = known.find(|reason| reason.number() == number);
                 Ok(Refusal {
                     reason: reason.ok_or_else(damaged)?,
                     symbol: self.text()?,

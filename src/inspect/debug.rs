@@ -6,17 +6,14 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use gimli::{
-    AttributeValue, ColumnType, DwAt, DwTag, EndianSlice, LittleEndian, Operation, constants,
-};
+use gimli::{AttributeValue, ColumnType, DwAt, DwTag, Operation, constants};
 use hashbrown::HashMap;
 
 use crate::error::Result;
 use crate::inspect::counted::counted;
+use crate::inspect::dwarf::{self, Dwarf, Slice};
 use crate::inspect::read::split;
 
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
-type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 type Unit<'a> = gimli::Unit<Slice<'a>>;
 type Read<T> = gimli::Result<T>;
 
@@ -66,9 +63,7 @@ struct Debug<'a> {
 /// Whether a module has debug information.
 pub(super) fn is_there(bytes: &[u8]) -> bool {
     let sections = split(bytes).unwrap_or_default();
-    sections
-        .iter()
-        .any(|section| section.id == 0 && section.name == ".debug_info")
+    dwarf::named(&sections, ".debug_info").is_some()
 }
 
 /// What is different, by what and how; and how many units are the same. Nothing if one of the modules has no debug
@@ -170,18 +165,9 @@ fn how(a: &Compiled, b: &Compiled) -> String {
 impl<'a> Debug<'a> {
     fn of(bytes: &'a [u8], common: Common<'a>) -> Result<Option<Self>> {
         let sections = split(bytes)?;
-        let find = |name: &str| {
-            let mut all = sections.iter();
-            all.find(|section| section.id == 0 && section.name == name)
-        };
-        if find(".debug_info").is_none() {
+        if dwarf::named(&sections, ".debug_info").is_none() {
             return Ok(None);
         }
-        let load = |id: gimli::SectionId| -> Result<Slice<'a>> {
-            let contents = find(id.name()).map_or(&[][..], |section| section.contents);
-            Ok(EndianSlice::new(contents, LittleEndian))
-        };
-        let dwarf = Dwarf::load(load)?;
         let mut bodies = Vec::new();
         let mut imported = 0;
         for section in &sections {
@@ -204,7 +190,7 @@ impl<'a> Debug<'a> {
             }
         }
         Ok(Some(Debug {
-            dwarf,
+            dwarf: dwarf::load(&sections),
             bodies,
             imported,
             common,

@@ -27,6 +27,8 @@ mod candidates;
 mod counted;
 #[cfg(feature = "whole")]
 mod debug;
+#[cfg(any(feature = "debug", feature = "whole"))]
+mod dwarf;
 #[cfg(feature = "whole")]
 mod finish;
 mod map;

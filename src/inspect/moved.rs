@@ -174,21 +174,14 @@ impl Images<'_> {
                 len += 1;
                 continue;
             }
-            let Some((back, words)) = self.words((a + len, b + len), is_slot) else {
-                let differs = true;
-                return Run {
-                    len,
-                    differs,
-                    has_bytes,
-                };
-            };
-            if back > len {
+            let words = self.words((a + len, b + len), is_slot);
+            let Some((back, words)) = words.filter(|(back, _)| *back <= len) else {
                 return Run {
                     len,
                     differs: true,
                     has_bytes,
                 };
-            }
+            };
             each(words);
             has_bytes = true;
             len += self.a.word - back;

@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use gimli::{ColumnType, EndianSlice, LittleEndian};
+use gimli::ColumnType;
 
 use crate::error::{Error, Result};
+use crate::inspect::dwarf::{self, Dwarf, Slice};
 use crate::inspect::read::split;
-
-type Dwarf<'a> = gimli::Dwarf<EndianSlice<'a, LittleEndian>>;
 
 /// Offsets from here on stand for code that is not there.
 const NOWHERE: u64 = u32::MAX as u64 - 1;
@@ -49,14 +48,8 @@ pub fn source_map(module: &[u8]) -> Result<String> {
     let sections = split(module)?;
     let code = sections.iter().find(|section| section.id == 10);
     let code = code.map_or(0, |section| section.contents_offset());
-    let load = |id: gimli::SectionId| -> gimli::Result<EndianSlice<'_, LittleEndian>> {
-        let mut all = sections.iter();
-        let found = all.find(|section| section.id == 0 && section.name == id.name());
-        let contents = found.map_or(&[][..], |section| section.contents);
-        Ok(EndianSlice::new(contents, LittleEndian))
-    };
     let mut map = SourceMap::default();
-    let read = Dwarf::load(load).and_then(|dwarf| map.add_all(&dwarf, code));
+    let read = map.add_all(&dwarf::load(&sections), code);
     read.map_err(|error| {
         Error::bad_input(format!("the debug information cannot be read: {error}"))
     })?;
@@ -175,8 +168,8 @@ impl SourceMap {
 /// Where a file of a line table is: its folder and its name, unless that says it all.
 fn path<'a>(
     dwarf: &Dwarf<'a>,
-    unit: &gimli::Unit<EndianSlice<'a, LittleEndian>>,
-    header: &gimli::LineProgramHeader<EndianSlice<'a, LittleEndian>>,
+    unit: &gimli::Unit<Slice<'a>>,
+    header: &gimli::LineProgramHeader<Slice<'a>>,
     file: u64,
 ) -> gimli::Result<String> {
     let Some(file) = header.file(file) else {

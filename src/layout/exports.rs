@@ -139,7 +139,7 @@ impl ExportSpace {
     /// All that are there, in order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ExportId> {
         let behind = |id: &ExportId| self.entry(*id)?.behind;
-        std::iter::successors(self.ends.first, behind)
+        successors(self.ends.first, behind)
     }
 
     /// What this transaction has given another place or length.

@@ -158,7 +158,7 @@ impl Server {
     /// # Errors
     /// If the server does not answer.
     pub fn listen(&self, from: BuildIdentity) -> Result<Listener> {
-        let query = format!("?from={}", hex(&from.build_id));
+        let query = format!("?from={}", from.hex());
         Ok(Listener {
             server: self.clone(),
             events: self.events(&query)?,
@@ -227,7 +227,7 @@ impl Listener {
     pub fn next(&mut self, has: BuildIdentity) -> Result<News> {
         loop {
             match self.server.read_event(&mut self.events)? {
-                Event::Current { version, .. } if version == hex(&has.build_id) => {
+                Event::Current { version, .. } if version == has.hex() => {
                     return Ok(News::Current);
                 }
                 Event::Current { .. } | Event::Gone {} => {
@@ -254,7 +254,7 @@ impl Listener {
                     }
                 }
                 Event::Refused { to, generation, .. }
-                    if to == hex(&has.build_id) || generation < has.generation => {}
+                    if to == has.hex() || generation < has.generation => {}
                 Event::Refused {
                     code,
                     message,
@@ -273,8 +273,4 @@ impl Listener {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -30,6 +30,12 @@ pub struct BuildIdentity {
 }
 
 impl BuildIdentity {
+    /// The build id as hexadecimal digits.
+    pub fn hex(&self) -> String {
+        let bytes = self.build_id.iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The identity of the version that follows, made by writing `bytes`. Those of a patch come in the order of their
     /// offsets: whoever has the patch can make it again.
     pub(crate) fn next<'a>(
@@ -127,11 +133,7 @@ impl fmt::Display for BuildIdentity {
         if self.generation == 0 {
             return f.write_str("no version");
         }
-        write!(f, "version {} (build ", self.generation)?;
-        self.build_id
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
+        write!(f, "version {} (build {})", self.generation, self.hex())
     }
 }
 

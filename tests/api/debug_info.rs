@@ -5,11 +5,10 @@
 //! `llvm-dwarfdump-19` on the file, and a reader of source maps, for the place of each of these numbers in the code.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use crate::support::programs::{self, I32};
+use crate::support::toolchain;
 use wasmend::{
     DebugInfo, DeclId, DeclKind, FunctionBuilder, Instruction as I, Module, Redirect, ValType,
     inspect,
@@ -130,40 +129,12 @@ fn right(source: &Source, line: u32) -> (String, u32, u32) {
     (format!("/home/project/{file}"), line, column)
 }
 
-fn run(program: &str, arguments: &[&str], input: &str) -> String {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
-    let mut stdin = child.stdin.take().expect("it is piped");
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().expect("it ends");
-    writer.join().expect("it ends");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program}: {text}");
-    text
-}
-
 /// Looks at a file with LLVM's tools: each place must be of the right function, file, line and column.
 fn check_with_llvm(path: &Path, program: &Program, places: &Places) {
-    let path = path.to_str().expect("a plain name");
-    let text = run("llvm-dwarfdump-19", &["--verify", path], "");
-    assert!(text.contains("No errors"), "{text}");
-    let input: String = places
-        .all
-        .values()
-        .map(|offset| format!("{:#x}\n", offset - places.code))
-        .collect();
-    let arguments = [&format!("--obj={path}"), "--functions=short"];
-    let text = run("llvm-symbolizer-19", &arguments, &input);
-    let answers: Vec<&str> = text
-        .split("\n\n")
-        .filter(|it| !it.trim().is_empty())
-        .collect();
-    assert_eq!(answers.len(), places.all.len(), "{text}");
+    assert_eq!(toolchain::dwarf_errors(path), None);
+    let offsets = places.all.values().map(|offset| offset - places.code);
+    let answers = toolchain::symbolize(path, &["--functions=short"], offsets);
+    assert_eq!(answers.len(), places.all.len(), "{answers:?}");
     for (((name, value), _), answer) in places.all.iter().zip(answers) {
         let source = &program[&name[..]];
         let (file, line, column) = right(source, (value % 1_000_000) as u32);

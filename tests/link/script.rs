@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use wasmend::link::Access;
@@ -13,7 +11,7 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::{Outcome, Redirect};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use crate::support::toolchain::{self, Sources, keep};
+use crate::support::toolchain::{self, Sources, keep, symbolize};
 use crate::support::wasi::run_command;
 
 const MODES: [(&str, Redirect); 2] = [
@@ -235,8 +233,17 @@ impl Replay {
         }
         let both = theirs.keys().filter(|name| ours.contains_key(*name));
         assert!(both.count() * 10 > theirs.len() * 9, "{what}: few names");
-        let ours = symbolize(&path("patched.wasm"), places.iter().map(|place| place.1));
-        let theirs = symbolize(&path("fresh.wasm"), places.iter().map(|place| place.2));
+        let short = ["--functions=short"];
+        let ours = symbolize(
+            &path("patched.wasm"),
+            &short,
+            places.iter().map(|place| place.1),
+        );
+        let theirs = symbolize(
+            &path("fresh.wasm"),
+            &short,
+            places.iter().map(|place| place.2),
+        );
         assert_eq!((ours.len(), theirs.len()), (places.len(), places.len()));
         let known = theirs.iter().filter(|answer| !answer.contains("??:0"));
         assert!(known.count() * 2 > theirs.len(), "{what}: few are known");
@@ -329,25 +336,4 @@ fn functions(bytes: &[u8]) -> BTreeMap<String, Range<u64>> {
     }
     functions.retain(|name, _: &mut Range<u64>| !several.contains(name));
     functions
-}
-
-/// What is said of each of these places.
-fn symbolize(file: &Path, places: impl Iterator<Item = u64>) -> Vec<String> {
-    let input: String = places.map(|place| format!("{place:#x}\n")).collect();
-    let mut child = Command::new("llvm-symbolizer-19")
-        .arg(format!("--obj={}", file.display()))
-        .arg("--functions=short")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("llvm-symbolizer-19 can be run");
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split("\n\n")
-        .filter(|answer| !answer.trim().is_empty())
-        .map(str::to_owned)
-        .collect()
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use wasmend::link::{Access, Linked, Target};
@@ -265,31 +264,16 @@ fn functions(file: &Path) -> BTreeMap<String, Code> {
 
 /// All that is said of each of these places, but for where a function begins in the file.
 fn symbolize(file: &Path, names: &str, places: &[u64]) -> Vec<String> {
-    let input: String = places.iter().map(|place| format!("{place:#x}\n")).collect();
-    let mut child = Command::new("llvm-symbolizer-19")
-        .arg(format!("--obj={}", file.display()))
-        .args(["--verbose", "--no-demangle"])
-        .arg(format!("--functions={names}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("llvm-symbolizer-19 can be run");
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut answers: Vec<String> = text
-        .split("\n\n")
-        .map(|answer| {
-            let lines = answer.lines();
-            let lines = lines.filter(|line| !line.contains("start address"));
-            lines.collect::<Vec<_>>().join("\n")
-        })
-        .collect();
-    answers.retain(|answer| !answer.trim().is_empty());
+    let names = format!("--functions={names}");
+    let options = ["--verbose", "--no-demangle", &names];
+    let answers = toolchain::symbolize(file, &options, places.iter().copied());
     assert_eq!(answers.len(), places.len());
-    answers
+    let without_start = |answer: String| {
+        let lines = answer.lines();
+        let lines = lines.filter(|line| !line.contains("start address"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    answers.into_iter().map(without_start).collect()
 }
 
 const MAIN: &str = r#"

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -58,6 +59,33 @@ pub fn dwarf_errors(path: &Path) -> Option<String> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_clean = output.status.success() && said.contains("No errors.");
     (!is_clean).then_some(said)
+}
+
+/// What LLVM's symbolizer says of each of these places of a file, with these options.
+pub fn symbolize(
+    file: &Path,
+    options: &[&str],
+    places: impl IntoIterator<Item = u64>,
+) -> Vec<String> {
+    let places = places.into_iter().map(|place| format!("{place:#x}\n"));
+    let input: String = places.collect();
+    let mut child = Command::new("llvm-symbolizer-19")
+        .arg(format!("--obj={}", file.display()))
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("llvm-symbolizer-19 can be run");
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    text.split("\n\n")
+        .filter(|answer| !answer.trim().is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Leaves a file for whoever looks into a failure.

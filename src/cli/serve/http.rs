@@ -21,7 +21,6 @@ use futures_util::Stream;
 use serde::Deserialize;
 use wasmend::inspect::{Map, PartKind};
 
-use crate::cli::report::build_id;
 use crate::cli::serve::site::Site;
 
 /// The longest text that a page may save.
@@ -311,10 +310,7 @@ async fn status(State(served): Shared) -> Response {
     let layout = tokio::task::spawn_blocking(move || {
         let bytes = reader.module().ok()?;
         let map = Map::read(&bytes).ok()?;
-        let version = map
-            .identity
-            .as_ref()
-            .map(|file| build_id(&file.identity.build_id));
+        let version = map.identity.as_ref().map(|file| file.identity.hex());
         let parts = map.parts.iter().map(|part| {
             serde_json::json!({
                 "is_pad": part.kind == PartKind::Pad, "name": part.name, "offset": part.offset, "len": part.len,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use wasmend::{LiveStep, Outcome, Patch};
 
-use crate::cli::report::{build_id, micros};
+use crate::cli::report::micros;
 
 /// So many bytes of deltas are kept for those who were away, and so many versions are remembered.
 const MOST_BYTES: usize = 64 << 20;
@@ -394,7 +394,7 @@ impl Entry {
                 .collect()
         });
         let version = Version {
-            id: build_id(&patch.identity.build_id),
+            id: patch.identity.hex(),
             generation: patch.identity.generation,
             at: milliseconds(SystemTime::now()),
             outcome,

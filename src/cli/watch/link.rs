@@ -1,6 +1,6 @@
 //! A watched link: a program whose objects a compiler writes.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use wasmend::link::watched::{CommandLine, KnownFiles, LinkFiles};
@@ -117,10 +117,9 @@ impl Link {
         let archives = archives.filter(|(member, _)| files.contains(member));
         let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
         files.extend(archives);
-        let known = linked.files().filter(|file| files.contains(file));
-        let known: HashSet<PathBuf> = known.collect();
-        let files = files.into_iter().filter(|file| known.contains(*file));
-        files.cloned().collect()
+        let linked = linked.files().filter(|file| files.contains(file));
+        let linked: BTreeSet<PathBuf> = linked.collect();
+        linked.into_iter().collect()
     }
 
     fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<Patch, LinkError> {

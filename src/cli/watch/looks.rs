@@ -8,6 +8,15 @@ use std::time::Duration;
 
 use crate::cli::watch::settle::{Look, Stamp};
 
+/// What `statfs` calls file systems.
+pub(super) mod file_system {
+    /// ext2, ext3 and ext4.
+    pub(in crate::cli::watch) const EXT: u32 = 0xef53;
+    pub(in crate::cli::watch) const XFS: u32 = 0x5846_5342;
+    pub(in crate::cli::watch) const BTRFS: u32 = 0x9123_683e;
+    pub(in crate::cli::watch) const TMPFS: u32 = 0x0102_1994;
+}
+
 /// Looks at a file, following links.
 pub(super) fn look(file: &Path) -> Look {
     match std::fs::metadata(file) {
@@ -84,12 +93,8 @@ mod clock {
     /// Whether a file whose times were read is marked exactly when it changes next, by its file system and the kernel. What
     /// older kernels do with what is read is not known here, nor what a network's servers do.
     pub(super) fn is_exact_once_looked_at(file: &Path) -> bool {
-        const EXACT: [u32; 4] = [
-            0xef53,      // ext4, and what it mounts of its ancestors
-            0x5846_5342, // xfs
-            0x9123_683e, // btrfs
-            0x0102_1994, // tmpfs
-        ];
+        use super::file_system::{BTRFS, EXT, TMPFS, XFS};
+        const EXACT: [u32; 4] = [EXT, XFS, BTRFS, TMPFS];
         static KERNEL: LazyLock<bool> = LazyLock::new(|| {
             let name = rustix::system::uname();
             is_since_6_13(&name.release().to_string_lossy())

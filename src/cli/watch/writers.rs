@@ -74,11 +74,12 @@ fn is_for_writing(process: &Path, descriptor: &std::ffi::OsStr) -> bool {
 /// Whether a refused lease means that there is a writer. Network file systems also refuse what their server has not
 /// promised them.
 fn has_leases(file: &File) -> bool {
+    use looks::file_system::{BTRFS, EXT, TMPFS, XFS};
     const LOCAL: [u32; 9] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0x9123_683e, // btrfs
-        0x0102_1994, // tmpfs
+        EXT,
+        XFS,
+        BTRFS,
+        TMPFS,
         0x8584_58f6, // ramfs
         0x794c_7630, // overlay
         0xf2f5_2010, // f2fs

@@ -7,11 +7,11 @@ use crate::module::options::Redirect;
 use crate::module::value_type::ValType;
 use crate::program::RelocKind;
 
-const CALL: u8 = 0x10;
-const CALL_INDIRECT: u8 = 0x11;
-const CALL_REF: u8 = 0x14;
-/// What is added to the code of a call to make it a tail call.
-const TAIL: [u8; 2] = [0, 2];
+/// A call, and the same as a tail call.
+type Codes = [u8; 2];
+const CALL: Codes = [0x10, 0x12];
+const CALL_INDIRECT: Codes = [0x11, 0x13];
+const CALL_REF: Codes = [0x14, 0x15];
 
 impl FunctionBuilder {
     /// Calls a function with this signature, the way the module redirects calls. A commit refuses it if the function has
@@ -59,9 +59,9 @@ impl FunctionBuilder {
     }
 
     /// The first byte of a call.
-    fn call_code(&mut self, code: u8, is_tail: bool) -> &mut Self {
+    fn call_code(&mut self, codes: Codes, is_tail: bool) -> &mut Self {
         self.function.tail_calls |= is_tail;
-        self.raw(&[code + TAIL[usize::from(is_tail)]])
+        self.raw(&[codes[usize::from(is_tail)]])
     }
 
     fn call_slot(&mut self, table: DeclId, signature: u32, is_tail: bool) -> &mut Self {
@@ -126,9 +126,7 @@ impl FunctionBuilder {
     /// The same, as a tail call.
     pub fn return_call_ref(&mut self, params: &[ValType], results: &[ValType]) -> &mut Self {
         let signature = self.signature(params, results);
-        // It is one more than `call_ref`, not two.
-        self.function.tail_calls = true;
-        self.raw(&[CALL_REF + 1])
+        self.call_code(CALL_REF, true)
             .signature_field(RelocKind::TypeIndex, signature)
     }
 

@@ -80,7 +80,8 @@ impl Module {
 
     /// Says nothing of a function any more.
     pub(in crate::module) fn remove_debug_info(&mut self, function: DeclId) -> Result<()> {
-        if self.program.sections().is_empty() {
+        let mut known = self.program.sections().iter();
+        if !known.any(|known| SECTIONS.iter().any(|section| **known == *section.name())) {
             return Ok(());
         }
         for section in SECTIONS {
