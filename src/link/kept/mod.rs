@@ -367,9 +367,14 @@ fn expect_output(
     folder: &StateFolder,
     options: &LinkOptions,
 ) -> Result<bool, NoState> {
-    let is_same = |file: &std::fs::File| -> std::io::Result<bool> {
+    let is_same = |file: &std::fs::File, is_there: bool| -> std::io::Result<bool> {
         let found = Sighting::of_file(file)?;
-        Ok(head.output.is_still(&found) && read_identity(file)? == head.identity)
+        let is_it = match is_there {
+            true => head.output.is_still(&found),
+            // A name was taken away, and others may have come: that accounts for the time of the last change.
+            false => head.output.is_other_name_of(&found),
+        };
+        Ok(is_it && read_identity(file)? == head.identity)
     };
     let (file, is_there) = match std::fs::File::open(&options.output) {
         Ok(file) => (file, true),
@@ -379,7 +384,7 @@ fn expect_output(
         }
         Err(_) => return Err(NoState::OtherOutput),
     };
-    match is_same(&file) {
+    match is_same(&file, is_there) {
         Ok(true) => Ok(is_there),
         _ => Err(NoState::OtherOutput),
     }
