@@ -295,7 +295,8 @@ impl Linked {
         if changed.allows_others {
             return Err(FallbackReason::AllowList.into());
         }
-        let objects = index.changed_objects(&state.inputs, &changed.files)?;
+        let objects =
+            index.changed_objects(&state.inputs, &state.plan.resolution, &changed.files)?;
         state.begin();
         index.begin();
         let published = update::run(state, index, &objects);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::hash::{Entry, HashMap, HashSet};
 use crate::object::kind::FileKind;
 use crate::object::map::{Access, Input};
 use crate::object::span::Span;
@@ -141,6 +142,29 @@ impl Archive {
     /// What the members define, by member in the order of the archive.
     pub fn symbols(&self) -> &[ArchiveSymbol] {
         &self.symbols
+    }
+
+    /// Where each member that defines something stands in another archive, if that one's members define the same, in the same
+    /// order.
+    pub fn members_like(&self, other: &Archive) -> Option<HashMap<MemberOffset, MemberOffset>> {
+        if self.symbols.len() != other.symbols.len() {
+            return None;
+        }
+        let mut members: HashMap<MemberOffset, MemberOffset> = HashMap::default();
+        let mut taken: HashSet<MemberOffset> = HashSet::default();
+        for (own, their) in self.symbols.iter().zip(&other.symbols) {
+            if self.name(own) != other.name(their) {
+                return None;
+            }
+            match members.entry(own.member) {
+                Entry::Occupied(known) if *known.get() == their.member => {}
+                Entry::Vacant(new) if taken.insert(their.member) => {
+                    new.insert(their.member);
+                }
+                _ => return None,
+            }
+        }
+        Some(members)
     }
 
     /// Members that the index names and no linker of WebAssembly reads. What they define does not count.

@@ -27,8 +27,8 @@ pub enum Access {
     Map,
     /// Copied into memory: it stays as it was, whatever becomes of the file.
     Read,
-    /// For a link that another process goes on with: objects are copied into memory, archives are mapped, by each process
-    /// that reads them, and must not have changed then.
+    /// For a link that another process goes on with: objects are copied into memory, and so are archives of up to 16 MiB. Larger
+    /// ones are mapped, by each process that reads them, and must not have changed then.
     Keep,
 }
 
@@ -133,6 +133,9 @@ pub struct Input {
     seen: Mutex<Option<Sighting>>,
 }
 
+/// Archives of up to this size are copied where their contents are kept: what is linked of larger ones is seldom one's own.
+const KEPT: u64 = 16 << 20;
+
 /// Another path of an input, and the one after that.
 #[derive(Debug)]
 struct Renamed {
@@ -167,7 +170,7 @@ impl Input {
             && match access {
                 Access::Map => true,
                 Access::Read => false,
-                Access::Keep => is_archive(&file),
+                Access::Keep => len > KEPT && is_archive(&file),
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)

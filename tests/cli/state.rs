@@ -271,3 +271,51 @@ fn two_at_once_leave_one_whole_output() {
         assert_eq!(answer(&output), 160 + i32::from(added));
     }
 }
+
+#[test]
+fn a_library_of_which_one_member_has_changed_is_followed() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    let objects = ["main.o", "libpick.a"];
+    let write = |added: u8| {
+        // What it says of `pick` counts, since something else of it is needed first.
+        let mut twice = fs::read(folder.join("twice.o")).unwrap();
+        let constant = [0x41, 0x7f, 0x6a];
+        let at = twice.windows(3).position(|window| window == constant);
+        twice[at.unwrap() + 1] = added;
+        let members = [("twice.o/", twice), ("pick.o/", pick(99))];
+        fs::write(folder.join("libpick.a"), archive(&members)).unwrap();
+    };
+    write(0);
+    tick();
+    link(folder, &objects, "all is linked");
+    for added in 1..6 {
+        write(added);
+        link(folder, &objects, "patched, 1 function changed");
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+}
+
+/// An archive of two members, with an index that says of each what these two define.
+fn archive(members: &[(&str, Vec<u8>); 2]) -> Vec<u8> {
+    let header = |name: &str, len: usize| {
+        format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644)
+    };
+    let names = b"shared_counter\0pick\0";
+    let index_len = 4 + 8 + names.len();
+    let first = 8 + 60 + index_len.next_multiple_of(2);
+    let second = first + 60 + members[0].1.len().next_multiple_of(2);
+    let mut bytes = b"!<arch>\n".to_vec();
+    bytes.extend(header("/", index_len).bytes());
+    for number in [2, first, second] {
+        bytes.extend((number as u32).to_be_bytes());
+    }
+    bytes.extend(names);
+    for (name, contents) in members {
+        bytes.resize(bytes.len().next_multiple_of(2), b'\n');
+        bytes.extend(header(name, contents.len()).bytes());
+        bytes.extend(contents);
+    }
+    bytes
+}

@@ -95,6 +95,61 @@ impl ArchiveFile {
     }
 }
 
+/// A member of an archive that was read, and the one that has taken its place.
+pub(super) type ChangedMember = (Arc<Object>, Arc<Object>);
+
+impl ArchiveFile {
+    /// Takes the place of an archive as it was before: members that are as they were need not be read again. Returns those that
+    /// were read and are others; `None` if the archive as a whole is another one, because members define other symbols than
+    /// before.
+    ///
+    /// # Errors
+    /// If a member cannot be read.
+    pub(super) fn follow(
+        &self,
+        old: &ArchiveFile,
+        access: Access,
+    ) -> Result<Option<Vec<ChangedMember>>> {
+        let is_simple =
+            |file: &ArchiveFile| file.archive.has_index() && !file.archive.is_thin() && !file.whole;
+        let is_same = is_simple(old)
+            && is_simple(self)
+            && old.allowed_undefined == self.allowed_undefined
+            && old.archive.passed_over() == self.archive.passed_over();
+        let (Some(before), true) = (old.archive.members_like(&self.archive), is_same) else {
+            return Ok(None);
+        };
+        let lock = |file: &ArchiveFile| -> Vec<(MemberOffset, Arc<Object>)> {
+            let read = file
+                .read
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            read.iter()
+                .map(|(at, object)| (*at, object.clone()))
+                .collect()
+        };
+        let mut changed = Vec::new();
+        for (offset, object) in lock(old) {
+            let Some(now) = before.get(&offset) else {
+                return Ok(None);
+            };
+            let member = self.archive.member(*now, access)?;
+            let is_same = member.bytes() == object.bytes(object.span());
+            let current = match is_same {
+                true => object.clone(),
+                false => Arc::new(member.read()?),
+            };
+            if !is_same {
+                changed.push((object, current.clone()));
+            }
+            let read = self.read.lock();
+            read.unwrap_or_else(|poisoned| poisoned.into_inner())
+                .insert(*now, current);
+        }
+        Ok(Some(changed))
+    }
+}
+
 /// Symbols that somebody else will provide, and what these need to be exported for it.
 #[derive(Debug, Clone)]
 pub struct StubLibrary {
@@ -221,6 +276,12 @@ impl Inputs {
         self.files
             .set(file, open_input(fresh, &wanted, self.access())?);
         Ok(true)
+    }
+
+    /// One of the files as it was when this transaction began, if it has changed since.
+    pub(super) fn before(&self, file: usize) -> Option<&InputFile> {
+        let mut before = self.files.before();
+        before.find(|(at, _)| *at == file).map(|(_, file)| file)
     }
 
     /// Reads the list of `--allow-undefined-file` again; says whether it has changed.

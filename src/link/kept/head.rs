@@ -19,9 +19,9 @@ pub(super) type Key = [u8; 32];
 /// What a file is to the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// An object of the command line: the link can be brought up to date with another one.
-    Object,
-    /// An archive, a member of a thin one, a list of symbols: if it has changed, all is linked anew.
+    /// An object or an archive whose contents are kept: the link can be brought up to date with what it is now.
+    Followed,
+    /// A large archive, a member of a thin one, a list of symbols: if it has changed, all is linked anew.
     Other,
 }
 
@@ -118,7 +118,7 @@ impl Head {
                 let path = at.path()?;
                 let [flags] = at.array()?;
                 let role = match flags & 1 {
-                    0 => Role::Object,
+                    0 => Role::Followed,
                     _ => Role::Other,
                 };
                 let position = u32::try_from(at.number()?).ok();

@@ -75,7 +75,11 @@ impl fmt::Display for NoState {
                 f.write_str("the output is not the one that the link before has written")
             }
             NoState::FileChanged(path) => {
-                write!(f, "{} has changed, which is no object", path.display())
+                write!(
+                    f,
+                    "{} has changed, whose contents are not kept",
+                    path.display()
+                )
             }
             NoState::Grown => f.write_str("the state has grown to twice its size"),
             NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
@@ -429,7 +433,7 @@ impl Changes {
             match (&file.recent, file.role) {
                 (None, _) => false,
                 // What an object holds is compared by the update.
-                (Some(_), Role::Object) => true,
+                (Some(_), Role::Followed) => true,
                 (Some(hash), Role::Other) => content_hash(&file.path).as_ref() != Some(hash),
             }
         };
@@ -442,7 +446,7 @@ impl Changes {
         for (file, _) in looked.filter(|(_, is_changed)| *is_changed) {
             let path = now_called(file);
             match (file.role, file.position) {
-                (Role::Object, Some(at)) => {
+                (Role::Followed, Some(at)) => {
                     if path != file.path {
                         changes.renamed.push((at as usize, path.clone()));
                     }
@@ -560,13 +564,18 @@ fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
     let mut places: HashMap<_, (Role, u32)> = HashMap::default();
     for (at, file) in inputs.files().iter().enumerate() {
         let role = match file {
-            InputFile::Object { .. } => Role::Object,
+            InputFile::Object { .. } => Role::Followed,
+            InputFile::Archive(file) if !file.archive.input().is_mapped() => Role::Followed,
             _ => Role::Other,
         };
         places.insert(Arc::as_ptr(file.input()), (role, at as u32));
     }
+    // Members of archives are in the archives, but for those of thin ones; what was read of an archive that another one has taken
+    // the place of is not read any more.
+    let paths: HashSet<&Path> = inputs.inputs().map(|input| input.path()).collect();
     let linked_objects = linked.state.plan.resolution.objects().iter();
     let members = linked_objects.map(|linked| linked.object.input());
+    let members = members.filter(|input| !paths.contains(input.path()));
     let mut known: HashSet<_> = HashSet::default();
     let mut files = Vec::new();
     for input in inputs.inputs().chain(members) {
@@ -579,7 +588,7 @@ fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
         let role = place.map_or(Role::Other, |(role, _)| *role);
         let is_recent = seen.is_within(STEP_NANOS, began);
         let recent = is_recent.then(|| match role {
-            Role::Object => [0; 32],
+            Role::Followed => [0; 32],
             Role::Other => *blake3::hash(input.bytes()).as_bytes(),
         });
         files.push(KeptFile {

@@ -1,6 +1,8 @@
 //! What comes before and after the files: the linker's own symbols, what the command line asks for, and what becomes
 //! of symbols that are still open.
 
+use std::path::Path;
+
 use super::*;
 use crate::link::command::options::DefinedSymbol;
 use crate::link::inputs::StubSymbols;
@@ -471,15 +473,17 @@ impl Resolver<'_> {
         for unit in &self.done {
             objects.extend(slots[unit.index()].take());
         }
-        // Members of thin archives are files of their own.
-        let known: HashSet<*const Input> = inputs.iter().map(Arc::as_ptr).collect();
-        let members = objects
-            .iter()
-            .map(|linked: &LinkedObject| linked.object.input());
-        let members: Vec<_> = members
-            .filter(|input| !known.contains(&Arc::as_ptr(input)))
-            .cloned()
-            .collect();
+        // Members of thin archives are files of their own. Others may be of an archive that another one has taken the place
+        // of: they are as they were.
+        let members: Vec<Arc<Input>> = {
+            let known: HashSet<&Path> = inputs.iter().map(|input| input.path()).collect();
+            let all = objects
+                .iter()
+                .map(|linked: &LinkedObject| linked.object.input());
+            all.filter(|input| !known.contains(input.path()))
+                .cloned()
+                .collect()
+        };
         inputs.extend(members);
         let trace = self
             .trace

@@ -13,6 +13,7 @@ use crate::link::declare::{
 };
 use crate::link::gc;
 use crate::link::inputs::{InputFile, Inputs, symbols_beside};
+use crate::link::resolve::Resolution;
 use crate::link::state::LinkState;
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::FallbackReason;
@@ -102,17 +103,41 @@ impl UpdateIndex {
     pub(in crate::link) fn changed_objects(
         &self,
         inputs: &Inputs,
+        resolution: &Resolution,
         files: &[usize],
     ) -> Result<Vec<(ObjectId, Arc<Object>)>, FallbackReason> {
-        let changed =
-            files
-                .iter()
-                .map(|file| match (&inputs.files()[*file], self.objects[*file]) {
-                    (InputFile::Object { object, .. }, Some(id)) => Ok((id, object.clone())),
-                    (InputFile::Object { .. }, None) => Err(FallbackReason::FileNotNeeded),
-                    _ => Err(FallbackReason::Library),
-                });
-        changed.collect()
+        let mut changed = Vec::new();
+        let mut members = Vec::new();
+        for file in files {
+            match (&inputs.files()[*file], self.objects[*file]) {
+                (InputFile::Object { object, .. }, Some(id)) => changed.push((id, object.clone())),
+                (InputFile::Object { .. }, None) => return Err(FallbackReason::FileNotNeeded),
+                (InputFile::Archive(now), _) => {
+                    let Some(InputFile::Archive(before)) = inputs.before(*file) else {
+                        return Err(FallbackReason::Library);
+                    };
+                    // What is wrong with a member will be said in the words of a link.
+                    let followed = now.follow(before, inputs.access()).ok().flatten();
+                    members.extend(followed.ok_or(FallbackReason::Library)?);
+                }
+                _ => return Err(FallbackReason::Library),
+            }
+        }
+        if members.is_empty() {
+            return Ok(changed);
+        }
+        // Members that were read may not be linked.
+        let numbers: HashMap<*const Object, ObjectId> = resolution
+            .each_object()
+            .map(|(id, linked)| (Arc::as_ptr(&linked.object), id))
+            .collect();
+        for (before, now) in members {
+            if let Some(id) = numbers.get(&Arc::as_ptr(&before)) {
+                changed.push((*id, now));
+            }
+        }
+        changed.sort_by_key(|(id, _)| *id);
+        Ok(changed)
     }
 
     /// Whose a declaration is.
