@@ -3,18 +3,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use wasmend::link::Access;
 use wasmend::link::{Color, InputArgument};
-use wasmend::link::{Counts, Failed, LinkOptions, LinkReport, Linked, Target};
+use wasmend::link::{LinkOptions, Linked, Target};
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
 use crate::cli::ld_state;
-use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, for_people, micros};
-use crate::cli::text::{count, time};
+use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
+use crate::cli::report::{self, Event, Reporter, for_people};
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
@@ -161,32 +160,6 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     }
 }
 
-/// What a link made, for programs. A dense output is not as long as the one that was linked.
-pub(super) fn linked_event(
-    report: &LinkReport,
-    output: &Path,
-    took: Duration,
-    dense_len: Option<u64>,
-) -> Event {
-    let counts = &report.counts;
-    let phases = report.phases.iter().map(|(phase, took)| PhaseEvent {
-        phase,
-        micros: micros(*took),
-    });
-    Event::Linked(LinkedEvent {
-        output: report::path(output),
-        patchable: dense_len.is_none(),
-        file_bytes: dense_len.unwrap_or(report.patch.file_len),
-        files: counts.files,
-        objects: counts.objects,
-        symbols: counts.symbols,
-        relocations: counts.relocations,
-        functions: counts.functions,
-        micros: micros(took),
-        phases: phases.collect(),
-    })
-}
-
 /// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
 pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> {
     options.inputs.iter().filter_map(|input| match input {
@@ -222,11 +195,6 @@ fn expect_unchanged(linked: &Linked) -> wasmend::Result<()> {
 fn leave<T>(link: T) {
     std::mem::forget(link);
     drop(output::remove_temporaries());
-}
-
-pub(super) fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
-    let mut warnings = report.warnings.iter();
-    warnings.try_for_each(|warning| reporter.problem(warning, false))
 }
 
 /// How outputs of links are published.
@@ -315,56 +283,4 @@ impl ListingRequest {
         }
         Ok(())
     }
-}
-
-/// Says why a link failed, and with which code the process ends.
-pub(crate) fn report_errors(
-    failed: &Failed,
-    limit: usize,
-    reporter: Reporter,
-) -> anyhow::Result<ExitCode> {
-    let diagnostics = &failed.0;
-    for warning in &diagnostics.warnings {
-        reporter.problem(warning, false)?;
-    }
-    let shown = match limit {
-        0 => diagnostics.errors.len(),
-        limit => limit.min(diagnostics.errors.len()),
-    };
-    for error in &diagnostics.errors[..shown] {
-        reporter.error(error)?;
-    }
-    if shown < diagnostics.errors.len() {
-        let more = diagnostics.errors.len() - shown;
-        let text = format!(
-            "and {}; --error-limit=0 shows all",
-            count(more as u64, "more error")
-        );
-        let _ = writeln!(anstream::stderr(), "{text}");
-    }
-    let kind = diagnostics.errors.first().map(wasmend::Error::kind);
-    let code = report::exit_code(kind.unwrap_or(ErrorKind::BadInput));
-    Ok(ExitCode::from(code))
-}
-
-/// How much was linked, and how long it took, for those who want to know.
-pub(crate) fn print_stats(report: &LinkReport, reporter: Reporter) {
-    reporter.note(&stats(&report.counts));
-    let phases: Vec<String> = report
-        .phases
-        .iter()
-        .map(|(name, took)| format!("{name} {}", time(*took)))
-        .collect();
-    reporter.note(&phases.join(", "));
-}
-
-fn stats(counts: &Counts) -> String {
-    format!(
-        "{}, {}, {}, {}, {}",
-        count(counts.files as u64, "file"),
-        count(counts.objects as u64, "object"),
-        count(counts.symbols as u64, "symbol"),
-        count(counts.relocations as u64, "relocation"),
-        format_args!("{} linked", count(counts.functions as u64, "function")),
-    )
 }

@@ -10,7 +10,7 @@ use wasmend::link::{LinkOptions, LinkReport, Linked, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
-use crate::cli::ld::{linked_event, print_stats, report_errors, warn};
+use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
 use crate::cli::report::{Counts, Reporter};
 use crate::cli::text::{number, time};
 use crate::stopwatch::Stopwatch;

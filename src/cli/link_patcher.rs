@@ -9,7 +9,7 @@ use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::OutputOptions;
 use wasmend::{Outcome, Patch, Redirect};
 
-use crate::cli::ld;
+use crate::cli::link_report;
 use crate::cli::patch_folder::PatchFolder;
 use crate::cli::report::{Counts, Reporter};
 use crate::stopwatch::Stopwatch;
@@ -129,7 +129,7 @@ impl LinkPatcher {
             let text = format!("all symbols were resolved anew: {reason}");
             self.reporter.note(&text);
         }
-        ld::print_stats(report, self.reporter);
+        link_report::print_stats(report, self.reporter);
         Ok(())
     }
 

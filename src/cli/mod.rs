@@ -14,6 +14,7 @@ mod invocation;
 mod ld;
 mod ld_state;
 mod link_patcher;
+mod link_report;
 mod patch_folder;
 mod patcher;
 mod replay;

@@ -11,6 +11,7 @@ use crate::cli::args::ReplayLd;
 use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
+use crate::cli::link_report;
 use crate::cli::report::Reporter;
 use crate::cli::signals::Scratch;
 
@@ -75,7 +76,9 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         });
         match done {
             Ok(()) => {}
-            Err(LinkError::Failed(failed)) => return ld::report_errors(&failed, limit, reporter),
+            Err(LinkError::Failed(failed)) => {
+                return link_report::report_errors(&failed, limit, reporter);
+            }
             Err(LinkError::Unsaid(error)) => return Err(error),
         }
     }

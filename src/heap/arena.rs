@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use rustix::mm::{MapFlags, ProtFlags};
+
 /// Where the arena begins: far from where systems put programs, their heaps, stacks and mappings.
 pub(super) const BASE: usize = 0x1000_0000_0000;
 /// How much there can be of it.
@@ -417,12 +419,31 @@ impl Drop for Paused {
     }
 }
 
+/// Reserves the arena's addresses.
+#[allow(unsafe_code)]
+pub(super) fn reserve() -> std::io::Result<()> {
+    // SAFETY: a new mapping, which is made only where there is none.
+    let mapped = unsafe {
+        rustix::mm::mmap_anonymous(
+            BASE as *mut _,
+            MOST,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE,
+        )?
+    };
+    match mapped as usize == BASE {
+        true => Ok(()),
+        // Systems that do not know the flag take the address for a hint.
+        false => Err(std::io::ErrorKind::Unsupported.into()),
+    }
+}
+
 /// Maps an empty arena, and lets everything be allocated there from now on.
 ///
 /// # Errors
 /// If the addresses are not to be had.
 pub(crate) fn enter() -> std::io::Result<()> {
-    super::image::reserve()?;
+    reserve()?;
     let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
     control().top.store(first, Ordering::SeqCst);
     begin();

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use super::arena::{BASE, Control, MOST, PAGE, begin, control, expect_installed, pause};
+use super::arena::{BASE, Control, MOST, PAGE, begin, control, expect_installed, pause, reserve};
 
 /// The arena's file, open.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ impl Image {
         Image { file }
     }
 
-    /// How the file looks now.
-    pub(crate) fn seen(&self) -> io::Result<crate::output::Sighting> {
-        crate::output::Sighting::of_file(&self.file)
+    /// The file itself.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Maps what was saved, and lets everything be allocated there from now on. Nothing may be in the arena.
@@ -164,25 +164,6 @@ fn in_parallel<T: Sync, R: Send>(
         done.extend(rest);
         Ok(done)
     })
-}
-
-/// Reserves the arena's addresses.
-#[allow(unsafe_code)]
-pub(super) fn reserve() -> io::Result<()> {
-    // SAFETY: a new mapping, which is made only where there is none.
-    let mapped = unsafe {
-        rustix::mm::mmap_anonymous(
-            BASE as *mut _,
-            MOST,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE,
-        )?
-    };
-    match mapped as usize == BASE {
-        true => Ok(()),
-        // Systems that do not know the flag take the address for a hint.
-        false => Err(io::ErrorKind::Unsupported.into()),
-    }
 }
 
 /// The checksum of a page; never zero.

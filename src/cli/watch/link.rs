@@ -12,6 +12,7 @@ use crate::cli::args::WatchLink;
 use crate::cli::files::claim_output;
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
+use crate::cli::link_report;
 use crate::cli::report::Reporter;
 use crate::cli::text::count;
 use crate::cli::watch::looks;
@@ -160,7 +161,7 @@ impl Link {
         let is_first = self.versions() == 0;
         let is_about_output = self.is_about_output(&error);
         let complaint = Complaint::new(error.clone(), move |reporter| {
-            ld::report_errors(&failed, limit, reporter).map(|_| ())
+            link_report::report_errors(&failed, limit, reporter).map(|_| ())
         });
         match error.kind() {
             ErrorKind::Locked if is_first => Refusal::End(error.into()),

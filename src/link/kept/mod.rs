@@ -95,7 +95,7 @@ pub enum Resumed {
     /// The output was brought up to date.
     Updated {
         /// What was published.
-        report: LinkReport,
+        report: Box<LinkReport>,
         /// How many bytes of the state were written for the next process; if it could not be, why.
         saved: Result<u64, String>,
     },
@@ -208,7 +208,7 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
     };
     let saved = save(linked, &folder, &image, &basis, head.sums);
     Ok(Resumed::Updated {
-        report,
+        report: Box::new(report),
         saved: saved.map_err(|error| error.to_string()),
     })
 }
@@ -547,7 +547,7 @@ fn save(
         head.output = Sighting::of_file(&visible)?;
     }
     let saved = image.save(&mut sums)?;
-    head.image = image.seen()?;
+    head.image = Sighting::of_file(image.file())?;
     head.image_len = saved.len as u64;
     if head.first_len == 0 {
         head.first_len = saved.len as u64;
