@@ -133,6 +133,15 @@ impl Published<'_> {
         if let Some(found) = self.pairs.indices.get(&(Space::Function, dense)) {
             equal("body", body, *found)?;
         }
+        let named = self.file.function_names.iter();
+        let named = named.filter(|(index, _)| *index == body);
+        for (_, name) in named {
+            equal(
+                "name in the file",
+                decl.name(),
+                Some(name.trim_end_matches(' ')),
+            )?;
+        }
         if let Code::Body(code) = &self.file.functions[body as usize].code {
             equal("role of the body", role(code.as_bytes()), None)?;
             equal("length", true, decl.len() <= code.as_bytes().len() as u64)?;

@@ -30,7 +30,8 @@ pub enum Space {
 pub struct Pairs {
     /// Data: its address in the dense module, and in the other.
     pub data: HashMap<Ent, (u32, u32)>,
-    /// Which index of the other module an index of the dense one is: that of the body, of functions.
+    /// Which index of the other module an index of the dense one is: that of the body, of functions. Only what can be nothing
+    /// else is here.
     pub indices: HashMap<(Space, u32), u32>,
 }
 
@@ -74,12 +75,13 @@ pub fn compare(program: &Program, dense: &File<'_>, at: &Indices, other: &File<'
     pairing.follow()?;
     // Pieces say which of several functions of one name is meant.
     pairing.pieces()?;
+    let certain = pairing.pairs.clone();
     pairing.choose()?;
     pairing.disjoint()?;
     pairing.count()?;
     Ok(Pairs {
         data: pairing.data,
-        indices: pairing.pairs,
+        indices: certain,
     })
 }
 
