@@ -169,7 +169,7 @@ fn check(program: &Program, number: i32) {
             let [result] = &results[..] else {
                 panic!("one result")
             };
-            result.clone()
+            *result
         };
         for way in ["by address", "by global", "by data", "by name"] {
             assert_eq!(call(way), Value::I32(number), "{way}");

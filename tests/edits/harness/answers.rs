@@ -46,10 +46,11 @@ fn nature(decl: &Declaration<'_>, thing: &Entity) -> Same {
     equal("whether it is imported", decl.is_import(), is_import)?;
     equal("signature", decl.signature(), def.and_then(describe))?;
     equal("owner", decl.owner().is_some(), thing.owner.is_some())?;
-    equal("whether it is empty", decl.is_empty(), decl.len() == 0)?;
+    let len = decl.len();
+    equal("whether it is empty", decl.is_empty(), len == 0)?;
     match def {
-        None => equal("length", decl.len(), 0),
-        Some(Def::Data(blob)) => equal("length", decl.len(), blob.size().into()),
+        None => equal("length", len, 0),
+        Some(Def::Data(blob)) => equal("length", len, blob.size().into()),
         Some(_) => equal("whether it is empty", decl.is_empty(), false),
     }
 }
