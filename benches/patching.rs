@@ -1,8 +1,8 @@
 //! What patching costs, beside what it replaces: keeping everything in memory and rewriting the file.
 //!
 //! `cargo bench --bench patching` prints the tables of `design/figures.md`. Medians throughout; each comparison is made in
-//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,creation,sizes,exports,ops`
-//! some of the tables; with `WASMEND_UNVALIDATED` set, no body is looked at before it is written.
+//! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,session,creation,sizes,exports,ops`
+//! some of the tables, `WASMEND_EDITS=50000` a longer session; with `WASMEND_UNVALIDATED` set, no body is looked at before it is written.
 
 use std::fs;
 use std::io::Write;
@@ -13,8 +13,9 @@ use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, FunctionSection, NameMap, NameSection, TypeSection,
 };
 use wasmend::{
-    BlockType, BodyStyle, DeclId, DeclKind, Function, FunctionBuilder, Instruction, MemArg,
-    MemArgTarget, Module, ModuleOptions, Reason, Redirect, Types, ValType,
+    BlockType, BodyStyle, ConstExpr, Data, DeclId, DeclKind, Function, FunctionBuilder,
+    Instruction, MemArg, MemArgTarget, MemoryType, Module, ModuleOptions, Reason, Redirect, Types,
+    ValType,
 };
 
 const EDITS: usize = 1_500;
@@ -448,10 +449,13 @@ fn main() {
         folder.path().display()
     );
     let asked = std::env::var("WASMEND_TABLES")
-        .unwrap_or_else(|_| "patches,creation,sizes,exports,ops".into());
+        .unwrap_or_else(|_| "patches,session,creation,sizes,exports,ops".into());
     let asked = |table: &str| asked.split(',').any(|one| one.trim() == table);
     if asked("patches") {
         all_patches(folder.path());
+    }
+    if asked("session") {
+        session(folder.path());
     }
     if asked("creation") {
         creation(folder.path());
@@ -507,6 +511,200 @@ fn all_patches(folder: &Path) {
             micros(patch),
             micros(rewrite),
             rewrite.as_secs_f64() / patch.as_secs_f64()
+        );
+    }
+}
+
+/// Memory that is this process's own and no file's, in megabytes.
+fn memory() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("RssAnon"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    kilobytes.unwrap_or_default() / 1e3
+}
+
+/// What a compiler has beside the functions of the program.
+struct Compiled {
+    subject: Subject,
+    memory: DeclId,
+    texts: Vec<DeclId>,
+    globals: Vec<DeclId>,
+    /// Functions that nobody calls, so that they can go: each reads a text and a global.
+    leaves: Vec<DeclId>,
+    numbers: Numbers,
+    declared: usize,
+}
+
+impl Compiled {
+    fn new(path: &Path, count: usize, redirect: Redirect) -> wasmend::Result<Compiled> {
+        let mut subject = Subject::declare(Some(path), count, redirect, Types::PerDeclaration);
+        let module = &mut subject.module;
+        let memory = module.declare(DeclKind::Memory, "memory")?;
+        let pages = MemoryType {
+            minimum: 16,
+            ..MemoryType::default()
+        };
+        module.define_memory(memory, pages)?;
+        let mut compiled = Compiled {
+            subject,
+            memory,
+            texts: Vec::new(),
+            globals: Vec::new(),
+            leaves: Vec::new(),
+            numbers: Numbers(17),
+            declared: 0,
+        };
+        for _ in 0..count / 10 {
+            let text = compiled.declare(DeclKind::Data)?;
+            compiled.texts.push(text);
+            compiled.define_text(text)?;
+            let global = compiled.declare(DeclKind::Global)?;
+            compiled.globals.push(global);
+            compiled.define_global(global)?;
+        }
+        for _ in 0..count / 10 {
+            compiled.add_leaf()?;
+        }
+        Ok(compiled)
+    }
+
+    fn declare(&mut self, kind: DeclKind) -> wasmend::Result<DeclId> {
+        self.declared += 1;
+        let key = format!("{kind} {}", self.declared);
+        self.subject.module.declare(kind, &key)
+    }
+
+    fn define_text(&mut self, text: DeclId) -> wasmend::Result<()> {
+        let len = 4 + self.numbers.below(60);
+        let bytes: Vec<u8> = (0..len).map(|_| self.numbers.below(256) as u8).collect();
+        let data = Data::new(bytes, 2);
+        self.subject.module.define_data(text, self.memory, data)
+    }
+
+    fn define_global(&mut self, global: DeclId) -> wasmend::Result<()> {
+        let value = ConstExpr::I32(self.numbers.below(1 << 30) as i32);
+        let module = &mut self.subject.module;
+        module.define_global(global, ValType::I32, true, value)
+    }
+
+    fn add_leaf(&mut self) -> wasmend::Result<()> {
+        let id = self.declare(DeclKind::Function)?;
+        let text = self.texts[self.numbers.below(self.texts.len())];
+        let global = self.globals[self.numbers.below(self.globals.len())];
+        let callee = self.subject.functions[self.numbers.below(self.subject.functions.len())];
+        let mut body = FunctionBuilder::new(self.subject.style, &TYPE, &TYPE);
+        body.address_of_data(text, 0).global_get(global);
+        body.op(&Instruction::I32Add);
+        for _ in 0..self.numbers.below(WORK) {
+            let constant = 1 << 20 | self.numbers.below(1 << 20) as i32;
+            body.op(&Instruction::I32Const(constant))
+                .op(&Instruction::I32Add);
+        }
+        body.call(callee, &TYPE, &TYPE);
+        let module = &mut self.subject.module;
+        module.define_function(id, body.finish()?)?;
+        module.export(&format!("leaf {}", self.declared), id)?;
+        self.leaves.push(id);
+        Ok(())
+    }
+
+    fn remove_leaf(&mut self) -> wasmend::Result<()> {
+        let leaf = self
+            .leaves
+            .swap_remove(self.numbers.below(self.leaves.len()));
+        let module = &mut self.subject.module;
+        let names = module.declaration(leaf)?.exports().map(str::to_owned);
+        for name in names.collect::<Vec<_>>() {
+            module.unexport(&name);
+        }
+        module.remove(leaf)
+    }
+
+    /// One edit, as somebody who works on a program makes them: most are of bodies.
+    fn edit(&mut self, number: usize) -> wasmend::Result<()> {
+        match self.numbers.below(20) {
+            0 => self.add_leaf(),
+            1 => self.remove_leaf(),
+            2..4 => {
+                let text = self.texts[self.numbers.below(self.texts.len())];
+                self.define_text(text)
+            }
+            4 => {
+                let global = self.globals[self.numbers.below(self.globals.len())];
+                self.define_global(global)
+            }
+            _ => {
+                let functions = &self.subject.functions;
+                let at = self.numbers.below(functions.len());
+                let callee = functions[at * 7919 % functions.len()];
+                let work = WORK / 4 + self.numbers.below(WORK + WORK / 2);
+                let new = body(self.subject.style, number, work, callee);
+                self.subject.module.define_function(functions[at], new)
+            }
+        }
+    }
+}
+
+/// A day of edits of one program, each of which is committed: what they cost, how much they write, and what memory they keep.
+fn session(folder: &Path) {
+    const COUNT: usize = 5_000;
+    let edits = std::env::var("WASMEND_EDITS").ok();
+    let edits = edits.and_then(|edits| edits.parse().ok());
+    let edits: usize = edits.unwrap_or(5_000);
+    println!("\n## {edits} edits of {COUNT} functions\n");
+    println!(
+        "| redirection | p50 us | p99 us | most us | bytes p50 | p99 | most | made room: times, most bytes | relinks | MB of \
+         memory at first, after each fifth |\n|---|---|---|---|---|---|---|---|---|---|"
+    );
+    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
+        let path = folder.join(format!("session-{redirect:?}.wasm"));
+        let mut compiled = Compiled::new(&path, COUNT, redirect).expect("a good program");
+        compiled.subject.module.commit().expect("a good program");
+        // The first patch copies the file, which belongs to the start.
+        compiled.edit(edits).expect("a good edit");
+        compiled.subject.module.commit().expect("a good edit");
+        // What is noted here must not count as memory that the module keeps.
+        let mut times = vec![Duration::MAX; edits];
+        let (mut bytes, mut rooms) = (vec![u64::MAX; edits], Vec::new());
+        times.clear();
+        bytes.clear();
+        let (mut relinks, mut kept) = (0, vec![memory()]);
+        for number in 0..edits {
+            compiled.edit(number).expect("a good edit");
+            let start = Instant::now();
+            let patch = compiled.subject.module.commit().expect("a good edit");
+            times.push(start.elapsed());
+            match patch.ranges() {
+                None => relinks += 1,
+                Some(ranges) => {
+                    let mut reasons = ranges.iter().map(|(range, _)| range.reason);
+                    match reasons.any(|reason| reason == Reason::MakeRoom) {
+                        true => rooms.push(patch.bytes_written()),
+                        false => bytes.push(patch.bytes_written()),
+                    }
+                }
+            }
+            if (number + 1).is_multiple_of((edits / 5).max(1)) {
+                kept.push(memory());
+            }
+        }
+        let middle = median(&mut times);
+        bytes.sort_unstable();
+        let kept: Vec<String> = kept
+            .iter()
+            .map(|megabytes| format!("{megabytes:.1}"))
+            .collect();
+        println!(
+            "| {redirect:?} | {:.1} | {:.1} | {:.0} | {} | {} | {} | {}, {} | {relinks} | {} |",
+            micros(middle),
+            micros(at_percent(&times, 99)),
+            micros(at_percent(&times, 100)),
+            at_percent(&bytes, 50),
+            at_percent(&bytes, 99),
+            at_percent(&bytes, 100),
+            rooms.len(),
+            rooms.iter().max().copied().unwrap_or_default(),
+            kept.join(", "),
         );
     }
 }

@@ -127,7 +127,7 @@ pub mod in_memory {}
 /// # }
 /// ```
 ///
-/// Data that grows moves within the reserve, and code that names it follows ([`address_of_data`](crate::FunctionBuilder::address_of_data)).
+/// Where it ends is known after each commit ([`data_end`](crate::Declaration::data_end)). Data that grows moves within the reserve, and code that names it follows ([`address_of_data`](crate::FunctionBuilder::address_of_data)).
 /// When the reserve is used up a commit fails and says so: a larger one is a rebuild of the file (R12). Where programs run
 /// while they are edited, data that is only read should be [`constant`](crate::Data::constant): then it may change in a running program, while
 /// a variable's first value is applied only where the program has not changed it.

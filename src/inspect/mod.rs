@@ -52,7 +52,7 @@ pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
 #[cfg(any(feature = "debug", feature = "whole"))]
-pub use source_map::source_map;
+pub use source_map::{source_map, without_dwarf};
 #[cfg(feature = "whole")]
 pub use verify::{Difference, Report, verify};
 

@@ -57,6 +57,11 @@ impl<'a> Section<'a> {
         self.header + self.contents.len() as u64
     }
 
+    /// Where it stands in the file.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        self.offset as usize..(self.offset + self.len()) as usize
+    }
+
     pub(super) fn reader(&self) -> BinaryReader<'a> {
         BinaryReader::new(self.contents, self.contents_offset())
     }
@@ -384,9 +389,10 @@ impl<'a> Reader<'a> {
         } = &element.kind
         {
             let mut operators = offset_expr.get_operators_reader();
-            if let (Some(table), Operator::I32Const { value: 1 }) = (table_index, operators.read()?)
+            if let Operator::I32Const { value: 1 } | Operator::I64Const { value: 1 } =
+                operators.read()?
             {
-                start = Some(*table);
+                start = *table_index;
             }
             self.uses.expression(offset_expr.get_operators_reader())?;
         }
@@ -473,6 +479,10 @@ impl<'a> Reader<'a> {
                 Operator::End | Operator::Delegate { .. } if depth > 0 => depth -= 1,
                 Operator::I32Const { value } if role == FunctionRole::Thunk => {
                     function.slot = Some(value as u32)
+                }
+                // Where the table is indexed with 64 bits.
+                Operator::I64Const { value } if role == FunctionRole::Thunk => {
+                    function.slot = u32::try_from(value).ok();
                 }
                 Operator::Call { function_index } | Operator::ReturnCall { function_index }
                     if role == FunctionRole::Forwarder =>

@@ -8,6 +8,7 @@ use gimli::ColumnType;
 use crate::error::{Error, Result};
 use crate::inspect::dwarf::{self, Dwarf, Slice};
 use crate::inspect::read::split;
+use crate::wire::section::write_pad_header;
 
 /// Offsets from here on stand for code that is not there.
 const NOWHERE: u64 = u32::MAX as u64 - 1;
@@ -26,7 +27,8 @@ struct Origin {
 /// The source map (version 3, JSON) of a module with debug information: for each place in the file where another line begins,
 /// which that is. What browsers call columns are offsets in the file.
 ///
-/// A page finds it by the module's section `sourceMappingURL`, which a compiler gives it once:
+/// Chromium looks at it only where the module has no DWARF of its own: serve [that](without_dwarf) beside the map. A page finds
+/// the map by the module's section `sourceMappingURL`, which a compiler gives it once:
 ///
 /// ```
 /// # use wasmend::{DeclKind, Module, ModuleOptions, Piece};
@@ -54,6 +56,34 @@ pub fn source_map(module: &[u8]) -> Result<String> {
         Error::bad_input(format!("the debug information cannot be read: {error}"))
     })?;
     Ok(map.into_json())
+}
+
+/// A module without its DWARF, for browsers: where there is some, Chromium's developer tools look for an extension that reads it, and
+/// at no source map. All code stays where it is in the file, so the [source map](source_map) of the whole module is right for
+/// this one too.
+///
+/// # Errors
+/// If it is no module.
+pub fn without_dwarf(module: &[u8]) -> Result<Vec<u8>> {
+    let sections = split(module)?;
+    let code = sections.iter().rposition(|section| section.id == 10);
+    let mut out = module[..sections
+        .first()
+        .map_or(module.len(), |first| first.range().start)]
+        .to_vec();
+    for (at, section) in sections.iter().enumerate() {
+        let start = out.len();
+        let range = section.range();
+        let len = range.len() as u64;
+        let is_dwarf = section.id == 0 && section.name.starts_with(".debug_");
+        if !is_dwarf || code.is_some_and(|code| at < code) {
+            out.extend_from_slice(&module[range]);
+        }
+        if is_dwarf && out.len() > start {
+            write_pad_header(&mut out[start..], len);
+        }
+    }
+    Ok(out)
 }
 
 #[derive(Default)]
@@ -222,4 +252,36 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_dwarf_all_code_stays_where_it_is() {
+        let text = r#"(module
+            (@custom ".debug_line" (before code) "a table of lines")
+            (@custom ".debug_str" (before code) "")
+            (func (export "f") (result i32) i32.const 77)
+            (@custom ".debug_info" "what is said")
+            (@custom "other" "stays"))"#;
+        let module = wat::parse_str(text).expect("a module");
+        let bare = without_dwarf(&module).expect("a module");
+        let (all, left) = (split(&module), split(&bare));
+        let (all, left) = (all.expect("a module"), left.expect("a module"));
+        let code = |sections: &[crate::inspect::read::Section<'_>]| {
+            let code = sections.iter().find(|section| section.id == 10);
+            code.map(|code| (code.range(), code.contents.to_vec()))
+        };
+        assert_eq!(code(&left), code(&all));
+        let names: Vec<&str> = left
+            .iter()
+            .filter(|it| it.id == 0)
+            .map(|it| it.name)
+            .collect();
+        assert_eq!(names, ["pad", "pad", "other"]);
+        assert!(without_dwarf(b"\0asm").is_err());
+        assert_eq!(without_dwarf(&bare).expect("a module"), bare);
+    }
 }

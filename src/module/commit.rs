@@ -54,8 +54,9 @@ impl Module {
     /// # Errors
     /// If the edits contradict one another, a body is not valid code (unless [that is not looked
     /// at](crate::ModuleOptions::validate)), a limit of engines is exceeded, or the file cannot be written. The error names
-    /// the declaration, and the offset within its bytes; of bodies that are not valid it names [all](Error::others). Nothing
-    /// is changed then, in memory or on disk: the edits stay pending, to be mended or [discarded](Module::discard).
+    /// the declaration, and the offset within its bytes; [all](Error::others) that contradict
+    /// one another are named at once, and where none do, all bodies that are not valid. Nothing is changed then, in memory or on
+    /// disk: the edits stay pending, to be mended or [discarded](Module::discard).
     pub fn commit(&mut self) -> Result<Patch> {
         self.commit_as(Users::MayBeStale, &no_check)
     }

@@ -37,6 +37,10 @@ pub enum ConstExpr {
     FunctionAddress(DeclId),
     /// The address of data plus a constant, as an `i32`.
     DataAddress(DeclId, i32),
+    /// A function's address as an `i64`, where the table of slots is indexed with 64 bits.
+    FunctionAddress64(DeclId),
+    /// The address of data plus a constant as an `i64`, for data of a 64-bit memory.
+    DataAddress64(DeclId, i32),
     /// The value of an imported constant global.
     Global(DeclId),
     /// A null reference.
@@ -49,7 +53,9 @@ impl ConstExpr {
     /// Whether it is a value of a type, as far as that can be said without knowing what it names.
     fn can_be(self, ty: ValType) -> bool {
         match self {
-            ConstExpr::I64(_) => ty == ValType::I64,
+            ConstExpr::I64(_) | ConstExpr::FunctionAddress64(_) | ConstExpr::DataAddress64(..) => {
+                ty == ValType::I64
+            }
             ConstExpr::F32(_) => ty == ValType::F32,
             ConstExpr::F64(_) => ty == ValType::F64,
             ConstExpr::I32(_) | ConstExpr::FunctionAddress(_) | ConstExpr::DataAddress(..) => {
@@ -101,6 +107,14 @@ impl ConstExpr {
             ConstExpr::DataAddress(data, addend) => {
                 out.push(0x41);
                 reloc(out, relocs, RelocKind::AddressSleb, data, addend);
+            }
+            ConstExpr::FunctionAddress64(function) => {
+                out.push(0x42);
+                reloc(out, relocs, RelocKind::SlotSleb64, function, 0);
+            }
+            ConstExpr::DataAddress64(data, addend) => {
+                out.push(0x42);
+                reloc(out, relocs, RelocKind::AddressSleb64, data, addend);
             }
             ConstExpr::Global(global) => {
                 out.push(0x23);
@@ -311,6 +325,14 @@ impl Data {
     pub fn with_function(mut self, offset: u32, function: DeclId) -> Self {
         self.relocs
             .push(Relocation::new(RelocKind::SlotI32, offset, function, 0));
+        self
+    }
+
+    /// The same in eight bytes.
+    #[must_use]
+    pub fn with_function64(mut self, offset: u32, function: DeclId) -> Self {
+        self.relocs
+            .push(Relocation::new(RelocKind::SlotI64, offset, function, 0));
         self
     }
 

@@ -190,6 +190,17 @@ impl<'a> Declaration<'a> {
         }
     }
 
+    /// The address behind all data of a memory: from there on it is the program's own. Zeros stand at the end of the range that data
+    /// may take ([`Module::reserve_data`]), so where there are any, this is the end of the range. Nothing if there was no data.
+    pub fn data_end(&self) -> Option<u64> {
+        let data = &self.module.layout.as_ref()?.data;
+        let image = data.image(data.image_of(self.id)?);
+        Some(match image.zero < image.limit {
+            true => image.limit,
+            false => image.top,
+        })
+    }
+
     fn place(&self) -> Place {
         let layout = self.module.layout.as_ref();
         layout.map_or(Place::None, |layout| layout.place(self.id))

@@ -2,6 +2,7 @@
 //! Nothing is changed here.
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::program::content::{RelocKind, Relocation};
@@ -103,37 +104,37 @@ impl Program {
             Some(lives) => *lives,
             None => self.get(id).and_then(|decl| decl.next()).is_some(),
         };
-        let check = |&id: &DeclId| -> Result<()> {
-            let decl = self.decl(id);
-            match decl.pending() {
+        let check = |&id: &DeclId| -> Vec<Error> {
+            let mut wrong = Vec::new();
+            match self.decl(id).pending() {
                 Pending::None => {}
                 Pending::Define(definition) => {
-                    self.check_live(id, definition, lives)?;
+                    self.check_live(id, definition, lives, &mut wrong);
                     if users == Users::MayBeStale {
-                        self.check_users(references, id, definition)?;
+                        self.check_users(references, id, definition, &mut wrong);
                     }
                 }
-                Pending::Remove => self.check_unreferenced(references, id)?,
+                Pending::Remove => self.check_unreferenced(references, id, &mut wrong),
             }
-            Ok(())
+            wrong
         };
         let mut wrong = self.check_calls();
         if bulk {
-            wrong.par_extend(self.dirty.par_iter().filter_map(|id| check(id).err()));
+            wrong.par_extend(self.dirty.par_iter().flat_map_iter(check));
         } else {
-            wrong.extend(self.dirty.iter().filter_map(|id| check(id).err()));
+            wrong.extend(self.dirty.iter().flat_map(check));
         }
-        Error::all_of(wrong)?;
         let start = self.next_start();
         if let Some(start) = start {
-            self.live(start)
-                .map_err(|error| error.with_hint("the start function must be defined"))?;
-            self.check_start(start)?;
+            let is_there = self.live(start);
+            let is_there =
+                is_there.map_err(|error| error.with_hint("the start function must be defined"));
+            let fits = is_there.and_then(|()| self.check_start(start));
+            wrong.extend(fits.err());
         }
-        Ok(Checked {
-            exports: self.next_exports()?,
-            start,
-        })
+        let exports = self.next_exports(&mut wrong);
+        Error::all_of(wrong)?;
+        Ok(Checked { exports, start })
     }
 
     /// Whether each declaration is defined once the commit is done, by id.
@@ -153,25 +154,29 @@ impl Program {
         id: DeclId,
         definition: &Definition,
         lives: impl Fn(DeclId) -> bool,
-    ) -> Result<()> {
+        wrong: &mut Vec<Error>,
+    ) {
         if definition.section().is_some() {
-            return Ok(());
+            return;
         }
         let mut last = None;
+        let mut gone: SmallVec<[DeclId; 4]> = SmallVec::new();
         for reloc in definition.content.relocs() {
             let Some(target) = reloc.decl().filter(|target| last != Some(*target)) else {
                 continue;
             };
             last = Some(target);
-            if !lives(target) {
-                return Err(self.dangling(id, reloc, target));
+            if !lives(target) && !gone.contains(&target) {
+                gone.push(target);
+                wrong.push(self.dangling(id, reloc, target));
             }
         }
         if let DefinitionKind::Data { memory, .. } = definition.shape {
-            self.live(memory)
-                .map_err(|error| error.with_hint("data needs a memory to stand in"))?;
+            let is_there = self.live(memory);
+            let is_there =
+                is_there.map_err(|error| error.with_hint("data needs a memory to stand in"));
+            wrong.extend(is_there.err());
         }
-        Ok(())
     }
 
     #[cold]
@@ -201,22 +206,23 @@ impl Program {
 
     /// Nothing may refer to a declaration that goes away. Sources that change in this commit are checked with their
     /// new definitions.
-    fn check_unreferenced(&self, references: &References, id: DeclId) -> Result<()> {
+    fn check_unreferenced(&self, references: &References, id: DeclId, wrong: &mut Vec<Error>) {
         for source in references.of(self, id) {
             let decl = self.decl(source);
             if matches!(decl.pending(), Pending::None) && !decl.is_orphan {
-                return Err(self.still_used(id, decl, "refers to"));
+                wrong.push(self.still_used(id, decl, "refers to"));
             }
         }
         if self.kind_of(id) != Some(DeclKind::Memory) {
-            return Ok(());
+            return;
         }
         let stands_in_it = |decl: &&Declaration| {
             let shape = decl.next().map(|next| next.shape);
             matches!(shape, Some(DefinitionKind::Data { memory, .. }) if memory == id)
         };
+        // Who removes a memory knows that all of its data goes: one of it is enough.
         let data = self.iter().map(|(_, decl)| decl).find(stands_in_it);
-        data.map_or(Ok(()), |data| Err(self.still_used(id, data, "stands in")))
+        wrong.extend(data.map(|data| self.still_used(id, data, "stands in")));
     }
 
     #[cold]

@@ -65,6 +65,30 @@ fn import_type_at(entry: &[u8]) -> Option<usize> {
     Some(at + 1)
 }
 
+/// Whether a definition names a global in a way that is asked for: by an instruction that sets it, or otherwise.
+fn names_global(user: &Definition, global: DeclId, is_asked: impl Fn(bool) -> bool) -> bool {
+    let bytes = user.content.bytes();
+    user.content.relocs().iter().any(|reloc| {
+        let before = (reloc.offset as usize).checked_sub(1);
+        let sets = before.and_then(|at| bytes.get(at)) == Some(&GLOBAL_SET);
+        reloc.kind == RelocKind::GlobalIndex && reloc.decl() == Some(global) && is_asked(sets)
+    })
+}
+
+/// Whether a body calls a function through its slot by another type than this. Who only holds its address may, but not who
+/// pushes the address and calls at once.
+fn calls_otherwise(user: &Definition, callee: DeclId, ty: Option<TypeId>) -> bool {
+    let bytes = user.content.bytes();
+    let mut pairs = user.content.relocs().windows(2);
+    user.is_body()
+        && pairs.any(|pair| {
+            let end = pair[0].offset as usize + pair[0].kind.width();
+            let is_call = matches!(bytes.get(end), Some(0x11 | 0x13));
+            let by_type = pair[1].offset as usize == end + 1 && pair[1].ty() != ty;
+            pair[0].kind.is_slot() && pair[0].decl() == Some(callee) && is_call && by_type
+        })
+}
+
 impl Program {
     /// Says by which types a body that was given calls others, even if it is the one that is there.
     pub(crate) fn expect_calls(&mut self, id: DeclId, calls: Box<[(DeclId, TypeId)]>) {
@@ -78,13 +102,15 @@ impl Program {
     pub(crate) fn check_calls(&self) -> Vec<Error> {
         let calls = self.pending.calls.iter();
         let mut wrong: Vec<_> = calls
-            .filter_map(|(id, calls)| Some((*id, self.check_calls_of(*id, calls).err()?)))
+            .flat_map(|(id, calls)| self.check_calls_of(*id, calls))
             .collect();
         wrong.sort_by_key(|(id, _)| *id);
         wrong.into_iter().map(|(_, error)| error).collect()
     }
 
-    fn check_calls_of(&self, id: DeclId, calls: &[(DeclId, TypeId)]) -> Result<()> {
+    /// What is wrong with the calls of one body.
+    fn check_calls_of(&self, id: DeclId, calls: &[(DeclId, TypeId)]) -> Vec<(DeclId, Error)> {
+        let mut wrong = Vec::new();
         let next = self.get(id).and_then(|decl| decl.next());
         let calls = next.filter(|next| next.is_body()).map(|_| calls);
         for (callee, ty) in calls.into_iter().flatten() {
@@ -101,10 +127,10 @@ impl Program {
                 );
                 let hint = "compile both against the same declaration, in one commit";
                 let error = Error::bad_edit(message).with_symbol(self.decl(id).label());
-                return Err(error.with_hint(hint));
+                wrong.push((id, error.with_hint(hint)));
             }
         }
-        Ok(())
+        wrong
     }
 
     /// What changes its interface must not keep users compiled for the old one, and what it uses itself must be as it
@@ -114,96 +140,53 @@ impl Program {
         references: &References,
         id: DeclId,
         new: &Definition,
-    ) -> Result<()> {
+        wrong: &mut Vec<Error>,
+    ) {
         let decl = self.decl(id);
         if decl.kind == DeclKind::Global {
-            self.check_initial_value(id, new)?;
+            wrong.extend(self.check_initial_value(id, new).err());
         }
         let Some(old) = decl.current() else {
-            return Ok(());
+            return;
+        };
+        let mut expect_unused = |what: &str, uses: &dyn Fn(&Declaration, &Definition) -> bool| {
+            for source in references.of(self, id) {
+                let user = self.decl(source);
+                let current = user.current().filter(|_| self.stays(source, user));
+                if current.is_some_and(|current| uses(user, current)) {
+                    wrong.push(self.is_relied_on(id, user, what));
+                }
+            }
         };
         match decl.kind {
             DeclKind::Function if old.ty() != new.ty() => {
-                self.check_unused(references, id, RelocKind::Call, "signature", |_, _| true)?;
-                self.check_uncalled(references, id)
+                let ty = new.ty();
+                expect_unused("signature", &|_, user| {
+                    let mut relocs = user.content.relocs().iter();
+                    let calls = |it: &Relocation| it.kind == RelocKind::Call;
+                    relocs.any(|it| calls(it) && it.decl() == Some(id))
+                        || calls_otherwise(user, id, ty)
+                });
             }
             DeclKind::Tag if old.ty() != new.ty() => {
-                self.check_unused(references, id, RelocKind::TagIndex, "values", |_, _| true)
+                expect_unused("values", &|_, user| {
+                    let mut relocs = user.content.relocs().iter();
+                    relocs.any(|it| it.kind == RelocKind::TagIndex && it.decl() == Some(id))
+                });
             }
             DeclKind::Global => {
                 let (Some(old), Some(new)) = (global_type(old), global_type(new)) else {
-                    return Ok(());
+                    return;
                 };
-                self.check_unused(
-                    references,
-                    id,
-                    RelocKind::GlobalIndex,
-                    "type",
-                    |user, sets| {
-                        old.ty != new.ty
-                        || old.refers_to != new.refers_to
-                        || (sets && !new.mutable)
-                        // Only an imported constant may give another global its value.
-                        || (user == DeclKind::Global && old != new)
-                    },
-                )
+                let is_other = old.ty != new.ty || old.refers_to != new.refers_to;
+                expect_unused("type", &|decl, user| {
+                    // Only an imported constant may give another global its value.
+                    let is_concerned = is_other || (decl.kind == DeclKind::Global && old != new);
+                    names_global(user, id, |sets| is_concerned || (sets && !new.mutable))
+                });
             }
-            _ => Ok(()),
+            _ => {}
         }
-    }
-
-    /// That nobody is concerned who refers to `id` by relocations of this kind and is not redefined. Who is depends on
-    /// what the user is, and on whether the reference is one that sets a global.
-    fn check_unused(
-        &self,
-        references: &References,
-        id: DeclId,
-        kind: RelocKind,
-        what: &str,
-        concerned: impl Fn(DeclKind, bool) -> bool,
-    ) -> Result<()> {
-        for source in references.of(self, id) {
-            let decl = self.decl(source);
-            let stays = self.stays(source, decl);
-            let Some(definition) = decl.current().filter(|_| stays) else {
-                continue;
-            };
-            let bytes = definition.content.bytes();
-            let uses = |reloc: &Relocation| {
-                let before = (reloc.offset as usize).checked_sub(1);
-                let sets = before.and_then(|at| bytes.get(at)) == Some(&GLOBAL_SET);
-                reloc.kind == kind && reloc.decl() == Some(id) && concerned(decl.kind, sets)
-            };
-            if definition.content.relocs().iter().any(uses) {
-                return Err(self.is_relied_on(id, decl, what));
-            }
-        }
-        Ok(())
-    }
-
-    /// That nobody calls a function through its slot by another type than it has now. Who only holds its address may, but not
-    /// who pushes the address and calls at once.
-    fn check_uncalled(&self, references: &References, id: DeclId) -> Result<()> {
-        let ty = self.decl(id).next().and_then(Definition::ty);
-        for source in references.of(self, id) {
-            let decl = self.decl(source);
-            let stays = self.stays(source, decl);
-            let Some(user) = decl.current().filter(|user| stays && user.is_body()) else {
-                continue;
-            };
-            let bytes = user.content.bytes();
-            let mut pairs = user.content.relocs().windows(2);
-            let calls_otherwise = pairs.any(|pair| {
-                let end = pair[0].offset as usize + pair[0].kind.width();
-                let is_call = matches!(bytes.get(end), Some(0x11 | 0x13));
-                let by_type = pair[1].offset as usize == end + 1 && pair[1].ty() != ty;
-                pair[0].kind.is_slot() && pair[0].decl() == Some(id) && is_call && by_type
-            });
-            if calls_otherwise {
-                return Err(self.is_relied_on(id, decl, "signature"));
-            }
-        }
-        Ok(())
     }
 
     /// Whether what uses something was neither removed nor given anew since the last commit, be it as it was.

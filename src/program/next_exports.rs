@@ -71,8 +71,8 @@ impl Program {
         exports.filter(|export| self.is_said(export))
     }
 
-    /// What the next commit makes of the exports, if anything.
-    pub(super) fn next_exports(&self) -> Result<Option<ExportChanges>> {
+    /// What the next commit makes of the exports, if anything. Adds what is wrong with them.
+    pub(super) fn next_exports(&self, wrong: &mut Vec<Error>) -> Option<ExportChanges> {
         let live = self.live_changes();
         let mut draft = Draft::of(&self.exports);
         match self.pending_exports() {
@@ -89,18 +89,18 @@ impl Program {
             }
             None => {
                 for edit in &self.pending.exports {
-                    draft.edit(edit)?;
+                    wrong.extend(draft.edit(edit).err());
                 }
             }
         }
-        self.check_exports(&draft)?;
+        self.check_exports(&draft, wrong);
         for (name, id) in &live {
             draft.set(name, *id);
         }
         if draft.names.is_empty() && self.pending_exports().is_none() {
-            return Ok(None);
+            return None;
         }
-        Ok(draft.changes(self.pending_exports(), |export| self.is_said(export)))
+        draft.changes(self.pending_exports(), |export| self.is_said(export))
     }
 
     /// What becomes of the exports that deltas reach an instance by: each name, and what it names.
@@ -132,40 +132,40 @@ impl Program {
     }
 
     /// What is exported must be there, and what goes must not be exported.
-    fn check_exports(&self, draft: &Draft<'_>) -> Result<()> {
+    fn check_exports(&self, draft: &Draft<'_>, wrong: &mut Vec<Error>) {
         let said = draft.names.iter();
         let said = said.filter_map(|(name, decl)| Some((*name, (*decl)?)));
-        if let Some((name, _)) = said
-            .clone()
-            .find(|(name, _)| self.live_slots.is_some() && is_live_name(name))
-        {
-            let message = format!("the name \"{name}\" is wasmend's own");
-            return Err(Error::bad_edit(message));
-        }
+        let is_own = |name: &str| self.live_slots.is_some() && is_live_name(name);
+        let own = said.clone().filter(|(name, _)| is_own(name));
+        wrong.extend(
+            own.map(|(name, _)| Error::bad_edit(format!("the name \"{name}\" is wasmend's own"))),
+        );
         let count = draft.count();
         if count > MOST_EXPORTS {
-            return Err(Error::limit(format!(
+            wrong.push(Error::limit(format!(
                 "the output would have {count} exports; engines take {MOST_EXPORTS}"
             )));
         }
         for (name, id) in said {
             let decl = self.get(id);
             if decl.is_none_or(|decl| matches!(decl.pending(), Pending::Remove)) {
-                return Err(self.exported(name, id));
+                wrong.push(self.exported(name, id));
+                continue;
             }
-            self.live(id)
-                .map_err(|error| error.with_hint("only what is defined can be exported"))?;
+            let is_there = self.live(id);
+            let is_there =
+                is_there.map_err(|error| error.with_hint("only what is defined can be exported"));
+            wrong.extend(is_there.err());
         }
         for &id in &self.dirty {
             if !matches!(self.decl(id).pending(), Pending::Remove) {
                 continue;
             }
-            let mut exports = self.said_exports_of(id);
-            if let Some(export) = exports.find(|export| draft.decl(&export.name) == Some(id)) {
-                return Err(self.exported(&export.name, id));
-            }
+            let stays = |name: &str| draft.decl(name) == Some(id) && !draft.speaks_of(name);
+            let exports = self.said_exports_of(id);
+            let exports = exports.filter(|export| stays(&export.name));
+            wrong.extend(exports.map(|export| self.exported(&export.name, id)));
         }
-        Ok(())
     }
 
     #[cold]
@@ -198,6 +198,11 @@ impl<'a> Draft<'a> {
     fn before(&self, name: &str) -> Option<DeclId> {
         let id = self.table.find(name)?;
         self.table.get(id).map(|export| export.decl)
+    }
+
+    /// Whether an edit speaks of a name.
+    fn speaks_of(&self, name: &str) -> bool {
+        self.places.contains_key(name)
     }
 
     /// What a name names.

@@ -9,21 +9,22 @@ use std::path::Path;
 
 use crate::support::programs::{self, I32};
 use crate::support::toolchain;
+use wasmend::inspect::{self, Map};
 use wasmend::{
-    DebugInfo, DeclId, DeclKind, FunctionBuilder, Instruction as I, Module, Redirect, ValType,
-    inspect,
+    Data, DebugInfo, DeclId, DeclKind, FunctionBuilder, Instruction as I, MemoryType, Module,
+    ModuleOptions, Redirect, ValType,
 };
-use wasmparser::{KnownCustom, Name, Operator, Parser, Payload};
+use wasmparser::{Operator, Parser, Payload};
 
 /// A function of the source: the file that it is in, where it is declared, and how many lines it has.
 #[derive(Debug, Clone, PartialEq)]
-struct Source {
+pub struct Source {
     file: &'static str,
     line: u32,
     lines: u32,
 }
 
-type Program = BTreeMap<&'static str, Source>;
+pub type Program = BTreeMap<&'static str, Source>;
 
 /// The number that stands in a line, which tells it from all others.
 fn number(source: &Source, line: u32) -> i32 {
@@ -41,6 +42,11 @@ fn define(module: &mut Module, name: &str, source: &Source) {
     let mut info = DebugInfo::new(name, source.file, source.line).in_folder("/home/project");
     info.local(0, "given", "int", ValType::I32);
     info.local(sum, "sum", "int", ValType::I32);
+    if let Some(text) = module.lookup("text of 64 bits") {
+        let pointer = body.locals(1, ValType::I64);
+        info.local(pointer, "pointer", "address", ValType::I64);
+        body.address_of_data64(text, 0).op(&I::LocalSet(pointer));
+    }
     for line in source.line + 1..=source.line + source.lines {
         match line % 3 {
             // As if it came from another file.
@@ -56,7 +62,7 @@ fn define(module: &mut Module, name: &str, source: &Source) {
 }
 
 /// Edits from one program to another.
-fn edit(module: &mut Module, from: &Program, to: &Program) {
+pub fn edit(module: &mut Module, from: &Program, to: &Program) {
     for (name, source) in to {
         if from.get(name) != Some(source) {
             define(module, name, source);
@@ -69,59 +75,57 @@ fn edit(module: &mut Module, from: &Program, to: &Program) {
 }
 
 /// Where the number of each line stands: function and line, and the offset in the file of the instruction.
-struct Places {
+pub struct Places {
     /// Where the contents of the code section begin.
     code: u64,
-    all: BTreeMap<(String, i32), u64>,
+    pub all: BTreeMap<(String, i32), u64>,
 }
 
-fn places(file: &[u8]) -> Places {
-    let (mut imported, mut code) = (0, 0);
-    let mut bodies = Vec::new();
-    let mut names = BTreeMap::new();
+/// Which function's body each index is, by what the module says. Code that was left behind when a function moved is none.
+fn bodies(module: &Module, file: &[u8]) -> BTreeMap<u32, String> {
+    let map = Map::read(file).expect("a module");
+    let functions = module.iter().filter(|decl| decl.is_defined());
+    let functions = functions.filter_map(|decl| Some((decl.index()?, decl.key()?.to_owned())));
+    let body_of = |index: u32| {
+        let entry = map.functions.iter().find(|entry| entry.index == index);
+        entry.and_then(|entry| entry.target).unwrap_or(index)
+    };
+    functions
+        .map(|(index, key)| (body_of(index), key))
+        .collect()
+}
+
+pub fn places(module: &Module, file: &[u8]) -> Places {
+    let names = bodies(module, file);
+    let (mut code, mut index) = (0, 0);
+    let mut all = BTreeMap::new();
     for payload in Parser::new(0).parse_all(file) {
         match payload.expect("a valid file") {
+            Payload::ImportSection(section) => assert_eq!(section.count(), 0),
             Payload::CodeSectionStart {
                 unchecked_range: range,
                 ..
             } => code = range.start,
-            Payload::CodeSectionEntry(body) => bodies.push(body),
-            Payload::ImportSection(section) => imported = section.count(),
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(section) = section.as_known() {
-                    for name in section {
-                        if let Name::Function(map) = name.expect("valid") {
-                            for naming in map {
-                                let naming = naming.expect("valid");
-                                names.insert(naming.index, naming.name.to_owned());
-                            }
-                        }
+            Payload::CodeSectionEntry(body) => {
+                let name = names.get(&index);
+                index += 1;
+                let operators = body.get_operators_reader().expect("valid");
+                for operator in operators.into_iter_with_offsets() {
+                    if let (Operator::I32Const { value }, offset) = operator.expect("valid")
+                        && let Some(name) = name.filter(|_| value >= 1_000_000)
+                    {
+                        all.insert((name.clone(), value), offset);
                     }
                 }
             }
             _ => {}
         }
     }
-    assert_eq!(imported, 0);
-    let mut all = BTreeMap::new();
-    for (at, body) in bodies.iter().enumerate() {
-        let Some(name) = names.get(&(at as u32)) else {
-            continue;
-        };
-        let operators = body.get_operators_reader().expect("valid");
-        for operator in operators.into_iter_with_offsets() {
-            if let (Operator::I32Const { value }, offset) = operator.expect("valid")
-                && value >= 1_000_000
-            {
-                all.insert((name.clone(), value), offset);
-            }
-        }
-    }
     Places { code, all }
 }
 
 /// What is right of a line: file, line and column.
-fn right(source: &Source, line: u32) -> (String, u32, u32) {
+pub fn right(source: &Source, line: u32) -> (String, u32, u32) {
     let (file, column) = match line % 3 {
         0 => ("macros.lang", 0),
         _ => (source.file, line % 7 + 1),
@@ -212,14 +216,36 @@ fn check(module: &Module, program: &Program) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.wasm");
     std::fs::write(&path, &bytes).expect("it can be written");
-    let found = places(&bytes);
+    let found = places(module, &bytes);
     let lines: u32 = program.values().map(|source| source.lines).sum();
     assert_eq!(found.all.len(), lines as usize);
     check_with_llvm(&path, program, &found);
     check_source_map(&bytes, program, &found);
 }
 
-fn source(file: &'static str, line: u32, lines: u32) -> Source {
+/// A module that code is compiled for with addresses of 64 bits: [`define`] sees it.
+fn wide(redirect: Redirect) -> Module {
+    let options = ModuleOptions {
+        redirect,
+        table64: true,
+        ..ModuleOptions::default()
+    };
+    let mut module = Module::in_memory(options).expect("in memory");
+    let memory = module.declare(DeclKind::Memory, "memory").expect("new");
+    let ty = MemoryType {
+        minimum: 1,
+        is_64: true,
+        ..MemoryType::default()
+    };
+    module.define_memory(memory, ty).expect("a memory");
+    let text = module.declare(DeclKind::Data, "text of 64 bits");
+    let text = text.expect("new");
+    let defined = module.define_data(text, memory, Data::new(*b"text", 0));
+    defined.expect("data");
+    module
+}
+
+pub fn source(file: &'static str, line: u32, lines: u32) -> Source {
     Source { file, line, lines }
 }
 
@@ -253,8 +279,13 @@ fn lines_and_functions_are_right_in_every_version_as_in_a_fresh_build() {
     next(&|program| {
         program.insert("beta", source("a.lang", 100, 3));
     });
-    for redirect in [Redirect::Table, Redirect::TableThunks, Redirect::Direct] {
-        let mut module = programs::module(redirect);
+    let modes = [Redirect::Table, Redirect::TableThunks, Redirect::Direct];
+    let makers: [fn(Redirect) -> Module; 2] = [programs::module, wide];
+    for (redirect, make) in modes
+        .into_iter()
+        .flat_map(|mode| makers.map(|make| (mode, make)))
+    {
+        let mut module = make(redirect);
         let mut before = Program::new();
         for program in &versions {
             edit(&mut module, &before, program);
@@ -266,7 +297,7 @@ fn lines_and_functions_are_right_in_every_version_as_in_a_fresh_build() {
         module.request_relink();
         module.commit().expect("a commit");
         check(&module, last);
-        let mut fresh = programs::module(redirect);
+        let mut fresh = make(redirect);
         edit(&mut fresh, &Program::new(), last);
         fresh.commit().expect("a commit");
         check(&fresh, last);

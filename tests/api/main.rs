@@ -2,6 +2,8 @@
 //! refused, and what can be known of the file. Run by `cargo test --test api`.
 
 #[cfg(all(feature = "toolchain-tests", feature = "debug"))]
+mod browser;
+#[cfg(all(feature = "toolchain-tests", feature = "debug"))]
 mod debug_info;
 #[cfg(feature = "engine")]
 mod distances;
@@ -25,6 +27,8 @@ mod travel;
 mod types;
 mod validated;
 mod verify;
+#[cfg(feature = "engine")]
+mod wide;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -116,6 +116,39 @@ fn all_that_does_not_fit_is_said_at_once() {
     }
 }
 
+/// Only the first of those who had not been compiled anew was named, and nothing of exports.
+#[test]
+fn all_callers_that_stay_are_named_and_so_are_exports() {
+    for redirect in MODES {
+        let (mut module, callee, _) = pair(redirect);
+        let body = caller(&module, callee, I32);
+        let other = declare(&mut module, "other");
+        module.define_function(other, body).expect("is a function");
+        module.commit().expect("fits");
+        let body = constant(&module, I64);
+        module.define_function(callee, body).expect("is a function");
+        let undefined = declare(&mut module, "undefined");
+        module.export("undefined", undefined).expect("is declared");
+        module.unexport("no such export");
+        let error = refused(&mut module);
+        let all = std::iter::once(&error).chain(error.others());
+        let text: Vec<String> = all
+            .map(|error| format!("{:?}: {}", error.symbol(), error.message()))
+            .collect();
+        let expected = [
+            "`user` still",
+            "`other` still",
+            "Some(\"undefined\")",
+            "no such export",
+        ];
+        for what in expected {
+            let count = text.iter().filter(|text| text.contains(what)).count();
+            assert_eq!(count, 1, "{redirect:?}: {what} in {text:?}");
+        }
+        assert_eq!(text.len(), expected.len(), "{text:?}");
+    }
+}
+
 #[test]
 fn a_function_that_becomes_an_import_keeps_its_signature_too() {
     for redirect in MODES {

@@ -307,6 +307,17 @@ scripts! {
     dense_output_with_thunks_and_addresses: [
         function(f(1), MIX, &[]), function(f(2), MIX, &[Op::CallAddress(1, MIX)]), export("f", f(2)), Commit,
     ];
+    /// The commit that moved a body to a smaller place took it for one that moves nothing, and filled another place as well.
+    a_body_makes_way_and_older_code_stays: [
+        define(d(7), blob(0, None, None)), Commit,
+        function(f(3), 7, &[Op::Load(7), Op::GetGlobal(0, VALUE), Op::Loop(11), Op::Follow(7), Op::Work(2, 7712)]), Commit,
+        export("e0", f(3)),
+        function(f(3), 7, &[Op::Work(181, 5), Op::Work(57, 5), Op::Call(3, 7)]), Commit,
+        function(f(3), 7, &[Op::Work(181, 34)]), Commit,
+        function(f(3), 7, &[Op::Work(57, 5), Op::Call(3, 7), Op::Locals(3, Ty::I64)]), Commit,
+        function(f(3), 7, &[Op::Work(57, 5), Op::Work(6, 3), Op::Call(3, 7), Op::Locals(3, Ty::I64), Op::Follow(7)]), Commit,
+        function(f(3), 7, &[Op::Call(3, 7), Op::Block(11), Op::CallDirect(3, 7)]), Commit,
+    ];
 }
 
 /// The dense output of a module without functions could not be made.

@@ -169,6 +169,22 @@ fn random_edits() {
         seen.with_room.iter().max(),
         seen.with_room.len(),
     );
+    println!(
+        "{:?}; {} stale calls, {} stale ids, {} fresh builds",
+        seen.kinds, seen.stale_calls, seen.stale_ids, seen.fresh_builds
+    );
+    for kind in [
+        "reserve",
+        "share",
+        "disown",
+        "revert",
+        "bring back",
+        "clone",
+        "discard",
+    ] {
+        assert!(seen.kinds.contains_key(kind), "no edit is a {kind}");
+    }
+    assert!(seen.stale_calls > 0 && seen.stale_ids > 0 && seen.fresh_builds > 0);
     assert!(seen.overhead(1000) <= MOST_OVERHEAD);
     assert!(seen.edits >= edits && seen.patches > 0 && seen.failures > 0);
 }

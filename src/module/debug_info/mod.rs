@@ -26,9 +26,10 @@ use crate::module::value_type::ValType;
 /// body.op(&Instruction::I32Mul);
 /// module.define_function(answer, body.finish()?.with_debug_info(info))?;
 /// module.commit()?;
-/// // The same for browsers.
+/// // The same for browsers, which look at it only where a module has no DWARF.
 /// let map = wasmend::inspect::source_map(&module.bytes()?)?;
 /// assert!(map.contains("/home/me/project/src/deep.lang"));
+/// let served = wasmend::inspect::without_dwarf(&module.bytes()?)?;
 /// # Ok(())
 /// # }
 /// ```

@@ -1,13 +1,15 @@
-//! Edits of who owns what, reverts, clones and ids that are stale: how a session makes them, and what it asks of the module.
+//! Edits of who owns what, reservations, reverts, clones and ids that are stale: how a session makes them, and what it asks of
+//! the module.
 
 use std::collections::BTreeSet;
 
 use wasmend as w;
 use wasmend::{ErrorKind, Patch, PendingEdit};
 
+use super::answers;
 use super::check::{Checked, Session, words};
-use super::drive::Owner;
-use super::model::{Def, Ent, Name, Program};
+use super::drive::{Owner, Reserved};
+use super::model::{Def, Ent, Kind, Name, Program, RESET};
 use super::script::Edit;
 
 impl Session {
@@ -17,6 +19,7 @@ impl Session {
             Edit::Shared(owner, name, def) => self.share(*owner, *name, def),
             Edit::Disown(owner, name) => self.disown(*owner, *name),
             Edit::Revert(name, was_removed) => self.revert(*name, *was_removed),
+            Edit::Reserve(all) => self.reserve(all),
             _ => self.clone_module(),
         }
     }
@@ -33,6 +36,51 @@ impl Session {
             owned.map_err(words("own"))?;
         }
         self.define(ent, def.clone())
+    }
+
+    fn reserve(&mut self, all: &[(Name, Def, bool)]) -> Checked {
+        let mut new: Vec<(Name, Def, bool)> = Vec::new();
+        for (name, def, is_part) in all {
+            let is_known = self.model.lookup(*name).is_some();
+            if is_known || new.iter().any(|(other, ..)| other == name) {
+                continue;
+            }
+            // The owner is a function, as everywhere else.
+            let first = new.first();
+            let is_part = *is_part
+                && name.0 == Kind::Function
+                && first.is_some_and(|(first, ..)| first.0 == Kind::Function);
+            new.push((*name, def.clone(), is_part));
+        }
+        let Some(&(first, ..)) = new.first() else {
+            return Ok(());
+        };
+        let is_new = |name: &Name| new.iter().any(|(other, ..)| other == name);
+        let named = new.iter().flat_map(|(_, def, _)| def.names());
+        let others: Vec<Name> = named.filter(|name| !is_new(name)).collect();
+        for name in others {
+            self.declare(name, Owner::Nothing, true)?;
+        }
+        // Whatever the threads do, they are declared in this order.
+        new.sort_by_key(|(name, _, is_part)| (*is_part, name.to_string()));
+        let mut ents = Vec::new();
+        for (name, _, is_part) in &new {
+            let owner = self.model.lookup(first).filter(|_| *is_part);
+            ents.push((self.model.declare(*name, owner, true).0, owner));
+        }
+        let mut reserved = Vec::new();
+        for ((name, def, _), (ent, owner)) in new.into_iter().zip(ents) {
+            let bound = self.model.bound(def);
+            self.model.bind(ent, bound.clone());
+            reserved.push(Reserved {
+                ent,
+                name,
+                owner: owner.map_or(Owner::Nothing, Owner::One),
+                bound,
+            });
+        }
+        let done = self.driver.reserve_all(&reserved);
+        done.map_err(words("reserve"))
     }
 
     fn disown(&mut self, owner: Name, name: Name) -> Checked {
@@ -73,7 +121,14 @@ impl Session {
             (Some(back), done) => {
                 done.map_err(words("revert"))?;
                 self.model.revert(ent, &back);
-                Ok(())
+                let id = self.driver.id(ent);
+                let pending = self.driver.module.declaration(id);
+                let pending = pending.map_or(PendingEdit::None, |decl| decl.pending());
+                match pending == PendingEdit::None || !self.model.pending.things.contains_key(&ent)
+                {
+                    true => Ok(()),
+                    false => Err(format!("{name} is reverted, but pending: {pending:?}")),
+                }
             }
             (None, Err(error)) if error.kind() == ErrorKind::BadEdit => Ok(()),
             (None, other) => Err(format!("{name} comes back although it cannot: {other:?}")),
@@ -91,7 +146,7 @@ impl Session {
     fn clone_module(&mut self) -> Checked {
         let old = self.driver.fork().map_err(words("clone"))?;
         if let Some(mut old) = old {
-            old.stray();
+            self.stale.extend(old.stray());
             if self.seen.commits > 0 && self.published()? != self.mirror {
                 return Err("edits of a clone have changed the file".into());
             }
@@ -118,6 +173,29 @@ impl Session {
         }
     }
 
+    /// A clone must say the same of what both have; and what was declared in one of them is nothing in the other.
+    fn ask_twin(&self) -> Checked {
+        let Some(twin) = &self.driver.twin else {
+            return Ok(());
+        };
+        let program = &self.model.committed;
+        let ours = answers::in_words(&self.driver, program, true);
+        answers::same(
+            "the clone says",
+            &ours,
+            &answers::in_words(twin, program, true),
+        )?;
+        for (ent, thing) in &program.things {
+            let (ours, theirs) = (self.driver.id(*ent), twin.id(*ent));
+            let is_foreign = self.driver.module.declaration(theirs).is_err()
+                && twin.module.declaration(ours).is_err();
+            if ours != theirs && !is_foreign {
+                return Err(format!("{} has the id of another module", thing.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Notes that what was in one program and is not in the other is gone.
     pub(super) fn forget(&mut self, before: &Program, after: &Program) {
         if self.seen.commits == 0 {
@@ -126,22 +204,20 @@ impl Session {
         let gone = before.things.keys();
         let gone = gone.filter(|ent| !after.things.contains_key(ent));
         self.stale.extend(gone.map(|ent| self.driver.id(*ent)));
-        let many = self.stale.len().saturating_sub(64);
+        let many = self.stale.len().saturating_sub(32);
         self.stale.drain(..many);
     }
 
     /// Asks the module what it has, behind a commit.
     pub(super) fn questions(&mut self) -> Checked {
-        let module = &mut self.driver.module;
+        self.ask_twin()?;
+        let other = self.model.lookup(RESET).map(|ent| self.driver.id(ent));
+        let memory = self.driver.memory();
         for id in &self.stale {
-            let function = w::FunctionBuilder::new(module.body_style(), &[], &[]);
-            let function = function.finish().map_err(words("an empty body"))?;
-            if module.declaration(*id).is_ok()
-                || module.remove(*id).is_ok()
-                || module.revert(*id).is_ok()
-                || module.define_function(*id, function).is_ok()
-            {
-                return Err(format!("{id} is stale, and names something"));
+            let module = &mut self.driver.module;
+            self.seen.stale_ids += 1;
+            if let Some(what) = accepts(module, *id, memory, other).map_err(words("a stale id"))? {
+                return Err(format!("{id} is stale, and {what} takes it"));
             }
         }
         let (module, model) = (&self.driver.module, &self.model.committed);
@@ -175,4 +251,83 @@ impl Session {
             false => Err(format!("there are {}", module.declarations())),
         }
     }
+}
+
+/// What takes an id that names nothing, if anything does. `function` is one that is there.
+fn accepts(
+    module: &mut w::Module,
+    id: w::DeclId,
+    memory: w::DeclId,
+    function: Option<w::DeclId>,
+) -> w::Result<Option<&'static str>> {
+    let style = module.body_style();
+    let empty = || w::FunctionBuilder::new(style, &[], &[]).finish();
+    let import = w::ImportType::Function(Vec::new(), Vec::new());
+    let data = || w::Data::new([0; 8], 0);
+    let table = w::TableType {
+        element: w::RefType::FUNCREF,
+        minimum: 1,
+        maximum: None,
+        is_64: false,
+    };
+    let mut taken = vec![
+        ("declaration", module.declaration(id).is_ok()),
+        ("remove", module.remove(id).is_ok()),
+        ("revert", module.revert(id).is_ok()),
+        (
+            "define_function",
+            module.define_function(id, empty()?).is_ok(),
+        ),
+        (
+            "define_data",
+            module.define_data(id, memory, data()).is_ok(),
+        ),
+        ("define_global", {
+            let value = w::ConstExpr::I32(0);
+            module
+                .define_global(id, w::ValType::I32, true, value)
+                .is_ok()
+        }),
+        ("define_table", module.define_table(id, table).is_ok()),
+        ("define_tag", module.define_tag(id, &[]).is_ok()),
+        (
+            "define_import",
+            module.define_import(id, "env", "f", &import).is_ok(),
+        ),
+        ("set_name", module.set_name(id, "stale").is_ok()),
+        ("export", module.export("stale", id).is_ok()),
+        ("set_start", module.set_start(Some(id)).is_ok()),
+        ("declare_part", {
+            let part = module.declare_part(id, w::DeclKind::Function, None);
+            part.is_ok()
+        }),
+    ];
+    let reservations = module.reservations();
+    let kind = w::DeclKind::Function;
+    taken.push((
+        "reserve_part",
+        reservations.reserve_part(id, kind, "stale").is_ok(),
+    ));
+    taken.push((
+        "reserve_shared",
+        reservations.reserve_shared(id, kind, "stale").is_ok(),
+    ));
+    drop(reservations);
+    if let Some(function) = function {
+        let mut names_it = [(); 3].map(|()| w::FunctionBuilder::new(style, &[], &[]));
+        names_it[0].call(id, &[], &[]);
+        names_it[1].global_get(id).op(&w::Instruction::Drop);
+        names_it[2].address_of_data(id, 0).op(&w::Instruction::Drop);
+        for body in names_it {
+            let done = module.define_function(function, body.finish()?);
+            taken.push(("a body", done.is_ok()));
+        }
+        taken.push(("add_owner", module.add_owner(id, function).is_ok()));
+        taken.push(("add_owner", module.add_owner(function, id).is_ok()));
+        taken.push(("remove_owner", module.remove_owner(function, id).is_ok()));
+    }
+    Ok(taken
+        .iter()
+        .find(|(_, taken)| *taken)
+        .map(|(what, _)| *what))
 }

@@ -12,9 +12,11 @@ use wasmend::output::{OutputOptions, Publish};
 use wasmend::{ErrorKind, Outcome, Patch, Redirect, RelinkReason};
 use wasmparser::{Validator, WasmFeatures};
 
+use super::answers::{self, Published};
 use super::copies::Copies;
 use super::drive::{Driver, Owner};
 use super::equal;
+use super::fresh;
 use super::generate::{self, Choices, Shape};
 use super::model::{BUDGET, Bound, Def, Ent, Kind, MEMORY, Model, Name, f};
 use super::ranges;
@@ -93,6 +95,14 @@ pub struct Seen {
     pub patches: usize,
     pub failures: usize,
     pub relinks: BTreeMap<&'static str, usize>,
+    /// How many edits of each kind.
+    pub kinds: BTreeMap<&'static str, usize>,
+    /// Calls with another signature than the callee's, in commits that were refused.
+    pub stale_calls: usize,
+    /// How often an id was tried that names nothing.
+    pub stale_ids: usize,
+    /// Fresh builds that came to the same.
+    pub fresh_builds: usize,
     /// Bytes beyond the body, of patches that change nothing but one function's body.
     pub overheads: Vec<u64>,
     /// The same, of patches for which a section had to be moved.
@@ -111,6 +121,12 @@ impl Seen {
         for (reason, count) in other.relinks {
             *self.relinks.entry(reason).or_default() += count;
         }
+        for (kind, count) in other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+        self.stale_calls += other.stale_calls;
+        self.stale_ids += other.stale_ids;
+        self.fresh_builds += other.fresh_builds;
     }
 
     /// The overhead that so many of a thousand patches stay within.
@@ -135,6 +151,8 @@ pub struct Session {
     /// The file as it must be.
     pub(super) mirror: Vec<u8>,
     relink_asked: bool,
+    /// What the module said of everything at the last commit.
+    said: Vec<String>,
     /// Ids that must name nothing any more.
     pub(super) stale: Vec<w::DeclId>,
     path: Option<PathBuf>,
@@ -176,6 +194,7 @@ impl Session {
             runner: Runner::default(),
             mirror: Vec::new(),
             relink_asked: false,
+            said: Vec::new(),
             stale: Vec::new(),
             path,
             _folder: folder,
@@ -187,7 +206,7 @@ impl Session {
         let named = named && (name.0 == Kind::Function || !self.config.measure);
         let one = match owner {
             Owner::One(owner) => Some(owner),
-            Owner::Nothing | Owner::Shared(_) => None,
+            Owner::Nothing | Owner::Shared(_) | Owner::Unsaid => None,
         };
         let (ent, new) = self.model.declare(name, one, named);
         if new {
@@ -198,6 +217,9 @@ impl Session {
                 self.model.share(ent);
                 self.model.pending.shares.insert((ent, owner));
             }
+        } else if self.model.pending.things[&ent].has_key() {
+            let found = self.driver.find(ent, name);
+            found.map_err(words("find"))?;
         }
         Ok(ent)
     }
@@ -221,6 +243,7 @@ impl Session {
     /// Applies one edit.
     pub fn apply(&mut self, edit: &Edit) -> Checked {
         let edit_failed = |error| format!("{edit:?}: {error}");
+        *self.seen.kinds.entry(edit.word()).or_default() += 1;
         match edit {
             Edit::Define(name, def) => {
                 self.seen.edits += 1;
@@ -241,7 +264,11 @@ impl Session {
                     removed.map_err(words("remove")).map_err(edit_failed)?;
                 }
             }
-            Edit::Shared(..) | Edit::Disown(..) | Edit::Revert(..) | Edit::Clone => {
+            Edit::Shared(..)
+            | Edit::Disown(..)
+            | Edit::Revert(..)
+            | Edit::Reserve(_)
+            | Edit::Clone => {
                 self.seen.edits += 1;
                 self.apart(edit).map_err(edit_failed)?;
             }
@@ -278,13 +305,7 @@ impl Session {
                 done.map_err(words("ask"))?;
                 self.relink_asked = true;
             }
-            Edit::Discard => {
-                self.forget(&self.model.pending.clone(), &self.model.committed.clone());
-                self.model.discard();
-                let (memory, _) = self.model.declare(MEMORY, None, true);
-                self.driver.discard(memory).map_err(words("discard"))?;
-                self.relink_asked = false;
-            }
+            Edit::Discard => self.discard()?,
             Edit::Commit => return self.commit(),
         }
         Ok(())
@@ -296,6 +317,21 @@ impl Session {
             .driver
             .edit(|module, ids| module.set_start(ent.map(|ent| ids.of(ent))));
         done.map_err(words("start"))
+    }
+
+    fn discard(&mut self) -> Checked {
+        answers::while_pending(&self.driver.module, &self.driver, &self.model)?;
+        self.forget(&self.model.pending.clone(), &self.model.committed.clone());
+        self.model.discard();
+        let (memory, _) = self.model.declare(MEMORY, None, true);
+        self.driver.discard(memory).map_err(words("discard"))?;
+        self.relink_asked = false;
+        if self.seen.commits == 0 {
+            return Ok(());
+        }
+        let said = answers::in_words(&self.driver, &self.model.committed, true);
+        answers::same("discarded", &said, &self.said)?;
+        self.questions()
     }
 
     /// Rebuilds what is stale in ways that wasmend cannot see.
@@ -318,6 +354,7 @@ impl Session {
 
     fn commit(&mut self) -> Checked {
         self.make_sound()?;
+        answers::while_pending(&self.driver.module, &self.driver, &self.model)?;
         let Err(reason) = self.model.verdict() else {
             return self.good_commit();
         };
@@ -329,7 +366,7 @@ impl Session {
             for (ent, bound) in repair::mend(&self.model) {
                 self.bind(ent, bound)?;
             }
-            for field in repair::broken_exports(&self.model) {
+            for (field, _) in repair::broken_exports(&self.model) {
                 self.apply(&Edit::Unexport(field))?;
             }
             if repair::start_is_gone(&self.model) {
@@ -355,7 +392,7 @@ impl Session {
                     error.kind()
                 ));
             }
-            Err(_) => {}
+            Err(error) => self.names_all(&error)?,
         }
         if let Some(twin) = &mut self.driver.twin
             && twin.module.commit().is_ok()
@@ -367,6 +404,49 @@ impl Session {
         }
         if self.seen.commits > 0 && self.published()? != self.mirror {
             return Err(format!("{reason}, but the file has changed"));
+        }
+        Ok(())
+    }
+
+    /// Everything that is wrong is named at once.
+    fn names_all(&mut self, error: &w::Error) -> Checked {
+        let all: Vec<String> = [error]
+            .into_iter()
+            .chain(error.others())
+            .map(|error| {
+                let symbol = error.symbol().unwrap_or_default();
+                format!("`{symbol}`: {}", error.message())
+            })
+            .collect();
+        let label = |ent: Ent| {
+            let thing = self.model.pending.things.get(&ent);
+            let thing = thing.or_else(|| self.model.committed.things.get(&ent));
+            thing
+                .filter(|thing| thing.has_key())
+                .map(|thing| thing.name)
+        };
+        let is_said = |labels: [Option<Name>; 2]| {
+            let quoted = labels.into_iter().flatten().map(|name| format!("`{name}`"));
+            let quoted: Vec<String> = quoted.collect();
+            all.iter()
+                .any(|text| quoted.iter().all(|name| text.contains(name)))
+        };
+        let calls = self.model.stale_calls();
+        self.seen.stale_calls += calls.len();
+        let wrong = calls.into_iter().chain(self.model.dangling());
+        let broken = repair::broken_exports(&self.model).into_iter();
+        for (user, of) in wrong {
+            if !is_said([label(user), label(of)]) {
+                let (user, of) = (label(user), label(of));
+                return Err(format!(
+                    "{user:?} and {of:?} do not fit, but it says {all:?}"
+                ));
+            }
+        }
+        for (name, ent) in broken {
+            if !is_said([label(ent), None]) {
+                return Err(format!("{name} is no good export, but it says {all:?}"));
+            }
         }
         Ok(())
     }
@@ -473,6 +553,7 @@ impl Session {
         self.relink_asked = false;
         self.driver.body_bytes.clear();
         self.check(&bytes)?;
+        self.said = answers::in_words(&self.driver, &self.model.committed, true);
         self.copies.take(&patch, &bytes)?;
         self.mirror = bytes;
         self.last = Some(patch);
@@ -490,12 +571,35 @@ impl Session {
         let (dense, at) = rival::encode(program, calls);
         valid("the rival's file", &dense)?;
         let dense_file = walk(&dense).map_err(|error| format!("the rival's file: {error}"))?;
-        let pairs = equal::compare(program, &dense_file, &at, &walk(bytes)?)?;
+        let file = walk(bytes)?;
+        let pairs = equal::compare(program, &dense_file, &at, &file)?;
+        let published = Published {
+            file: &file,
+            at: &at,
+            pairs: &pairs,
+        };
+        answers::against_file(&self.driver, program, &published)?;
         if !self.seen.commits.is_multiple_of(self.config.run_every) {
             return Ok(());
         }
         let finished = self.driver.module.finish().map_err(words("finish"))?;
         let in_finished = |error: String| format!("the finished file: {error}");
+        let fresh = fresh::build(self.config.options(), program)?;
+        let ours = answers::in_words(&self.driver, program, false);
+        answers::same(
+            "a fresh build says",
+            &ours,
+            &answers::in_words(&fresh, program, false),
+        )?;
+        if fresh
+            .module
+            .finish()
+            .map_err(words("finish a fresh build"))?
+            != finished
+        {
+            return Err("the finished file is not that of a fresh build".into());
+        }
+        self.seen.fresh_builds += 1;
         valid("the finished file", &finished)?;
         let finished_file = walk(&finished).map_err(in_finished)?;
         let finished_pairs = equal::compare(program, &dense_file, &at, &finished_file);

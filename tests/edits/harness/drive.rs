@@ -27,7 +27,20 @@ pub enum Owner {
     One(Ent),
     /// Several, of which this is the first.
     Shared(Ent),
+    /// Several, which are said later.
+    Unsaid,
 }
+
+/// What is reserved: the thing, what it is called, what it is a part of, and its definition.
+pub struct Reserved {
+    pub ent: Ent,
+    pub name: Name,
+    pub owner: Owner,
+    pub bound: Bound,
+}
+
+/// Threads that reserve at once.
+const THREADS: usize = 3;
 
 /// A wasmend type.
 pub fn val_type(ty: Ty) -> w::ValType {
@@ -43,7 +56,8 @@ fn val_types(types: &[Ty]) -> Vec<w::ValType> {
     types.iter().map(|ty| val_type(*ty)).collect()
 }
 
-fn kind(kind: Kind) -> w::DeclKind {
+/// wasmend's word for a kind.
+pub fn kind(kind: Kind) -> w::DeclKind {
     match kind {
         Kind::Function => w::DeclKind::Function,
         Kind::Global => w::DeclKind::Global,
@@ -80,8 +94,9 @@ impl Driver {
         Ok(self.twin.replace(Box::new(twin)))
     }
 
-    /// Does what nobody asked for, as far as it goes: half of the program is removed, and the rest published.
-    pub fn stray(&mut self) {
+    /// Does what nobody asked for, as far as it goes: half of the program is removed, and the rest published. Returns what is
+    /// declared here and nowhere else.
+    pub fn stray(&mut self) -> w::Result<w::DeclId> {
         let mut ids: Vec<w::DeclId> = self.ids.values().copied().collect();
         ids.sort_unstable();
         for id in ids.iter().step_by(2) {
@@ -94,7 +109,7 @@ impl Driver {
                 .define_function(id, function.finish().expect("is empty"));
         }
         let _ = self.module.commit();
-        let _ = self.module.declare(w::DeclKind::Function, "stray");
+        self.module.declare(w::DeclKind::Function, "stray")
     }
 
     fn declare_memory(module: &mut w::Module) -> w::Result<w::DeclId> {
@@ -113,6 +128,11 @@ impl Driver {
             self.ids.insert(memory, self.memory);
         }
         Ok(())
+    }
+
+    /// The declaration of the memory.
+    pub fn memory(&self) -> w::DeclId {
+        self.memory
     }
 
     /// The declaration of a thing.
@@ -136,6 +156,7 @@ impl Driver {
         let module = &mut self.module;
         let id = match owner {
             _ if reserves && has_key => reserve(module, &self.ids, owner, (kind, &key))?,
+            Owner::Nothing if ent.is_multiple_of(2) => module.declare_or_get(kind, &key)?,
             Owner::Nothing => module.declare(kind, &key)?,
             Owner::One(owner) => {
                 let key = named.then_some(&*key);
@@ -146,11 +167,84 @@ impl Driver {
                 module.add_owner(id, self.ids[&owner])?;
                 id
             }
+            Owner::Unsaid => module.declare_shared(kind, Some(&key))?,
         };
         if named && !matches!(name.0, Kind::Function | Kind::Piece) {
             self.module.set_name(id, &key)?;
         }
         self.ids.insert(ent, id);
+        Ok(())
+    }
+
+    /// Whether what is declared is found by its key, and not as something else.
+    pub fn find(&mut self, ent: Ent, name: Name) -> w::Result<()> {
+        let key = name.to_string();
+        let found = self.module.declare_or_get(kind(name.0), &key)?;
+        assert_eq!(found, self.ids[&ent], "{key} is found");
+        let other = match name.0 {
+            Kind::Tag => w::DeclKind::Table,
+            _ => w::DeclKind::Tag,
+        };
+        let refused = self.module.declare_or_get(other, &key);
+        assert!(refused.is_err(), "{key} is found as a {other}");
+        Ok(())
+    }
+
+    /// Lets threads reserve things in different orders, and build bodies that name them before they are declared.
+    pub fn reserve_all(&mut self, all: &[Reserved]) -> w::Result<()> {
+        if let Some(twin) = &mut self.twin {
+            for Reserved {
+                ent, name, owner, ..
+            } in all
+            {
+                twin.declare(*ent, *name, *owner, (true, false))?;
+            }
+        }
+        let reservations = self.module.reservations();
+        let (style, ids) = (reservations.body_style(), &self.ids);
+        let reserve_and_build = |turn: usize| -> w::Result<_> {
+            let mut order: Vec<&Reserved> = all.iter().collect();
+            // Owners stand first, and so they do in each order.
+            let parts = order.partition_point(|it| it.owner == Owner::Nothing);
+            order[..parts].rotate_left(turn % parts.max(1));
+            order[parts..].reverse();
+            let mut ids = ids.clone();
+            for it in order {
+                let (kind, key) = (kind(it.name.0), it.name.to_string());
+                let id = match it.owner {
+                    Owner::One(owner) => reservations.reserve_part(ids[&owner], kind, &key)?,
+                    _ => reservations.reserve(kind, &key)?,
+                };
+                ids.insert(it.ent, id);
+            }
+            let mine = all.iter().skip(turn).step_by(THREADS);
+            let bodies = mine.filter(|it| matches!(*it.bound.def, Def::Function(..)));
+            let bodies = bodies.map(|it| Ok((it.ent, build(style, &ids, &it.bound)?)));
+            let bodies = bodies.collect::<w::Result<Vec<_>>>()?;
+            Ok((ids, bodies))
+        };
+        let done: w::Result<Vec<_>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|turn| scope.spawn(move || reserve_and_build(turn)))
+                .collect();
+            let ended = threads.into_iter().map(|it| it.join().expect("no panic"));
+            ended.collect()
+        });
+        let done = done?;
+        drop(reservations);
+        let mut bodies: HashMap<Ent, w::Function> = HashMap::new();
+        for (ids, built) in done {
+            for it in all {
+                let declared = self.module.lookup(&it.name.to_string());
+                assert_eq!(declared, Some(ids[&it.ent]), "all reserved {}", it.name);
+            }
+            self.ids = ids;
+            bodies.extend(built);
+        }
+        for it in all {
+            let body = bodies.remove(&it.ent);
+            self.define_as(it.ent, it.name, &it.bound, body)?;
+        }
         Ok(())
     }
 
@@ -167,6 +261,17 @@ impl Driver {
 
     /// Defines a thing.
     pub fn define(&mut self, ent: Ent, name: Name, bound: &Bound) -> w::Result<()> {
+        self.define_as(ent, name, bound, None)
+    }
+
+    /// Defines a thing, a function with the body that there is already.
+    fn define_as(
+        &mut self,
+        ent: Ent,
+        name: Name,
+        bound: &Bound,
+        body: Option<w::Function>,
+    ) -> w::Result<()> {
         if let Some(twin) = &mut self.twin {
             twin.define(ent, name, bound)?;
         }
@@ -176,15 +281,11 @@ impl Driver {
         };
         let module = &mut self.module;
         match &*bound.def {
-            Def::Function(sig, _) => {
-                let (params, results) = signature(*sig);
-                let style = module.body_style();
-                let mut out = Builder {
-                    out: w::FunctionBuilder::new(style, &val_types(params), &val_types(results)),
-                    ids: &self.ids,
+            Def::Function(..) => {
+                let function = match body {
+                    Some(body) => body,
+                    None => build(module.body_style(), &self.ids, bound)?,
                 };
-                body::emit(bound, &mut out);
-                let function = out.out.finish()?;
                 self.body_bytes.insert(ent, function.len() as u64);
                 module.define_function(id, function)
             }
@@ -247,6 +348,21 @@ impl Driver {
     }
 }
 
+/// Builds a function's body.
+fn build(
+    style: w::BodyStyle,
+    ids: &HashMap<Ent, w::DeclId>,
+    bound: &Bound,
+) -> w::Result<w::Function> {
+    let (params, results) = signature(bound.def.sig().unwrap_or(0));
+    let mut out = Builder {
+        out: w::FunctionBuilder::new(style, &val_types(params), &val_types(results)),
+        ids,
+    };
+    body::emit(bound, &mut out);
+    out.out.finish()
+}
+
 /// Which declaration each thing is.
 pub struct Ids<'a>(&'a HashMap<Ent, w::DeclId>);
 
@@ -268,6 +384,7 @@ fn reserve(
         Owner::Nothing => reservations.reserve(kind, key),
         Owner::One(owner) => reservations.reserve_part(ids[&owner], kind, key),
         Owner::Shared(owner) => reservations.reserve_shared(ids[&owner], kind, key),
+        Owner::Unsaid => unreachable!("an owner is said"),
     };
     let (first, second) = std::thread::scope(|scope| {
         let second = scope.spawn(reserve);

@@ -5,33 +5,35 @@
 //! forwarders, which are looked through, and must be recognised by what they are, not by where they stand.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 
 use wasmparser::{BlockType, FuncType, Operator};
 
 #[path = "pieces.rs"]
 mod pieces;
 
+use super::entries::{Same, equal, filler, resolve, role};
 use super::model::{BLOB_HEADER, Blob, Def, Ent, Program};
 use super::rival::Indices;
 use super::walk::{Code, File, Value};
 
 /// Index spaces that pair up by number alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Space {
+pub enum Space {
     Function,
     Global,
     Table,
     Tag,
 }
 
-/// What was found: data of the dense module, with its address in the other.
+/// What was found.
 #[derive(Debug, Default)]
 pub struct Pairs {
+    /// Data: its address in the dense module, and in the other.
     pub data: HashMap<Ent, (u32, u32)>,
+    /// Which index of the other module an index of the dense one is: that of the body, of functions. Only what can be nothing
+    /// else is here.
+    pub indices: HashMap<(Space, u32), u32>,
 }
-
-type Same<T = ()> = Result<T, String>;
 
 #[derive(Clone)]
 struct Pairing<'a> {
@@ -73,41 +75,18 @@ pub fn compare(program: &Program, dense: &File<'_>, at: &Indices, other: &File<'
     pairing.follow()?;
     // Pieces say which of several functions of one name is meant.
     pairing.pieces()?;
+    let certain = pairing.pairs.clone();
     pairing.choose()?;
     pairing.disjoint()?;
     pairing.count()?;
-    Ok(Pairs { data: pairing.data })
-}
-
-fn equal<T: PartialEq + Debug>(what: &str, a: T, b: T) -> Same {
-    if a == b {
-        Ok(())
-    } else {
-        Err(format!("{what}: {a:?} against {b:?}"))
-    }
+    Ok(Pairs {
+        data: pairing.data,
+        indices: certain,
+    })
 }
 
 /// How often a function is tried for another before the modules are held to differ.
 const MOST_TRIES: usize = 2_000;
-
-/// What a body's first bytes say wasmend made it for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Thunk,
-    Forwarder,
-    Dead,
-}
-
-/// The role of a body that wasmend made.
-pub fn role(body: &[u8]) -> Option<Role> {
-    match body {
-        // The second is for functions whose address a program takes.
-        [1, 0, 0x7f | 0x7c, ..] => Some(Role::Thunk),
-        [1, 0, 0x7e, ..] => Some(Role::Forwarder),
-        [1, 0, 0x7d, ..] => Some(Role::Dead),
-        _ => None,
-    }
-}
 
 impl Pairing<'_> {
     /// Pairs whatever the pairs so far refer to.
@@ -278,7 +257,7 @@ impl Pairing<'_> {
     /// Notes that two indices mean the same, once.
     fn pair(&mut self, space: Space, a: u32, b: u32) -> Same {
         let b = match space {
-            Space::Function => self.resolve(b)?,
+            Space::Function => resolve(self.other, b)?,
             _ => b,
         };
         let known = self.pairs.insert((space, a), b);
@@ -293,87 +272,6 @@ impl Pairing<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The function behind thunks and forwarders.
-    fn resolve(&self, function: u32) -> Same<u32> {
-        let mut at = function;
-        for _ in 0..3 {
-            let function = self.other.functions.get(at as usize);
-            let function = function.ok_or(format!("function {at} is out of range"))?;
-            let Code::Body(body) = &function.code else {
-                return Ok(at);
-            };
-            let Some(role) = role(body.as_bytes()) else {
-                return Ok(at);
-            };
-            let next = match role {
-                Role::Dead => return Err(format!("function {at} is dead")),
-                Role::Thunk => self.thunk_target(at)?,
-                Role::Forwarder => self.forwarder_target(at)?,
-            };
-            let signatures = (self.other.signature(at)?, self.other.signature(next)?);
-            equal("signature behind an entry", signatures.0, signatures.1)?;
-            at = next;
-        }
-        Err(format!("function {function} never ends in a body"))
-    }
-
-    /// The instructions of what wasmend made, behind those that pass the parameters on.
-    fn made(&self, function: u32) -> Same<Vec<Operator<'_>>> {
-        let Code::Body(body) = &self.other.functions[function as usize].code else {
-            return Err("an import is no thunk".into());
-        };
-        let params = self.other.signature(function)?.params().len();
-        let reader = body
-            .get_operators_reader()
-            .map_err(|error| error.to_string())?;
-        let ops: Result<Vec<_>, _> = reader.into_iter().collect();
-        let ops = ops.map_err(|error| error.to_string())?;
-        for (at, op) in ops.iter().take(params).enumerate() {
-            let local_index = at as u32;
-            equal(
-                "parameter passed on",
-                op,
-                &Operator::LocalGet { local_index },
-            )?;
-        }
-        Ok(ops.into_iter().skip(params).collect())
-    }
-
-    fn thunk_target(&self, function: u32) -> Same<u32> {
-        let ops = self.made(function)?;
-        let [
-            Operator::I32Const { value },
-            Operator::CallIndirect {
-                type_index,
-                table_index,
-            },
-            rest @ ..,
-        ] = &ops[..]
-        else {
-            return Err(format!("{ops:?} is no thunk"));
-        };
-        filler(rest)?;
-        let ty = self.other.ty(*type_index)?;
-        equal(
-            "type of a thunk's call",
-            self.other.signature(function)?,
-            ty,
-        )?;
-        let entry = self.other.entries.get(&(*table_index, *value as u32));
-        entry
-            .copied()
-            .ok_or(format!("a thunk through the empty slot {value}"))
-    }
-
-    fn forwarder_target(&self, function: u32) -> Same<u32> {
-        let ops = self.made(function)?;
-        let [Operator::Call { function_index }, rest @ ..] = &ops[..] else {
-            return Err(format!("{ops:?} is no forwarder"));
-        };
-        filler(rest)?;
-        Ok(*function_index)
     }
 
     fn visit(&mut self, space: Space, a: u32, b: u32) -> Same {
@@ -636,18 +534,4 @@ pub fn masked(blob: &Blob, bytes: &[u8]) -> Vec<u8> {
         bytes[4..BLOB_HEADER as usize - 4].fill(0);
     }
     bytes
-}
-
-/// Whether instructions behind a body's own do nothing.
-fn filler(ops: &[Operator<'_>]) -> Same {
-    let (last, before) = ops.split_last().ok_or("a body without an end")?;
-    let harmless = |op: &Operator<'_>| {
-        use Operator::*;
-        matches!(op, Nop | Return | Unreachable | F64Const { .. })
-    };
-    if *last == Operator::End && before.iter().all(harmless) {
-        Ok(())
-    } else {
-        Err(format!("{ops:?} behind a body"))
-    }
 }

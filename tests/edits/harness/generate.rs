@@ -110,6 +110,12 @@ pub fn next(model: &Model, shape: Shape, choices: &mut Choices) -> Vec<Edit> {
         return vec![Edit::Commit];
     }
     let mut edits = generator.edits();
+    // Anywhere, also between edits that belong together.
+    if shape.failures && generator.choices.once_in(30) {
+        edits.truncate(generator.below(edits.len() + 1));
+        edits.push(Edit::Discard);
+        return edits;
+    }
     if shape.edits_per_commit <= 1 {
         edits.push(Edit::Commit);
     }
@@ -180,7 +186,8 @@ impl Generator<'_> {
         };
         let edits = match what {
             0..34 => self.redefine_function(),
-            34..46 => self.define_function(),
+            34..44 => self.define_function(),
+            44..46 => self.reserve(),
             46..51 => self.remove(Kind::Function),
             51..55 => self.change_signature(),
             55..63 => self.define_data(),
@@ -196,9 +203,8 @@ impl Generator<'_> {
             91..92 => self.remove(Kind::Table),
             92..94 => self.define_tag(),
             94..95 => self.remove(Kind::Tag),
-            95 => self.define_part(),
-            96 if self.choices.once_in(2) => self.define_part(),
-            96 => self.share(),
+            95..97 if self.choices.once_in(2) => self.define_part(),
+            95..97 => self.share(),
             97 if self.shape.pieces && self.choices.once_in(3) => self.remove(Kind::Piece),
             97..99 if self.shape.pieces => self.define_piece(),
             97..99 => self.define_part(),
@@ -219,6 +225,14 @@ impl Generator<'_> {
         self.def(name).and_then(Def::sig).unwrap_or(1)
     }
 
+    /// The signature that a function is called with: hardly ever one that it has not.
+    fn called_as(&mut self, name: Name) -> Sig {
+        match self.shape.failures && self.choices.once_in(250) {
+            true => self.sig(),
+            false => self.sig_of(name),
+        }
+    }
+
     fn ty(&mut self) -> Ty {
         [Ty::I32, Ty::I64, Ty::F32, Ty::F64][self.below(4)]
     }
@@ -232,15 +246,15 @@ impl Generator<'_> {
             8 => Op::Locals(1 + self.below(3) as u8, self.ty()),
             9..14 => {
                 let name = self.target(Kind::Function)?;
-                Op::Call(name.1, self.sig_of(name))
+                Op::Call(name.1, self.called_as(name))
             }
             14 => {
                 let name = self.target(Kind::Function)?;
-                Op::CallDirect(name.1, self.sig_of(name))
+                Op::CallDirect(name.1, self.called_as(name))
             }
             15..17 => {
                 let name = self.target(Kind::Function)?;
-                Op::CallAddress(name.1, self.sig_of(name))
+                Op::CallAddress(name.1, self.called_as(name))
             }
             17 => Op::IsNull(self.target(Kind::Function)?.1),
             18..20 => {
@@ -430,10 +444,54 @@ impl Generator<'_> {
             return Some(edits);
         }
         let owner = self.editable(Kind::Function)?;
-        let name = self.fresh(Kind::Function);
-        let sig = self.def(name).and_then(Def::sig);
-        let def = Def::Function(sig.unwrap_or(1), self.ops(6));
+        let (name, def) = self.small_thing();
         (name != owner).then(|| vec![Edit::Shared(owner, name, def)])
+    }
+
+    /// Something of one of the kinds that parts are of.
+    fn small_thing(&mut self) -> (Name, Def) {
+        match self.below(4) {
+            0..2 => {
+                let name = self.fresh(Kind::Function);
+                let sig = match self.def(name).and_then(Def::sig) {
+                    Some(sig) => sig,
+                    None => self.sig(),
+                };
+                (name, Def::Function(sig, self.ops(6)))
+            }
+            2 => {
+                let init = Init::Value(Ty::I64, 77);
+                let mutable = true;
+                (self.fresh(Kind::Global), Def::Global { mutable, init })
+            }
+            _ => {
+                let blob = Blob {
+                    len: self.below(40) as u16,
+                    ..Blob::default()
+                };
+                (self.fresh(Kind::Data), Def::Data(blob))
+            }
+        }
+    }
+
+    /// Several things at once, of which functions call one another.
+    fn reserve(&mut self) -> Option<Vec<Edit>> {
+        let count = 2 + self.below(4);
+        let mut all: Vec<(Name, Def, bool)> = Vec::new();
+        for _ in 0..count {
+            let (name, mut def) = self.small_thing();
+            if let Def::Function(_, ops) = &mut def
+                && let Some((other, called)) = all
+                    .last()
+                    .and_then(|(other, def, _)| Some((*other, def.sig()?)))
+            {
+                ops.push(Op::Call(other.1, called));
+            }
+            if all.iter().all(|(other, ..)| *other != name) {
+                all.push((name, def, self.choices.once_in(3)));
+            }
+        }
+        Some(vec![Edit::Reserve(all)])
     }
 
     fn revert(&mut self) -> Option<Vec<Edit>> {
@@ -605,6 +663,13 @@ impl Generator<'_> {
             _ => Kind::Table,
         };
         let name = self.target(kind)?;
+        // What is there already may be said again.
+        let exports = self.model.next_exports().unwrap_or_default();
+        if self.choices.once_in(6) && !exports.is_empty() {
+            let (field, ent) = exports[self.below(exports.len())].clone();
+            let name = self.model.pending.things.get(&ent)?.name;
+            return (self.ent(name) == Some(ent)).then(|| vec![Edit::Export(field, name)]);
+        }
         let field = format!("e{}", self.below(60));
         let taken = self.model.next_exports().unwrap_or_default();
         let taken = taken.iter().any(|(other, _)| *other == field);
@@ -667,28 +732,7 @@ impl Generator<'_> {
     fn define_part(&mut self) -> Option<Vec<Edit>> {
         let owner = self.editable(Kind::Function)?;
         let named = self.choices.once_in(2);
-        let (name, def) = match self.below(4) {
-            0..2 => {
-                let name = self.fresh(Kind::Function);
-                let sig = match self.def(name).and_then(Def::sig) {
-                    Some(sig) => sig,
-                    None => self.sig(),
-                };
-                (name, Def::Function(sig, self.ops(6)))
-            }
-            2 => {
-                let init = Init::Value(Ty::I64, 77);
-                let mutable = true;
-                (self.fresh(Kind::Global), Def::Global { mutable, init })
-            }
-            _ => {
-                let blob = Blob {
-                    len: self.below(40) as u16,
-                    ..Blob::default()
-                };
-                (self.fresh(Kind::Data), Def::Data(blob))
-            }
-        };
+        let (name, def) = self.small_thing();
         if name == owner {
             return None;
         }

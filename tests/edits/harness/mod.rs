@@ -7,13 +7,16 @@
 
 #![allow(dead_code)]
 
+pub mod answers;
 pub mod apart;
 pub mod body;
 pub mod check;
 pub mod chunk;
 pub mod copies;
 pub mod drive;
+pub mod entries;
 pub mod equal;
+pub mod fresh;
 pub mod generate;
 pub mod model;
 pub mod ranges;

@@ -668,7 +668,7 @@ impl Model {
                 }
             }
             if let Def::Function(_, ops) = &*bound.def
-                && let Some(callee) = stale_call(next, ops, &bound.refs)
+                && let Some(callee) = stale_calls(next, ops, &bound.refs).next()
             {
                 return Err(format!("{} calls {}", thing.name, self.label(callee)));
             }
@@ -688,6 +688,27 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Calls with a signature that the callee has not: who calls whom.
+    pub fn stale_calls(&self) -> Vec<(Ent, Ent)> {
+        let next = &self.pending;
+        let mut stale = Vec::new();
+        for (ent, _, bound) in next.defined() {
+            if let Def::Function(_, ops) = &*bound.def {
+                stale.extend(stale_calls(next, ops, &bound.refs).map(|callee| (ent, callee)));
+            }
+        }
+        stale
+    }
+
+    /// References to what is not defined: who refers to what.
+    pub fn dangling(&self) -> Vec<(Ent, Ent)> {
+        let next = &self.pending;
+        let users = next.defined();
+        let users = users.filter(|(_, _, bound)| bound.def.kind() != Kind::Piece);
+        let refs = users.flat_map(|(ent, _, bound)| bound.refs.iter().map(move |to| (ent, *to)));
+        refs.filter(|(_, to)| next.bound(*to).is_none()).collect()
     }
 
     fn label(&self, ent: Ent) -> String {
@@ -727,9 +748,13 @@ impl Model {
     }
 }
 
-/// A callee whose signature is not the one that it is called with.
-fn stale_call(next: &Program, ops: &[Op], refs: &[Ent]) -> Option<Ent> {
-    with_refs(ops, refs).find_map(|(op, refs)| {
+/// Callees whose signature is not the one that they are called with.
+fn stale_calls<'a>(
+    next: &'a Program,
+    ops: &'a [Op],
+    refs: &'a [Ent],
+) -> impl Iterator<Item = Ent> + 'a {
+    with_refs(ops, refs).filter_map(|(op, refs)| {
         let (Op::Call(_, sig) | Op::CallDirect(_, sig) | Op::CallAddress(_, sig)) = op else {
             return None;
         };

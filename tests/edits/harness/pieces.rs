@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::super::chunk::{Chunk, Field, SECTIONS, UNIT, magic};
+use super::super::entries::{Same, equal, role};
 use super::super::model::{Def, Ent};
 use super::super::walk::{Code, File};
-use super::{Pairing, Same, Space, equal, role};
+use super::{Pairing, Space};
 
 impl Pairing<'_> {
     /// Compares all pieces, and pairs what they refer to.

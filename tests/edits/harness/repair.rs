@@ -148,11 +148,12 @@ pub fn mend(model: &Model) -> Vec<(Ent, Bound)> {
 }
 
 /// Exports of things that are not defined.
-pub fn broken_exports(model: &Model) -> Vec<String> {
+pub fn broken_exports(model: &Model) -> Vec<(String, Ent)> {
     let exports = model.next_exports().unwrap_or_default();
     let broken = exports.into_iter();
-    let broken = broken.filter(|(_, ent)| model.pending.bound(*ent).is_none());
-    broken.map(|(name, _)| name).collect()
+    broken
+        .filter(|(_, ent)| model.pending.bound(*ent).is_none())
+        .collect()
 }
 
 /// Whether the start function is not defined.

@@ -16,10 +16,10 @@ const FIRST_ADDRESS: u32 = 1024;
 /// Where the encoder put things.
 #[derive(Debug, Default)]
 pub struct Indices {
-    functions: HashMap<Ent, u32>,
-    globals: HashMap<Ent, u32>,
-    tables: HashMap<Ent, u32>,
-    tags: HashMap<Ent, u32>,
+    pub functions: HashMap<Ent, u32>,
+    pub globals: HashMap<Ent, u32>,
+    pub tables: HashMap<Ent, u32>,
+    pub tags: HashMap<Ent, u32>,
     slots: HashMap<Ent, u32>,
     types: HashMap<Sig, u32>,
     /// The table of slots.

@@ -12,6 +12,8 @@ pub enum Edit {
     Remove(Name),
     /// Defines as a part that several others can own, unless it is there, and gives it this owner.
     Shared(Name, Name, Def),
+    /// Declares what is not there yet of these on several threads at once, and defines it; `true` for a part of the first.
+    Reserve(Vec<(Name, Def, bool)>),
     /// Takes an owner of such a part away.
     Disown(Name, Name),
     /// Takes back what was said of one thing since the last commit; `true` for one that was removed.
@@ -25,6 +27,29 @@ pub enum Edit {
     Relink,
     Discard,
     Commit,
+}
+
+impl Edit {
+    /// What kind of edit it is.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Edit::Define(..) => "define",
+            Edit::Part(..) => "part",
+            Edit::Remove(_) => "remove",
+            Edit::Shared(..) => "share",
+            Edit::Reserve(_) => "reserve",
+            Edit::Disown(..) => "disown",
+            Edit::Revert(_, false) => "revert",
+            Edit::Revert(_, true) => "bring back",
+            Edit::Clone => "clone",
+            Edit::Export(..) => "export",
+            Edit::Unexport(_) => "unexport",
+            Edit::Start(_) => "start",
+            Edit::Relink => "relink",
+            Edit::Discard => "discard",
+            Edit::Commit => "commit",
+        }
+    }
 }
 
 /// Defines a function.

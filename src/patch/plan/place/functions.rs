@@ -129,10 +129,7 @@ impl Placing<'_> {
         if len > cap || self.expected_orphans.contains(&id) {
             return self.move_body(id, false);
         }
-        // A body that has become much smaller makes way for a larger one, if there is a place for it.
-        if cap - len > len / 8 + 40
-            && cap <= BURIED_QUIETLY
-            && (entry != body || !self.has_many_callers(id))
+        if self.makes_way(id, len)
             && let Some(to) = self.reuse_body(id, len)?
         {
             self.move_to(id, to, false);
@@ -141,6 +138,19 @@ impl Placing<'_> {
         self.touch_code(body);
         self.writes.in_place += 1;
         Ok(())
+    }
+
+    /// Whether a body of `len` bytes has become so much smaller than its place that it makes way for a larger one, if there
+    /// is a dead place that fits it. The one that it leaves is filled then.
+    pub(super) fn makes_way(&self, id: DeclId, len: u32) -> bool {
+        let Place::Function { entry, body, .. } = self.layout.place(id) else {
+            return false;
+        };
+        let cap = self.layout.functions.slot(body).cap;
+        let unused = cap.saturating_sub(len);
+        unused > len / 8 + 40
+            && cap <= BURIED_QUIETLY
+            && (entry != body || !self.has_many_callers(id))
     }
 
     /// A thunk or forwarder of a function that has another signature now.

@@ -114,14 +114,16 @@ impl Placing<'_> {
     /// Buries an older orphan, as far as a patch may cost: engines compile it faster then.
     fn bury_one_orphan(&mut self) -> Planned {
         let program = self.context.program;
+        // A body that makes way is not in place: what it leaves is filled, and one place in a patch is enough.
         let in_place = |id: &DeclId| {
             let decl = program.decl(*id);
             let Pending::Define(new) = decl.pending() else {
                 return false;
             };
+            let len = entry_len(new.content.len());
             match self.layout.place(*id) {
                 Place::Function { body, .. } => {
-                    entry_len(new.content.len()) <= self.layout.functions.slot(body).cap
+                    len <= self.layout.functions.slot(body).cap && !self.makes_way(*id, len)
                 }
                 _ => false,
             }
