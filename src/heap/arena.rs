@@ -470,9 +470,9 @@ pub(crate) fn process() -> u64 {
 
 #[cold]
 fn number_process() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    let now = (now.tv_sec as u64).wrapping_mul(1_000_000_000) + now.tv_nsec as u64;
-    let id = rustix::process::getpid().as_raw_nonzero().get() as u64;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_nanos() as u64);
+    let id = u64::from(std::process::id());
     let number = (now << 20 ^ id).max(1);
     // Another thread may have been first.
     match PROCESS.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed) {

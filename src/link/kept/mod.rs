@@ -351,8 +351,9 @@ fn this_program() -> Result<(Sighting, u64), NoState> {
 }
 
 fn now() -> (i64, u64) {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    (now.tv_sec, now.tv_nsec as u64)
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    (now.as_secs() as i64, u64::from(now.subsec_nanos()))
 }
 
 fn read_head(folder: &StateFolder) -> Result<Head, NoState> {
