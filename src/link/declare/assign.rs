@@ -420,8 +420,10 @@ impl<'a> DeclarationAssigner<'a> {
                     Match::Same(_) => vec![""; linked.object.functions.len()],
                     _ => function_names(&linked.object),
                 };
-                let live = live.functions.of(id).iter();
-                let named = names.into_iter().zip(live).enumerate();
+                let live = live.functions.of(id);
+                // Some objects have more functions than all others.
+                let named = names.into_par_iter().with_min_len(64);
+                let named = named.zip(live).enumerate();
                 let named = named.map(|(index, (name, live))| {
                     let is_new = *live && !matches!(known, Match::Same(_));
                     let shown = is_new.then(|| {
