@@ -443,6 +443,7 @@ impl<'a> DeclarationAssigner<'a> {
             let object = &resolution.objects[at].object;
             let library = object.library();
             let library = library.map(|name| self.assigner.program.library(name));
+            let mut functions = vec![None; object.functions.len()];
             for (index, (name, shown)) in names.into_iter().enumerate() {
                 let was_there =
                     matches!(&*known, Match::Same(old) if old.functions[index].is_some());
@@ -450,7 +451,7 @@ impl<'a> DeclarationAssigner<'a> {
                     continue;
                 }
                 let decl = self.assigner.function(known, index, name)?;
-                self.assigner.new.units.edit(at).functions[index] = Some(decl);
+                functions[index] = Some(decl);
                 if was_there {
                     continue;
                 }
@@ -464,6 +465,7 @@ impl<'a> DeclarationAssigner<'a> {
                     self.assigner.program.freeze(decl, library);
                 }
             }
+            self.assigner.new.units.edit(at).functions = functions;
         }
         Ok(())
     }

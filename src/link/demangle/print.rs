@@ -62,10 +62,21 @@ impl<'a> Printer<'_, 'a> {
                 return Some(());
             }
             Node::Nested(..) | Node::Templated(..) => {}
-            _ => {
+            Node::Pointer(_)
+            | Node::LvalueReference(_)
+            | Node::RvalueReference(_)
+            | Node::MemberPointer(..)
+            | Node::Qualified(..)
+            | Node::Array(..)
+            | Node::Function { .. }
+            | Node::Encoding { .. }
+            | Node::Forward(_)
+            | Node::PackParameter(_) => {
                 self.left(id)?;
                 return self.right(id);
             }
+            // All others have nothing on the right.
+            _ => return self.left(id),
         }
         let (from, to) = self.written[id.index()];
         if to > 0 {
@@ -91,7 +102,7 @@ impl<'a> Printer<'_, 'a> {
     }
 
     /// Behind a parameter, what stands for it here.
-    #[inline]
+    #[inline(always)]
     fn resolve(&mut self, id: NodeId) -> Option<NodeId> {
         match self.graph.get(id) {
             Node::Forward(_) | Node::PackParameter(_) => self.resolve_parameter(id),
@@ -406,8 +417,11 @@ impl<'a> Printer<'_, 'a> {
 
     /// What stands behind what is declared.
     fn right(&mut self, id: NodeId) -> Option<()> {
-        self.enter()?;
         let id = self.resolve(id)?;
+        if let Node::Text(_) | Node::Nested(..) | Node::Templated(..) = self.graph.get(id) {
+            return Some(());
+        }
+        self.enter()?;
         match self.graph.get(id) {
             Node::Pointer(to) => self.right_of_pointer(to)?,
             Node::LvalueReference(to) | Node::RvalueReference(to) => {
