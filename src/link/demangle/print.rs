@@ -270,44 +270,62 @@ impl<'a> Printer<'_, 'a> {
                     self.both(arguments)?;
                 }
             }
-            Node::Elaborated(word, of) | Node::MadeFor(word, of) => {
-                self.push(word);
-                self.both(of)?;
-            }
+            Node::Elaborated(word, of) | Node::MadeFor(word, of) => self.around(word, of, "")?,
             Node::Vector(of, count) => {
                 self.both(of)?;
-                self.push(" vector[");
-                self.both(count)?;
-                self.push("]");
+                self.around(" vector[", count, "]")?;
             }
-            Node::BitInt(bits, is_signed) => {
-                self.push(if is_signed {
-                    "_BitInt("
-                } else {
-                    "unsigned _BitInt("
-                });
-                self.both(bits)?;
-                self.push(")");
-            }
+            Node::BitInt(bits, true) => self.around("_BitInt(", bits, ")")?,
+            Node::BitInt(bits, false) => self.around("unsigned _BitInt(", bits, ")")?,
             Node::ConstructionTable(within, of) => {
-                self.push("construction vtable for ");
-                self.both(of)?;
-                self.push("-in-");
+                self.around("construction vtable for ", of, "-in-")?;
                 self.both(within)?;
             }
+            Node::Number(of, digits) => {
+                // Longer than a suffix: a type of its own.
+                let is_suffix = of.len() <= 3;
+                if !is_suffix {
+                    self.push("(");
+                    self.push(of);
+                    self.push(")");
+                }
+                self.number(digits);
+                if is_suffix {
+                    self.push(of);
+                }
+            }
+            Node::EnumNumber(of, digits) => {
+                self.around("(", of, ")")?;
+                self.number(digits);
+            }
+            Node::Transformed(how, of) => {
+                self.push(how);
+                self.open("(");
+                self.both(of)?;
+                self.close(")");
+            }
+            Node::TextOfType(of) => self.around("\"<", of, ">\"")?,
+            Node::Suffixed(name, suffix) => {
+                self.both(name)?;
+                self.push(" (");
+                self.push(suffix);
+                self.push(")");
+            }
+            other => self.name(other)?,
+        }
+        Some(())
+    }
+
+    /// A name that is not just a word.
+    fn name(&mut self, node: Node<'a>) -> Option<()> {
+        match node {
             Node::Constructor(class) => self.base_name(class)?,
             Node::Destructor(class) => {
                 self.push("~");
                 self.base_name(class)?;
             }
-            Node::Conversion(to) => {
-                self.push("operator ");
-                self.both(to)?;
-            }
-            Node::LiteralOperator(suffix) => {
-                self.push("operator\"\" ");
-                self.both(suffix)?;
-            }
+            Node::Conversion(to) => self.around("operator ", to, "")?,
+            Node::LiteralOperator(suffix) => self.around("operator\"\" ", suffix, "")?,
             Node::Lambda(parameters, number) => {
                 self.push("'lambda");
                 self.push(number);
@@ -330,49 +348,19 @@ impl<'a> Printer<'_, 'a> {
                 self.push(tag);
                 self.push("]");
             }
-            Node::Number(of, digits) => {
-                // Longer than a suffix: a type of its own.
-                let is_suffix = of.len() <= 3;
-                if !is_suffix {
-                    self.push("(");
-                    self.push(of);
-                    self.push(")");
-                }
-                self.number(digits);
-                if is_suffix {
-                    self.push(of);
-                }
-            }
-            Node::EnumNumber(of, digits) => {
-                self.push("(");
-                self.both(of)?;
-                self.push(")");
-                self.number(digits);
-            }
             Node::Friend(class, name) => {
-                self.both(class)?;
-                self.push("::friend ");
+                self.around("", class, "::friend ")?;
                 self.both(name)?;
-            }
-            Node::Transformed(how, of) => {
-                self.push(how);
-                self.open("(");
-                self.both(of)?;
-                self.close(")");
-            }
-            Node::TextOfType(of) => {
-                self.push("\"<");
-                self.both(of)?;
-                self.push(">\"");
-            }
-            Node::Suffixed(name, suffix) => {
-                self.both(name)?;
-                self.push(" (");
-                self.push(suffix);
-                self.push(")");
             }
             other => self.expression(other)?,
         }
+        Some(())
+    }
+
+    fn around(&mut self, before: &str, of: NodeId, behind: &str) -> Option<()> {
+        self.push(before);
+        self.both(of)?;
+        self.push(behind);
         Some(())
     }
 
