@@ -119,8 +119,11 @@ fn makers() -> Vec<Maker> {
             "wild" => (&[other, "-m", "wasm32"], false),
             _ => (&[other], true),
         };
-        let found = Command::new(other).args(&command[1..]).arg("--version");
-        all.push(match found.output() {
+        let found = Command::new(other)
+            .args(&command[1..])
+            .arg("--version")
+            .output();
+        all.push(match found {
             Ok(_) => linker(&name, command, knows_debug),
             Err(error) => {
                 eprintln!("{other} is left out: {error}");

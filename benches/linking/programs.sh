@@ -97,8 +97,8 @@ spirv() {
 generated() {
     local folder=$out/generated
     mkdir -p "$folder/edited"
-    cargo run --quiet --release --example generator -- "$folder" >/dev/null
-    cargo run --quiet --release --example generator -- "$folder/edited" --edit 77.3=20 >/dev/null
+    cargo run --quiet --profile bench --example generator -- "$folder" >/dev/null
+    cargo run --quiet --profile bench --example generator -- "$folder/edited" --edit 77.3=20 >/dev/null
     rm -f "$folder/edited/main.o" "$folder/edited/objects.rsp"
     { printf '%s\n' --no-entry --export=run; cat "$folder/objects.rsp"; } >"$folder/link.rsp"
 }
