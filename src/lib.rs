@@ -113,6 +113,8 @@ mod envelope;
 mod error;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod hash;
+pub mod heap;
 pub mod inspect;
 #[cfg(feature = "link")]
 #[doc(hidden)]

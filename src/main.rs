@@ -3,6 +3,9 @@
 mod cli;
 mod stopwatch;
 
+#[global_allocator]
+static HEAP: wasmend::heap::Heap = wasmend::heap::Heap::new();
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

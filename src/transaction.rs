@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher, Hash};
 use std::ops::{Deref, DerefMut};
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 /// What takes part in a transaction.
 pub(crate) trait Transaction {
@@ -40,7 +40,7 @@ impl<T> From<Vec<T>> for Log<T> {
         Log {
             items,
             undo: Vec::new(),
-            edited: HashSet::new(),
+            edited: HashSet::default(),
             open: false,
         }
     }
@@ -56,7 +56,7 @@ impl<T> Log<T> {
     /// The items that this transaction has changed, as they were when it began, in the order of their first changes. What
     /// is new is not among them.
     pub(crate) fn before(&self) -> impl Iterator<Item = (usize, &T)> {
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<_> = HashSet::default();
         self.undo.iter().filter_map(move |(index, old)| {
             let is_first = seen.insert(*index);
             old.as_ref().filter(|_| is_first).map(|old| (*index, old))
@@ -285,7 +285,7 @@ impl<T: Clone> Transaction for Saved<T> {
 
 /// A map that logs its changes while a transaction is open.
 #[derive(Debug, Clone)]
-pub(crate) struct LogMap<K, V, S = hashbrown::DefaultHashBuilder> {
+pub(crate) struct LogMap<K, V, S = foldhash::fast::FixedState> {
     items: HashMap<K, V, S>,
     /// What a key meant before each change. Undone from the back.
     undo: Vec<(K, Option<V>)>,

@@ -12,6 +12,7 @@ use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
+use crate::cli::ld_state;
 use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, for_people, micros};
 use crate::cli::text::{count, time};
 use crate::stopwatch::Stopwatch;
@@ -100,6 +101,9 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     let mut stopwatch = Stopwatch::start();
     let mut asked = ListingRequest::of(&options);
     asked.spares_output = destination == Destination::StandardOutput;
+    if !is_dense && asked.is_nothing() && ld_state::is_kept(&options) {
+        return ld_state::link(options, &publishing, reporter, tells);
+    }
     if !is_dense && asked.is_nothing() {
         return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
             Ok((module, report)) => {
@@ -158,7 +162,7 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
 }
 
 /// What a link made, for programs. A dense output is not as long as the one that was linked.
-fn linked_event(
+pub(super) fn linked_event(
     report: &LinkReport,
     output: &Path,
     took: Duration,
@@ -220,7 +224,7 @@ fn leave<T>(link: T) {
     drop(output::remove_temporaries());
 }
 
-fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
+pub(super) fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()> {
     let mut warnings = report.warnings.iter();
     warnings.try_for_each(|warning| reporter.problem(warning, false))
 }

@@ -12,6 +12,7 @@ mod finish;
 mod inspect;
 mod invocation;
 mod ld;
+mod ld_state;
 mod link_patcher;
 mod patch_folder;
 mod patcher;

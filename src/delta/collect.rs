@@ -1,7 +1,7 @@
 //! What goes into a delta: goes through the declarations that changed, asks the policy about each, and follows what names
 //! something that an instance was given for good.
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::delta::data::{Condition, DataWrite, difference, differences, hash};
 use crate::delta::image;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind};

@@ -1,6 +1,6 @@
 //! What a delta imports of an instance and of its host, and the index that each thing has in the delta.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::delta::artifact::{EPOCH, MODULE};
 use crate::delta::policy::{global_type, import_names, type_start};

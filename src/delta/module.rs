@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::delta::artifact::{Delta, Header, push_header};
 use crate::delta::collect::Contents;
@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
         }
         let ty = definition.ty().ok_or_else(|| self.missing(id))?;
         self.imports.ty(ty);
-        if let hashbrown::hash_map::Entry::Vacant(entry) = self.thunk_of.entry(id) {
+        if let crate::hash::Entry::Vacant(entry) = self.thunk_of.entry(id) {
             entry.insert(self.thunks.len() as u32);
             self.thunks.push(id);
         }

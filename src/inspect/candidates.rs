@@ -1,7 +1,7 @@
 //! Which declarations of a file may be the one that is looked for, the likeliest first: those that say the same, of these
 //! those that are used alike, of these those of the same name. Each question costs what it finds, however many are taken.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use smallvec::SmallVec;
 
 /// How many declarations are tried for one.

@@ -6,8 +6,8 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use crate::hash::HashMap;
 use gimli::{AttributeValue, ColumnType, DwAt, DwTag, Operation, constants};
-use hashbrown::HashMap;
 
 use crate::error::Result;
 use crate::inspect::counted::counted;
@@ -91,7 +91,7 @@ pub(super) fn compare(
 }
 
 fn differences(units_a: Vec<Compiled>, units_b: Vec<Compiled>) -> (Vec<(String, String)>, u32) {
-    let mut by_name: HashMap<String, Vec<Compiled>> = HashMap::new();
+    let mut by_name: HashMap<String, Vec<Compiled>> = HashMap::default();
     for unit in units_a {
         by_name.entry(unit.name.clone()).or_default().push(unit);
     }
@@ -341,7 +341,7 @@ impl<'a> Debug<'a> {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
-        let mut files: HashMap<u64, u64> = HashMap::new();
+        let mut files: HashMap<u64, u64> = HashMap::default();
         let mut rows = program.rows();
         while let Some((header, row)) = rows.next_row()? {
             let index = row.file_index();

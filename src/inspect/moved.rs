@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 /// A declaration: its index space and its index.
 pub(super) type Node = (usize, u32);
@@ -216,7 +216,7 @@ impl Images<'_> {
         let (mut of_a, mut of_b) = (Covered::of(&self.a), Covered::of(&self.b));
         let (mut stops, mut backs) = (Vec::new(), Vec::new());
         // Of zeros nothing is known but which are named together. Data that stood together often moves together.
-        let mut moves: HashMap<u64, u32> = HashMap::new();
+        let mut moves: HashMap<u64, u32> = HashMap::default();
         for at in anchors.keys() {
             *moves.entry(at.1.wrapping_sub(at.0)).or_default() += 1;
         }

@@ -1,6 +1,6 @@
 //! In which numbers two functions differ that are otherwise the same: constants, and offsets of loads and stores.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use wasmparser::Operator;
 
 use crate::inspect::side::operators;

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ impl Side {
             module,
             is_output,
             runs: (0..count).collect(),
-            exported: HashMap::new(),
+            exported: HashMap::default(),
             slots: None,
         };
         if is_output {
@@ -70,7 +70,7 @@ impl Side {
         }
         let mut own = side.module.own_segments.iter();
         if is_output && own.any(|node| !side.is_hidden(*node)) {
-            let mut slots = HashMap::new();
+            let mut slots: HashMap<_, _> = HashMap::default();
             for at in side.seen(ELEMENTS) {
                 let content = &side.item((ELEMENTS, at)).definition.content;
                 let base = constant_place(content).map_or(0, |(_, base)| base);
@@ -145,7 +145,7 @@ impl Side {
         if !is_linked || self.slots.is_some() {
             return;
         }
-        let mut slots = HashMap::new();
+        let mut slots: HashMap<_, _> = HashMap::default();
         for at in self.seen(ELEMENTS) {
             let content = &self.item((ELEMENTS, at)).definition.content;
             if let Some((0, base)) = constant_place(content) {
@@ -195,7 +195,7 @@ impl Side {
         // What each thunk calls through: its table and slot.
         let mut thunks: Vec<(u32, u32, u32)> = Vec::new();
         // Slots that nothing but a thunk uses.
-        let mut idle: HashSet<u32> = HashSet::new();
+        let mut idle: HashSet<u32> = HashSet::default();
         for (at, item) in functions.iter().enumerate() {
             let Some(role) = item.role else {
                 continue;
@@ -254,7 +254,7 @@ impl Side {
 
     /// Which function stands in each slot.
     fn slots_of(&self, table: u32) -> HashMap<u32, u32> {
-        let mut slots = HashMap::new();
+        let mut slots: HashMap<_, _> = HashMap::default();
         for item in &self.module.spaces[ELEMENTS] {
             let content = &item.definition.content;
             if let Some((of, base)) = constant_place(content)

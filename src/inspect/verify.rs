@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::inspect::candidates::Candidates;
@@ -141,7 +141,7 @@ impl<'a> Compare<'a> {
             of_b: none(b),
             queue: VecDeque::new(),
             function_names: [a, b].map(|side| {
-                let mut names = HashMap::new();
+                let mut names: HashMap<_, _> = HashMap::default();
                 for at in side.seen(FUNCTIONS) {
                     if let Some(name) = side.item((FUNCTIONS, at)).name.as_deref() {
                         *names.entry(name).or_default() += 1;
@@ -155,7 +155,7 @@ impl<'a> Compare<'a> {
                 a: a.image(),
                 b: b.image(),
             }),
-            slots_in_data: HashSet::new(),
+            slots_in_data: HashSet::default(),
             numbers: Vec::new(),
             report: Report::default(),
         }
@@ -228,7 +228,7 @@ impl<'a> Compare<'a> {
 
     fn imports(&mut self) {
         for space in 0..SPACES.len() {
-            let mut keys: HashMap<_, (Vec<u32>, Vec<u32>)> = HashMap::new();
+            let mut keys: HashMap<_, (Vec<u32>, Vec<u32>)> = HashMap::default();
             for at in self.a.seen(space) {
                 if let Some(import) = &self.a.item((space, at)).import {
                     keys.entry(import).or_default().0.push(at);
@@ -738,7 +738,7 @@ impl<'a> Compare<'a> {
     fn roots_first(&self, side: &Side, is_build: bool) -> Vec<Node> {
         let paired = if is_build { &self.of_b } else { &self.of_a };
         let mut open = self.open(side, paired);
-        let mut referred: HashSet<Node> = HashSet::new();
+        let mut referred: HashSet<Node> = HashSet::default();
         for node in &open {
             let relocs = side.item(*node).definition.content.relocs().iter();
             let targets = relocs.filter_map(|reloc| side.target(reloc));
@@ -831,7 +831,7 @@ impl Compare<'_> {
                 masked(&item.definition.content),
             )
         };
-        let mut twins = HashMap::new();
+        let mut twins: HashMap<_, _> = HashMap::default();
         if paired.iter().any(Option::is_none) {
             let all = paired.iter().enumerate();
             twins.extend(all.filter_map(|(at, other)| Some((says(at), (*other)?))));

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::program::{DeclId, SectionId};
 use crate::transaction::{Log, Saved, Transaction};
@@ -168,7 +168,7 @@ impl CustomSection {
         if self.free.len() <= 2 * self.counts.free as usize + SCAN {
             return;
         }
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<_> = HashSet::default();
         for at in (0..self.free.len()).rev() {
             let region = self.free[at];
             if !self.is_free(region) || !seen.insert(region) {

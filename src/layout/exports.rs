@@ -6,7 +6,7 @@
 use std::iter::successors;
 use std::ops::Range;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 use smallvec::SmallVec;
 
 use crate::program::ExportId;
@@ -428,7 +428,7 @@ impl Transaction for ExportSpace {
 
 #[cfg(test)]
 mod tests {
-    use hashbrown::HashMap;
+    use crate::hash::HashMap;
     use proptest::prelude::*;
 
     use super::*;
@@ -513,7 +513,7 @@ mod tests {
             let mut space = filled(20, |at| at * at % 150);
             for mut order in orders {
                 order.iter_mut().for_each(|(id, _)| *id %= 40);
-                let mut seen = HashSet::new();
+                let mut seen: HashSet<_> = HashSet::default();
                 let order: Vec<Named> = order
                     .into_iter()
                     .filter(|(id, _)| seen.insert(*id))

@@ -48,6 +48,7 @@ pub(crate) mod demangle;
 pub(crate) mod diagnostics;
 pub(crate) mod gc;
 pub(crate) mod inputs;
+mod kept;
 mod listing;
 pub(crate) mod order;
 mod pipeline;
@@ -67,6 +68,7 @@ pub use command::options::{
 };
 pub use command::parse::help;
 pub use diagnostics::Diagnostics;
+pub use kept::{NoState, Resumed, resume, state_name};
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport};
 pub use session::Linked;

@@ -1,6 +1,6 @@
 //! Order: what stands where in the output, by wasm-ld's rules.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::link::command::options::LinkOptions;
@@ -61,7 +61,7 @@ pub fn segments(
     options: &LinkOptions,
     clears_memory: bool,
 ) -> Vec<OutputSegment> {
-    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut places: HashMap<&str, usize> = HashMap::default();
     let mut segments: Vec<OutputSegment> = Vec::new();
     // Neighbours mostly go to the same place.
     let mut last: Option<(&str, usize)> = None;

@@ -18,6 +18,7 @@ use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
 use crate::object::Access;
+use crate::output::OutputOptions;
 use crate::transaction::Transaction;
 
 /// A linked program whose output can be brought up to date.
@@ -144,6 +145,38 @@ impl Linked {
         self.state.module.prepare();
         if self.index.is_none() {
             self.index = Some(UpdateIndex::of(&self.state));
+        }
+    }
+
+    /// Makes what updates look things up in, if there is none; no file is touched.
+    pub(super) fn prepare_index(&mut self) {
+        self.state.module.index();
+        if self.index.is_none() {
+            self.index = Some(UpdateIndex::of(&self.state));
+        }
+    }
+
+    /// Goes on with the output of a process that has ended, whose memory this is.
+    pub(super) fn resume_output(&mut self, publishing: OutputOptions) -> Result<(), Failed> {
+        Ok(self.state.module.resume_output(publishing)?)
+    }
+
+    /// Lets files of the command line be called as the options now say; those are given by their places.
+    pub(super) fn rename_inputs(&mut self, options: &LinkOptions, renamed: &[(usize, PathBuf)]) {
+        let Linked { state, index } = self;
+        for (file, path) in renamed {
+            let input = state.inputs.files()[*file].input().clone();
+            if let Some(index) = index {
+                index.rename(*file, input.path(), path);
+            }
+            input.rename(path.clone());
+        }
+        if !renamed.is_empty() {
+            state.options.inputs.clone_from(&options.inputs);
+            state
+                .options
+                .response_files
+                .clone_from(&options.response_files);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::layout::{Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
 use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::{FileWriter, LastCheck, Published, no_check};
+use crate::output::{FileWriter, LastCheck, OutputOptions, Published, Sighting, no_check};
 use crate::patch::{
     BuildIdentity, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes, plan, write_patch,
     write_whole,
@@ -155,6 +155,22 @@ impl Module {
     pub fn prepare(&mut self) {
         self.index();
         self.output.prepare();
+    }
+
+    /// Goes on with the output of a process that has ended, whose memory this is.
+    #[cfg(feature = "link")]
+    pub(crate) fn resume_output(&mut self, options: OutputOptions) -> Result<()> {
+        // What it told notices is not this process's.
+        std::mem::forget(std::mem::replace(&mut self.options.output, options.clone()));
+        // What it keeps to be used again comes from a library, whose tables may be of one process.
+        std::mem::forget(std::mem::take(&mut self.validator));
+        self.output.resume(options)
+    }
+
+    /// The visible file as it was last published.
+    #[cfg(feature = "link")]
+    pub(crate) fn published(&self) -> Option<Sighting> {
+        self.output.published()
     }
 
     /// Builds the index of references, if there is none.

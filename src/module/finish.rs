@@ -1,6 +1,6 @@
 //! The dense output: the program without all that patching needs.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, LayoutOptions};

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::{Error, Result};
 use crate::program::{self, Program, RelocKind};

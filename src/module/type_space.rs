@@ -1,7 +1,7 @@
 //! Types of the module as the decoder knows them, for bodies whose values are references to such types. Most bodies have
 //! none; for those that do, a module is made of the types that they may come across, and the decoder reads it.
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 use wasmparser::{
     Parser, SubType, ValidPayload, Validator, ValidatorResources, WasmFeatures, WasmModuleResources,
 };
@@ -74,7 +74,7 @@ impl TypeSpace {
 /// The groups of these types and of all that they name, each behind those that it names.
 fn reached(types: &TypeTable, roots: impl IntoIterator<Item = TypeId>) -> Vec<&TypeGroup> {
     let mut waiting: Vec<TypeId> = roots.into_iter().collect();
-    let mut seen: HashSet<TypeId> = HashSet::new();
+    let mut seen: HashSet<TypeId> = HashSet::default();
     let mut groups = Vec::new();
     while let Some(ty) = waiting.pop() {
         let group = types.group_of(ty);

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::sync::{LazyLock, OnceLock};
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 use rayon::prelude::*;
 use wasmparser::{
     BinaryReader, ElementItems, ElementSectionReader, FuncToValidate, FuncType,
@@ -143,7 +143,7 @@ fn bodies(program: &Program, references: &References) -> Vec<DeclId> {
         let current = program.iter().filter(|(_, decl)| is_current_body(decl));
         ids.extend(current.map(|(id, _)| id));
     }
-    let mut seen = HashSet::with_capacity(ids.len());
+    let mut seen: HashSet<_> = HashSet::with_capacity_and_hasher(ids.len(), Default::default());
     ids.retain(|id| seen.insert(*id));
     ids
 }
@@ -278,7 +278,7 @@ impl Worker {
         let own = definition.ty().into_iter();
         for ty in own.chain(relocs.iter().filter_map(|reloc| type_of(program, reloc))) {
             if program.types.group_of(ty).is_simple()
-                && let hashbrown::hash_map::Entry::Vacant(vacant) = self.types.entry(ty)
+                && let crate::hash::Entry::Vacant(vacant) = self.types.entry(ty)
             {
                 vacant.insert(function_type(program, ty)?);
             }
@@ -309,7 +309,7 @@ fn fill(definition: &Definition, memories: &[DeclId], out: &mut Vec<u8>) {
 
 /// All types that these bodies name, and that what they name has.
 fn types_met(program: &Program, bodies: &[DeclId]) -> HashSet<TypeId> {
-    let mut types = HashSet::new();
+    let mut types: HashSet<_> = HashSet::default();
     for definition in bodies.iter().filter_map(|id| program.decl(*id).next()) {
         types.extend(definition.types());
         let named = definition.content.relocs().iter();

@@ -37,17 +37,17 @@ pub fn when_cut_short(tell: impl Fn(Option<&Path>) + Send + 'static) -> io::Resu
 }
 
 /// Remembers what is mapped, if somebody would want to know.
-pub(super) fn remember(bytes: &[u8], path: &Path) {
+pub(super) fn remember(start: usize, len: usize, path: &Path) {
     if TO_LISTENER.load(Ordering::Relaxed) >= 0 {
-        let file = (bytes.len(), path.to_path_buf());
-        mapped().insert(bytes.as_ptr() as usize, file);
+        let file = (len, path.to_path_buf());
+        mapped().insert(start, file);
     }
 }
 
 /// Forgets what is mapped no longer.
-pub(super) fn forget(bytes: &[u8]) {
+pub(super) fn forget(start: usize) {
     if TO_LISTENER.load(Ordering::Relaxed) >= 0 {
-        mapped().remove(&(bytes.as_ptr() as usize));
+        mapped().remove(&start);
     }
 }
 

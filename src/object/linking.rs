@@ -1,6 +1,6 @@
 //! Reading the sections for the linker: symbols, segment names, groups, and relocations.
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::error::{Error, Result};
 use crate::object::cursor::Cursor;
@@ -107,7 +107,7 @@ fn read_init_functions(object: &mut Object, part: &mut Cursor<'_>) -> Result<()>
 fn read_comdats(object: &mut Object, input: &[u8], part: &mut Cursor<'_>) -> Result<()> {
     let count = part.u32()?;
     object.comdats.reserve_exact(part.capacity(count, 3));
-    let mut names = HashSet::new();
+    let mut names: HashSet<_> = HashSet::default();
     for index in 0..count {
         let comdat = ComdatIndex(index);
         let name = part.name()?;

@@ -6,15 +6,18 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use memmap2::{Mmap, MmapOptions};
+use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::heap::process;
 use crate::object::cut_short;
+use crate::object::kind::FileKind;
 use crate::output::{FileStamp, Sighting};
 
 /// How the bytes of an input are obtained.
@@ -24,6 +27,9 @@ pub enum Access {
     Map,
     /// Copied into memory: it stays as it was, whatever becomes of the file.
     Read,
+    /// For a link that another process goes on with: objects are copied into memory, archives are mapped, by each process
+    /// that reads them, and must not have changed then.
+    Keep,
 }
 
 #[derive(Debug)]
@@ -32,19 +38,86 @@ enum Contents {
     Owned(Box<[u8]>),
 }
 
+/// A mapped file. The mapping is of one process; another one that comes by the value makes its own.
 #[derive(Debug)]
-struct Mapping(Mmap);
+struct Mapping {
+    /// Whose the mapping is.
+    process: AtomicU64,
+    start: AtomicPtr<u8>,
+    len: usize,
+}
 
 impl Mapping {
-    fn new(mapping: Mmap, path: &Path) -> Mapping {
-        cut_short::remember(&mapping, path);
-        Mapping(mapping)
+    fn new(file: &File, len: usize, path: &Path) -> Result<Mapping> {
+        Ok(Mapping {
+            process: AtomicU64::new(process()),
+            start: AtomicPtr::new(map(file, len, path)?),
+            len,
+        })
     }
+
+    #[inline]
+    fn bytes(&self, of: &Input) -> &[u8] {
+        if self.process.load(Ordering::Acquire) != process() {
+            self.map_again(of);
+        }
+        // SAFETY: this process has mapped so many bytes, privately and only to be read, and `Drop` is all that ends it.
+        // That others may write the file meanwhile is what `check_unchanged` is for: until then the bytes are treated as
+        // untrusted input, whose every offset is checked when it is used.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len)
+        }
+    }
+
+    #[cold]
+    fn map_again(&self, of: &Input) {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.process.load(Ordering::Acquire) == process() {
+            return;
+        }
+        let open = || -> Result<*mut u8> {
+            let (file, _) = open_readable(of.path())?;
+            let found = seen_as(&file, of.path())?;
+            match of.seen().is_some_and(|seen| seen.is_still(&found)) {
+                true => map(&file, self.len, of.path()),
+                false => Err(changed(of.path())),
+            }
+        };
+        match open() {
+            Ok(start) => {
+                self.start.store(start, Ordering::Relaxed);
+                self.process.store(process(), Ordering::Release);
+            }
+            // Whoever went on with another process's link starts from nothing.
+            Err(error) => std::panic::resume_unwind(Box::new(error)),
+        }
+    }
+}
+
+/// Maps a file for as long as the process does not say otherwise.
+fn map(file: &File, len: usize, path: &Path) -> Result<*mut u8> {
+    // SAFETY: a new mapping, private and only to be read.
+    #[allow(unsafe_code)]
+    let mapped = unsafe {
+        let (read, private) = (ProtFlags::READ, MapFlags::PRIVATE);
+        rustix::mm::mmap(std::ptr::null_mut(), len, read, private, file, 0)
+    };
+    let start = mapped.map_err(|error| Error::io("cannot map", path, &error.into()))?;
+    cut_short::remember(start.addr(), len, path);
+    Ok(start.cast())
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        cut_short::forget(&self.0);
+        if *self.process.get_mut() == process() {
+            let start = *self.start.get_mut();
+            cut_short::forget(start.addr());
+            // SAFETY: the mapping is this process's and this value's, and nobody can have its bytes any more.
+            #[allow(unsafe_code)]
+            let _ = unsafe { rustix::mm::munmap(start.cast(), self.len) };
+        }
     }
 }
 
@@ -52,10 +125,19 @@ impl Drop for Mapping {
 #[derive(Debug)]
 pub struct Input {
     path: PathBuf,
+    /// What it was called since, one after the other.
+    renamed: OnceLock<Box<Renamed>>,
     contents: Contents,
     /// `None` for contents that never were a file, and for pipes. Another one when a file with the same contents has taken
     /// its place.
     seen: Mutex<Option<Sighting>>,
+}
+
+/// Another path of an input, and the one after that.
+#[derive(Debug)]
+struct Renamed {
+    path: PathBuf,
+    next: OnceLock<Box<Renamed>>,
 }
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
@@ -80,14 +162,15 @@ impl Input {
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
-        let contents = if is_file && access == Access::Map && len >= SMALL {
-            // SAFETY: the mapping is private and read-only, and this struct keeps it for as long as slices of it
-            // live. That others may write the file meanwhile is what `check_unchanged` is for: until then the bytes
-            // are treated as untrusted input, whose every offset is checked when it is used.
-            #[allow(unsafe_code)]
-            let mapping = unsafe { MmapOptions::new().len(len as usize).map(&file) };
-            let mapping = mapping.map_err(|error| Error::io("cannot map", &path, &error))?;
-            Contents::Mapped(Mapping::new(mapping, &path))
+        let is_mapped = is_file
+            && len >= SMALL
+            && match access {
+                Access::Map => true,
+                Access::Read => false,
+                Access::Keep => is_archive(&file),
+            };
+        let contents = if is_mapped {
+            Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
         } else {
             let bytes = match is_file {
                 true => read_file(&mut file, len, &path),
@@ -106,6 +189,7 @@ impl Input {
         };
         Ok(Arc::new(Input {
             path,
+            renamed: OnceLock::new(),
             contents,
             seen: Mutex::new(seen),
         }))
@@ -115,20 +199,42 @@ impl Input {
     pub fn from_bytes(path: impl Into<PathBuf>, bytes: impl Into<Box<[u8]>>) -> Arc<Input> {
         Arc::new(Input {
             path: path.into(),
+            renamed: OnceLock::new(),
             contents: Contents::Owned(bytes.into()),
             seen: Mutex::new(None),
         })
     }
 
-    /// Where the input was opened.
+    /// Where the input was opened, or is to be found since then.
     pub fn path(&self) -> &Path {
-        &self.path
+        let (mut path, mut next) = (&self.path, &self.renamed);
+        while let Some(renamed) = next.get() {
+            (path, next) = (&renamed.path, &renamed.next);
+        }
+        path
+    }
+
+    /// The file is to be found under another name: a compiler that names its objects anew in each build has written it again.
+    pub(crate) fn rename(&self, path: PathBuf) {
+        let mut renamed = Box::new(Renamed {
+            path,
+            next: OnceLock::new(),
+        });
+        let mut last = &self.renamed;
+        // Whoever is there first keeps its place.
+        while let Err(again) = last.set(renamed) {
+            renamed = again;
+            match last.get() {
+                Some(known) => last = &known.next,
+                None => return,
+            }
+        }
     }
 
     /// All its bytes.
     pub fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Mapped(mapping) => &mapping.0,
+            Contents::Mapped(mapping) => mapping.bytes(self),
             Contents::Owned(bytes) => bytes,
         }
     }
@@ -138,7 +244,8 @@ impl Input {
         self.seen().map(|seen| seen.stamp)
     }
 
-    fn seen(&self) -> Option<Sighting> {
+    /// How the file looked when it was opened, or when it was last found to have the same contents.
+    pub(crate) fn seen(&self) -> Option<Sighting> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,12 +283,12 @@ impl Input {
         let Some(opened) = self.seen() else {
             return Ok(());
         };
-        match rustix::fs::stat(&self.path) {
+        match rustix::fs::stat(self.path()) {
             Ok(stat) if opened.is_still(&Sighting::of_stat(&stat)) => Ok(()),
-            Ok(_) => Err(changed(&self.path)),
+            Ok(_) => Err(changed(self.path())),
             Err(errno) => Err(Error::io(
                 "cannot be found again",
-                &self.path,
+                self.path(),
                 &std::io::Error::from(errno),
             )),
         }
@@ -275,6 +382,17 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
         true => read_file(&mut file, most, path),
         false => read_pipe(&mut file, path, most),
     }
+}
+
+/// Whether a file begins as archives do.
+fn is_archive(file: &File) -> bool {
+    let mut first = [0; 8];
+    let is_read = file.read_exact_at(&mut first, 0).is_ok();
+    is_read
+        && matches!(
+            FileKind::of(&first),
+            FileKind::Archive | FileKind::ThinArchive
+        )
 }
 
 fn seen_as(file: &File, path: &Path) -> Result<Sighting> {

@@ -65,6 +65,35 @@ impl FileOutput {
         Ok(output)
     }
 
+    /// Takes the place of the output of a process that has ended, whose memory this is.
+    #[cfg(feature = "link")]
+    pub(super) fn resume(&mut self, options: OutputOptions) -> Result<()> {
+        let path = self.home.path().to_path_buf();
+        let mut output = FileOutput {
+            home: Home::open(&path, &options)?,
+            options,
+            published: self.published,
+            held: None,
+            shadow: None,
+            shadowing: true,
+            journal: Journal::default(),
+        };
+        output.expect_only_writer()?;
+        let visible = output
+            .home
+            .visible()
+            .map_err(|error| output.io("cannot look at the output", &error))?;
+        let found = visible.as_ref().map(Sighting::of_stat);
+        let is_still = found.zip(output.published);
+        if !is_still.is_some_and(|(found, published)| published.is_still(&found)) {
+            return Err(output.changed());
+        }
+        output.shadow = self.shadow.take();
+        // Descriptors of the other process, which may be anything in this one.
+        std::mem::forget(std::mem::replace(self, output));
+        Ok(())
+    }
+
     /// Marks the visible file, if there is one and nobody else has: the lock alone does not show a writer whose state
     /// folder was removed.
     fn expect_only_writer(&mut self) -> Result<()> {

@@ -221,7 +221,7 @@ fn own_state_name() -> io::Result<CString> {
 }
 
 /// Opens the state folder, which is made if there is none, and says what it is called.
-fn open_state(folder: &File) -> io::Result<(File, CString)> {
+pub(super) fn open_state(folder: &File) -> io::Result<(File, CString)> {
     let make = |name: &CStr| match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => open_private(folder, name),
         Err(error) => Err(error.into()),

@@ -37,6 +37,7 @@ mod options;
 mod place;
 mod published;
 mod stamp;
+mod state;
 mod sys;
 mod temporary;
 mod whole_file;
@@ -55,6 +56,7 @@ pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub(crate) use stamp::Sighting;
+pub(crate) use state::StateFolder;
 pub use temporary::{Removed, remove_temporaries};
 pub use whole_file::write_file;
 pub use writer::FileWriter;
@@ -192,6 +194,28 @@ impl Output {
                 Ok(published)
             }
             Output::File(file) => file.publish_patch(patch, check),
+        }
+    }
+
+    /// Goes on with an output of a process that has ended, as it left it: what it held open is not closed, for it is not
+    /// this process's.
+    ///
+    /// # Errors
+    /// As with [`Output::file`]; [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) if the file is not the one that was published.
+    #[cfg(feature = "link")]
+    pub(crate) fn resume(&mut self, options: OutputOptions) -> Result<()> {
+        match self {
+            Output::Memory(_) => Ok(()),
+            Output::File(file) => file.resume(options),
+        }
+    }
+
+    /// The visible file as it was last published.
+    #[cfg(feature = "link")]
+    pub(crate) fn published(&self) -> Option<Sighting> {
+        match self {
+            Output::Memory(_) => None,
+            Output::File(file) => file.published,
         }
     }
 

@@ -76,6 +76,50 @@ impl Sighting {
         Ok(Sighting::of_stat(&rustix::fs::fstat(file)?))
     }
 
+    /// It as plain numbers, to be kept in a file.
+    pub(crate) fn to_words(self) -> [u64; 12] {
+        let stamp = self.stamp;
+        let (mode, names, owner, group) = self.attributes;
+        [
+            stamp.device,
+            stamp.inode,
+            stamp.len,
+            stamp.modified.0 as u64,
+            stamp.modified.1,
+            stamp.changed.0 as u64,
+            stamp.changed.1,
+            mode,
+            names,
+            owner,
+            group,
+            u64::from(self.is_settled),
+        ]
+    }
+
+    /// What [`to_words`](Sighting::to_words) made.
+    pub(crate) fn of_words(words: [u64; 12]) -> Sighting {
+        Sighting {
+            stamp: FileStamp {
+                device: words[0],
+                inode: words[1],
+                len: words[2],
+                modified: (words[3] as i64, words[4]),
+                changed: (words[5] as i64, words[6]),
+            },
+            attributes: (words[7], words[8], words[9], words[10]),
+            is_settled: words[11] != 0,
+        }
+    }
+
+    /// Whether it was written, or given another name, less than `nanos` before `time`: files' times have steps, and what is written
+    /// within one step has the same time.
+    pub(crate) fn is_within(&self, nanos: i128, time: (i64, u64)) -> bool {
+        let nanos_of =
+            |(seconds, nanos): (i64, u64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let last = nanos_of(self.stamp.modified).max(nanos_of(self.stamp.changed));
+        last + nanos > nanos_of(time)
+    }
+
     /// The same file once it has another name; `found` is what was seen of it since, if anything was.
     pub(super) fn renamed(self, found: Option<&Stat>) -> Sighting {
         let unsettled = Sighting {

@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::ops::Range;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};

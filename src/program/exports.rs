@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{HashMap, HashTable};
+use crate::hash::{HashMap, HashTable};
 use smallvec::SmallVec;
 
 use crate::program::ids::DeclId;

@@ -1,7 +1,7 @@
 //! What the next commit makes of the exports. Behind those that the user asked for come the ones that a delta reaches a
 //! running instance by, where there are deltas.
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::program::declaration::{DeclKind, Declaration, Pending};

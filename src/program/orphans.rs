@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::program::declaration::Definition;
 use crate::program::ids::DeclId;

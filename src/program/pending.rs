@@ -1,7 +1,7 @@
 //! What has been said since the last commit, beside definitions and removals, which stand with each declaration. How it
 //! is taken back is in `discard`.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::program::declaration::DeclKind;
 use crate::program::exports::{Export, ExportEdit};

@@ -7,7 +7,7 @@
 //!
 //! What pieces of custom sections refer to is kept apart: it keeps nothing alive, and most questions are not about it.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use smallvec::SmallVec;
 
 use crate::program::declaration::{DeclKind, Declaration};

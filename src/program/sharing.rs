@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a declaration is: what follows from who owns what is in `owners`.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use smallvec::SmallVec;
 
 use crate::program::ids::DeclId;

@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{HashMap, HashSet, HashTable};
+use crate::hash::{HashMap, HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};

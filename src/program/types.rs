@@ -1,6 +1,6 @@
 //! Types, interned: each distinct recursion group of types once. Knows no indices of the output.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::Result;
 use crate::program::content::{RelocKind, RelocatableBytes, Relocation};

@@ -1,6 +1,6 @@
 //! From a module that was taken apart back to bytes: every index as short as it can be, nothing that is not needed.
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::program::short::{push_content, push_field, push_group};
@@ -89,7 +89,7 @@ impl TypeIndices {
                 }
             }
         }
-        let mut indices = HashMap::default();
+        let mut indices: HashMap<_, _> = HashMap::default();
         for first in &groups {
             for member in 0..table.group_of(*first).len {
                 indices.insert(TypeId(first.0 + member), indices.len() as u32);

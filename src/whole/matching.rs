@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::program::{DeclId, DeclKind, Definition, Program, RelocatableBytes, Relocation, TypeId};
 use crate::whole::decode::Decoded;
@@ -70,7 +70,7 @@ struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     fn new(known: &'a Known, program: &'a Program, new: &'a Decoded) -> Self {
-        let mut old_position = HashMap::default();
+        let mut old_position: HashMap<_, _> = HashMap::default();
         for items in &known.spaces {
             let items = items.iter().enumerate();
             old_position.extend(items.map(|(at, item)| (item.id, at as u32)));

@@ -12,6 +12,7 @@ mod serving;
 mod setups;
 #[cfg(feature = "crash-tests")]
 mod starved;
+mod state;
 mod surroundings;
 mod watch_builds;
 mod watch_links;

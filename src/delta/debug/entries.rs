@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::hash::HashMap;
 use gimli::write::{self, Address, AttributeValue as New, FileId, RangeList, UnitEntryId};
 use gimli::{
     AttributeValue, DebugInfoOffset, Reader as _, SectionId, UnitHeader, UnitOffset, constants,
 };
-use hashbrown::HashMap;
 
 use super::files::Files;
 use super::sources::{Dwarf, Read, Reader, Sources, Unit};

@@ -1,8 +1,8 @@
 //! The source files that a unit's new line table names: those that something in the delta names, and no others.
 
+use crate::hash::HashMap;
 use gimli::write::{FileId, LineProgram, LineString};
 use gimli::{Reader as _, UnitSectionOffset};
-use hashbrown::HashMap;
 
 use super::sources::{Dwarf, Read, Unit};
 

@@ -16,9 +16,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::hash::HashMap;
 use gimli::write::{self, AttributeValue as New, EndianVec, LineProgram, LineString, Sections};
 use gimli::{Encoding, Format, LineEncoding, LittleEndian, Reader as _, constants};
-use hashbrown::HashMap;
 
 use crate::delta::artifact::Delta;
 use crate::delta::debug::entries::Entries;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use crate::hash::HashMap;
 use gimli::{EndianSlice, LittleEndian, Relocate, RelocateReader, SectionId};
-use hashbrown::HashMap;
 
 use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
 

@@ -351,6 +351,11 @@ pub(super) static OPTIONS: &[Spec] = &[
     }),
     flag!(Two "live", "Make an output that can be patched while it runs; goes with --redirect=table", |o| o.live = true),
     flag!(Two "incremental", "Make an output that can be patched (default)", |o| o.incremental = Some(true)),
+    flag!(Two "state", "Keep what the link knows beside the output, so that the next one is a patch", |o| o.state = Some(true)),
+    flag!(Two "no-state", "Keep nothing, whatever WASMEND_STATE says", |o| o.state = Some(false)),
+    value!(Two Value "state-dir", "FOLDER", "Keep it in FOLDER: for outputs that are moved or copied away", |o, v| {
+        o.state_dir = Some(v.into())
+    }),
     flag!(Two "no-incremental", "Make a dense output, for release: as small as it can be", |o| o.incremental = Some(false)),
     // Said by drivers without a meaning for static linking.
     spec(

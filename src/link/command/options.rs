@@ -235,6 +235,10 @@ pub struct LinkOptions {
     pub live: bool,
     /// Whether the output can be patched; `None` for the command's default.
     pub incremental: Option<bool>,
+    /// Whether what the link knows is kept for the next one ([`resume`](crate::link::resume)); `None` for the command's default.
+    pub state: Option<bool>,
+    /// Where that is kept, if not beside the output.
+    pub state_dir: Option<PathBuf>,
     /// What was said on the command line without effect.
     pub warnings: Vec<String>,
 }
@@ -304,6 +308,8 @@ impl Default for LinkOptions {
             redirect: None,
             live: false,
             incremental: None,
+            state: None,
+            state_dir: None,
             warnings: Vec::new(),
         }
     }

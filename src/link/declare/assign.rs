@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashSet};
+use crate::hash::Entry;
+use crate::hash::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -275,7 +275,7 @@ impl<'a> DeclarationAssigner<'a> {
     fn imports(&mut self) -> Result<()> {
         let resolution = &self.plan.resolution;
         // Symbols that are imported by one name and as one type are one import.
-        let mut known = HashMap::new();
+        let mut known: HashMap<_, _> = HashMap::default();
         for &id in &self.plan.imports {
             let symbol = resolution.table.get(id);
             let is_slots = symbol.kind == SymbolKind::Table
@@ -311,7 +311,7 @@ impl<'a> DeclarationAssigner<'a> {
     fn own_functions(&mut self) -> Result<()> {
         let resolution = &self.plan.resolution;
         let options = self.setting.options;
-        let mut undefined: HashMap<SignatureId, DeclId> = HashMap::new();
+        let mut undefined: HashMap<SignatureId, DeclId> = HashMap::default();
         for &id in &resolution.synthetic_functions {
             let symbol = resolution.table.get(id);
             if !self.is_live(id) {
@@ -378,7 +378,7 @@ impl<'a> DeclarationAssigner<'a> {
     /// Begins the units of all objects, and finds out what was known of them.
     fn units(&mut self) -> Vec<Match<'a>> {
         let resolution = &self.plan.resolution;
-        let mut counts: HashMap<&str, u32> = HashMap::new();
+        let mut counts: HashMap<&str, u32> = HashMap::default();
         let mut matches = Vec::with_capacity(resolution.objects.len());
         let objects = resolution.objects.iter();
         let keyed: Vec<(UnitKey, &Arc<Object>)> = objects
@@ -618,7 +618,7 @@ impl<'a> DeclarationAssigner<'a> {
     /// Globals for what objects want to find the address of in one, in the order in which they ask.
     fn got(&mut self) -> Result<Vec<(GotKey, DeclId)>> {
         let mut got = Vec::new();
-        let mut known = HashSet::new();
+        let mut known: HashSet<_> = HashSet::default();
         for (id, linked) in self.plan.resolution.each_object() {
             let object = &linked.object;
             if !has_addresses_in_globals(object) {

@@ -1,7 +1,7 @@
 //! Custom sections: which of the objects' own are linked, and those that are merged from what the objects say, producers
 //! and target features.
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;

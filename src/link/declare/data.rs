@@ -1,7 +1,7 @@
 //! Segments of the objects: which of them are one declaration of the output, which have one each, and which are strings;
 //! and how much memory they take.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::{Error, Result};
 use crate::layout::{DataItem, packed_end};
@@ -63,7 +63,7 @@ impl<'a> DeclarationAssigner<'a> {
         let is_shared = self.setting.options.shared_memory;
         let has_bounds = |at: usize| plan.bounds.iter().any(|(_, segment)| *segment == at);
         let hosts = match self.setting.has_slack {
-            true => HashMap::new(),
+            true => HashMap::default(),
             false => self.string_hosts(),
         };
         let mut segments = Segments::default();

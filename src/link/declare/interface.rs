@@ -1,6 +1,6 @@
 //! The interface of a link: its exports, and its imports in their order.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::link::declare::assign::LinkDeclarations;
 use crate::link::declare::plan::Plan;
@@ -13,7 +13,7 @@ use crate::program::{DeclId, Definition};
 pub(crate) fn define_interface(plan: &Plan, declarations: &LinkDeclarations, module: &mut Module) {
     let program = module.program_mut();
     program.set_exports(&declarations.known.exports);
-    let mut ranks: HashMap<DeclId, usize> = HashMap::new();
+    let mut ranks: HashMap<DeclId, usize> = HashMap::default();
     for (rank, id) in plan.imports.iter().enumerate() {
         let decl = match declarations.meanings[id.index()] {
             ResolvedTarget::Function { id: Some(decl), .. } | ResolvedTarget::Index(decl) => decl,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::object::Object;
@@ -237,7 +237,7 @@ impl<'a> DeclarationReuse<'a> {
     /// Which of the objects that are new by name stand for which of the old link: compilers name a library's members anew in
     /// each build. Equal ones belong together, and else those that define the same.
     pub(crate) fn renamed(&self, objects: &[(UnitKey, &Arc<Object>)]) -> HashMap<UnitKey, usize> {
-        let mut pairs = HashMap::new();
+        let mut pairs: HashMap<_, _> = HashMap::default();
         let is_new = |key: &UnitKey| !self.old.keys.contains_key(key);
         let new: Vec<_> = objects.iter().filter(|(key, _)| is_new(key)).collect();
         if self.old.units.is_empty() || new.is_empty() {
@@ -248,8 +248,8 @@ impl<'a> DeclarationReuse<'a> {
         let gone = gone.filter_map(|(_, at)| Some((*at, self.old.units[*at].object.as_ref()?)));
         let mut gone: Vec<(usize, &Arc<Object>)> = gone.collect();
         gone.sort_unstable_by_key(|(at, _)| *at);
-        let mut definers: HashMap<&[u8], usize> = HashMap::new();
-        let mut equals: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        let mut definers: HashMap<&[u8], usize> = HashMap::default();
+        let mut equals: HashMap<&[u8], Vec<usize>> = HashMap::default();
         for (at, object) in gone.into_iter().rev() {
             equals
                 .entry(object.bytes(object.span()))
@@ -257,7 +257,7 @@ impl<'a> DeclarationReuse<'a> {
                 .push(at);
             definers.extend(definitions(object).map(|name| (name, at)));
         }
-        let mut taken = HashSet::new();
+        let mut taken: HashSet<_> = HashSet::default();
         let mut open = Vec::new();
         for (key, object) in new {
             match equals
@@ -272,7 +272,7 @@ impl<'a> DeclarationReuse<'a> {
             }
         }
         for (key, object) in open {
-            let mut votes: HashMap<usize, usize> = HashMap::new();
+            let mut votes: HashMap<usize, usize> = HashMap::default();
             let known = definitions(object).filter_map(|name| definers.get(name));
             for at in known.filter(|at| !taken.contains(*at)) {
                 *votes.entry(*at).or_default() += 1;
@@ -437,9 +437,9 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(crate) fn of(old: &'a ObjectDeclarations) -> Names<'a> {
-        let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
-        let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
-        let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::new();
+        let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
+        let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
+        let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
         let Some(object) = &old.object else {
             return Names {
                 old,

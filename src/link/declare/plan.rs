@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::error::Error;
 use crate::link::command::options::LinkOptions;

@@ -1,7 +1,7 @@
 //! From an object's bytes and relocations to a definition's. Bytes stay in the object; relocations name declarations
 //! instead of symbols.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::{Error, Result};
 use crate::link::command::options::LinkOptions;

@@ -5,7 +5,7 @@ pub(super) mod build_id;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -339,6 +339,22 @@ pub(super) fn library_places(
     };
     let folders = options.search_paths.iter();
     folders.flat_map(move |folder| files.clone().into_iter().map(|file| folder.join(file)))
+}
+
+/// Where the libraries of a command line would be found instead, if there were files.
+pub(super) fn library_places_before(options: &LinkOptions) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    let mut shared = false;
+    for argument in &options.inputs {
+        match argument {
+            InputArgument::Library(name) => {
+                places.extend(library_places(options, name, shared).take_while(|it| !it.exists()));
+            }
+            InputArgument::SharedLibraries(on) => shared = *on,
+            _ => {}
+        }
+    }
+    places
 }
 
 fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {

@@ -10,7 +10,7 @@ pub(crate) mod units;
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::error::Error;
 use crate::link::command::options::{DefinedValue, LinkOptions};

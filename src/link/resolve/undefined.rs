@@ -1,7 +1,7 @@
 //! Symbols that nothing defines, after it is known what can be reached: imports, traps, or errors that say who needs
 //! them and what might have been meant.
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -106,7 +106,7 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
             Unresolved::Ignore => {}
         }
     }
-    let mut made = HashSet::new();
+    let mut made: HashSet<_> = HashSet::default();
     for (id, _) in found {
         let symbol = resolution.table.get(id);
         if symbol.kind == SymbolKind::Function && symbol.ty.signature().is_some() {
@@ -121,7 +121,7 @@ pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
 
 /// Complains about what `--export` names and nothing defines, not even the linker.
 pub fn expect_exports(resolution: &mut Resolution, options: &LinkOptions) {
-    let mut seen = HashSet::new();
+    let mut seen: HashSet<_> = HashSet::default();
     for name in options.exports.iter().filter(|name| seen.insert(*name)) {
         // A function table that an object refers to is made if it is exported.
         let is_defined = |id: SymbolId| resolution.table.get(id).is_defined();
@@ -146,7 +146,7 @@ fn references(
     live: &Live,
     marked: &[bool],
 ) -> HashMap<SymbolId, References> {
-    let mut all: HashMap<SymbolId, References> = HashMap::new();
+    let mut all: HashMap<SymbolId, References> = HashMap::default();
     let by_object: Vec<Vec<(SymbolId, References)>> = resolution
         .objects
         .par_iter()

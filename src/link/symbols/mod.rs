@@ -3,7 +3,7 @@
 pub mod names;
 pub mod signatures;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::Error;
 use crate::link::diagnostics::{Diagnostics, shown};
@@ -305,8 +305,8 @@ impl SymbolTable {
             order: Vec::with_capacity(names.len()).into(),
             by_name: NameMap::sized(names, NOWHERE),
             begun_with: 0,
-            renamed: HashMap::new(),
-            variants: HashMap::new(),
+            renamed: HashMap::default(),
+            variants: HashMap::default(),
             mismatched: Vec::new(),
             diagnostics: Diagnostics::default(),
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hashbrown::HashTable;
+use crate::hash::HashTable;
 use rayon::prelude::*;
 
 use crate::object::tables::hash_name;

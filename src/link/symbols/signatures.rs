@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::object::Object;
 use crate::transaction::Transaction;

@@ -1,7 +1,7 @@
 //! Drops what nothing leads to any more: from what lost a reference, backwards along references until something is met
 //! that is needed in any case.
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 
 use crate::link::declare::{ResolvedTarget, SegmentPlacement, StringKey};
 use crate::link::symbols::ObjectId;
@@ -66,7 +66,7 @@ impl Update<'_> {
         for id in removed {
             candidates.extend(self.remove(id)?);
         }
-        let mut alive: HashSet<DeclId> = HashSet::new();
+        let mut alive: HashSet<DeclId> = HashSet::default();
         while let Some(candidate) = candidates.pop() {
             let can_go = matches!(
                 self.index.owner(candidate),
@@ -79,7 +79,7 @@ impl Update<'_> {
                 self.expect_needed(candidate)?;
                 continue;
             }
-            let mut seen: HashSet<DeclId> = HashSet::new();
+            let mut seen: HashSet<DeclId> = HashSet::default();
             seen.insert(candidate);
             let mut open = vec![candidate];
             let mut is_alive = false;

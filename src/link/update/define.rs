@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use crate::hash::HashSet;
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -237,7 +237,7 @@ impl Update<'_> {
 
     /// What the changed objects referred to.
     pub(super) fn targets_before(&self) -> HashSet<DeclId> {
-        let mut targets = HashSet::new();
+        let mut targets: HashSet<_> = HashSet::default();
         for (id, unit) in self.units_before() {
             if !self.changes.iter().any(|change| change.id == id) {
                 continue;

@@ -3,10 +3,10 @@
 //! It is made from the tables of a link when the first update comes, and follows them from then on. It changes nothing of
 //! the link.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::link::declare::{
     LinkDeclarations, ObjectDeclarations, ResolvedTarget, SegmentPlacement,
@@ -88,6 +88,14 @@ impl UpdateIndex {
             }
         }
         index
+    }
+
+    /// A file of the command line is called otherwise.
+    pub(in crate::link) fn rename(&mut self, file: usize, old: &Path, new: &Path) {
+        if let Some(files) = self.files.get_mut(old) {
+            files.retain(|other| *other != file);
+        }
+        self.files.entry(new.to_path_buf()).or_default().push(file);
     }
 
     /// The objects among the files that changed, if these are all.

@@ -18,7 +18,7 @@ mod symbols;
 
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::link::command::options::BuildId;
 use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
@@ -91,11 +91,11 @@ pub(super) fn run(
         link,
         index,
         changes: Vec::new(),
-        marks: HashMap::new(),
+        marks: HashMap::default(),
         queue: Vec::new(),
         added: Vec::new(),
-        pending: HashMap::new(),
-        touched: HashSet::new(),
+        pending: HashMap::default(),
+        touched: HashSet::default(),
         forgets_member: false,
     };
 

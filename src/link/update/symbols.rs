@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::link::declare::{
     ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
@@ -424,7 +424,7 @@ struct SymbolFacts<'o> {
 type KnownSymbols<'o> = HashMap<&'o str, (SymbolFacts<'o>, SymbolRef)>;
 
 fn known_symbols(old: &LinkedObject) -> UpdateResult<KnownSymbols<'_>> {
-    let mut known = KnownSymbols::new();
+    let mut known = KnownSymbols::default();
     for (index, symbol) in old.object.symbols.iter().enumerate() {
         if symbol.is_local() {
             if symbol.is_undefined() {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Occupant, Place, Slot};
@@ -103,7 +103,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
         })
     };
     // Slots that are addresses come first: a dense output has no others.
-    let mut slots = HashMap::new();
+    let mut slots: HashMap<_, _> = HashMap::default();
     for (id, ..) in thunked().filter(|(id, ..)| address_taken[id.index()]) {
         slots.insert(id, giver.give(layout, id));
     }

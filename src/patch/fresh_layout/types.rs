@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};

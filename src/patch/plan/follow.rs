@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::layout::{Place, SectionKind};
 use crate::patch::plan::context::PlanContext;
@@ -106,7 +106,7 @@ impl Followed<'_> {
     fn follow_displaced(&mut self, displaced: Vec<(DeclId, Place)>) {
         let program = self.context.program;
         let mut sources = BTreeSet::new();
-        let mut places: HashMap<DeclId, (Place, Place)> = HashMap::new();
+        let mut places: HashMap<DeclId, (Place, Place)> = HashMap::default();
         for (id, before) in displaced {
             let after = self.layout.place(id);
             // The first of several places is the one that is in the file.

@@ -22,6 +22,7 @@ mod build;
 mod edit;
 mod generate;
 pub mod observe;
+mod one_shot;
 mod program;
 
 /// Programs whose units are compiled together.
@@ -50,6 +51,7 @@ struct Seen {
     relinked: usize,
     anew: usize,
     their_faults: usize,
+    resumed: usize,
 }
 
 #[test]
@@ -117,6 +119,7 @@ impl Seen {
         self.relinked += other.relinked;
         self.anew += other.anew;
         self.their_faults += other.their_faults;
+        self.resumed += other.resumed;
     }
 }
 
@@ -187,6 +190,7 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
         linked: None,
         stale: Vec::new(),
     });
+    let mut one_shot = one_shot::OneShot::new(&arguments, &folder);
     for (step, (what, _)) in steps.all.iter().enumerate() {
         let changed = steps.install(step, &folder);
         let theirs = build::wasm_ld(&arguments, &folder.join("theirs.wasm"));
@@ -207,6 +211,9 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
             compare(way, before, ours, &theirs, &folder, seen)
                 .map_err(|said| format!("step {step} ({what}), {:?}: {said}", way.redirect))?;
         }
+        one_shot
+            .follow(&theirs, &folder, seen)
+            .map_err(|said| format!("step {step} ({what}), a process of its own: {said}"))?;
         dense(&own, &theirs, &folder, seen)
             .map_err(|said| format!("step {step} ({what}), dense: {said}"))?;
     }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use hashbrown::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use crate::program::{DeclId, Definition, Relocation};
 
@@ -49,7 +49,7 @@ impl CallCounts {
     pub(super) fn of(&self, source: DeclId, definition: &Definition, function: DeclId) -> usize {
         let mut counts = self.0.borrow_mut();
         let counts = counts.entry(source).or_insert_with(|| {
-            let mut counts = HashMap::new();
+            let mut counts: HashMap<_, _> = HashMap::default();
             let relocs = definition.content.relocs().iter();
             let calls = relocs.filter(|reloc| reloc.kind.is_function_index());
             for target in calls.filter_map(Relocation::decl) {

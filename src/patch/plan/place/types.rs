@@ -1,6 +1,6 @@
 //! Which types are used how often, before anything that names them by index is placed.
 
-use hashbrown::HashMap;
+use crate::hash::HashMap;
 
 use crate::layout::{UseDeltas, add_uses};
 use crate::patch::lengths::{MOST_INDICES, type_spare};
@@ -14,7 +14,7 @@ impl Placing<'_> {
     pub(super) fn count_types(&mut self) -> Planned {
         let program = self.context.program;
         let mut roots: Vec<(DeclId, UseDeltas)> = Vec::new();
-        let mut known: HashMap<DeclId, usize> = HashMap::new();
+        let mut known: HashMap<DeclId, usize> = HashMap::default();
         for &id in &program.dirty {
             let decl = program.decl(id);
             if matches!(decl.pending(), Pending::None) {

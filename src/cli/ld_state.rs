@@ -1,0 +1,167 @@
+//! `wasmend ld --state`: a link that goes on where the process before it ended, and keeps what it knows for the next one. It
+//! knows neither what is kept nor how: that is `wasmend::link::resume`'s.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use wasmend::link::{LinkOptions, LinkReport, Linked, Resumed};
+use wasmend::output::{self, OutputOptions, no_check};
+use wasmend::{Error, ErrorKind};
+
+use crate::cli::ld::{linked_event, print_stats, report_errors, warn};
+use crate::cli::report::{Counts, Reporter};
+use crate::cli::text::{number, time};
+use crate::stopwatch::Stopwatch;
+
+/// What is set where every link is to keep its state, by whatever build system it is started.
+const STATE: &str = "WASMEND_STATE";
+/// The same, and where it is kept.
+const STATE_FOLDER: &str = "WASMEND_STATE_DIR";
+/// Says to the process that takes another one's place why that one could not go on.
+const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn folder_of(options: &LinkOptions) -> Option<PathBuf> {
+    let folder = options.state_dir.clone();
+    folder.or_else(|| variable(STATE_FOLDER).map(PathBuf::from))
+}
+
+/// Whether what a link knows is kept for the next one.
+pub(crate) fn is_kept(options: &LinkOptions) -> bool {
+    let wanted = || variable(STATE).is_some_and(|value| value != "0");
+    let is_wanted = options.state.unwrap_or_else(wanted);
+    is_wanted || (options.state.is_none() && folder_of(options).is_some())
+}
+
+/// Goes on with the link of an earlier process, or links and keeps what it knows.
+pub(crate) fn link(
+    options: LinkOptions,
+    publishing: &OutputOptions,
+    reporter: Reporter,
+    tells: Reporter,
+) -> anyhow::Result<ExitCode> {
+    let Some(folder) = folder_of(&options) else {
+        return link_here(&options, publishing, None, reporter, tells);
+    };
+    // The output that is patched stays with what is known of it; what is asked for is a copy.
+    let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
+    let output = options.output.clone();
+    let name = output
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let mut options = options;
+    options.output = kept.with_extension("wasm");
+    options.module_name = options.module_name.take().or(name);
+    link_here(&options, publishing, Some(&output), reporter, tells)
+}
+
+/// A folder that nobody else can write in.
+fn make_folder(folder: &Path) -> anyhow::Result<&Path> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::io("cannot be made", folder, &error))?;
+    Ok(folder)
+}
+
+fn link_here(
+    options: &LinkOptions,
+    publishing: &OutputOptions,
+    copy: Option<&Path>,
+    reporter: Reporter,
+    tells: Reporter,
+) -> anyhow::Result<ExitCode> {
+    let mut stopwatch = Stopwatch::start();
+    let path = copy.unwrap_or(&options.output);
+    let limit = options.error_limit;
+    let before = std::env::var(UNUSABLE).ok();
+    let resumed = match &before {
+        Some(why) => Ok(Resumed::Unusable(why.clone())),
+        None => wasmend::link::resume(options, publishing.clone()),
+    };
+    let why = match resumed {
+        Ok(Resumed::Unchanged) => {
+            hand_out(&options.output, copy, publishing)?;
+            let took = time(stopwatch.lap());
+            reporter.note(&format!("{}: nothing has changed, {took}", path.display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(Resumed::Updated { report, saved }) => {
+            hand_out(&options.output, copy, publishing)?;
+            say_updated(path, &report, &mut stopwatch, reporter, tells)?;
+            say_saved(saved, reporter);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(Resumed::Unusable(why)) if before.is_none() => return Err(link_again(&why).into()),
+        Ok(Resumed::Unusable(why)) => why,
+        Ok(Resumed::No(reason)) => reason.to_string(),
+        Err(failed) => return report_errors(&failed, limit, reporter),
+    };
+    reporter.note(&format!("all is linked: {why}"));
+    match Linked::link_kept(options, publishing.clone()) {
+        Ok((report, saved)) => {
+            hand_out(&options.output, copy, publishing)?;
+            warn(&report, reporter)?;
+            print_stats(&report, tells);
+            let took = stopwatch.lap();
+            reporter.event(&linked_event(&report, path, took, None))?;
+            say_saved(saved, reporter);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(failed) => report_errors(&failed, limit, reporter),
+    }
+}
+
+/// Writes the output where it was asked for, if that is not where it is kept.
+fn hand_out(kept: &Path, copy: Option<&Path>, publishing: &OutputOptions) -> anyhow::Result<()> {
+    let Some(copy) = copy else { return Ok(()) };
+    let bytes = std::fs::read(kept).map_err(|error| Error::io("cannot read", kept, &error))?;
+    output::write_file(copy, publishing, &bytes, &no_check)?;
+    Ok(())
+}
+
+fn say_updated(
+    path: &Path,
+    report: &LinkReport,
+    stopwatch: &mut Stopwatch,
+    reporter: Reporter,
+    tells: Reporter,
+) -> anyhow::Result<()> {
+    warn(report, reporter)?;
+    let counts = Counts {
+        changed: report.edits.changed.into(),
+        added: report.edits.added.into(),
+        removed: report.edits.removed.into(),
+    };
+    if reporter.is_json() || reporter.is_verbose() {
+        reporter.update(path, path, counts, &report.patch, stopwatch.lap())?;
+    }
+    if let Some(reason) = report.resolved_anew {
+        reporter.note(&format!("all symbols were resolved anew: {reason}"));
+    }
+    print_stats(report, tells);
+    Ok(())
+}
+
+fn say_saved(saved: Result<u64, String>, reporter: Reporter) {
+    reporter.note(&match saved {
+        Ok(bytes) => format!("{} bytes of state written", number(bytes)),
+        Err(why) => format!("no state was kept: {why}"),
+    });
+}
+
+/// Starts this program again in this process's place, to link from the beginning: what this one holds open and has mapped is
+/// of no use any more.
+fn link_again(why: &str) -> Error {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    let mut again = Command::new("/proc/self/exe");
+    let error = again.arg0(called).args(arguments).env(UNUSABLE, why).exec();
+    let text = format!("{why}; and linking from the beginning could not be started: {error}");
+    Error::new(ErrorKind::Io, text)
+}

@@ -1,0 +1,207 @@
+//! The head of what is kept of a link: what must be so for the rest to be of use. It is one small file, read as a whole; its
+//! last bytes are a hash of those before, so that what is damaged is not a head.
+//!
+//! `design/state-format.md` has it byte by byte. Nothing here looks at any file.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::heap::Sums;
+use crate::output::Sighting;
+
+/// The first bytes: what it is, and its version.
+const MAGIC: &[u8; 16] = b"wasmend state 01";
+
+/// A hash over everything that must be the same.
+pub(super) type Key = [u8; 32];
+
+/// What a file is to the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An object of the command line: the link can be brought up to date with another one.
+    Object,
+    /// An archive, a member of a thin one, a list of symbols: if it has changed, all is linked anew.
+    Other,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(super) struct KeptFile {
+    pub(super) path: PathBuf,
+    pub(super) role: Role,
+    /// Its place among the files of the command line, if it is one of them.
+    pub(super) position: Option<u32>,
+    pub(super) seen: Sighting,
+    /// For a file that was written so shortly before it was read that its times do not tell whether it was written again:
+    /// the hash of its contents. An object's contents are kept anyway.
+    pub(super) recent: Option<[u8; 32]>,
+}
+
+/// What must be so for a state to be of use.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) key: Key,
+    /// The program that wrote it, as a file, and where it stands in memory.
+    pub(super) program: Sighting,
+    pub(super) address: u64,
+    pub(super) output: Sighting,
+    /// The last section of the output, which says which version it is.
+    pub(super) identity: Vec<u8>,
+    /// The arena's file, and how much of it there is.
+    pub(super) image: Sighting,
+    pub(super) image_len: u64,
+    /// Length of the arena when it was new: what has grown too far is made anew.
+    pub(super) first_len: u64,
+    pub(super) files: Vec<KeptFile>,
+    /// Where files would be read that were not there.
+    pub(super) absent: Vec<PathBuf>,
+    /// Checksums of the arena's pages.
+    pub(super) sums: Sums,
+}
+
+impl Head {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.files.len() * 200 + self.sums.len() * 8);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&1u32.to_ne_bytes());
+        out.extend_from_slice(&self.key);
+        put_sighting(&mut out, self.program);
+        put(&mut out, self.address);
+        put_sighting(&mut out, self.output);
+        put_bytes(&mut out, &self.identity);
+        put_sighting(&mut out, self.image);
+        put(&mut out, self.image_len);
+        put(&mut out, self.first_len);
+        put(&mut out, self.files.len() as u64);
+        for file in &self.files {
+            put_bytes(&mut out, file.path.as_os_str().as_bytes());
+            let is_other = u8::from(file.role == Role::Other);
+            out.push(is_other | u8::from(file.recent.is_some()) << 1);
+            put(&mut out, file.position.map_or(u64::MAX, u64::from));
+            put_sighting(&mut out, file.seen);
+            out.extend(file.recent.iter().flatten());
+        }
+        put(&mut out, self.absent.len() as u64);
+        for path in &self.absent {
+            put_bytes(&mut out, path.as_os_str().as_bytes());
+        }
+        put(&mut out, self.sums.len() as u64);
+        for sum in &self.sums {
+            put(&mut out, *sum);
+        }
+        let hash = blake3::hash(&out);
+        out.extend_from_slice(hash.as_bytes());
+        out
+    }
+
+    /// Reads a head. `None` if the bytes are none, whatever they are.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
+        let (bytes, hash) = bytes.split_last_chunk::<32>()?;
+        let mut at = Reader(bytes);
+        if at.take(MAGIC.len())? != MAGIC || at.array::<4>()? != 1u32.to_ne_bytes() {
+            return None;
+        }
+        if blake3::hash(bytes).as_bytes() != hash {
+            return None;
+        }
+        let head = Head {
+            key: at.array()?,
+            program: at.sighting()?,
+            address: at.number()?,
+            output: at.sighting()?,
+            identity: at.bytes()?.to_vec(),
+            image: at.sighting()?,
+            image_len: at.number()?,
+            first_len: at.number()?,
+            files: at.list(|at| {
+                let path = at.path()?;
+                let [flags] = at.array()?;
+                let role = match flags & 1 {
+                    0 => Role::Object,
+                    _ => Role::Other,
+                };
+                let position = u32::try_from(at.number()?).ok();
+                let seen = at.sighting()?;
+                let recent = match flags & 2 {
+                    0 => None,
+                    _ => Some(at.array()?),
+                };
+                Some(KeptFile {
+                    path,
+                    role,
+                    position,
+                    seen,
+                    recent,
+                })
+            })?,
+            absent: at.list(Reader::path)?,
+            sums: at.list(Reader::number)?,
+        };
+        at.0.is_empty().then_some(head)
+    }
+}
+
+fn put(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_sighting(out: &mut Vec<u8>, sighting: Sighting) {
+    for word in sighting.to_words() {
+        put(out, word);
+    }
+}
+
+/// What is left to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        self.take(len)
+    }
+
+    fn path(&mut self) -> Option<PathBuf> {
+        Some(Path::new(OsStr::from_bytes(self.bytes()?)).to_path_buf())
+    }
+
+    fn sighting(&mut self) -> Option<Sighting> {
+        let mut words = [0; 12];
+        for word in &mut words {
+            *word = self.number()?;
+        }
+        Some(Sighting::of_words(words))
+    }
+
+    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = usize::try_from(self.number()?).ok()?;
+        // Each takes a byte at least.
+        if count > self.0.len() {
+            return None;
+        }
+        let mut list = Vec::with_capacity(count);
+        for _ in 0..count {
+            list.push(one(self)?);
+        }
+        Some(list)
+    }
+}

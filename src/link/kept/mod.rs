@@ -1,0 +1,590 @@
+//! A link that goes on where another process ended: what a linker that is started for each build needs to patch.
+//!
+//! All that a link knows stands in an arena (`heap`), whose pages are in a file beside the output, `NAME.heap`; a second one,
+//! `NAME.state`, is its head and says what must be so for it to be of use. [`resume`] looks at that: the options, the
+//! program itself, the output, every file that was read. If nothing has changed there is nothing to do; if objects have, the
+//! arena is mapped, the link in it is brought up to date as [`Linked::update`] does, and the pages that this changed are
+//! written back. In any other case, and whenever something is not as expected, the answer is a [`NoState`], and the caller links
+//! from the beginning ([`Linked::link_kept`]): slower, never different.
+//!
+//! The head is removed before the arena's file is written and comes back when it is; it names the output by its times and
+//! its identity. So a process that is killed at any point leaves a state that fits its output, or none that is used.
+
+mod head;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+use crate::hash::{HashMap, HashSet};
+use crate::heap::{self, Image, ImageError, Sums};
+use crate::link::command::options::{Color, InputArgument, LinkOptions};
+use crate::link::inputs::{InputFile, library_places_before, symbols_beside};
+use crate::link::pipeline::Target;
+use crate::link::report::{Failed, LinkReport};
+use crate::link::session::Linked;
+use crate::object::Access;
+use crate::output::{OutputOptions, Sighting, StateFolder};
+use crate::patch::BuildIdentity;
+
+use head::{Head, KeptFile, Key, Role};
+
+const HEAD: &str = ".state";
+const IMAGE: &str = ".heap";
+
+/// No head is longer: that of a link of a million files, with an arena of ten gigabytes.
+const LONGEST_HEAD: u64 = 512 << 20;
+
+/// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
+const STEP_NANOS: i128 = 20_000_000;
+
+/// Why a link cannot go on where another process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoState {
+    /// There is none.
+    None,
+    /// It is not whole, or of another version of the format.
+    Damaged,
+    /// It was written by another program, or by another version of this one.
+    OtherProgram,
+    /// The options or the inputs are others.
+    OtherOptions,
+    /// The output is not the one that was written.
+    OtherOutput,
+    /// This file has changed, and is not one that an update can follow.
+    FileChanged(PathBuf),
+    /// It has grown beyond what a new one takes.
+    Grown,
+    /// The system does not give what is needed.
+    Unsupported(String),
+}
+
+impl fmt::Display for NoState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoState::None => f.write_str("there is no state of a link before"),
+            NoState::Damaged => f.write_str("the state of the link before is not whole"),
+            NoState::OtherProgram => f.write_str("another version of wasmend linked before"),
+            NoState::OtherOptions => f.write_str("the options or the list of inputs are others"),
+            NoState::OtherOutput => {
+                f.write_str("the output is not the one that the link before has written")
+            }
+            NoState::FileChanged(path) => {
+                write!(f, "{} has changed, which is no object", path.display())
+            }
+            NoState::Grown => f.write_str("the state has grown to twice its size"),
+            NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
+        }
+    }
+}
+
+/// What came of going on with a link.
+#[derive(Debug)]
+pub enum Resumed {
+    /// Nothing has changed: the output is what it has to be.
+    Unchanged,
+    /// The output was brought up to date.
+    Updated {
+        /// What was published.
+        report: LinkReport,
+        /// How many bytes of the state were written for the next process; if it could not be, why.
+        saved: Result<u64, String>,
+    },
+    /// All has to be linked.
+    No(NoState),
+    /// All has to be linked, by another process: this one has found out too late.
+    Unusable(String),
+}
+
+/// What the arena keeps.
+struct Root {
+    linked: Linked,
+}
+
+/// Goes on with the link that an earlier process did for these options, if there is one.
+///
+/// From here on the process may allocate in the arena of that link: it is to be called once, and the process should end
+/// soon after.
+///
+/// # Errors
+/// What the link says of its inputs; the output is as it was then, and so is what is kept.
+pub fn resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Failed> {
+    match try_resume(options, publishing) {
+        Ok(resumed) => Ok(resumed),
+        Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
+        Err(Stop::Failed(failed)) => Err(failed),
+    }
+}
+
+enum Stop {
+    No(NoState),
+    Failed(Failed),
+}
+
+impl From<NoState> for Stop {
+    fn from(reason: NoState) -> Stop {
+        Stop::No(reason)
+    }
+}
+
+fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Stop> {
+    let folder = StateFolder::beside(&options.output).map_err(|_| NoState::None)?;
+    let (program, address) = this_program()?;
+    let expected = |head: &Head| {
+        if head.key != key(options) {
+            return Err(NoState::OtherOptions);
+        }
+        if head.address != address || !head.program.is_still(&program) {
+            return Err(NoState::OtherProgram);
+        }
+        expect_output(head, options)
+    };
+    let head = read_head(&folder)?;
+    expected(&head)?;
+    let changes = Changes::of(&head, options)?;
+    if changes.files.is_empty() {
+        return Ok(Resumed::Unchanged);
+    }
+    if head.image_len > 2 * head.first_len {
+        return Err(NoState::Grown.into());
+    }
+    // From here on no other process writes the arena's file. One may have, up to here.
+    let file = lock_image(&folder)?;
+    let head = read_head(&folder)?;
+    expected(&head)?;
+    let changes = Changes::of(&head, options)?;
+    let image = open_image(file, &head)?;
+    let began = now();
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        #[allow(unsafe_code)]
+        // SAFETY: the arena is what a process of this very program, at the same address, has saved, and what it saved at
+        // this address is a `Root`; nobody else has it.
+        let root = unsafe { &mut *(heap::root() as *mut Root) };
+        let linked = &mut root.linked;
+        linked.resume_output(publishing)?;
+        linked.rename_inputs(options, &changes.renamed);
+        let report = linked.update(&changes.files)?;
+        Ok::<_, Failed>((linked, report))
+    }));
+    let (linked, report) = match done {
+        Ok(Ok(done)) => done,
+        Ok(Err(failed)) if failed.0.errors.iter().all(is_of_output) => {
+            return Ok(Resumed::Unusable(failed.to_string()));
+        }
+        Ok(Err(failed)) => return Err(Stop::Failed(failed)),
+        Err(panic) => {
+            let why = panic.downcast_ref::<Error>().map(Error::to_string);
+            let why = why.unwrap_or_else(|| "something unexpected happened".to_owned());
+            return Ok(Resumed::Unusable(why));
+        }
+    };
+    let basis = Basis {
+        key: head.key,
+        program: head.program,
+        address,
+        first_len: head.first_len,
+        began,
+    };
+    let saved = save(linked, &folder, &image, &basis, head.sums);
+    Ok(Resumed::Updated {
+        report,
+        saved: saved.map_err(|error| error.to_string()),
+    })
+}
+
+fn is_of_output(error: &Error) -> bool {
+    error.kind() == ErrorKind::OutputChanged
+}
+
+impl Linked {
+    /// Links what the options say, as [`Linked::link`] does, and keeps what it knows for the next process ([`resume`]). From here
+    /// on the process allocates in an arena. Also returns how many bytes were kept, or why nothing could be.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn link_kept(
+        options: &LinkOptions,
+        publishing: OutputOptions,
+    ) -> Result<(LinkReport, Result<u64, String>), Failed> {
+        let began = now();
+        let (program, address) = match this_program() {
+            Ok(found) => found,
+            Err(reason) => return link_unkept(options, publishing, &reason),
+        };
+        if let Err(error) = heap::enter() {
+            let reason = NoState::Unsupported(error.to_string());
+            return link_unkept(options, publishing, &reason);
+        }
+        // What is kept must stand in the arena: the options that were made before do not.
+        let target = Target::File(publishing);
+        let (mut linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
+        linked.prepare_index();
+        let root = Box::leak(Box::new(Root { linked }));
+        heap::set_root((&raw const *root).addr());
+        let basis = Basis {
+            key: key(options),
+            program,
+            address,
+            first_len: 0,
+            began,
+        };
+        let saved = StateFolder::beside(&options.output).and_then(|folder| {
+            folder.remove(HEAD)?;
+            let file = folder.create(IMAGE)?;
+            file.try_lock()?;
+            let image = Image::new(file);
+            save(&root.linked, &folder, &image, &basis, Sums::new())
+        });
+        Ok((report, saved.map_err(|error| error.to_string())))
+    }
+}
+
+fn link_unkept(
+    options: &LinkOptions,
+    publishing: OutputOptions,
+    reason: &NoState,
+) -> Result<(LinkReport, Result<u64, String>), Failed> {
+    let (module, report) = Linked::link_once(options, Access::Map, Target::File(publishing))?;
+    std::mem::forget(module);
+    Ok((report, Err(reason.to_string())))
+}
+
+/// What a head has that was known before the link.
+struct Basis {
+    key: Key,
+    program: Sighting,
+    address: u64,
+    first_len: u64,
+    /// When the link began to look at files.
+    began: (i64, u64),
+}
+
+/// Everything that shapes what is kept: the options as a whole, so that none can be forgotten, and the folder that paths are
+/// relative to. Left out is what decides only what is said and how fast; and what objects are called, since some compilers
+/// name them anew in each build.
+fn key(options: &LinkOptions) -> Key {
+    let mut options = LinkOptions {
+        response_files: Vec::new(),
+        verbose: false,
+        stats: false,
+        threads: None,
+        color: Color::Auto,
+        error_limit: 0,
+        state: None,
+        state_dir: None,
+        ..options.clone()
+    };
+    for input in &mut options.inputs {
+        if let InputArgument::File(path) = input
+            && is_named_as_object(path)
+        {
+            *path = PathBuf::from(".o");
+        }
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(format!("{options:?}").as_bytes());
+    let folder = std::env::current_dir().unwrap_or_default();
+    add(format!("{folder:?}").as_bytes());
+    *hasher.finalize().as_bytes()
+}
+
+fn is_named_as_object(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "o")
+}
+
+/// The files that the arguments name or find, in order; `None` for libraries, which are looked for.
+fn named_files(options: &LinkOptions) -> Vec<Option<&Path>> {
+    let inputs = options.inputs.iter();
+    let files = inputs.filter_map(|input| match input {
+        InputArgument::File(path) => Some(Some(&**path)),
+        InputArgument::Library(_) => Some(None),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// A name for what is kept of a link somewhere else than beside its output: the same for the same options and inputs, wherever
+/// an output of that name goes.
+pub fn state_name(options: &LinkOptions) -> String {
+    let output = options.output.file_name().map(PathBuf::from);
+    let options = LinkOptions {
+        output: output.unwrap_or_default(),
+        ..options.clone()
+    };
+    let key = key(&options);
+    key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The program that runs, as a file, and where it stands.
+fn this_program() -> Result<(Sighting, u64), NoState> {
+    let unsupported = |what: &str| NoState::Unsupported(what.to_owned());
+    let address = heap::program_address()
+        .ok_or_else(|| unsupported("the program does not stand at a fixed address"))?;
+    let stat = rustix::fs::stat("/proc/self/exe")
+        .map_err(|_| unsupported("the program cannot be told from others without /proc"))?;
+    Ok((Sighting::of_stat(&stat), address as u64))
+}
+
+fn now() -> (i64, u64) {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    (now.tv_sec, now.tv_nsec as u64)
+}
+
+fn read_head(folder: &StateFolder) -> Result<Head, NoState> {
+    let bytes = folder.read(HEAD, LONGEST_HEAD);
+    let bytes = bytes.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => NoState::None,
+        _ => NoState::Damaged,
+    })?;
+    Head::decode(&bytes).ok_or(NoState::Damaged)
+}
+
+/// The output is the one that was written, as far as its times and its last section tell.
+fn expect_output(head: &Head, options: &LinkOptions) -> Result<(), NoState> {
+    let is_same = || -> std::io::Result<bool> {
+        let file = std::fs::File::open(&options.output)?;
+        let found = Sighting::of_file(&file)?;
+        Ok(head.output.is_still(&found) && read_identity(&file)? == head.identity)
+    };
+    match is_same() {
+        Ok(true) => Ok(()),
+        _ => Err(NoState::OtherOutput),
+    }
+}
+
+/// The last bytes of an output, which say what version it is.
+fn read_identity(file: &std::fs::File) -> std::io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let len = BuildIdentity::SECTION_LEN;
+    let start = file.metadata()?.len().saturating_sub(len);
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
+}
+
+/// What is not as it was.
+struct Changes {
+    /// The objects to look at again.
+    files: Vec<PathBuf>,
+    /// Those of them that are called otherwise, by their places among the files of the command line.
+    renamed: Vec<(usize, PathBuf)>,
+}
+
+impl Changes {
+    fn of(head: &Head, options: &LinkOptions) -> Result<Changes, NoState> {
+        if let Some(path) = head.absent.iter().find(|path| path.exists()) {
+            return Err(NoState::FileChanged(path.clone()));
+        }
+        let named = named_files(options);
+        let now_called = |file: &KeptFile| -> PathBuf {
+            let named = file.position.and_then(|at| *named.get(at as usize)?);
+            named.unwrap_or(&file.path).to_path_buf()
+        };
+        let is_changed = |file: &KeptFile| -> bool {
+            if now_called(file) != file.path {
+                return true;
+            }
+            let found = rustix::fs::stat(&file.path).map(|stat| Sighting::of_stat(&stat));
+            if !found.is_ok_and(|found| file.seen.is_still(&found)) {
+                return true;
+            }
+            match (&file.recent, file.role) {
+                (None, _) => false,
+                // What an object holds is compared by the update.
+                (Some(_), Role::Object) => true,
+                (Some(hash), Role::Other) => content_hash(&file.path).as_ref() != Some(hash),
+            }
+        };
+        let looked = in_halves(&head.files, is_changed);
+        let mut changes = Changes {
+            files: Vec::new(),
+            renamed: Vec::new(),
+        };
+        let looked = head.files.iter().zip(looked);
+        for (file, _) in looked.filter(|(_, is_changed)| *is_changed) {
+            let path = now_called(file);
+            match (file.role, file.position) {
+                (Role::Object, Some(at)) => {
+                    if path != file.path {
+                        changes.renamed.push((at as usize, path.clone()));
+                    }
+                    changes.files.push(path);
+                }
+                _ => return Err(NoState::FileChanged(file.path.clone())),
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// How long another process may write the arena's file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens the arena's file, and keeps other processes from writing it.
+fn lock_image(folder: &StateFolder) -> Result<std::fs::File, NoState> {
+    let file = folder.open(IMAGE).map_err(|_| NoState::Damaged)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(NoState::Unsupported(error.to_string())),
+        }
+    }
+}
+
+fn content_hash(path: &Path) -> Option<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
+    Some(*hasher.finalize().as_bytes())
+}
+
+/// Does something for each of many things, on two threads if that is worth one.
+fn in_halves<T: Sync, R: Send>(things: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if things.len() < 256 {
+        return things.iter().map(f).collect();
+    }
+    let (first, second) = things.split_at(things.len() / 2);
+    let f = &f;
+    std::thread::scope(|scope| {
+        let other = std::thread::Builder::new()
+            .spawn_scoped(scope, move || second.iter().map(f).collect::<Vec<R>>());
+        let mut done: Vec<R> = first.iter().map(f).collect();
+        let rest = other.ok().and_then(|thread| thread.join().ok());
+        done.extend(rest.unwrap_or_else(|| second.iter().map(f).collect()));
+        done
+    })
+}
+
+/// Maps what was kept; it is checked first unless its file is as it was when it was written.
+fn open_image(file: std::fs::File, head: &Head) -> Result<Image, NoState> {
+    let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
+    let found = Sighting::of_file(&file).map_err(unsupported)?;
+    let image = Image::new(file);
+    if !head.image.is_still(&found) {
+        image.check(&head.sums).map_err(|error| match error {
+            ImageError::Damaged => NoState::Damaged,
+            ImageError::Io(error) => unsupported(error),
+        })?;
+    }
+    image.open(head.image_len as usize).map_err(unsupported)?;
+    Ok(image)
+}
+
+/// Writes what the arena holds now, and the head that goes with it. Returns how many bytes were written.
+fn save(
+    linked: &Linked,
+    folder: &StateFolder,
+    image: &Image,
+    basis: &Basis,
+    mut sums: Sums,
+) -> std::io::Result<u64> {
+    let gone = || std::io::Error::other("an input or the output is gone");
+    let output = linked.state.module.published().ok_or_else(gone)?;
+    let visible = std::fs::File::open(&linked.state.options.output)?;
+    if !output.is_still(&Sighting::of_file(&visible)?) {
+        return Err(gone());
+    }
+    let mut head = Head {
+        key: basis.key,
+        program: basis.program,
+        address: basis.address,
+        output: Sighting::of_file(&visible)?,
+        identity: read_identity(&visible)?,
+        image: output,
+        image_len: 0,
+        first_len: basis.first_len,
+        files: kept_files(linked, basis.began).ok_or_else(gone)?,
+        absent: absent_files(linked),
+        sums: Sums::new(),
+    };
+    folder.remove(HEAD)?;
+    let saved = image.save(&mut sums)?;
+    head.image = image.seen()?;
+    head.image_len = saved.len as u64;
+    if head.first_len == 0 {
+        head.first_len = saved.len as u64;
+    }
+    head.sums = sums;
+    let bytes = head.encode();
+    folder.write(HEAD, &bytes)?;
+    Ok((saved.pages * heap::PAGE + bytes.len()) as u64)
+}
+
+/// Every file that the link has read. `None` if one of them cannot be told from others.
+fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
+    let inputs = &linked.state.inputs;
+    let mut places: HashMap<_, (Role, u32)> = HashMap::default();
+    for (at, file) in inputs.files().iter().enumerate() {
+        let role = match file {
+            InputFile::Object { .. } => Role::Object,
+            _ => Role::Other,
+        };
+        places.insert(Arc::as_ptr(file.input()), (role, at as u32));
+    }
+    let linked_objects = linked.state.plan.resolution.objects().iter();
+    let members = linked_objects.map(|linked| linked.object.input());
+    let mut known: HashSet<_> = HashSet::default();
+    let mut files = Vec::new();
+    for input in inputs.inputs().chain(members) {
+        let at = Arc::as_ptr(input);
+        if !known.insert(at) {
+            continue;
+        }
+        let seen = input.seen()?;
+        let place = places.get(&at);
+        let role = place.map_or(Role::Other, |(role, _)| *role);
+        let is_recent = seen.is_within(STEP_NANOS, began);
+        let recent = is_recent.then(|| match role {
+            Role::Object => [0; 32],
+            Role::Other => *blake3::hash(input.bytes()).as_bytes(),
+        });
+        files.push(KeptFile {
+            path: input.path().to_path_buf(),
+            role,
+            position: place.map(|(_, at)| *at),
+            seen,
+            recent,
+        });
+    }
+    let options = &linked.state.options;
+    let lists = inputs.lists().chain(options.allow_undefined_file.clone());
+    for path in lists {
+        let stat = rustix::fs::stat(&path).ok()?;
+        let seen = Sighting::of_stat(&stat);
+        // What was read of it is not at hand any more.
+        if seen.is_within(STEP_NANOS, began) {
+            return None;
+        }
+        files.push(KeptFile {
+            path,
+            role: Role::Other,
+            position: None,
+            seen,
+            recent: None,
+        });
+    }
+    Some(files)
+}
+
+/// Where a link of the same options would read files that are not there now.
+fn absent_files(linked: &Linked) -> Vec<PathBuf> {
+    let mut absent = library_places_before(&linked.state.options);
+    for file in linked.state.inputs.files() {
+        if let InputFile::Archive(archive) = file
+            && archive.allowed_undefined.is_none()
+        {
+            absent.push(symbols_beside(archive.archive.input().path()));
+        }
+    }
+    absent
+}

@@ -1,0 +1,93 @@
+//! The state folder for those who keep something about an output beside it, under names that begin with the output's.
+//!
+//! Nobody else can put anything there: that is `home`'s doing. This does not know what is kept.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::home::open_state;
+use super::place::Destination;
+use super::stamp::Permissions;
+use super::sys::{open_at, open_folder};
+use super::temporary::NewFile;
+
+const PRIVATE: Mode = Mode::from_bits_retain(0o600);
+
+/// Where something about one output is kept.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    folder: Arc<File>,
+    /// The file name of the output.
+    name: Vec<u8>,
+}
+
+impl StateFolder {
+    /// The folder beside an output, which is made if there is none.
+    ///
+    /// # Errors
+    /// If the output is not a regular file, or the folder cannot be used.
+    pub(crate) fn beside(output: &Path) -> io::Result<StateFolder> {
+        let resolved = Destination::expect_file(output).map_err(io::Error::other)?;
+        let around = resolved.parent().unwrap_or(Path::new("/"));
+        let folder = open_folder(rustix::fs::CWD, around)?;
+        let (state, _) = open_state(&folder)?;
+        Ok(StateFolder {
+            folder: Arc::new(state),
+            name: resolved.file_name().unwrap_or_default().as_bytes().to_vec(),
+        })
+    }
+
+    fn name(&self, suffix: &str) -> io::Result<CString> {
+        Ok(CString::new([&self.name[..], suffix.as_bytes()].concat())?)
+    }
+
+    /// Opens a file that is there, to be read and written.
+    pub(crate) fn open(&self, suffix: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK;
+        let file = open_at(&*self.folder, &self.name(suffix)?, flags, Mode::empty())?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// All of a file that is there, if it is no longer than `most`.
+    pub(crate) fn read(&self, suffix: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = self.open(suffix)?;
+        let len = file.metadata()?.len();
+        if len > most {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut bytes = Vec::with_capacity(len as usize);
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Creates an empty file in place of any that has the name.
+    pub(crate) fn create(&self, suffix: &str) -> io::Result<File> {
+        self.remove(suffix)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        Ok(open_at(&*self.folder, &self.name(suffix)?, flags, PRIVATE)?)
+    }
+
+    /// Writes a file as a whole: it is there with all its bytes, or not at all.
+    pub(crate) fn write(&self, suffix: &str, bytes: &[u8]) -> io::Result<()> {
+        let fresh = NewFile::random(&self.folder, Permissions::Given(PRIVATE))?;
+        fresh.file().write_all(bytes)?;
+        fresh.publish(&self.folder, &self.name(suffix)?)
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove(&self, suffix: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&*self.folder, &self.name(suffix)?, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

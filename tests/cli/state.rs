@@ -1,0 +1,247 @@
+//! `wasmend ld --state`: links by processes of their own, each of which goes on where the one before ended. Whatever becomes of
+//! what is kept, the output is what a link from nothing makes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::watching::{answer, pick, program};
+
+const OBJECTS: [&str; 3] = ["main.o", "twice.o", "pick.o"];
+
+fn ld(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
+    command.args(["--verbose", "ld", "--state", "-o", "out.wasm"]);
+    command.args(arguments).current_dir(folder);
+    // A link is not to be tried again by a build that tests itself.
+    command.env_remove("WASMEND_STATE_UNUSABLE");
+    command.output().unwrap()
+}
+
+/// Links, and expects that this is said.
+fn link(folder: &Path, arguments: &[&str], expected: &str) {
+    let done = ld(folder, arguments);
+    let said =
+        String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains(expected), "expected {expected:?}: {said}");
+    assert!(!said.contains("no state was kept"), "{said}");
+}
+
+fn kept(folder: &Path, suffix: &str) -> PathBuf {
+    folder.join(".wasmend").join(format!("out.wasm{suffix}"))
+}
+
+/// Later than the step of any file system's clock.
+fn tick() {
+    std::thread::sleep(std::time::Duration::from_millis(30));
+}
+
+#[test]
+fn a_process_goes_on_where_the_one_before_ended() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    tick();
+    link(folder, &OBJECTS, "all is linked: there is no state");
+    assert_eq!(answer(&output), 260);
+    let before = fs::read(&output).unwrap();
+    link(folder, &OBJECTS, "nothing has changed");
+    assert_eq!(fs::read(&output).unwrap(), before);
+    for added in 1..20 {
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        link(folder, &OBJECTS, "patched, 1 function changed");
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+    tick();
+    // What is written again with the same contents is no edit.
+    fs::write(folder.join("pick.o"), pick(19)).unwrap();
+    tick();
+    link(folder, &OBJECTS, "unchanged");
+    link(folder, &OBJECTS, "nothing has changed");
+}
+
+#[test]
+fn objects_that_are_called_otherwise_in_each_build_are_found_again() {
+    let folder = program(100);
+    let folder = folder.path();
+    let mut objects: Vec<String> = OBJECTS.iter().map(|name| (*name).to_owned()).collect();
+    for build in 0..6u8 {
+        for (at, name) in OBJECTS.iter().enumerate() {
+            let new = format!("{build}.{name}");
+            fs::rename(folder.join(&objects[at]), folder.join(&new)).unwrap();
+            objects[at] = new;
+        }
+        fs::write(folder.join(&objects[2]), pick(build)).unwrap();
+        let names: Vec<&str> = objects.iter().map(String::as_str).collect();
+        let expected = match build {
+            0 => "all is linked",
+            _ => "patched, 1 function changed",
+        };
+        tick();
+        link(folder, &names, expected);
+        assert_eq!(answer(&folder.join("out.wasm")), 160 + i32::from(build));
+    }
+}
+
+#[test]
+fn what_is_kept_is_of_no_use_to_other_options_or_another_output() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    link(folder, &OBJECTS, "all is linked");
+    let other = [&OBJECTS[..], &["--export-all"]].concat();
+    link(
+        folder,
+        &other,
+        "the options or the list of inputs are others",
+    );
+    link(
+        folder,
+        &OBJECTS,
+        "the options or the list of inputs are others",
+    );
+    // What only says how much is told, or how fast it goes, is no other option.
+    tick();
+    let quick = [&OBJECTS[..], &["--threads=1", "--stats"]].concat();
+    link(folder, &quick, "nothing has changed");
+    let mut bytes = fs::read(&output).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&output, &bytes).unwrap();
+    link(folder, &OBJECTS, "the output is not the one");
+    fs::remove_file(&output).unwrap();
+    link(folder, &OBJECTS, "the output is not the one");
+    assert_eq!(answer(&output), 260);
+}
+
+#[test]
+fn a_link_that_fails_leaves_everything_to_the_next_one() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    link(folder, &OBJECTS, "all is linked");
+    let before = fs::read(&output).unwrap();
+    fs::write(folder.join("pick.o"), b"no object").unwrap();
+    assert_eq!(ld(folder, &OBJECTS).status.code(), Some(1));
+    assert_eq!(fs::read(&output).unwrap(), before);
+    fs::write(folder.join("pick.o"), pick(7)).unwrap();
+    link(folder, &OBJECTS, "patched, 1 function changed");
+    assert_eq!(answer(&output), 167);
+}
+
+#[test]
+fn a_damaged_state_is_not_used_and_does_no_harm() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    link(folder, &OBJECTS, "all is linked");
+    let (head, heap) = (kept(folder, ".state"), kept(folder, ".heap"));
+    let whole = fs::read(&head).unwrap();
+    let mut added = 0;
+    let mut expect_whole = |what: &str| {
+        added = (added + 1) % 60;
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        let done = ld(folder, &OBJECTS);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{what}: {said}");
+        assert!(said.contains("all is linked"), "{what}: {said}");
+        assert!(!said.contains("panicked"), "{what}: {said}");
+        assert_eq!(answer(&output), 160 + i32::from(added), "{what}");
+    };
+    for len in (0..whole.len()).step_by(whole.len() / 12) {
+        let bytes = fs::read(&head).unwrap();
+        fs::write(&head, &bytes[..len.min(bytes.len() - 1)]).unwrap();
+        expect_whole(&format!("a head of {len} bytes"));
+    }
+    for at in (0..whole.len()).step_by(whole.len() / 12) {
+        let mut bytes = fs::read(&head).unwrap();
+        let at = at.min(bytes.len() - 1);
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&head, &bytes).unwrap();
+        expect_whole(&format!("a bit of byte {at} of the head"));
+    }
+    for part in 0..12 {
+        let mut bytes = fs::read(&heap).unwrap();
+        // A byte of a page that was written: holes are not looked at, nor used.
+        let start = bytes.len() / 12 * part;
+        let at = (start..bytes.len())
+            .find(|at| bytes[*at] != 0)
+            .unwrap_or(70_000);
+        bytes[at] ^= 1;
+        fs::write(&heap, &bytes).unwrap();
+        expect_whole(&format!("a bit of byte {at} of the heap"));
+    }
+    for len in [0, 1, 4096, 100_000] {
+        let bytes = fs::read(&heap).unwrap();
+        fs::write(&heap, &bytes[..len]).unwrap();
+        expect_whole(&format!("a heap of {len} bytes"));
+    }
+    fs::remove_file(&heap).unwrap();
+    expect_whole("no heap");
+    fs::remove_file(&heap).unwrap();
+    fs::create_dir(&heap).unwrap();
+    fs::write(folder.join("pick.o"), pick(61)).unwrap();
+    assert!(ld(folder, &OBJECTS).status.success(), "a folder for a heap");
+    assert_eq!(answer(&output), 221);
+}
+
+#[test]
+fn an_output_that_goes_somewhere_else_each_time_is_patched_where_it_is_kept() {
+    let folder = program(100);
+    let folder = folder.path();
+    let run = |output: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
+        command
+            .args(["--verbose", "ld"])
+            .args(OBJECTS)
+            .current_dir(folder);
+        command
+            .args(["-o", output])
+            .env("WASMEND_STATE_DIR", "kept");
+        let done = command.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned()
+            + &String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{said}");
+        said
+    };
+    for (build, expected) in [
+        "all is linked",
+        "patched, 1 function",
+        "patched, 1 function",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let added = build as u8 + 1;
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        fs::create_dir(folder.join(build.to_string())).unwrap();
+        let output = format!("{build}/out.wasm");
+        let said = run(&output);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(answer(&folder.join(&output)), 160 + i32::from(added));
+        fs::remove_dir_all(folder.join(build.to_string())).unwrap();
+    }
+}
+
+#[test]
+fn two_at_once_leave_one_whole_output() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    link(folder, &OBJECTS, "all is linked");
+    for added in 1..10 {
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let done = ld(folder, &OBJECTS);
+                    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+                    let is_told = said.contains("is writing this output");
+                    assert!(done.status.success() || is_told, "{said}");
+                });
+            }
+        });
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+}
