@@ -421,16 +421,16 @@ impl<'a> Parser<'a> {
     /// Tells local names apart, and is not written.
     fn discriminator(&mut self) {
         let begun = self.at;
-        let is_marked = self.eat(b'_');
-        if is_marked && self.peek(0).is_ascii_digit() {
-            self.at += 1;
-        } else if is_marked && self.eat(b'_') {
-            if self.digits().is_empty() || !self.eat(b'_') {
-                self.at = begun;
+        let is_read = match self.eat(b'_') {
+            true if self.peek(0).is_ascii_digit() => {
+                self.at += 1;
+                true
             }
-        } else if is_marked {
-            self.at = begun;
-        } else if !self.digits().is_empty() && self.at != self.text.len() {
+            true => self.eat(b'_') && !self.digits().is_empty() && self.eat(b'_'),
+            // Some have the number alone, at the end.
+            false => self.digits().is_empty() || self.at == self.text.len(),
+        };
+        if !is_read {
             self.at = begun;
         }
     }
