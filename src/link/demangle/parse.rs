@@ -497,7 +497,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn bare_name(&mut self) -> Option<&'a str> {
-        let len: usize = self.digits().parse().ok()?;
+        let mut len = 0_usize;
+        while let digit @ b'0'..=b'9' = self.peek(0) {
+            len = len.checked_mul(10)?.checked_add((digit - b'0').into())?;
+            self.at += 1;
+        }
         let name = self.text.get(self.at..self.at.checked_add(len)?)?;
         self.at += len;
         (len > 0).then_some(name)

@@ -54,14 +54,14 @@ impl<'a> Printer<'_, 'a> {
         self.out.push_str(text);
     }
 
-    /// All of a node. What has been written before is copied: types stand in a name many times.
+    /// All of a node.
     pub(super) fn both(&mut self, id: NodeId) -> Option<()> {
         match self.graph.get(id) {
             Node::Text(text) => {
                 self.push(text);
-                return Some(());
+                Some(())
             }
-            Node::Nested(..) | Node::Templated(..) => {}
+            Node::Nested(..) | Node::Templated(..) => self.qualified_name(id),
             Node::Pointer(_)
             | Node::LvalueReference(_)
             | Node::RvalueReference(_)
@@ -73,19 +73,35 @@ impl<'a> Printer<'_, 'a> {
             | Node::Forward(_)
             | Node::PackParameter(_) => {
                 self.left(id)?;
-                return self.right(id);
+                self.right(id)
             }
             // All others have nothing on the right.
-            _ => return self.left(id),
+            _ => self.left(id),
         }
+    }
+
+    /// A name in a scope, or with arguments. What has been written before is copied: such names stand in others many times.
+    fn qualified_name(&mut self, id: NodeId) -> Option<()> {
         let (from, to) = self.written[id.index()];
         if to > 0 {
             self.out.extend_from_within(from as usize..to as usize);
-            return Some(());
+            return (self.out.len() <= MOST_BYTES).then_some(());
         }
+        self.enter()?;
         let (from, unsteady) = (self.out.len() as u32, self.unsteady);
-        // Nothing stands on the right of a name.
-        self.left(id)?;
+        match self.graph.get(id) {
+            Node::Nested(scope, name) => {
+                self.both(scope)?;
+                self.push("::");
+                self.both(name)?;
+            }
+            Node::Templated(name, arguments) => {
+                self.both(name)?;
+                self.both(arguments)?;
+            }
+            _ => return None,
+        }
+        self.depth -= 1;
         if unsteady == self.unsteady {
             self.written[id.index()] = (from, self.out.len() as u32);
         }
@@ -217,14 +233,10 @@ impl<'a> Printer<'_, 'a> {
             Node::Text(text) => self.push(text),
             Node::Standard(name) => self.push(name.text),
             Node::StandardInFull(name) => self.push(name.in_full),
-            Node::Nested(scope, name) | Node::Local(scope, name) => {
-                self.both(scope)?;
-                self.push("::");
+            Node::Nested(..) | Node::Templated(..) => self.qualified_name(id)?,
+            Node::Local(scope, name) => {
+                self.around("", scope, "::")?;
                 self.both(name)?;
-            }
-            Node::Templated(name, arguments) => {
-                self.both(name)?;
-                self.both(arguments)?;
             }
             Node::Arguments(list) => {
                 let parentheses = std::mem::replace(&mut self.parentheses, 0);
@@ -260,6 +272,7 @@ impl<'a> Printer<'_, 'a> {
     }
 
     /// What has nothing on the right, and is rarer.
+    #[inline(never)]
     fn plain(&mut self, node: Node<'a>) -> Option<()> {
         match node {
             Node::Worded(of, word, arguments) => {
