@@ -272,8 +272,14 @@ impl Images<'_> {
         anchors: &BTreeMap<Anchor, Evidence>,
         is_slot: &dyn Fn(Anchor) -> bool,
     ) -> Run {
-        let most = cuts.most_before(a, b);
-        let (mut len, mut has_bytes) = (0, false);
+        // Behind the data of both sides, and before it, there are zeros, however large memories are.
+        let start = |image: &Image<'_>| image.parts.first().map_or(0, |(start, _)| *start);
+        let data = a.saturating_sub(start(&self.a));
+        let data = data.max(b.saturating_sub(start(&self.b)));
+        let most = cuts.most_before(a, b).min(data);
+        let behind = a.saturating_sub(self.a.end());
+        let behind = behind.min(b.saturating_sub(self.b.end()));
+        let (mut len, mut has_bytes) = (behind.min(most), false);
         while len < most {
             let at = (a - len - 1, b - len - 1);
             let (byte_a, byte_b) = (self.a.byte(at.0), self.b.byte(at.1));

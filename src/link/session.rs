@@ -18,7 +18,7 @@ use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
 use crate::object::Access;
-use crate::output::OutputOptions;
+use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
 
 /// A linked program whose output can be brought up to date.
@@ -157,8 +157,12 @@ impl Linked {
     }
 
     /// Goes on with the output of a process that has ended, whose memory this is.
-    pub(super) fn resume_output(&mut self, publishing: OutputOptions) -> Result<(), Failed> {
-        Ok(self.state.module.resume_output(publishing)?)
+    pub(super) fn resume_output(
+        &mut self,
+        publishing: OutputOptions,
+        seen: Sighting,
+    ) -> Result<(), Failed> {
+        Ok(self.state.module.resume_output(publishing, seen)?)
     }
 
     /// Lets files of the command line be called as the options now say; those are given by their places.

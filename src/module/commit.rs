@@ -159,12 +159,12 @@ impl Module {
 
     /// Goes on with the output of a process that has ended, whose memory this is.
     #[cfg(feature = "link")]
-    pub(crate) fn resume_output(&mut self, options: OutputOptions) -> Result<()> {
+    pub(crate) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         // What it told notices is not this process's.
         std::mem::forget(std::mem::replace(&mut self.options.output, options.clone()));
         // What it keeps to be used again comes from a library, whose tables may be of one process.
         std::mem::forget(std::mem::take(&mut self.validator));
-        self.output.resume(options)
+        self.output.resume(options, seen)
     }
 
     /// The visible file as it was last published.

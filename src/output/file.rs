@@ -67,12 +67,12 @@ impl FileOutput {
 
     /// Takes the place of the output of a process that has ended, whose memory this is.
     #[cfg(feature = "link")]
-    pub(super) fn resume(&mut self, options: OutputOptions) -> Result<()> {
+    pub(super) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         let path = self.home.path().to_path_buf();
         let mut output = FileOutput {
             home: Home::open(&path, &options)?,
             options,
-            published: self.published,
+            published: Some(seen),
             held: None,
             shadow: None,
             shadowing: true,
@@ -84,8 +84,7 @@ impl FileOutput {
             .visible()
             .map_err(|error| output.io("cannot look at the output", &error))?;
         let found = visible.as_ref().map(Sighting::of_stat);
-        let is_still = found.zip(output.published);
-        if !is_still.is_some_and(|(found, published)| published.is_still(&found)) {
+        if !found.is_some_and(|found| seen.is_still(&found)) {
             return Err(output.changed());
         }
         output.shadow = self.shadow.take();

@@ -198,15 +198,15 @@ impl Output {
     }
 
     /// Goes on with an output of a process that has ended, as it left it: what it held open is not closed, for it is not
-    /// this process's.
+    /// this process's. `seen` is how the file looks that was published.
     ///
     /// # Errors
     /// As with [`Output::file`]; [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) if the file is not the one that was published.
     #[cfg(feature = "link")]
-    pub(crate) fn resume(&mut self, options: OutputOptions) -> Result<()> {
+    pub(crate) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         match self {
             Output::Memory(_) => Ok(()),
-            Output::File(file) => file.resume(options),
+            Output::File(file) => file.resume(options, seen),
         }
     }
 

@@ -134,6 +134,16 @@ impl Sighting {
         }
     }
 
+    /// Whether `found` is this file with the contents of then, as far as can be told once its names have changed.
+    #[cfg(feature = "link")]
+    pub(crate) fn is_other_name_of(&self, found: &Sighting) -> bool {
+        let same = FileStamp {
+            changed: found.stamp.changed,
+            ..self.stamp
+        };
+        same == found.stamp
+    }
+
     /// Whether `found` is this file, and nobody wrote it since.
     pub(crate) fn is_still(&self, found: &Sighting) -> bool {
         let same = FileStamp {

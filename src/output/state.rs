@@ -6,10 +6,10 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 
 use super::home::open_state;
 use super::place::Destination;
@@ -25,6 +25,8 @@ pub(crate) struct StateFolder {
     folder: Arc<File>,
     /// The file name of the output.
     name: Vec<u8>,
+    /// Where the output is.
+    output: PathBuf,
 }
 
 impl StateFolder {
@@ -35,11 +37,12 @@ impl StateFolder {
     pub(crate) fn beside(output: &Path) -> io::Result<StateFolder> {
         let resolved = Destination::expect_file(output).map_err(io::Error::other)?;
         let around = resolved.parent().unwrap_or(Path::new("/"));
-        let folder = open_folder(rustix::fs::CWD, around)?;
+        let folder = open_folder(CWD, around)?;
         let (state, _) = open_state(&folder)?;
         Ok(StateFolder {
             folder: Arc::new(state),
             name: resolved.file_name().unwrap_or_default().as_bytes().to_vec(),
+            output: resolved.clone(),
         })
     }
 
@@ -55,6 +58,42 @@ impl StateFolder {
             true => Ok(file),
             false => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// Opens a file that is there, only to be read.
+    pub(crate) fn open_to_read(&self, suffix: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        Ok(open_at(
+            &*self.folder,
+            &self.name(suffix)?,
+            flags,
+            Mode::empty(),
+        )?)
+    }
+
+    /// Gives the output a second name here, so that it stays if somebody takes the first away.
+    pub(crate) fn keep_output(&self, suffix: &str) -> io::Result<()> {
+        self.remove(suffix)?;
+        let (from, to) = (CWD, &*self.folder);
+        Ok(linkat(
+            from,
+            &self.output,
+            to,
+            self.name(suffix)?,
+            AtFlags::empty(),
+        )?)
+    }
+
+    /// Gives an output that was kept its first name again, if nothing has that.
+    pub(crate) fn restore_output(&self, suffix: &str) -> io::Result<()> {
+        let (from, to) = (&*self.folder, CWD);
+        Ok(linkat(
+            from,
+            self.name(suffix)?,
+            to,
+            &self.output,
+            AtFlags::empty(),
+        )?)
     }
 
     /// All of a file that is there, if it is no longer than `most`.

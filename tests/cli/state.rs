@@ -89,6 +89,7 @@ fn what_is_kept_is_of_no_use_to_other_options_or_another_output() {
     let folder = program(100);
     let folder = folder.path();
     let output = folder.join("out.wasm");
+    tick();
     link(folder, &OBJECTS, "all is linked");
     let other = [&OBJECTS[..], &["--export-all"]].concat();
     link(
@@ -110,9 +111,34 @@ fn what_is_kept_is_of_no_use_to_other_options_or_another_output() {
     bytes[last] ^= 1;
     fs::write(&output, &bytes).unwrap();
     link(folder, &OBJECTS, "the output is not the one");
-    fs::remove_file(&output).unwrap();
-    link(folder, &OBJECTS, "the output is not the one");
     assert_eq!(answer(&output), 260);
+}
+
+#[test]
+fn an_output_that_a_build_system_removes_first_is_patched_all_the_same() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    tick();
+    link(folder, &OBJECTS, "all is linked");
+    fs::remove_file(&output).unwrap();
+    link(folder, &OBJECTS, "nothing has changed");
+    assert_eq!(answer(&output), 260);
+    for added in 1..8 {
+        fs::remove_file(&output).unwrap();
+        // As Cargo does, with what its user looks at.
+        let second = folder.join("second.wasm");
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        link(folder, &OBJECTS, "patched, 1 function changed");
+        assert_eq!(answer(&output), 160 + i32::from(added));
+        let _ = fs::remove_file(&second);
+        fs::hard_link(&output, &second).unwrap();
+        tick();
+    }
+    // Another file in its place is not taken for it.
+    fs::copy(&output, folder.join("copy")).unwrap();
+    fs::rename(folder.join("copy"), &output).unwrap();
+    link(folder, &OBJECTS, "the output is not the one");
 }
 
 #[test]

@@ -33,6 +33,8 @@ use head::{Head, KeptFile, Key, Role};
 
 const HEAD: &str = ".state";
 const IMAGE: &str = ".heap";
+/// A second name of the output: build systems remove what is to be made anew.
+const LAST: &str = ".last";
 
 /// No head is longer: that of a link of a million files, with an arena of ten gigabytes.
 const LONGEST_HEAD: u64 = 512 << 20;
@@ -140,12 +142,16 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         if head.address != address || !head.program.is_still(&program) {
             return Err(NoState::OtherProgram);
         }
-        expect_output(head, options)
+        expect_output(head, &folder, options)
     };
     let head = read_head(&folder)?;
-    expected(&head)?;
+    let is_there = expected(&head)?;
     let changes = Changes::of(&head, options)?;
     if changes.files.is_empty() {
+        if !is_there {
+            let restored = folder.restore_output(LAST);
+            restored.map_err(|_| NoState::OtherOutput)?;
+        }
         return Ok(Resumed::Unchanged);
     }
     if head.image_len > 2 * head.first_len {
@@ -154,7 +160,15 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
     // From here on no other process writes the arena's file. One may have, up to here.
     let file = lock_image(&folder)?;
     let head = read_head(&folder)?;
-    expected(&head)?;
+    if !expected(&head)? {
+        let restored = folder.restore_output(LAST);
+        restored.map_err(|_| NoState::OtherOutput)?;
+    }
+    // A file with two names could not be written once it is the older copy.
+    let _ = folder.remove(LAST);
+    let seen = rustix::fs::stat(&options.output).map(|stat| Sighting::of_stat(&stat));
+    let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
+    let seen = seen.ok_or(NoState::OtherOutput)?;
     let changes = Changes::of(&head, options)?;
     let image = open_image(file, &head)?;
     let began = now();
@@ -164,7 +178,7 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         // this address is a `Root`; nobody else has it.
         let root = unsafe { &mut *(heap::root() as *mut Root) };
         let linked = &mut root.linked;
-        linked.resume_output(publishing)?;
+        linked.resume_output(publishing, seen)?;
         linked.rename_inputs(options, &changes.renamed);
         let report = linked.update(&changes.files)?;
         Ok::<_, Failed>((linked, report))
@@ -346,15 +360,32 @@ fn read_head(folder: &StateFolder) -> Result<Head, NoState> {
     Head::decode(&bytes).ok_or(NoState::Damaged)
 }
 
-/// The output is the one that was written, as far as its times and its last section tell.
-fn expect_output(head: &Head, options: &LinkOptions) -> Result<(), NoState> {
-    let is_same = || -> std::io::Result<bool> {
-        let file = std::fs::File::open(&options.output)?;
-        let found = Sighting::of_file(&file)?;
-        Ok(head.output.is_still(&found) && read_identity(&file)? == head.identity)
+/// The output is the one that was written, as far as its times and its last section tell. Says whether it is where it has to
+/// be; if there is nothing, it may still have its second name.
+fn expect_output(
+    head: &Head,
+    folder: &StateFolder,
+    options: &LinkOptions,
+) -> Result<bool, NoState> {
+    let is_same = |file: &std::fs::File, is_there: bool| -> std::io::Result<bool> {
+        let found = Sighting::of_file(file)?;
+        let is_it = match is_there {
+            true => head.output.is_still(&found),
+            // A name was taken away, and others may have come: that accounts for the time of the last change.
+            false => head.output.is_other_name_of(&found),
+        };
+        Ok(is_it && read_identity(file)? == head.identity)
     };
-    match is_same() {
-        Ok(true) => Ok(()),
+    let (file, is_there) = match std::fs::File::open(&options.output) {
+        Ok(file) => (file, true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let kept = folder.open_to_read(LAST);
+            (kept.map_err(|_| NoState::OtherOutput)?, false)
+        }
+        Err(_) => return Err(NoState::OtherOutput),
+    };
+    match is_same(&file, is_there) {
+        Ok(true) => Ok(is_there),
         _ => Err(NoState::OtherOutput),
     }
 }
@@ -508,6 +539,9 @@ fn save(
         sums: Sums::new(),
     };
     folder.remove(HEAD)?;
+    if folder.keep_output(LAST).is_ok() {
+        head.output = Sighting::of_file(&visible)?;
+    }
     let saved = image.save(&mut sums)?;
     head.image = image.seen()?;
     head.image_len = saved.len as u64;

@@ -212,7 +212,7 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
                 .map_err(|said| format!("step {step} ({what}), {:?}: {said}", way.redirect))?;
         }
         one_shot
-            .follow(&theirs, &folder, seen)
+            .follow(&changed, &theirs, &folder, seen)
             .map_err(|said| format!("step {step} ({what}), a process of its own: {said}"))?;
         dense(&own, &theirs, &folder, seen)
             .map_err(|said| format!("step {step} ({what}), dense: {said}"))?;

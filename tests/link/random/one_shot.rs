@@ -4,15 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wasmend::inspect;
 use wasmend::link::{Access, LinkOptions, Linked, Target};
 
 use super::{Seen, same};
 
-/// An output that is linked again and again by processes that end.
+/// An output that is linked again and again by processes that end, and what one that does not end makes of the same files.
 pub struct OneShot {
     arguments: Vec<String>,
     output: PathBuf,
+    lasting: Option<Linked>,
+    /// What has changed since that was last up to date.
+    stale: Vec<PathBuf>,
 }
 
 impl OneShot {
@@ -22,12 +24,15 @@ impl OneShot {
         OneShot {
             arguments: [arguments, &[own]].concat(),
             output,
+            lasting: None,
+            stale: Vec::new(),
         }
     }
 
     /// Links what the files are now.
     pub fn follow(
         &mut self,
+        changed: &[PathBuf],
         theirs: &Result<Vec<u8>, String>,
         folder: &Path,
         seen: &mut Seen,
@@ -43,24 +48,46 @@ impl OneShot {
             return Err(said);
         }
         match (ran.status.success(), theirs) {
-            (false, Err(_)) => match fs::read(&self.output).ok() == before {
-                true => Ok(()),
-                false => Err(format!("a link that failed has changed the output: {said}")),
-            },
+            (false, Err(_)) => {
+                self.stale.extend(changed.iter().cloned());
+                match fs::read(&self.output).ok() == before {
+                    true => Ok(()),
+                    false => Err(format!("a link that failed has changed the output: {said}")),
+                }
+            }
             (false, Ok(_)) => Err(format!("only wasmend refuses it: {said}")),
             (true, Err(theirs)) => Err(format!("only wasm-ld refuses it: {theirs}")),
             (true, Ok(theirs)) => {
                 let ours = fs::read(&self.output).unwrap();
                 same(&ours, theirs, true, folder, seen)?;
-                let options = LinkOptions::parse(&self.arguments).unwrap();
-                let (fresh, _) = Linked::link(options, Access::Read, Target::Memory)
-                    .map_err(|failed| format!("not linked anew: {failed}"))?;
-                let report = inspect::verify(&ours, &fresh.bytes().unwrap()).unwrap();
-                match report.differences.first() {
-                    None => Ok(()),
-                    Some(difference) => Err(format!("not what a fresh link is: {difference}")),
+                match self.lasting_bytes(is_resumed, changed)? == ours {
+                    true => Ok(()),
+                    false => Err("not what a process that lasts makes of it".to_owned()),
                 }
             }
         }
+    }
+
+    /// What a process makes of the files that lasts for as long as others go on with what those before them kept.
+    fn lasting_bytes(&mut self, is_resumed: bool, changed: &[PathBuf]) -> Result<Vec<u8>, String> {
+        let failed = |failed| format!("the process that lasts: {failed}");
+        self.stale.extend(changed.iter().cloned());
+        match &mut self.lasting {
+            Some(linked) if is_resumed => {
+                linked.update(&self.stale).map_err(failed)?;
+            }
+            _ => {
+                let options = LinkOptions::parse(&self.arguments).unwrap();
+                let linked = Linked::link(options, Access::Read, Target::Memory);
+                self.lasting = Some(linked.map_err(failed)?.0);
+            }
+        }
+        self.stale.clear();
+        Ok(self
+            .lasting
+            .as_ref()
+            .expect("there is one")
+            .bytes()
+            .unwrap())
     }
 }
