@@ -1,9 +1,12 @@
-//! Links beside other linkers: wall time, processor time and peak memory of whole processes, sizes, and updates.
+//! Links beside other linkers and beside copying: whole processes, from their start to their end, and updates.
 //!
 //! `WASMEND_LINKS=FOLDER cargo bench --bench linking` measures each program in FOLDER: a folder with a response file
 //! `link.rsp` (everything but `-o`), and if there is a folder `edited` in it, with objects to update to and back from
 //! (`benches/linking/programs.sh FOLDER` makes some). `WASMEND_LINKERS` names the other linkers, by default wasm-ld-19 and
-//! the toolchain's rust-lld. Runs take turns, so that what else the machine does falls on all; medians.
+//! wild, which is measured where it is installed; wasmend is compared with the first. Runs take turns, so that what else
+//! the machine does falls on all; medians. `WASMEND_RUNS` says how many.
+//!
+//! Before a program is measured it is linked by 1, 2, 4 and 16 threads, which must all make the same.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -11,9 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-const RUNS: usize = 9;
 /// Updates: half of them to the edited objects, half back.
 const UPDATES: usize = 40;
+const THREADS: [usize; 4] = [1, 2, 4, 16];
+/// What leaves debug information out.
+const STRIP: &str = "--strip-debug";
 
 /// What one process took.
 #[derive(Clone, Copy)]
@@ -23,9 +28,28 @@ struct Took {
     peak_bytes: u64,
 }
 
-struct Linker {
+/// What processes took in the middle.
+#[derive(Clone, Copy, Default)]
+struct Medians {
+    wall_ms: f64,
+    processor_ms: f64,
+    peak_mb: f64,
+    bytes: u64,
+}
+
+/// Something that makes a file of a program's objects.
+struct Maker {
     name: String,
-    command: Vec<String>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A command, and whether it knows debug information.
+    Linker(Vec<String>, bool),
+    /// The inputs one after the other: what reading and writing alone take.
+    Copy,
+    /// It is not there.
+    Missing,
 }
 
 fn main() {
@@ -33,18 +57,35 @@ fn main() {
         println!("WASMEND_LINKS names no folder with programs: nothing is measured");
         return;
     };
-    let linkers = linkers();
+    let runs = std::env::var("WASMEND_RUNS").ok();
+    let runs = runs.and_then(|runs| runs.parse().ok()).unwrap_or(9);
+    let makers = makers();
+    let names: Vec<&str> = makers.iter().map(|maker| &*maker.name).collect();
     println!(
-        "| program | linker | ms | processor ms | peak MB | MB out | wasmend is faster by | memory |"
+        "| program | {} | size | times faster | processor time | peak memory |\n|{}",
+        names.join(" | "),
+        "---|".repeat(names.len() + 5)
     );
-    println!("|---|---|---|---|---|---|---|---|");
     let programs = programs(Path::new(&folder));
     let mut full = Vec::new();
     for program in &programs {
-        full.push(links(program, &linkers));
+        expect_the_same_of_all_threads(program);
+        let medians = links(program, &makers, &[], runs);
+        print_row(program, "", &medians);
+        full.push(medians[2].wall_ms);
+        let stripped = links(program, &makers, &[STRIP], runs);
+        // A program without debug information has been measured.
+        if stripped[2].bytes < medians[2].bytes {
+            print_row(program, ", -S", &stripped);
+        }
     }
     println!(
-        "\n| program | update, median µs | p99 µs | bytes | patches | wasm-ld's link / update |"
+        "\nMilliseconds. The size is wasmend's over {0}'s, like processor time and memory; times faster than {0}.",
+        names[2]
+    );
+    println!(
+        "\n| program | update, median µs | p99 µs | bytes | patches | {}'s link / update |",
+        names[2]
     );
     println!("|---|---|---|---|---|---|");
     for (program, full) in programs.iter().zip(full) {
@@ -54,47 +95,50 @@ fn main() {
     }
 }
 
-fn linkers() -> Vec<Linker> {
+/// First wasmend, for patches and dense, then the others, and last copying.
+fn makers() -> Vec<Maker> {
     let ours = env!("CARGO_BIN_EXE_wasmend").to_owned();
-    let linker = |name: &str, command: &[&str]| Linker {
+    let linker = |name: &str, command: &[&str], knows_debug: bool| Maker {
         name: name.to_owned(),
-        command: command.iter().map(|part| (*part).to_owned()).collect(),
+        kind: Kind::Linker(
+            command.iter().map(|part| (*part).to_owned()).collect(),
+            knows_debug,
+        ),
     };
     let mut all = vec![
-        linker("wasmend", &[&ours, "ld"]),
-        linker("wasmend, dense", &[&ours, "ld", "--no-incremental"]),
+        linker("wasmend", &[&ours, "ld"], true),
+        linker("dense", &[&ours, "ld", "--no-incremental"], true),
     ];
-    let others = match std::env::var("WASMEND_LINKERS") {
-        Ok(others) => others.split(',').map(str::to_owned).collect(),
-        Err(_) => vec!["wasm-ld-19".to_owned(), rust_lld()],
-    };
-    for other in others {
-        let flavor: &[&str] = match other.ends_with("rust-lld") {
-            true => &["-flavor", "wasm"],
-            false => &[],
+    let others = std::env::var("WASMEND_LINKERS");
+    for other in others.as_deref().unwrap_or("wasm-ld-19,wild").split(',') {
+        let name = Path::new(other).file_name();
+        let name = name.map_or(other.into(), |name| name.to_string_lossy());
+        // Some link for many systems, and wild drops debug information.
+        let (command, knows_debug): (&[&str], bool) = match &*name {
+            "rust-lld" => (&[other, "-flavor", "wasm"], true),
+            "wild" => (&[other, "-m", "wasm32"], false),
+            _ => (&[other], true),
         };
-        let name = Path::new(&other)
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        let command: Vec<&str> = std::iter::once(&*other)
-            .chain(flavor.iter().copied())
-            .collect();
-        match Command::new(&other).args(flavor).arg("--version").output() {
-            Ok(_) => all.push(linker(&name.unwrap_or_default(), &command)),
-            Err(error) => eprintln!("{other} is left out: {error}"),
-        }
+        let found = Command::new(other)
+            .args(&command[1..])
+            .arg("--version")
+            .output();
+        all.push(match found {
+            Ok(_) => linker(&name, command, knows_debug),
+            Err(error) => {
+                eprintln!("{other} is left out: {error}");
+                Maker {
+                    name: name.into_owned(),
+                    kind: Kind::Missing,
+                }
+            }
+        });
     }
+    all.push(Maker {
+        name: "cat".to_owned(),
+        kind: Kind::Copy,
+    });
     all
-}
-
-fn rust_lld() -> String {
-    let output = Command::new("rustc")
-        .args(["--print", "target-libdir"])
-        .output();
-    let folder = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let folder = PathBuf::from(folder.unwrap_or_default());
-    let beside = folder.parent().unwrap_or(&folder).join("bin/rust-lld");
-    beside.to_string_lossy().into_owned()
 }
 
 fn programs(folder: &Path) -> Vec<PathBuf> {
@@ -105,62 +149,118 @@ fn programs(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Measures full links; returns the median time of the first other linker.
-fn links(program: &Path, linkers: &[Linker]) -> Option<Duration> {
+/// A link of a program by wasmend or another one, without the output's name.
+fn link_command(command: &[String], program: &Path) -> Command {
+    let mut link = Command::new(&command[0]);
+    link.args(&command[1..]);
+    link.arg(format!("@{}", program.join("link.rsp").display()));
+    link
+}
+
+fn expect_the_same_of_all_threads(program: &Path) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut all: Vec<Vec<Took>> = linkers.iter().map(|_| Vec::new()).collect();
-    let mut sizes = vec![0; linkers.len()];
+    let outputs = THREADS.map(|threads| {
+        // A module is called as its file is.
+        let out = folder.path().join(threads.to_string()).join("out.wasm");
+        fs::create_dir(out.parent().expect("it is in a folder")).expect("it is fresh");
+        let ours = [env!("CARGO_BIN_EXE_wasmend"), "ld"].map(str::to_owned);
+        let mut link = link_command(&ours, program);
+        link.arg(format!("--threads={threads}")).arg("-o").arg(&out);
+        let status = link.stderr(Stdio::null()).status().expect("it runs");
+        assert!(status.success(), "wasmend fails on {}", program.display());
+        out
+    });
+    for (threads, output) in THREADS.iter().zip(&outputs) {
+        // Not read by this process, whose memory would be taken for that of those it starts.
+        let compared = Command::new("cmp").arg(&outputs[0]).arg(output).status();
+        let is_same = compared.expect("cmp runs").success();
+        assert!(is_same, "{}: {threads} threads", program.display());
+    }
+}
+
+/// The files that a program's command line names.
+fn inputs(program: &Path) -> Vec<String> {
+    let text = fs::read_to_string(program.join("link.rsp")).expect("it was there");
+    let words = text.lines().map(str::trim);
+    words
+        .filter(|word| !word.starts_with('-') && Path::new(word).is_file())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What each of `makers` takes for a program.
+fn links(program: &Path, makers: &[Maker], more: &[&str], runs: usize) -> Vec<Medians> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let inputs = inputs(program);
+    let mut all: Vec<Vec<Took>> = makers.iter().map(|_| Vec::new()).collect();
+    let mut bytes = vec![0; makers.len()];
     // The first round warms up.
-    for run in 0..=RUNS {
-        for (at, linker) in linkers.iter().enumerate() {
+    for run in 0..=runs {
+        for (at, maker) in makers.iter().enumerate() {
             let out = folder.path().join(format!("{at}.wasm"));
             let _ = fs::remove_file(&out);
-            let mut command = Command::new(&linker.command[0]);
-            command.args(&linker.command[1..]);
-            command.arg(format!("@{}", program.join("link.rsp").display()));
-            command.arg("-o").arg(&out);
-            command.stderr(Stdio::null());
-            let (status, took) = run_measured(&mut command);
-            assert!(
-                status.success(),
-                "{} fails on {}",
-                linker.name,
-                program.display()
-            );
-            sizes[at] = fs::metadata(&out).map_or(0, |meta| meta.len());
+            let mut command = match &maker.kind {
+                Kind::Linker(_, false) if more.is_empty() => continue,
+                Kind::Linker(command, _) => {
+                    let mut link = link_command(command, program);
+                    link.args(more).arg("-o").arg(&out);
+                    link
+                }
+                Kind::Copy => {
+                    let mut copy = Command::new("cat");
+                    let file = fs::File::create(&out).expect("it can be made");
+                    copy.args(&inputs).stdout(file);
+                    copy
+                }
+                Kind::Missing => continue,
+            };
+            let (status, took) = run_measured(command.stderr(Stdio::null()));
+            if !status.success() && at > 1 {
+                continue;
+            }
+            assert!(status.success(), "{}: {}", maker.name, program.display());
+            bytes[at] = fs::metadata(&out).map_or(0, |meta| meta.len());
             if run > 0 {
                 all[at].push(took);
             }
         }
     }
-    let of = |at: usize| {
-        let median = |key: &dyn Fn(&Took) -> u128| {
-            let mut values: Vec<u128> = all[at].iter().map(key).collect();
-            values.sort_unstable();
-            values[values.len() / 2]
-        };
-        (
-            median(&|took| took.wall.as_micros()) as f64,
-            median(&|took| took.processor.as_micros()) as f64,
-            median(&|took| u128::from(took.peak_bytes)) as f64,
-        )
+    let all = all.iter().zip(bytes);
+    all.map(|(took, bytes)| medians(took, bytes)).collect()
+}
+
+fn medians(all: &[Took], bytes: u64) -> Medians {
+    let median = |key: &dyn Fn(&Took) -> u128| {
+        let mut values: Vec<u128> = all.iter().map(key).collect();
+        values.sort_unstable();
+        values.get(values.len() / 2).copied().unwrap_or(0) as f64
     };
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let ours = of(0);
-    for (at, linker) in linkers.iter().enumerate() {
-        let (wall, processor, peak) = of(at);
-        println!(
-            "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} |",
-            linker.name,
-            wall / 1e3,
-            processor / 1e3,
-            peak / 1e6,
-            sizes[at] as f64 / 1e6,
-            wall / ours.0,
-            ours.2 / peak,
-        );
+    Medians {
+        wall_ms: median(&|took| took.wall.as_micros()) / 1e3,
+        processor_ms: median(&|took| took.processor.as_micros()) / 1e3,
+        peak_mb: median(&|took| u128::from(took.peak_bytes)) / 1e6,
+        bytes,
     }
-    (linkers.len() > 2).then(|| Duration::from_micros(of(2).0 as u64))
+}
+
+fn print_row(program: &Path, more: &str, medians: &[Medians]) {
+    let cells = medians.iter().map(|median| match median.wall_ms {
+        0.0 => "-".to_owned(),
+        wall => format!("{wall:.1}"),
+    });
+    let cells: Vec<String> = cells.collect();
+    let (ours, theirs) = (medians[0], medians[2]);
+    println!(
+        "| {}{more} | {} | {:.2} | {:.2} | {:.2} ({:.0} ms) | {:.2} ({:.0} MB) |",
+        program.file_name().unwrap_or_default().to_string_lossy(),
+        cells.join(" | "),
+        ours.bytes as f64 / theirs.bytes as f64,
+        theirs.wall_ms / ours.wall_ms,
+        ours.processor_ms / theirs.processor_ms,
+        ours.processor_ms,
+        ours.peak_mb / theirs.peak_mb,
+        ours.peak_mb,
+    );
 }
 
 /// Runs a command to its end.
@@ -198,7 +298,7 @@ fn run_measured(command: &mut Command) -> (ExitStatus, Took) {
 }
 
 /// Measures updates between two sets of objects, by the command line: from the changed files on disk to the published output.
-fn updates(program: &Path, full: Option<Duration>) {
+fn updates(program: &Path, full_ms: f64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let base = folder.path().join("base");
     fs::create_dir(&base).expect("it is fresh");
@@ -239,7 +339,7 @@ fn updates(program: &Path, full: Option<Duration>) {
     times.sort_by(f64::total_cmp);
     bytes.sort_unstable();
     let median = times[times.len() / 2];
-    let ratio = full.map_or(0.0, |full| full.as_secs_f64() * 1e6 / median);
+    let ratio = full_ms * 1e3 / median;
     println!(
         "| {} | {median:.0} | {:.0} | {} | {patches} of {} | {ratio:.0} |",
         program.file_name().unwrap_or_default().to_string_lossy(),

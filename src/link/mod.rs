@@ -44,6 +44,7 @@
 
 pub(crate) mod command;
 mod declare;
+pub(crate) mod demangle;
 pub(crate) mod diagnostics;
 pub(crate) mod gc;
 pub(crate) mod inputs;

@@ -47,6 +47,8 @@ mod sizes;
 mod small_edits;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod tables;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod threads;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod verified;
 

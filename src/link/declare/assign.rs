@@ -420,8 +420,10 @@ impl<'a> DeclarationAssigner<'a> {
                     Match::Same(_) => vec![""; linked.object.functions.len()],
                     _ => function_names(&linked.object),
                 };
-                let live = live.functions.of(id).iter();
-                let named = names.into_iter().zip(live).enumerate();
+                let live = live.functions.of(id);
+                // Some objects have more functions than all others.
+                let named = names.into_par_iter().with_min_len(64);
+                let named = named.zip(live).enumerate();
                 let named = named.map(|(index, (name, live))| {
                     let is_new = *live && !matches!(known, Match::Same(_));
                     let shown = is_new.then(|| {
@@ -441,6 +443,7 @@ impl<'a> DeclarationAssigner<'a> {
             let object = &resolution.objects[at].object;
             let library = object.library();
             let library = library.map(|name| self.assigner.program.library(name));
+            let mut functions = vec![None; object.functions.len()];
             for (index, (name, shown)) in names.into_iter().enumerate() {
                 let was_there =
                     matches!(&*known, Match::Same(old) if old.functions[index].is_some());
@@ -448,7 +451,7 @@ impl<'a> DeclarationAssigner<'a> {
                     continue;
                 }
                 let decl = self.assigner.function(known, index, name)?;
-                self.assigner.new.units.edit(at).functions[index] = Some(decl);
+                functions[index] = Some(decl);
                 if was_there {
                     continue;
                 }
@@ -462,6 +465,7 @@ impl<'a> DeclarationAssigner<'a> {
                     self.assigner.program.freeze(decl, library);
                 }
             }
+            self.assigner.new.units.edit(at).functions = functions;
         }
         Ok(())
     }

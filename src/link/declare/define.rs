@@ -29,9 +29,10 @@ use crate::wire::leb;
 /// What is to be defined: a declaration, its kind, and what it is to be.
 pub(crate) type Item = (DeclId, DeclKind, Defined);
 
-/// Objects whose definitions are made before they are given to the program: many enough for all threads, few enough for
-/// what stands between to be little.
+/// Objects whose definitions are made before they are given to the program, at most.
 const BATCH: usize = 256;
+/// The bytes of such objects together: many enough for all threads, few enough for what stands between to be little.
+const BATCH_BYTES: u64 = 4 << 20;
 
 /// Makes pending whatever of a link differs from what is defined already. The relocations of the objects' code are
 /// dropped on the way if they are given, one for each object.
@@ -57,11 +58,9 @@ pub(crate) fn define(
     cx.memory(module)?;
     module.program_mut().define_address(declarations.zero, 0)?;
     let program = module.program_mut();
-    let count = plan.resolution.objects.len();
     let mut ready: Vec<Vec<Item>> = Vec::new();
     // While one batch is made, the one before is defined.
-    for first in (0..count + BATCH).step_by(BATCH) {
-        let range = first.min(count)..count.min(first + BATCH);
+    for range in batches(&plan.resolution) {
         let given = code_relocs.get_mut(range.clone());
         let before = std::mem::take(&mut ready);
         let define = || {
@@ -78,6 +77,24 @@ pub(crate) fn define(
     let start = declarations.threads.and_then(|threads| threads.init_memory);
     let start = start.or(declarations.clear_memory);
     module.set_start(start.map(|start| module.handed_out(start)))
+}
+
+/// Bytes of an object that are work for more than one thread.
+const MANY_BYTES: u32 = 1 << 18;
+
+/// All objects in batches, and an empty one behind them.
+fn batches(resolution: &Resolution) -> Vec<Range<usize>> {
+    let (mut batches, mut begun, mut bytes) = (Vec::new(), 0, 0);
+    for (at, linked) in resolution.objects.iter().enumerate() {
+        bytes += u64::from(linked.object.span().len);
+        if bytes >= BATCH_BYTES || at + 1 - begun == BATCH {
+            batches.push(begun..at + 1);
+            (begun, bytes) = (at + 1, 0);
+        }
+    }
+    let count = resolution.objects.len();
+    batches.extend([begun..count, count..count]);
+    batches
 }
 
 /// What converts relocations of a link.
@@ -128,8 +145,20 @@ impl Definer<'_> {
         }
     }
 
-    /// What an object defines, without segments that are merged and strings.
+    /// What an object defines, without segments that are merged and strings. Debug information, which is most of an object,
+    /// is for whoever has nothing to do.
     fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
+        let (items, customs) = rayon::join(
+            || self.contents(id, code_relocs),
+            || custom_items(&self.converter, &self.declarations.sections, id),
+        );
+        let mut items = items?;
+        items.extend(customs?);
+        Ok(items)
+    }
+
+    /// What an object has of code and data.
+    fn contents(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
         let linked = self.plan.resolution.object(id);
         let object = &linked.object;
         let unit = &self.declarations.known.units[id.index()];
@@ -151,11 +180,6 @@ impl Definer<'_> {
             }
         }
         items.extend(other_items(self.plan, self.declarations, id)?);
-        items.extend(custom_items(
-            &self.converter,
-            &self.declarations.sections,
-            id,
-        )?);
         Ok(items)
     }
 
@@ -597,7 +621,7 @@ pub(crate) fn other_items(
     Ok(items)
 }
 
-/// An object's pieces of custom sections.
+/// An object's pieces of custom sections, made on all cores if it is large.
 pub(crate) fn custom_items(
     converter: &Converter<'_>,
     sections: &HashMap<Box<str>, SectionId>,
@@ -605,18 +629,23 @@ pub(crate) fn custom_items(
 ) -> Result<Vec<Item>> {
     let object = &converter.resolution.object(id).object;
     let unit = &converter.units[id.index()];
-    let mut items = Vec::new();
-    for (index, decl) in unit.customs.iter().enumerate() {
+    let pieces = unit.customs.iter().enumerate().filter_map(|(index, decl)| {
         let name = object.str(object.custom_sections[index].name);
-        if let (Some(decl), Some(section)) = (decl, sections.get(name)) {
-            let definition = Defined {
-                content: converter.custom(id, index)?,
-                shape: DefinitionKind::Custom { section: *section },
-            };
-            items.push((*decl, DeclKind::Custom, definition));
-        }
+        Some((index, (*decl)?, *sections.get(name)?))
+    });
+    let pieces: Vec<(usize, DeclId, SectionId)> = pieces.collect();
+    let make = |(index, decl, section)| {
+        let definition = Defined {
+            content: converter.custom(id, index)?,
+            shape: DefinitionKind::Custom { section },
+        };
+        Ok((decl, DeclKind::Custom, definition))
+    };
+    // To wake other threads takes longer than to do little.
+    match object.span().len < MANY_BYTES {
+        true => pieces.into_iter().map(make).collect(),
+        false => pieces.into_par_iter().map(make).collect(),
     }
-    Ok(items)
 }
 
 /// What a global begins with.

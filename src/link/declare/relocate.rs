@@ -109,10 +109,28 @@ impl Converter<'_> {
         let custom = &object.custom_sections[index];
         let relocs = object.custom_relocs(custom.section)?;
         let mut out = Vec::with_capacity(relocs.all().len());
+        // Most fields name the same section as the one before, and there are millions.
+        let mut last = None;
         for reloc in relocs.all() {
-            out.push(self.convert_field(id, object, &relocs, reloc)?);
+            let mut piece_of = |symbol: SymbolIndex| match last {
+                Some((known, piece)) if known == symbol => piece,
+                _ => {
+                    let piece = self.piece_of(id, object, symbol);
+                    last = Some((symbol, piece));
+                    piece
+                }
+            };
+            out.push(self.convert_field(id, object, &relocs, reloc, &mut piece_of)?);
         }
         content(object, custom.contents, out)
+    }
+
+    /// The piece of the custom section that a symbol of the object's stands for.
+    fn piece_of(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> Option<DeclId> {
+        let section = object.symbols[symbol.index()].section()?;
+        let customs = &object.custom_sections;
+        let place = customs.binary_search_by_key(&section, |custom| custom.section);
+        self.units[id.index()].customs[place.ok()?]
     }
 
     fn convert_field(
@@ -121,6 +139,7 @@ impl Converter<'_> {
         object: &Object,
         relocs: &Relocs,
         reloc: &Reloc,
+        piece_of: &mut impl FnMut(SymbolIndex) -> Option<DeclId>,
     ) -> Result<Relocation> {
         use RelocType::*;
         let fail = |what: &str| {
@@ -146,14 +165,8 @@ impl Converter<'_> {
             _ => return Err(unexpected()),
         };
         let addend = relocs.addend(reloc);
-        let target = match (kind, &object.symbols[symbol.index()].section()) {
-            (RelocKind::SectionOffsetI32, Some(section)) => {
-                let customs = &object.custom_sections;
-                let place = customs.binary_search_by_key(section, |custom| custom.section);
-                let piece = place.ok().and_then(|at| self.units[id.index()].customs[at]);
-                piece.map(|piece| (piece, addend))
-            }
-            (RelocKind::SectionOffsetI32, None) => None,
+        let target = match kind {
+            RelocKind::SectionOffsetI32 => piece_of(symbol).map(|piece| (piece, addend)),
             _ => {
                 // What the object says of its own code does not fit another object's code of the same name.
                 let global = self.resolution.object(id).symbol_ref(symbol).symbol();
