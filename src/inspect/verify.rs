@@ -230,12 +230,12 @@ impl<'a> Compare<'a> {
         for space in 0..SPACES.len() {
             let mut keys: HashMap<_, (Vec<u32>, Vec<u32>)> = HashMap::new();
             for at in self.a.seen(space) {
-                if let Some(import) = &self.a.item((space, at)).import {
+                if let Some(import) = self.a.item((space, at)).import.as_deref() {
                     keys.entry(import).or_default().0.push(at);
                 }
             }
             for at in self.b.seen(space) {
-                if let Some(import) = &self.b.item((space, at)).import {
+                if let Some(import) = self.b.item((space, at)).import.as_deref() {
                     keys.entry(import).or_default().1.push(at);
                 }
             }
@@ -262,7 +262,7 @@ impl<'a> Compare<'a> {
         let order = |side: &Side| -> Vec<String> {
             let imports = side.module.imports.iter();
             let imports = imports.filter_map(|node| {
-                let (module, field) = side.item(*node).import.as_ref()?;
+                let (module, field) = side.item(*node).import.as_deref()?;
                 Some(format!("{} {module}.{field}", word(node.0)))
             });
             imports.collect()
@@ -368,7 +368,7 @@ impl<'a> Compare<'a> {
         let (item_a, item_b) = (self.a.item(node_a), self.b.item(node_b));
         let (a, b) = (&item_a.definition, &item_b.definition);
         if item_a.import.is_some() != item_b.import.is_some() {
-            let how = match &item_a.import {
+            let how = match item_a.import.as_deref() {
                 Some((module, field)) => format!("is imported as {module}.{field}, not defined"),
                 None => "is defined, not imported".to_owned(),
             };
@@ -414,7 +414,7 @@ impl<'a> Compare<'a> {
         if b.0 == MEMORIES && self.images.is_some() {
             let rest = |item: &Item| {
                 // The limits of an import stand behind its names and its kind.
-                let names = item.import.as_ref().map(|(module, field)| {
+                let names = item.import.as_deref().map(|(module, field)| {
                     let names = [module, field].map(|name| name.len());
                     let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
                     lens.iter().sum::<usize>() + 1
@@ -876,7 +876,7 @@ fn label(side: &Side, node: Node) -> String {
     let item = side.item(node);
     let kind = word(node.0);
     let export = side.export(node);
-    match (&item.name, &item.import, export) {
+    match (&item.name, item.import.as_deref(), export) {
         (Some(name), ..) => format!("{kind} `{name}`"),
         (None, Some((module, field)), _) => format!("{kind} import {module}.{field}"),
         (None, None, Some(export)) => format!("{kind} exported as \"{export}\""),
