@@ -44,6 +44,7 @@
 
 pub(crate) mod command;
 mod declare;
+mod demangle;
 pub(crate) mod diagnostics;
 pub(crate) mod gc;
 pub(crate) mod inputs;
