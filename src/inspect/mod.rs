@@ -30,6 +30,7 @@ mod debug;
 #[cfg(any(feature = "debug", feature = "whole"))]
 mod dwarf;
 #[cfg(feature = "whole")]
+mod fields;
 mod finish;
 mod map;
 #[cfg(feature = "whole")]

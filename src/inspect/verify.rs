@@ -15,10 +15,11 @@ use std::fmt;
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inspect::candidates::Candidates;
 use crate::inspect::counted::counted;
 use crate::inspect::debug;
+use crate::inspect::fields::Fields;
 use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
 use crate::inspect::side::{
@@ -81,8 +82,8 @@ impl Report {
 /// If one of them is not a valid module; the error's symbol says which.
 pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     let mut types = TypeTable::default();
-    let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
-    let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let a = Side::of(out, true, &mut types).map_err(|error| whose(error, "output"))?;
+    let b = Side::of(build, false, &mut types).map_err(|error| whose(error, "build"))?;
     let seen_through = b.module.identity.is_some();
     let mut b = b;
     if a.slots.is_some() && !seen_through {
@@ -93,10 +94,15 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
         return Ok(report);
     }
     // The build can itself be an output that was the input, or one that should mean the same.
-    let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let b = Side::of(build, true, &mut types).map_err(|error| whose(error, "build"))?;
     let other = Compare::new(&a, &b, &types).run(out, build)?;
     let other_says_less = other.differences.len() <= report.differences.len();
     Ok(if other_says_less { other } else { report })
+}
+
+/// An error of one of the two files. What it is about otherwise is forgotten: its offset says that too.
+fn whose(error: Error, file: &str) -> Error {
+    error.without_symbol().with_symbol(file)
 }
 
 /// Below this linkers place nothing unless they are told to.
@@ -174,7 +180,7 @@ impl<'a> Compare<'a> {
         self.customs();
         self.debug(out, build)?;
         self.slots();
-        self.data(found);
+        self.data(found, out);
         Ok(self.report)
     }
 
@@ -575,7 +581,7 @@ impl<'a> Compare<'a> {
     }
 
     /// Says what is not the same of the data, or is not known to be.
-    fn data(&mut self, found: Option<Found>) {
+    fn data(&mut self, found: Option<Found>, out: &[u8]) {
         let Some((found, images)) = found.zip(self.images.take()) else {
             return;
         };
@@ -599,9 +605,10 @@ impl<'a> Compare<'a> {
                     let how = format!("{} at {at:#x} are not in the output", counted(len, "byte"));
                     self.differ("data of the build", how);
                 }
-                Finding::Unproved { named_by } => unproved.push(named_by),
+                Finding::Unproved { at, named_by } => unproved.push((at.0, named_by)),
             }
         }
+        let unproved = self.without_fields(unproved, out);
         let [first, others @ ..] = &unproved[..] else {
             return;
         };
@@ -616,6 +623,26 @@ impl<'a> Compare<'a> {
             what,
             "name other numbers, which may or may not be addresses of the same zeros: ask with replay-ld --verify",
         );
+    }
+
+    /// Who names numbers of the output that are not in fields of its code, and so need be no addresses.
+    fn without_fields(&self, unproved: Vec<(u64, Node)>, out: &[u8]) -> Vec<Node> {
+        let of_a = |node: &Node| {
+            let function = (node.0 == FUNCTIONS).then_some(node.1)?;
+            self.of_b[FUNCTIONS][function as usize]
+        };
+        let functions = unproved.iter().filter_map(|(_, node)| of_a(node)).collect();
+        let items = self.a.module.spaces[FUNCTIONS].iter();
+        let first = items.take_while(|item| item.import.is_some()).count();
+        let fields = match self.a.is_output {
+            true => Fields::of(out, first as u32, &functions),
+            false => Fields::default(),
+        };
+        let is_open = |(number, node): &(u64, Node)| {
+            !of_a(node).is_some_and(|function| fields.has(function, *number))
+        };
+        let open = unproved.into_iter().filter(is_open);
+        open.map(|(_, node)| node).collect()
     }
 
     /// Pairs what nothing has led to: by all that it says, and by name where that leaves a choice.

@@ -414,7 +414,6 @@ fn mend_operator(parameters: &str, behind: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::link::diagnostics::shown;
 
     #[test]

@@ -492,8 +492,7 @@ impl<'a> Decoder<'a, '_> {
         };
         if self.linking && memories.all(is_linkers) {
             return Err(Error::bad_input("a relocatable object, not a module")
-                .with_offset(0)
-                .with_hint("link it first: wasmend ld"));
+                .with_hint("link it first, with wasmend ld, and give what comes of that"));
         }
         Ok(())
     }
