@@ -24,6 +24,7 @@
 
 #[cfg(feature = "whole")]
 mod candidates;
+mod choices;
 mod counted;
 #[cfg(feature = "whole")]
 mod debug;

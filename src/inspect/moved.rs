@@ -265,7 +265,8 @@ impl Images<'_> {
             of_a.add(at.0 - len, len);
             of_b.add(at.1 - len, len);
         }
-        self.missing(&of_a, &of_b, &mut findings);
+        let is_met = |at: u64, len: u64| self.is_beyond_a_cut((at, len), anchors, is_slot);
+        self.missing(&of_a, &of_b, &is_met, &mut findings);
         // What is certain comes first.
         findings.sort_by_key(|finding| matches!(finding, Finding::Unproved { .. }));
         findings
@@ -349,8 +350,34 @@ impl Images<'_> {
         }
     }
 
+    /// Whether bytes of the build agree with the output's, seen from an anchor before them, if it does not matter that data
+    /// seems to begin in between: a number that points far before its data can do so.
+    fn is_beyond_a_cut(
+        &self,
+        (at, len): (u64, u64),
+        anchors: &BTreeMap<Anchor, Evidence>,
+        is_slot: &dyn Fn(Anchor) -> bool,
+    ) -> bool {
+        /// So many are tried, the nearest first.
+        const MOST: usize = 8;
+        let no_cuts = Cuts::of(&BTreeMap::new());
+        let mut before: Vec<Anchor> = anchors.keys().copied().filter(|(_, b)| *b <= at).collect();
+        before.sort_unstable_by_key(|(_, b)| at - b);
+        before.truncate(MOST);
+        before.into_iter().any(|(a, b)| {
+            let run = self.run((a, b), &no_cuts, is_slot, &mut |_| {});
+            run.len >= at + len - b
+        })
+    }
+
     /// Bytes of the build that no anchor leads to: they have to stand somewhere in what is left of the output.
-    fn missing(&self, of_a: &Covered, of_b: &Covered, findings: &mut Vec<Finding>) {
+    fn missing(
+        &self,
+        of_a: &Covered,
+        of_b: &Covered,
+        is_met: &dyn Fn(u64, u64) -> bool,
+        findings: &mut Vec<Finding>,
+    ) {
         /// So many are looked for. Whoever has more has not followed the data at all.
         const MOST: usize = 256;
         let left = of_a.rest(&self.a);
@@ -360,8 +387,8 @@ impl Images<'_> {
                 0..4 => *left == bytes,
                 len => left.windows(len).any(|window| window == bytes),
             });
-            if !is_there {
-                let len = bytes.len() as u64;
+            let len = bytes.len() as u64;
+            if !is_there && !is_met(at, len) {
                 findings.push(Finding::Missing { at, len });
             }
         }

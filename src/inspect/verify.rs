@@ -17,6 +17,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::inspect::candidates::Candidates;
+use crate::inspect::choices;
 use crate::inspect::counted::counted;
 use crate::inspect::debug;
 use crate::inspect::fields::Fields;
@@ -27,8 +28,7 @@ use crate::inspect::side::{
     position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
-use crate::whole::spaces::{Item, SPACES};
-use crate::wire::leb;
+use crate::whole::spaces::SPACES;
 
 /// Something in which an output differs from a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -417,22 +417,15 @@ impl<'a> Compare<'a> {
     /// them.
     fn is_placed(&self, (a, b): (Node, Node)) -> bool {
         let (item_a, item_b) = (self.a.item(a), self.b.item(b));
-        if b.0 == MEMORIES && self.images.is_some() {
-            let rest = |item: &Item| {
-                // The limits of an import stand behind its names and its kind.
-                let names = item.import.as_deref().map(|(module, field)| {
-                    let names = [module, field].map(|name| name.len());
-                    let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
-                    lens.iter().sum::<usize>() + 1
-                });
-                let bytes = item.definition.content.bytes();
-                let bytes = bytes.get(names.unwrap_or(0)..)?;
-                let minimum = leb::read_unsigned(bytes.get(1..)?)?.1;
-                Some((*bytes.first()?, bytes[1 + minimum..].to_vec()))
-            };
-            return rest(item_a) == rest(item_b);
+        if self.images.is_none() {
+            return false;
         }
-        self.images.is_some() && self.a.is_place(a) && self.b.is_place(b)
+        match b.0 {
+            MEMORIES => return choices::memories_agree(item_a, item_b),
+            TABLES if choices::imported_tables_agree(item_a, item_b) => return true,
+            _ => {}
+        }
+        self.a.is_place(a) && self.b.is_place(b)
     }
 
     /// What is seen of an index space, but for places.
@@ -734,6 +727,7 @@ impl<'a> Compare<'a> {
                 self.follow();
             }
         }
+        self.unreached_places();
         for node in self.open(self.b, &self.of_b) {
             // The build can itself be an output that holds code which was left behind.
             let may_be_left_out = !by_build || self.b.is_output;
@@ -749,6 +743,19 @@ impl<'a> Compare<'a> {
             if !remains && !filler {
                 self.differ(label(self.a, node), "is not in the build");
             }
+        }
+    }
+
+    /// Pairs globals that nothing has led to and that hold addresses, such as that of a stack which nothing uses.
+    fn unreached_places(&mut self) {
+        if self.images.is_none() {
+            return;
+        }
+        let globals = |(space, _): &Node| *space == GLOBALS;
+        for node in self.open(self.b, &self.of_b).into_iter().filter(globals) {
+            let others = self.open(self.a, &self.of_a).into_iter().filter(globals);
+            let mut others = others.take(MOST_ROUNDS);
+            let _ = others.any(|other| self.try_pair((other, node)));
         }
     }
 
@@ -819,6 +826,10 @@ impl<'a> Compare<'a> {
                     continue;
                 };
                 let got = self.a.item((space, other)).name.as_deref();
+                // Of segments a linker calls those that it fills as it likes.
+                if space == DATA && got.is_none() && self.images.is_some() {
+                    continue;
+                }
                 if got != item.name.as_deref() {
                     let how = match (got, &item.name) {
                         (Some(got), None) => format!("is called `{got}`, not nothing"),
@@ -839,7 +850,15 @@ impl<'a> Compare<'a> {
 
     fn customs(&mut self) {
         let (a, b) = (&self.a.module.customs, &self.b.module.customs);
-        if a.front != b.front || a.tail != b.tail {
+        let (mut of_a, mut of_b) = (a.tail.clone(), b.tail.clone());
+        if self.images.is_some() {
+            let (without_a, id_a) = choices::without_build_id(&a.tail);
+            let (without_b, id_b) = choices::without_build_id(&b.tail);
+            if id_a == id_b {
+                (of_a, of_b) = (without_a, without_b);
+            }
+        }
+        if a.front != b.front || of_a != of_b {
             self.differ("custom sections", "are not those of the build");
         }
     }

@@ -208,7 +208,7 @@ fn a_feature_that_is_not_allowed_is_refused_in_an_edit_as_in_a_link_from_nothing
     for redirect in ["direct", "table"] {
         for publish in [Publish::Atomic, Publish::InPlace] {
             let line = format!(
-                "--no-entry --export=run --features=sign-ext FOLDER/main.o FOLDER/helper.o \
+                "--no-entry --export=run --features=sign-ext,mutable-globals,reference-types FOLDER/main.o FOLDER/helper.o \
                  FOLDER/other.o --redirect={redirect}"
             );
             let files = [
