@@ -113,6 +113,13 @@ impl Error {
         self
     }
 
+    /// Takes away what the error is about, for who says it in another way.
+    #[must_use]
+    pub fn without_symbol(mut self) -> Self {
+        self.0.symbol = None;
+        self
+    }
+
     /// Adds the byte offset (in the named file, or in the declaration's bytes) that the error is about.
     #[must_use]
     pub fn with_offset(mut self, offset: u64) -> Self {

@@ -56,6 +56,7 @@ impl Reason<'_> {
 }
 
 fn find<'a>(all: &'a [Reason<'a>], asked: &str) -> Result<&'a Reason<'a>> {
+    let typed = asked;
     let asked = asked.to_ascii_lowercase();
     // With or without a zero, or by its name.
     let number = |code: &str| code[1..].parse::<u32>().ok();
@@ -66,7 +67,7 @@ fn find<'a>(all: &'a [Reason<'a>], asked: &str) -> Result<&'a Reason<'a>> {
         reason.name == asked || (same_kind && same_number)
     };
     all.iter().find(is_it).ok_or_else(|| {
-        let error = Error::bad_input(format!("there is no reason `{asked}`"));
+        let error = Error::bad_input(format!("there is no reason `{typed}`"));
         error.with_hint("`wasmend explain` lists all of them")
     })
 }

@@ -19,7 +19,8 @@ pub(crate) fn run(args: &Verify, reporter: Reporter) -> anyhow::Result<()> {
         } else {
             &args.out
         };
-        error.with_path(file)
+        // Which of the two it is the path says better.
+        error.without_symbol().with_path(file)
     })?;
     reporter.event(&Event::Verified {
         output: path(&args.out),

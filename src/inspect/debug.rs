@@ -4,6 +4,7 @@
 //! Offsets of code are read as a function and an offset in it; offsets of sections as what stands there: strings, lists
 //! of ranges and locations, line tables. Addresses of data are not compared: the file does not say what stands there.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use crate::hash::HashMap;
@@ -48,6 +49,17 @@ struct Compiled {
     entries: Vec<Entry>,
     /// A number for each row of its line table.
     rows: Vec<u64>,
+    /// Whether all that it describes was left out: linkers do not agree on whether to keep such units.
+    is_idle: bool,
+}
+
+/// What a unit's addresses name.
+#[derive(Debug, Clone, Copy, Default)]
+struct Named {
+    /// Code or data that is there.
+    something: bool,
+    /// What was left out.
+    nothing: bool,
 }
 
 /// The debug information of a module.
@@ -58,6 +70,8 @@ struct Debug<'a> {
     imported: u32,
     common: Common<'a>,
     hasher: foldhash::fast::FixedState,
+    /// Of the unit that is being read.
+    named: Cell<Named>,
 }
 
 /// Whether a module has debug information.
@@ -114,10 +128,14 @@ fn differences(units_a: Vec<Compiled>, units_b: Vec<Compiled>) -> (Vec<(String, 
     for unit in open {
         let what = format!("debug information of `{}`", unit.name);
         let other = by_name.get_mut(&unit.name).and_then(Vec::pop);
+        if other.is_none() && unit.is_idle {
+            continue;
+        }
         let how = other.map_or("is missing".to_owned(), |other| how(&other, &unit));
         differences.push((what, how));
     }
-    let mut rest: Vec<&Compiled> = by_name.values().flatten().collect();
+    let rest = by_name.values().flatten();
+    let mut rest: Vec<&Compiled> = rest.filter(|unit| !unit.is_idle).collect();
     rest.sort_by_key(|unit| &unit.name);
     for unit in rest {
         let what = format!("debug information of `{}`", unit.name);
@@ -162,6 +180,11 @@ fn how(a: &Compiled, b: &Compiled) -> String {
     }
 }
 
+/// Whether linkers write this for the address of what they leave out.
+fn is_tombstone(address: u64) -> bool {
+    address >= u64::from(u32::MAX) - 1
+}
+
 impl<'a> Debug<'a> {
     fn of(bytes: &'a [u8], common: Common<'a>) -> Result<Option<Self>> {
         let sections = split(bytes)?;
@@ -195,22 +218,34 @@ impl<'a> Debug<'a> {
             imported,
             common,
             hasher: foldhash::fast::FixedState::default(),
+            named: Cell::default(),
         }))
     }
 
     /// What an offset of code means.
     fn place(&self, offset: u64) -> Place {
-        if offset >= u64::from(u32::MAX) - 1 {
+        if is_tombstone(offset) {
+            self.note(false);
             return Place::Nowhere;
         }
         let at = self.bodies.partition_point(|(start, _)| *start <= offset);
         let body = at.checked_sub(1).map(|at| (at as u32, self.bodies[at]));
         match body {
             Some((at, (start, end))) if offset <= end => {
+                self.note(true);
                 Place::In((self.common.function)(self.imported + at), offset - start)
             }
             _ => Place::Number(offset),
         }
+    }
+
+    /// Notes that an address of the unit is that of something, or stands for what was left out.
+    fn note(&self, is_there: bool) {
+        let named = self.named.get();
+        self.named.set(Named {
+            something: named.something || is_there,
+            nothing: named.nothing || !is_there,
+        });
     }
 
     fn units(&self) -> Read<Vec<Compiled>> {
@@ -233,6 +268,7 @@ impl<'a> Debug<'a> {
 
     fn unit(&self, unit: &Unit<'a>) -> Read<Compiled> {
         let text = |text: &Slice<'a>| String::from_utf8_lossy(text).into_owned();
+        self.named.set(Named::default());
         let mut entries = Vec::new();
         let mut cursor = unit.entries();
         let mut depth = 0;
@@ -257,10 +293,12 @@ impl<'a> Debug<'a> {
                 attributes,
             });
         }
+        let named = self.named.get();
         Ok(Compiled {
             name: unit.name.as_ref().map(text).unwrap_or_default(),
             entries,
             rows: self.rows(unit)?,
+            is_idle: named.nothing && !named.something,
         })
     }
 
@@ -319,7 +357,10 @@ impl<'a> Debug<'a> {
             }
             last.hash(&mut state);
             match operation {
-                Operation::Address { .. } => 1.hash(&mut state),
+                Operation::Address { address } => {
+                    self.note(!is_tombstone(address));
+                    1.hash(&mut state);
+                }
                 Operation::AddressIndex { .. } => 2.hash(&mut state),
                 Operation::WasmGlobal { index } => {
                     (3, (self.common.global)(index)).hash(&mut state);

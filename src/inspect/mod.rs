@@ -24,12 +24,14 @@
 
 #[cfg(feature = "whole")]
 mod candidates;
+mod choices;
 mod counted;
 #[cfg(feature = "whole")]
 mod debug;
 #[cfg(any(feature = "debug", feature = "whole"))]
 mod dwarf;
 #[cfg(feature = "whole")]
+mod fields;
 mod finish;
 mod map;
 #[cfg(feature = "whole")]

@@ -74,7 +74,7 @@ pub(super) enum Finding {
     /// Bytes of the build that are nowhere in the output.
     Missing { at: u64, len: u64 },
     /// Zeros, which may be the same or not.
-    Unproved { named_by: Node },
+    Unproved { at: Anchor, named_by: Node },
 }
 
 /// What came of a comparison.
@@ -215,6 +215,7 @@ impl Images<'_> {
         let mut findings = Vec::new();
         let (mut of_a, mut of_b) = (Covered::of(&self.a), Covered::of(&self.b));
         let (mut stops, mut backs) = (Vec::new(), Vec::new());
+        let (mut zeros, mut open) = (Zeros::default(), Vec::new());
         // Of zeros nothing is known but which are named together. Data that stood together often moves together.
         let mut moves: HashMap<u64, u32> = HashMap::default();
         for at in anchors.keys() {
@@ -248,17 +249,24 @@ impl Images<'_> {
             if at.0 != at.1 && !has_bytes && !before.has_bytes {
                 let is_alone = moves.get(&at.1.wrapping_sub(at.0)) == Some(&1);
                 if evidence.weight < 2 && is_alone {
-                    findings.push(Finding::Unproved { named_by });
+                    open.push((at, named_by));
+                } else {
+                    zeros.add(at);
                 }
             }
         }
+
+        open.retain(|(at, _)| !zeros.are_exchanged(*at));
+        let open = open.into_iter();
+        findings.extend(open.map(|(at, named_by)| Finding::Unproved { at, named_by }));
         self.stopped(&stops, &of_a, &of_b, &mut findings);
         // What a number points behind is known from there.
         for (at, len) in backs {
             of_a.add(at.0 - len, len);
             of_b.add(at.1 - len, len);
         }
-        self.missing(&of_a, &of_b, &mut findings);
+        let is_met = |at: u64, len: u64| self.is_beyond_a_cut((at, len), anchors, is_slot);
+        self.missing(&of_a, &of_b, &is_met, &mut findings);
         // What is certain comes first.
         findings.sort_by_key(|finding| matches!(finding, Finding::Unproved { .. }));
         findings
@@ -348,8 +356,34 @@ impl Images<'_> {
         }
     }
 
+    /// Whether bytes of the build agree with the output's, seen from an anchor before them, if it does not matter that data
+    /// seems to begin in between: a number that points far before its data can do so.
+    fn is_beyond_a_cut(
+        &self,
+        (at, len): (u64, u64),
+        anchors: &BTreeMap<Anchor, Evidence>,
+        is_slot: &dyn Fn(Anchor) -> bool,
+    ) -> bool {
+        /// So many are tried, the nearest first.
+        const MOST: usize = 8;
+        let no_cuts = Cuts::of(&BTreeMap::new());
+        let mut before: Vec<Anchor> = anchors.keys().copied().filter(|(_, b)| *b <= at).collect();
+        before.sort_unstable_by_key(|(_, b)| at - b);
+        before.truncate(MOST);
+        before.into_iter().any(|(a, b)| {
+            let run = self.run((a, b), &no_cuts, is_slot, &mut |_| {});
+            run.len >= at + len - b
+        })
+    }
+
     /// Bytes of the build that no anchor leads to: they have to stand somewhere in what is left of the output.
-    fn missing(&self, of_a: &Covered, of_b: &Covered, findings: &mut Vec<Finding>) {
+    fn missing(
+        &self,
+        of_a: &Covered,
+        of_b: &Covered,
+        is_met: &dyn Fn(u64, u64) -> bool,
+        findings: &mut Vec<Finding>,
+    ) {
         /// So many are looked for. Whoever has more has not followed the data at all.
         const MOST: usize = 256;
         let left = of_a.rest(&self.a);
@@ -359,8 +393,8 @@ impl Images<'_> {
                 0..4 => *left == bytes,
                 len => left.windows(len).any(|window| window == bytes),
             });
-            if !is_there {
-                let len = bytes.len() as u64;
+            let len = bytes.len() as u64;
+            if !is_there && !is_met(at, len) {
                 findings.push(Finding::Missing { at, len });
             }
         }
@@ -402,6 +436,34 @@ impl Cuts {
             cuts.range(..at).next_back().map_or(at, |last| at - last)
         };
         last(&self.a, a).min(last(&self.b, b))
+    }
+}
+
+/// Where zeros are that are known to be named by addresses.
+#[derive(Debug, Default)]
+struct Zeros {
+    a: BTreeSet<u64>,
+    b: BTreeSet<u64>,
+}
+
+impl Zeros {
+    fn add(&mut self, (a, b): Anchor) {
+        self.a.insert(a);
+        self.b.insert(b);
+    }
+
+    /// Whether each of two numbers is among the zeros of its own side and not among those of the other: a number that says
+    /// something else would have been changed from just one to just the other.
+    fn are_exchanged(&self, (a, b): Anchor) -> bool {
+        let are_near = |zeros: &BTreeSet<u64>, at: u64| {
+            const NEAR: u64 = 4096;
+            let mut near = zeros.range(at.saturating_sub(NEAR)..=at + NEAR);
+            near.next().is_some()
+        };
+        are_near(&self.a, a)
+            && are_near(&self.b, b)
+            && !are_near(&self.a, b)
+            && !are_near(&self.b, a)
     }
 }
 

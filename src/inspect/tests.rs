@@ -218,7 +218,7 @@ impl Editor {
                         shape: DefinitionKind::Import { ty: Some(ty) },
                     },
                     name: None,
-                    import: Some(("env".into(), field.into())),
+                    import: Some(Box::new(("env".into(), field.into()))),
                     role: None,
                 };
                 let at = rng.below(self.imported(0) + 1);

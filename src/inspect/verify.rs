@@ -15,10 +15,12 @@ use std::fmt;
 
 use crate::hash::{HashMap, HashSet};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inspect::candidates::Candidates;
+use crate::inspect::choices;
 use crate::inspect::counted::counted;
 use crate::inspect::debug;
+use crate::inspect::fields::Fields;
 use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
 use crate::inspect::side::{
@@ -26,8 +28,7 @@ use crate::inspect::side::{
     position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
-use crate::whole::spaces::{Item, SPACES};
-use crate::wire::leb;
+use crate::whole::spaces::SPACES;
 
 /// Something in which an output differs from a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +82,8 @@ impl Report {
 /// If one of them is not a valid module; the error's symbol says which.
 pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     let mut types = TypeTable::default();
-    let a = Side::of(out, true, &mut types).map_err(|error| error.with_symbol("output"))?;
-    let b = Side::of(build, false, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let a = Side::of(out, true, &mut types).map_err(|error| whose(error, "output"))?;
+    let b = Side::of(build, false, &mut types).map_err(|error| whose(error, "build"))?;
     let seen_through = b.module.identity.is_some();
     let mut b = b;
     if a.slots.is_some() && !seen_through {
@@ -93,10 +94,15 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
         return Ok(report);
     }
     // The build can itself be an output that was the input, or one that should mean the same.
-    let b = Side::of(build, true, &mut types).map_err(|error| error.with_symbol("build"))?;
+    let b = Side::of(build, true, &mut types).map_err(|error| whose(error, "build"))?;
     let other = Compare::new(&a, &b, &types).run(out, build)?;
     let other_says_less = other.differences.len() <= report.differences.len();
     Ok(if other_says_less { other } else { report })
+}
+
+/// An error of one of the two files. What it is about otherwise is forgotten: its offset says that too.
+fn whose(error: Error, file: &str) -> Error {
+    error.without_symbol().with_symbol(file)
 }
 
 /// Below this linkers place nothing unless they are told to.
@@ -174,7 +180,7 @@ impl<'a> Compare<'a> {
         self.customs();
         self.debug(out, build)?;
         self.slots();
-        self.data(found);
+        self.data(found, out);
         Ok(self.report)
     }
 
@@ -230,12 +236,12 @@ impl<'a> Compare<'a> {
         for space in 0..SPACES.len() {
             let mut keys: HashMap<_, (Vec<u32>, Vec<u32>)> = HashMap::default();
             for at in self.a.seen(space) {
-                if let Some(import) = &self.a.item((space, at)).import {
+                if let Some(import) = self.a.item((space, at)).import.as_deref() {
                     keys.entry(import).or_default().0.push(at);
                 }
             }
             for at in self.b.seen(space) {
-                if let Some(import) = &self.b.item((space, at)).import {
+                if let Some(import) = self.b.item((space, at)).import.as_deref() {
                     keys.entry(import).or_default().1.push(at);
                 }
             }
@@ -262,7 +268,7 @@ impl<'a> Compare<'a> {
         let order = |side: &Side| -> Vec<String> {
             let imports = side.module.imports.iter();
             let imports = imports.filter_map(|node| {
-                let (module, field) = side.item(*node).import.as_ref()?;
+                let (module, field) = side.item(*node).import.as_deref()?;
                 Some(format!("{} {module}.{field}", word(node.0)))
             });
             imports.collect()
@@ -368,7 +374,7 @@ impl<'a> Compare<'a> {
         let (item_a, item_b) = (self.a.item(node_a), self.b.item(node_b));
         let (a, b) = (&item_a.definition, &item_b.definition);
         if item_a.import.is_some() != item_b.import.is_some() {
-            let how = match &item_a.import {
+            let how = match item_a.import.as_deref() {
                 Some((module, field)) => format!("is imported as {module}.{field}, not defined"),
                 None => "is defined, not imported".to_owned(),
             };
@@ -411,22 +417,15 @@ impl<'a> Compare<'a> {
     /// them.
     fn is_placed(&self, (a, b): (Node, Node)) -> bool {
         let (item_a, item_b) = (self.a.item(a), self.b.item(b));
-        if b.0 == MEMORIES && self.images.is_some() {
-            let rest = |item: &Item| {
-                // The limits of an import stand behind its names and its kind.
-                let names = item.import.as_ref().map(|(module, field)| {
-                    let names = [module, field].map(|name| name.len());
-                    let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
-                    lens.iter().sum::<usize>() + 1
-                });
-                let bytes = item.definition.content.bytes();
-                let bytes = bytes.get(names.unwrap_or(0)..)?;
-                let minimum = leb::read_unsigned(bytes.get(1..)?)?.1;
-                Some((*bytes.first()?, bytes[1 + minimum..].to_vec()))
-            };
-            return rest(item_a) == rest(item_b);
+        if self.images.is_none() {
+            return false;
         }
-        self.images.is_some() && self.a.is_place(a) && self.b.is_place(b)
+        match b.0 {
+            MEMORIES => return choices::memories_agree(item_a, item_b),
+            TABLES if choices::imported_tables_agree(item_a, item_b) => return true,
+            _ => {}
+        }
+        self.a.is_place(a) && self.b.is_place(b)
     }
 
     /// What is seen of an index space, but for places.
@@ -575,7 +574,7 @@ impl<'a> Compare<'a> {
     }
 
     /// Says what is not the same of the data, or is not known to be.
-    fn data(&mut self, found: Option<Found>) {
+    fn data(&mut self, found: Option<Found>, out: &[u8]) {
         let Some((found, images)) = found.zip(self.images.take()) else {
             return;
         };
@@ -599,9 +598,10 @@ impl<'a> Compare<'a> {
                     let how = format!("{} at {at:#x} are not in the output", counted(len, "byte"));
                     self.differ("data of the build", how);
                 }
-                Finding::Unproved { named_by } => unproved.push(named_by),
+                Finding::Unproved { at, named_by } => unproved.push((at.0, named_by)),
             }
         }
+        let unproved = self.without_fields(unproved, out);
         let [first, others @ ..] = &unproved[..] else {
             return;
         };
@@ -616,6 +616,26 @@ impl<'a> Compare<'a> {
             what,
             "name other numbers, which may or may not be addresses of the same zeros: ask with replay-ld --verify",
         );
+    }
+
+    /// Who names numbers of the output that are not in fields of its code, and so need be no addresses.
+    fn without_fields(&self, unproved: Vec<(u64, Node)>, out: &[u8]) -> Vec<Node> {
+        let of_a = |node: &Node| {
+            let function = (node.0 == FUNCTIONS).then_some(node.1)?;
+            self.of_b[FUNCTIONS][function as usize]
+        };
+        let functions = unproved.iter().filter_map(|(_, node)| of_a(node)).collect();
+        let items = self.a.module.spaces[FUNCTIONS].iter();
+        let first = items.take_while(|item| item.import.is_some()).count();
+        let fields = match self.a.is_output {
+            true => Fields::of(out, first as u32, &functions),
+            false => Fields::default(),
+        };
+        let is_open = |(number, node): &(u64, Node)| {
+            !of_a(node).is_some_and(|function| fields.has(function, *number))
+        };
+        let open = unproved.into_iter().filter(is_open);
+        open.map(|(_, node)| node).collect()
     }
 
     /// Pairs what nothing has led to: by all that it says, and by name where that leaves a choice.
@@ -707,6 +727,7 @@ impl<'a> Compare<'a> {
                 self.follow();
             }
         }
+        self.unreached_places();
         for node in self.open(self.b, &self.of_b) {
             // The build can itself be an output that holds code which was left behind.
             let may_be_left_out = !by_build || self.b.is_output;
@@ -722,6 +743,19 @@ impl<'a> Compare<'a> {
             if !remains && !filler {
                 self.differ(label(self.a, node), "is not in the build");
             }
+        }
+    }
+
+    /// Pairs globals that nothing has led to and that hold addresses, such as that of a stack which nothing uses.
+    fn unreached_places(&mut self) {
+        if self.images.is_none() {
+            return;
+        }
+        let globals = |(space, _): &Node| *space == GLOBALS;
+        for node in self.open(self.b, &self.of_b).into_iter().filter(globals) {
+            let others = self.open(self.a, &self.of_a).into_iter().filter(globals);
+            let mut others = others.take(MOST_ROUNDS);
+            let _ = others.any(|other| self.try_pair((other, node)));
         }
     }
 
@@ -792,6 +826,10 @@ impl<'a> Compare<'a> {
                     continue;
                 };
                 let got = self.a.item((space, other)).name.as_deref();
+                // Of segments a linker calls those that it fills as it likes.
+                if space == DATA && got.is_none() && self.images.is_some() {
+                    continue;
+                }
                 if got != item.name.as_deref() {
                     let how = match (got, &item.name) {
                         (Some(got), None) => format!("is called `{got}`, not nothing"),
@@ -812,7 +850,15 @@ impl<'a> Compare<'a> {
 
     fn customs(&mut self) {
         let (a, b) = (&self.a.module.customs, &self.b.module.customs);
-        if a.front != b.front || a.tail != b.tail {
+        let (mut of_a, mut of_b) = (a.tail.clone(), b.tail.clone());
+        if self.images.is_some() {
+            let (without_a, id_a) = choices::without_build_id(&a.tail);
+            let (without_b, id_b) = choices::without_build_id(&b.tail);
+            if id_a == id_b {
+                (of_a, of_b) = (without_a, without_b);
+            }
+        }
+        if a.front != b.front || of_a != of_b {
             self.differ("custom sections", "are not those of the build");
         }
     }
@@ -876,7 +922,7 @@ fn label(side: &Side, node: Node) -> String {
     let item = side.item(node);
     let kind = word(node.0);
     let export = side.export(node);
-    match (&item.name, &item.import, export) {
+    match (&item.name, item.import.as_deref(), export) {
         (Some(name), ..) => format!("{kind} `{name}`"),
         (None, Some((module, field)), _) => format!("{kind} import {module}.{field}"),
         (None, None, Some(export)) => format!("{kind} exported as \"{export}\""),

@@ -203,7 +203,7 @@ impl Module {
         last_check: LastCheck<'_>,
         clock: &mut PhaseClock,
     ) -> Result<PatchAttempt> {
-        self.program.reserve_orphans(self.program.dirty.len())?;
+        self.program.reserve_orphans()?;
         let (Some(layout), Some(references)) = (&mut self.layout, &self.references) else {
             return Ok(PatchAttempt::NeedsRelink(RelinkReason::First));
         };

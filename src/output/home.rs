@@ -20,7 +20,7 @@ use super::place::Destination;
 use super::stamp::{FileStamp, Permissions};
 use super::sys::{missing_is_none, open_at, open_folder, stat_at};
 use super::temporary::{self, NewFile, Temporary};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The state folder's name.
 pub(super) const STATE_FOLDER: &CStr = c".wasmend";
@@ -63,11 +63,26 @@ pub(super) struct Home {
     _temporary: Temporary,
 }
 
+/// Refuses a name that leaves no room for the names of what stands beside the output.
+fn expect_short(path: &Path, name: &[u8]) -> Result<()> {
+    const MOST: usize = 255 - ".journal".len();
+    if name.len() <= MOST {
+        return Ok(());
+    }
+    let text = format!(
+        "the output's name has {} bytes; one that is patched can have {MOST}",
+        name.len()
+    );
+    let error = Error::new(ErrorKind::Io, text).with_path(path);
+    Err(error.with_hint("give it a shorter name, or make a dense output"))
+}
+
 impl Home {
     pub(super) fn open(path: &Path, options: &OutputOptions) -> Result<Home> {
         let io_error = |error: io::Error| Error::io("cannot open the output", path, &error);
         let resolved = Destination::expect_file(path)?;
         let name = resolved.file_name().unwrap_or_default();
+        expect_short(path, name.as_bytes())?;
         let suffixed =
             |suffix: &str| text(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(io_error);
         let names = Names {

@@ -59,8 +59,17 @@ impl Destination {
         }
         let folder = resolved.parent().unwrap_or(Path::new("/"));
         let missing = |error: Errno| {
-            Error::io("cannot open the folder", folder, &error.into())
-                .with_hint("it has to exist already")
+            // As it was written, unless a link leads elsewhere.
+            let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+            let written = path
+                .parent()
+                .filter(|written| !is_link && !written.as_os_str().is_empty());
+            Error::io(
+                "cannot open the folder",
+                written.unwrap_or(folder),
+                &error.into(),
+            )
+            .with_hint("it has to exist already")
         };
         if !is_folder(&rustix::fs::stat(folder).map_err(missing)?) {
             return Err(missing(Errno::NOTDIR));

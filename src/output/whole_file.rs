@@ -45,7 +45,8 @@ pub fn write_file(
         }
         Destination::Special => {
             check()?;
-            write_into(path, bytes).map_err(failed)
+            // Room on a disk is not what a device lacks.
+            write_into(path, bytes).map_err(|error| Error::io("cannot write", path, &error))
         }
         Destination::File(resolved) => replace(path, &resolved, options, bytes, check, failed),
     }

@@ -424,8 +424,12 @@ impl Program {
         }
     }
 
-    /// Makes sure that there are `count` declarations for code that functions leave behind.
-    pub(crate) fn reserve_orphans(&mut self, count: usize) -> Result<()> {
+    /// Makes sure that there are declarations for all code that functions can leave behind in the next commit.
+    pub(crate) fn reserve_orphans(&mut self) -> Result<()> {
+        let kinds = self.dirty.iter().map(|id| self.kind_of(*id));
+        let count = kinds
+            .filter(|kind| *kind == Some(DeclKind::Function))
+            .count();
         while self.spare_orphans.len() < count {
             let id = self.declare(DeclKind::Function, None, None)?;
             self.decls[id.index()].is_orphan = true;

@@ -377,7 +377,7 @@ impl<'a> Decoder<'a, '_> {
                 shape: DefinitionKind::Import { ty },
             },
             name: None,
-            import: Some((module.into(), field.into())),
+            import: Some(Box::new((module.into(), field.into()))),
             role: None,
         });
         Ok(())
@@ -487,13 +487,12 @@ impl<'a> Decoder<'a, '_> {
     fn refuse_object(&self) -> Result<()> {
         let mut memories = self.module.spaces[3].iter();
         let is_linkers = |memory: &Item| {
-            let import = memory.import.as_ref();
+            let import = memory.import.as_deref();
             import.is_some_and(|(_, field)| &**field == "__linear_memory")
         };
         if self.linking && memories.all(is_linkers) {
             return Err(Error::bad_input("a relocatable object, not a module")
-                .with_offset(0)
-                .with_hint("link it first: wasmend ld"));
+                .with_hint("link it first, with wasmend ld, and give what comes of that"));
         }
         Ok(())
     }

@@ -10,17 +10,16 @@ use crate::hash::HashMap;
 
 use crate::program::{DeclId, DeclKind, Definition, Program, RelocatableBytes, Relocation, TypeId};
 use crate::whole::decode::Decoded;
-use crate::whole::spaces::{Item, SPACES, space, target_space};
+use crate::whole::spaces::{ImportNames, Item, SPACES, space, target_space};
 
 /// A declaration of the build before.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownItem {
     pub(crate) id: DeclId,
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) import: Option<(Box<str>, Box<str>)>,
+    pub(crate) import: Option<ImportNames>,
 }
 
-/// What is known of the build before; its definitions are the program's.
+/// What is known of the build before; its definitions and names are the program's.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     /// The index spaces, in the order of [`SPACES`].
@@ -63,17 +62,18 @@ struct Matcher<'a> {
     program: &'a Program,
     new: &'a Decoded,
     /// Position of a declaration in its index space, by id.
-    old_position: HashMap<DeclId, u32, foldhash::fast::FixedState>,
+    old_position: Vec<u32>,
     hasher: foldhash::fast::FixedState,
     matching: Matching,
 }
 
 impl<'a> Matcher<'a> {
     fn new(known: &'a Known, program: &'a Program, new: &'a Decoded) -> Self {
-        let mut old_position: HashMap<_, _> = HashMap::default();
+        let mut old_position = vec![u32::MAX; program.capacity()];
         for items in &known.spaces {
-            let items = items.iter().enumerate();
-            old_position.extend(items.map(|(at, item)| (item.id, at as u32)));
+            for (at, item) in items.iter().enumerate() {
+                old_position[item.id.index()] = at as u32;
+            }
         }
         Matcher {
             known,
@@ -91,6 +91,11 @@ impl<'a> Matcher<'a> {
     fn old(&self, space: usize, at: u32) -> Option<&'a Definition> {
         let item = &self.known.spaces[space][at as usize];
         self.program.get(item.id)?.current()
+    }
+
+    fn old_name(&self, space: usize, at: u32) -> Option<&'a str> {
+        let item = &self.known.spaces[space][at as usize];
+        self.program.get(item.id)?.given_name()
     }
 
     fn item(&self, space: usize, at: u32) -> &'a Item {
@@ -184,7 +189,7 @@ impl<'a> Matcher<'a> {
             };
             let kind = self.program.get(*id).map(|decl| decl.kind);
             if kind == Some(SPACES[export.space])
-                && let Some(old) = self.old_position.get(id)
+                && let Some(old) = self.old_position.get(id.index())
             {
                 self.pair(export.space, *old, export.index);
             }
@@ -195,12 +200,12 @@ impl<'a> Matcher<'a> {
         for space in 0..SPACES.len() {
             let mut keys = Hashes::default();
             for at in self.free_old(space) {
-                if let Some(name) = &self.known.spaces[space][at as usize].name {
+                if let Some(name) = self.old_name(space, at) {
                     keys.entry(name).or_default().0.push(at);
                 }
             }
             for at in self.free_new(space) {
-                if let Some(name) = &self.item(space, at).name {
+                if let Some(name) = self.item(space, at).name.as_deref() {
                     keys.entry(name).or_default().1.push(at);
                 }
             }
@@ -219,8 +224,8 @@ impl<'a> Matcher<'a> {
                         let hash = self.hash(definition, |reloc| {
                             let id = reloc.decl()?;
                             let space = target_space(reloc.kind)?;
-                            let at = *self.old_position.get(&id)?;
-                            self.matching.new_of[space][at as usize]
+                            let at = *self.old_position.get(id.index())?;
+                            *self.matching.new_of[space].get(at as usize)?
                         });
                         keys.entry(hash).or_default().0.push(at);
                     }

@@ -244,6 +244,7 @@ impl WholeModule {
         };
         let program = self.module.program_mut();
         for (space, kind) in SPACES.into_iter().enumerate() {
+            known.spaces[space].reserve_exact(decoded.spaces[space].len());
             for (new, item) in decoded.spaces[space].iter_mut().enumerate() {
                 let id = match matching.old_of[space][new] {
                     Some(old) => self.known.spaces[space][old as usize].id,
@@ -252,10 +253,9 @@ impl WholeModule {
                         program.declare(kind, None, None)?
                     }
                 };
-                program.set_name(id, item.name.as_deref())?;
+                program.give_name(id, item.name.take())?;
                 known.spaces[space].push(KnownItem {
                     id,
-                    name: item.name.take(),
                     import: item.import.take(),
                 });
             }

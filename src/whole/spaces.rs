@@ -35,14 +35,17 @@ pub(crate) fn target_space(kind: RelocKind) -> Option<usize> {
     space(kind)
 }
 
+/// Module and field of an import. Few of very many declarations are imports.
+pub(crate) type ImportNames = Box<(Box<str>, Box<str>)>;
+
 /// A declaration of the module. Targets of its relocations are types' ids and other declarations' indices.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) definition: Definition,
     /// What the name section calls it.
     pub(crate) name: Option<Box<str>>,
-    /// Module and field, if it is imported.
-    pub(crate) import: Option<(Box<str>, Box<str>)>,
+    /// If it is imported.
+    pub(crate) import: Option<ImportNames>,
     /// What a function says it is for, if wasmend made it. To be believed in an output of wasmend only.
     pub(crate) role: Option<Role>,
 }

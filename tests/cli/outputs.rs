@@ -443,6 +443,60 @@ fn what_is_written_once_leaves_no_folder_and_no_file_beside() {
 }
 
 #[test]
+fn a_name_without_room_for_the_names_beside_it_is_refused_and_a_dense_output_needs_none() {
+    let place = Place::with_objects();
+    let name = format!("{}.wasm", "n".repeat(250));
+    place.refused(
+        &with(WRITERS[0], &[&name]),
+        "one that is patched can have 247",
+    );
+    assert!(!place.at(&name).exists());
+    place.works(&with(&with(WRITERS[0], &[&name]), &["--no-incremental"]));
+    place.works(&with(WRITERS[0], &[&name[8..]]));
+}
+
+#[test]
+fn a_missing_folder_is_called_what_the_user_calls_it() {
+    let place = Place::with_objects();
+    for writer in WRITERS {
+        let done = place.run(&with(writer, &["missing/out.wasm"]));
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(
+            said.starts_with("error: missing: cannot open"),
+            "{writer:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_often_taken_for_a_module_is_called_by_its_name() {
+    let place = Place::with_objects();
+    fs::write(place.at("a.wat"), "(module)").unwrap();
+    fs::write(place.at("a.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+    for (name, what, hint) in [
+        (
+            "libgnu.a",
+            "an archive, not a WebAssembly module",
+            "wasmend ld",
+        ),
+        (
+            "a.wat",
+            "the text format, not a WebAssembly module",
+            "wat2wasm",
+        ),
+        ("a.gz", "compressed, not a WebAssembly module", "gunzip"),
+        ("main.o", "a relocatable object, not a module", "wasmend ld"),
+    ] {
+        for command in [&["verify", "x.wasm"][..], &["verify", name]] {
+            let done = place.run(&with(command, &[name]));
+            let said = String::from_utf8_lossy(&done.stderr);
+            let right = format!("error: {name}: {what}\n");
+            assert!(said.starts_with(&right) && said.contains(hint), "{said}");
+        }
+    }
+}
+
+#[test]
 fn no_link_leaves_a_copy_behind() {
     let place = Place::with_objects();
     for more in [

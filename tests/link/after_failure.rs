@@ -176,3 +176,58 @@ fn a_good_object_that_came_with_a_bad_one_is_linked_with_the_next_good_update() 
         assert_eq!(program.answer(10), 10 + 1 + 10 + 3 + 10 + 10);
     }
 }
+
+/// An object that says this of a feature: `+` it uses it, `-` nobody may, `=` everybody must.
+fn claiming(mut object: Vec<u8>, claim: &str) -> Vec<u8> {
+    let (prefix, feature) = claim.split_at(1);
+    let name = "target_features";
+    let mut contents = vec![name.len() as u8];
+    contents.extend(name.bytes());
+    contents.push(1);
+    contents.extend(prefix.bytes());
+    contents.push(feature.len() as u8);
+    contents.extend(feature.bytes());
+    object.extend([0, contents.len() as u8]);
+    object.extend(contents);
+    object
+}
+
+#[test]
+fn a_feature_that_is_not_allowed_is_refused_in_an_edit_as_in_a_link_from_nothing() {
+    const CLAIMS: [(&str, &str); 3] = [
+        (
+            "+simd128",
+            "helper.o: uses the feature simd128, which --features does not allow",
+        ),
+        ("-sign-ext", "other.o: uses the feature sign-ext, which "),
+        (
+            "=sign-ext",
+            "main.o: does not use the feature sign-ext, which ",
+        ),
+    ];
+    for redirect in ["direct", "table"] {
+        for publish in [Publish::Atomic, Publish::InPlace] {
+            let line = format!(
+                "--no-entry --export=run --features=sign-ext,mutable-globals,reference-types FOLDER/main.o FOLDER/helper.o \
+                 FOLDER/other.o --redirect={redirect}"
+            );
+            let files = [
+                ("main.o", adds("run", 1, 1, &["helper"])),
+                ("helper.o", helper(2, 1, &[])),
+                ("other.o", claiming(adds("other", 4, 1, &[]), "+sign-ext")),
+            ];
+            let mut program = Program::new(&line, publish, &files);
+            for (claim, message) in CLAIMS {
+                program.write("helper.o", claiming(helper(3, 1, &["other"]), claim));
+                program.fail_as_fresh(claim, &["helper.o"], message);
+                assert_eq!(program.answer(10), 23, "{claim}");
+                // Taken back, also with another edit, and brought by one again.
+                update(&mut program, "taken back", &helper(3, 1, &["other"]), 38);
+                program.write("helper.o", claiming(helper(4, 60, &[]), claim));
+                program.fail_as_fresh(claim, &["helper.o"], message);
+                let allowed = claiming(helper(2, 1, &[]), "+sign-ext");
+                update(&mut program, "allowed", &allowed, 23);
+            }
+        }
+    }
+}

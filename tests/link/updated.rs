@@ -103,6 +103,19 @@ impl Program {
         assert!(before == after, "{what}: the output has changed");
     }
 
+    /// Tries an update with these files, which is refused with the words of a link from nothing.
+    pub fn fail_as_fresh(&mut self, what: &str, names: &[&str], message: &str) {
+        let options = objects::options(&self.line, &self.path("out/out.wasm"));
+        match Linked::link(options, Access::Read, Target::Memory) {
+            Ok(_) => panic!("{what}: it was linked from nothing"),
+            Err(failed) => {
+                let said = failed.to_string();
+                assert!(said.contains(message), "{what}: {said}");
+                self.fail(what, names, &said);
+            }
+        }
+    }
+
     /// Tries an update with these files while a file stands where the output's folder should be.
     pub fn fail_for_want_of_a_folder(&mut self, what: &str, names: &[&str]) {
         let before = (self.published(), self.generation());

@@ -3,7 +3,7 @@
 //! Needs clang-19 and lld-19.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wasmend::Redirect;
@@ -124,6 +124,129 @@ fn what_linkers_choose_is_no_difference() {
             );
         }
     }
+}
+
+/// What verify finds different of what wasmend links and what wasm-ld does.
+fn differences(arguments: &[String], theirs: &[u8]) -> Vec<String> {
+    let named = [arguments, &["-oout.wasm".to_owned()]].concat();
+    let options = LinkOptions::parse(&named).unwrap();
+    let (linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+    let report = verify(&linked.bytes().unwrap(), theirs).unwrap();
+    report.differences.iter().map(ToString::to_string).collect()
+}
+
+/// Sources by name, compiled in a folder of their own.
+fn compile(folder: &Path, sources: &[(&str, &str)], flags: &[&str]) {
+    for (name, source) in sources {
+        let file = folder.join(name).with_extension("c");
+        fs::write(&file, source).unwrap();
+        let mut clang = Command::new("clang-19");
+        clang.args(["--target=wasm32", "-c"]).args(flags);
+        run(clang.arg(&file).arg("-o").arg(file.with_extension("o")));
+    }
+}
+
+/// A table of functions, data of all kinds, a constructor, and an import.
+const SEVERAL: &str = r#"
+typedef int (*F)(int);
+__attribute__((import_module("env"), import_name("imp"))) int imp(int);
+int data = 5; static int bss[100]; const char *msg = "hello";
+__attribute__((weak)) int weak(int);
+static int f1(int x) { return x + data; }
+static int f2(int x) { return x * bss[x & 63]; }
+F tab[] = {f1, f2, imp};
+__attribute__((constructor)) static void init(void) { bss[3] = 7; }
+int run(int i) { return tab[i % 3](i) + msg[i % 5] + (weak ? weak(i) : 0); }
+"#;
+
+#[test]
+fn a_program_is_the_same_whatever_options_it_is_linked_with() {
+    let folder = tempfile::tempdir().unwrap();
+    compile(folder.path(), &[("several", SEVERAL)], &["-O1"]);
+    let object = folder.path().join("several.o").display().to_string();
+    let shared = "--shared-memory --max-memory=1048576 --extra-features=atomics,bulk-memory";
+    for options in [
+        "--export=data --export=__heap_base",
+        "--export-all",
+        "--import-table",
+        "--table-base=5 --import-table",
+        "--export-table --growable-table",
+        "--strip-all",
+        "--build-id",
+        "--build-id=sha1 --strip-all",
+        "--import-memory",
+        shared,
+    ] {
+        let fixed = ["--no-entry", "--export=run", &object];
+        let all = fixed.into_iter().chain(options.split(' '));
+        let arguments: Vec<String> = all.map(str::to_owned).collect();
+        let found = differences(&arguments, &wasm_ld(&arguments));
+        assert!(found.is_empty(), "{options}: {found:?}");
+    }
+}
+
+/// A buffer that only data names, as the C library has them: beside others, all of which move.
+fn buffered(number: u32, skipped: u32) -> String {
+    format!(
+        "static char buffer[1032]; static int before[40], behind[9];
+         struct file {{ int flags; char *start; int size; }} file = {{ 1, buffer + {skipped}, {number} }};
+         int run(int i) {{ file.start[i & 7]++; before[i & 31]++; return before[i & 15] + behind[i & 7]++ + file.size; }}"
+    )
+}
+
+#[test]
+fn zeros_that_only_data_names_are_the_same_and_numbers_that_change_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [(41_000, 8), (41_008, 8), (2_000, 8), (41_000, 16)];
+    for optimization in ["-O0", "-O1"] {
+        let linked = programs.map(|(number, skipped)| {
+            let source = buffered(number, skipped);
+            compile(folder.path(), &[("file", &source)], &[optimization]);
+            let object = folder.path().join("file.o");
+            let kept = folder.path().join(format!("{number}-{skipped}.o"));
+            fs::rename(object, &kept).unwrap();
+            let fixed = ["--no-entry".to_owned(), "--export=run".to_owned()];
+            let object = kept.display().to_string();
+            let arguments: Vec<String> = fixed.into_iter().chain([object]).collect();
+            let theirs = wasm_ld(&arguments);
+            (arguments, theirs)
+        });
+        for (at, (arguments, _)) in linked.iter().enumerate() {
+            for (other, (_, theirs)) in linked.iter().enumerate() {
+                let found = differences(arguments, theirs);
+                let what = (optimization, programs[at], programs[other]);
+                assert_eq!(found.is_empty(), at == other, "{what:?}: {found:?}");
+            }
+        }
+    }
+}
+
+/// wasm-ld keeps the unit of an object that was loaded and of which nothing is linked.
+#[test]
+fn debug_information_of_what_was_left_out_is_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = [
+        (
+            "main",
+            "int lost(int); int dead(int i) { return lost(i); } int run(int i) { return i * 3; }",
+        ),
+        ("lost", "int lost(int i) { return i + 1; }"),
+    ];
+    compile(folder.path(), &sources, &["-O1", "-g"]);
+    let fixed = ["--no-entry", "--export=run"].map(str::to_owned);
+    let objects = ["main.o", "lost.o"].map(|name| folder.path().join(name).display().to_string());
+    let arguments: Vec<String> = fixed.into_iter().chain(objects).collect();
+    let found = differences(&arguments, &wasm_ld(&arguments));
+    assert!(found.is_empty(), "{found:?}");
+    // Of what is there, it is one.
+    let changed = [("main", "int run(int i)\n{ return i * 3; }")];
+    let theirs = wasm_ld(&arguments);
+    compile(folder.path(), &changed, &["-O1", "-g"]);
+    let found = differences(&arguments, &theirs);
+    assert!(
+        found.iter().any(|what| what.contains("debug information")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -771,8 +771,8 @@ impl<'a> DeclarationAssigner<'a> {
                 | ResolvedTarget::Absolute(_)
                 | ResolvedTarget::Null => {
                     let key = format!("export {}", resolution.name(id));
+                    // It has no other name than that which it is exported by.
                     let decl = self.assigner.synthetic(DeclKind::Global, &key)?;
-                    self.set_name(decl, resolution.name(id))?;
                     data.push((decl, id));
                     decl
                 }

@@ -7,7 +7,7 @@ use crate::patch::lengths::{MOST_INDICES, type_spare};
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::relink::RelinkReason;
-use crate::program::{DeclId, Pending, RelocKind};
+use crate::program::{DeclId, Definition, Pending, RelocKind};
 
 impl Placing<'_> {
     /// Counts the uses of types that come and go.
@@ -20,21 +20,27 @@ impl Placing<'_> {
             if matches!(decl.pending(), Pending::None) {
                 continue;
             }
+            let old = decl
+                .current()
+                .filter(|_| !self.expected_orphans.contains(&id));
+            let new = decl.next();
+            let mut fields = new.into_iter().flat_map(|new| new.content.relocs());
+            *self.layout.data_count |= fields.any(|field| field.kind == RelocKind::DataIndex);
+            // Of segments and data there may be very many, and they name no types.
+            let mut types = old.into_iter().chain(new).flat_map(Definition::types);
+            if types.next().is_none() {
+                continue;
+            }
             let root = program.root(id);
             let at = *known.entry(root).or_insert_with(|| {
                 roots.push((root, UseDeltas::new()));
                 roots.len() - 1
             });
-            if let Some(old) = decl
-                .current()
-                .filter(|_| !self.expected_orphans.contains(&id))
-            {
+            if let Some(old) = old {
                 add_uses(&mut roots[at].1, old, -1);
             }
-            if let Some(new) = decl.next() {
+            if let Some(new) = new {
                 add_uses(&mut roots[at].1, new, 1);
-                let mut relocs = new.content.relocs().iter();
-                *self.layout.data_count |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
             }
         }
         for (root, uses) in &roots {
