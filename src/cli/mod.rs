@@ -42,11 +42,18 @@ pub(crate) fn main() -> ExitCode {
     signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
     let given = without_help_command(std::env::args_os().collect());
-    let arguments: Option<Vec<String>> = given
-        .iter()
-        .map(|argument| argument.to_str().map(str::to_owned))
-        .collect();
-    match Invocation::of(&arguments.unwrap_or_default()) {
+    let texts = given.iter().map(|argument| argument.to_string_lossy());
+    let texts: Vec<String> = texts.map(Into::into).collect();
+    let invocation = Invocation::of(&texts);
+    let not_text = given.iter().find(|argument| argument.to_str().is_none());
+    if let (Ok(of), Some(argument)) = (&invocation, not_text)
+        && !matches!(of, Invocation::Other)
+    {
+        let error = wasmend::Error::bad_input("is not UTF-8, as a linker's arguments have to be");
+        let reporter = Reporter::new(texts.iter().any(|text| text == "--json"), false);
+        return report::failed(&error.with_path(argument).into(), reporter);
+    }
+    match invocation {
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
         Ok(Invocation::WatchLink(options, arguments)) => {
             let reporter = report_as(options.general);

@@ -132,12 +132,17 @@ impl Images<'_> {
         is_slot: &dyn Fn(Anchor) -> bool,
     ) -> (BTreeMap<Anchor, Evidence>, BTreeMap<Anchor, Node>) {
         let (mut anchors, mut slots) = (known.clone(), BTreeMap::new());
+        let mut met = BTreeSet::new();
         let known = known.iter();
         let mut open: Vec<(Anchor, Node)> = known.map(|(at, it)| (*at, it.named_by)).collect();
         while let Some((at, named_by)) = open.pop() {
             let mut found = Vec::new();
-            self.run(at, cuts, is_slot, &mut |words| found.push(words));
-            for words in found {
+            self.run(at, cuts, is_slot, &mut |place, words| {
+                found.push((place, words))
+            });
+            for (place, words) in found {
+                // The same word can be met on several ways, and speaks for itself once.
+                let is_new = met.insert((place, words));
                 if is_slot(words) {
                     slots.entry(words).or_insert(named_by);
                     continue;
@@ -150,19 +155,19 @@ impl Images<'_> {
                         weight: 0,
                     }
                 });
-                evidence.weight += 1;
+                evidence.weight += u32::from(is_new);
             }
         }
         (anchors, slots)
     }
 
-    /// Compares what stands behind an anchor. `each` is told the words that differ and can be addresses.
+    /// Compares what stands behind an anchor. `each` is told the words that differ and can be addresses, and where they stand.
     fn run(
         &self,
         (a, b): Anchor,
         cuts: &Cuts,
         is_slot: &dyn Fn(Anchor) -> bool,
-        each: &mut dyn FnMut(Anchor),
+        each: &mut dyn FnMut(u64, Anchor),
     ) -> Run {
         let end = (self.a.end().saturating_sub(a)).max(self.b.end().saturating_sub(b));
         let most = cuts.most(a, b).min(end);
@@ -182,7 +187,7 @@ impl Images<'_> {
                     has_bytes,
                 };
             };
-            each(words);
+            each(a + len - back, words);
             has_bytes = true;
             len += self.a.word - back;
         }
@@ -223,7 +228,7 @@ impl Images<'_> {
         }
         for (&at, evidence) in anchors {
             let named_by = evidence.named_by;
-            let run = self.run(at, cuts, is_slot, &mut |_| {});
+            let run = self.run(at, cuts, is_slot, &mut |_, _| {});
             let mut begin = at;
             let mut len = run.len;
             let mut has_bytes = run.has_bytes;
@@ -324,7 +329,7 @@ impl Images<'_> {
         is_slot: &dyn Fn(Anchor) -> bool,
     ) -> Option<(u64, Run)> {
         (1..AROUND).find_map(|skip| {
-            let run = self.run((a + skip, b + skip), cuts, is_slot, &mut |_| {});
+            let run = self.run((a + skip, b + skip), cuts, is_slot, &mut |_, _| {});
             (run.len >= self.a.word && run.has_bytes).then_some((skip, run))
         })
     }
@@ -371,7 +376,7 @@ impl Images<'_> {
         before.sort_unstable_by_key(|(_, b)| at - b);
         before.truncate(MOST);
         before.into_iter().any(|(a, b)| {
-            let run = self.run((a, b), &no_cuts, is_slot, &mut |_| {});
+            let run = self.run((a, b), &no_cuts, is_slot, &mut |_, _| {});
             run.len >= at + len - b
         })
     }

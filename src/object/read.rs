@@ -164,6 +164,11 @@ fn check_header(cursor: &mut Cursor<'_>, bytes: &[u8]) -> Result<()> {
                     .with_hint("compile without -flto (for Rust: -Clinker-plugin-lto=no)"),
             );
         }
+        FileKind::Archive | FileKind::ThinArchive => {
+            return Err(Error::bad_input("an archive within an archive")
+                .with_hint("unpack it, and name what is in it"));
+        }
+        _ if bytes.is_empty() => return Err(Error::bad_input("the file is empty")),
         _ => {
             return Err(
                 Error::bad_input("neither a WebAssembly object nor an archive")

@@ -267,3 +267,64 @@ fn an_object_that_is_cut_short_while_it_is_linked_ends_in_a_message() {
         assert_eq!(left, ["large.o", "pick.o", "twice.o"]);
     }
 }
+
+#[test]
+fn a_linkers_argument_that_is_no_text_is_named_and_ends_as_all_its_errors() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"odd\xff.o");
+    let as_linker = folder.path().join("wasm-ld");
+    std::os::unix::fs::symlink(wasmend(), &as_linker).unwrap();
+    for (program, first) in [
+        (Path::new(wasmend()).to_path_buf(), &["ld"][..]),
+        (as_linker, &[]),
+    ] {
+        let mut command = Command::new(&program);
+        let done = command.args(first).arg(odd).args(["-o", "out.wasm"]);
+        let done = done.current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("odd") && said.contains("is not UTF-8"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_object_is_called_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("empty.o"), "").unwrap();
+    // An archive of an archive.
+    let inner = b"!<arch>\n";
+    let mut outer = inner.to_vec();
+    let header = format!(
+        "{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+        "inner.a/",
+        0,
+        0,
+        0,
+        644,
+        inner.len()
+    );
+    outer.extend(header.bytes());
+    outer.extend(inner);
+    fs::write(at("outer.a"), outer).unwrap();
+    for (arguments, right) in [
+        (&["empty.o"][..], "error: empty.o: the file is empty"),
+        (
+            &["--whole-archive", "outer.a"],
+            "outer.a(inner.a): an archive within an archive",
+        ),
+    ] {
+        let mut command = Command::new(wasmend());
+        let command = command
+            .arg("ld")
+            .args(arguments)
+            .args(["-o", "out.wasm", "--no-entry"]);
+        let done = command.current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(said.contains(right), "{said}");
+    }
+}
