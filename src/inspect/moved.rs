@@ -465,7 +465,9 @@ impl Zeros {
             let mut near = zeros.range(at.saturating_sub(NEAR)..=at + NEAR);
             near.next().is_some()
         };
-        are_near(&self.a, a)
+        // What is large enough to be pointed into stands at multiples of sixteen, in whatever order.
+        a % 16 == b % 16
+            && are_near(&self.a, a)
             && are_near(&self.b, b)
             && !are_near(&self.a, b)
             && !are_near(&self.b, a)

@@ -197,7 +197,7 @@ fn buffered(number: u32, skipped: u32) -> String {
 #[test]
 fn zeros_that_only_data_names_are_the_same_and_numbers_that_change_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let programs = [(41_000, 8), (41_008, 8), (2_000, 8)];
+    let programs = [(41_000, 8), (41_008, 8), (2_000, 8), (41_000, 16)];
     for optimization in ["-O0", "-O1"] {
         let linked = programs.map(|(number, skipped)| {
             let source = buffered(number, skipped);
