@@ -81,7 +81,7 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     for warning in &options.warnings {
         reporter.warning(warning)?;
     }
-    let destination = expect_writable(&options)?;
+    let destination = Destination::of(&options.output)?;
     if destination == Destination::StandardOutput && reporter.is_json() {
         let message = "--json: standard output cannot have events if it has the module";
         return Err(Error::bad_input(message).into());
@@ -100,9 +100,12 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     let mut stopwatch = Stopwatch::start();
     let mut asked = ListingRequest::of(&options);
     asked.spares_output = destination == Destination::StandardOutput;
-    if !is_dense && asked.is_nothing() && ld_state::is_kept(&options) {
+    let keeps_state = !is_dense && asked.is_nothing() && ld_state::is_kept(&options);
+    // Thousands of inputs need not be looked at once more where they are known.
+    if keeps_state {
         return ld_state::link(options, &publishing, reporter, tells);
     }
+    expect_writable(&options)?;
     if !is_dense && asked.is_nothing() {
         return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
             Ok((module, report)) => {
@@ -169,14 +172,13 @@ pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> 
 }
 
 /// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.
-fn expect_writable(options: &LinkOptions) -> wasmend::Result<Destination> {
-    let destination = Destination::of(&options.output)?;
+fn expect_writable(options: &LinkOptions) -> wasmend::Result<()> {
     let lists = [&options.map, &options.why_extract];
     let written = lists.into_iter().flatten().chain([&options.output]);
     for path in written {
         output::expect_not_an_input(path, input_files(options))?;
     }
-    Ok(destination)
+    Ok(())
 }
 
 /// The last check of a dense output, whose bytes may come from files that are mapped.

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wasmend::link::{LinkOptions, LinkReport, Linked, Resumed};
+use wasmend::link::{InputArgument, LinkOptions, LinkReport, Linked, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
@@ -51,6 +51,11 @@ pub(crate) fn link(
     // The output that is patched stays with what is known of it; what is asked for is a copy.
     let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
     let output = options.output.clone();
+    let files = options.inputs.iter().filter_map(|input| match input {
+        InputArgument::File(file) => Some(file),
+        _ => None,
+    });
+    output::expect_not_an_input(&output, files)?;
     let name = output
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());

@@ -92,7 +92,9 @@ impl Image {
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.
     pub(crate) fn save(&self, sums: &mut Sums) -> io::Result<Saved> {
         let _paused = pause();
-        release_free();
+        if sums.is_empty() {
+            release_free();
+        }
         let len = control().top.load(Ordering::SeqCst);
         let runs = changed_pages(len.div_ceil(PAGE))?;
         self.file.set_len(len.next_multiple_of(PAGE) as u64)?;

@@ -26,7 +26,7 @@ use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
 use crate::object::Access;
-use crate::output::{OutputOptions, Sighting, StateFolder};
+use crate::output::{self, OutputOptions, Sighting, StateFolder};
 use crate::patch::BuildIdentity;
 
 use head::{Head, KeptFile, Key, Role};
@@ -130,6 +130,12 @@ enum Stop {
     Failed(Failed),
 }
 
+impl From<Failed> for Stop {
+    fn from(failed: Failed) -> Stop {
+        Stop::Failed(failed)
+    }
+}
+
 impl From<NoState> for Stop {
     fn from(reason: NoState) -> Stop {
         Stop::No(reason)
@@ -139,8 +145,9 @@ impl From<NoState> for Stop {
 fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Stop> {
     let folder = StateFolder::beside(&options.output).map_err(|_| NoState::None)?;
     let (program, address) = this_program()?;
+    let key = key(options);
     let expected = |head: &Head| {
-        if head.key != key(options) {
+        if head.key != key {
             return Err(NoState::OtherOptions);
         }
         if head.address != address || !head.program.is_still(&program) {
@@ -148,9 +155,10 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         }
         expect_output(head, &folder, options)
     };
-    let head = read_head(&folder)?;
-    let is_there = expected(&head)?;
-    let changes = Changes::of(&head, options)?;
+    let bytes = read_head(&folder)?;
+    let mut head = Head::decode(&bytes).ok_or(NoState::Damaged)?;
+    let mut is_there = expected(&head)?;
+    let mut changes = Changes::of(&head, options)?;
     if changes.files.is_empty() {
         if !is_there {
             let restored = folder.restore_output(LAST);
@@ -158,13 +166,19 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         }
         return Ok(Resumed::Unchanged);
     }
+    output::expect_not_an_input(&options.output, &changes.files).map_err(Failed::from)?;
+    // From here on no other process writes the arena's file. One may have, up to here.
+    let file = lock_image(&folder)?;
+    let bytes_now = read_head(&folder)?;
+    if bytes_now != bytes {
+        head = Head::decode(&bytes_now).ok_or(NoState::Damaged)?;
+        is_there = expected(&head)?;
+        changes = Changes::of(&head, options)?;
+    }
     if head.image_len > 2 * head.first_len {
         return Err(NoState::Grown.into());
     }
-    // From here on no other process writes the arena's file. One may have, up to here.
-    let file = lock_image(&folder)?;
-    let head = read_head(&folder)?;
-    if !expected(&head)? {
+    if !is_there {
         let restored = folder.restore_output(LAST);
         restored.map_err(|_| NoState::OtherOutput)?;
     }
@@ -173,7 +187,6 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
     let seen = rustix::fs::stat(&options.output).map(|stat| Sighting::of_stat(&stat));
     let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
     let seen = seen.ok_or(NoState::OtherOutput)?;
-    let changes = Changes::of(&head, options)?;
     let image = open_image(file, &head)?;
     let began = now();
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -356,13 +369,12 @@ fn now() -> (i64, u64) {
     (now.as_secs() as i64, u64::from(now.subsec_nanos()))
 }
 
-fn read_head(folder: &StateFolder) -> Result<Head, NoState> {
+fn read_head(folder: &StateFolder) -> Result<Vec<u8>, NoState> {
     let bytes = folder.read(HEAD, LONGEST_HEAD);
-    let bytes = bytes.map_err(|error| match error.kind() {
+    bytes.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => NoState::None,
         _ => NoState::Damaged,
-    })?;
-    Head::decode(&bytes).ok_or(NoState::Damaged)
+    })
 }
 
 /// The output is the one that was written, as far as its times and its last section tell. Says whether it is where it has to

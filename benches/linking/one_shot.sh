@@ -1,0 +1,73 @@
+#!/bin/bash
+# Links by processes that end: what one costs that goes on where another ended (`wasmend ld --state`), beside wasm-ld-19 and beside
+# wasmend without state. Prints medians of whole processes, in milliseconds, and the most memory.
+#
+# Usage: one_shot.sh WASMEND GENERATOR FOLDER [TURNS]; GENERATOR is the example of that name, built. In FOLDER the program of 2,000
+# objects is made, unless it is there. Where FOLDER has `sqlite3.a.o` and `sqlite3.b.o`, two versions of one object, they are
+# linked too, with the arguments in `sqlite3.arguments`.
+set -euo pipefail
+wasmend=$1 generator=$2 folder=$3 turns=${4:-15}
+mkdir -p "$folder"
+cd "$folder"
+
+# Runs a command; its time and memory go to the file of that name.
+timed() {
+    local name=$1
+    shift
+    /usr/bin/time -o time.txt -f '%M' "$@" > /dev/null 2> said.txt &
+    local start=${EPOCHREALTIME/./}
+    wait $!
+    local end=${EPOCHREALTIME/./}
+    echo "$((end - start)) $(tail -1 time.txt)" >> "$name.times"
+}
+
+# Starts nothing but a process, which is a part of all times.
+median() {
+    sort -n "$1.times" | awk '{t[NR] = $1; if ($2 > m) m = $2} END {printf "%8.2f ms %6.1f MiB", t[int((NR + 1) / 2)] / 1000, m / 1024}'
+}
+
+report() {
+    local theirs ours
+    theirs=$(sort -n "$1.wasm-ld.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
+    for name in wasm-ld plain cold null edit; do
+        ours=$(sort -n "$1.$name.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
+        printf '%-10s %-8s %s  1/%s of wasm-ld\n' "$1" "$name" "$(median "$1.$name")" "$(awk "BEGIN {printf \"%.1f\", $theirs / $ours}")"
+    done
+    echo "$1: output $(stat -c %s "$1.wasm"), state $(du -c --block-size=1 ".wasmend/$1.wasm.heap" ".wasmend/$1.wasm.state" | tail -1 | cut -f1) bytes on disk"
+}
+
+# measure NAME EDIT ARGUMENTS...: EDIT is a function that makes version $1.
+measure() {
+    local name=$1 edit=$2
+    shift 2
+    rm -f "$name".*.times
+    for turn in $(seq "$turns"); do
+        "$edit" "$turn"
+        timed "$name.wasm-ld" wasm-ld-19 "$@" -o "$name.theirs.wasm"
+        timed "$name.plain" "$wasmend" ld --no-state "$@" -o "$name.plain.wasm"
+        rm -rf ".wasmend/$name.wasm."* "$name.wasm"
+        timed "$name.cold" "$wasmend" ld --state "$@" -o "$name.wasm"
+        sleep 0.05
+        timed "$name.null" "$wasmend" ld --state "$@" -o "$name.wasm"
+        # The first patch copies the output; those that follow change the copy before.
+        for edited in 1 2 3; do
+            "$edit" "$((turn + edited))"
+            sleep 0.05
+            [ $edited = 1 ] && "$wasmend" ld --state "$@" -o "$name.wasm" || timed "$name.edit" "$wasmend" ld --state "$@" -o "$name.wasm"
+        done
+    done
+    report "$name"
+}
+
+[ -f objects.rsp ] || "$generator" . > /dev/null 2>&1
+edit_objects() { "$generator" "$PWD" --edit "17.3=$(($1 % 3 + 1))" > /dev/null 2>&1; }
+measure objects edit_objects --no-entry --export=run @objects.rsp
+
+if [ -f sqlite3.a.o ]; then
+    edit_sqlite() {
+        cp "sqlite3.$([ $(($1 % 2)) = 0 ] && echo a || echo b).o" sqlite3.new.o
+        mv sqlite3.new.o sqlite3.o
+    }
+    # shellcheck disable=SC2046
+    measure sqlite3 edit_sqlite $(cat sqlite3.arguments)
+fi
