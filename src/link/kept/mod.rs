@@ -25,7 +25,7 @@ use crate::link::inputs::{InputFile, library_places_before, symbols_beside};
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
-use crate::object::Access;
+use crate::object::{Access, Input};
 use crate::output::{self, OutputOptions, Sighting, StateFolder};
 use crate::patch::BuildIdentity;
 
@@ -212,14 +212,21 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
             return Ok(Resumed::Unusable(why));
         }
     };
+    // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
+    // the inputs has read other members.
+    let files = match report.resolved_anew {
+        None => files_after(head.files, linked, &changes.places, began),
+        Some(_) => all_files(linked, began),
+    };
     let basis = Basis {
         key: head.key,
         program: head.program,
         address,
         first_len: head.first_len,
-        began,
+        files,
+        absent: head.absent,
     };
-    let saved = save(linked, &folder, &image, &basis, head.sums);
+    let saved = save(linked, &folder, &image, basis, head.sums);
     Ok(Resumed::Updated {
         report: Box::new(report),
         saved: saved.map_err(|error| error.to_string()),
@@ -260,14 +267,15 @@ impl Linked {
             program,
             address,
             first_len: 0,
-            began,
+            files: all_files(&root.linked, began),
+            absent: absent_files(&root.linked),
         };
         let saved = StateFolder::beside(&options.output).and_then(|folder| {
             folder.remove(HEAD)?;
             let file = folder.create(IMAGE)?;
             file.try_lock()?;
             let image = Image::new(file);
-            save(&root.linked, &folder, &image, &basis, Sums::new())
+            save(&root.linked, &folder, &image, basis, Sums::new())
         });
         Ok((report, saved.map_err(|error| error.to_string())))
     }
@@ -283,14 +291,15 @@ fn link_unkept(
     Ok((report, Err(reason.to_string())))
 }
 
-/// What a head has that was known before the link.
+/// What a head has that is known before the heap is written.
 struct Basis {
     key: Key,
     program: Sighting,
     address: u64,
     first_len: u64,
-    /// When the link began to look at files.
-    began: (i64, u64),
+    /// `None` if one of them cannot be told from others.
+    files: Option<Vec<KeptFile>>,
+    absent: Vec<PathBuf>,
 }
 
 /// Everything that shapes what is kept: the options as a whole, so that none can be forgotten, and the folder that paths are
@@ -423,6 +432,8 @@ struct Changes {
     files: Vec<PathBuf>,
     /// Those of them that are called otherwise, by their places among the files of the command line.
     renamed: Vec<(usize, PathBuf)>,
+    /// The places of all of them.
+    places: HashSet<u32>,
 }
 
 impl Changes {
@@ -454,6 +465,7 @@ impl Changes {
         let mut changes = Changes {
             files: Vec::new(),
             renamed: Vec::new(),
+            places: HashSet::default(),
         };
         let looked = head.files.iter().zip(looked);
         for (file, _) in looked.filter(|(_, is_changed)| *is_changed) {
@@ -464,6 +476,7 @@ impl Changes {
                         changes.renamed.push((at as usize, path.clone()));
                     }
                     changes.files.push(path);
+                    changes.places.insert(at);
                 }
                 _ => return Err(NoState::FileChanged(file.path.clone())),
             }
@@ -533,7 +546,7 @@ fn save(
     linked: &Linked,
     folder: &StateFolder,
     image: &Image,
-    basis: &Basis,
+    basis: Basis,
     mut sums: Sums,
 ) -> std::io::Result<u64> {
     let gone = || std::io::Error::other("an input or the output is gone");
@@ -551,8 +564,8 @@ fn save(
         image: output,
         image_len: 0,
         first_len: basis.first_len,
-        files: kept_files(linked, basis.began).ok_or_else(gone)?,
-        absent: absent_files(linked),
+        files: basis.files.ok_or_else(gone)?,
+        absent: basis.absent,
         sums: Sums::new(),
     };
     folder.remove(HEAD)?;
@@ -572,7 +585,7 @@ fn save(
 }
 
 /// Every file that the link has read. `None` if one of them cannot be told from others.
-fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
+fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
     let inputs = &linked.state.inputs;
     let mut places: HashMap<_, (Role, u32)> = HashMap::default();
     for (at, file) in inputs.files().iter().enumerate() {
@@ -596,21 +609,9 @@ fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
         if !known.insert(at) {
             continue;
         }
-        let seen = input.seen()?;
         let place = places.get(&at);
         let role = place.map_or(Role::Other, |(role, _)| *role);
-        let is_recent = seen.is_within(STEP_NANOS, began);
-        let recent = is_recent.then(|| match role {
-            Role::Followed => [0; 32],
-            Role::Other => *blake3::hash(input.bytes()).as_bytes(),
-        });
-        files.push(KeptFile {
-            path: input.path().to_path_buf(),
-            role,
-            position: place.map(|(_, at)| *at),
-            seen,
-            recent,
-        });
+        files.push(kept_file(input, role, place.map(|(_, at)| *at), began)?);
     }
     let options = &linked.state.options;
     let lists = inputs.lists().chain(options.allow_undefined_file.clone());
@@ -628,6 +629,45 @@ fn kept_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
             seen,
             recent: None,
         });
+    }
+    Some(files)
+}
+
+/// An input as it was read.
+fn kept_file(
+    input: &Input,
+    role: Role,
+    position: Option<u32>,
+    began: (i64, u64),
+) -> Option<KeptFile> {
+    let seen = input.seen()?;
+    let is_recent = seen.is_within(STEP_NANOS, began);
+    let recent = is_recent.then(|| match role {
+        Role::Followed => [0; 32],
+        Role::Other => *blake3::hash(input.bytes()).as_bytes(),
+    });
+    Some(KeptFile {
+        path: input.path().to_path_buf(),
+        role,
+        position,
+        seen,
+        recent,
+    })
+}
+
+/// The files that were read once those at these places of the command line were read again.
+fn files_after(
+    mut files: Vec<KeptFile>,
+    linked: &Linked,
+    places: &HashSet<u32>,
+    began: (i64, u64),
+) -> Option<Vec<KeptFile>> {
+    for file in &mut files {
+        let place = file.position.filter(|place| places.contains(place));
+        if let Some(place) = place {
+            let input = linked.state.inputs.files().get(place as usize)?.input();
+            *file = kept_file(input, file.role, file.position, began)?;
+        }
     }
     Some(files)
 }
