@@ -297,6 +297,43 @@ fn a_library_of_which_one_member_has_changed_is_followed() {
     }
 }
 
+#[test]
+fn a_process_that_is_killed_leaves_what_the_next_one_can_use_or_does_not() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    link(folder, &OBJECTS, "all is linked");
+    let mut resumed = 0;
+    for round in 0..80u64 {
+        let added = (round % 60) as u8;
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        let before = answer(&output);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wasmend"))
+            .args(["ld", "--state", "-o", "out.wasm"])
+            .args(OBJECTS)
+            .current_dir(folder)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // A whole link takes a few milliseconds.
+        std::thread::sleep(std::time::Duration::from_micros(round * 7919 % 6000));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let found = answer(&output);
+        let now = 160 + i32::from(added);
+        assert!(found == before || found == now, "round {round}: {found}");
+        let done = ld(folder, &OBJECTS);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(
+            done.status.success() && !said.contains("panicked"),
+            "round {round}: {said}"
+        );
+        assert_eq!(answer(&output), now, "round {round}: {said}");
+        resumed += u32::from(!said.contains("all is linked"));
+    }
+    assert!(resumed > 0);
+}
+
 /// An archive of two members, with an index that says of each what these two define.
 fn archive(members: &[(&str, Vec<u8>); 2]) -> Vec<u8> {
     let header = |name: &str, len: usize| {

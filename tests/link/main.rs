@@ -29,7 +29,7 @@ mod edits;
 mod interface;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod lld_suite;
-#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod random;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod real;
