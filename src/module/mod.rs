@@ -183,6 +183,15 @@ impl Module {
         }
     }
 
+    /// The same without a copy, where the file is kept in memory ([`Module::in_memory`]); `None` where it is not.
+    pub fn bytes_in_memory(&self) -> Option<&[u8]> {
+        match (&self.output, &self.layout) {
+            (Output::Memory(_), None) => Some(&[]),
+            (Output::Memory(bytes), Some(_)) => Some(bytes),
+            (Output::File(_), _) => None,
+        }
+    }
+
     /// The living declaration with this key.
     pub fn lookup(&self, key: &str) -> Option<DeclId> {
         let id = self.program.lookup(key)?;

@@ -164,3 +164,17 @@ fn a_key_is_declared_once_and_found_from_then_on() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_published_in_memory_is_read_without_a_copy() -> Result<(), Error> {
+    let mut module = subject(Redirect::Table)?;
+    assert_eq!(module.bytes_in_memory(), Some(&[][..]));
+    module.commit()?;
+    assert_eq!(module.bytes_in_memory(), Some(&module.bytes()?[..]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.wasm");
+    let mut module = Module::create(path, wasmend::ModuleOptions::default())?;
+    module.commit()?;
+    assert_eq!(module.bytes_in_memory(), None);
+    Ok(())
+}

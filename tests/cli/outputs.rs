@@ -50,7 +50,11 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(wasmend());
+        // A signal that the tests themselves ignore, as behind `nohup`, would be ignored by the command too.
+        let mut command = Command::new("env");
+        command
+            .arg("--default-signal=HUP,INT,QUIT,TERM")
+            .arg(wasmend());
         command.args(arguments).current_dir(self.path());
         command
     }
