@@ -66,7 +66,7 @@ struct FreePages {
     pages: usize,
 }
 
-/// An allocator whose blocks can outlive the process; see the [module](self).
+/// An allocator whose blocks can outlive the process; see the [module](crate::heap).
 #[derive(Debug, Default)]
 pub struct Heap(());
 

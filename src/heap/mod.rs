@@ -2,14 +2,14 @@
 //! by the next process of the same program. So nothing of a program's tables is parsed or rebuilt, and what is not used
 //! is not even read.
 //!
-//! [`Heap`] is an allocator for a whole program (`#[global_allocator]`). Until [`enter`] is called it is the system's. From
+//! [`Heap`] is an allocator for a whole program (`#[global_allocator]`). Until `enter` is called it is the system's. From
 //! then on everything that is allocated, by any thread, stands in one range of addresses, the arena, which begins at the
-//! same address in every process. [`Image`] writes the arena's pages to a file, or those that have changed since, and maps them.
+//! same address in every process. `Image` writes the arena's pages to a file, or those that have changed since, and maps them.
 //!
 //! What an arena holds may point to itself and to the program's own constants and functions, whose addresses are fixed
 //! where the program is linked to be (`build.rs`); not to what the system's allocator handed out before, not to other
 //! mappings, and not to descriptors. Whoever keeps something over the end of a process sees to that; a value which is
-//! of one process only notes which ([`process`]).
+//! of one process only notes which (`process`).
 //!
 //! This must not know what stands in the heap, nor where the file is and whether it can be trusted: see `link::kept`.
 

@@ -52,7 +52,7 @@ fn constants(mut operators: wasmparser::OperatorsReader<'_>) -> Option<Vec<Const
             Operator::I64Const { value } => (value as u64, value),
             _ => continue,
         };
-        let len = operators.original_position() as u64 - offset as u64 - 1;
+        let len = operators.original_position() - offset - 1;
         short.clear();
         leb::push_signed(&mut short, signed);
         constants.push((value, len > short.len() as u64));

@@ -24,6 +24,7 @@
 
 #[cfg(feature = "whole")]
 mod candidates;
+#[cfg(feature = "whole")]
 mod choices;
 mod counted;
 #[cfg(feature = "whole")]
@@ -32,6 +33,7 @@ mod debug;
 mod dwarf;
 #[cfg(feature = "whole")]
 mod fields;
+#[cfg(feature = "whole")]
 mod finish;
 mod map;
 #[cfg(feature = "whole")]

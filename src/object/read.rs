@@ -84,7 +84,8 @@ impl Object {
 
 fn read_object(object: &mut Object, input: &[u8]) -> Result<()> {
     let mut cursor = Cursor::new(input, object.span);
-    check_header(&mut cursor, &input[object.span.range()])?;
+    let is_member = object.member.is_some();
+    check_header(&mut cursor, &input[object.span.range()], is_member)?;
     let mut aside = Aside::default();
     let mut seen = [false; 16];
     let mut section = 0;
@@ -155,7 +156,7 @@ fn read_object(object: &mut Object, input: &[u8]) -> Result<()> {
     linking::read(object, input, &aside)
 }
 
-fn check_header(cursor: &mut Cursor<'_>, bytes: &[u8]) -> Result<()> {
+fn check_header(cursor: &mut Cursor<'_>, bytes: &[u8], is_member: bool) -> Result<()> {
     match FileKind::of(bytes) {
         FileKind::Wasm => {}
         FileKind::Bitcode => {
@@ -164,7 +165,7 @@ fn check_header(cursor: &mut Cursor<'_>, bytes: &[u8]) -> Result<()> {
                     .with_hint("compile without -flto (for Rust: -Clinker-plugin-lto=no)"),
             );
         }
-        FileKind::Archive | FileKind::ThinArchive => {
+        FileKind::Archive | FileKind::ThinArchive if is_member => {
             return Err(Error::bad_input("an archive within an archive")
                 .with_hint("unpack it, and name what is in it"));
         }
