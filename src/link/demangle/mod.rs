@@ -54,6 +54,29 @@ mod tests {
     }
 
     #[test]
+    fn what_llvm_does_not_read_stays_as_it_is() {
+        let names = [
+            "_ZZ3runENK3$_2clIiEEDaT_",
+            "_ZZ3runvENK3foo3barIiEEvT_",
+            "_ZZ3outIlEvT_ENK3foo3barIiEEvT_",
+            "_ZZ3runvEN3fooIiE3barET_",
+        ];
+        for name in names {
+            assert_eq!(shown(name), name);
+        }
+        let read = "auto run()::'lambda'(auto)::operator()<int>(auto) const";
+        assert_eq!(shown("_ZZ3runvENKUlT_E_clIiEEDaS_"), read);
+        assert_eq!(
+            shown("_ZZ3runENK3foo3barIiEEDai"),
+            "auto run::foo::bar<int>(int) const"
+        );
+        assert_eq!(
+            shown("_Z4callIZ3runE3$_0EvT_"),
+            "void call<run::$_0>(run::$_0)"
+        );
+    }
+
+    #[test]
     fn an_empty_pack_of_a_declared_parameter_is_nothing() {
         let name = "_Z1fIJETpTnmJEJEEN1AIJXspT0_EEEEv";
         assert_eq!(shown(name), "A<> f<>()");

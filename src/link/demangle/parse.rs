@@ -395,6 +395,7 @@ impl<'a> Parser<'a> {
     /// A name within a function.
     fn local_name(&mut self, facts: Option<&mut NameFacts>) -> Option<NodeId> {
         self.expect(b'Z')?;
+        let is_own = facts.is_some();
         let function = self.encoding()?;
         self.expect(b'E')?;
         let name = match self.peek(0) {
@@ -415,6 +416,10 @@ impl<'a> Parser<'a> {
                 name
             }
         };
+        // LLVM knows no template parameters in the types of what stands within a function.
+        if is_own {
+            self.arguments.clear();
+        }
         Some(self.add(Node::Local(function, name)))
     }
 
