@@ -113,6 +113,7 @@ mod envelope;
 mod error;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod halves;
 mod hash;
 pub mod heap;
 pub mod inspect;

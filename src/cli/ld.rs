@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmend::link::Access;
-use wasmend::link::{Color, InputArgument};
+use wasmend::link::Color;
 use wasmend::link::{LinkOptions, Linked, Target};
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
@@ -163,20 +163,12 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     }
 }
 
-/// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
-pub(crate) fn input_files(options: &LinkOptions) -> impl Iterator<Item = &Path> {
-    options.inputs.iter().filter_map(|input| match input {
-        InputArgument::File(file) => Some(&**file),
-        _ => None,
-    })
-}
-
 /// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.
 fn expect_writable(options: &LinkOptions) -> wasmend::Result<()> {
     let lists = [&options.map, &options.why_extract];
     let written = lists.into_iter().flatten().chain([&options.output]);
     for path in written {
-        output::expect_not_an_input(path, input_files(options))?;
+        output::expect_not_an_input(path, options.files())?;
     }
     Ok(())
 }

@@ -6,12 +6,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wasmend::link::{InputArgument, LinkOptions, LinkReport, Linked, Resumed};
+use wasmend::link::{LinkOptions, Linked, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
-use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
-use crate::cli::report::{Counts, Reporter};
+use crate::cli::link_report::{linked_event, print_stats, report_errors, say_updated, warn};
+use crate::cli::report::Reporter;
 use crate::cli::text::{number, time};
 use crate::stopwatch::Stopwatch;
 
@@ -51,11 +51,7 @@ pub(crate) fn link(
     // The output that is patched stays with what is known of it; what is asked for is a copy.
     let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
     let output = options.output.clone();
-    let files = options.inputs.iter().filter_map(|input| match input {
-        InputArgument::File(file) => Some(file),
-        _ => None,
-    });
-    output::expect_not_an_input(&output, files)?;
+    output::expect_not_an_input(&output, options.files())?;
     let name = output
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -98,7 +94,12 @@ fn link_here(
         }
         Ok(Resumed::Updated { report, saved }) => {
             hand_out(&options.output, copy, publishing)?;
-            say_updated(path, &report, &mut stopwatch, reporter, tells)?;
+            warn(&report, reporter)?;
+            // A build that went well says nothing unless it is asked.
+            if reporter.is_json() || reporter.is_verbose() {
+                say_updated(path, path, &report, stopwatch.lap(), reporter)?;
+            }
+            print_stats(&report, tells);
             say_saved(saved, reporter);
             return Ok(ExitCode::SUCCESS);
         }
@@ -127,29 +128,6 @@ fn hand_out(kept: &Path, copy: Option<&Path>, publishing: &OutputOptions) -> any
     let Some(copy) = copy else { return Ok(()) };
     let bytes = std::fs::read(kept).map_err(|error| Error::io("cannot read", kept, &error))?;
     output::write_file(copy, publishing, &bytes, &no_check)?;
-    Ok(())
-}
-
-fn say_updated(
-    path: &Path,
-    report: &LinkReport,
-    stopwatch: &mut Stopwatch,
-    reporter: Reporter,
-    tells: Reporter,
-) -> anyhow::Result<()> {
-    warn(report, reporter)?;
-    let counts = Counts {
-        changed: report.edits.changed.into(),
-        added: report.edits.added.into(),
-        removed: report.edits.removed.into(),
-    };
-    if reporter.is_json() || reporter.is_verbose() {
-        reporter.update(path, path, counts, &report.patch, stopwatch.lap())?;
-    }
-    if let Some(reason) = report.resolved_anew {
-        reporter.note(&format!("all symbols were resolved anew: {reason}"));
-    }
-    print_stats(report, tells);
     Ok(())
 }
 

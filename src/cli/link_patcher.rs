@@ -11,7 +11,7 @@ use wasmend::{Outcome, Patch, Redirect};
 
 use crate::cli::link_report;
 use crate::cli::patch_folder::PatchFolder;
-use crate::cli::report::{Counts, Reporter};
+use crate::cli::report::Reporter;
 use crate::stopwatch::Stopwatch;
 
 /// A linked program, and where is said what becomes of it.
@@ -108,9 +108,7 @@ impl LinkPatcher {
     }
 
     fn report(&mut self, name: &Path, report: &LinkReport, took: Duration) -> anyhow::Result<()> {
-        for warning in &report.warnings {
-            self.reporter.problem(warning, false)?;
-        }
+        link_report::warn(report, self.reporter)?;
         let is_unchanged = matches!(report.patch.outcome, Outcome::Unchanged);
         self.versions += u64::from(!is_unchanged);
         if is_unchanged && self.is_silent_if_unchanged {
@@ -118,17 +116,7 @@ impl LinkPatcher {
             self.reporter.note(&text);
             return Ok(());
         }
-        let counts = Counts {
-            changed: report.edits.changed.into(),
-            added: report.edits.added.into(),
-            removed: report.edits.removed.into(),
-        };
-        self.reporter
-            .update(&self.output, name, counts, &report.patch, took)?;
-        if let Some(reason) = report.resolved_anew {
-            let text = format!("all symbols were resolved anew: {reason}");
-            self.reporter.note(&text);
-        }
+        link_report::say_updated(&self.output, name, report, took, self.reporter)?;
         link_report::print_stats(report, self.reporter);
         Ok(())
     }

@@ -43,6 +43,26 @@ pub(crate) fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()
     warnings.try_for_each(|warning| reporter.problem(warning, false))
 }
 
+/// Says what an update of an output made; `name` is what is called that it was made from.
+pub(crate) fn say_updated(
+    output: &Path,
+    name: &Path,
+    report: &LinkReport,
+    took: Duration,
+    reporter: Reporter,
+) -> anyhow::Result<()> {
+    let counts = report::Counts {
+        changed: report.edits.changed.into(),
+        added: report.edits.added.into(),
+        removed: report.edits.removed.into(),
+    };
+    reporter.update(output, name, counts, &report.patch, took)?;
+    if let Some(reason) = report.resolved_anew {
+        reporter.note(&format!("all symbols were resolved anew: {reason}"));
+    }
+    Ok(())
+}
+
 /// Says why a link failed, and with which code the process ends.
 pub(crate) fn report_errors(
     failed: &Failed,

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         .collect::<wasmend::Result<_>>()?;
     let read = steps.iter().flatten().map(|(from, _)| from);
     output::expect_not_an_input(&options.output, read)?;
-    claim_output(&options.output, ld::input_files(&options), None)?;
+    claim_output(&options.output, options.files(), None)?;
     let mut linked: Option<LinkPatcher> = None;
     for (step, files) in args.steps.iter().zip(&steps) {
         for (from, copy) in files {

@@ -1,12 +1,11 @@
 //! What goes into a delta: goes through the declarations that changed, asks the policy about each, and follows what names
 //! something that an instance was given for good.
 
-use crate::hash::HashSet;
-
 use crate::delta::data::{Condition, DataWrite, difference, differences, hash};
 use crate::delta::image;
 use crate::delta::policy::{self, Decision, Refusal, RefusalReason, Side};
 use crate::delta::view::View;
+use crate::hash::HashSet;
 use crate::layout::Place;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, References, RelocKind, Relocation,

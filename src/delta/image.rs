@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use crate::hash::HashSet;
-
 use crate::delta::view::View;
+use crate::hash::HashSet;
 use crate::program::{DeclId, DeclKind};
 use crate::wire::leb;
 

@@ -1,13 +1,14 @@
 //! What a delta imports of an instance and of its host, and the index that each thing has in the delta.
 
-use crate::hash::HashMap;
-
 use crate::delta::artifact::{EPOCH, MODULE};
-use crate::delta::policy::{global_type, import_names, type_start};
+use crate::delta::policy::global_type;
 use crate::delta::view::View;
+use crate::hash::HashMap;
 use crate::layout::Place;
 use crate::program::short::push_group;
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Relocation, TypeId};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, Relocation, TypeId, import_names,
+};
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned};
 use crate::wire::section;
 
@@ -170,7 +171,7 @@ impl<'a> Imports<'a> {
     /// instance has now will do.
     fn type_of(&mut self, kind: DeclKind, definition: &Definition) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        let start = type_start(definition)?;
+        let start = definition.type_start()?;
         match kind {
             DeclKind::Function => push_unsigned(&mut out, self.ty(definition.ty()?).into()),
             DeclKind::Tag => {

@@ -4,14 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::hash::HashMap;
-
 use crate::delta::artifact::{Delta, Header, push_header};
 use crate::delta::collect::Contents;
 use crate::delta::imports::Imports;
 use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::routine::{self, Routines};
 use crate::delta::view::View;
+use crate::hash::HashMap;
 use crate::program::{DeclId, DeclKind, Definition, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::{self, push_unsigned};

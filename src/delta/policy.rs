@@ -7,7 +7,6 @@ use std::fmt;
 
 use crate::layout::Place;
 use crate::program::{DeclKind, Definition, DefinitionKind, Relocation, TypeId};
-use crate::wire::leb;
 
 /// Why an instance that runs cannot be patched. The numbers never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -355,7 +354,7 @@ pub(super) struct GlobalType<'a> {
 /// The type of a global that is defined or imported so.
 pub(super) fn global_type(definition: &Definition) -> Option<GlobalType<'_>> {
     let is_one = definition.shape == DefinitionKind::Global || definition.is_import();
-    let start = type_start(definition).filter(|_| is_one)?;
+    let start = definition.type_start().filter(|_| is_one)?;
     let content = &definition.content;
     let bytes = content.bytes().get(start..)?;
     let mut len = match bytes.first()? {
@@ -380,25 +379,4 @@ pub(super) fn global_type(definition: &Definition) -> Option<GlobalType<'_>> {
         named: named.and_then(Relocation::ty),
         flags: *bytes.get(behind)?,
     })
-}
-
-/// Where in its bytes the type of a global, table or memory begins that is defined or imported so.
-pub(super) fn type_start(definition: &Definition) -> Option<usize> {
-    match definition.is_import() {
-        true => import_names(definition.content.bytes()).map(|(_, _, kind)| kind + 1),
-        false => Some(0),
-    }
-}
-
-/// The names of an import, module and field, and where in its entry the kind stands.
-pub(super) fn import_names(entry: &[u8]) -> Option<(&[u8], &[u8], usize)> {
-    let name = |at: usize| {
-        let (len, width) = leb::read_unsigned(entry.get(at..)?)?;
-        let start = at + width;
-        let end = start.checked_add(usize::try_from(len).ok()?)?;
-        Some((entry.get(start..end)?, end))
-    };
-    let (module, at) = name(0)?;
-    let (field, at) = name(at)?;
-    Some((module, field, at))
 }

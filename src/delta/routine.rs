@@ -9,7 +9,7 @@ use crate::delta::artifact::{
 use crate::delta::collect::Contents;
 use crate::delta::data::{Condition, DataWrite, HASH_FACTOR, HASH_START};
 use crate::delta::imports::Imports;
-use crate::delta::policy::{Refusal, RefusalReason, type_start};
+use crate::delta::policy::{Refusal, RefusalReason};
 use crate::delta::view::View;
 use crate::program::{DeclId, DeclKind, Definition, DefinitionKind};
 use crate::wire::filler::END;
@@ -46,7 +46,7 @@ pub(super) fn shares_memory(view: View<'_>) -> bool {
         is_memory.then(|| view.definition(*id)).flatten()
     });
     definitions.any(|definition| {
-        let start = type_start(definition);
+        let start = definition.type_start();
         let flags = start.and_then(|start| definition.content.bytes().get(start));
         flags.is_some_and(|flags| flags & SHARED != 0)
     })

@@ -1,7 +1,6 @@
 //! One side of a commit: what was defined and where it stood, or what is defined now and where it stands.
 
 use crate::hash::HashMap;
-
 use crate::layout::{Layout, Place};
 use crate::program::{DeclId, Definition, Program, RelocKind, Relocation};
 

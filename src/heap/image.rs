@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 
 use rustix::mm::{MapFlags, ProtFlags};
 
+use crate::halves::in_halves;
+
 use super::arena::{BASE, Control, MOST, PAGE, begin, control, expect_installed, pause, reserve};
 
 /// The arena's file, open.
@@ -49,6 +51,8 @@ pub(crate) type Sums = Vec<u64>;
 
 /// So many pages are written or checked at once.
 const AT_ONCE: usize = 256;
+/// How many times. The threads of the pool are not asked: they may have blocks in the arena.
+const WORTH_A_THREAD: usize = 8;
 
 impl Image {
     pub(crate) fn new(file: File) -> Image {
@@ -111,7 +115,8 @@ impl Image {
             self.file.write_all_at(bytes, (start * PAGE) as u64)?;
             Ok(bytes.chunks(PAGE).map(sum).collect())
         };
-        let written = in_parallel(&pieces, write)?;
+        let written = in_halves(&pieces, WORTH_A_THREAD, write).into_iter();
+        let written = written.collect::<io::Result<Vec<Vec<u64>>>>()?;
         sums.resize(len.div_ceil(PAGE), 0);
         let mut count = 0;
         for ((start, _), new) in pieces.iter().zip(written) {
@@ -134,38 +139,12 @@ impl Image {
             let mut pages = buffer.chunks(PAGE).zip(sums);
             Ok(pages.all(|(page, known)| *known == 0 || sum(page) == *known))
         };
-        match in_parallel(&places, is_same)?.contains(&false) {
+        let looked = in_halves(&places, WORTH_A_THREAD, is_same).into_iter();
+        match looked.collect::<io::Result<Vec<bool>>>()?.contains(&false) {
             false => Ok(()),
             true => Err(ImageError::Damaged),
         }
     }
-}
-
-/// Does something for each of many things, on two threads if that is worth one. The threads of the pool are not asked: they
-/// may have blocks in the arena.
-fn in_parallel<T: Sync, R: Send>(
-    things: &[T],
-    f: impl Fn(&T) -> io::Result<R> + Sync,
-) -> io::Result<Vec<R>> {
-    if things.len() < 8 {
-        return things.iter().map(f).collect();
-    }
-    let (first, second) = things.split_at(things.len() / 2);
-    let f = &f;
-    std::thread::scope(|scope| {
-        let other = std::thread::Builder::new().spawn_scoped(scope, move || {
-            second.iter().map(f).collect::<io::Result<Vec<R>>>()
-        });
-        let mut done: Vec<R> = first.iter().map(f).collect::<io::Result<_>>()?;
-        let rest = match other {
-            Ok(thread) => thread
-                .join()
-                .map_err(|_| io::Error::other("a thread ended early"))??,
-            Err(_) => second.iter().map(f).collect::<io::Result<_>>()?,
-        };
-        done.extend(rest);
-        Ok(done)
-    })
 }
 
 /// The checksum of a page; never zero.

@@ -4,14 +4,10 @@
 use crate::whole::spaces::Item;
 use crate::wire::leb;
 
-/// The type of a memory or a table. That of an import stands behind its names and its kind.
+/// The type of a memory or a table.
 fn type_of(item: &Item) -> Option<&[u8]> {
-    let names = item.import.as_deref().map(|(module, field)| {
-        let names = [module, field].map(|name| name.len());
-        let lens = names.map(|len| leb::unsigned_len(len as u64) + len);
-        lens.iter().sum::<usize>() + 1
-    });
-    item.definition.content.bytes().get(names.unwrap_or(0)..)
+    let start = item.definition.type_start()?;
+    item.definition.content.bytes().get(start..)
 }
 
 /// Whether two memories differ in nothing but how large they are at first.

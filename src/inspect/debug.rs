@@ -7,10 +7,10 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use crate::hash::HashMap;
 use gimli::{AttributeValue, ColumnType, DwAt, DwTag, Operation, constants};
 
 use crate::error::Result;
+use crate::hash::HashMap;
 use crate::inspect::counted::counted;
 use crate::inspect::dwarf::{self, Dwarf, Slice};
 use crate::inspect::read::split;

@@ -1,9 +1,9 @@
 //! Which constants of an output's code are addresses, as far as the code itself says so: wasmend gives a number that can
 //! change all the bytes that one can have, and compilers write every other one as short as it can be.
 
-use crate::hash::{HashMap, HashSet};
 use wasmparser::{Operator, Parser, Payload};
 
+use crate::hash::{HashMap, HashSet};
 use crate::wire::leb;
 
 /// A constant, and whether it has more bytes than it needs.

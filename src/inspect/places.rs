@@ -1,8 +1,8 @@
 //! In which numbers two functions differ that are otherwise the same: constants, and offsets of loads and stores.
 
-use crate::hash::HashMap;
 use wasmparser::Operator;
 
+use crate::hash::HashMap;
 use crate::inspect::side::operators;
 use crate::program::RelocatableBytes;
 

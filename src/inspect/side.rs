@@ -3,10 +3,10 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use crate::hash::{HashMap, HashSet};
 use wasmparser::Operator;
 
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::inspect::moved::{Image, Node};
 use crate::program::emit::Style;
 use crate::program::{

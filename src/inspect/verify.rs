@@ -13,9 +13,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use crate::hash::{HashMap, HashSet};
-
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::inspect::candidates::Candidates;
 use crate::inspect::choices;
 use crate::inspect::counted::counted;

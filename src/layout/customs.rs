@@ -7,7 +7,6 @@
 use std::cmp::Ordering;
 
 use crate::hash::HashSet;
-
 use crate::program::{DeclId, SectionId};
 use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::dwarf::{self, Filler};

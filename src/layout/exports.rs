@@ -6,9 +6,9 @@
 use std::iter::successors;
 use std::ops::Range;
 
-use crate::hash::HashSet;
 use smallvec::SmallVec;
 
+use crate::hash::HashSet;
 use crate::program::ExportId;
 use crate::transaction::{Log, Saved, Transaction};
 use crate::wire::leb;

@@ -1,8 +1,8 @@
 //! Order: what stands where in the output, by wasm-ld's rules.
 
-use crate::hash::HashMap;
 use rayon::prelude::*;
 
+use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::gc::{InitTarget, Live, init_target, is_exported};
 use crate::link::resolve::Resolution;

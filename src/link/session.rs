@@ -142,10 +142,8 @@ impl Linked {
 
     /// Does what the next update would otherwise do before anything else; to be called when nobody waits.
     pub fn prepare(&mut self) {
+        self.prepare_index();
         self.state.module.prepare();
-        if self.index.is_none() {
-            self.index = Some(UpdateIndex::of(&self.state));
-        }
     }
 
     /// Makes what updates look things up in, if there is none; no file is touched.

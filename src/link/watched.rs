@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::command::options::{InputArgument, LinkOptions};
+use crate::link::command::options::LinkOptions;
 use crate::link::command::response_file;
-use crate::link::inputs::{library_places, symbols_beside};
+use crate::link::inputs::{find_libraries, symbols_beside};
 use crate::object::{Archive, FileKind, Input};
 
 /// A command line, with the response files that it was read from.
@@ -109,25 +109,10 @@ impl LinkFiles {
     /// Finds the files. Those that are `known` are taken to be what they were.
     pub fn of(options: &LinkOptions, known: &mut KnownFiles) -> LinkFiles {
         let mut files = LinkFiles::default();
-        let mut shared = false;
-        for argument in &options.inputs {
-            match argument {
-                InputArgument::File(path) => files.inputs.push(path.clone()),
-                InputArgument::Library(name) => {
-                    let places = library_places(options, name, shared);
-                    for place in places {
-                        if place.exists() {
-                            files.libraries.push(place);
-                            break;
-                        }
-                        files.places.push(place);
-                    }
-                }
-                InputArgument::SharedLibraries(on) => shared = *on,
-                InputArgument::WholeArchive(_)
-                | InputArgument::StartLib
-                | InputArgument::EndLib => {}
-            }
+        files.inputs.extend(options.files().map(Path::to_path_buf));
+        for library in find_libraries(options) {
+            files.places.extend(library.absent);
+            files.libraries.extend(library.found);
         }
         files.lists.extend(options.allow_undefined_file.clone());
         for file in files.inputs.iter().chain(&files.libraries) {
@@ -173,6 +158,7 @@ fn read_regular(file: &Path, limit: u64) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::command::options::InputArgument;
     use std::fs;
 
     fn words(words: &[&str]) -> Vec<String> {

@@ -1,8 +1,7 @@
 //! The dense output: the program without all that patching needs.
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::Module;
 use crate::module::version::Version;

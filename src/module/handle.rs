@@ -4,9 +4,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::program::{self, Program, RelocKind};
 
 /// A declaration: what a compiler can change on its own. Stable from `declare` until the declaration is removed and that

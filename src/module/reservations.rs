@@ -8,9 +8,8 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::module::Module;
 use crate::module::handle::DeclId;
 use crate::program::{self, DeclKind};

@@ -1,12 +1,12 @@
 //! Types of the module as the decoder knows them, for bodies whose values are references to such types. Most bodies have
 //! none; for those that do, a module is made of the types that they may come across, and the decoder reads it.
 
-use crate::hash::{HashMap, HashSet};
 use wasmparser::{
     Parser, SubType, ValidPayload, Validator, ValidatorResources, WasmFeatures, WasmModuleResources,
 };
 
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::program::{TypeGroup, TypeId, TypeTable};
 use crate::wire::leb;
 

@@ -5,7 +5,6 @@
 use std::cell::Cell;
 use std::sync::{LazyLock, OnceLock};
 
-use crate::hash::{HashMap, HashSet};
 use rayon::prelude::*;
 use wasmparser::{
     BinaryReader, ElementItems, ElementSectionReader, FuncToValidate, FuncType,
@@ -15,6 +14,7 @@ use wasmparser::{
 };
 
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::module::type_space::TypeSpace;
 use crate::program::{
     DeclId, DeclKind, Declaration, Definition, DefinitionKind, Pending, Program, References,

@@ -1,8 +1,7 @@
 //! Reading the sections for the linker: symbols, segment names, groups, and relocations.
 
-use crate::hash::HashSet;
-
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::object::cursor::Cursor;
 use crate::object::ids::{ComdatIndex, SectionIndex, SymbolIndex};
 use crate::object::reloc::{self, Facts, RelocType, Relocs};

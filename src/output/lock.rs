@@ -17,7 +17,8 @@ use super::stamp::FileStamp;
 use super::sys::{self, open_at, stat_at};
 use crate::error::{Error, ErrorKind, Result};
 
-const PRIVATE: Mode = Mode::from_bits_retain(0o600);
+/// For nobody else.
+pub(super) const PRIVATE: Mode = Mode::from_bits_retain(0o600);
 
 /// Takes the writer's lock and writes this process's id into it. `None` where the file system has no locks.
 pub(super) fn take(

@@ -16,8 +16,9 @@
 //! | file | what it is | outlives the writer |
 //! |---|---|---|
 //! | `NAME.lock` | locked by the one writer, holds its process id | yes (unlocked) |
-//! | `NAME.shadow` | the other copy of the output, one generation behind | no |
+//! | `NAME.shadow` | the other copy of the output, one generation behind | only with what is kept |
 //! | `NAME.new` | a file being written whole | no |
+//! | `NAME.heap`, `NAME.state`, `NAME.last` | what a link keeps (`link::kept`, which says when) | yes |
 //! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
 //!
 //! A file that is written once has no such folder: what is not finished stands beside it under a random name. Neither

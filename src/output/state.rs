@@ -12,12 +12,11 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 
 use super::home::open_state;
+use super::lock::PRIVATE;
 use super::place::Destination;
 use super::stamp::Permissions;
 use super::sys::{open_at, open_folder};
-use super::temporary::NewFile;
-
-const PRIVATE: Mode = Mode::from_bits_retain(0o600);
+use super::temporary::{self, NewFile};
 
 /// Where something about one output is kept.
 #[derive(Debug)]
@@ -124,9 +123,6 @@ impl StateFolder {
 
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, suffix: &str) -> io::Result<()> {
-        match rustix::fs::unlinkat(&*self.folder, &self.name(suffix)?, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        temporary::remove(&self.folder, &self.name(suffix)?)
     }
 }

@@ -8,10 +8,10 @@
 use std::convert::Infallible;
 use std::ops::Range;
 
-use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, Place, SectionKind};
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::program::short::{push_content, push_group};

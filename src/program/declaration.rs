@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::program::content::RelocatableBytes;
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
+use crate::program::import_entry::import_names;
 
 /// What a declaration declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +122,14 @@ impl Definition {
     /// Whether this is an import.
     pub(crate) fn is_import(&self) -> bool {
         matches!(self.shape, DefinitionKind::Import { .. })
+    }
+
+    /// Where in its bytes the type of a global, table or memory begins that is defined or imported so.
+    pub(crate) fn type_start(&self) -> Option<usize> {
+        match self.is_import() {
+            true => import_names(self.content.bytes()).map(|(_, _, kind)| kind + 1),
+            false => Some(0),
+        }
     }
 
     /// Whether this is a function with a body.

@@ -3,9 +3,9 @@
 
 use std::hash::BuildHasher;
 
-use crate::hash::{HashMap, HashTable};
 use smallvec::SmallVec;
 
+use crate::hash::{HashMap, HashTable};
 use crate::program::ids::DeclId;
 
 /// An export.

@@ -93,3 +93,16 @@ impl ImportEntry {
         RelocatableBytes::new(self.bytes, self.relocs)
     }
 }
+
+/// The names of an import, module and field, and where in its entry the kind stands.
+pub(crate) fn import_names(entry: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    let name = |at: usize| {
+        let (len, width) = leb::read_unsigned(entry.get(at..)?)?;
+        let start = at + width;
+        let end = start.checked_add(usize::try_from(len).ok()?)?;
+        Some((entry.get(start..end)?, end))
+    };
+    let (module, at) = name(0)?;
+    let (field, at) = name(at)?;
+    Some((module, field, at))
+}

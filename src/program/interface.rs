@@ -29,11 +29,8 @@ fn global_type(definition: &Definition) -> Option<GlobalType> {
     let content = &definition.content;
     let bytes = content.bytes();
     let imported = definition.is_import();
-    let start = match definition.shape {
-        DefinitionKind::Global => 0,
-        DefinitionKind::Import { .. } => import_type_at(bytes)?,
-        _ => return None,
-    };
+    let is_one = imported || definition.shape == DefinitionKind::Global;
+    let start = definition.type_start().filter(|_| is_one)?;
     let mut at = start + 1;
     if let 0x63 | 0x64 = bytes.get(start)? {
         at += usize::from(matches!(bytes.get(at)?, 0x62 | 0x65));
@@ -53,16 +50,6 @@ fn global_type(definition: &Definition) -> Option<GlobalType> {
         mutable: *bytes.get(mutable)? != 0,
         imported,
     })
-}
-
-/// Where the type begins in the entry of an import: behind two names and a kind.
-fn import_type_at(entry: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for _ in 0..2 {
-        let (len, width) = leb::read_unsigned(entry.get(at..)?)?;
-        at += width + len as usize;
-    }
-    Some(at + 1)
 }
 
 /// Whether a definition names a global in a way that is asked for: by an instruction that sets it, or otherwise.

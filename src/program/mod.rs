@@ -28,7 +28,7 @@ pub use ids::{DeclId, SectionId, TypeId};
 pub(crate) use check::{Checked, Users};
 pub(crate) use declaration::{Declaration, Definition, DefinitionKind, Pending};
 pub(crate) use exports::{Export, ExportEdit, ExportId, Exports};
-pub(crate) use import_entry::ImportEntry;
+pub(crate) use import_entry::{ImportEntry, import_names};
 pub(crate) use next_exports::is_live_name;
 pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use references::References;

@@ -1,9 +1,8 @@
 //! What the next commit makes of the exports. Behind those that the user asked for come the ones that a delta reaches a
 //! running instance by, where there are deltas.
 
-use crate::hash::{HashMap, HashSet};
-
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::program::declaration::{DeclKind, Declaration, Pending};
 use crate::program::exports::{Export, ExportChanges, ExportEdit, ExportId, ExportTable};
 use crate::program::ids::DeclId;

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 
 use crate::hash::HashMap;
-
 use crate::program::declaration::Definition;
 use crate::program::ids::DeclId;
 

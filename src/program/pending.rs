@@ -2,7 +2,6 @@
 //! is taken back is in `discard`.
 
 use crate::hash::HashMap;
-
 use crate::program::declaration::DeclKind;
 use crate::program::exports::{Export, ExportEdit};
 use crate::program::ids::{DeclId, LibraryId, TypeId};

@@ -7,9 +7,9 @@
 //!
 //! What pieces of custom sections refer to is kept apart: it keeps nothing alive, and most questions are not about it.
 
-use crate::hash::HashMap;
 use smallvec::SmallVec;
 
+use crate::hash::HashMap;
 use crate::program::declaration::{DeclKind, Declaration};
 use crate::program::ids::DeclId;
 use crate::program::store::Program;

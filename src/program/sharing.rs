@@ -2,9 +2,9 @@
 //!
 //! Nothing here knows what a declaration is: what follows from who owns what is in `owners`.
 
-use crate::hash::HashMap;
 use smallvec::SmallVec;
 
+use crate::hash::HashMap;
 use crate::program::ids::DeclId;
 
 /// Who owns which shared parts.

@@ -3,10 +3,10 @@
 
 use std::hash::BuildHasher;
 
-use crate::hash::{HashMap, HashSet, HashTable};
 use slab::Slab;
 
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet, HashTable};
 use crate::program::content::RelocatableBytes;
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::{ExportChanges, ExportTable};

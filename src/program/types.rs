@@ -1,8 +1,7 @@
 //! Types, interned: each distinct recursion group of types once. Knows no indices of the output.
 
-use crate::hash::HashMap;
-
 use crate::error::Result;
+use crate::hash::HashMap;
 use crate::program::content::{RelocKind, RelocatableBytes, Relocation};
 use crate::program::ids::TypeId;
 use crate::wire::leb;

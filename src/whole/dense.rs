@@ -1,8 +1,7 @@
 //! From a module that was taken apart back to bytes: every index as short as it can be, nothing that is not needed.
 
-use crate::hash::{HashMap, HashSet};
-
 use crate::error::{Error, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::program::short::{push_content, push_field, push_group};
 use crate::program::{DeclKind, RelocKind, RelocatableBytes, Relocation, TypeId, TypeTable};
 use crate::whole::decode::Decoded;

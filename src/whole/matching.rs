@@ -7,7 +7,6 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use crate::hash::HashMap;
-
 use crate::program::{DeclId, DeclKind, Definition, Program, RelocatableBytes, Relocation, TypeId};
 use crate::whole::decode::Decoded;
 use crate::whole::spaces::{ImportNames, Item, SPACES, space, target_space};

@@ -16,7 +16,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::hash::HashMap;
 use gimli::write::{self, AttributeValue as New, EndianVec, LineProgram, LineString, Sections};
 use gimli::{Encoding, Format, LineEncoding, LittleEndian, Reader as _, constants};
 
@@ -24,6 +23,7 @@ use crate::delta::artifact::Delta;
 use crate::delta::debug::entries::Entries;
 use crate::delta::debug::files::Files;
 use crate::delta::debug::sources::{Code, Dwarf, Read, Reader, Sources, Unit};
+use crate::hash::HashMap;
 use crate::program::DeclId;
 use crate::wire::section::push_custom;
 

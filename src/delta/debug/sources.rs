@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use crate::hash::HashMap;
 use gimli::{EndianSlice, LittleEndian, Relocate, RelocateReader, SectionId};
 
+use crate::hash::HashMap;
 use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
 
 use crate::wire::dwarf;

@@ -326,6 +326,14 @@ pub(super) struct Later {
 }
 
 impl LinkOptions {
+    /// The files that the arguments name; libraries are found, and members of thin archives opened, by the link.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.inputs.iter().filter_map(|input| match input {
+            InputArgument::File(file) => Some(&**file),
+            _ => None,
+        })
+    }
+
     /// The first place in the function table that a function may have: the null address is none.
     pub(crate) fn first_slot(&self) -> u32 {
         self.table_base.unwrap_or(1).max(1)

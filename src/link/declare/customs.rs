@@ -1,9 +1,8 @@
 //! Custom sections: which of the objects' own are linked, and those that are merged from what the objects say, producers
 //! and target features.
 
-use crate::hash::HashSet;
-
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::diagnostics::Diagnostics;
 use crate::link::resolve::Resolution;

@@ -1,9 +1,8 @@
 //! Segments of the objects: which of them are one declaration of the output, which have one each, and which are strings;
 //! and how much memory they take.
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::layout::{DataItem, packed_end};
 use crate::link::declare::assign::{DeclarationAssigner, MergedSegment};
 use crate::link::declare::known::{Match, MergedString, SegmentPlacement};

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::assign::{LinkDeclarations, MergedSegment};
 use crate::link::declare::plan::Plan;

@@ -1,7 +1,6 @@
 //! The interface of a link: its exports, and its imports in their order.
 
 use crate::hash::HashMap;
-
 use crate::link::declare::assign::LinkDeclarations;
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::ResolvedTarget;

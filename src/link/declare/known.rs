@@ -4,9 +4,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::hash::{HashMap, HashSet};
-
 use crate::error::Result;
+use crate::hash::{HashMap, HashSet};
 use crate::object::Object;
 use crate::object::ids::{FunctionIndex, SymbolIndex};
 use crate::program::{DeclId, DeclKind, Program};

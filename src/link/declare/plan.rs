@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::hash::HashSet;
-
 use crate::error::Error;
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::customs::{self, Merged};
 use crate::link::diagnostics::Diagnostics;

@@ -1,9 +1,8 @@
 //! From an object's bytes and relocations to a definition's. Bytes stay in the object; relocations name declarations
 //! instead of symbols.
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
 use crate::link::resolve::Resolution;

@@ -3,12 +3,12 @@
 pub(super) mod build_id;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
 use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
 use crate::transaction::{Log, Saved, Transaction};
@@ -51,8 +51,7 @@ impl InputFile {
     fn has_changed_members(&self) -> bool {
         match self {
             InputFile::Archive(file) if file.archive.is_thin() => {
-                let lock = file.read.lock();
-                let read = lock.unwrap_or_else(|poisoned| poisoned.into_inner());
+                let read = file.read();
                 let mut members = file.members.iter().chain(read.values());
                 members.any(|member| member.input().check_unchanged().is_err())
             }
@@ -81,17 +80,18 @@ pub struct ArchiveFile {
 impl ArchiveFile {
     /// The object that a member is; read if it was not yet.
     pub(super) fn object(&self, member: MemberOffset, access: Access) -> Result<Arc<Object>> {
-        let lock = || {
-            self.read
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        };
-        if let Some(object) = lock().get(&member) {
+        if let Some(object) = self.read().get(&member) {
             return Ok(object.clone());
         }
         let object = Arc::new(self.archive.member(member, access)?.read()?);
-        lock().insert(member, object.clone());
+        self.read().insert(member, object.clone());
         Ok(object)
+    }
+
+    /// The members that were read, by their places.
+    fn read(&self) -> MutexGuard<'_, HashMap<MemberOffset, Arc<Object>>> {
+        let read = self.read.lock();
+        read.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,32 +119,19 @@ impl ArchiveFile {
         let (Some(before), true) = (old.archive.members_like(&self.archive), is_same) else {
             return Ok(None);
         };
-        let lock = |file: &ArchiveFile| -> Vec<(MemberOffset, Arc<Object>)> {
-            let read = file
-                .read
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            read.iter()
-                .map(|(at, object)| (*at, object.clone()))
-                .collect()
-        };
+        let read = old.read().clone();
         let mut changed = Vec::new();
-        for (offset, object) in lock(old) {
+        for (offset, object) in read {
             let Some(now) = before.get(&offset) else {
                 return Ok(None);
             };
             let member = self.archive.member(*now, access)?;
-            let is_same = member.bytes() == object.bytes(object.span());
-            let current = match is_same {
-                true => object.clone(),
-                false => Arc::new(member.read()?),
-            };
-            if !is_same {
+            let mut current = object.clone();
+            if member.bytes() != object.bytes(object.span()) {
+                current = Arc::new(member.read()?);
                 changed.push((object, current.clone()));
             }
-            let read = self.read.lock();
-            read.unwrap_or_else(|poisoned| poisoned.into_inner())
-                .insert(*now, current);
+            self.read().insert(*now, current);
         }
         Ok(Some(changed))
     }
@@ -388,7 +375,7 @@ fn find_all(options: &LinkOptions) -> Result<Vec<Wanted>, Vec<Error>> {
 }
 
 /// Where a library is looked for, in order.
-pub(super) fn library_places(
+fn library_places(
     options: &LinkOptions,
     name: &str,
     shared: bool,
@@ -402,25 +389,45 @@ pub(super) fn library_places(
     folders.flat_map(move |folder| files.clone().into_iter().map(|file| folder.join(file)))
 }
 
-/// Where the libraries of a command line would be found instead, if there were files.
-pub(super) fn library_places_before(options: &LinkOptions) -> Vec<PathBuf> {
-    let mut places = Vec::new();
+/// A library of the command line, looked for.
+#[derive(Debug)]
+pub(super) struct LookedFor {
+    /// Where it would be found instead, were there a file.
+    pub(super) absent: Vec<PathBuf>,
+    pub(super) found: Option<PathBuf>,
+}
+
+/// The libraries of a command line, in order.
+pub(super) fn find_libraries(options: &LinkOptions) -> impl Iterator<Item = LookedFor> {
     let mut shared = false;
-    for argument in &options.inputs {
-        match argument {
-            InputArgument::Library(name) => {
-                places.extend(library_places(options, name, shared).take_while(|it| !it.exists()));
+    options
+        .inputs
+        .iter()
+        .filter_map(move |argument| match argument {
+            InputArgument::Library(name) => Some(look_for(options, name, shared)),
+            InputArgument::SharedLibraries(on) => {
+                shared = *on;
+                None
             }
-            InputArgument::SharedLibraries(on) => shared = *on,
-            _ => {}
+            _ => None,
+        })
+}
+
+fn look_for(options: &LinkOptions, name: &str, shared: bool) -> LookedFor {
+    let mut absent = Vec::new();
+    for place in library_places(options, name, shared) {
+        if place.exists() {
+            let found = Some(place);
+            return LookedFor { absent, found };
         }
+        absent.push(place);
     }
-    places
+    let found = None;
+    LookedFor { absent, found }
 }
 
 fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathBuf> {
-    let mut places = library_places(options, name, shared);
-    if let Some(path) = places.find(|path| path.exists()) {
+    if let Some(path) = look_for(options, name, shared).found {
         return Ok(path);
     }
     let folders: Vec<String> = options

@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::halves::in_halves;
 use crate::hash::{HashMap, HashSet};
 use crate::heap::{self, Image, ImageError, Sums};
 use crate::link::command::options::{Color, InputArgument, LinkOptions};
-use crate::link::inputs::{InputFile, library_places_before, symbols_beside};
+use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
@@ -75,11 +76,7 @@ impl fmt::Display for NoState {
                 f.write_str("the output is not the one that the link before has written")
             }
             NoState::FileChanged(path) => {
-                write!(
-                    f,
-                    "{} has changed, whose contents are not kept",
-                    path.display()
-                )
+                write!(f, "{} has changed, and cannot be followed", path.display())
             }
             NoState::Grown => f.write_str("the state has grown to twice its size"),
             NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
@@ -155,15 +152,19 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         }
         expect_output(head, &folder, options)
     };
+    // A build system may have taken the first name away.
+    let restore = |is_there: bool| match is_there {
+        true => Ok(()),
+        false => folder
+            .restore_output(LAST)
+            .map_err(|_| NoState::OtherOutput),
+    };
     let bytes = read_head(&folder)?;
     let mut head = Head::decode(&bytes).ok_or(NoState::Damaged)?;
     let mut is_there = expected(&head)?;
     let mut changes = Changes::of(&head, options)?;
     if changes.files.is_empty() {
-        if !is_there {
-            let restored = folder.restore_output(LAST);
-            restored.map_err(|_| NoState::OtherOutput)?;
-        }
+        restore(is_there)?;
         return Ok(Resumed::Unchanged);
     }
     output::expect_not_an_input(&options.output, &changes.files).map_err(Failed::from)?;
@@ -178,10 +179,7 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
     if head.image_len > 2 * head.first_len {
         return Err(NoState::Grown.into());
     }
-    if !is_there {
-        let restored = folder.restore_output(LAST);
-        restored.map_err(|_| NoState::OtherOutput)?;
-    }
+    restore(is_there)?;
     // A file with two names could not be written once it is the older copy.
     let _ = folder.remove(LAST);
     let seen = rustix::fs::stat(&options.output).map(|stat| Sighting::of_stat(&stat));
@@ -426,6 +424,9 @@ fn read_identity(file: &std::fs::File) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// So many files are looked at before a second thread is worth starting.
+const WORTH_A_THREAD: usize = 256;
+
 /// What is not as it was.
 struct Changes {
     /// The objects to look at again.
@@ -461,7 +462,7 @@ impl Changes {
                 (Some(hash), Role::Other) => content_hash(&file.path).as_ref() != Some(hash),
             }
         };
-        let looked = in_halves(&head.files, is_changed);
+        let looked = in_halves(&head.files, WORTH_A_THREAD, is_changed);
         let mut changes = Changes {
             files: Vec::new(),
             renamed: Vec::new(),
@@ -507,23 +508,6 @@ fn content_hash(path: &Path) -> Option<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
     Some(*hasher.finalize().as_bytes())
-}
-
-/// Does something for each of many things, on two threads if that is worth one.
-fn in_halves<T: Sync, R: Send>(things: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    if things.len() < 256 {
-        return things.iter().map(f).collect();
-    }
-    let (first, second) = things.split_at(things.len() / 2);
-    let f = &f;
-    std::thread::scope(|scope| {
-        let other = std::thread::Builder::new()
-            .spawn_scoped(scope, move || second.iter().map(f).collect::<Vec<R>>());
-        let mut done: Vec<R> = first.iter().map(f).collect();
-        let rest = other.ok().and_then(|thread| thread.join().ok());
-        done.extend(rest.unwrap_or_else(|| second.iter().map(f).collect()));
-        done
-    })
 }
 
 /// Maps what was kept; it is checked first unless its file is as it was when it was written.
@@ -674,7 +658,8 @@ fn files_after(
 
 /// Where a link of the same options would read files that are not there now.
 fn absent_files(linked: &Linked) -> Vec<PathBuf> {
-    let mut absent = library_places_before(&linked.state.options);
+    let libraries = find_libraries(&linked.state.options);
+    let mut absent: Vec<PathBuf> = libraries.flat_map(|library| library.absent).collect();
     for file in linked.state.inputs.files() {
         if let InputFile::Archive(archive) = file
             && archive.allowed_undefined.is_none()

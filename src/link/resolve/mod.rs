@@ -10,9 +10,8 @@ pub(crate) mod units;
 
 use std::sync::Arc;
 
-use crate::hash::HashSet;
-
 use crate::error::Error;
+use crate::hash::HashSet;
 use crate::link::command::options::{DefinedValue, LinkOptions};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::{InputFile, Inputs};

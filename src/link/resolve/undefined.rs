@@ -1,10 +1,10 @@
 //! Symbols that nothing defines, after it is known what can be reached: imports, traps, or errors that say who needs
 //! them and what might have been meant.
 
-use crate::hash::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::hash::{HashMap, HashSet};
 use crate::link::command::options::{LinkOptions, Unresolved};
 use crate::link::command::spelling;
 use crate::link::demangle::demangle;

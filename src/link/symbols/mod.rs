@@ -3,9 +3,8 @@
 pub mod names;
 pub mod signatures;
 
-use crate::hash::HashMap;
-
 use crate::error::Error;
+use crate::hash::HashMap;
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::{SignatureId, Signatures, value_type};

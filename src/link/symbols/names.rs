@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::hash::HashTable;
 use rayon::prelude::*;
 
+use crate::hash::HashTable;
 use crate::object::tables::hash_name;
 use crate::object::{Input, Span};
 

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::hash::HashMap;
-
 use crate::object::Object;
 use crate::transaction::Transaction;
 

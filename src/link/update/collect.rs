@@ -2,7 +2,6 @@
 //! that is needed in any case.
 
 use crate::hash::HashSet;
-
 use crate::link::declare::{ResolvedTarget, SegmentPlacement, StringKey};
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::hash::HashSet;
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::hash::HashSet;
 use crate::link::declare::{
     Item, MergedString, Names, ObjectDeclarations, SegmentPlacement, StringKey, converter,
     custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,

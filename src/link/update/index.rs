@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::hash::{HashMap, HashSet};
-
 use crate::link::declare::{
     LinkDeclarations, ObjectDeclarations, ResolvedTarget, SegmentPlacement,
 };

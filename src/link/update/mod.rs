@@ -19,7 +19,6 @@ mod symbols;
 use std::sync::Arc;
 
 use crate::hash::{HashMap, HashSet};
-
 use crate::link::command::options::BuildId;
 use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
 use crate::link::pipeline::publish;

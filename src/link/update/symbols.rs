@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::hash::HashMap;
-
 use crate::link::declare::{
     ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
 };

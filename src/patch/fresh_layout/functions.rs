@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::hash::HashMap;
-
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::layout::{Layout, Occupant, Place, Slot};
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::fresh_layout::types::Uses;

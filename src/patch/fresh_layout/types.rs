@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::hash::HashMap;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
 use crate::patch::lengths::type_spare;
 use crate::patch::order::RUN;

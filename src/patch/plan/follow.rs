@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use crate::hash::HashMap;
-
 use crate::layout::{Place, SectionKind};
 use crate::patch::plan::context::PlanContext;
 use crate::patch::plan::fixed::FixedPlaces;

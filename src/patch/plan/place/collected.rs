@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 
 use crate::hash::{HashMap, HashSet};
-
 use crate::program::{DeclId, Definition, Relocation};
 
 /// What a commit does to a list.

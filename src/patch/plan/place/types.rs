@@ -1,7 +1,6 @@
 //! Which types are used how often, before anything that names them by index is placed.
 
 use crate::hash::HashMap;
-
 use crate::layout::{UseDeltas, add_uses};
 use crate::patch::lengths::{MOST_INDICES, type_spare};
 use crate::patch::plan::context::Planned;
