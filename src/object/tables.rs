@@ -190,6 +190,13 @@ pub struct CustomSection {
     pub comdat: Option<ComdatIndex>,
 }
 
+impl CustomSection {
+    /// Whether fields of it refer to anything.
+    pub fn has_relocs(&self) -> bool {
+        self.reloc_count > 0
+    }
+}
+
 /// A function that runs before the program starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitFunction {

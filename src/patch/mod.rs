@@ -1,6 +1,7 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
 mod dense;
+mod dense_strings;
 mod encode;
 mod fresh_layout;
 mod images;

@@ -22,6 +22,8 @@ mod compare;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod conventions;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod debug_strings;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod edits;

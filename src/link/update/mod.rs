@@ -14,6 +14,7 @@ mod define;
 pub(super) mod fallback;
 mod index;
 mod mark;
+mod strings;
 mod symbols;
 
 use std::sync::Arc;
