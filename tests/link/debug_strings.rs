@@ -638,6 +638,42 @@ fn offsets_of_strings_in_dwarf_5_name_whole_strings_after_every_edit() {
 }
 
 #[test]
+fn processes_that_go_on_with_a_link_find_its_strings() {
+    let folder = tempfile::tempdir().unwrap();
+    let ld = |expected: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
+        command.args(["--verbose", "ld", "--state", "--no-entry", "--export=run"]);
+        command.args(["main.o", "helper.o", "other.o", "-o", "out.wasm"]);
+        let done = command.current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&[done.stderr, done.stdout].concat()).into_owned();
+        assert!(said.contains(expected), "{said}");
+        fs::read(folder.path().join("out.wasm")).unwrap()
+    };
+    let write = |name: &str, source: Source<'_>| {
+        // Later than the step of any file system's clock.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        fs::write(folder.path().join(name), source.assemble()).unwrap();
+    };
+    write("main.o", RUN);
+    write("helper.o", HELPER);
+    write("other.o", OTHER);
+    ld("all is linked");
+    for text in ["a new name", "another new name", "a new name"] {
+        let helper = Source {
+            names: &[("helper.c", 0), ("shared by two", 0), (text, 0)],
+            ..HELPER
+        };
+        write("helper.o", helper);
+        let bytes = ld("patched");
+        for name in [text, "shared by two", "unsigned int"] {
+            assert_eq!(count(&bytes, &format!("{name}\0")), 1, "{name}");
+        }
+        let unit = ["helper.c", "shared by two", text].map(str::to_owned);
+        assert!(names(&bytes).contains(&unit.to_vec()));
+    }
+}
+
+#[test]
 fn strings_in_a_link_of_many_objects_do_not_depend_on_the_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let mut line = String::from("--no-entry --export=run");

@@ -21,7 +21,7 @@ mod run;
 mod compare;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod conventions;
-#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod debug_strings;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod derived;

@@ -21,7 +21,7 @@ use crate::link::declare::assign::DeclarationAssigner;
 use crate::link::declare::define::Item;
 use crate::link::declare::known::{Match, StringPiece};
 use crate::link::symbols::ObjectId;
-use crate::object::Object;
+use crate::object::{Object, Span};
 use crate::program::{
     Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocatableBytes, SectionId,
 };
@@ -245,49 +245,12 @@ impl DeclarationAssigner<'_> {
     ) -> Result<()> {
         let resolution = &self.plan.resolution;
         let mut pieces = self.pieces_before(section, shared, matches);
-        let span_of = |(id, index): Shared| {
-            let object = &resolution.object(id).object;
-            (object, object.custom_sections[index].contents)
-        };
-        let program = &*self.assigner.program;
-        let bytes_of = |piece: &StringPiece| {
-            let current = program.decl(piece.decl).current();
-            current.map_or(&[][..], |current| current.content.bytes())
-        };
-        let (mut sources, firsts) = loop {
-            let fixed = pieces.par_iter().map(|(_, piece)| bytes_of(piece));
-            let own = shared.par_iter().map(|shared| {
-                let (object, span) = span_of(*shared);
-                object.bytes(span)
-            });
-            let sources: Vec<Source<'_>> = fixed.chain(own).map(Source::of).collect();
-            let firsts = Firsts::of(&sources);
-            let unused = firsts.unused(&sources, pieces.len());
-            let lens = sources.iter().map(|source| u64::from(source.starts.len()));
-            let mut wasteful = unused
-                .into_iter()
-                .zip(lens)
-                .map(|(unused, len)| is_wasteful(unused, len));
-            let before = pieces.len();
-            pieces.retain(|_| !wasteful.next().unwrap_or_default());
-            if pieces.len() == before {
-                break (sources, firsts);
-            }
-        };
+        let (mut sources, firsts) = self.find_equal(&mut pieces, shared);
         let fixed = pieces.len();
-        // What grows, which only one section of an object can.
-        let mut growing: Vec<Option<usize>> = vec![None; shared.len()];
-        for (at, (id, _)) in shared.iter().enumerate() {
-            let of_object = pieces.iter().enumerate();
-            let mut of_object = of_object.filter(|(_, (object, _))| object == id);
-            let is_first = at == 0 || shared[at - 1].0 != *id;
-            if of_object.next().is_some() && is_first {
-                growing[at] = of_object.last().map(|(at, _)| at);
-            }
-        }
+        let growing = growing(&pieces, shared);
         let own = shared.par_iter().zip(&growing).enumerate();
         let own = own.map(|(at, (shared, growing))| {
-            let (object, span) = span_of(*shared);
+            let (object, span) = self.contents(*shared);
             let before = growing.map(|piece| sources[piece].bytes);
             own_strings(&sources, &firsts, fixed + at, before, || Bytes::Shared {
                 input: object.input().clone(),
@@ -351,6 +314,44 @@ impl DeclarationAssigner<'_> {
         Ok(())
     }
 
+    /// Where the bytes of an object's section are.
+    fn contents(&self, (id, index): Shared) -> (&Object, Span) {
+        let object = &self.plan.resolution.object(id).object;
+        (object, object.custom_sections[index].contents)
+    }
+
+    /// Finds out which strings are equal: those of pieces that are there, and behind them those of the objects. Pieces of which
+    /// most is of no use any more are given up.
+    fn find_equal(
+        &self,
+        pieces: &mut Vec<(ObjectId, StringPiece)>,
+        shared: &[Shared],
+    ) -> (Vec<Source<'_>>, Firsts) {
+        let program = &*self.assigner.program;
+        loop {
+            let fixed = pieces.par_iter().map(|(_, piece)| {
+                let current = program.decl(piece.decl).current();
+                current.map_or(&[][..], |current| current.content.bytes())
+            });
+            let own = shared.par_iter().map(|shared| {
+                let (object, span) = self.contents(*shared);
+                object.bytes(span)
+            });
+            let sources: Vec<Source<'_>> = fixed.chain(own).map(Source::of).collect();
+            let firsts = Firsts::of(&sources);
+            let unused = firsts.unused(&sources, pieces.len()).into_iter();
+            let lens = sources.iter().map(|source| source.starts.len().into());
+            let mut wasteful = unused
+                .zip(lens)
+                .map(|(unused, len)| is_wasteful(unused, len));
+            let before = pieces.len();
+            pieces.retain(|_| !wasteful.next().unwrap_or_default());
+            if pieces.len() == before {
+                return (sources, firsts);
+            }
+        }
+    }
+
     /// The pieces that the objects had in the link before.
     fn pieces_before(
         &self,
@@ -368,6 +369,19 @@ impl DeclarationAssigner<'_> {
         });
         pieces.collect()
     }
+}
+
+/// For each section, which of the pieces that are there grows by its new strings; of an object's sections only the first
+/// has one.
+fn growing(pieces: &[(ObjectId, StringPiece)], shared: &[Shared]) -> Vec<Option<usize>> {
+    let growing = shared.iter().enumerate().map(|(at, (id, _))| {
+        let is_first = at == 0 || shared[at - 1].0 != *id;
+        let begin = pieces.partition_point(|(object, _)| object < id);
+        let end = pieces.partition_point(|(object, _)| object <= id);
+        // What its first link brought stays as it is.
+        (is_first && end - begin > 1).then(|| end - 1)
+    });
+    growing.collect()
 }
 
 /// What a source has that none before it has, behind what is there `before`. If that is all of it, it is `whole`.
