@@ -1,6 +1,7 @@
 //! Strings one behind the other, each of which ends in a zero: where they begin. And strings that end in the same way, which
 //! can stand in one place: which string each of many can be found in.
 
+use std::ffi::CStr;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -20,34 +21,32 @@ pub(crate) struct Starts {
 impl Starts {
     /// Of the strings of these bytes, of which the last must be a zero if there are any.
     pub(crate) fn of(bytes: &[u8]) -> Starts {
-        debug_assert!(bytes.last().is_none_or(|last| *last == 0));
-        let mut zeros = Vec::with_capacity(bytes.len().div_ceil(BLOCK));
-        let mut before = 0;
-        let mut push = |mask: u64| {
-            zeros.push((mask, before));
-            before += mask.count_ones();
-        };
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        blocks.iter().for_each(|block| push(zeros_of(block)));
-        if !rest.is_empty() {
-            let mut block = [1; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            push(zeros_of(&block));
+        let mut starts = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            starts.push(at as u32);
+            at += len_of_first(&bytes[at..]);
         }
-        let mut starts = Vec::with_capacity(before as usize);
-        let mut start = 0;
-        for (at, (mask, _)) in zeros.iter().enumerate() {
-            let mut mask = *mask;
-            while mask != 0 {
-                starts.push(start);
-                start = (at * BLOCK) as u32 + mask.trailing_zeros() + 1;
-                mask &= mask - 1;
-            }
+        Starts::new(starts, bytes.len() as u32)
+    }
+
+    /// Of strings of so many bytes that begin here, the first of them at 0.
+    pub(crate) fn new(starts: Vec<u32>, len: u32) -> Starts {
+        let mut zeros = vec![(0u64, 0u32); (len as usize).div_ceil(BLOCK)];
+        let ends = starts.iter().skip(1).chain(std::iter::once(&len));
+        for end in ends.filter(|_| len > 0) {
+            let last = *end as usize - 1;
+            zeros[last / BLOCK].0 |= 1 << (last % BLOCK);
+        }
+        let mut before = 0;
+        for (mask, count) in &mut zeros {
+            *count = before;
+            before += mask.count_ones();
         }
         Starts {
             starts: starts.into(),
             zeros: zeros.into(),
-            len: bytes.len() as u32,
+            len,
         }
     }
 
@@ -85,17 +84,10 @@ impl Starts {
     }
 }
 
-/// Which bytes of a block are zeros.
-fn zeros_of(block: &[u8; BLOCK]) -> u64 {
-    let is_zero = block.map(|byte| u8::from(byte == 0));
-    let (words, _) = is_zero.as_chunks::<8>();
-    // Multiplied by this, the lowest bits of eight bytes stand in the highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let words = words.iter().enumerate();
-    words.fold(0, |mask, (at, word)| {
-        let bits = u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56;
-        mask | bits << (8 * at)
-    })
+/// How many bytes the first string takes with the zero that ends it; all, if nothing does.
+pub(crate) fn len_of_first(bytes: &[u8]) -> usize {
+    let first = CStr::from_bytes_until_nul(bytes);
+    first.map_or(bytes.len(), |first| first.count_bytes() + 1)
 }
 
 /// For each of `strings`, one of them that ends with it and that nothing longer ends with, and where in that it begins. Of

@@ -8,9 +8,7 @@
 //! which most is of no use, and so a piece goes whose object is not linked any more. A dense output has no string that
 //! nobody names (`patch::dense`).
 //!
-//! Which strings are equal is found out on all cores, and does not depend on how many there are.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Which strings are equal is found out on one core, since what is known of the objects before saves most of the work.
 
 use rayon::prelude::*;
 
@@ -26,7 +24,7 @@ use crate::program::{
     Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocatableBytes, SectionId,
 };
 use crate::wire::dwarf;
-use crate::wire::strings::Starts;
+use crate::wire::strings::{Starts, len_of_first};
 
 /// Where a string stands: a piece of a custom section, and the offset in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,29 +108,6 @@ pub(crate) fn is_wasteful(unused: u64, len: u64) -> bool {
     unused > LITTLE && unused > len / 2
 }
 
-/// Strings of one section of one object, or of a piece that is there.
-struct Source<'a> {
-    bytes: &'a [u8],
-    starts: Starts,
-    hashes: Vec<u64>,
-}
-
-impl<'a> Source<'a> {
-    fn of(bytes: &'a [u8]) -> Source<'a> {
-        let starts = Starts::of(bytes);
-        let hashes = starts.ranges().map(|range| hash_of(&bytes[range]));
-        Source {
-            bytes,
-            hashes: hashes.collect(),
-            starts,
-        }
-    }
-
-    fn string(&self, string: u32) -> &'a [u8] {
-        &self.bytes[self.starts.range(string as usize)]
-    }
-}
-
 /// One of the strings of many sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Which {
@@ -140,84 +115,101 @@ struct Which {
     string: u32,
 }
 
-/// For each string of each source, the first one that is equal to it.
-struct Firsts(Vec<Vec<AtomicU64>>);
+/// Strings of one section of one object, or of a piece that is there.
+struct Source<'a> {
+    bytes: &'a [u8],
+    starts: Vec<u32>,
+    /// For each string the first of all sources that is equal to it.
+    firsts: Vec<Which>,
+}
 
-impl Firsts {
-    /// Each thread deals with strings whose hashes fall to it, in the order of all.
-    fn of(sources: &[Source<'_>]) -> Firsts {
-        let firsts = sources.iter().map(|source| {
-            let unknown = || AtomicU64::new(0);
-            std::iter::repeat_with(unknown).take(source.hashes.len())
+impl<'a> Source<'a> {
+    fn string(&self, string: u32) -> Option<&'a [u8]> {
+        let start = *self.starts.get(string as usize)?;
+        let end = self.starts.get(string as usize + 1).copied();
+        Some(&self.bytes[start as usize..end.map_or(self.bytes.len(), |end| end as usize)])
+    }
+}
+
+/// Sources one after the other, and the different strings that they have.
+#[derive(Default)]
+struct Sources<'a> {
+    all: Vec<Source<'a>>,
+    /// The first of each, with its hash.
+    known: HashTable<(u64, Which)>,
+}
+
+impl<'a> Sources<'a> {
+    /// Adds the strings of some bytes. Objects that include the same headers have long runs of the same strings: whatever
+    /// stands behind the last one that was known is tried first.
+    fn add(&mut self, bytes: &'a [u8]) {
+        let this = self.all.len() as u32;
+        let (mut starts, mut firsts) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        let mut guess: Option<Which> = None;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            starts.push(at as u32);
+            let guessed = guess.and_then(|which| {
+                let source = self.all.get(which.source as usize)?;
+                let string = source.string(which.string)?;
+                let first = source.firsts[which.string as usize];
+                rest.starts_with(string)
+                    .then_some((which, first, string.len()))
+            });
+            let (found, first, len) = guessed.unwrap_or_else(|| {
+                let len = len_of_first(rest);
+                let new = Which {
+                    source: this,
+                    string: firsts.len() as u32,
+                };
+                let first = self.first(&rest[..len], bytes, &starts, new);
+                (first, first, len)
+            });
+            guess = Some(Which {
+                string: found.string + 1,
+                ..found
+            });
+            firsts.push(first);
+            at += len;
+        }
+        self.all.push(Source {
+            bytes,
+            starts,
+            firsts,
         });
-        let firsts = Firsts(firsts.map(Iterator::collect).collect());
-        let count: usize = sources.iter().map(|source| source.hashes.len()).sum();
-        // To wake other threads takes longer than to do little.
-        const FEW: usize = 4096;
-        let shares = match count < FEW {
-            true => 1,
-            false => rayon::current_num_threads().max(1) as u64,
-        };
-        if shares == 1 {
-            firsts.find(sources, 0, 1);
-        } else {
-            let all = (0..shares).into_par_iter();
-            all.for_each(|share| firsts.find(sources, share, shares));
-        }
-        firsts
     }
 
-    fn find(&self, sources: &[Source<'_>], share: u64, shares: u64) {
-        let mut known: HashTable<(u64, Which)> = HashTable::new();
-        for (at, source) in sources.iter().enumerate() {
-            for (string, &hash) in source.hashes.iter().enumerate() {
-                // The table goes by other bits.
-                if shares > 1 && (hash >> 20 & 0xffff) % shares != share {
-                    continue;
+    /// The first string that is equal to this one, which is `new` if there is none, among `own` ones that begin at `starts`.
+    fn first(&mut self, string: &[u8], own: &[u8], starts: &[u32], new: Which) -> Which {
+        let hash = hash_of(string);
+        let all = &self.all;
+        let is_equal = |(other, which): &(u64, Which)| {
+            *other == hash
+                && match all.get(which.source as usize) {
+                    Some(source) => source.string(which.string) == Some(string),
+                    None => own[starts[which.string as usize] as usize..].starts_with(string),
                 }
-                let this = Which {
-                    source: at as u32,
-                    string: string as u32,
-                };
-                let bytes = source.string(this.string);
-                let is_equal = |(other_hash, which): &(u64, Which)| {
-                    *other_hash == hash
-                        && sources[which.source as usize].string(which.string) == bytes
-                };
-                let entry = known.entry(hash, is_equal, |(hash, _)| *hash);
-                let (_, first) = entry.or_insert((hash, this)).into_mut();
-                let first = u64::from(first.source) << 32 | u64::from(first.string);
-                self.0[at][string].store(first, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn get(&self, source: usize, string: usize) -> Which {
-        let first = self.0[source][string].load(Ordering::Relaxed);
-        Which {
-            source: (first >> 32) as u32,
-            string: first as u32,
-        }
+        };
+        let entry = self.known.entry(hash, is_equal, |(hash, _)| *hash);
+        entry.or_insert((hash, new)).get().1
     }
 
     /// Bytes of each of the first `fixed` sources that none of the others has.
-    fn unused(&self, sources: &[Source<'_>], fixed: usize) -> Vec<u64> {
-        let mut used: Vec<Vec<bool>> = sources[..fixed]
+    fn unused(&self, fixed: usize) -> Vec<u64> {
+        let mut used: Vec<Vec<bool>> = self.all[..fixed]
             .iter()
-            .map(|source| vec![false; source.hashes.len()])
+            .map(|source| vec![false; source.firsts.len()])
             .collect();
-        for (at, source) in sources.iter().enumerate().skip(fixed) {
-            for string in 0..source.hashes.len() {
-                let first = self.get(at, string);
-                if let Some(used) = used.get_mut(first.source as usize) {
-                    used[first.string as usize] = true;
-                }
+        for first in self.all[fixed..].iter().flat_map(|source| &source.firsts) {
+            if let Some(used) = used.get_mut(first.source as usize) {
+                used[first.string as usize] = true;
             }
         }
-        let unused = used.iter().zip(sources).map(|(used, source)| {
-            let ranges = source.starts.ranges().zip(used);
-            let unused = ranges.filter(|(_, used)| !**used);
-            unused.map(|(range, _)| range.len() as u64).sum()
+        let unused = used.iter().zip(&self.all).map(|(used, source)| {
+            let strings = (0..).zip(used).filter(|(_, used)| !**used);
+            let strings = strings.filter_map(|(string, _)| source.string(string));
+            strings.map(|string| string.len() as u64).sum()
         });
         unused.collect()
     }
@@ -245,31 +237,31 @@ impl DeclarationAssigner<'_> {
     ) -> Result<()> {
         let resolution = &self.plan.resolution;
         let mut pieces = self.pieces_before(section, shared, matches);
-        let (mut sources, firsts) = self.find_equal(&mut pieces, shared);
+        let sources = self.find_equal(&mut pieces, shared);
         let fixed = pieces.len();
         let growing = growing(&pieces, shared);
         let own = shared.par_iter().zip(&growing).enumerate();
         let own = own.map(|(at, (shared, growing))| {
             let (object, span) = self.contents(*shared);
-            let before = growing.map(|piece| sources[piece].bytes);
-            own_strings(&sources, &firsts, fixed + at, before, || Bytes::Shared {
+            let before = growing.map(|piece| sources.all[piece].bytes);
+            own_strings(&sources, fixed + at, before, || Bytes::Shared {
                 input: object.input().clone(),
                 start: span.start,
                 len: span.len,
             })
         });
         let own: Vec<Own> = own.collect();
-        let starts: Vec<Starts> = sources
-            .iter_mut()
-            .map(|source| std::mem::take(&mut source.starts))
+        let sources = sources.all.into_iter();
+        let strings: Vec<_> = sources
+            .map(|source| (source.starts, source.firsts))
             .collect();
-        drop(sources);
+
         for (object, piece) in &pieces {
             self.assigner.keep_strings(object.index(), *piece);
         }
         let mut offsets = Vec::with_capacity(shared.len());
-        let mut decls: Vec<Option<DeclId>> =
-            pieces.iter().map(|(_, piece)| Some(piece.decl)).collect();
+        let mut decls: Vec<Option<DeclId>> = Vec::with_capacity(strings.len());
+        decls.extend(pieces.iter().map(|(_, piece)| Some(piece.decl)));
         for ((own, growing), (id, _)) in own.into_iter().zip(growing).zip(shared) {
             let mut decl = None;
             if let Some(bytes) = own.bytes {
@@ -289,28 +281,24 @@ impl DeclarationAssigner<'_> {
             decls.push(decl);
             offsets.push(own.offsets);
         }
-        let place = |source: usize, string: usize| {
-            let first = firsts.get(source, string);
-            let of = first.source as usize;
+        let place = |first: &Which| {
+            let (of, string) = (first.source as usize, first.string as usize);
             let offset = match of.checked_sub(fixed) {
-                None => starts[of].start(first.string as usize),
-                Some(own) => offsets[own][first.string as usize],
+                None => strings[of].0[string],
+                Some(own) => offsets[own][string],
             };
-            let decl = decls[of];
-            StringPlace {
-                decl: decl
-                    .unwrap_or_else(|| unreachable!("a string that is the first has a piece")),
-                offset,
-            }
+            let decl = decls[of].unwrap_or_else(|| unreachable!("the first has a piece"));
+            StringPlace { decl, offset }
         };
-        let places = (fixed..starts.len()).into_par_iter().map(|source| {
-            let strings = 0..starts[source].count();
-            strings.map(|string| place(source, string)).collect()
+        let placed = strings[fixed..].par_iter().zip(shared);
+        let placed = placed.map(|((starts, firsts), shared)| {
+            let places = firsts.iter().map(place).collect();
+            let (_, span) = self.contents(*shared);
+            let starts = Starts::new(starts.clone(), span.len);
+            (*shared, PlacedStrings::new(starts, places))
         });
-        let places: Vec<Vec<StringPlace>> = places.collect();
-        let placed = starts.into_iter().skip(fixed).zip(places);
-        let placed = placed.map(|(starts, places)| PlacedStrings::new(starts, places));
-        out.placed.extend(shared.iter().copied().zip(placed));
+        let placed: Vec<_> = placed.collect();
+        out.placed.extend(placed);
         Ok(())
     }
 
@@ -326,28 +314,27 @@ impl DeclarationAssigner<'_> {
         &self,
         pieces: &mut Vec<(ObjectId, StringPiece)>,
         shared: &[Shared],
-    ) -> (Vec<Source<'_>>, Firsts) {
+    ) -> Sources<'_> {
         let program = &*self.assigner.program;
         loop {
-            let fixed = pieces.par_iter().map(|(_, piece)| {
+            let mut sources = Sources::default();
+            for (_, piece) in &*pieces {
                 let current = program.decl(piece.decl).current();
-                current.map_or(&[][..], |current| current.content.bytes())
-            });
-            let own = shared.par_iter().map(|shared| {
+                sources.add(current.map_or(&[], |current| current.content.bytes()));
+            }
+            for shared in shared {
                 let (object, span) = self.contents(*shared);
-                object.bytes(span)
-            });
-            let sources: Vec<Source<'_>> = fixed.chain(own).map(Source::of).collect();
-            let firsts = Firsts::of(&sources);
-            let unused = firsts.unused(&sources, pieces.len()).into_iter();
-            let lens = sources.iter().map(|source| source.starts.len().into());
+                sources.add(object.bytes(span));
+            }
+            let unused = sources.unused(pieces.len()).into_iter();
+            let lens = sources.all.iter().map(|source| source.bytes.len() as u64);
             let mut wasteful = unused
                 .zip(lens)
                 .map(|(unused, len)| is_wasteful(unused, len));
             let before = pieces.len();
             pieces.retain(|_| !wasteful.next().unwrap_or_default());
             if pieces.len() == before {
-                return (sources, firsts);
+                return sources;
             }
         }
     }
@@ -386,43 +373,40 @@ fn growing(pieces: &[(ObjectId, StringPiece)], shared: &[Shared]) -> Vec<Option<
 
 /// What a source has that none before it has, behind what is there `before`. If that is all of it, it is `whole`.
 fn own_strings(
-    sources: &[Source<'_>],
-    firsts: &Firsts,
+    sources: &Sources<'_>,
     at: usize,
     before: Option<&[u8]>,
     whole: impl FnOnce() -> Bytes,
 ) -> Own {
-    let source = &sources[at];
-    let is_own = |string: &usize| {
-        firsts.get(at, *string).source as usize == at
-            && firsts.get(at, *string).string as usize == *string
-    };
-    let count = source.starts.count();
-    let own = (0..count).filter(is_own).count();
-    if own == 0 {
+    let source = &sources.all[at];
+    let count = source.firsts.len();
+    let strings = (0..).zip(&source.firsts);
+    let own =
+        strings.filter(|(string, first)| (first.source as usize, first.string) == (at, *string));
+    let own: Vec<u32> = own.map(|(string, _)| string).collect();
+    if own.is_empty() {
         return Own {
             offsets: Vec::new(),
             bytes: None,
         };
     }
-    if own == count && before.is_none() {
-        let starts = (0..count).map(|string| source.starts.start(string));
+    if own.len() == count && before.is_none() {
         return Own {
-            offsets: starts.collect(),
+            offsets: source.starts.clone(),
             bytes: Some(whole()),
         };
     }
-    let len: usize = (0..count)
-        .filter(is_own)
-        .map(|string| source.starts.range(string).len())
-        .sum();
+    let own = own
+        .iter()
+        .filter_map(|string| Some((*string, source.string(*string)?)));
+    let len: usize = own.clone().map(|(_, string)| string.len()).sum();
     let before = before.unwrap_or_default();
     let mut bytes = Vec::with_capacity(before.len() + len);
     bytes.extend_from_slice(before);
     let mut offsets = vec![0; count];
-    for string in (0..count).filter(is_own) {
-        offsets[string] = bytes.len() as u32;
-        bytes.extend_from_slice(source.string(string as u32));
+    for (string, text) in own {
+        offsets[string as usize] = bytes.len() as u32;
+        bytes.extend_from_slice(text);
     }
     Own {
         offsets,
