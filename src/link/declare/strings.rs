@@ -104,7 +104,7 @@ pub(crate) fn growing_piece(pieces: &[StringPiece], section: SectionId) -> Optio
 
 /// Whether a piece is to be given up of which so much is of no use.
 pub(crate) fn is_wasteful(unused: u64, len: u64) -> bool {
-    const LITTLE: u64 = 4096;
+    const LITTLE: u64 = 32 << 10;
     unused > LITTLE && unused > len / 2
 }
 

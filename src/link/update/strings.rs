@@ -274,7 +274,7 @@ impl Update<'_> {
         let len: u64 = used.values().map(|used| used.len() as u64).sum();
         let looked = self.index.strings.looked_through.get(&(id, section));
         let looked = looked.copied().unwrap_or_default();
-        if len <= 2 * own || !is_wasteful(len - own, len) || len <= looked + looked / 2 {
+        if !is_wasteful(len.saturating_sub(own), len) || len <= looked + looked / 2 {
             return Ok(());
         }
         for (other, linked) in self.resolution().each_object() {
