@@ -6,16 +6,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Bytes whose zeros stand in one word.
-const BLOCK: usize = 64;
+/// Bytes of which it is known in which string they begin.
+const BLOCK: usize = 32;
 
 /// Where each of many strings begins, and which one a byte is of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Starts {
+    /// And behind them the end of the last one.
     starts: Box<[u32]>,
-    /// By block: which of its bytes are zeros, and how many zeros stand before it.
-    zeros: Box<[(u64, u32)]>,
-    len: u32,
+    /// By block: the string of its first byte.
+    blocks: Box<[u32]>,
 }
 
 impl Starts {
@@ -31,33 +31,28 @@ impl Starts {
     }
 
     /// Of strings of so many bytes that begin here, the first of them at 0.
-    pub(crate) fn new(starts: Vec<u32>, len: u32) -> Starts {
-        let mut zeros = vec![(0u64, 0u32); (len as usize).div_ceil(BLOCK)];
-        let ends = starts.iter().skip(1).chain(std::iter::once(&len));
-        for end in ends.filter(|_| len > 0) {
-            let last = *end as usize - 1;
-            zeros[last / BLOCK].0 |= 1 << (last % BLOCK);
-        }
-        let mut before = 0;
-        for (mask, count) in &mut zeros {
-            *count = before;
-            before += mask.count_ones();
+    pub(crate) fn new(mut starts: Vec<u32>, len: u32) -> Starts {
+        starts.push(len);
+        let mut blocks = Vec::with_capacity((len as usize).div_ceil(BLOCK));
+        for (string, end) in starts.iter().skip(1).enumerate() {
+            while blocks.len() * BLOCK < *end as usize {
+                blocks.push(string as u32);
+            }
         }
         Starts {
             starts: starts.into(),
-            zeros: zeros.into(),
-            len,
+            blocks: blocks.into(),
         }
     }
 
     /// How many strings there are.
     pub(crate) fn count(&self) -> usize {
-        self.starts.len()
+        self.starts.len().saturating_sub(1)
     }
 
     /// The bytes of them all.
     pub(crate) fn len(&self) -> u32 {
-        self.len
+        self.starts.last().copied().unwrap_or(0)
     }
 
     /// Where a string begins.
@@ -67,8 +62,7 @@ impl Starts {
 
     /// The bytes of a string, with the zero that ends it.
     pub(crate) fn range(&self, string: usize) -> Range<usize> {
-        let end = self.starts.get(string + 1).copied().unwrap_or(self.len);
-        self.starts[string] as usize..end as usize
+        self.starts[string] as usize..self.starts[string + 1] as usize
     }
 
     /// The ranges of all strings, in order.
@@ -77,10 +71,11 @@ impl Starts {
     }
 
     /// Which string a byte is of; it must be one of theirs.
+    #[inline]
     pub(crate) fn containing(&self, offset: u32) -> usize {
-        let (mask, before) = self.zeros[offset as usize / BLOCK];
-        let earlier = mask & ((1 << (offset as usize % BLOCK)) - 1);
-        (before + earlier.count_ones()) as usize
+        let first = self.blocks[offset as usize / BLOCK] as usize;
+        let behind = self.starts[first + 1..].iter();
+        first + behind.take_while(|start| **start <= offset).count()
     }
 }
 
