@@ -19,3 +19,4 @@ use std::hash::{BuildHasher, Hasher};
 
 pub(crate) use hashbrown::HashTable;
 pub(crate) use hashbrown::hash_map::Entry;
+pub(crate) use hashbrown::hash_table::Entry as TableEntry;

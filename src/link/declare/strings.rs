@@ -10,10 +10,13 @@
 //!
 //! Which strings are equal is found out on one core, since what is known of the objects before saves most of the work.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::hash::{HashMap, HashTable, hash_of};
+use crate::hash::{HashMap, HashTable, TableEntry, hash_of};
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::assign::DeclarationAssigner;
 use crate::link::declare::define::Item;
@@ -37,14 +40,20 @@ pub(crate) struct StringPlace {
 #[derive(Debug)]
 pub(crate) struct PlacedStrings {
     starts: Starts,
-    /// By string.
-    places: Vec<StringPlace>,
+    /// By string: which of the places it has.
+    numbers: Vec<u32>,
+    places: Arc<[StringPlace]>,
 }
 
 impl PlacedStrings {
+    /// Each string has a place of its own.
     pub(crate) fn new(starts: Starts, places: Vec<StringPlace>) -> PlacedStrings {
         debug_assert_eq!(starts.count(), places.len());
-        PlacedStrings { starts, places }
+        PlacedStrings {
+            starts,
+            numbers: (0..places.len() as u32).collect(),
+            places: places.into(),
+        }
     }
 
     /// What stands at an offset of the object's section: a piece, and the offset in it. Outside of the section there is
@@ -52,7 +61,7 @@ impl PlacedStrings {
     pub(crate) fn at(&self, offset: i64) -> (DeclId, i64) {
         let offset = offset.clamp(0, i64::from(self.starts.len()) - 1) as u32;
         let string = self.starts.containing(offset);
-        let place = self.places[string];
+        let place = self.places[self.numbers[string] as usize];
         let distance = offset - self.starts.start(string);
         (place.decl, i64::from(place.offset) + i64::from(distance))
     }
@@ -108,26 +117,33 @@ pub(crate) fn is_wasteful(unused: u64, len: u64) -> bool {
     unused > LITTLE && unused > len / 2
 }
 
-/// One of the strings of many sources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Which {
-    source: u32,
-    string: u32,
-}
-
 /// Strings of one section of one object, or of a piece that is there.
 struct Source<'a> {
     bytes: &'a [u8],
     starts: Vec<u32>,
-    /// For each string the first of all sources that is equal to it.
-    firsts: Vec<Which>,
+    /// For each string its number among the different ones of all sources.
+    numbers: Vec<u32>,
+    /// The numbers of those that no source before has: in the order in which they stand.
+    own: Range<u32>,
 }
 
 impl<'a> Source<'a> {
-    fn string(&self, string: u32) -> Option<&'a [u8]> {
-        let start = *self.starts.get(string as usize)?;
-        let end = self.starts.get(string as usize + 1).copied();
+    fn string(&self, string: usize) -> Option<&'a [u8]> {
+        let start = *self.starts.get(string)?;
+        let end = self.starts.get(string + 1).copied();
         Some(&self.bytes[start as usize..end.map_or(self.bytes.len(), |end| end as usize)])
+    }
+
+    /// Those that no source before has, and which of the strings they are.
+    fn own(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let mut next = self.own.start;
+        let strings = self.numbers.iter().enumerate();
+        let own = strings.filter(move |(_, number)| {
+            let is_own = **number == next;
+            next += u32::from(is_own);
+            is_own
+        });
+        own.filter_map(|(string, _)| Some((string, self.string(string)?)))
     }
 }
 
@@ -135,89 +151,92 @@ impl<'a> Source<'a> {
 #[derive(Default)]
 struct Sources<'a> {
     all: Vec<Source<'a>>,
-    /// The first of each, with its hash.
-    known: HashTable<(u64, Which)>,
+    /// By hash: the numbers of the different strings.
+    known: HashTable<(u64, u32)>,
+    /// By number: the first source that has it, and which of its strings it is.
+    firsts: Vec<(u32, u32)>,
 }
 
 impl<'a> Sources<'a> {
     /// Adds the strings of some bytes. Objects that include the same headers have long runs of the same strings: whatever
     /// stands behind the last one that was known is tried first.
     fn add(&mut self, bytes: &'a [u8]) {
-        let this = self.all.len() as u32;
-        let (mut starts, mut firsts) = (Vec::new(), Vec::new());
+        let (mut starts, mut numbers) = (Vec::new(), Vec::new());
+        let begin = self.firsts.len() as u32;
         let mut at = 0;
-        let mut guess: Option<Which> = None;
+        let mut guess = (usize::MAX, 0);
         while at < bytes.len() {
             let rest = &bytes[at..];
             starts.push(at as u32);
-            let guessed = guess.and_then(|which| {
-                let source = self.all.get(which.source as usize)?;
-                let string = source.string(which.string)?;
-                let first = source.firsts[which.string as usize];
-                rest.starts_with(string)
-                    .then_some((which, first, string.len()))
+            let guessed = self.all.get(guess.0).and_then(|source| {
+                let string = source.string(guess.1)?;
+                let number = source.numbers[guess.1];
+                rest.starts_with(string).then_some((number, string.len()))
             });
-            let (found, first, len) = guessed.unwrap_or_else(|| {
+            let (number, len) = guessed.unwrap_or_else(|| {
                 let len = len_of_first(rest);
-                let new = Which {
-                    source: this,
-                    string: firsts.len() as u32,
-                };
-                let first = self.first(&rest[..len], bytes, &starts, new);
-                (first, first, len)
+                let number = self.number(&rest[..len], bytes, &starts);
+                let (source, string) = self.firsts[number as usize];
+                guess = (source as usize, string as usize);
+                (number, len)
             });
-            guess = Some(Which {
-                string: found.string + 1,
-                ..found
-            });
-            firsts.push(first);
+            guess.1 += 1;
+            numbers.push(number);
             at += len;
         }
         self.all.push(Source {
             bytes,
             starts,
-            firsts,
+            numbers,
+            own: begin..self.firsts.len() as u32,
         });
     }
 
-    /// The first string that is equal to this one, which is `new` if there is none, among `own` ones that begin at `starts`.
-    fn first(&mut self, string: &[u8], own: &[u8], starts: &[u32], new: Which) -> Which {
+    /// The number of a string, which may be the last one of its `own` source's, whose strings begin at `starts`.
+    fn number(&mut self, string: &[u8], own: &[u8], starts: &[u32]) -> u32 {
         let hash = hash_of(string);
-        let all = &self.all;
-        let is_equal = |(other, which): &(u64, Which)| {
+        let (all, firsts) = (&self.all, &mut self.firsts);
+        let is_equal = |(other, number): &(u64, u32)| {
+            let (source, first) = firsts[*number as usize];
             *other == hash
-                && match all.get(which.source as usize) {
-                    Some(source) => source.string(which.string) == Some(string),
-                    None => own[starts[which.string as usize] as usize..].starts_with(string),
+                && match all.get(source as usize) {
+                    Some(source) => source.string(first as usize) == Some(string),
+                    None => own[starts[first as usize] as usize..].starts_with(string),
                 }
         };
-        let entry = self.known.entry(hash, is_equal, |(hash, _)| *hash);
-        entry.or_insert((hash, new)).get().1
+        match self.known.entry(hash, is_equal, |(hash, _)| *hash) {
+            TableEntry::Occupied(known) => known.get().1,
+            TableEntry::Vacant(vacant) => {
+                let number = firsts.len() as u32;
+                firsts.push((all.len() as u32, starts.len() as u32 - 1));
+                vacant.insert((hash, number));
+                number
+            }
+        }
     }
 
     /// Bytes of each of the first `fixed` sources that none of the others has.
     fn unused(&self, fixed: usize) -> Vec<u64> {
-        let mut used: Vec<Vec<bool>> = self.all[..fixed]
-            .iter()
-            .map(|source| vec![false; source.firsts.len()])
-            .collect();
-        for first in self.all[fixed..].iter().flat_map(|source| &source.firsts) {
-            if let Some(used) = used.get_mut(first.source as usize) {
-                used[first.string as usize] = true;
-            }
+        let mut used = vec![false; self.firsts.len()];
+        for source in &self.all[fixed..] {
+            source
+                .numbers
+                .iter()
+                .for_each(|number| used[*number as usize] = true);
         }
-        let unused = used.iter().zip(&self.all).map(|(used, source)| {
-            let strings = (0..).zip(used).filter(|(_, used)| !**used);
-            let strings = strings.filter_map(|(string, _)| source.string(string));
-            strings.map(|string| string.len() as u64).sum()
+        let unused = self.all[..fixed].iter().map(|source| {
+            let own = source.own().zip(source.own.clone());
+            let used = own.filter(|(_, number)| used[*number as usize]);
+            let used: usize = used.map(|((_, string), _)| string.len()).sum();
+            (source.bytes.len() - used) as u64
         });
         unused.collect()
     }
 }
 
-/// What an object's section adds to the output.
+/// What a source adds to the output.
 struct Own {
-    /// By string: the offset in the piece; for those that are the section's own.
+    /// Where each of its own strings stands in the piece, in order.
     offsets: Vec<u32>,
     /// The contents of the piece, if it has to be defined.
     bytes: Option<Bytes>,
@@ -235,7 +254,6 @@ impl DeclarationAssigner<'_> {
         matches: &[Match<'_>],
         out: &mut DebugStrings,
     ) -> Result<()> {
-        let resolution = &self.plan.resolution;
         let mut pieces = self.pieces_before(section, shared, matches);
         let sources = self.find_equal(&mut pieces, shared);
         let fixed = pieces.len();
@@ -244,62 +262,65 @@ impl DeclarationAssigner<'_> {
         let own = own.map(|(at, (shared, growing))| {
             let (object, span) = self.contents(*shared);
             let before = growing.map(|piece| sources.all[piece].bytes);
-            own_strings(&sources, fixed + at, before, || Bytes::Shared {
+            own_strings(&sources.all[fixed + at], before, || Bytes::Shared {
                 input: object.input().clone(),
                 start: span.start,
                 len: span.len,
             })
         });
-        let own: Vec<Own> = own.collect();
-        let sources = sources.all.into_iter();
+        let mut own: Vec<Own> = own.collect();
+        let before = sources.all[..fixed].iter().map(|source| Own {
+            offsets: own_starts(source),
+            bytes: None,
+        });
+        own.splice(0..0, before);
+        let sources = sources.all.into_iter().skip(fixed);
         let strings: Vec<_> = sources
-            .map(|source| (source.starts, source.firsts))
+            .map(|source| (source.starts, source.numbers))
             .collect();
 
-        for (object, piece) in &pieces {
-            self.assigner.keep_strings(object.index(), *piece);
-        }
-        let mut offsets = Vec::with_capacity(shared.len());
-        let mut decls: Vec<Option<DeclId>> = Vec::with_capacity(strings.len());
-        decls.extend(pieces.iter().map(|(_, piece)| Some(piece.decl)));
-        for ((own, growing), (id, _)) in own.into_iter().zip(growing).zip(shared) {
-            let mut decl = None;
-            if let Some(bytes) = own.bytes {
-                let piece = match growing {
-                    Some(piece) => pieces[piece].1,
-                    None => {
-                        let name = resolution.object(*id).object.display_name();
-                        let decl = self.assigner.new_piece(name)?;
-                        let piece = StringPiece { section, decl };
-                        self.assigner.keep_strings(id.index(), piece);
-                        piece
-                    }
-                };
-                out.pieces.push(string_piece(piece, bytes)?);
-                decl = Some(piece.decl);
-            }
-            decls.push(decl);
-            offsets.push(own.offsets);
-        }
-        let place = |first: &Which| {
-            let (of, string) = (first.source as usize, first.string as usize);
-            let offset = match of.checked_sub(fixed) {
-                None => strings[of].0[string],
-                Some(own) => offsets[own][string],
+        let mut places = Vec::with_capacity(own.iter().map(|own| own.offsets.len()).sum());
+        for (at, own) in own.into_iter().enumerate() {
+            let piece = match at.checked_sub(fixed) {
+                None => {
+                    let (object, piece) = pieces[at];
+                    self.assigner.keep_strings(object.index(), piece);
+                    piece
+                }
+                Some(at) => {
+                    let Some(bytes) = own.bytes else { continue };
+                    let piece = match growing[at] {
+                        Some(piece) => pieces[piece].1,
+                        None => self.new_strings(shared[at].0, section)?,
+                    };
+                    out.pieces.push(string_piece(piece, bytes)?);
+                    piece
+                }
             };
-            let decl = decls[of].unwrap_or_else(|| unreachable!("the first has a piece"));
-            StringPlace { decl, offset }
-        };
-        let placed = strings[fixed..].par_iter().zip(shared);
-        let placed = placed.map(|((starts, firsts), shared)| {
-            let places = firsts.iter().map(place).collect();
+            let decl = piece.decl;
+            let offsets = own.offsets.into_iter();
+            places.extend(offsets.map(|offset| StringPlace { decl, offset }));
+        }
+        let places: Arc<[StringPlace]> = places.into();
+        for ((starts, numbers), shared) in strings.into_iter().zip(shared) {
             let (_, span) = self.contents(*shared);
-            let starts = Starts::new(starts.clone(), span.len);
-            (*shared, PlacedStrings::new(starts, places))
-        });
-        let placed: Vec<_> = placed.collect();
-        out.placed.extend(placed);
+            let placed = PlacedStrings {
+                starts: Starts::new(starts, span.len),
+                numbers,
+                places: places.clone(),
+            };
+            out.placed.insert(*shared, placed);
+        }
         Ok(())
+    }
+
+    /// A new piece for strings of an object.
+    fn new_strings(&mut self, id: ObjectId, section: SectionId) -> Result<StringPiece> {
+        let name = self.plan.resolution.object(id).object.display_name();
+        let decl = self.assigner.new_piece(name)?;
+        let piece = StringPiece { section, decl };
+        self.assigner.keep_strings(id.index(), piece);
+        Ok(piece)
     }
 
     /// Where the bytes of an object's section are.
@@ -325,6 +346,9 @@ impl DeclarationAssigner<'_> {
             for shared in shared {
                 let (object, span) = self.contents(*shared);
                 sources.add(object.bytes(span));
+            }
+            if pieces.is_empty() {
+                return sources;
             }
             let unused = sources.unused(pieces.len()).into_iter();
             let lens = sources.all.iter().map(|source| source.bytes.len() as u64);
@@ -371,42 +395,36 @@ fn growing(pieces: &[(ObjectId, StringPiece)], shared: &[Shared]) -> Vec<Option<
     growing.collect()
 }
 
+/// Where the strings begin that a source has and none before it.
+fn own_starts(source: &Source<'_>) -> Vec<u32> {
+    source
+        .own()
+        .map(|(string, _)| source.starts[string])
+        .collect()
+}
+
 /// What a source has that none before it has, behind what is there `before`. If that is all of it, it is `whole`.
-fn own_strings(
-    sources: &Sources<'_>,
-    at: usize,
-    before: Option<&[u8]>,
-    whole: impl FnOnce() -> Bytes,
-) -> Own {
-    let source = &sources.all[at];
-    let count = source.firsts.len();
-    let strings = (0..).zip(&source.firsts);
-    let own =
-        strings.filter(|(string, first)| (first.source as usize, first.string) == (at, *string));
-    let own: Vec<u32> = own.map(|(string, _)| string).collect();
-    if own.is_empty() {
+fn own_strings(source: &Source<'_>, before: Option<&[u8]>, whole: impl FnOnce() -> Bytes) -> Own {
+    if source.own.is_empty() {
         return Own {
             offsets: Vec::new(),
             bytes: None,
         };
     }
-    if own.len() == count && before.is_none() {
+    if source.own.len() == source.numbers.len() && before.is_none() {
         return Own {
             offsets: source.starts.clone(),
             bytes: Some(whole()),
         };
     }
-    let own = own
-        .iter()
-        .filter_map(|string| Some((*string, source.string(*string)?)));
-    let len: usize = own.clone().map(|(_, string)| string.len()).sum();
+    let len: usize = source.own().map(|(_, string)| string.len()).sum();
     let before = before.unwrap_or_default();
     let mut bytes = Vec::with_capacity(before.len() + len);
     bytes.extend_from_slice(before);
-    let mut offsets = vec![0; count];
-    for (string, text) in own {
-        offsets[string as usize] = bytes.len() as u32;
-        bytes.extend_from_slice(text);
+    let mut offsets = Vec::with_capacity(source.own.len());
+    for (_, string) in source.own() {
+        offsets.push(bytes.len() as u32);
+        bytes.extend_from_slice(string);
     }
     Own {
         offsets,
