@@ -38,15 +38,17 @@ pub(crate) fn is_kept(options: &LinkOptions) -> bool {
     is_wanted || (options.state.is_none() && folder_of(options).is_some())
 }
 
-/// Goes on with the link of an earlier process, or links and keeps what it knows.
+/// Goes on with the link of an earlier process, or links and keeps what it knows. `begin` is called before anything is written
+/// or shared out to threads: most of what a process costs that finds nothing to do would be its preparations.
 pub(crate) fn link(
     options: LinkOptions,
     publishing: &OutputOptions,
     reporter: Reporter,
     tells: Reporter,
+    begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
     let Some(folder) = folder_of(&options) else {
-        return link_here(&options, publishing, None, reporter, tells);
+        return link_here(&options, publishing, None, reporter, tells, begin);
     };
     // The output that is patched stays with what is known of it; what is asked for is a copy.
     let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
@@ -58,7 +60,9 @@ pub(crate) fn link(
     let mut options = options;
     options.output = kept.with_extension("wasm");
     options.module_name = options.module_name.take().or(name);
-    link_here(&options, publishing, Some(&output), reporter, tells)
+    // What is asked for is written in any case.
+    begin();
+    link_here(&options, publishing, Some(&output), reporter, tells, || {})
 }
 
 /// A folder that nobody else can write in.
@@ -76,14 +80,17 @@ fn link_here(
     copy: Option<&Path>,
     reporter: Reporter,
     tells: Reporter,
+    begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
+    let mut begin = Some(begin);
+    let mut begin = || begin.take().map_or((), |begin| begin());
     let mut stopwatch = Stopwatch::start();
     let path = copy.unwrap_or(&options.output);
     let limit = options.error_limit;
     let before = std::env::var(UNUSABLE).ok();
     let resumed = match &before {
         Some(why) => Ok(Resumed::Unusable(why.clone())),
-        None => wasmend::link::resume(options, publishing.clone()),
+        None => wasmend::link::resume(options, publishing.clone(), &mut begin),
     };
     let why = match resumed {
         Ok(Resumed::Unchanged) => {
@@ -109,6 +116,7 @@ fn link_here(
         Err(failed) => return report_errors(&failed, limit, reporter),
     };
     reporter.note(&format!("all is linked: {why}"));
+    begin();
     match Linked::link_kept(options, publishing.clone()) {
         Ok((report, saved)) => {
             hand_out(&options.output, copy, publishing)?;

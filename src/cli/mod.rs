@@ -39,7 +39,6 @@ use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
     let given = without_help_command(std::env::args_os().collect());
     let texts = given.iter().map(|argument| argument.to_string_lossy());
@@ -52,6 +51,10 @@ pub(crate) fn main() -> ExitCode {
         let error = wasmend::Error::bad_input("is not UTF-8, as a linker's arguments have to be");
         let reporter = Reporter::new(texts.iter().any(|text| text == "--json"), false);
         return report::failed(&error.with_path(argument).into(), reporter);
+    }
+    // A link says itself when it has something to clean up.
+    if !matches!(invocation, Ok(Invocation::Link(..))) {
+        signals::clean_up_when_ended();
     }
     match invocation {
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),

@@ -58,6 +58,8 @@ pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub(crate) use stamp::Sighting;
 pub(crate) use state::StateFolder;
+#[cfg(feature = "link")]
+pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};
 pub use whole_file::write_file;
 pub use writer::FileWriter;

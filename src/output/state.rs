@@ -16,7 +16,7 @@ use super::lock::PRIVATE;
 use super::place::Destination;
 use super::stamp::Permissions;
 use super::sys::{open_at, open_folder};
-use super::temporary::{self, NewFile};
+use super::temporary::{self, NewFile, Temporary};
 
 /// Where something about one output is kept.
 #[derive(Debug)]
@@ -26,6 +26,26 @@ pub(crate) struct StateFolder {
     name: Vec<u8>,
     /// Where the output is.
     output: PathBuf,
+}
+
+/// A file that is not finished: it is gone if it never is.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    file: NewFile,
+    name: CString,
+    folder: Arc<File>,
+    _temporary: Temporary,
+}
+
+impl Unfinished {
+    pub(crate) fn file(&self) -> &File {
+        self.file.file()
+    }
+
+    /// Gives it its name, in place of any that has it.
+    pub(crate) fn publish(self) -> io::Result<()> {
+        self.file.publish(&self.folder, &self.name)
+    }
 }
 
 impl StateFolder {
@@ -107,11 +127,27 @@ impl StateFolder {
         Ok(bytes)
     }
 
-    /// Creates an empty file in place of any that has the name.
-    pub(crate) fn create(&self, suffix: &str) -> io::Result<File> {
-        self.remove(suffix)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        Ok(open_at(&*self.folder, &self.name(suffix)?, flags, PRIVATE)?)
+    /// Begins an empty file, which is locked and gets its name when it is finished.
+    ///
+    /// # Errors
+    /// If another process is at it.
+    pub(crate) fn begin(&self, suffix: &str) -> io::Result<Unfinished> {
+        let new = format!("{suffix}.new");
+        // What a process left behind that was killed is nobody's.
+        if let Ok(left) = self.open(&new) {
+            left.try_lock()?;
+            self.remove(&new)?;
+        }
+        let (name, new) = (self.name(suffix)?, self.name(&new)?);
+        let temporary = Temporary::enter(&self.folder, [new.as_c_str()]);
+        let file = NewFile::named(&self.folder, &new, Permissions::Given(PRIVATE))?;
+        file.file().try_lock()?;
+        Ok(Unfinished {
+            file,
+            name,
+            folder: self.folder.clone(),
+            _temporary: temporary,
+        })
     }
 
     /// Writes a file as a whole: it is there with all its bytes, or not at all.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::halves::in_halves;
 use crate::hash::{HashMap, HashSet};
-use crate::heap::{self, Image, ImageError, Sums};
+use crate::heap::{self, Image};
 use crate::link::command::options::{Color, InputArgument, LinkOptions};
 use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::pipeline::Target;
@@ -30,14 +30,14 @@ use crate::object::{Access, Input};
 use crate::output::{self, OutputOptions, Sighting, StateFolder};
 use crate::patch::BuildIdentity;
 
-use head::{Head, KeptFile, Key, Role};
+use head::{Head, KeptFile, KeptFiles, Key, Role};
 
 const HEAD: &str = ".state";
 const IMAGE: &str = ".heap";
 /// A second name of the output: build systems remove what is to be made anew.
 const LAST: &str = ".last";
 
-/// No head is longer: that of a link of a million files, with an arena of ten gigabytes.
+/// No head is longer: that of a link of a million files.
 const LONGEST_HEAD: u64 = 512 << 20;
 
 /// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
@@ -53,6 +53,8 @@ pub enum NoState {
     Damaged,
     /// It was written by another program, or by another version of this one.
     OtherProgram,
+    /// The system was started anew since: what it had not written by then is lost.
+    OtherBoot,
     /// The options or the inputs are others.
     OtherOptions,
     /// The output is not the one that was written.
@@ -71,6 +73,7 @@ impl fmt::Display for NoState {
             NoState::None => f.write_str("there is no state of a link before"),
             NoState::Damaged => f.write_str("the state of the link before is not whole"),
             NoState::OtherProgram => f.write_str("another version of wasmend linked before"),
+            NoState::OtherBoot => f.write_str("the system was started anew since the link before"),
             NoState::OtherOptions => f.write_str("the options or the list of inputs are others"),
             NoState::OtherOutput => {
                 f.write_str("the output is not the one that the link before has written")
@@ -110,12 +113,16 @@ struct Root {
 /// Goes on with the link that an earlier process did for these options, if there is one.
 ///
 /// From here on the process may allocate in the arena of that link: it is to be called once, and the process should end
-/// soon after.
+/// soon after. `begin` is called before anything is written or shared out to threads, if there is anything to do.
 ///
 /// # Errors
 /// What the link says of its inputs; the output is as it was then, and so is what is kept.
-pub fn resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Failed> {
-    match try_resume(options, publishing) {
+pub fn resume(
+    options: &LinkOptions,
+    publishing: OutputOptions,
+    begin: impl FnOnce(),
+) -> Result<Resumed, Failed> {
+    match try_resume(options, publishing, begin) {
         Ok(resumed) => Ok(resumed),
         Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
         Err(Stop::Failed(failed)) => Err(failed),
@@ -139,16 +146,23 @@ impl From<NoState> for Stop {
     }
 }
 
-fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Stop> {
+fn try_resume(
+    options: &LinkOptions,
+    publishing: OutputOptions,
+    begin: impl FnOnce(),
+) -> Result<Resumed, Stop> {
     let folder = StateFolder::beside(&options.output).map_err(|_| NoState::None)?;
-    let (program, address) = this_program()?;
+    let this = Process::this()?;
     let key = key(options);
     let expected = |head: &Head| {
         if head.key != key {
             return Err(NoState::OtherOptions);
         }
-        if head.address != address || !head.program.is_still(&program) {
+        if head.address != this.address || !head.program.is_still(&this.program) {
             return Err(NoState::OtherProgram);
+        }
+        if head.boot != this.boot {
+            return Err(NoState::OtherBoot);
         }
         expect_output(head, &folder, options)
     };
@@ -167,6 +181,7 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         restore(is_there)?;
         return Ok(Resumed::Unchanged);
     }
+    begin();
     output::expect_not_an_input(&options.output, &changes.files).map_err(Failed::from)?;
     // From here on no other process writes the arena's file. One may have, up to here.
     let file = lock_image(&folder)?;
@@ -210,21 +225,22 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
             return Ok(Resumed::Unusable(why));
         }
     };
+    // What only the head needs is not to be kept.
+    let _paused = heap::pause();
     // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
     // the inputs has read other members.
     let files = match report.resolved_anew {
-        None => files_after(head.files, linked, &changes.places, began),
+        None => files_after(&head.files, linked, &changes.places, began),
         Some(_) => all_files(linked, began),
     };
     let basis = Basis {
         key: head.key,
-        program: head.program,
-        address,
+        process: this,
         first_len: head.first_len,
         files,
         absent: head.absent,
     };
-    let saved = save(linked, &folder, &image, basis, head.sums);
+    let saved = save(linked, &folder, &image, basis);
     Ok(Resumed::Updated {
         report: Box::new(report),
         saved: saved.map_err(|error| error.to_string()),
@@ -246,34 +262,39 @@ impl Linked {
         publishing: OutputOptions,
     ) -> Result<(LinkReport, Result<u64, String>), Failed> {
         let began = now();
-        let (program, address) = match this_program() {
+        let process = match Process::this() {
             Ok(found) => found,
             Err(reason) => return link_unkept(options, publishing, &reason),
         };
-        if let Err(error) = heap::enter() {
-            let reason = NoState::Unsupported(error.to_string());
-            return link_unkept(options, publishing, &reason);
-        }
+        let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
+        // Nobody else may use it, or know of it, before the link is done.
+        let begun = StateFolder::beside(&options.output).and_then(|folder| {
+            let file = folder.begin(IMAGE)?;
+            let image = Image::new(file.file().try_clone()?);
+            heap::enter(file.file().try_clone()?)?;
+            Ok((folder, file, image))
+        });
+        let (folder, file, image) = match begun.map_err(unsupported) {
+            Ok(begun) => begun,
+            Err(reason) => return link_unkept(options, publishing, &reason),
+        };
         // What is kept must stand in the arena: the options that were made before do not.
         let target = Target::File(publishing);
-        let (mut linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
-        linked.prepare_index();
+        let (linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
         let root = Box::leak(Box::new(Root { linked }));
         heap::set_root((&raw const *root).addr());
+        // What only the head needs is not to be kept.
+        let _paused = heap::pause();
         let basis = Basis {
             key: key(options),
-            program,
-            address,
+            process,
             first_len: 0,
             files: all_files(&root.linked, began),
             absent: absent_files(&root.linked),
         };
-        let saved = StateFolder::beside(&options.output).and_then(|folder| {
-            folder.remove(HEAD)?;
-            let file = folder.create(IMAGE)?;
-            file.try_lock()?;
-            let image = Image::new(file);
-            save(&root.linked, &folder, &image, basis, Sums::new())
+        let saved = folder.remove(HEAD).and_then(|()| {
+            file.publish()?;
+            save(&root.linked, &folder, &image, basis)
         });
         Ok((report, saved.map_err(|error| error.to_string())))
     }
@@ -292,11 +313,11 @@ fn link_unkept(
 /// What a head has that is known before the heap is written.
 struct Basis {
     key: Key,
-    program: Sighting,
-    address: u64,
+    process: Process,
+    /// 0 for a new one.
     first_len: u64,
     /// `None` if one of them cannot be told from others.
-    files: Option<Vec<KeptFile>>,
+    files: Option<KeptFiles>,
     absent: Vec<PathBuf>,
 }
 
@@ -322,15 +343,21 @@ fn key(options: &LinkOptions) -> Key {
             *path = PathBuf::from(".o");
         }
     }
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    add(format!("{options:?}").as_bytes());
+    let mut hasher = KeyHasher(blake3::Hasher::new());
+    // What it says has no end that could be another's beginning: texts stand in quotes.
     let folder = std::env::current_dir().unwrap_or_default();
-    add(format!("{folder:?}").as_bytes());
-    *hasher.finalize().as_bytes()
+    let _ = fmt::Write::write_fmt(&mut hasher, format_args!("{options:?}\n{folder:?}"));
+    *hasher.0.finalize().as_bytes()
+}
+
+/// Hashes text without keeping it.
+struct KeyHasher(blake3::Hasher);
+
+impl fmt::Write for KeyHasher {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
 }
 
 fn is_named_as_object(path: &Path) -> bool {
@@ -360,14 +387,30 @@ pub fn state_name(options: &LinkOptions) -> String {
     key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The program that runs, as a file, and where it stands.
-fn this_program() -> Result<(Sighting, u64), NoState> {
-    let unsupported = |what: &str| NoState::Unsupported(what.to_owned());
-    let address = heap::program_address()
-        .ok_or_else(|| unsupported("the program does not stand at a fixed address"))?;
-    let stat = rustix::fs::stat("/proc/self/exe")
-        .map_err(|_| unsupported("the program cannot be told from others without /proc"))?;
-    Ok((Sighting::of_stat(&stat), address as u64))
+/// What must be the same for addresses to mean what they meant, and for files to be what they were.
+struct Process {
+    /// The program that runs, as a file.
+    program: Sighting,
+    /// Where it stands.
+    address: u64,
+    boot: Vec<u8>,
+}
+
+impl Process {
+    fn this() -> Result<Process, NoState> {
+        let unsupported = |what: &str| NoState::Unsupported(what.to_owned());
+        let address = heap::program_address()
+            .ok_or_else(|| unsupported("the program does not stand at a fixed address"))?;
+        let stat = rustix::fs::stat("/proc/self/exe")
+            .map_err(|_| unsupported("the program cannot be told from others without /proc"))?;
+        let boot = output::boot_id()
+            .map_err(|_| unsupported("one start of the system cannot be told from another"))?;
+        Ok(Process {
+            program: Sighting::of_stat(&stat),
+            address: address as u64,
+            boot,
+        })
+    }
 }
 
 fn now() -> (i64, u64) {
@@ -443,34 +486,40 @@ impl Changes {
             return Err(NoState::FileChanged(path.clone()));
         }
         let named = named_files(options);
-        let now_called = |file: &KeptFile| -> PathBuf {
+        let now_called = |file: &KeptFile<'_>| -> PathBuf {
             let named = file.position.and_then(|at| *named.get(at as usize)?);
-            named.unwrap_or(&file.path).to_path_buf()
+            named.unwrap_or(file.path).to_path_buf()
         };
-        let is_changed = |file: &KeptFile| -> bool {
-            if now_called(file) != file.path {
-                return true;
+        let is_changed = |at: &u32| -> Option<bool> {
+            let file = head.files.get(*at)?;
+            let named = file.position.and_then(|at| *named.get(at as usize)?);
+            if named.is_some_and(|named| named != file.path) {
+                return Some(true);
             }
-            let found = rustix::fs::stat(&file.path).map(|stat| Sighting::of_stat(&stat));
+            let found = rustix::fs::stat(file.path).map(|stat| Sighting::of_stat(&stat));
             if !found.is_ok_and(|found| file.seen.is_still(&found)) {
-                return true;
+                return Some(true);
             }
-            match (&file.recent, file.role) {
+            Some(match (&file.recent, file.role) {
                 (None, _) => false,
                 // What an object holds is compared by the update.
                 (Some(_), Role::Followed) => true,
-                (Some(hash), Role::Other) => content_hash(&file.path).as_ref() != Some(hash),
-            }
+                (Some(hash), Role::Other) => content_hash(file.path).as_ref() != Some(hash),
+            })
         };
-        let looked = in_halves(&head.files, WORTH_A_THREAD, is_changed);
+        let places = head.files.places();
+        let looked = in_halves(&places, WORTH_A_THREAD, is_changed);
         let mut changes = Changes {
             files: Vec::new(),
             renamed: Vec::new(),
             places: HashSet::default(),
         };
-        let looked = head.files.iter().zip(looked);
-        for (file, _) in looked.filter(|(_, is_changed)| *is_changed) {
-            let path = now_called(file);
+        for (at, is_changed) in places.into_iter().zip(looked) {
+            if !is_changed.ok_or(NoState::Damaged)? {
+                continue;
+            }
+            let file = head.files.get(at).ok_or(NoState::Damaged)?;
+            let path = now_called(&file);
             match (file.role, file.position) {
                 (Role::Followed, Some(at)) => {
                     if path != file.path {
@@ -479,7 +528,7 @@ impl Changes {
                     changes.files.push(path);
                     changes.places.insert(at);
                 }
-                _ => return Err(NoState::FileChanged(file.path.clone())),
+                _ => return Err(NoState::FileChanged(file.path.to_path_buf())),
             }
         }
         Ok(changes)
@@ -510,17 +559,14 @@ fn content_hash(path: &Path) -> Option<[u8; 32]> {
     Some(*hasher.finalize().as_bytes())
 }
 
-/// Maps what was kept; it is checked first unless its file is as it was when it was written.
+/// Maps what was kept, if its file is as it was when it was written.
 fn open_image(file: std::fs::File, head: &Head) -> Result<Image, NoState> {
     let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
     let found = Sighting::of_file(&file).map_err(unsupported)?;
-    let image = Image::new(file);
     if !head.image.is_still(&found) {
-        image.check(&head.sums).map_err(|error| match error {
-            ImageError::Damaged => NoState::Damaged,
-            ImageError::Io(error) => unsupported(error),
-        })?;
+        return Err(NoState::Damaged);
     }
+    let image = Image::new(file);
     image.open(head.image_len as usize).map_err(unsupported)?;
     Ok(image)
 }
@@ -531,7 +577,6 @@ fn save(
     folder: &StateFolder,
     image: &Image,
     basis: Basis,
-    mut sums: Sums,
 ) -> std::io::Result<u64> {
     let gone = || std::io::Error::other("an input or the output is gone");
     let output = linked.state.module.published().ok_or_else(gone)?;
@@ -541,8 +586,9 @@ fn save(
     }
     let mut head = Head {
         key: basis.key,
-        program: basis.program,
-        address: basis.address,
+        boot: basis.process.boot,
+        program: basis.process.program,
+        address: basis.process.address,
         output: Sighting::of_file(&visible)?,
         identity: read_identity(&visible)?,
         image: output,
@@ -550,26 +596,24 @@ fn save(
         first_len: basis.first_len,
         files: basis.files.ok_or_else(gone)?,
         absent: basis.absent,
-        sums: Sums::new(),
     };
     folder.remove(HEAD)?;
     if folder.keep_output(LAST).is_ok() {
         head.output = Sighting::of_file(&visible)?;
     }
-    let saved = image.save(&mut sums)?;
+    let saved = image.save(head.first_len == 0)?;
     head.image = Sighting::of_file(image.file())?;
     head.image_len = saved.len as u64;
     if head.first_len == 0 {
         head.first_len = saved.len as u64;
     }
-    head.sums = sums;
     let bytes = head.encode();
     folder.write(HEAD, &bytes)?;
-    Ok((saved.pages * heap::PAGE + bytes.len()) as u64)
+    Ok(saved.written + bytes.len() as u64)
 }
 
 /// Every file that the link has read. `None` if one of them cannot be told from others.
-fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
+fn all_files(linked: &Linked, began: (i64, u64)) -> Option<KeptFiles> {
     let inputs = &linked.state.inputs;
     let mut places: HashMap<_, (Role, u32)> = HashMap::default();
     for (at, file) in inputs.files().iter().enumerate() {
@@ -587,7 +631,7 @@ fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
     let members = linked_objects.map(|linked| linked.object.input());
     let members = members.filter(|input| !paths.contains(input.path()));
     let mut known: HashSet<_> = HashSet::default();
-    let mut files = Vec::new();
+    let mut files = KeptFiles::default();
     for input in inputs.inputs().chain(members) {
         let at = Arc::as_ptr(input);
         if !known.insert(at) {
@@ -607,7 +651,7 @@ fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
             return None;
         }
         files.push(KeptFile {
-            path,
+            path: &path,
             role: Role::Other,
             position: None,
             seen,
@@ -623,7 +667,7 @@ fn kept_file(
     role: Role,
     position: Option<u32>,
     began: (i64, u64),
-) -> Option<KeptFile> {
+) -> Option<KeptFile<'_>> {
     let seen = input.seen()?;
     let is_recent = seen.is_within(STEP_NANOS, began);
     let recent = is_recent.then(|| match role {
@@ -631,7 +675,7 @@ fn kept_file(
         Role::Other => *blake3::hash(input.bytes()).as_bytes(),
     });
     Some(KeptFile {
-        path: input.path().to_path_buf(),
+        path: input.path(),
         role,
         position,
         seen,
@@ -641,19 +685,19 @@ fn kept_file(
 
 /// The files that were read once those at these places of the command line were read again.
 fn files_after(
-    mut files: Vec<KeptFile>,
+    files: &KeptFiles,
     linked: &Linked,
     places: &HashSet<u32>,
     began: (i64, u64),
-) -> Option<Vec<KeptFile>> {
-    for file in &mut files {
-        let place = file.position.filter(|place| places.contains(place));
-        if let Some(place) = place {
-            let input = linked.state.inputs.files().get(place as usize)?.input();
-            *file = kept_file(input, file.role, file.position, began)?;
-        }
-    }
-    Some(files)
+) -> Option<KeptFiles> {
+    let inputs = linked.state.inputs.files();
+    files.renewed(
+        |file| file.position.is_some_and(|place| places.contains(&place)),
+        |file| {
+            let input = inputs.get(file.position? as usize)?.input();
+            kept_file(input, file.role, file.position, began)
+        },
+    )
 }
 
 /// Where a link of the same options would read files that are not there now.
