@@ -7,14 +7,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::asked::Key;
 use crate::heap::Sums;
 use crate::output::Sighting;
 
 /// The first bytes: what it is, and its version.
 const MAGIC: &[u8; 16] = b"wasmend state 01";
-
-/// A hash over everything that must be the same.
-pub(super) type Key = [u8; 32];
 
 /// What a file is to the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +91,13 @@ impl Head {
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
+    }
+
+    /// Whether bytes are the head of a version of the format that is not this one.
+    pub(super) fn is_of_other_version(bytes: &[u8]) -> bool {
+        let (family, version) = MAGIC.split_at(MAGIC.len() - 2);
+        let is_other = |rest: &[u8]| rest.get(..2).is_some_and(|found| found != version);
+        bytes.strip_prefix(family).is_some_and(is_other)
     }
 
     /// Reads a head. `None` if the bytes are none, whatever they are.
