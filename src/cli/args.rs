@@ -357,7 +357,7 @@ pub(crate) struct Clean {
     pub(crate) state_dir: Option<PathBuf>,
 }
 
-/// Say what a reason means that a relink, a whole link or a refusal was given, such as R06, S04 or L02
+/// Say what a reason means that a relink, a whole link or a refusal was given, such as R06, F02, S04 or L02
 ///
 /// Without a code all of them are listed.
 #[derive(Debug, Args)]

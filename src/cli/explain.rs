@@ -49,6 +49,7 @@ impl Reason<'_> {
     fn explained(&self) -> String {
         let lead = match self.code.as_bytes().first() {
             Some(b'R') => "The file was written anew, because of this:",
+            Some(b'F') => "An update has resolved all symbols anew, because of this:",
             Some(b'S') => "All was linked, though state is kept, because of this:",
             _ => "A program that runs could not be patched, because of this:",
         };
@@ -82,7 +83,7 @@ fn reasons(page: &str) -> impl Iterator<Item = Reason<'_>> {
         let [_, code, name, when, what_to_do, _] = cells[..] else {
             return None;
         };
-        let digits = code.strip_prefix(['R', 'L', 'S'])?;
+        let digits = code.strip_prefix(['R', 'F', 'L', 'S'])?;
         let is_code = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_code.then(|| Reason {
             code,
@@ -106,7 +107,7 @@ fn sentence(cell: &str) -> String {
 mod tests {
     use super::*;
     use wasmend::RefusalReason;
-    use wasmend::link::NoState;
+    use wasmend::link::{FallbackReason, NoState};
 
     #[test]
     fn every_reason_is_explained_under_its_number_and_its_name() {
@@ -118,7 +119,15 @@ mod tests {
             assert_eq!(find(&refusals, reason.name()).unwrap(), found);
         }
         let relinks: Vec<Reason<'_>> = reasons(RELINKS).collect();
-        assert!(relinks.iter().all(|reason| reason.code.starts_with('R')));
+        let (fallbacks, others): (Vec<&Reason<'_>>, Vec<&Reason<'_>>) = relinks
+            .iter()
+            .partition(|reason| reason.code.starts_with('F'));
+        assert!(others.iter().all(|reason| reason.code.starts_with('R')));
+        assert_eq!(fallbacks.len(), FallbackReason::ALL.len());
+        for reason in FallbackReason::ALL {
+            let found = find(&relinks, &format!("f{}", reason.number())).unwrap();
+            assert_eq!(found.when, sentence(&reason.to_string()));
+        }
         assert_eq!(find(&relinks, "R12").unwrap().name, "data-area-changed");
         let states: Vec<Reason<'_>> = reasons(STATES).collect();
         for (at, reason) in NoState::examples().iter().enumerate() {

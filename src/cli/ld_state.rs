@@ -139,7 +139,10 @@ fn hand_out(kept: &Path, copy: Option<&Path>, publishing: &OutputOptions) -> any
 
 /// Starts this program again in this process's place, to link from the beginning: what this one holds open and has mapped is
 /// of no use any more.
-fn link_again(why: &str) -> Error {
+pub(crate) fn link_again(why: &str) -> Error {
+    if variable(UNUSABLE).is_some() {
+        return Error::new(ErrorKind::Io, why);
+    }
     let mut arguments = std::env::args_os();
     let called = arguments.next().unwrap_or_default();
     let mut again = Command::new("/proc/self/exe");

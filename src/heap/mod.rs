@@ -16,6 +16,6 @@
 mod arena;
 mod image;
 
-pub use arena::Heap;
+pub use arena::{Heap, leave};
 pub(crate) use arena::{PAGE, enter, process, program_address, root, set_root};
 pub(crate) use image::{Image, ImageError, Sums};

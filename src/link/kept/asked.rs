@@ -106,7 +106,7 @@ impl Asked {
         let at = at.count();
         let name = |line: &str| shown(line.trim_start_matches("input ")).to_owned();
         if now.len() != then.len() {
-            let text = format!("there are {} inputs, and were {}", now.len(), then.len());
+            let text = format!("the inputs are {}, and were {}", now.len(), then.len());
             return Some(match (now.get(at), then.get(at)) {
                 (Some(first), _) if now.len() > then.len() => {
                     format!("{text}; the first that is new is {}", name(first))
@@ -204,7 +204,7 @@ mod tests {
             ),
             (
                 vec!["liby.a"],
-                "there are 3 inputs, and were 2; the first that is new is File(\"liby.a\")",
+                "the inputs are 3, and were 2; the first that is new is File(\"liby.a\")",
             ),
         ] {
             let now = [&before[..], &more].concat();
@@ -216,7 +216,7 @@ mod tests {
         );
         assert_eq!(
             difference(&["a.o", "-o", "out.wasm"]).as_deref(),
-            Some("there are 1 inputs, and were 2; the first that is gone is File(\"libx.a\")")
+            Some("the inputs are 1, and were 2; the first that is gone is File(\"libx.a\")")
         );
     }
 

@@ -210,3 +210,77 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        let seen = |at: u64| Sighting::of_words(std::array::from_fn(|word| at + word as u64));
+        let file = |name: &str, role, position, recent| KeptFile {
+            path: PathBuf::from(name),
+            role,
+            position,
+            seen: seen(7),
+            recent,
+        };
+        Head {
+            key: [3; 32],
+            program: seen(1),
+            address: 0x40_0000,
+            output: seen(2),
+            identity: vec![0, 1, 2],
+            image: seen(3),
+            image_len: 8192,
+            first_len: 4096,
+            files: vec![
+                file("main.o", Role::Followed, Some(0), None),
+                file("libc.a", Role::Other, None, Some([9; 32])),
+            ],
+            absent: vec![PathBuf::from("libm.a")],
+            sums: vec![5, 0, 7],
+        }
+    }
+
+    #[test]
+    fn no_head_that_was_cut_short_or_has_another_bit_is_one() {
+        let bytes = head().encode();
+        assert_eq!(Head::decode(&bytes).unwrap().encode(), bytes);
+        for len in 0..bytes.len() {
+            assert!(Head::decode(&bytes[..len]).is_none(), "{len} bytes");
+        }
+        for at in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[at / 8] ^= 1 << (at % 8);
+            assert!(Head::decode(&bytes).is_none(), "bit {at}");
+        }
+        assert!(Head::decode(&[&bytes[..], &[0]].concat()).is_none());
+    }
+
+    /// With the right hash, so that the reader has to see it by itself.
+    #[test]
+    fn whatever_a_head_says_it_is_read_without_a_panic() {
+        let bytes = head().encode();
+        let (body, _) = bytes.split_last_chunk::<32>().unwrap();
+        let sealed = |body: &[u8]| [body, blake3::hash(body).as_bytes()].concat();
+        for len in 0..body.len() {
+            assert!(Head::decode(&sealed(&body[..len])).is_none(), "{len} bytes");
+        }
+        for at in 0..body.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut body = body.to_vec();
+                body[at] = byte;
+                let _ = Head::decode(&sealed(&body));
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_of_another_version_is_told_from_one_that_is_damaged() {
+        let mut bytes = head().encode();
+        assert!(!Head::is_of_other_version(&bytes));
+        assert!(!Head::is_of_other_version(&bytes[..15]));
+        bytes[14] = b'9';
+        assert!(Head::is_of_other_version(&bytes));
+    }
+}

@@ -44,6 +44,8 @@ const HEAD: &str = ".state";
 const IMAGE: &str = ".heap";
 /// A second name of the output: build systems remove what is to be made anew.
 const LAST: &str = ".last";
+/// The output one version ago, which the next patch is made on if a state is kept.
+const SHADOW: &str = ".shadow";
 /// What was asked for, in words.
 const ASKED: &str = ".options";
 
@@ -198,6 +200,7 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
         absent: head.absent,
     };
     let saved = save(linked, &folder, &image, basis, head.sums);
+    let saved = saved.inspect_err(|_| remove_all(&folder));
     Ok(Resumed::Updated {
         report: Box::new(report),
         saved: saved.map_err(|error| error.to_string()),
@@ -249,7 +252,8 @@ impl Linked {
             let file = folder.create(IMAGE)?;
             file.try_lock()?;
             let image = Image::new(file);
-            save(&root.linked, &folder, &image, basis, Sums::new())
+            let saved = save(&root.linked, &folder, &image, basis, Sums::new());
+            saved.inspect_err(|_| remove_all(&folder))
         });
         Ok((report, saved.map_err(|error| error.to_string())))
     }
@@ -536,6 +540,14 @@ fn save(
     let bytes = head.encode();
     folder.write(HEAD, &bytes)?;
     Ok((saved.pages * heap::PAGE + bytes.len()) as u64)
+}
+
+/// What is of no use without a head takes no room, which may be what was lacking.
+fn remove_all(folder: &StateFolder) {
+    for name in [HEAD, IMAGE, LAST, ASKED, SHADOW] {
+        // The next link removes what is left.
+        let _ = folder.remove(name);
+    }
 }
 
 /// Every file that the link has read. `None` if one of them cannot be told from others.
