@@ -45,6 +45,13 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
 
 /// Ends the process because an input cannot be read any more. Without a thread for it the system does, and says less.
 fn cut_short(file: Option<&Path>, reporter: Reporter) {
+    // The thread that waits for the end may be amidst anything: nothing is done that could wait for it. What is left the next
+    // link removes.
+    if file.is_none() && wasmend::heap::leave() {
+        let error = ld_state::link_again("its heap cannot be read, or the disk has no room for it");
+        let _ = reporter.error(&error);
+        std::process::exit(report::exit_code(error.kind()).into());
+    }
     // Until the process has ended, nothing new is made.
     let _removed = output::remove_temporaries();
     let Some(file) = file else {

@@ -4,8 +4,10 @@
 
 mod apply;
 mod args;
+mod clean;
 mod completions;
 mod demo;
+mod doctor;
 mod explain;
 mod files;
 mod finish;
@@ -14,6 +16,7 @@ mod invocation;
 mod ld;
 mod ld_state;
 mod link_patcher;
+mod link_record;
 mod link_report;
 mod patch_folder;
 mod patcher;
@@ -96,6 +99,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Apply(args) => apply::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
+        Command::Doctor(args) => doctor::run(&args, reporter),
+        Command::Clean(args) => clean::run(&args, reporter),
         Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),

@@ -422,6 +422,12 @@ pub(super) fn begin() {
     IS_ENTERED.store(true, Ordering::SeqCst);
 }
 
+/// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether blocks came
+/// from an arena. What stands in it is not to be used any more; the process should end.
+pub fn leave() -> bool {
+    IS_ENTERED.swap(false, Ordering::SeqCst)
+}
+
 /// While this is held, what is allocated is the system's again, so that the arena stays as it is.
 #[derive(Debug)]
 pub(crate) struct Paused {

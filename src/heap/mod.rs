@@ -19,6 +19,6 @@ mod arena;
 mod backing;
 mod image;
 
-pub use arena::{Heap, use_memory};
+pub use arena::{Heap, leave, use_memory};
 pub(crate) use arena::{enter, pause, process, program_address, root, set_root};
 pub(crate) use image::Image;

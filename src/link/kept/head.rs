@@ -7,14 +7,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::asked::Key;
 use crate::output::Sighting;
 use crate::wire::leb;
 
 /// The first bytes: what it is, and its version.
 const MAGIC: &[u8; 16] = b"wasmend state 02";
-
-/// A hash over everything that must be the same.
-pub(super) type Key = [u8; 32];
 
 /// What a file is to the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +165,13 @@ impl Head {
         out
     }
 
+    /// Whether bytes are the head of a version of the format that is not this one.
+    pub(super) fn is_of_other_version(bytes: &[u8]) -> bool {
+        let (family, version) = MAGIC.split_at(MAGIC.len() - 2);
+        let is_other = |rest: &[u8]| rest.get(..2).is_some_and(|found| found != version);
+        bytes.strip_prefix(family).is_some_and(is_other)
+    }
+
     /// Reads a head. `None` if the bytes are none, whatever they are.
     pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
         let (bytes, hash) = bytes.split_last_chunk::<32>()?;
@@ -264,5 +269,86 @@ impl<'a> Reader<'a> {
             *word = self.number()?;
         }
         Some(Sighting::of_words(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        let seen = |at: u64| Sighting::of_words(std::array::from_fn(|word| at + word as u64));
+        let mut files = KeptFiles::default();
+        let mut file = |name: &str, role, position, recent| {
+            files.push(KeptFile {
+                path: Path::new(name),
+                role,
+                position,
+                seen: seen(7),
+                recent,
+            });
+        };
+        file("main.o", Role::Followed, Some(0), None);
+        file("libc.a", Role::Other, None, Some([9; 32]));
+        Head {
+            key: [3; 32],
+            boot: vec![4; 36],
+            program: seen(1),
+            address: 0x40_0000,
+            output: seen(2),
+            identity: vec![0, 1, 2],
+            image: seen(3),
+            image_len: 8192,
+            first_len: 4096,
+            files,
+            absent: vec![PathBuf::from("libm.a")],
+        }
+    }
+
+    #[test]
+    fn no_head_that_was_cut_short_or_has_another_bit_is_one() {
+        let bytes = head().encode();
+        assert_eq!(Head::decode(&bytes).unwrap().encode(), bytes);
+        for len in 0..bytes.len() {
+            assert!(Head::decode(&bytes[..len]).is_none(), "{len} bytes");
+        }
+        for at in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[at / 8] ^= 1 << (at % 8);
+            assert!(Head::decode(&bytes).is_none(), "bit {at}");
+        }
+        assert!(Head::decode(&[&bytes[..], &[0]].concat()).is_none());
+    }
+
+    /// With the right hash, so that the reader has to see it by itself.
+    #[test]
+    fn whatever_a_head_says_it_is_read_without_a_panic() {
+        let bytes = head().encode();
+        let (body, _) = bytes.split_last_chunk::<32>().unwrap();
+        let sealed = |body: &[u8]| [body, blake3::hash(body).as_bytes()].concat();
+        for len in 0..body.len() {
+            assert!(Head::decode(&sealed(&body[..len])).is_none(), "{len} bytes");
+        }
+        for at in 0..body.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut body = body.to_vec();
+                body[at] = byte;
+                let Some(head) = Head::decode(&sealed(&body)) else {
+                    continue;
+                };
+                for at in head.files.places() {
+                    let _ = head.files.get(at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_of_another_version_is_told_from_one_that_is_damaged() {
+        let mut bytes = head().encode();
+        assert!(!Head::is_of_other_version(&bytes));
+        assert!(!Head::is_of_other_version(&bytes[..15]));
+        bytes[14] = b'9';
+        assert!(Head::is_of_other_version(&bytes));
     }
 }
