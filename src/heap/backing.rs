@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
-use super::arena::{BASE, Guard, MOST, PAGE, control};
+use super::range::{BASE, Guard, MOST, PAGE};
 
 /// How much the file is made longer at once.
 const STEP: usize = 64 << 20;
@@ -116,27 +116,25 @@ unsafe fn anonymous(from: usize) -> rustix::io::Result<()> {
     mapped.map(|_| ())
 }
 
-/// Parts the arena from its file: from now on, what is written stays with this process. Says how many bytes of the file there
-/// are. No other thread may use the arena meanwhile.
+/// Parts the arena from its file: from now on, what is written stays with this process. `top` is where it ends, and `free` says which
+/// pages nobody uses, but for the first of each block. Says how many bytes of the file there are. No other thread may use the arena meanwhile.
 ///
 /// # Errors
 /// If the file does not have all of the arena; it is of no use then.
 #[allow(unsafe_code)]
-pub(super) fn seal(file: &File) -> io::Result<u64> {
+pub(super) fn seal(file: &File, top: usize, free: &[(usize, usize)]) -> io::Result<u64> {
     if IS_CUT.load(Ordering::SeqCst) {
         return Err(io::ErrorKind::StorageFull.into());
     }
     FILE.store(-1, Ordering::SeqCst);
     BACKED.store(usize::MAX, Ordering::SeqCst);
-    let len = control().top.load(Ordering::SeqCst).next_multiple_of(PAGE);
-    // What is free takes no room on the disk, but for what the lists need.
-    control().each_free(|block, pages| {
-        if pages > WORTH_A_HOLE {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let start = (block - BASE + PAGE) as u64;
-            let _ = fallocate(file, flags, start, ((pages - 1) * PAGE) as u64);
-        }
-    });
+    let len = top.next_multiple_of(PAGE);
+    // What is free takes no room on the disk.
+    for &(block, pages) in free.iter().filter(|(_, pages)| *pages > WORTH_A_HOLE) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let start = (block - BASE + PAGE) as u64;
+        let _ = fallocate(file, flags, start, ((pages - 1) * PAGE) as u64);
+    }
     file.set_len(len as u64)?;
     // SAFETY: the same bytes stand at the same addresses; behind them nothing stands that anybody uses.
     unsafe {

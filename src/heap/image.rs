@@ -13,10 +13,9 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::halves::in_halves;
 
-use super::arena::{
-    BASE, Control, MOST, PAGE, begin, control, expect_installed, pause, release, reserve,
-};
+use super::arena::{Control, begin, control, expect_installed, pause, release, reserve};
 use super::backing;
+use super::range::{BASE, MOST, PAGE};
 
 /// The arena's file, open.
 #[derive(Debug)]
@@ -80,8 +79,10 @@ impl Image {
     pub(crate) fn save(&self, is_new: bool) -> io::Result<Saved> {
         let _paused = pause();
         if backing::is_shared() {
-            let written = backing::seal(&self.file)?;
             let len = control().top.load(Ordering::SeqCst);
+            let mut free = Vec::new();
+            control().each_free(|block, pages| free.push((block, pages)));
+            let written = backing::seal(&self.file, len, &free)?;
             return Ok(Saved { len, written });
         }
         if is_new {

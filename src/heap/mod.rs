@@ -18,6 +18,7 @@
 mod arena;
 mod backing;
 mod image;
+mod range;
 
 pub use arena::{Heap, leave, use_memory};
 pub(crate) use arena::{enter, pause, process, program_address, root, set_root};

@@ -199,7 +199,10 @@ mod tests {
         let before = ["a.o", "libx.a", "-o", "out.wasm"];
         let difference = |now: &[&str]| asked(now).differs_from(&asked(&before));
         assert_eq!(difference(&before), None);
-        assert_eq!(difference(&["b.o", "libx.a", "-o", "out.wasm", "-v"]), None);
+        assert_eq!(
+            difference(&["b.o", "libx.a", "-o", "out.wasm", "--verbose"]),
+            None
+        );
         for (more, expected) in [
             (
                 vec!["--export-all"],
