@@ -8,7 +8,8 @@ use crate::object::reloc::{self, Facts, RelocType, Relocs};
 use crate::object::span::Span;
 use crate::object::symbol::{Symbol, SymbolFlags, SymbolKind};
 use crate::object::tables::{
-    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix, hash_name,
+    Comdat, CustomSection, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix,
+    hash_name,
 };
 
 /// A relocation section as it was found.
@@ -305,7 +306,7 @@ impl Chunk for Segment {
     }
 }
 
-fn read_reloc_section(
+pub(super) fn read_reloc_section(
     object: &mut Object,
     input: &[u8],
     aside: &Aside,
@@ -466,6 +467,25 @@ fn next_reloc(
 }
 
 impl Object {
+    /// Reads one entry of the relocations of a custom section, which begins at an offset of them; returns where it ends. `None`
+    /// if there is anything wrong with it.
+    pub(super) fn read_custom_reloc(
+        &self,
+        custom: &CustomSection,
+        at: usize,
+        relocs: &mut Relocs,
+    ) -> Option<usize> {
+        let entries = Span {
+            start: custom.relocs.start + at as u32,
+            len: custom.relocs.len - at as u32,
+        };
+        let mut cursor = Cursor::new(self.input().bytes(), entries);
+        let (facts, offset, index, addend) =
+            next_reloc(&mut cursor, &self.symbols, self.types.len()).ok()?;
+        relocs.push(offset, facts.kind, index, addend);
+        Some((cursor.offset() - custom.relocs.start) as usize)
+    }
+
     /// How many relocations a custom section has.
     pub fn custom_reloc_count(&self, section: SectionIndex) -> u32 {
         self.custom_section(section)

@@ -190,6 +190,13 @@ pub struct CustomSection {
     pub comdat: Option<ComdatIndex>,
 }
 
+impl CustomSection {
+    /// How many relocations it has.
+    pub(crate) fn reloc_count(&self) -> usize {
+        self.reloc_count as usize
+    }
+}
+
 /// A function that runs before the program starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitFunction {
@@ -261,6 +268,8 @@ pub struct Object {
     pub code_relocs: Relocs,
     /// Relocations of the data section.
     pub data_relocs: Relocs,
+    /// What versions of an object share that have the same tables.
+    pub(super) lineage: Arc<()>,
 }
 
 impl Object {

@@ -21,6 +21,8 @@ pub(crate) mod short;
 mod store;
 mod types;
 
+#[cfg(feature = "link")]
+pub(crate) use content::SharedFields;
 pub use content::{Bytes, RelocKind, RelocatableBytes, Relocation};
 pub use declaration::DeclKind;
 pub use ids::{DeclId, SectionId, TypeId};
