@@ -4,7 +4,7 @@
 //! symbols and so on) is most often the same, byte by byte, if it does not stand in the same place: then the tables are
 //! taken over, and only what says where contents stand is read. Whatever is otherwise, all is read.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::Result;
 use crate::object::cursor::Cursor;
@@ -255,6 +255,7 @@ fn read_contents(
                 custom.contents = new.contents;
                 custom.relocs = Span::default();
                 custom.reloc_count = 0;
+                custom.reloc_marks = OnceLock::new();
             }
             (10, _) => {
                 aside.code = Some(index);

@@ -2,7 +2,8 @@
 //! sections whose bytes or relocations are others. Bytes under relocations of code and data carry no meaning.
 
 use crate::object::ids::{SegmentIndex, SymbolIndex};
-use crate::object::reloc::{Reloc, Relocs};
+use crate::object::linking::MARKED;
+use crate::object::reloc::{Reloc, RelocType, Relocs};
 use crate::object::tables::{CustomSection, Object};
 use crate::wire::differences::Differences;
 
@@ -79,8 +80,11 @@ impl Object {
     fn changed_customs(&self, before: &Object) -> Vec<usize> {
         let customs = self.custom_sections.iter().zip(&before.custom_sections);
         let changed = customs.enumerate().filter(|(_, (new, old))| {
-            self.bytes(new.contents) != before.bytes(old.contents)
-                || self.custom_reloc_bytes(new) != before.custom_reloc_bytes(old)
+            let has_same_relocs = self.custom_reloc_bytes(new) == before.custom_reloc_bytes(old);
+            if let Some(marks) = old.reloc_marks.get().filter(|_| has_same_relocs) {
+                let _ = new.reloc_marks.set(marks.clone());
+            }
+            !has_same_relocs || self.bytes(new.contents) != before.bytes(old.contents)
         });
         changed.map(|(index, _)| index).collect()
     }
@@ -104,45 +108,48 @@ impl Object {
             self.custom_reloc_bytes(custom),
             before.custom_reloc_bytes(old),
         );
-        let count = custom.reloc_count();
-        // Nearly all entries consist of four numbers. If all do, the numbers before a place tell which entry it is in.
-        let numbers = |bytes: &[u8]| bytes.iter().filter(|byte| **byte < 0x80).count();
-        let is_plain = bytes.len() == old_bytes.len()
-            && count == old.reloc_count()
-            && numbers(bytes) == 4 * count
-            && numbers(old_bytes) == 4 * count;
-        if !is_plain || custom.contents.len < old.contents.len {
+        let marks = old.reloc_marks.get()?;
+        if bytes.len() != old_bytes.len() || custom.reloc_count != old.reloc_count {
             return None;
         }
         let mut changed = (Vec::new(), Relocs::default());
-        // Behind the last entry that was read: its place, and how many entries are before it, in both versions.
-        let (mut at, mut entries) = (0, 0);
-        while let Some(difference) = Differences::new(&old_bytes[at..], &bytes[at..]).next() {
-            let same = &bytes[at..at + difference];
-            let whole = numbers(same) / 4;
-            // Back to where the entry begins that differs.
-            let mut start = at + difference;
-            let mut missing = numbers(same) % 4 + 1;
-            while start > at {
-                missing -= usize::from(bytes[start - 1] < 0x80);
-                if missing == 0 {
-                    break;
-                }
-                start -= 1;
+        // An entry begins here in both versions, and so many are before it.
+        let (mut at, mut number) = (0, 0);
+        let mut differences = Differences::new(old_bytes, bytes);
+        while let Some(difference) = differences.next() {
+            let mark = marks.partition_point(|mark| *mark as usize <= difference);
+            let mark = mark.checked_sub(1)?;
+            if marks[mark] as usize > at {
+                (at, number) = (marks[mark] as usize, mark * MARKED);
             }
-            entries += whole;
-            let end = self.read_custom_reloc(custom, start, &mut changed.1)?;
-            // Unless the entry before ends at the same place, what follows is not in step.
-            let old_entry = &old_bytes[start..end];
-            if numbers(old_entry) != 4 || old_entry.last()? >= &0x80 {
+            let mut end = entry_end(old_bytes, at)?;
+            while end <= difference {
+                (at, number) = (end, number + 1);
+                end = entry_end(old_bytes, at)?;
+            }
+            // Unless both end at the same place, what follows is not in step.
+            if self.read_custom_reloc(custom, at, &mut changed.1)? != end {
                 return None;
             }
-            changed.0.push(entries);
-            entries += 1;
-            at = end;
+            changed.0.push(number);
+            (at, number) = (end, number + 1);
+            differences.skip_to(end);
         }
+        let _ = custom.reloc_marks.set(marks.clone());
         Some(changed)
     }
+}
+
+/// Where an entry ends of relocations that have been read before.
+fn entry_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let facts = RelocType::facts(*bytes.get(start)?)?;
+    let mut numbers = 2 + usize::from(facts.addend);
+    let mut end = start + 1;
+    while numbers > 0 {
+        numbers -= usize::from(*bytes.get(end)? < 0x80);
+        end += 1;
+    }
+    Some(end)
 }
 
 /// Where the chunks of an object stand.

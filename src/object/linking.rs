@@ -12,6 +12,9 @@ use crate::object::tables::{
     hash_name,
 };
 
+/// One in so many entries of a custom section's relocations can be found without going through those before it.
+pub(super) const MARKED: usize = 256;
+
 /// A relocation section as it was found.
 pub(super) struct RelocSection {
     /// The section that it is about.
@@ -509,8 +512,12 @@ impl Object {
                 .reserve_exact(cursor.capacity(custom.reloc_count, 3));
             let contents = u64::from(custom.contents.len);
             let mut last = 0;
-            for _ in 0..custom.reloc_count {
+            let mut marks = Vec::with_capacity(custom.reloc_count as usize / MARKED + 1);
+            for number in 0..custom.reloc_count as usize {
                 let at = cursor.offset() as usize;
+                if number % MARKED == 0 {
+                    marks.push(at as u32 - custom.relocs.start);
+                }
                 let (facts, offset, index, addend) =
                     next_reloc(&mut cursor, &self.symbols, self.types.len())?;
                 if offset < last {
@@ -523,6 +530,7 @@ impl Object {
                 relocs.push(offset, facts.kind, index, addend);
             }
             cursor.finish("a relocation section")?;
+            let _ = custom.reloc_marks.set(marks.into());
             Ok(relocs)
         };
         read().map_err(|error: Error| error.with_path(self.display_name()))

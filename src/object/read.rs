@@ -1,7 +1,7 @@
 //! Reading the sections of an object. The sections for the linker are put aside and read last (`linking`), so that
 //! their order does not matter.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::object::cursor::Cursor;
@@ -386,6 +386,7 @@ fn read_custom(
             section,
             relocs: Span::default(),
             reloc_count: 0,
+            reloc_marks: OnceLock::new(),
             comdat: None,
         }),
     }
