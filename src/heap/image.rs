@@ -15,6 +15,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use crate::halves::in_halves;
 
 use super::arena::{BASE, Control, MOST, PAGE, begin, control, expect_installed, pause, reserve};
+use super::fresh;
 
 /// The arena's file, open.
 #[derive(Debug)]
@@ -85,6 +86,7 @@ impl Image {
                 0,
             )?;
         }
+        fresh::begin();
         begin();
         expect_installed()
     }

@@ -14,8 +14,10 @@
 //! This must not know what stands in the heap, nor where the file is and whether it can be trusted: see `link::kept`.
 
 mod arena;
+mod fresh;
 mod image;
 
 pub use arena::Heap;
 pub(crate) use arena::{PAGE, enter, process, program_address, root, set_root};
+pub(crate) use fresh::expect_filled;
 pub(crate) use image::{Image, ImageError, Sums};

@@ -42,11 +42,14 @@ impl Object {
         before: &Object,
     ) -> Result<Object> {
         match follow(&input, span, before) {
-            Some(object) => Ok(Object {
-                member: member.map(Into::into),
-                display_name: display_name.into(),
-                ..object
-            }),
+            Some(object) => {
+                debug_assert!(is_as_read(&object), "{display_name}: what was taken over");
+                Ok(Object {
+                    member: member.map(Into::into),
+                    display_name: display_name.into(),
+                    ..object
+                })
+            }
             None => Object::read_part(input, span, member, display_name),
         }
     }
@@ -314,4 +317,39 @@ fn take_over_segments(object: &mut Object, before: &Object, shift: &Shift) -> Op
         };
     }
     Some(())
+}
+
+/// Whether an object is what it would be had all of it been read.
+fn is_as_read(object: &Object) -> bool {
+    let anew = Object::read_part(object.input.clone(), object.span, None, String::new());
+    let Ok(anew) = anew else {
+        return false;
+    };
+    let imports = |it: &Object| {
+        (
+            it.imported_functions.clone(),
+            it.imported_globals.clone(),
+            it.imported_tables.clone(),
+            it.imported_tags.clone(),
+            it.imported_memories.clone(),
+        )
+    };
+    let is_same_of_the_module = object.types == anew.types
+        && imports(object) == imports(&anew)
+        && object.functions == anew.functions
+        && object.globals == anew.globals
+        && object.tables == anew.tables
+        && object.tags == anew.tags
+        && object.memories == anew.memories
+        && object.exported_functions == anew.exported_functions;
+    let is_same_of_linking = object.segments == anew.segments
+        && object.symbols == anew.symbols
+        && object.hashes == anew.hashes
+        && object.init_functions == anew.init_functions
+        && object.comdats == anew.comdats
+        && object.custom_sections == anew.custom_sections
+        && object.code_relocs == anew.code_relocs
+        && object.data_relocs == anew.data_relocs;
+    let spans = |it: &Object| [it.producers, it.features, it.code, it.data];
+    is_same_of_the_module && is_same_of_linking && spans(object) == spans(&anew)
 }

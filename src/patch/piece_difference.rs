@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::patch::decl_filter::DeclFilter;
-use crate::program::{DeclId, RelocatableBytes, Relocation};
+use crate::program::{DeclId, RelocatableBytes, Relocation, skip_to_field};
 use crate::wire::differences::Differences;
 
 /// A gap that costs less to write again than to make another range.
@@ -95,11 +95,8 @@ fn add_differing_bytes(
     let (mut fields, _) = new.changes_of(old).unwrap_or_else(|| (new.relocs(), &[]));
     let mut run = 0..0;
     while let Some(at) = differences.next() {
-        let next = fields.partition_point(|reloc| reloc.offset as usize <= at);
-        let under = next.checked_sub(1).map(|last| field(&fields[last]));
-        fields = &fields[next.saturating_sub(1)..];
-        match under.filter(|under| at < under.end) {
-            Some(under) => differences.skip_to(under.end),
+        match skip_to_field(&mut fields, at) {
+            Some(end) => differences.skip_to(end),
             None if run.end == at => run.end = at + 1,
             None => {
                 let before = std::mem::replace(&mut run, at..at + 1);

@@ -535,19 +535,29 @@ impl RelocatableBytes {
         let mut differences = Differences::new(mine, theirs);
         let mut fields = self.relocs();
         while let Some(at) = differences.next() {
-            let next = fields.partition_point(|reloc| reloc.offset as usize <= at);
-            let Some(field) = next.checked_sub(1).map(|last| &fields[last]) else {
+            let Some(end) = skip_to_field(&mut fields, at) else {
                 return false;
             };
-            let end = field.offset as usize + field.kind.width();
-            if end <= at {
-                return false;
-            }
-            fields = &fields[next..];
             differences.skip_to(end);
         }
         true
     }
+}
+
+/// Goes on to the last field that begins at a place or before it; if the place is within that field, returns where it ends. The
+/// places asked for follow each other, most of them at a short distance.
+pub(crate) fn skip_to_field(fields: &mut &[Relocation], at: usize) -> Option<usize> {
+    let begins_behind = |index: usize| fields.get(index).is_none_or(|it| it.offset as usize > at);
+    let mut step = 1;
+    while !begins_behind(step) {
+        step *= 2;
+    }
+    let near = &fields[..step.min(fields.len())];
+    let next = near.partition_point(|reloc| reloc.offset as usize <= at);
+    *fields = &fields[next.saturating_sub(1)..];
+    let field = fields.first().filter(|_| next > 0)?;
+    let end = field.offset as usize + field.kind.width();
+    (at < end).then_some(end)
 }
 
 #[cold]

@@ -23,6 +23,7 @@ mod types;
 
 #[cfg(feature = "link")]
 pub(crate) use content::SharedFields;
+pub(crate) use content::skip_to_field;
 pub use content::{Bytes, RelocKind, RelocatableBytes, Relocation};
 pub use declaration::DeclKind;
 pub use ids::{DeclId, SectionId, TypeId};

@@ -120,7 +120,8 @@ impl Update<'_> {
                 None => {
                     let decl = self.declare(DeclKind::Data)?;
                     let memory = self.link.declarations.memory;
-                    let (id, kind, item) = string_item(decl, align_log2, object, span, memory)?;
+                    let item = string_item(decl, align_log2, object, span, memory)?;
+                    let (id, kind, item) = owned(item);
                     self.link.module.program_mut().define(id, kind, item)?;
                     self.link.declarations.known.strings.insert(key, decl);
                     decl
