@@ -312,6 +312,9 @@ enum Fields {
 /// Relocations that several definitions have in common.
 pub(crate) type SharedFields = Arc<Box<[Relocation]>>;
 
+/// A list of relocations, and what stands in it where another one has other ones, with their numbers.
+type FieldChanges<'a> = (&'a [Relocation], &'a [(u32, Relocation)]);
+
 /// Relocations that are those of another definition but for a few, which stand where those do.
 #[derive(Clone)]
 struct ChangedFields {
@@ -508,7 +511,7 @@ impl RelocatableBytes {
     pub(crate) fn changes_of<'a>(
         &'a self,
         other: &'a RelocatableBytes,
-    ) -> Option<(&'a [Relocation], &'a [(u32, Relocation)])> {
+    ) -> Option<FieldChanges<'a>> {
         match (&self.relocs, &other.relocs) {
             (Fields::Shared(own), Fields::Shared(other)) if Arc::ptr_eq(own, other) => {
                 Some((own, &[]))
