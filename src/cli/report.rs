@@ -15,6 +15,8 @@ use serde::Serialize;
 use wasmend::{Error, ErrorKind, LiveStep, Outcome, Patch};
 
 use crate::cli::args::Color;
+use crate::cli::doctor::DoctorEvent;
+use crate::cli::link_record::LinkRecord;
 use crate::cli::text;
 
 /// Version of the events, in each of them.
@@ -32,6 +34,14 @@ const FAINT: Style = Style::new().dimmed();
 pub(crate) enum Event {
     Update(UpdateEvent),
     Linked(LinkedEvent),
+    State(LinkRecord),
+    Doctor(DoctorEvent),
+    Cleaned {
+        output: String,
+        removed: Vec<String>,
+        bytes: u64,
+        left: Vec<String>,
+    },
     Listing {
         text: String,
     },

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use super::arena::{BASE, MOST, PAGE};
+use super::range::{BASE, MOST, PAGE};
 
 /// Whether the arena is a private mapping of a file.
 static IS_OF_FILE: AtomicBool = AtomicBool::new(false);

@@ -318,7 +318,10 @@ impl Update<'_> {
                 || self.link.options.export_dynamic
                 || resolution.entry == Some(id)
                 || resolution.call_dtors == Some(id);
-            if is_wanted || self.has_users(object, id) {
+            // References of another type trap because of what is gone; without it they would for another reason.
+            let mut made = resolution.synthetic_functions.iter();
+            let is_mistaken = made.any(|it| resolution.table.get(*it).name == symbol.name);
+            if is_wanted || is_mistaken || self.has_users(object, id) {
                 return fall_back(FallbackReason::SymbolIsGone);
             }
             gone.push(id);
