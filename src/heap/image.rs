@@ -15,6 +15,7 @@ use crate::halves::in_halves;
 
 use super::arena::{Control, begin, control, expect_installed, pause, release, reserve};
 use super::backing;
+use super::fresh;
 use super::range::{BASE, MOST, PAGE};
 
 /// The arena's file, open.
@@ -68,6 +69,7 @@ impl Image {
                 0,
             )?;
         }
+        fresh::begin();
         begin();
         expect_installed()
     }

@@ -17,9 +17,11 @@
 
 mod arena;
 mod backing;
+mod fresh;
 mod image;
 mod range;
 
 pub use arena::{Heap, leave, use_memory};
 pub(crate) use arena::{enter, pause, process, program_address, root, set_root};
+pub(crate) use fresh::expect_filled;
 pub(crate) use image::Image;

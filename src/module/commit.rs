@@ -343,12 +343,16 @@ impl Module {
         };
         let Finished {
             defined,
+            more_targets,
             removed,
             displaced,
         } = self.program.finish_commit(checked.exports);
         self.displaced = displaced;
         let pending = std::mem::take(&mut self.pending);
         self.settings.settle(pending, &self.program);
+        if let Some(references) = &mut self.references {
+            references.add_targets(&more_targets);
+        }
         self.renew_references(&defined, &orphans, &removed);
         let base = std::mem::replace(&mut self.identity, version.identity);
         Patch {

@@ -1,11 +1,13 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
+mod decl_filter;
 mod dense;
 mod encode;
 mod fresh_layout;
 mod images;
 mod lengths;
 mod order;
+mod piece_difference;
 mod plan;
 mod ranges;
 mod relink;

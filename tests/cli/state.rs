@@ -65,6 +65,46 @@ fn a_process_goes_on_where_the_one_before_ended() {
     link(folder, &OBJECTS, "nothing has changed");
 }
 
+/// An object as `pick` makes it, and large: it brings a custom section of its own, in which the number stands somewhere.
+fn large_pick(added: u8) -> (Vec<u8>, Vec<u8>) {
+    let mut ballast: Vec<u8> = (0..2_000_000u32).map(|at| (at / 3) as u8).collect();
+    ballast[1_234_567..1_234_570].fill(added);
+    let mut object = pick(added);
+    let name = b"\x07ballast";
+    let mut len = name.len() + ballast.len();
+    object.push(0);
+    while len >= 0x80 {
+        object.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    object.push(len as u8);
+    object.extend_from_slice(name);
+    object.extend_from_slice(&ballast);
+    (object, ballast)
+}
+
+#[test]
+fn a_large_object_is_followed_by_what_differs_in_it() {
+    let folder = program(100);
+    let folder = folder.path();
+    for added in 0..8 {
+        let (object, ballast) = large_pick(added);
+        fs::write(folder.join("pick.o"), object).unwrap();
+        tick();
+        let expected = match added {
+            0 => "all is linked",
+            _ => "patched, 1 function changed",
+        };
+        link(folder, &OBJECTS, expected);
+        let output = folder.join("out.wasm");
+        assert_eq!(answer(&output), 160 + i32::from(added));
+        let output = fs::read(output).unwrap();
+        let found = output.windows(64).position(|bytes| *bytes == ballast[..64]);
+        let found = found.expect("the section is there");
+        assert!(output[found..].starts_with(&ballast), "version {added}");
+    }
+}
+
 #[test]
 fn objects_that_are_called_otherwise_in_each_build_are_found_again() {
     let folder = program(100);

@@ -125,14 +125,19 @@ impl Converter<'_> {
     }
 
     /// The piece of the custom section that a symbol of the object's stands for.
-    fn piece_of(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> Option<DeclId> {
+    pub(super) fn piece_of(
+        &self,
+        id: ObjectId,
+        object: &Object,
+        symbol: SymbolIndex,
+    ) -> Option<DeclId> {
         let section = object.symbols[symbol.index()].section()?;
         let customs = &object.custom_sections;
         let place = customs.binary_search_by_key(&section, |custom| custom.section);
         self.units[id.index()].customs[place.ok()?]
     }
 
-    fn convert_field(
+    pub(super) fn convert_field(
         &self,
         id: ObjectId,
         object: &Object,

@@ -10,11 +10,13 @@
 //! All of it stands within a transaction of the caller's: whatever ends an update, the caller takes it back.
 
 mod collect;
+mod customs;
 mod define;
 pub(super) mod fallback;
 mod index;
 mod mark;
 mod members;
+mod same_tables;
 mod symbols;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::link::state::LinkState;
 use crate::link::symbols::names::NameId;
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{ObjectId, SymbolId};
+use crate::object::ids::SegmentIndex;
 use crate::object::{Input, Object};
 use crate::program::DeclId;
 
@@ -45,6 +48,16 @@ struct Change {
     object: Arc<Object>,
     signatures: Vec<SignatureId>,
     refs: Vec<SymbolRef>,
+    /// What of its contents differs, if its tables are the same: then it is as if the object had not changed, but for these
+    /// contents.
+    contents: Option<Contents>,
+}
+
+/// What of an object's contents is to be looked at again: its functions and segments, and pieces of custom sections.
+struct Contents {
+    functions: Vec<usize>,
+    segments: Vec<SegmentIndex>,
+    customs: Vec<usize>,
 }
 
 struct Update<'a> {
@@ -60,6 +73,8 @@ struct Update<'a> {
     pending: HashMap<DeclId, Vec<DeclId>>,
     /// Objects whose symbols may mean other declarations now.
     touched: HashSet<ObjectId>,
+    /// Objects of which something is left that may not name a string any more.
+    loses_strings: HashSet<ObjectId>,
     /// Whether an object does not name any more what a library's member defines: that may have been all for which the
     /// member was loaded.
     forgets_member: bool,
@@ -97,6 +112,7 @@ pub(super) fn run(
         added: Vec::new(),
         pending: HashMap::default(),
         touched: HashSet::default(),
+        loses_strings: HashSet::default(),
         forgets_member: false,
     };
 
@@ -148,7 +164,9 @@ impl Update<'_> {
             let symbols = refs.iter().filter_map(|one| one.symbol());
             symbols.map(name).collect()
         };
-        let sides = self.changes.iter().map(|change| {
+        // Those with the tables that they had name what they named.
+        let others = self.changes.iter().filter(|it| it.contents.is_none());
+        let sides = others.map(|change| {
             let before = &self.resolution().object(change.id).refs;
             (named(before), named(&change.refs))
         });
@@ -183,6 +201,14 @@ impl Update<'_> {
     /// The declarations of an object, to be changed.
     fn edit_unit(&mut self, id: ObjectId) -> &mut ObjectDeclarations {
         self.link.declarations.known.units.edit(id.index())
+    }
+
+    /// An object as it was before this update.
+    fn object_before(&self, id: ObjectId) -> Option<Arc<Object>> {
+        let objects = &self.link.declarations.known.objects;
+        let changed = objects.before().find(|(at, _)| *at == id.index());
+        let object = changed.map_or(&objects[id.index()], |(_, object)| object);
+        object.clone()
     }
 
     /// The objects whose declarations this update has changed so far, as they were before it.
