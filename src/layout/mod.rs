@@ -10,6 +10,7 @@ mod functions;
 mod globals;
 mod names;
 mod raw;
+mod room;
 mod sections;
 mod slots;
 mod state;
@@ -28,5 +29,7 @@ pub(crate) use sections::{
     CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace,
 };
 pub(crate) use slots::Slot;
-pub(crate) use state::{Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER};
+pub(crate) use state::{
+    Growth, Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER,
+};
 pub(crate) use types::{UseDeltas, add_uses};

@@ -1,10 +1,11 @@
 //! The sections of the file in their order, the pads between them, and `make_room`.
 
 use crate::layout::customs::CustomIndex;
+use crate::layout::room::{Item, Room};
 use crate::transaction::{Saved, Transaction};
 use crate::wire::section::{HEADER, is_valid_pad};
 
-/// A section of the patchable file, in file order.
+/// A section of the patchable file. All up to the data stand in this order; those behind it in any, and the identity last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SectionKind {
     /// Custom sections that must come first, kept as they are.
@@ -40,7 +41,7 @@ pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 8 + 16;
 
 impl SectionKind {
     const COUNT: usize = 17;
-    /// All but custom sections of pieces, which stand before the name section.
+    /// All but custom sections of pieces.
     const FIXED: [SectionKind; Self::COUNT] = {
         use SectionKind::*;
         [
@@ -153,6 +154,19 @@ pub(crate) struct SectionPlace {
     pub(crate) end: u64,
     /// The vector's count, or the value of `start` and `data count`.
     pub(crate) value: u32,
+    /// How long it was when it was first laid out: what it has grown by says how much room it should have.
+    pub(crate) first_len: u64,
+}
+
+impl SectionPlace {
+    fn len(self) -> u64 {
+        self.end - self.begin
+    }
+
+    /// By how much the section has grown since it was first laid out.
+    pub(crate) fn grown(self) -> u64 {
+        self.len().saturating_sub(self.first_len)
+    }
 }
 
 /// The places of all sections.
@@ -161,6 +175,9 @@ pub(crate) struct Places {
     fixed: [SectionPlace; SectionKind::COUNT],
     /// Custom sections of pieces, with the bytes of their headers.
     custom: Vec<(u64, SectionPlace)>,
+    /// The sections behind the data in their order, but for the identity, which is the last. What is not present stands
+    /// behind what is, in the order of kinds.
+    order: Vec<SectionKind>,
     /// Bytes in the name section before the names of defined functions, without headers.
     name_front: u64,
 }
@@ -186,6 +203,15 @@ impl Places {
         }
     }
 
+    /// Puts the sections behind the data into the order in which they stand now: `order`, and behind it what is not present.
+    fn set_order(&mut self, mut order: Vec<SectionKind>) {
+        let custom = (0..self.custom.len() as u16).map(|at| SectionKind::Custom(CustomIndex(at)));
+        let all = custom.chain([SectionKind::Name, SectionKind::CustomTail]);
+        let absent: Vec<SectionKind> = all.filter(|kind| !order.contains(kind)).collect();
+        order.extend(absent);
+        self.order = order;
+    }
+
     fn set(&mut self, kind: SectionKind, place: SectionPlace) {
         match kind.fixed() {
             Ok(at) => self.fixed[at] = place,
@@ -194,15 +220,11 @@ impl Places {
     }
 
     /// All sections that can be there, in file order.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = SectionKind> + use<> {
-        let name = SectionKind::Name.fixed().unwrap_or(SectionKind::COUNT);
-        let (before, behind) = SectionKind::FIXED.split_at(name);
-        let custom = (0..self.custom.len() as u16).map(|at| SectionKind::Custom(CustomIndex(at)));
-        before
-            .iter()
-            .copied()
-            .chain(custom)
-            .chain(behind.iter().copied())
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = SectionKind> + '_ {
+        let (before, behind) = SectionKind::FIXED.split_at(BEHIND_DATA);
+        let last = behind.last().copied();
+        let before = before.iter().copied();
+        before.chain(self.order.iter().copied()).chain(last)
     }
 
     /// The sections that are there, in file order.
@@ -223,6 +245,15 @@ impl Places {
     }
 }
 
+/// The position of the code among the fixed kinds.
+const CODE: usize = 12;
+/// How many of the fixed kinds stand before those that can stand in any order.
+const BEHIND_DATA: usize = SectionKind::COUNT - 3;
+
+/// The most bytes of the pad behind the last custom section, which grows where it stands.
+const LAST_PAD: u64 = 1024;
+/// The most bytes that such a section's pad gives to one that stands before the code.
+const MOST_SPARE: u64 = 2048;
 /// Bytes of magic and version.
 pub(crate) const MAGIC_LEN: u64 = 8;
 
@@ -251,6 +282,8 @@ impl Sections {
     /// header.
     pub(crate) fn add_custom(&mut self, header: u64) {
         self.places.custom.push((header, SectionPlace::default()));
+        let custom = SectionKind::Custom(CustomIndex(self.places.custom.len() as u16 - 1));
+        self.places.order.push(custom);
     }
 
     /// Sets how many bytes the name section has before the names of defined functions, without headers.
@@ -264,31 +297,67 @@ impl Sections {
         if last.present { last.end } else { MAGIC_LEN }
     }
 
-    /// Lays out all sections anew, each with a pad.
-    pub(crate) fn lay_out(&mut self, spans: impl Fn(SectionKind) -> Option<Span>) {
+    /// Lays out all sections anew, each with a pad. `growth` says how long a section was when it was first laid out, where
+    /// that is known, and how much room it has to have for what it has grown by since.
+    pub(crate) fn lay_out(
+        &mut self,
+        spans: impl Fn(SectionKind) -> Option<Span>,
+        growth: impl Fn(SectionKind) -> Option<(u64, u64)>,
+    ) {
+        let len = |kind: SectionKind| {
+            let span = spans(kind)?;
+            Some(self.header_len(kind) + span.end - span.front)
+        };
+        let custom = (0..self.places.custom.len() as u16).map(CustomIndex);
+        let movable = custom.map(SectionKind::Custom).chain([SectionKind::Name]);
+        let mut order: Vec<(u64, SectionKind)> = movable
+            .filter_map(|kind| Some((len(kind)?, kind)))
+            .collect();
+        // Small ones first: they can go elsewhere when the code or the data grow. The largest can grow where it stands.
+        order.sort_by_key(|(len, _)| *len);
+        let last = order.last().copied();
+        // What a last one needs no pad for is worth more before the code, where nothing else can make room.
+        let last = last.filter(|(_, kind)| matches!(kind, SectionKind::Custom(_)));
+        let spare = last.map_or(0, |(len, kind)| kind.pad(len).saturating_sub(LAST_PAD) / 2);
+        let mut order: Vec<SectionKind> = order.into_iter().map(|(_, kind)| kind).collect();
+        if len(SectionKind::CustomTail).is_some() {
+            let names = order.iter().position(|kind| *kind == SectionKind::Name);
+            order.insert(names.map_or(0, |at| at + 1), SectionKind::CustomTail);
+        }
+        self.places.set_order(order);
         let mut at = MAGIC_LEN;
-        for kind in self.places.kinds() {
+        for kind in self.places.kinds().collect::<Vec<_>>() {
             let Some(span) = spans(kind) else {
                 self.places.set(kind, SectionPlace::default());
                 continue;
             };
             let anchor = at + self.header_len(kind) - span.front;
             let end = anchor + span.end;
+            let (first_len, room) = growth(kind).unwrap_or((end - at, 0));
             let place = SectionPlace {
                 present: true,
                 begin: at,
                 anchor,
                 end,
                 value: span.value,
+                first_len,
             };
             self.places.set(kind, place);
-            at = end + kind.pad(end - at);
+            let pad = match kind {
+                _ if last.is_some_and(|(_, last)| kind == last) => kind.pad(end - at).min(LAST_PAD),
+                SectionKind::Function | SectionKind::Element => {
+                    kind.pad(end - at) + spare.min(MOST_SPARE)
+                }
+                _ => kind.pad(end - at),
+            };
+            at = end + pad + room;
         }
         // Nothing stands behind the last section.
     }
 
-    /// Gives every section the bytes it needs now. Sections grow into the pads around them; where a pad is used up,
-    /// the sections behind it move, up to the nearest pad that has room. Returns the sections that moved.
+    /// Gives every section the bytes it needs now. Sections grow into the pads around them; where a pad is used up before
+    /// the code, the sections behind it move, up to the nearest pad that has room, and behind the code those that are least
+    /// to write go where there is room. Returns the sections that moved.
     pub(crate) fn make_room(
         &mut self,
         spans: impl Fn(SectionKind) -> Option<Span>,
@@ -296,65 +365,135 @@ impl Sections {
         let mut moved = Vec::new();
         let mut previous = SectionKind::CustomFront;
         let mut at = MAGIC_LEN;
-        for kind in self.places.kinds() {
-            let old = self.places.get(kind);
+        for kind in &SectionKind::FIXED[..=CODE] {
+            let kind = *kind;
             let Some(span) = spans(kind) else {
                 self.places.set(kind, SectionPlace::default());
                 continue;
             };
+            let old = self.places.get(kind);
             let header = self.header_len(kind);
             let needed = header + span.end - span.front;
             // A section that is new begins where the one before it ends.
-            let anchor = if old.present {
-                old.anchor
-            } else {
-                at + header - span.front
+            let begin = match old.present {
+                true => (old.anchor + span.front).checked_sub(header),
+                false => Some(at),
             };
-            let begin = (anchor + span.front).checked_sub(header);
-            let gap = begin
-                .and_then(|begin| begin.checked_sub(at))
-                .filter(|gap| is_valid_pad(*gap));
-            let mut place = SectionPlace {
-                present: true,
-                begin: begin.unwrap_or(0),
-                anchor,
-                end: anchor + span.end,
-                value: span.value,
-            };
-            if gap.is_none() {
-                if kind == SectionKind::Code {
-                    return Err(CodeMustMove);
+            let gap = begin.and_then(|begin| begin.checked_sub(at));
+            let begin = match begin.filter(|_| gap.is_some_and(is_valid_pad)) {
+                Some(begin) => begin,
+                None if kind == SectionKind::Code => return Err(CodeMustMove),
+                None => {
+                    moved.push(kind);
+                    // Take what the section before wants for its growth, but leave the pad behind this one some of its
+                    // room, if it has enough.
+                    let lowest = at + 3;
+                    let wanted = at + self.wanted(previous).max(3);
+                    let room_end = self.next_begin(kind);
+                    let highest = room_end
+                        .and_then(|end| end.checked_sub(needed + 3))
+                        .filter(|start| *start >= lowest);
+                    match highest {
+                        Some(highest) => wanted.min(lowest + (highest - lowest) / 2),
+                        None => wanted,
+                    }
                 }
-                // Take what the section before wants for its growth, but leave the pad behind this one some of its
-                // room, if it has enough.
-                let lowest = at + 3;
-                let wanted = at + self.wanted(previous).max(3);
-                let room_end = self.next_begin(kind);
-                let highest = room_end
-                    .and_then(|end| end.checked_sub(needed + 3))
-                    .filter(|start| *start >= lowest);
-                let begin = match highest {
-                    Some(highest) => wanted.min(lowest + (highest - lowest) / 2),
-                    None => wanted,
-                };
-                place.begin = begin;
-                place.anchor = begin + header - span.front;
-                place.end = place.anchor + span.end;
+            };
+            self.set_place(kind, begin, span);
+            at = begin + needed;
+            previous = kind;
+        }
+        self.make_room_behind_code(at, spans, &mut moved);
+        Ok(moved)
+    }
+
+    /// The same for what stands behind the code, which ends at `front`.
+    fn make_room_behind_code(
+        &mut self,
+        front: u64,
+        spans: impl Fn(SectionKind) -> Option<Span>,
+        moved: &mut Vec<SectionKind>,
+    ) {
+        let mut items = Vec::new();
+        let movable = self.places.order.iter().copied();
+        for kind in [SectionKind::Data].into_iter().chain(movable) {
+            let Some(span) = spans(kind) else {
+                continue;
+            };
+            let header = self.header_len(kind);
+            let len = header + span.end - span.front;
+            let old = self.places.get(kind);
+            let begin = old
+                .present
+                .then(|| (old.anchor + span.front).checked_sub(header));
+            items.push(Item {
+                kind,
+                begin: begin.flatten(),
+                len,
+                wanted: wanted(kind, len, len.saturating_sub(old.first_len), old.present),
+            });
+        }
+        let budget = (self.file_len() / 20).max(64 << 10);
+        let room = Room::new(front, self.wanted(SectionKind::Code), &items, budget);
+        let standing = room.make();
+        let (mut end, mut pad) = (front, self.wanted(SectionKind::Code));
+        for it in &standing {
+            let kind = it.item.kind;
+            let Some(span) = spans(kind) else {
+                continue;
+            };
+            if Some(it.begin) != it.item.begin && self.places.get(kind).present {
                 moved.push(kind);
             }
-            at = place.end;
-            previous = kind;
-            self.places.set(kind, place);
+            self.set_place(kind, it.begin, span);
+            (end, pad) = (it.end(), it.item.wanted);
         }
-        Ok(moved)
+        let order = standing.iter().map(|it| it.item.kind);
+        let order: Vec<_> = order.filter(|kind| *kind != SectionKind::Data).collect();
+        let absent = [SectionKind::Data]
+            .into_iter()
+            .chain(self.places.order.clone());
+        for kind in absent.filter(|kind| spans(*kind).is_none()) {
+            self.places.set(kind, SectionPlace::default());
+        }
+        if self.places.order.get(..order.len()) != Some(&order) {
+            self.places.set_order(order);
+        }
+        let Some(span) = spans(SectionKind::Identity) else {
+            return;
+        };
+        let old = self.places.get(SectionKind::Identity);
+        let gap = old.begin.checked_sub(end);
+        let begin = match old.present && gap.is_some_and(is_valid_pad) {
+            true => old.begin,
+            false => end + pad.max(3),
+        };
+        self.set_place(SectionKind::Identity, begin, span);
+    }
+
+    fn set_place(&mut self, kind: SectionKind, begin: u64, span: Span) {
+        let anchor = begin + self.header_len(kind) - span.front;
+        let end = anchor + span.end;
+        let old = self.places.get(kind);
+        let place = SectionPlace {
+            present: true,
+            begin,
+            anchor,
+            end,
+            value: span.value,
+            first_len: if old.present {
+                old.first_len
+            } else {
+                end - begin
+            },
+        };
+        self.places.set(kind, place);
     }
 
     /// The pad that a section that has used its own up should get.
     fn wanted(&self, kind: SectionKind) -> u64 {
         let place = self.get(kind);
-        let len = place.end - place.begin;
-        // Geometric, so that the moves cost little per byte that the section grows by.
-        kind.pad(len) + len / 48
+        wanted(kind, place.len(), place.grown(), place.present)
     }
 
     /// Where the next section that is there begins, if one is.
@@ -364,6 +503,13 @@ impl Sections {
             .find(|(other, _)| *other > kind)
             .map(|(_, place)| place.begin)
     }
+}
+
+/// The pad behind a section that has grown, or stood before one that had to move. It is in proportion to what it has grown by: so
+/// a section that grows moves ever more rarely.
+fn wanted(kind: SectionKind, len: u64, grown: u64, present: bool) -> u64 {
+    let grown = if present { (grown / 2).min(len / 4) } else { 0 };
+    kind.pad(len) + len / 48 + grown
 }
 
 impl Transaction for Sections {

@@ -381,10 +381,13 @@ impl Layout {
         }
     }
 
-    /// Gives all sections their places anew, each with a pad behind it.
-    pub(crate) fn lay_out_sections(&mut self) {
+    /// Gives all sections their places anew, each with a pad behind it; a larger one where a section has grown.
+    pub(crate) fn lay_out_sections(&mut self, growth: Option<Growth<'_>>) {
         let mut sections = std::mem::take(&mut self.sections);
-        sections.lay_out(|kind| self.span(kind));
+        sections.lay_out(
+            |kind| self.span(kind),
+            |kind| growth?.of(kind, self.span(kind)?, &self.customs),
+        );
         self.sections = sections;
     }
 
@@ -419,6 +422,35 @@ impl Layout {
         f(&mut self.sections);
         f(&mut self.places);
         f(&mut self.addresses);
+    }
+}
+
+/// By how much the sections of an output have grown that is laid out anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Growth<'a> {
+    pub(crate) before: &'a Layout,
+    /// Whether it is laid out anew because sections have grown.
+    pub(crate) is_reason: bool,
+}
+
+impl Growth<'_> {
+    /// How long a section was at first, and what room it has to have for its growth. Before the code nothing else can make
+    /// room; behind it sections can go elsewhere, until that is too much to write.
+    fn of(self, kind: SectionKind, span: Span, customs: &CustomSpace) -> Option<(u64, u64)> {
+        let kind_before = match kind {
+            SectionKind::Custom(at) => {
+                let before = self.before.customs.find(customs.section(at).id);
+                SectionKind::Custom(before?)
+            }
+            kind => kind,
+        };
+        let before = self.before.sections.get(kind_before);
+        let makes_room = kind < SectionKind::Code || self.is_reason;
+        let room = match makes_room && kind != SectionKind::Identity {
+            true => before.grown().min((span.end - span.front) / 2),
+            false => 0,
+        };
+        before.present.then_some((before.first_len, room))
     }
 }
 
