@@ -122,10 +122,11 @@ impl Source {
             }
             17..19 => {
                 let len = 512 << numbers.below(5);
+                let values: Vec<String> = (0..len).map(|at| (at % 97).to_string()).collect();
+                let values = values.join(", ");
                 let _ = writeln!(
                     before,
-                    "static const volatile char {name}_data[{len}] = {{1, {step}, [{}] = 7}};",
-                    len - 1
+                    "static const volatile char {name}_data[] = {{{values}}};"
                 );
                 let _ = writeln!(
                     inside,

@@ -445,10 +445,12 @@ impl Growth<'_> {
             kind => kind,
         };
         let before = self.before.sections.get(kind_before);
-        let makes_room = kind < SectionKind::Code || self.is_reason;
-        let room = match makes_room && kind != SectionKind::Identity {
-            true => before.grown().min((span.end - span.front) / 2),
-            false => 0,
+        let len = span.end - span.front;
+        let room = match kind {
+            SectionKind::Identity => 0,
+            kind if kind < SectionKind::Code => before.grown().min(len / 2),
+            _ if self.is_reason => (before.grown() / 2).min(len / 8),
+            _ => 0,
         };
         before.present.then_some((before.first_len, room))
     }

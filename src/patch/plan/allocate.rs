@@ -10,6 +10,9 @@ use crate::patch::tail;
 /// Bytes of sections that any patch may move.
 const MOST_MOVED: u64 = 60 << 10;
 
+/// Bytes of pads that any file may have.
+const MOST_PADS: u64 = 256 << 10;
+
 impl Measured<'_> {
     /// Gives the sections their bytes: with that the plan is done. A section that has to move is written whole.
     pub(super) fn allocate(mut self) -> Planned<Writes> {
@@ -39,11 +42,19 @@ impl Measured<'_> {
     }
 
     /// Whether moving these sections writes more than a patch of what has changed may, in a file of this length: 8 times what
-    /// is new and 64 KiB, or a twentieth of the file. A part of that is for what is written besides.
+    /// is new and 64 KiB, or a twentieth of the file. A part of that is for what is written besides. Or whether what they
+    /// leave would make the file much longer than it need be.
     fn is_too_much(&self, moved: &[SectionKind], file_len: u64) -> bool {
-        let places = moved.iter().map(|kind| self.layout.sections.get(*kind));
-        let written: u64 = places.map(|place| place.end - place.begin).sum();
-        written > MOST_MOVED.max(file_len / 25) && written > MOST_MOVED + 6 * self.brought()
+        let sections = &self.layout.sections;
+        let len = |kind: SectionKind| {
+            let place = sections.get(kind);
+            place.end - place.begin
+        };
+        let written: u64 = moved.iter().map(|kind| len(*kind)).sum();
+        let is_much = written > MOST_MOVED.max(file_len / 25);
+        let pads = sections.places().pads().map(|(begin, end)| end - begin);
+        let is_long = pads.sum::<u64>() > MOST_PADS.max(sections.file_len() / 4);
+        is_much && (is_long || written > MOST_MOVED + 6 * self.brought())
     }
 
     /// Bytes of the definitions that are new, without the beginning and the end that they share with those before.
