@@ -449,7 +449,7 @@ impl Growth<'_> {
         let room = match kind {
             SectionKind::Identity => 0,
             kind if kind < SectionKind::Code => before.grown().min(len / 2),
-            _ if self.is_reason => (before.grown() / 2).min(len / 8),
+            _ if self.is_reason => (before.grown() / 2).min(len / 12),
             _ => 0,
         };
         before.present.then_some((before.first_len, room))

@@ -53,7 +53,7 @@ impl Measured<'_> {
         let written: u64 = moved.iter().map(|kind| len(*kind)).sum();
         let is_much = written > MOST_MOVED.max(file_len / 25);
         let pads = sections.places().pads().map(|(begin, end)| end - begin);
-        let is_long = pads.sum::<u64>() > MOST_PADS.max(sections.file_len() / 4);
+        let is_long = pads.sum::<u64>() > MOST_PADS.max(sections.file_len() / 6);
         is_much && (is_long || written > MOST_MOVED + 6 * self.brought())
     }
 
