@@ -279,36 +279,51 @@ struct Written {
     relink: Option<String>,
 }
 
-fn chain(program: &Path, count: usize) {
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let steps = steps(program, count);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = fs::read_to_string(program.join("link.rsp")).expect("a response file");
-    let ours = |path: &Path| folder.path().join(path.file_name().expect("an object"));
-    let is_edited = |line: &str| steps.iter().any(|step| step.object == Path::new(line));
-    let mut arguments: Vec<String> = text
-        .lines()
-        .map(|line| match is_edited(line) {
-            true => {
-                fs::copy(line, ours(Path::new(line))).expect("an object");
-                ours(Path::new(line)).display().to_string()
-            }
-            false => line.to_owned(),
-        })
-        .collect();
-    arguments.push("-o".to_owned());
-    arguments.push(folder.path().join("out.wasm").display().to_string());
-    let options = LinkOptions::parse(&arguments).expect("a command line");
-    let target = Target::File(wasmend::output::OutputOptions::default());
-    let linked = Linked::link(options, Access::Read, target);
-    let (mut linked, report) = linked.expect("it links");
-    let first = report.patch.file_len;
-    let each = std::env::var_os("WASMEND_EACH").is_some();
-    let mut all = Vec::new();
-    let mut last = first;
-    for (at, step) in steps.iter().enumerate() {
-        linked.prepare();
-        let object = ours(&step.object);
+/// A link whose edited objects stand in a folder of its own.
+struct Chain {
+    folder: tempfile::TempDir,
+    linked: Linked,
+    /// Bytes of the file.
+    len: u64,
+}
+
+impl Chain {
+    fn link(program: &Path, steps: &[Step]) -> Chain {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = fs::read_to_string(program.join("link.rsp")).expect("a response file");
+        let is_edited = |line: &str| steps.iter().any(|step| step.object == Path::new(line));
+        let of_chain = |line: &str| {
+            let ours = folder.path().join(Path::new(line).file_name()?);
+            fs::copy(line, &ours).ok()?;
+            Some(ours.display().to_string())
+        };
+        let mut arguments: Vec<String> = text
+            .lines()
+            .map(|line| match is_edited(line) {
+                true => of_chain(line).expect("an object"),
+                false => line.to_owned(),
+            })
+            .collect();
+        // As what is watched is linked.
+        arguments.push("--redirect=table".to_owned());
+        arguments.push("-o".to_owned());
+        arguments.push(folder.path().join("out.wasm").display().to_string());
+        let options = LinkOptions::parse(&arguments).expect("a command line");
+        let target = Target::File(wasmend::output::OutputOptions::default());
+        let linked = Linked::link(options, Access::Read, target);
+        let (linked, report) = linked.expect("it links");
+        Chain {
+            folder,
+            linked,
+            len: report.patch.file_len,
+        }
+    }
+
+    /// Brings the output up to date with one more version of an object.
+    fn follow(&mut self, at: usize, step: &Step) -> Written {
+        self.linked.prepare();
+        let name = step.object.file_name().expect("an object");
+        let object = self.folder.path().join(name);
         let old = fs::read(&object).expect("it was there");
         let new = fs::read(&step.version).expect("it was compiled");
         let brought = brought(&old, &new);
@@ -317,47 +332,54 @@ fn chain(program: &Path, count: usize) {
         fs::write(&beside, &new).expect("a copy");
         fs::rename(&beside, &object).expect("a copy");
         let start = Instant::now();
-        let report = linked.update(&[&object]).expect("it links");
+        let report = self.linked.update(&[&object]).expect("it links");
         let micros = start.elapsed().as_micros();
         let patch = &report.patch;
         let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
         for (range, _) in patch.ranges().into_iter().flat_map(|ranges| ranges.iter()) {
             *reasons.entry(range.reason).or_default() += u64::from(range.len);
         }
-        let most = (8 * brought + (64 << 10)).max(last / 20);
-        last = patch.file_len;
         let written = Written {
             bytes: patch.bytes_written(),
-            most,
+            most: (8 * brought + (64 << 10)).max(self.len / 20),
             made_room: reasons.get(&Reason::MakeRoom).copied().unwrap_or(0),
             micros,
             relink: patch.relink_reason().map(|reason| reason.to_string()),
         };
-        if each {
+        self.len = patch.file_len;
+        if std::env::var_os("WASMEND_EACH").is_some() {
             let mut reasons: Vec<_> = reasons.into_iter().collect();
             reasons.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
             let reasons = reasons.iter().take(4);
             let reasons = reasons.map(|(reason, bytes)| format!("{reason} {bytes}"));
             println!(
-                "{at:4} {:24} brought {brought:8} wrote {:9} {} {:7} us, {} bytes; {} {} {}",
+                "{at:4} {:24} brought {brought:8} wrote {:9} of {:9}, {micros:7} us, {} bytes; {} {}",
                 step.kind,
                 written.bytes,
-                if written.bytes > most { "OVER" } else { "    " },
-                micros,
-                last,
+                written.most,
+                self.len,
                 reasons.collect::<Vec<_>>().join(", "),
                 written.relink.as_deref().unwrap_or_default(),
-                report
-                    .resolved_anew
-                    .map(|it| it.to_string())
-                    .unwrap_or_default(),
             );
         }
-        all.push(written);
+        written
     }
-    linked.verify().expect("equivalent to a fresh link");
-    let fresh = linked.linked_anew().expect("it links");
+}
+
+fn chain(program: &Path, count: usize) {
+    let steps = steps(program, count);
+    let mut chain = Chain::link(program, &steps);
+    let first = chain.len;
+    let all = steps.iter().enumerate();
+    let all: Vec<Written> = all.map(|(at, step)| chain.follow(at, step)).collect();
+    chain.linked.verify().expect("equivalent to a fresh link");
+    let fresh = chain.linked.linked_anew().expect("it links");
     let fresh = fresh.bytes().expect("it is in memory").len() as u64;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    print_row(&name, &all, [first, chain.len, fresh]);
+}
+
+fn print_row(name: &str, all: &[Written], [first, last, fresh]: [u64; 3]) {
     let patched: Vec<&Written> = all.iter().filter(|it| it.relink.is_none()).collect();
     let mut bytes: Vec<u64> = patched.iter().map(|it| it.bytes).collect();
     bytes.sort_unstable();
@@ -369,19 +391,16 @@ fn chain(program: &Path, count: usize) {
     let made_room = patched.iter().map(|it| it.made_room);
     let relinks: Vec<&str> = all.iter().filter_map(|it| it.relink.as_deref()).collect();
     println!(
-        "| {name} | {} | {} | {}, {}, {} | {:.2} | {over} | {}, {} | {} | {:.1}, {:.1} ms | {first}, {last} | {:.3} |",
+        "| {name} | {} | {} / {} / {} | {:.2} | {over} | {}, {} | {} {} | {:.1} / {:.1} ms | {first} | {last} | {:.3} |",
         all.len(),
-        patched.len(),
         at(50),
         at(99),
         at(100),
         share.fold(0.0, f64::max),
         made_room.clone().filter(|bytes| *bytes > 0).count(),
         made_room.max().unwrap_or(0),
-        match relinks.is_empty() {
-            true => "0".to_owned(),
-            false => format!("{}: {}", relinks.len(), relinks.join(", ")),
-        },
+        relinks.len(),
+        relinks.join(", "),
         micros[micros.len() / 2] as f64 / 1e3,
         micros[micros.len() - 1] as f64 / 1e3,
         last as f64 / fresh as f64,
@@ -397,7 +416,7 @@ fn main() {
     let count = std::env::var("WASMEND_STEPS").ok();
     let count = count.and_then(|count| count.parse().ok()).unwrap_or(200);
     println!(
-        "| program | edits | patches | bytes of a patch: p50, p99, most | most over what it may write | over it | made room: times, most bytes | relinks | time: p50, most | file: first, last | last over a fresh one |"
+        "| program | edits | bytes of a patch: p50 / p99 / most | most of what it may | more than it may | made room: times, most bytes | relinks | time: p50 / most | first | last | over a fresh one |"
     );
     println!("|{}", "---|".repeat(11));
     let entries = fs::read_dir(folder).expect("WASMEND_LINKS is a folder");

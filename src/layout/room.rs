@@ -3,7 +3,7 @@
 //!
 //! Knows lengths and places, not what the sections hold.
 
-use crate::layout::sections::SectionKind;
+use crate::layout::kinds::SectionKind;
 use crate::wire::section::is_valid_pad;
 
 /// A section behind the code.

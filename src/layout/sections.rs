@@ -1,36 +1,10 @@
 //! The sections of the file in their order, the pads between them, and `make_room`.
 
 use crate::layout::customs::CustomIndex;
+use crate::layout::kinds::SectionKind;
 use crate::layout::room::{Item, Room};
 use crate::transaction::{Saved, Transaction};
 use crate::wire::section::{HEADER, is_valid_pad};
-
-/// A section of the patchable file. All up to the data stand in this order; those behind it in any, and the identity last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum SectionKind {
-    /// Custom sections that must come first, kept as they are.
-    CustomFront,
-    Type,
-    Import,
-    Function,
-    Table,
-    Memory,
-    Tag,
-    Global,
-    Export,
-    Start,
-    Element,
-    DataCount,
-    Code,
-    Data,
-    /// A custom section that consists of pieces; its position among these.
-    Custom(CustomIndex),
-    Name,
-    /// Other custom sections, kept as they are.
-    CustomTail,
-    /// Format version, generation and build id.
-    Identity,
-}
 
 /// Bytes of the name section's header, its name included.
 pub(crate) const NAME_SECTION_HEADER: u64 = 6 + 5;
@@ -38,98 +12,6 @@ pub(crate) const NAME_SECTION_HEADER: u64 = 6 + 5;
 pub(crate) const NAME_SUBSECTION_HEADER: u64 = 1 + 5 + 5;
 /// Bytes of the whole identity section.
 pub(crate) const IDENTITY_LEN: u64 = 6 + 8 + 4 + 8 + 8 + 16;
-
-impl SectionKind {
-    const COUNT: usize = 17;
-    /// All but custom sections of pieces.
-    const FIXED: [SectionKind; Self::COUNT] = {
-        use SectionKind::*;
-        [
-            CustomFront,
-            Type,
-            Import,
-            Function,
-            Table,
-            Memory,
-            Tag,
-            Global,
-            Export,
-            Start,
-            Element,
-            DataCount,
-            Code,
-            Data,
-            Name,
-            CustomTail,
-            Identity,
-        ]
-    };
-
-    /// Position among [`SectionKind::FIXED`], if it is one of these.
-    fn fixed(self) -> Result<usize, usize> {
-        use SectionKind::*;
-        Ok(match self {
-            CustomFront => 0,
-            Type => 1,
-            Import => 2,
-            Function => 3,
-            Table => 4,
-            Memory => 5,
-            Tag => 6,
-            Global => 7,
-            Export => 8,
-            Start => 9,
-            Element => 10,
-            DataCount => 11,
-            Code => 12,
-            Data => 13,
-            Name => 14,
-            CustomTail => 15,
-            Identity => 16,
-            Custom(at) => return Err(at.0.into()),
-        })
-    }
-
-    /// The identifier in the file.
-    pub(crate) fn id(self) -> u8 {
-        use SectionKind::*;
-        match self {
-            CustomFront | Custom(_) | Name | CustomTail | Identity => 0,
-            Type => 1,
-            Import => 2,
-            Function => 3,
-            Table => 4,
-            Memory => 5,
-            Tag => 13,
-            Global => 6,
-            Export => 7,
-            Start => 8,
-            Element => 9,
-            DataCount => 12,
-            Code => 10,
-            Data => 11,
-        }
-    }
-
-    /// How much unused space is left behind the section when `len` bytes of it are written.
-    fn pad(self, len: u64) -> u64 {
-        use SectionKind::*;
-        match self {
-            // A pad here is what stands between an edit and a relink: it lasts for dozens of functions at least. What stands
-            // behind the exports is as long as there are functions: it should seldom have to move.
-            Type | Function | Export | Element => 256 + len / 8,
-            Global | Import => 64 + len / 16,
-            Code => 1024 + len / 24,
-            Data => 64 + len / 64,
-            Name => 256 + len / 16,
-            Custom(_) => 256 + len / 32,
-            // One of the last three stands before the code, which grows to the front when an import goes away.
-            Table | Memory | Tag => 16,
-            Start | DataCount => 96,
-            CustomFront | CustomTail | Identity => 0,
-        }
-    }
-}
 
 /// What a section needs: bytes from its anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -414,6 +296,59 @@ impl Sections {
         spans: impl Fn(SectionKind) -> Option<Span>,
         moved: &mut Vec<SectionKind>,
     ) {
+        let last = match self.stay(front, &spans) {
+            Some(last) => last,
+            None => self.rearrange(front, &spans, moved),
+        };
+        let Some(span) = spans(SectionKind::Identity) else {
+            return;
+        };
+        let end = self.get(last).end;
+        let old = self.places.get(SectionKind::Identity);
+        let gap = old.begin.checked_sub(end);
+        let begin = match old.present && gap.is_some_and(is_valid_pad) {
+            true => old.begin,
+            false => end + self.wanted(last).max(3),
+        };
+        self.set_place(SectionKind::Identity, begin, span);
+    }
+
+    /// Lets the sections behind the code grow and shrink where they stand, as they do in nearly all commits. Returns the last
+    /// of them, or nothing if some of them cannot.
+    fn stay(
+        &mut self,
+        front: u64,
+        spans: impl Fn(SectionKind) -> Option<Span>,
+    ) -> Option<SectionKind> {
+        let (mut end, mut last) = (front, SectionKind::Code);
+        for at in 0..=self.places.order.len() {
+            let kind = match at.checked_sub(1) {
+                Some(at) => self.places.order[at],
+                None => SectionKind::Data,
+            };
+            let old = self.places.get(kind);
+            let Some(span) = spans(kind) else {
+                self.places.set(kind, SectionPlace::default());
+                continue;
+            };
+            let begin = (old.anchor + span.front).checked_sub(self.header_len(kind))?;
+            let gap = begin.checked_sub(end)?;
+            if !old.present || !is_valid_pad(gap) {
+                return None;
+            }
+            self.set_place(kind, begin, span);
+            (end, last) = (self.get(kind).end, kind);
+        }
+        Some(last)
+    }
+
+    /// Gives the sections behind the code other places, as few and as short ones as can be. Returns the last of them.
+    fn rearrange(
+        &mut self,
+        front: u64,
+        spans: impl Fn(SectionKind) -> Option<Span>,
+        moved: &mut Vec<SectionKind>,
+    ) -> SectionKind {
         let mut items = Vec::new();
         let movable = self.places.order.iter().copied();
         for kind in [SectionKind::Data].into_iter().chain(movable) {
@@ -423,52 +358,38 @@ impl Sections {
             let header = self.header_len(kind);
             let len = header + span.end - span.front;
             let old = self.places.get(kind);
-            let begin = old
-                .present
-                .then(|| (old.anchor + span.front).checked_sub(header));
+            let begin = (old.anchor + span.front).checked_sub(header);
+            let grown = len.saturating_sub(old.first_len);
             items.push(Item {
                 kind,
-                begin: begin.flatten(),
+                begin: begin.filter(|_| old.present),
                 len,
-                wanted: wanted(kind, len, len.saturating_sub(old.first_len), old.present),
+                wanted: wanted(kind, len, if old.present { grown } else { 0 }),
             });
         }
         let budget = (self.file_len() / 20).max(64 << 10);
         let room = Room::new(front, self.wanted(SectionKind::Code), &items, budget);
         let standing = room.make();
-        let (mut end, mut pad) = (front, self.wanted(SectionKind::Code));
+        let (mut order, mut last) = (Vec::new(), SectionKind::Code);
         for it in &standing {
-            let kind = it.item.kind;
-            let Some(span) = spans(kind) else {
-                continue;
-            };
-            if Some(it.begin) != it.item.begin && self.places.get(kind).present {
-                moved.push(kind);
+            last = it.item.kind;
+            if Some(it.begin) != it.item.begin && self.places.get(last).present {
+                moved.push(last);
             }
-            self.set_place(kind, it.begin, span);
-            (end, pad) = (it.end(), it.item.wanted);
+            if let Some(span) = spans(last) {
+                self.set_place(last, it.begin, span);
+            }
+            if last != SectionKind::Data {
+                order.push(last);
+            }
         }
-        let order = standing.iter().map(|it| it.item.kind);
-        let order: Vec<_> = order.filter(|kind| *kind != SectionKind::Data).collect();
-        let absent = [SectionKind::Data]
-            .into_iter()
-            .chain(self.places.order.clone());
-        for kind in absent.filter(|kind| spans(*kind).is_none()) {
-            self.places.set(kind, SectionPlace::default());
+        for kind in [SectionKind::Data].iter().chain(&self.places.order.clone()) {
+            if spans(*kind).is_none() {
+                self.places.set(*kind, SectionPlace::default());
+            }
         }
-        if self.places.order.get(..order.len()) != Some(&order) {
-            self.places.set_order(order);
-        }
-        let Some(span) = spans(SectionKind::Identity) else {
-            return;
-        };
-        let old = self.places.get(SectionKind::Identity);
-        let gap = old.begin.checked_sub(end);
-        let begin = match old.present && gap.is_some_and(is_valid_pad) {
-            true => old.begin,
-            false => end + pad.max(3),
-        };
-        self.set_place(SectionKind::Identity, begin, span);
+        self.places.set_order(order);
+        last
     }
 
     fn set_place(&mut self, kind: SectionKind, begin: u64, span: Span) {
@@ -493,7 +414,7 @@ impl Sections {
     /// The pad that a section that has used its own up should get.
     fn wanted(&self, kind: SectionKind) -> u64 {
         let place = self.get(kind);
-        wanted(kind, place.len(), place.grown(), place.present)
+        wanted(kind, place.len(), place.grown())
     }
 
     /// Where the next section that is there begins, if one is.
@@ -507,9 +428,8 @@ impl Sections {
 
 /// The pad behind a section that has grown, or stood before one that had to move. It is in proportion to what it has grown by: so
 /// a section that grows moves ever more rarely.
-fn wanted(kind: SectionKind, len: u64, grown: u64, present: bool) -> u64 {
-    let grown = if present { (grown / 2).min(len / 4) } else { 0 };
-    kind.pad(len) + len / 48 + grown
+fn wanted(kind: SectionKind, len: u64, grown: u64) -> u64 {
+    kind.pad(len) + len / 48 + (grown / 2).min(len / 4)
 }
 
 impl Transaction for Sections {

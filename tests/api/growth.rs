@@ -117,7 +117,9 @@ fn customs(bytes: &[u8]) -> Vec<String> {
         _ => None,
     };
     let names = payloads.filter_map(name);
-    names.filter(|name| !matches!(&**name, "" | "pad")).collect()
+    names
+        .filter(|name| !matches!(&**name, "" | "pad"))
+        .collect()
 }
 
 /// Grows a program edit by edit, and checks what each edit writes; returns it with how often it was rebuilt.

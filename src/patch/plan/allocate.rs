@@ -6,12 +6,13 @@ use crate::patch::plan::measure::Measured;
 use crate::patch::plan::writes::Writes;
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail;
+use crate::program::DeclId;
 
 /// Bytes of sections that any patch may move.
-const MOST_MOVED: u64 = 60 << 10;
+const MOST_MOVED: u64 = 62 << 10;
 
 /// Bytes of pads that any file may have.
-const MOST_PADS: u64 = 256 << 10;
+const MOST_PADS: u64 = 1 << 20;
 
 impl Measured<'_> {
     /// Gives the sections their bytes: with that the plan is done. A section that has to move is written whole.
@@ -50,11 +51,22 @@ impl Measured<'_> {
             let place = sections.get(kind);
             place.end - place.begin
         };
-        let written: u64 = moved.iter().map(|kind| len(*kind)).sum();
-        let is_much = written > MOST_MOVED.max(file_len / 25);
+        let written = moved.iter().map(|kind| len(*kind)).sum::<u64>() + self.pieces_elsewhere();
+        let is_much = written > MOST_MOVED.max(file_len / 21);
         let pads = sections.places().pads().map(|(begin, end)| end - begin);
-        let is_long = pads.sum::<u64>() > MOST_PADS.max(sections.file_len() / 6);
-        is_much && (is_long || written > MOST_MOVED + 6 * self.brought())
+        let is_long = pads.sum::<u64>() > MOST_PADS.max(sections.file_len() / 5);
+        is_much && (is_long || written > MOST_MOVED + 7 * self.brought())
+    }
+
+    /// Bytes of the pieces that go to other places in their sections.
+    fn pieces_elsewhere(&self) -> u64 {
+        let pieces = self.writes.pieces.iter();
+        let moved = pieces.filter(|(_, in_place)| !**in_place);
+        let len = |id: DeclId| {
+            let next = self.context.program.decl(id).next();
+            next.map_or(0, |next| next.content.len())
+        };
+        moved.map(|(id, _)| len(*id) as u64).sum()
     }
 
     /// Bytes of the definitions that are new, without the beginning and the end that they share with those before.
