@@ -3,7 +3,8 @@
 //! and it was patched, but for two builds in twenty. Needs what `setups` needs; Cargo also rustc-web, cargo-web and rust-web-src.
 //!
 //! Run: `cmake --build`, `make`, `cargo build` and `zig build-obj`, with `WASMEND_STATE=1` and wasmend for a linker. With
-//! `--nocapture` it is said how long the links took by wasmend's log, and processes of wasm-ld-19 with the same arguments.
+//! `--nocapture` it is said how long the links took by wasmend's log, and processes of wasm-ld-19 with the same arguments; `WASMEND_PROGRAM`
+//! names another build of wasmend.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +17,7 @@ use wasmend::engine::{Engine, Imports, Value};
 use wasmend::inspect::verify;
 
 use crate::setups::TOOLCHAIN;
-use crate::support::command::wasmend;
+use crate::support::command::program as tool;
 use crate::support::toolchain::run;
 use crate::support::wasi::run_command;
 
@@ -37,7 +38,7 @@ impl Project {
     fn new(files: &[(&str, String)]) -> Project {
         let folder = tempfile::tempdir().unwrap();
         let linker = folder.path().join("wasm-ld");
-        let (arguments, program) = (folder.path().join("arguments"), wasmend());
+        let (arguments, program) = (folder.path().join("arguments"), tool());
         let script = format!(
             "#!/bin/bash\nprintf '%s\\n' \"$@\" > '{}'\npwd > '{}.folder'\nexec -a wasm-ld '{}' \"$@\"\n",
             arguments.display(),
@@ -92,7 +93,7 @@ impl Project {
             began.elapsed()
         };
         let _ = fs::remove_file(&fresh);
-        link(Command::new(wasmend()).args(["ld", "--no-state"]), &fresh);
+        link(Command::new(tool()).args(["ld", "--no-state"]), &fresh);
         let report = verify(&fs::read(output).unwrap(), &fs::read(&fresh).unwrap()).unwrap();
         let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
         assert!(differences.is_empty(), "{context}: {differences:?}");
