@@ -137,7 +137,10 @@ fn link_here(
             )?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => failed(&error, &mut stopwatch),
+        Err(error) => {
+            reporter.note(&format!("all was to be linked: {why}"));
+            failed(&error, &mut stopwatch)
+        }
     }
 }
 
