@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use wasmend::inspect::{Map, validate};
 use wasmend::link::{Examination, NextLink, NoState, examine};
 use wasmend::{Error, ErrorKind};
@@ -11,39 +10,11 @@ use wasmend::{Error, ErrorKind};
 use crate::cli::args::Doctor;
 use crate::cli::files::{kept_output, read};
 use crate::cli::link_record::{LinkRecord, Logged};
-use crate::cli::report::{Event, Reporter, path};
+use crate::cli::report::{DoctorEvent, Event, Reporter, StateFileEvent, path};
 use crate::cli::text::{count, number};
 
 /// So many inputs are named that have changed, and files that are left, without `--verbose`.
 const LISTED: usize = 10;
-
-/// What was found, for programs.
-#[derive(Debug, Serialize)]
-pub(crate) struct DoctorEvent {
-    pub(crate) output: String,
-    pub(crate) healthy: bool,
-    /// What is wrong, a sentence each.
-    pub(crate) problems: Vec<String>,
-    pub(crate) generation: Option<u64>,
-    pub(crate) build_id: Option<String>,
-    pub(crate) state: bool,
-    /// `nothing`, `update` or `all`.
-    pub(crate) next: &'static str,
-    /// Why all is going to be linked.
-    pub(crate) reason: Option<String>,
-    pub(crate) code: Option<String>,
-    pub(crate) changed: Vec<String>,
-    pub(crate) files: Vec<FileEvent>,
-    pub(crate) links: Vec<Logged>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct FileEvent {
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-    pub(crate) allocated: u64,
-    pub(crate) leftover: bool,
-}
 
 /// Lines for a person, and what is wrong among them.
 #[derive(Default)]
@@ -96,7 +67,7 @@ pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
         }
         _ => ("all", None, None, Vec::new()),
     };
-    let files = found.files.iter().map(|file| FileEvent {
+    let files = found.files.iter().map(|file| StateFileEvent {
         name: file.name.clone(),
         bytes: file.bytes,
         allocated: file.allocated,

@@ -10,9 +10,9 @@ use wasmend::link::{Failed, LinkOptions, Linked, NoState, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
-use crate::cli::link_record::LinkRecord;
+use crate::cli::link_record::{LinkRecord, Logged};
 use crate::cli::link_report::{linked_event, print_stats, report_errors, say_updated, warn};
-use crate::cli::report::Reporter;
+use crate::cli::report::{Event, Reporter};
 use crate::stopwatch::Stopwatch;
 
 /// What is set where every link is to keep its state, by whatever build system it is started.
@@ -93,7 +93,11 @@ fn link_here(
     let kept = &options.output;
     let limit = options.error_limit;
     let failed = |failed: &Failed, stopwatch: &mut Stopwatch| {
-        LinkRecord::failed(path, failed, stopwatch.lap()).say(kept, reporter)?;
+        say(
+            LinkRecord::failed(path, failed, stopwatch.lap()),
+            kept,
+            reporter,
+        )?;
         report_errors(failed, limit, reporter)
     };
     let before = std::env::var(UNUSABLE).ok();
@@ -104,7 +108,7 @@ fn link_here(
     let why = match resumed {
         Ok(Resumed::Unchanged) => {
             hand_out(kept, copy, publishing)?;
-            LinkRecord::unchanged(path, stopwatch.lap()).say(kept, reporter)?;
+            say(LinkRecord::unchanged(path, stopwatch.lap()), kept, reporter)?;
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Resumed::Updated { report, saved }) => {
@@ -115,7 +119,11 @@ fn link_here(
                 say_updated(path, path, &report, took, reporter)?;
             }
             print_stats(&report, tells);
-            LinkRecord::updated(path, &report, &saved, took).say(kept, reporter)?;
+            say(
+                LinkRecord::updated(path, &report, &saved, took),
+                kept,
+                reporter,
+            )?;
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Resumed::Unusable(why)) => return Err(link_again(&why).into()),
@@ -130,11 +138,29 @@ fn link_here(
             print_stats(&report, tells);
             let took = stopwatch.lap();
             reporter.event(&linked_event(&report, path, took, None))?;
-            LinkRecord::linked(path, &why, &report, &saved, took).say(kept, reporter)?;
+            say(
+                LinkRecord::linked(path, &why, &report, &saved, took),
+                kept,
+                reporter,
+            )?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => failed(&error, &mut stopwatch),
+        Err(error) => {
+            reporter.note(&format!("all was to be linked: {why}"));
+            failed(&error, &mut stopwatch)
+        }
     }
+}
+
+/// Says what a link did, and adds it to the log of the output that is kept.
+fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
+    reporter.note(&format!("{}: {}", record.output, record.line()));
+    let logged = Logged::now(record);
+    let text = serde_json::to_string(&logged)?;
+    if let Err(error) = wasmend::link::append_log(kept, &text) {
+        reporter.note(&error.to_string());
+    }
+    reporter.event(&Event::State(logged.link))
 }
 
 /// Writes the output where it was asked for, if that is not where it is kept.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use wasmend::Outcome;
 use wasmend::link::{Failed, FallbackReason, LinkReport, NoState};
 
-use crate::cli::report::{Event, Reporter, micros, path};
 use crate::cli::text::{count, number, time, utc};
 
 /// What a link did.
@@ -37,7 +36,7 @@ pub(crate) struct LinkRecord {
 impl LinkRecord {
     fn new(output: &Path, outcome: &str, took: Duration) -> LinkRecord {
         LinkRecord {
-            output: path(output),
+            output: output.display().to_string(),
             outcome: outcome.to_owned(),
             reason: None,
             code: None,
@@ -47,7 +46,7 @@ impl LinkRecord {
             file_bytes: 0,
             state_bytes: 0,
             state_problem: None,
-            micros: micros(took),
+            micros: took.as_nanos() as f64 / 1e3,
         }
     }
 
@@ -152,24 +151,6 @@ impl LinkRecord {
         }
         line
     }
-
-    /// Says it, and adds it to the log of the output that is kept.
-    pub(crate) fn say(self, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
-        reporter.note(&format!("{}: {}", self.output, self.line()));
-        let logged = Logged {
-            time: utc(SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs()),
-            link: self,
-        };
-        if let Ok(text) = serde_json::to_string(&logged)
-            && let Err(error) = wasmend::link::append_log(kept, &text)
-        {
-            reporter.note(&error.to_string());
-        }
-        reporter.event(&Event::State(logged.link))
-    }
 }
 
 /// A line of the log.
@@ -181,6 +162,15 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
+    /// What a link has just done.
+    pub(crate) fn now(link: LinkRecord) -> Logged {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Logged {
+            time: utc(now.unwrap_or_default().as_secs()),
+            link,
+        }
+    }
+
     /// The log of an output, oldest first. What is no line of a log is left out.
     pub(crate) fn all(kept: &Path) -> Vec<Logged> {
         let lines = wasmend::link::read_log(kept);

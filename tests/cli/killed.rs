@@ -30,7 +30,11 @@ const OF_THE_PROCESS: &[&str] = &[
     "exit",
     "exit_group",
     "futex",
+    "geteuid",
+    "getpid",
     "getrandom",
+    "gettid",
+    "getuid",
     "madvise",
     "mmap",
     "mprotect",
@@ -125,7 +129,7 @@ impl Scene {
     fn arguments(self, is_before: bool) -> Vec<&'static str> {
         let mut line = LINE.to_vec();
         if self == Scene::OtherOptions && !is_before {
-            line.push("--export-all");
+            line.push("--export=pick");
         }
         line
     }

@@ -1,5 +1,6 @@
 //! Many links one after the other, some of them killed, while others read the output: each version that is seen is whole, and what a
-//! link leaves that was not killed is right. `WASMEND_LINKS` says how many, `WASMEND_SEED` makes them others.
+//! link leaves that was not killed is right. `WASMEND_LINKS` says how many, `WASMEND_SEED` makes them others, `WASMEND_PROGRAM`
+//! names another build of wasmend.
 //!
 //! Run: `wasmend ld --state main.o twice.o pick.o -o out.wasm`, killed at random times.
 
@@ -9,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::command::{text, wasmend};
+use crate::support::command::text;
 use crate::support::smith::Rng;
 use crate::watching::{answer, pick, program, replace};
 
@@ -18,7 +19,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn command(folder: &Path) -> Command {
-    let mut command = Command::new(wasmend());
+    let mut command = Command::new(crate::support::command::program());
     command.args(["--verbose", "ld", "--state", "main.o", "twice.o", "pick.o"]);
     command.args(["-o", "out.wasm"]).current_dir(folder);
     command.env_remove("WASMEND_STATE_UNUSABLE");
@@ -88,7 +89,7 @@ fn links_that_are_killed_at_random_leave_nothing_that_is_wrong() {
     );
     assert!(patched > 0 && seen > 0);
     let doctor = || {
-        let mut command = Command::new(wasmend());
+        let mut command = Command::new(crate::support::command::program());
         command
             .args(["doctor", "out.wasm"])
             .current_dir(folder)
