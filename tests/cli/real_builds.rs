@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
@@ -34,17 +34,32 @@ struct Project {
     theirs: Vec<Duration>,
 }
 
+/// The linker: wasmend with state, and behind it, since compilers remove what they had linked, wasmend without and wasm-ld.
+const SCRIPT: &str = r#"#!/bin/bash
+[ "$1" = -flavor ] && shift 2
+'@PROGRAM@' ld "$@" || exit
+others=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    -o) shift; realpath "$1" > '@FOLDER@/linked' ;;
+    *) others+=("$1") ;;
+    esac
+    shift
+done
+rm -f '@FOLDER@/fresh.wasm'
+'@PROGRAM@' ld --no-state "${others[@]}" -o '@FOLDER@/fresh.wasm' || exit
+began=${EPOCHREALTIME/./}
+wasm-ld-19 "${others[@]}" -o '@FOLDER@/theirs.wasm' || exit
+echo $((${EPOCHREALTIME/./} - began)) > '@FOLDER@/theirs.micros'
+"#;
+
 impl Project {
     fn new(files: &[(&str, String)]) -> Project {
         let folder = tempfile::tempdir().unwrap();
         let linker = folder.path().join("wasm-ld");
-        let (arguments, program) = (folder.path().join("arguments"), tool());
-        let script = format!(
-            "#!/bin/bash\nprintf '%s\\n' \"$@\" > '{}'\npwd > '{}.folder'\nexec -a wasm-ld '{}' \"$@\"\n",
-            arguments.display(),
-            arguments.display(),
-            program.display()
-        );
+        let script = SCRIPT
+            .replace("@FOLDER@", &folder.path().display().to_string())
+            .replace("@PROGRAM@", &tool().display().to_string());
         fs::write(&linker, script).unwrap();
         fs::set_permissions(&linker, fs::Permissions::from_mode(0o755)).unwrap();
         for (name, text) in files {
@@ -82,33 +97,16 @@ impl Project {
 
     /// As [`check`](Project::check), but that the differences are returned.
     fn compare(&mut self, output: &Path, is_first: bool) -> Vec<String> {
-        let arguments = fs::read_to_string(self.place("arguments")).unwrap();
-        let folder = fs::read_to_string(self.place("arguments.folder")).unwrap();
-        let mut arguments: Vec<&str> = arguments.lines().collect();
-        if let Some(at) = arguments.iter().position(|word| *word == "-flavor") {
-            arguments.drain(at..at + 2);
-        }
-        let at = arguments.iter().position(|word| *word == "-o").unwrap();
-        let linked = Path::new(folder.trim()).join(arguments[at + 1]);
-        let (fresh, theirs) = (self.place("fresh.wasm"), self.place("theirs.wasm"));
-        let link = |program: &mut Command, output: &Path| {
-            let mut line: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-            line[at + 1] = output.display().to_string();
-            let began = Instant::now();
-            run(program.args(line).current_dir(folder.trim()));
-            began.elapsed()
-        };
-        let _ = fs::remove_file(&fresh);
-        link(Command::new(tool()).args(["ld", "--no-state"]), &fresh);
-        let report = verify(&fs::read(output).unwrap(), &fs::read(&fresh).unwrap()).unwrap();
+        let fresh = fs::read(self.place("fresh.wasm")).unwrap();
+        let report = verify(&fs::read(output).unwrap(), &fresh).unwrap();
         let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
-        let took = link(&mut Command::new("wasm-ld-19"), &theirs);
+        let took = fs::read_to_string(self.place("theirs.micros")).unwrap();
+        let took = Duration::from_micros(took.trim().parse().unwrap());
+        let linked = fs::read_to_string(self.place("linked")).unwrap();
+        let linked = Path::new(linked.trim());
         let name = linked.file_name().unwrap().to_str().unwrap();
-        let log = linked
-            .parent()
-            .unwrap()
-            .join(format!(".wasmend/{name}.log"));
-        let log = fs::read_to_string(log).unwrap();
+        let log = format!(".wasmend/{name}.log");
+        let log = fs::read_to_string(linked.parent().unwrap().join(log)).unwrap();
         if !is_first {
             self.links
                 .push(serde_json::from_str(log.lines().last().unwrap()).unwrap());
@@ -446,9 +444,7 @@ fn a_workspace_of_cargo_gets_patches() {
     }
     // Cargo takes it for a linker that is many.
     let linker = project.place("wasmend");
-    let script = fs::read_to_string(&project.linker)
-        .unwrap()
-        .replace("-a wasm-ld ", "");
+    let script = fs::read_to_string(&project.linker).unwrap();
     fs::write(&linker, script).unwrap();
     fs::set_permissions(&linker, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(project.place(".cargo")).unwrap();
