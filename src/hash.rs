@@ -8,5 +8,14 @@ pub(crate) type HashMap<K, V, S = foldhash::fast::FixedState> = hashbrown::HashM
 /// A set; see the [module](self).
 pub(crate) type HashSet<T, S = foldhash::fast::FixedState> = hashbrown::HashSet<T, S>;
 
+/// The hash of some bytes.
+pub(crate) fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+use std::hash::{BuildHasher, Hasher};
+
 pub(crate) use hashbrown::HashTable;
 pub(crate) use hashbrown::hash_map::Entry;

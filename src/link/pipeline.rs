@@ -140,7 +140,8 @@ fn edit_and_publish(
             plan.take_code_relocs()
         }
     };
-    define(&plan, &declarations, options, module, code_relocs)?;
+    let strings = std::mem::take(&mut declarations.debug_strings);
+    define(&plan, &declarations, options, module, strings, code_relocs)?;
     for id in &declarations.gone {
         module.program_mut().remove(*id)?;
     }

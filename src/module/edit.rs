@@ -436,6 +436,13 @@ impl Module {
         references.map_or_else(SmallVec::new, |all| all.of(&self.program, id))
     }
 
+    /// Which pieces of custom sections may have referred to a declaration as of the last commit; none if the index has not been
+    /// [prepared](Module::prepare).
+    pub(crate) fn pieces_naming(&self, id: program::DeclId) -> SmallVec<[program::DeclId; 8]> {
+        let references = self.references.as_ref();
+        references.map_or_else(SmallVec::new, |all| all.weak(&self.program, id))
+    }
+
     /// Custom sections that stand at the end of the output.
     pub(crate) fn custom_tail(&self) -> &[u8] {
         &self.settings.customs.tail

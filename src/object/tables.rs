@@ -197,6 +197,11 @@ impl CustomSection {
     pub(crate) fn reloc_count(&self) -> usize {
         self.reloc_count as usize
     }
+
+    /// Whether fields of it refer to anything.
+    pub fn has_relocs(&self) -> bool {
+        self.reloc_count > 0
+    }
 }
 
 /// A function that runs before the program starts.

@@ -11,15 +11,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::hash::HashMap;
-use crate::layout::{CustomIndex, ImageIndex, Occupant, Ordinal, Place, SectionKind};
+use crate::layout::{ImageIndex, Occupant, Ordinal, Place, SectionKind};
+use crate::patch::dense_strings::Merged;
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::program::short::{push_content, push_group};
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
 use crate::wire::leb::{push_signed, push_unsigned, read_unsigned, unsigned_len};
 use crate::wire::section::{push, push_string, push_vector};
-use crate::wire::strings;
 
 /// A dense output, and where things stand in it.
 pub(crate) struct Dense {
@@ -168,21 +167,11 @@ impl Dense {
     }
 }
 
-/// The pieces of a custom section, in order.
-fn pieces(
-    encoder: Encoder<'_>,
-    section: CustomIndex,
-) -> impl Iterator<Item = (DeclId, &RelocatableBytes)> {
-    let regions = encoder.layout.customs.section(section).regions().iter();
-    let owners = regions.filter_map(|region| region.owner);
-    owners.map(move |id| (id, &encoder.next(id).content))
-}
-
 /// By id: whether custom sections say where something stands in the declaration's code.
 fn described(encoder: Encoder<'_>) -> Vec<bool> {
     let mut described = vec![false; encoder.program.capacity()];
     for at in encoder.layout.customs.indices() {
-        let relocs = pieces(encoder, at).flat_map(|(_, content)| content.relocs());
+        let relocs = encoder.pieces(at).flat_map(|(_, content)| content.relocs());
         for target in relocs
             .filter(|reloc| is_code_offset(reloc))
             .filter_map(Relocation::decl)
@@ -491,31 +480,15 @@ impl<'a> Writer<'a> {
     }
 
     fn customs(&self, out: &mut Dense) {
-        let sections = self.encoder.layout.customs.sections();
-        let mut merged = Merged::default();
-        let mut strings = vec![None; sections.len()];
+        let merged = Merged::of(self.encoder);
         let code = CodePlaces::of(out);
-        // Whoever checks such a section wants each offset to be the beginning of a string, not the middle of one.
-        let mut names = sections.iter().map(|section| &*section.name);
-        let has_offsets = names.any(|name| name.starts_with(".debug_str_offsets"));
-        for (strings, at) in strings
-            .iter_mut()
-            .zip(self.encoder.layout.customs.indices())
-        {
-            if STRINGS.contains(&&*self.encoder.layout.customs.section(at).name) {
-                let pieces: Vec<_> = pieces(self.encoder, at).collect();
-                *strings = merged.add(&pieces, !has_offsets);
-            }
-        }
-        for (at, strings) in self.encoder.layout.customs.indices().zip(strings) {
+        for at in self.encoder.layout.customs.indices() {
             let section = self.encoder.layout.customs.section(at);
-            let kind = SectionKind::Custom(at);
-            if let Some(strings) = strings {
-                out.custom(kind, &section.name, &[strings]);
-                continue;
-            }
-            let pieces: Vec<_> = pieces(self.encoder, at).collect();
-            let write = |(_, content): &(DeclId, &RelocatableBytes)| {
+            let pieces: Vec<_> = self.encoder.pieces(at).collect();
+            let write = |(id, content): &(DeclId, &RelocatableBytes)| {
+                if merged.holds(*id) {
+                    return Vec::new();
+                }
                 let mut bytes = content.bytes().to_vec();
                 for reloc in content.relocs() {
                     let field = &mut bytes[reloc.offset as usize..][..reloc.kind.width()];
@@ -532,9 +505,10 @@ impl<'a> Writer<'a> {
                 }
                 bytes
             };
-            let parts: Vec<Vec<u8>> = pieces.par_iter().map(write).collect();
+            let mut parts: Vec<Vec<u8>> = pieces.par_iter().map(write).collect();
+            parts.insert(0, merged.section(at).to_vec());
             if parts.iter().any(|part| !part.is_empty()) {
-                out.custom(kind, &section.name, &parts);
+                out.custom(SectionKind::Custom(at), &section.name, &parts);
             }
         }
     }
@@ -687,81 +661,6 @@ fn short_constant(bytes: &[u8]) -> Option<Vec<u8>> {
     push_signed(&mut out, value);
     out.push(END);
     Some(out)
-}
-
-/// Custom sections that consist of strings which fields of other sections name, and of which one is as good as another of
-/// the same characters.
-const STRINGS: [&str; 3] = [".debug_str", ".debug_str.dwo", ".debug_line_str"];
-
-/// Where the strings of pieces stand after equal ones were made one.
-#[derive(Default)]
-struct Merged {
-    /// For each piece, where each of its strings began and where in the section it stands now.
-    places: HashMap<DeclId, Vec<(u32, u32)>, foldhash::fast::FixedState>,
-}
-
-impl Merged {
-    /// Merges the strings of a section's pieces, with `tails` also those that others end with; returns its contents, or
-    /// `None` if these are not just strings.
-    fn add(&mut self, pieces: &[(DeclId, &RelocatableBytes)], tails: bool) -> Option<Vec<u8>> {
-        let is_strings = |content: &RelocatableBytes| {
-            content.relocs().is_empty() && content.bytes().last().is_none_or(|last| *last == 0)
-        };
-        if !pieces.iter().all(|(_, content)| is_strings(content)) {
-            return None;
-        }
-        let mut ids: HashMap<&[u8], u32, foldhash::fast::FixedState> = HashMap::default();
-        let mut distinct: Vec<&[u8]> = Vec::new();
-        // By piece: each string's beginning, and which of the distinct ones it is.
-        let mut found = Vec::with_capacity(pieces.len());
-        for (id, content) in pieces {
-            let mut start = 0;
-            let mut list = Vec::new();
-            for string in content.bytes().split_inclusive(|byte| *byte == 0) {
-                let number = *ids.entry(string).or_insert_with(|| {
-                    distinct.push(string);
-                    distinct.len() as u32 - 1
-                });
-                list.push((start, number));
-                start += string.len() as u32;
-            }
-            found.push((*id, list));
-        }
-        let hosts = match tails {
-            true => strings::hosts(&distinct),
-            false => (0..distinct.len() as u32).map(|at| (at, 0)).collect(),
-        };
-        let mut out = Vec::new();
-        let mut starts = vec![0; distinct.len()];
-        for (number, string) in distinct.iter().enumerate() {
-            if hosts[number] == (number as u32, 0) {
-                starts[number] = out.len() as u32;
-                out.extend_from_slice(string);
-            }
-        }
-        for (id, mut list) in found {
-            for (_, number) in &mut list {
-                let (host, start) = hosts[*number as usize];
-                *number = starts[host as usize] + start;
-            }
-            self.places.insert(id, list);
-        }
-        Some(out)
-    }
-
-    /// What a field holds that names a string.
-    fn place(&self, reloc: &Relocation) -> Option<u64> {
-        if reloc.kind != RelocKind::SectionOffsetI32 {
-            return None;
-        }
-        let list = self.places.get(&reloc.decl()?)?;
-        let offset = u32::try_from(reloc.addend).ok()?;
-        let at = list
-            .partition_point(|(start, _)| *start <= offset)
-            .checked_sub(1)?;
-        let (start, place) = list[at];
-        Some(u64::from(place) + u64::from(offset - start))
-    }
 }
 
 #[cfg(test)]

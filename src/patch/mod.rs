@@ -2,6 +2,7 @@
 
 mod decl_filter;
 mod dense;
+mod dense_strings;
 mod encode;
 mod fresh_layout;
 mod images;

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::program::{DeclId, DeclKind, Definition, DefinitionKind, Program, Relocation};
+use crate::program::{
+    DeclId, DeclKind, Definition, DefinitionKind, Program, RelocKind, Relocation,
+};
+use crate::wire::dwarf;
 
 /// Declarations that one thread goes through at a time.
 pub(crate) const RUN: usize = 4096;
@@ -151,8 +154,12 @@ fn compare_pieces(program: &Program, a: DeclId, b: DeclId, places: &[usize]) -> 
         let next = program.decl(id).next();
         let relocs = next.into_iter().flat_map(|next| next.content.relocs());
         relocs.map(|reloc| {
+            // Of strings it says nothing where they stand, and in which piece.
+            if let Some(text) = named_string(program, reloc) {
+                return (reloc.offset, 0, None, text);
+            }
             let place = reloc.decl().and_then(|target| places.get(target.index()));
-            (reloc.offset, reloc.addend, place.copied())
+            (reloc.offset, reloc.addend, place.copied(), &[][..])
         })
     };
     name(a)
@@ -160,6 +167,21 @@ fn compare_pieces(program: &Program, a: DeclId, b: DeclId, places: &[usize]) -> 
         .then_with(|| section(a).cmp(&section(b)))
         .then_with(|| bytes(a).cmp(bytes(b)))
         .then_with(|| named(a).cmp(named(b)))
+}
+
+/// The string of debug information that a field names.
+fn named_string<'a>(program: &'a Program, reloc: &Relocation) -> Option<&'a [u8]> {
+    if reloc.kind != RelocKind::SectionOffsetI32 {
+        return None;
+    }
+    let definition = program.get(reloc.decl()?)?.next()?;
+    let section = definition.section()?;
+    if !dwarf::is_of_strings(&program.sections()[section.index()]) {
+        return None;
+    }
+    let start = usize::try_from(reloc.addend).ok()?;
+    let rest = definition.content.bytes().get(start..)?;
+    rest.split(|byte| *byte == 0).next()
 }
 
 /// Goes along references, and notes in which order it gets to what.

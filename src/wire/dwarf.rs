@@ -337,6 +337,12 @@ impl Filler {
     }
 }
 
+/// Whether a section of this name consists of strings that fields of other sections name, and of which one is as good as
+/// another of the same characters.
+pub(crate) fn is_of_strings(name: &str) -> bool {
+    matches!(name, ".debug_str" | ".debug_str.dwo" | ".debug_line_str")
+}
+
 /// What stands in a section of this name for a place that does not exist; `None` if the addend alone stands there.
 /// As wasm-ld has it: ranges end in 0 and -1 begins a new base, so that there it is -2.
 pub(crate) fn tombstone(name: &str) -> Option<u64> {

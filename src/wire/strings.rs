@@ -1,6 +1,89 @@
-//! Strings that end in the same way stand in one place: which string each of many can be found in.
+//! Strings one behind the other, each of which ends in a zero: where they begin. And strings that end in the same way, which
+//! can stand in one place: which string each of many can be found in.
+
+use std::ffi::CStr;
+use std::ops::Range;
 
 use rayon::prelude::*;
+
+/// Bytes of which it is known in which string they begin.
+const BLOCK: usize = 32;
+
+/// Where each of many strings begins, and which one a byte is of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Starts {
+    /// And behind them the end of the last one.
+    starts: Box<[u32]>,
+    /// By block: the string of its first byte.
+    blocks: Box<[u32]>,
+}
+
+impl Starts {
+    /// Of the strings of these bytes, of which the last must be a zero if there are any.
+    pub(crate) fn of(bytes: &[u8]) -> Starts {
+        let mut starts = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            starts.push(at as u32);
+            at += len_of_first(&bytes[at..]);
+        }
+        Starts::new(starts, bytes.len() as u32)
+    }
+
+    /// Of strings of so many bytes that begin here, the first of them at 0.
+    pub(crate) fn new(mut starts: Vec<u32>, len: u32) -> Starts {
+        starts.push(len);
+        let mut blocks = Vec::with_capacity((len as usize).div_ceil(BLOCK));
+        for (string, end) in starts.iter().skip(1).enumerate() {
+            while blocks.len() * BLOCK < *end as usize {
+                blocks.push(string as u32);
+            }
+        }
+        Starts {
+            starts: starts.into(),
+            blocks: blocks.into(),
+        }
+    }
+
+    /// How many strings there are.
+    pub(crate) fn count(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// The bytes of them all.
+    pub(crate) fn len(&self) -> u32 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Where a string begins.
+    pub(crate) fn start(&self, string: usize) -> u32 {
+        self.starts[string]
+    }
+
+    /// The bytes of a string, with the zero that ends it.
+    pub(crate) fn range(&self, string: usize) -> Range<usize> {
+        self.starts[string] as usize..self.starts[string + 1] as usize
+    }
+
+    /// The ranges of all strings, in order.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.count()).map(|string| self.range(string))
+    }
+
+    /// Which string a byte is of; it must be one of theirs.
+    #[inline]
+    pub(crate) fn containing(&self, offset: u32) -> usize {
+        let first = self.blocks[offset as usize / BLOCK] as usize;
+        let behind = self.starts[first + 1..].iter();
+        first + behind.take_while(|start| **start <= offset).count()
+    }
+}
+
+/// How many bytes the first string takes with the zero that ends it; all, if nothing does.
+pub(crate) fn len_of_first(bytes: &[u8]) -> usize {
+    let first = CStr::from_bytes_until_nul(bytes);
+    first.map_or(bytes.len(), |first| first.count_bytes() + 1)
+}
 
 /// For each of `strings`, one of them that ends with it and that nothing longer ends with, and where in that it begins. Of
 /// equal strings the first stands for all. Depends on the strings and their order only.
@@ -29,6 +112,21 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn every_byte_is_of_the_string_that_it_stands_in(
+            strings in prop::collection::vec(prop::collection::vec(1u8.., 0..150), 0..40),
+        ) {
+            let bytes: Vec<u8> = strings.iter().flat_map(|string| [string, &[0][..]].concat()).collect();
+            let starts = Starts::of(&bytes);
+            prop_assert_eq!(starts.count(), strings.len());
+            prop_assert_eq!(starts.len() as usize, bytes.len());
+            for (at, (string, range)) in strings.iter().zip(starts.ranges()).enumerate() {
+                prop_assert_eq!(starts.start(at) as usize, range.start);
+                prop_assert_eq!(&bytes[range.start..range.end - 1], &string[..]);
+                prop_assert!(range.into_iter().all(|byte| starts.containing(byte as u32) == at));
+            }
+        }
+
         #[test]
         fn every_string_is_in_its_host(strings in prop::collection::vec("[ab]{0,4}", 0..40)) {
             let strings: Vec<&[u8]> = strings.iter().map(|string| string.as_bytes()).collect();

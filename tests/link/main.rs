@@ -21,6 +21,8 @@ mod run;
 mod compare;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod conventions;
+#[cfg(all(feature = "toolchain-tests", feature = "cli"))]
+mod debug_strings;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod derived;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]

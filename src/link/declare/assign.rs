@@ -1,5 +1,6 @@
 //! Gives everything that a link consists of a declaration, in the order of the output.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hash::Entry;
@@ -15,6 +16,7 @@ use crate::link::declare::known::{
 use crate::link::declare::memory::MemoryPlan;
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{GotKey, ResolvedTarget, own_meaning};
+use crate::link::declare::strings::{DebugStrings, Shared, shares_strings};
 use crate::link::diagnostics::shown;
 use crate::link::gc::InitTarget;
 use crate::link::order::is_zero;
@@ -97,6 +99,8 @@ pub(crate) struct LinkDeclarations {
     pub(crate) gone: Vec<DeclId>,
     /// The custom sections that consist of pieces, by name.
     pub(crate) sections: LogMap<Box<str>, SectionId>,
+    /// What is to be defined of the strings of debug information, until it is.
+    pub(crate) debug_strings: DebugStrings,
 }
 
 /// An update in place changes what symbols mean, and what there is of objects, types and custom sections.
@@ -168,7 +172,7 @@ pub(crate) fn assign(
     let (memory_plan, flag_address) = work.memory(&mut segments)?;
     let merged = segments.merged;
     work.symbols(&merged, &memory_plan, flag_address)?;
-    let sections = work.customs(&mut matches)?;
+    let (sections, debug_strings) = work.customs(&mut matches)?;
     let thread_data = plan
         .segments
         .iter()
@@ -223,6 +227,7 @@ pub(crate) fn assign(
         clear_memory,
         gone,
         sections,
+        debug_strings,
     })
 }
 
@@ -673,14 +678,22 @@ impl<'a> DeclarationAssigner<'a> {
     }
 
     /// The pieces that objects add to custom sections.
-    fn customs(&mut self, matches: &mut [Match<'_>]) -> Result<LogMap<Box<str>, SectionId>> {
+    fn customs(
+        &mut self,
+        matches: &mut [Match<'_>],
+    ) -> Result<(LogMap<Box<str>, SectionId>, DebugStrings)> {
         let plan = self.plan;
-        let mut sections = LogMap::default();
+        let mut sections: LogMap<Box<str>, SectionId> = LogMap::default();
+        let mut shared: BTreeMap<SectionId, Vec<Shared>> = BTreeMap::new();
         for (id, linked) in plan.resolution.each_object() {
             let is_live = plan.live.objects[id.index()];
             for (index, name) in kept_customs(linked, is_live, self.setting.options) {
                 if !sections.contains_key(name) {
                     sections.insert(name.into(), self.assigner.program.section(name));
+                }
+                if shares_strings(&linked.object, index, self.setting.options) {
+                    shared.entry(sections[name]).or_default().push((id, index));
+                    continue;
                 }
                 let known = &mut matches[id.index()];
                 // An object that was loaded before may have had nothing that was linked.
@@ -693,7 +706,11 @@ impl<'a> DeclarationAssigner<'a> {
                 self.assigner.new.units.edit(id.index()).customs[index] = Some(decl);
             }
         }
-        Ok(sections)
+        let mut strings = DebugStrings::default();
+        for (section, shared) in shared {
+            self.share_strings(section, &shared, matches, &mut strings)?;
+        }
+        Ok((sections, strings))
     }
 
     fn function_of(&self, id: SymbolId) -> Option<DeclId> {

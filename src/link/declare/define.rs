@@ -10,6 +10,7 @@ use crate::link::command::options::LinkOptions;
 use crate::link::declare::assign::{LinkDeclarations, MergedSegment};
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{Converter, GotKey, ResolvedTarget, own_meaning};
+use crate::link::declare::strings::{DebugStrings, PlacedByObject};
 use crate::link::declare::synthetic;
 use crate::link::declare::table_import::define_table_import;
 use crate::link::declare::threads::{self, Loaded};
@@ -41,15 +42,18 @@ pub(crate) fn define(
     declarations: &LinkDeclarations,
     options: &LinkOptions,
     module: &mut Module,
+    debug_strings: DebugStrings,
     mut code_relocs: Vec<Relocs>,
 ) -> Result<()> {
+    let DebugStrings { placed, pieces } = debug_strings;
     let cx = Definer {
         plan,
         declarations,
         options,
-        converter: converter(plan, declarations, options),
+        converter: converter(plan, declarations, options, &placed),
     };
-    let mut made = cx.strings()?;
+    let mut made = pieces;
+    made.extend(cx.strings()?);
     made.extend(cx.merged()?);
     made.extend(cx.functions(module)?);
     made.extend(cx.globals()?);
@@ -97,11 +101,13 @@ fn batches(resolution: &Resolution) -> Vec<Range<usize>> {
     batches
 }
 
-/// What converts relocations of a link.
+/// What converts relocations of a link; `strings` says where those of debug information stand that the fields of custom
+/// sections name.
 pub(crate) fn converter<'a>(
     plan: &'a Plan,
     declarations: &'a LinkDeclarations,
     options: &'a LinkOptions,
+    strings: &'a PlacedByObject,
 ) -> Converter<'a> {
     let thread_data = declarations.thread_data;
     Converter {
@@ -114,6 +120,7 @@ pub(crate) fn converter<'a>(
         got: &declarations.got,
         thread_data: thread_data
             .and_then(|at| declarations.merged[at].as_ref().map(|part| part.decl)),
+        strings,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::hash::{HashMap, HashSet};
 use crate::object::Object;
 use crate::object::ids::{FunctionIndex, SymbolIndex};
-use crate::program::{DeclId, DeclKind, Program};
+use crate::program::{DeclId, DeclKind, Program, SectionId};
 use crate::transaction::{Log, LogMap, Transaction};
 
 /// Where a segment of an object stands.
@@ -59,6 +59,16 @@ pub(crate) struct ObjectDeclarations {
     pub(crate) tables: Vec<Option<DeclId>>,
     /// Pieces of custom sections.
     pub(crate) customs: Vec<Option<DeclId>>,
+    /// Pieces with strings of its debug information that no object before it had when they were made. Others may name them,
+    /// so that they can be there when nothing else of the object is; `customs` has none for their sections.
+    pub(crate) strings: Vec<StringPiece>,
+}
+
+/// A piece of a custom section that consists of strings which several objects may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StringPiece {
+    pub(crate) section: SectionId,
+    pub(crate) decl: DeclId,
 }
 
 impl ObjectDeclarations {
@@ -70,6 +80,7 @@ impl ObjectDeclarations {
             tags: vec![None; object.tags.len()],
             tables: vec![None; object.tables.len()],
             customs: vec![None; object.custom_sections.len()],
+            strings: Vec::new(),
         }
     }
 
@@ -365,6 +376,19 @@ impl<'a> DeclarationReuse<'a> {
         self.known_or_new(known, kind)
     }
 
+    /// A new piece of a custom section, of an object of this name.
+    pub(crate) fn new_piece(&mut self, name: &str) -> Result<DeclId> {
+        let decl = self.declare(DeclKind::Custom)?;
+        self.program.set_name(decl, Some(name))?;
+        Ok(decl)
+    }
+
+    /// Goes on with a piece of strings, for an object of the new link.
+    pub(crate) fn keep_strings(&mut self, object: usize, piece: StringPiece) {
+        self.keep(piece.decl);
+        self.new.units.edit(object).strings.push(piece);
+    }
+
     fn known_or_new(&mut self, known: Option<DeclId>, kind: DeclKind) -> Result<DeclId> {
         match known {
             Some(id) => Ok(self.keep(id)),
@@ -390,6 +414,7 @@ impl<'a> DeclarationReuse<'a> {
                     visit(*id);
                 }
             }
+            unit.strings.iter().for_each(|piece| visit(piece.decl));
         }
         self.old.synthetic.values().for_each(|id| visit(*id));
         self.old.strings.values().for_each(|id| visit(*id));
@@ -418,6 +443,17 @@ pub(crate) enum Match<'a> {
     Same(&'a ObjectDeclarations),
     /// Another one is in its place.
     Changed(Box<Names<'a>>),
+}
+
+impl<'a> Match<'a> {
+    /// What was known of the object, or of the one that was in its place.
+    pub(crate) fn old(&self) -> Option<&'a ObjectDeclarations> {
+        match self {
+            Match::New => None,
+            Match::Same(old) => Some(old),
+            Match::Changed(names) => Some(names.old),
+        }
+    }
 }
 
 /// What an object declared, by name; of several that have one name the first is the last of the list.

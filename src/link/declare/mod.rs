@@ -17,6 +17,7 @@ mod memory;
 mod pieces;
 mod plan;
 mod relocate;
+mod strings;
 mod synthetic;
 mod table_import;
 mod threads;
@@ -31,9 +32,13 @@ pub(crate) use define::{
 pub(crate) use interface::define_interface;
 pub(crate) use known::{
     MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
-    function_names, take_name,
+    StringPiece, function_names, take_name,
 };
 pub(crate) use memory::MemoryPlan;
 pub(crate) use plan::{Plan, wants_wide_table};
 pub(crate) use relocate::{ResolvedTarget, own_meaning};
+pub(crate) use strings::{
+    PlacedByObject, PlacedStrings, StringPlace, growing_piece, is_wasteful, shares_strings,
+    string_piece,
+};
 pub(crate) use table_import::keeps_table_import;

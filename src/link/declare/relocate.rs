@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
+use crate::link::declare::strings::{PlacedByObject, PlacedStrings};
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
@@ -67,6 +68,29 @@ pub(crate) struct Converter<'a> {
     pub(crate) got: &'a HashMap<GotKey, DeclId>,
     /// The data that each thread has its own copy of.
     pub(crate) thread_data: Option<DeclId>,
+    /// Where strings of debug information stand.
+    pub(crate) strings: &'a PlacedByObject,
+}
+
+/// What an object's custom section is in the output.
+#[derive(Clone, Copy)]
+pub(super) enum Section<'a> {
+    Nothing,
+    Piece(DeclId),
+    /// Each of its strings stands somewhere else.
+    Strings(&'a PlacedStrings),
+}
+
+impl Section<'_> {
+    /// What stands at an offset of it.
+    #[inline]
+    fn at(self, offset: i64) -> Option<(DeclId, i64)> {
+        match self {
+            Section::Nothing => None,
+            Section::Piece(piece) => Some((piece, offset)),
+            Section::Strings(strings) => Some(strings.at(offset)),
+        }
+    }
 }
 
 /// What a global holds the address of: a symbol of the program, or one of an object's own.
@@ -111,39 +135,51 @@ impl Converter<'_> {
         // Most fields name the same section as the one before, and there are millions.
         let mut last = None;
         for reloc in relocs.all() {
-            let mut piece_of = |symbol: SymbolIndex| match last {
-                Some((known, piece)) if known == symbol => piece,
+            let mut section_of = |symbol: SymbolIndex| match last {
+                Some((known, section)) if known == symbol => section,
                 _ => {
-                    let piece = self.piece_of(id, object, symbol);
-                    last = Some((symbol, piece));
-                    piece
+                    let section = self.section_of(id, object, symbol);
+                    last = Some((symbol, section));
+                    section
                 }
             };
-            out.push(self.convert_field(id, object, &relocs, reloc, &mut piece_of)?);
+            out.push(self.convert_field(id, object, &relocs, reloc, &mut section_of)?);
         }
         content(object, custom.contents, out)
     }
 
-    /// The piece of the custom section that a symbol of the object's stands for.
-    pub(super) fn piece_of(
+    /// What the custom section is that a symbol of the object's stands for.
+    pub(super) fn section_of(
         &self,
         id: ObjectId,
         object: &Object,
         symbol: SymbolIndex,
-    ) -> Option<DeclId> {
-        let section = object.symbols[symbol.index()].section()?;
-        let customs = &object.custom_sections;
-        let place = customs.binary_search_by_key(&section, |custom| custom.section);
-        self.units[id.index()].customs[place.ok()?]
+    ) -> Section<'_> {
+        let section = object.symbols[symbol.index()].section();
+        let place = section.and_then(|section| {
+            let customs = &object.custom_sections;
+            let place = customs.binary_search_by_key(&section, |custom| custom.section);
+            place.ok()
+        });
+        let Some(place) = place else {
+            return Section::Nothing;
+        };
+        match self.units[id.index()].customs[place] {
+            Some(piece) => Section::Piece(piece),
+            None => match self.strings.get(&(id, place)) {
+                Some(strings) => Section::Strings(strings),
+                None => Section::Nothing,
+            },
+        }
     }
 
-    pub(super) fn convert_field(
+    pub(super) fn convert_field<'s>(
         &self,
         id: ObjectId,
         object: &Object,
         relocs: &Relocs,
         reloc: &Reloc,
-        piece_of: &mut impl FnMut(SymbolIndex) -> Option<DeclId>,
+        section_of: &mut impl FnMut(SymbolIndex) -> Section<'s>,
     ) -> Result<Relocation> {
         use RelocType::*;
         let fail = |what: &str| {
@@ -170,7 +206,7 @@ impl Converter<'_> {
         };
         let addend = relocs.addend(reloc);
         let target = match kind {
-            RelocKind::SectionOffsetI32 => piece_of(symbol).map(|piece| (piece, addend)),
+            RelocKind::SectionOffsetI32 => section_of(symbol).at(addend),
             _ => {
                 // What the object says of its own code does not fit another object's code of the same name.
                 let global = self.resolution.object(id).symbol_ref(symbol).symbol();

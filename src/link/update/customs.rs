@@ -1,7 +1,7 @@
 //! Pieces of custom sections of objects whose tables are the same: those that differ are defined anew, at the cost of what
 //! differs in them.
 
-use crate::link::declare::{converter, kept_customs};
+use crate::link::declare::{PlacedByObject, converter, kept_customs};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::UpdateResult;
 use crate::link::update::{Change, Update};
@@ -45,8 +45,12 @@ impl Update<'_> {
                 declarations,
                 ..
             } = &*self.link;
-            let converter = converter(plan, declarations, options);
+            let strings = PlacedByObject::default();
+            let converter = converter(plan, declarations, options, &strings);
             let content = converter.custom_after(id, index, &before, &fields)?;
+            let Some(content) = content else {
+                return Ok(false);
+            };
             let shape = DefinitionKind::Custom { section };
             let program = self.link.module.program_mut();
             program.define(decl, DeclKind::Custom, Definition { content, shape })?;

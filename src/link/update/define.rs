@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::hash::HashSet;
 use crate::link::declare::{
-    Item, MergedString, Names, ObjectDeclarations, SegmentPlacement, StringKey, converter,
-    custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,
-    string_item, string_pieces, take_name,
+    Item, MergedString, Names, ObjectDeclarations, PlacedByObject, SegmentPlacement, StringKey,
+    converter, custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,
+    shares_strings, string_item, string_pieces, take_name,
 };
 use crate::link::diagnostics::shown;
 use crate::link::state::LinkState;
@@ -46,6 +46,7 @@ impl Update<'_> {
             unit.tables.clone_from(&old.tables);
             // Those of the object before, until it is known what is linked.
             unit.customs.clear();
+            unit.strings.clone_from(&old.strings);
             let marks = self.marks.remove(&id).unwrap_or_default();
             let function_names = function_names(&object);
             for (index, _) in marks.functions.iter().enumerate().filter(|(_, on)| **on) {
@@ -181,6 +182,7 @@ impl Update<'_> {
         }
         self.changes = changes;
         ids.sort_unstable();
+        let mut placed = PlacedByObject::default();
         for id in ids {
             let linked = self.link.plan.resolution.object(id);
             let was = self.units_before().find(|(saved, _)| *saved == id);
@@ -192,16 +194,21 @@ impl Update<'_> {
             let kept: Vec<(usize, String)> = kept_customs(linked, is_live, &self.link.options)
                 .map(|(index, name)| (index, name.to_owned()))
                 .collect();
-            let mut customs = vec![None; linked.object.custom_sections.len()];
+            let object = linked.object.clone();
+            let mut customs = vec![None; object.custom_sections.len()];
             for (index, name) in kept {
                 let section = self.link.module.program_mut().section(&name);
                 let sections = &mut self.link.declarations.sections;
                 sections.insert(name.as_str().into(), section);
+                if shares_strings(&object, index, &self.link.options) {
+                    let strings = self.place_strings(id, &object, index, section)?;
+                    placed.insert((id, index), strings);
+                    continue;
+                }
                 customs[index] = Some(match take_name(&mut names.customs, &name) {
                     Some(decl) => decl,
                     None => {
                         let decl = self.declare(DeclKind::Custom)?;
-                        let object = self.resolution().object(id).object.clone();
                         let program = self.link.module.program_mut();
                         program.set_name(decl, Some(object.display_name()))?;
                         decl
@@ -219,7 +226,7 @@ impl Update<'_> {
                     declarations,
                     ..
                 } = &*self.link;
-                let converter = converter(plan, declarations, options);
+                let converter = converter(plan, declarations, options, &placed);
                 custom_items(&converter, &declarations.sections, id)?
             };
             let program = self.link.module.program_mut();
@@ -227,7 +234,7 @@ impl Update<'_> {
                 program.define(id, kind, definition)?;
             }
         }
-        Ok(())
+        self.tidy_strings(&placed)
     }
 
     /// The init functions of the changed objects, as they are installed.
@@ -283,7 +290,9 @@ impl Update<'_> {
                 declarations,
                 ..
             } = &*self.link;
-            let converter = converter(plan, declarations, options);
+            // They are for custom sections.
+            let strings = PlacedByObject::default();
+            let converter = converter(plan, declarations, options, &strings);
             let memory = declarations.memory;
             let function = |id: ObjectId, index: usize| -> Result<Option<Item>> {
                 let Some(decl) = declarations.known.units[id.index()].functions[index] else {

@@ -74,6 +74,8 @@ pub enum FallbackReason {
     Target,
     /// The list of symbols that may be undefined changed.
     AllowList,
+    /// Most of what stands there of an object's strings of debug information is of no use any more.
+    StringsLeftBehind,
     /// An edit was refused.
     EditRefused,
 }
@@ -163,6 +165,9 @@ impl fmt::Display for FallbackReason {
             InterfaceOrder => "an object names imports or exports in another order",
             Target => "the target, features or producers changed",
             AllowList => "the list of symbols that may be undefined changed",
+            StringsLeftBehind => {
+                "most of an object's strings of debug information are of no use any more"
+            }
             EditRefused => "an edit was refused",
         })
     }

@@ -16,6 +16,7 @@ use crate::link::resolve::Resolution;
 use crate::link::state::LinkState;
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::FallbackReason;
+use crate::link::update::strings::StringIndex;
 use crate::object::Object;
 use crate::program::DeclId;
 use crate::transaction::{Log, LogMap, Transaction};
@@ -37,6 +38,8 @@ pub(in crate::link) struct UpdateIndex {
     owners: Log<Owner>,
     /// How many segments have a string among theirs.
     pub(super) string_users: LogMap<DeclId, u32>,
+    /// Strings of debug information.
+    pub(super) strings: StringIndex,
     /// What is needed whether or not anything refers to it.
     pub(super) roots: HashSet<DeclId>,
     /// The files of the command line by path.
@@ -47,7 +50,10 @@ pub(in crate::link) struct UpdateIndex {
 
 impl UpdateIndex {
     pub(in crate::link) fn of(link: &LinkState) -> UpdateIndex {
-        let mut index = UpdateIndex::default();
+        let mut index = UpdateIndex {
+            strings: StringIndex::of(link),
+            ..UpdateIndex::default()
+        };
         let LinkState {
             plan, declarations, ..
         } = link;
@@ -190,16 +196,19 @@ impl Transaction for UpdateIndex {
     fn begin(&mut self) {
         self.owners.begin();
         self.string_users.begin();
+        self.strings.begin();
     }
 
     fn commit(&mut self) {
         self.owners.commit();
         self.string_users.commit();
+        self.strings.commit();
     }
 
     fn rollback(&mut self) {
         self.owners.rollback();
         self.string_users.rollback();
+        self.strings.rollback();
     }
 }
 

@@ -17,6 +17,7 @@ mod index;
 mod mark;
 mod members;
 mod same_tables;
+mod strings;
 mod symbols;
 
 use std::sync::Arc;

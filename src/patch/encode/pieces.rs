@@ -4,7 +4,19 @@ use std::ops::Range;
 
 use crate::layout::{CustomIndex, Place, RegionIndex};
 use crate::patch::encode::encoder::Encoder;
-use crate::program::{DeclId, RelocKind, Relocation};
+use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
+
+impl<'a> Encoder<'a> {
+    /// The pieces of a custom section, in order.
+    pub(crate) fn pieces(
+        self,
+        section: CustomIndex,
+    ) -> impl Iterator<Item = (DeclId, &'a RelocatableBytes)> {
+        let regions = self.layout.customs.section(section).regions().iter();
+        let owners = regions.filter_map(|region| region.owner);
+        owners.map(move |id| (id, &self.next(id).content))
+    }
+}
 
 impl Encoder<'_> {
     /// The value of a field of a piece of a custom section, if its target is there.
