@@ -11,12 +11,12 @@ use crate::support::smith::Rng;
 
 /// Sections whose pieces may be anything, and how long these are at first.
 const SECTIONS: [(&str, usize); 4] = [
-    (".debug_str", 40_000),
-    (".debug_line_str", 20_000),
-    (".debug_macinfo", 8_000),
-    (".debug_abbrev", 900),
+    (".debug_str", 5_000),
+    (".debug_line_str", 2_500),
+    (".debug_macinfo", 1_000),
+    (".debug_abbrev", 100),
 ];
-const PIECES: usize = 8;
+const PIECES: usize = 64;
 
 /// A program that grows.
 struct Program {
@@ -151,7 +151,7 @@ fn grow(edits: usize) -> (Program, usize) {
 #[test]
 fn what_outgrows_its_room_goes_where_there_is_some_and_little_is_written() {
     let (program, relinks) = grow(600);
-    assert!(relinks <= 8, "{relinks} relinks");
+    assert!(relinks <= 24, "{relinks} relinks");
     let bytes = program.bytes();
     wasmparser::validate(&bytes).expect("is valid");
     let fresh = program.fresh();
