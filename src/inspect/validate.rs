@@ -13,7 +13,7 @@ pub fn validate(bytes: &[u8]) -> Result<()> {
     match validator.validate_all(bytes) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let offset = error.offset() as u64;
+            let offset = error.offset();
             Err(Error::bad_input(error.message().to_owned()).with_offset(offset))
         }
     }

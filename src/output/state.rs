@@ -235,7 +235,7 @@ impl StateFolder {
     ) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
         let name = self.name(suffix)?;
-        let open = || open_at(&*self.folder, &name, flags, PRIVATE).map(File::from);
+        let open = || open_at(&*self.folder, &name, flags, PRIVATE);
         let mut file = open()?;
         let found = file.metadata()?;
         if !found.is_file() {
