@@ -33,19 +33,31 @@ response() {
         -lwasi-emulated-signal -lwasi-emulated-process-clocks -lc "$builtins" >"$folder/link.rsp"
 }
 
+# editable FOLDER SOURCE COMMAND...: copies a source to where it can be edited, for `cargo bench --bench growth`, and notes how it
+# is compiled: it is compiled from the same path before and after, as in an editor, since the path is part of its debug information.
+editable() {
+    local folder=$1 source=$2 name
+    shift 2
+    name=$(basename "$source")
+    mkdir -p "$folder/sources"
+    [ "$source" -ef "$folder/$name" ] || cp "$source" "$folder/$name"
+    printf '%s\n' "$@" -c "$folder/$name" -o "$folder/${name%.*}.o" >"$folder/sources/${name%.*}"
+}
+
 # lua LEVEL
 lua() {
     local level=$1 folder=$out/lua-$1 lua file name
     lua=$(crate 'lua-src-*/lua-5.4*')
     mkdir -p "$folder/edited"
     local flags=(-"$level" "-I$here/src/compat" "-I$lua" '-DLUAI_THROW(L,c)=__builtin_trap()' '-DLUAI_TRY(L,c,a)=a' -Dluai_jmpbuf=int)
-    # What is edited is compiled from the same path before and after, as in an editor: the path is part of its debug information.
-    cp "$lua/lstrlib.c" "$folder/lstrlib.c"
     for file in "$lua"/*.c "$here/src/lua_main.c"; do
         name=$(basename "$file" .c)
         case $name in
         lua | luac | loslib | liolib | loadlib | linit) continue ;;
-        lstrlib) file=$folder/lstrlib.c ;;
+        lapi | lparser | lstrlib | ltable)
+            editable "$folder" "$file" "${compile[@]}" "${flags[@]}"
+            file=$folder/$name.c
+            ;;
         esac
         "${compile[@]}" "${flags[@]}" -c "$file" -o "$folder/$name.o"
     done
@@ -62,7 +74,10 @@ sqlite() {
     local flags=(-O2 "-I$sqlite" -DSQLITE_CORE -DSQLITE_THREADSAFE=0 -DLONGDOUBLE_TYPE=double -DSQLITE_OS_OTHER=1
         -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE)
     cp "$sqlite/sqlite3.c" "$folder/sqlite3.c"
-    for file in "$folder/sqlite3.c" "$sqlite/wasm32-wasi-vfs.c" "$here/src/sqlite_main.c"; do
+    # SQLite itself takes half a minute to compile.
+    editable "$folder" "$sqlite/wasm32-wasi-vfs.c" "${compile[@]}" "${flags[@]}"
+    editable "$folder" "$here/src/sqlite_main.c" "${compile[@]}" "${flags[@]}"
+    for file in "$folder"/{sqlite3,wasm32-wasi-vfs,sqlite_main}.c; do
         "${compile[@]}" "${flags[@]}" -c "$file" -o "$folder/$(basename "$file" .c).o"
     done
     sed '/^static void absFunc/,/^}/ s/if( rVal<0 ) rVal = -rVal;/if( rVal<0 ) rVal = 1000.0-rVal;/' "$sqlite/sqlite3.c" >"$folder/sqlite3.c"
@@ -79,13 +94,18 @@ spirv() {
     local cxx=("${compile[0]/clang/clang++}" "${compile[@]:1:1}" -isystem /usr/include/wasm32-wasi/c++/v1 "${compile[@]:2}"
         -O0 -std=c++17 -fno-exceptions -fno-rtti -DSPIRV_LINUX "-I$spirv/spirv-tools" "-I$source/val" "-I$spirv/spirv-tools/include"
         "-I$spirv/generated" "-I$spirv/spirv-headers/include" "-I$spirv/spirv-headers/include/spirv/unified1")
-    cp "$source/val/$edited.cpp" "$folder/$edited.cpp"
+    local editable=("$edited" validate_image validate_memory validate_type)
+    for file in "${editable[@]}"; do
+        editable "$folder" "$source/val/$file.cpp" "${cxx[@]}"
+    done
     # As many compilers as cores: one file takes seconds.
-    for file in "$folder/$edited.cpp" "$source"/*.cpp "$source"/util/*.cpp "$source"/val/*.cpp "$here/src/spirv_main.cpp"; do
+    for file in "$source"/*.cpp "$source"/util/*.cpp "$source"/val/*.cpp "$here/src/spirv_main.cpp"; do
         case $(basename "$file" .cpp) in
         mimalloc | pch_source | pch_source_* | timer) continue ;;
-        "$edited") [ "$file" = "$folder/$edited.cpp" ] || continue ;;
         esac
+        if [ -f "$folder/sources/$(basename "$file" .cpp)" ]; then
+            file=$folder/$(basename "$file" .cpp).cpp
+        fi
         printf '%s\0' -c "$file" -o "$folder/$(basename "$file" .cpp).o"
     done | xargs -0 -n 4 -P "$(nproc)" "${cxx[@]}"
     # One constant, in one function.

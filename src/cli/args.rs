@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Verify(Verify),
     Apply(Apply),
     Finish(Finish),
+    Doctor(Doctor),
+    Clean(Clean),
     Explain(Explain),
     Demo(Demo),
     Completions(Completions),
@@ -321,7 +323,41 @@ pub(crate) struct Snapshot {
     pub(crate) before: Option<PathBuf>,
 }
 
-/// Say what a reason means that a relink or a refusal was given, such as R06 or L02
+/// Look at an output whose links keep their state, and say what the next link will do and why
+///
+/// Says whether the output is whole, whether there is a state and of what use it is, which inputs have changed since, what is
+/// left of processes that were killed, and what the last links did. Nothing is changed. Ends with exit code 3 if something is
+/// wrong: the output or the state is damaged or was changed by somebody else, or something is left that nobody needs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend doctor app.wasm")]
+pub(crate) struct Doctor {
+    /// The output
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Where the links keep their state, if not beside the output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How many of the last links to list
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) last: usize,
+}
+
+/// Remove what is kept beside an output, and what killed processes left there
+///
+/// The output stays as it is; the next link writes it anew. What somebody is using is not touched, nor is what belongs to another
+/// user or is no regular file.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wasmend clean app.wasm")]
+pub(crate) struct Clean {
+    /// The output
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Where the links keep their state, if not beside the output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// Say what a reason means that a relink, a whole link or a refusal was given, such as R06, F02, S04 or L02
 ///
 /// Without a code all of them are listed.
 #[derive(Debug, Args)]
@@ -438,8 +474,8 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "explain",
-            "demo",
+            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "doctor",
+            "clean", "explain", "demo",
             "completions", "man",
         ]
     )]

@@ -1,4 +1,4 @@
-//! `wasmend explain`: what a number means that was said of a relink or of a refusal. The tables are those of the design pages,
+//! `wasmend explain`: what a number means that was said of a relink, of a whole link or of a refusal. The tables are those of the design pages,
 //! so that there is one place where a reason is described.
 
 use wasmend::{Error, Result};
@@ -9,6 +9,7 @@ use crate::cli::text::wrapped;
 
 const RELINKS: &str = include_str!("../../design/relink-reasons.md");
 const REFUSALS: &str = include_str!("../../design/live-policy.md");
+const STATES: &str = include_str!("../../design/state-format.md");
 
 /// A row of a table of reasons.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ struct Reason<'a> {
 }
 
 pub(crate) fn run(args: &Explain, reporter: Reporter) -> anyhow::Result<()> {
-    let all: Vec<Reason<'_>> = reasons(RELINKS).chain(reasons(REFUSALS)).collect();
+    let pages = [RELINKS, REFUSALS, STATES].into_iter();
+    let all: Vec<Reason<'_>> = pages.flat_map(reasons).collect();
     let asked = match &args.code {
         Some(asked) => std::slice::from_ref(find(&all, asked)?),
         None => &all[..],
@@ -45,9 +47,11 @@ impl Reason<'_> {
     }
 
     fn explained(&self) -> String {
-        let lead = match self.code.starts_with('R') {
-            true => "The file was written anew, because of this:",
-            false => "A program that runs could not be patched, because of this:",
+        let lead = match self.code.as_bytes().first() {
+            Some(b'R') => "The file was written anew, because of this:",
+            Some(b'F') => "An update has resolved all symbols anew, because of this:",
+            Some(b'S') => "All was linked, though state is kept, because of this:",
+            _ => "A program that runs could not be patched, because of this:",
         };
         let (when, what_to_do) = (wrapped(&self.when, "  "), wrapped(&self.what_to_do, "  "));
         let Reason { code, name, .. } = self;
@@ -79,7 +83,7 @@ fn reasons(page: &str) -> impl Iterator<Item = Reason<'_>> {
         let [_, code, name, when, what_to_do, _] = cells[..] else {
             return None;
         };
-        let digits = code.strip_prefix(['R', 'L'])?;
+        let digits = code.strip_prefix(['R', 'F', 'L', 'S'])?;
         let is_code = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_code.then(|| Reason {
             code,
@@ -103,6 +107,7 @@ fn sentence(cell: &str) -> String {
 mod tests {
     use super::*;
     use wasmend::RefusalReason;
+    use wasmend::link::{FallbackReason, NoState};
 
     #[test]
     fn every_reason_is_explained_under_its_number_and_its_name() {
@@ -114,8 +119,23 @@ mod tests {
             assert_eq!(find(&refusals, reason.name()).unwrap(), found);
         }
         let relinks: Vec<Reason<'_>> = reasons(RELINKS).collect();
-        assert!(relinks.iter().all(|reason| reason.code.starts_with('R')));
+        let (fallbacks, others): (Vec<&Reason<'_>>, Vec<&Reason<'_>>) = relinks
+            .iter()
+            .partition(|reason| reason.code.starts_with('F'));
+        assert!(others.iter().all(|reason| reason.code.starts_with('R')));
+        assert_eq!(fallbacks.len(), FallbackReason::ALL.len());
+        for reason in FallbackReason::ALL {
+            let found = find(&relinks, &format!("f{}", reason.number())).unwrap();
+            assert_eq!(found.when, sentence(&reason.to_string()));
+        }
         assert_eq!(find(&relinks, "R12").unwrap().name, "data-area-changed");
+        let states: Vec<Reason<'_>> = reasons(STATES).collect();
+        for (at, reason) in NoState::examples().iter().enumerate() {
+            let found = find(&states, &format!("s{}", reason.number())).unwrap();
+            assert_eq!(found.name, reason.word());
+            assert_eq!(usize::from(reason.number()), at + 1);
+        }
+        assert_eq!(states.len(), NoState::examples().len());
         assert!(find(&relinks, "R99").is_err() && find(&relinks, "").is_err());
         assert!(find(&relinks, "R").is_err() && find(&relinks, "Rä").is_err());
     }

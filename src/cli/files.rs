@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasmend::Error;
+use wasmend::inspect::Map;
 use wasmend::output::{self, Destination};
 
 /// How a module begins.
@@ -31,6 +32,40 @@ pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
         false => Ok(bytes),
         true => Err(Error::bad_input("has no end, or is longer than any module").with_path(path)),
     }
+}
+
+/// Where the output stands that is patched in place of another one: that itself, or where links keep their state elsewhere the
+/// same version of the same file in that folder.
+///
+/// # Errors
+/// If nothing there is.
+pub(crate) fn kept_output(output: &Path, folder: Option<&Path>) -> wasmend::Result<PathBuf> {
+    let Some(folder) = folder else {
+        return Ok(output.to_path_buf());
+    };
+    let identity = |path: &Path| {
+        let map = Map::read(&read(path).ok()?).ok()?;
+        map.identity.map(|found| found.identity)
+    };
+    let none = || {
+        let text = format!(
+            "no link keeps its state of this version in {}",
+            folder.display()
+        );
+        Error::bad_input(text).with_path(output)
+    };
+    let wanted = identity(output).ok_or_else(none)?;
+    let cannot = |error: std::io::Error| Error::io("cannot read the folder", folder, &error);
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let kept = entry.map_err(cannot)?.path();
+        let is_module = kept
+            .extension()
+            .is_some_and(|extension| extension == "wasm");
+        if is_module && kept.is_file() && identity(&kept) == Some(wanted) {
+            return Ok(kept);
+        }
+    }
+    Err(none())
 }
 
 /// What has to hold of an output that is going to be patched, before anything is done: it is none of `inputs`, it is a

@@ -14,6 +14,7 @@ use crate::cli::args::{self, General};
 use crate::cli::ld_state;
 use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
 use crate::cli::report::{self, Event, Reporter, for_people};
+use crate::cli::signals;
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
@@ -24,13 +25,19 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
         Ok(options) => options,
         Err(error) => return report::failed(&error.into(), plain),
     };
-    use_options(&options);
-    let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
+    use_colors(&options);
     if general.color != args::Color::Auto {
         report::choose_color(general.color);
     }
     let reporter = Reporter::new(general.json, general.verbose || options.verbose);
-    match link(options, reporter) {
+    let threads = options.threads;
+    let begin = move || {
+        signals::clean_up_when_ended();
+        // It can be set once; there is nothing before this that would have.
+        let _ = wasmend::link::use_threads(threads);
+        let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
+    };
+    match link(options, reporter, begin) {
         Ok(code) => code,
         Err(error) => report::failed(&error, reporter),
     }
@@ -38,6 +45,13 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
 
 /// Ends the process because an input cannot be read any more. Without a thread for it the system does, and says less.
 fn cut_short(file: Option<&Path>, reporter: Reporter) {
+    // The thread that waits for the end may be amidst anything: nothing is done that could wait for it. What is left the next
+    // link removes.
+    if file.is_none() && wasmend::heap::leave() {
+        let error = ld_state::link_again("its heap cannot be read, or the disk has no room for it");
+        let _ = reporter.error(&error);
+        std::process::exit(report::exit_code(error.kind()).into());
+    }
     // Until the process has ended, nothing new is made.
     let _removed = output::remove_temporaries();
     let Some(file) = file else {
@@ -52,13 +66,17 @@ fn cut_short(file: Option<&Path>, reporter: Reporter) {
 
 /// Does what options say that is not about the link: when messages have colours, and how many threads there are.
 pub(crate) fn use_options(options: &LinkOptions) {
+    use_colors(options);
+    // It can be set once; there is nothing before this that would have.
+    let _ = wasmend::link::use_threads(options.threads);
+}
+
+fn use_colors(options: &LinkOptions) {
     match options.color {
         Color::Auto => {}
         Color::Always => report::choose_color(args::Color::Always),
         Color::Never => report::choose_color(args::Color::Never),
     }
-    // It can be set once; there is nothing before this that would have.
-    let _ = wasmend::link::use_threads(options.threads);
 }
 
 /// What help says of the options that every command has.
@@ -68,7 +86,12 @@ const GENERAL_HELP: &str = "\
   --color=WHEN                   When to use colour: auto, always or never
 ";
 
-fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode> {
+/// Links; `begin` is called before anything is written.
+fn link(
+    mut options: LinkOptions,
+    reporter: Reporter,
+    begin: impl FnOnce(),
+) -> anyhow::Result<ExitCode> {
     if options.help {
         write!(std::io::stdout(), "{}{GENERAL_HELP}", wasmend::link::help())?;
         return Ok(ExitCode::SUCCESS);
@@ -103,8 +126,11 @@ fn link(mut options: LinkOptions, reporter: Reporter) -> anyhow::Result<ExitCode
     let keeps_state = !is_dense && asked.is_nothing() && ld_state::is_kept(&options);
     // Thousands of inputs need not be looked at once more where they are known.
     if keeps_state {
-        return ld_state::link(options, &publishing, reporter, tells);
+        return ld_state::link(options, &publishing, reporter, tells, begin);
     }
+    begin();
+    // Without it the system's allocator does.
+    let _ = wasmend::heap::use_memory();
     expect_writable(&options)?;
     if !is_dense && asked.is_nothing() {
         return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {

@@ -6,13 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wasmend::link::{LinkOptions, Linked, Resumed};
+use wasmend::link::{Failed, LinkOptions, Linked, NoState, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
+use crate::cli::link_record::{LinkRecord, Logged};
 use crate::cli::link_report::{linked_event, print_stats, report_errors, say_updated, warn};
-use crate::cli::report::Reporter;
-use crate::cli::text::{number, time};
+use crate::cli::report::{Event, Reporter};
 use crate::stopwatch::Stopwatch;
 
 /// What is set where every link is to keep its state, by whatever build system it is started.
@@ -26,9 +26,13 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// Where every link is to keep its state, if that was said.
+pub(crate) fn folder_of_environment() -> Option<PathBuf> {
+    variable(STATE_FOLDER).map(PathBuf::from)
+}
+
 fn folder_of(options: &LinkOptions) -> Option<PathBuf> {
-    let folder = options.state_dir.clone();
-    folder.or_else(|| variable(STATE_FOLDER).map(PathBuf::from))
+    options.state_dir.clone().or_else(folder_of_environment)
 }
 
 /// Whether what a link knows is kept for the next one.
@@ -38,15 +42,17 @@ pub(crate) fn is_kept(options: &LinkOptions) -> bool {
     is_wanted || (options.state.is_none() && folder_of(options).is_some())
 }
 
-/// Goes on with the link of an earlier process, or links and keeps what it knows.
+/// Goes on with the link of an earlier process, or links and keeps what it knows. `begin` is called before anything is written
+/// or shared out to threads: most of what a process costs that finds nothing to do would be its preparations.
 pub(crate) fn link(
     options: LinkOptions,
     publishing: &OutputOptions,
     reporter: Reporter,
     tells: Reporter,
+    begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
     let Some(folder) = folder_of(&options) else {
-        return link_here(&options, publishing, None, reporter, tells);
+        return link_here(&options, publishing, None, reporter, tells, begin);
     };
     // The output that is patched stays with what is known of it; what is asked for is a copy.
     let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
@@ -58,7 +64,9 @@ pub(crate) fn link(
     let mut options = options;
     options.output = kept.with_extension("wasm");
     options.module_name = options.module_name.take().or(name);
-    link_here(&options, publishing, Some(&output), reporter, tells)
+    // What is asked for is written in any case.
+    begin();
+    link_here(&options, publishing, Some(&output), reporter, tells, || {})
 }
 
 /// A folder that nobody else can write in.
@@ -76,51 +84,83 @@ fn link_here(
     copy: Option<&Path>,
     reporter: Reporter,
     tells: Reporter,
+    begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
+    let mut begin = Some(begin);
+    let mut begin = || begin.take().map_or((), |begin| begin());
     let mut stopwatch = Stopwatch::start();
     let path = copy.unwrap_or(&options.output);
+    let kept = &options.output;
     let limit = options.error_limit;
+    let failed = |failed: &Failed, stopwatch: &mut Stopwatch| {
+        say(
+            LinkRecord::failed(path, failed, stopwatch.lap()),
+            kept,
+            reporter,
+        )?;
+        report_errors(failed, limit, reporter)
+    };
     let before = std::env::var(UNUSABLE).ok();
-    let resumed = match &before {
-        Some(why) => Ok(Resumed::Unusable(why.clone())),
-        None => wasmend::link::resume(options, publishing.clone()),
+    let resumed = match before {
+        Some(why) => Ok(Resumed::No(NoState::Failed(why))),
+        None => wasmend::link::resume(options, publishing.clone(), &mut begin),
     };
     let why = match resumed {
         Ok(Resumed::Unchanged) => {
-            hand_out(&options.output, copy, publishing)?;
-            let took = time(stopwatch.lap());
-            reporter.note(&format!("{}: nothing has changed, {took}", path.display()));
+            hand_out(kept, copy, publishing)?;
+            say(LinkRecord::unchanged(path, stopwatch.lap()), kept, reporter)?;
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Resumed::Updated { report, saved }) => {
-            hand_out(&options.output, copy, publishing)?;
+            hand_out(kept, copy, publishing)?;
             warn(&report, reporter)?;
-            // A build that went well says nothing unless it is asked.
-            if reporter.is_json() || reporter.is_verbose() {
-                say_updated(path, path, &report, stopwatch.lap(), reporter)?;
+            let took = stopwatch.lap();
+            if reporter.is_json() {
+                say_updated(path, path, &report, took, reporter)?;
             }
             print_stats(&report, tells);
-            say_saved(saved, reporter);
+            say(
+                LinkRecord::updated(path, &report, &saved, took),
+                kept,
+                reporter,
+            )?;
             return Ok(ExitCode::SUCCESS);
         }
-        Ok(Resumed::Unusable(why)) if before.is_none() => return Err(link_again(&why).into()),
-        Ok(Resumed::Unusable(why)) => why,
-        Ok(Resumed::No(reason)) => reason.to_string(),
-        Err(failed) => return report_errors(&failed, limit, reporter),
+        Ok(Resumed::Unusable(why)) => return Err(link_again(&why).into()),
+        Ok(Resumed::No(reason)) => reason,
+        Err(error) => return failed(&error, &mut stopwatch),
     };
-    reporter.note(&format!("all is linked: {why}"));
+    begin();
     match Linked::link_kept(options, publishing.clone()) {
         Ok((report, saved)) => {
-            hand_out(&options.output, copy, publishing)?;
+            hand_out(kept, copy, publishing)?;
             warn(&report, reporter)?;
             print_stats(&report, tells);
             let took = stopwatch.lap();
             reporter.event(&linked_event(&report, path, took, None))?;
-            say_saved(saved, reporter);
+            say(
+                LinkRecord::linked(path, &why, &report, &saved, took),
+                kept,
+                reporter,
+            )?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(failed) => report_errors(&failed, limit, reporter),
+        Err(error) => {
+            reporter.note(&format!("all was to be linked: {why}"));
+            failed(&error, &mut stopwatch)
+        }
     }
+}
+
+/// Says what a link did, and adds it to the log of the output that is kept.
+fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
+    reporter.note(&format!("{}: {}", record.output, record.line()));
+    let logged = Logged::now(record);
+    let text = serde_json::to_string(&logged)?;
+    if let Err(error) = wasmend::link::append_log(kept, &text) {
+        reporter.note(&error.to_string());
+    }
+    reporter.event(&Event::State(logged.link))
 }
 
 /// Writes the output where it was asked for, if that is not where it is kept.
@@ -131,16 +171,12 @@ fn hand_out(kept: &Path, copy: Option<&Path>, publishing: &OutputOptions) -> any
     Ok(())
 }
 
-fn say_saved(saved: Result<u64, String>, reporter: Reporter) {
-    reporter.note(&match saved {
-        Ok(bytes) => format!("{} bytes of state written", number(bytes)),
-        Err(why) => format!("no state was kept: {why}"),
-    });
-}
-
 /// Starts this program again in this process's place, to link from the beginning: what this one holds open and has mapped is
 /// of no use any more.
-fn link_again(why: &str) -> Error {
+pub(crate) fn link_again(why: &str) -> Error {
+    if variable(UNUSABLE).is_some() {
+        return Error::new(ErrorKind::Io, why);
+    }
     let mut arguments = std::env::args_os();
     let called = arguments.next().unwrap_or_default();
     let mut again = Command::new("/proc/self/exe");

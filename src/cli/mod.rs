@@ -4,8 +4,10 @@
 
 mod apply;
 mod args;
+mod clean;
 mod completions;
 mod demo;
+mod doctor;
 mod explain;
 mod files;
 mod finish;
@@ -14,6 +16,7 @@ mod invocation;
 mod ld;
 mod ld_state;
 mod link_patcher;
+mod link_record;
 mod link_report;
 mod patch_folder;
 mod patcher;
@@ -39,7 +42,6 @@ use report::Reporter;
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    signals::clean_up_when_ended();
     // A linker's command line is read by the linker's rules: drivers put anything anywhere.
     let given = without_help_command(std::env::args_os().collect());
     let texts = given.iter().map(|argument| argument.to_string_lossy());
@@ -52,6 +54,10 @@ pub(crate) fn main() -> ExitCode {
         let error = wasmend::Error::bad_input("is not UTF-8, as a linker's arguments have to be");
         let reporter = Reporter::new(texts.iter().any(|text| text == "--json"), false);
         return report::failed(&error.with_path(argument).into(), reporter);
+    }
+    // A link says itself when it has something to clean up.
+    if !matches!(invocation, Ok(Invocation::Link(..))) {
+        signals::clean_up_when_ended();
     }
     match invocation {
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
@@ -93,6 +99,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Apply(args) => apply::run(&args, reporter),
         Command::Finish(args) => finish::run(&args, reporter),
+        Command::Doctor(args) => doctor::run(&args, reporter),
+        Command::Clean(args) => clean::run(&args, reporter),
         Command::Explain(args) => explain::run(&args, reporter),
         Command::Demo(args) => demo::run(&args, reporter),
         Command::Completions(args) => completions::completions(&args),

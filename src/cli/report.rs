@@ -15,6 +15,7 @@ use serde::Serialize;
 use wasmend::{Error, ErrorKind, LiveStep, Outcome, Patch};
 
 use crate::cli::args::Color;
+use crate::cli::link_record::{LinkRecord, Logged};
 use crate::cli::text;
 
 /// Version of the events, in each of them.
@@ -32,6 +33,14 @@ const FAINT: Style = Style::new().dimmed();
 pub(crate) enum Event {
     Update(UpdateEvent),
     Linked(LinkedEvent),
+    State(LinkRecord),
+    Doctor(DoctorEvent),
+    Cleaned {
+        output: String,
+        removed: Vec<String>,
+        bytes: u64,
+        left: Vec<String>,
+    },
     Listing {
         text: String,
     },
@@ -188,6 +197,35 @@ pub(crate) struct LinkedEvent {
     pub(crate) functions: usize,
     pub(crate) micros: f64,
     pub(crate) phases: Vec<PhaseEvent>,
+}
+
+/// What the doctor found.
+#[derive(Debug, Serialize)]
+pub(crate) struct DoctorEvent {
+    pub(crate) output: String,
+    pub(crate) healthy: bool,
+    /// What is wrong, a sentence each.
+    pub(crate) problems: Vec<String>,
+    pub(crate) generation: Option<u64>,
+    pub(crate) build_id: Option<String>,
+    pub(crate) state: bool,
+    /// `nothing`, `update` or `all`.
+    pub(crate) next: &'static str,
+    /// Why all is going to be linked.
+    pub(crate) reason: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) changed: Vec<String>,
+    pub(crate) files: Vec<StateFileEvent>,
+    pub(crate) links: Vec<Logged>,
+}
+
+/// A file of a state folder.
+#[derive(Debug, Serialize)]
+pub(crate) struct StateFileEvent {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) allocated: u64,
+    pub(crate) leftover: bool,
 }
 
 /// An error, for programs.

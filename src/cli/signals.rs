@@ -1,6 +1,6 @@
 //! Signals that end the process: temporary files go before it does. And what is temporary here: private folders.
 //!
-//! Every command starts with [`clean_up_when_ended`]; one that goes on until it is told to end takes over with
+//! Every command calls [`clean_up_when_ended`] before it makes anything temporary; one that goes on until it is told to end takes over with
 //! [`take_over`]. Signals that the process was started to ignore, as `nohup` has it, stay ignored.
 
 use std::ffi::c_int;
@@ -22,6 +22,11 @@ const ATTEMPTS: u32 = 10;
 
 /// From now on, a signal that ends the process removes its temporary files first.
 pub(crate) fn clean_up_when_ended() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(catch_endings);
+}
+
+fn catch_endings() {
     let (caught, to_wait_for) = std::sync::mpsc::channel::<Signals>();
     let wait = move || {
         let Ok(mut signals) = to_wait_for.recv() else {

@@ -78,6 +78,25 @@ pub(crate) fn time(value: Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A time, in seconds since 1970, as `2026-05-17 09:30:00Z`.
+pub(crate) fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that a leap day is the last of its year; 400 of them have 146,097 days.
+    let from_march = days + 719_468;
+    let (era, day) = (from_march / 146_097, from_march % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = match month < 10 {
+        true => (month + 3, 0),
+        false => (month - 9, 1),
+    };
+    let year = era * 400 + year + next_year;
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Shares of a whole in tenths of a percent, rounded so that they add up to 1000.
 pub(crate) fn shares<const N: usize>(values: [u64; N]) -> [u64; N] {
     let total: u128 = values.iter().map(|value| u128::from(*value)).sum();
@@ -170,6 +189,9 @@ mod tests {
         assert_eq!(time(Duration::from_micros(999)), "999 us");
         assert_eq!(time(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(time(Duration::from_millis(2500)), "2.50 s");
+        assert_eq!(utc(0), "1970-01-01 00:00:00Z");
+        assert_eq!(utc(951_782_400), "2000-02-29 00:00:00Z");
+        assert_eq!(utc(1_798_761_599), "2026-12-31 23:59:59Z");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The allocator: small blocks by size from chunks of their own, each thread from its own lists; large ones in pages.
 //!
 //! All that it must know stands in the arena itself, at its beginning ([`Control`]), so that it goes on where another process
-//! ended.
+//! ended. A new arena can stand in its file from the beginning (`backing`).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,26 +10,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// Where the arena begins: far from where systems put programs, their heaps, stacks and mappings.
-pub(super) const BASE: usize = 0x1000_0000_0000;
-/// How much there can be of it.
-pub(super) const MOST: usize = 64 << 30;
-/// The pages of its file. Systems with larger pages have no arena.
-pub(crate) const PAGE: usize = 4096;
+use super::backing;
+use super::range::{BASE, Guard, MOST, PAGE};
 
 /// Blocks above this size have pages of their own.
-const LARGE: usize = 32 << 10;
+const LARGE: usize = PAGE;
 /// Sizes of small blocks: eight up to 128 bytes, then four for each doubling.
-const CLASSES: usize = 8 + 4 * 8;
+const CLASSES: usize = 8 + 4 * 5;
 /// Lists of free small blocks. A thread has one of them, which it shares if there are more threads.
 const CACHES: usize = 64;
 /// Lists of free large blocks, by the power of two that they have in pages at least.
 const BINS: usize = 26;
+/// Free blocks of so many pages are worth being given back to the system.
+const WORTH_RELEASING: usize = 256;
 /// So many blocks of a list are looked at for one that is large enough.
 const TRIES: usize = 16;
 
 /// Whether blocks come from the arena.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+/// Whether free pages go back to the system.
+static RELEASES: AtomicBool = AtomicBool::new(false);
 /// How many threads have asked for blocks.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// A number that no other process has; zero until somebody asks.
@@ -74,41 +74,6 @@ impl Heap {
     /// The allocator, for a `static`.
     pub const fn new() -> Heap {
         Heap(())
-    }
-}
-
-/// Held while lists change.
-struct Guard<'a>(&'a AtomicBool);
-
-impl<'a> Guard<'a> {
-    #[inline]
-    fn of(lock: &'a AtomicBool) -> Guard<'a> {
-        if lock
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            wait_for(lock);
-        }
-        Guard(lock)
-    }
-}
-
-impl Drop for Guard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-#[cold]
-fn wait_for(lock: &AtomicBool) {
-    let mut tries = 0u32;
-    while lock.swap(true, Ordering::Acquire) {
-        tries += 1;
-        match tries < 64 {
-            true => std::hint::spin_loop(),
-            false => std::thread::yield_now(),
-        }
     }
 }
 
@@ -167,7 +132,10 @@ impl Control {
                 .top
                 .compare_exchange_weak(top, end, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) => return BASE + start,
+                Ok(_) => {
+                    backing::expect(end);
+                    return BASE + start;
+                }
                 Err(now) => top = now,
             }
         }
@@ -200,8 +168,11 @@ impl Control {
             cache.classes[class].set((0, next + size, end));
             return next as *mut u8;
         }
-        let len = (size * 16).next_power_of_two().clamp(16 << 10, 512 << 10);
-        let chunk = self.extend(len, len);
+        // What is left of the chunk before is lost; it is less than one of many blocks.
+        let len = (size * 32)
+            .next_multiple_of(PAGE)
+            .clamp(2 * PAGE, 16 * PAGE);
+        let chunk = self.large(len / PAGE, PAGE).0 as usize;
         if chunk == 0 {
             return null_mut();
         }
@@ -266,6 +237,9 @@ impl Control {
     }
 
     fn free_large(&self, block: usize, pages: usize) {
+        if pages >= WORTH_RELEASING && RELEASES.load(Ordering::Relaxed) {
+            release(block, pages);
+        }
         let _guard = Guard::of(&self.large_lock);
         self.insert(block, pages);
     }
@@ -274,11 +248,15 @@ impl Control {
     fn grow_last(&self, block: usize, pages: usize, wanted: usize) -> bool {
         let end = block + pages * PAGE - BASE;
         let new_end = block + wanted * PAGE - BASE;
-        new_end <= MOST
+        let is_last = new_end <= MOST
             && self
                 .top
                 .compare_exchange(end, new_end, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+                .is_ok();
+        if is_last {
+            backing::expect(new_end);
+        }
+        is_last
     }
 
     /// Free blocks of pages: where each begins, and how many pages there are.
@@ -299,7 +277,7 @@ impl Control {
 }
 
 // SAFETY: blocks of the arena come from `Control`, which hands out each byte once until it is given back, aligned as asked
-// for: chunks of small blocks begin at multiples of their length, a power of two, so that blocks of a power of two stand at
+// for: chunks of small blocks begin at a page, so that blocks of a power of two, which are no longer than that, stand at
 // multiples of it; pages at multiples of a page or of what was asked. All else is the system's, which blocks go back to
 // by their address. Nothing here allocates or unwinds.
 #[allow(unsafe_code)]
@@ -403,19 +381,28 @@ pub(super) fn begin() {
     IS_ENTERED.store(true, Ordering::SeqCst);
 }
 
+/// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether blocks came
+/// from an arena. What stands in it is not to be used any more; the process should end.
+pub fn leave() -> bool {
+    IS_ENTERED.swap(false, Ordering::SeqCst)
+}
+
 /// While this is held, what is allocated is the system's again, so that the arena stays as it is.
 #[derive(Debug)]
-pub(super) struct Paused(());
+pub(crate) struct Paused {
+    was_entered: bool,
+}
 
 /// Leaves the arena for a while.
-pub(super) fn pause() -> Paused {
-    IS_ENTERED.store(false, Ordering::SeqCst);
-    Paused(())
+pub(crate) fn pause() -> Paused {
+    Paused {
+        was_entered: IS_ENTERED.swap(false, Ordering::SeqCst),
+    }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        begin();
+        IS_ENTERED.store(self.was_entered, Ordering::SeqCst);
     }
 }
 
@@ -438,16 +425,50 @@ pub(super) fn reserve() -> std::io::Result<()> {
     }
 }
 
-/// Maps an empty arena, and lets everything be allocated there from now on.
+/// Maps an empty arena, in an empty file if that can have it, and lets everything be allocated there from now on.
 ///
 /// # Errors
 /// If the addresses are not to be had.
-pub(crate) fn enter() -> std::io::Result<()> {
+pub(crate) fn enter(file: std::fs::File) -> std::io::Result<()> {
     reserve()?;
+    // Otherwise it stands in memory, and is written when it is saved.
+    let _ = backing::begin(file);
     let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
     control().top.store(first, Ordering::SeqCst);
     begin();
     expect_installed()
+}
+
+/// Maps an empty arena in memory, and lets everything be allocated there from now on: for a process that allocates much and
+/// ends soon. Pages are huge where the system has such, which are had in a fraction of the time.
+///
+/// # Errors
+/// If the addresses are not to be had, or another allocator is used.
+#[allow(unsafe_code)]
+pub fn use_memory() -> std::io::Result<()> {
+    reserve()?;
+    // SAFETY: only says how the range is to be backed. Systems that have no huge pages back it with others.
+    let _ = unsafe { rustix::mm::madvise(BASE as *mut _, MOST, rustix::mm::Advice::LinuxHugepage) };
+    let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
+    control().top.store(first, Ordering::SeqCst);
+    RELEASES.store(true, Ordering::SeqCst);
+    begin();
+    expect_installed()
+}
+
+/// Gives the contents of free pages back to the system, but for what the lists need.
+#[allow(unsafe_code)]
+pub(super) fn release(block: usize, pages: usize) {
+    if pages > 1 {
+        // SAFETY: nobody uses these pages; those that take them next expect nothing in them.
+        let _ = unsafe {
+            rustix::mm::madvise(
+                (block + PAGE) as *mut _,
+                (pages - 1) * PAGE,
+                rustix::mm::Advice::LinuxDontNeed,
+            )
+        };
+    }
 }
 
 /// Finds out whether blocks do come from the arena now.

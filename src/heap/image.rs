@@ -5,7 +5,6 @@
 //! it is, nobody may trust it, which whoever keeps it sees to.
 
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
@@ -14,7 +13,10 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::halves::in_halves;
 
-use super::arena::{BASE, Control, MOST, PAGE, begin, control, expect_installed, pause, reserve};
+use super::arena::{Control, begin, control, expect_installed, pause, release, reserve};
+use super::backing;
+use super::fresh;
+use super::range::{BASE, MOST, PAGE};
 
 /// The arena's file, open.
 #[derive(Debug)]
@@ -22,34 +24,16 @@ pub(crate) struct Image {
     file: File,
 }
 
-/// Why an image cannot be used.
-#[derive(Debug)]
-pub(crate) enum ImageError {
-    /// The system says no.
-    Io(io::Error),
-    /// It is not what it was.
-    Damaged,
-}
-
-impl From<io::Error> for ImageError {
-    fn from(error: io::Error) -> Self {
-        ImageError::Io(error)
-    }
-}
-
 /// What was written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Saved {
     /// Length of the arena.
     pub(crate) len: usize,
-    /// How many pages were written.
-    pub(crate) pages: usize,
+    /// How many bytes of its file were written.
+    pub(crate) written: u64,
 }
 
-/// Checksums of pages; zero for those that were never written.
-pub(crate) type Sums = Vec<u64>;
-
-/// So many pages are written or checked at once.
+/// So many pages are written at once.
 const AT_ONCE: usize = 256;
 /// How many times. The threads of the pool are not asked: they may have blocks in the arena.
 const WORTH_A_THREAD: usize = 8;
@@ -85,19 +69,26 @@ impl Image {
                 0,
             )?;
         }
+        fresh::begin();
         begin();
         expect_installed()
     }
 
-    /// Writes the pages that changed since the arena was entered or opened, and notes their checksums. No other thread may
-    /// use the arena meanwhile.
+    /// Writes the pages that changed since the arena was entered or opened. No other thread may use the arena meanwhile.
     ///
     /// # Errors
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.
-    pub(crate) fn save(&self, sums: &mut Sums) -> io::Result<Saved> {
+    pub(crate) fn save(&self, is_new: bool) -> io::Result<Saved> {
         let _paused = pause();
-        if sums.is_empty() {
-            release_free();
+        if backing::is_shared() {
+            let len = control().top.load(Ordering::SeqCst);
+            let mut free = Vec::new();
+            control().each_free(|block, pages| free.push((block, pages)));
+            let written = backing::seal(&self.file, len, &free)?;
+            return Ok(Saved { len, written });
+        }
+        if is_new {
+            control().each_free(release);
         }
         let len = control().top.load(Ordering::SeqCst);
         let runs = changed_pages(len.div_ceil(PAGE))?;
@@ -110,48 +101,16 @@ impl Image {
                     .map(move |at| (at, (at + AT_ONCE).min(end)))
             })
             .collect();
-        let write = |&(start, end): &(usize, usize)| -> io::Result<Vec<u64>> {
-            let bytes = pages(start, end);
-            self.file.write_all_at(bytes, (start * PAGE) as u64)?;
-            Ok(bytes.chunks(PAGE).map(sum).collect())
+        let write = |&(start, end): &(usize, usize)| -> io::Result<usize> {
+            self.file
+                .write_all_at(pages(start, end), (start * PAGE) as u64)?;
+            Ok(end - start)
         };
         let written = in_halves(&pieces, WORTH_A_THREAD, write).into_iter();
-        let written = written.collect::<io::Result<Vec<Vec<u64>>>>()?;
-        sums.resize(len.div_ceil(PAGE), 0);
-        let mut count = 0;
-        for ((start, _), new) in pieces.iter().zip(written) {
-            count += new.len();
-            sums[*start..][..new.len()].copy_from_slice(&new);
-        }
-        Ok(Saved { len, pages: count })
+        let pages = written.sum::<io::Result<usize>>()?;
+        let written = (pages * PAGE) as u64;
+        Ok(Saved { len, written })
     }
-
-    /// Reads the file, and compares its pages with their checksums.
-    ///
-    /// # Errors
-    /// If one is not what it was, or the file cannot be read.
-    pub(crate) fn check(&self, sums: &Sums) -> Result<(), ImageError> {
-        let places: Vec<usize> = (0..sums.len()).step_by(AT_ONCE).collect();
-        let is_same = |&at: &usize| -> io::Result<bool> {
-            let sums = &sums[at..(at + AT_ONCE).min(sums.len())];
-            let mut buffer = vec![0; sums.len() * PAGE];
-            self.file.read_exact_at(&mut buffer, (at * PAGE) as u64)?;
-            let mut pages = buffer.chunks(PAGE).zip(sums);
-            Ok(pages.all(|(page, known)| *known == 0 || sum(page) == *known))
-        };
-        let looked = in_halves(&places, WORTH_A_THREAD, is_same).into_iter();
-        match looked.collect::<io::Result<Vec<bool>>>()?.contains(&false) {
-            false => Ok(()),
-            true => Err(ImageError::Damaged),
-        }
-    }
-}
-
-/// The checksum of a page; never zero.
-fn sum(page: &[u8]) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(0xa8e4_a55e).build_hasher();
-    hasher.write(page);
-    hasher.finish().max(1)
 }
 
 #[allow(unsafe_code)]
@@ -159,23 +118,6 @@ fn pages(start: usize, end: usize) -> &'static [u8] {
     // SAFETY: the pages are mapped for as long as the process lives. That others change them meanwhile is excluded by
     // whoever saves: a page that is read while it changes has the wrong contents in the file, and nothing else happens.
     unsafe { std::slice::from_raw_parts((BASE + start * PAGE) as *const u8, (end - start) * PAGE) }
-}
-
-/// Gives the contents of free pages back to the system, but for what the lists need.
-#[allow(unsafe_code)]
-fn release_free() {
-    control().each_free(|block, pages| {
-        if pages > 1 {
-            // SAFETY: nobody uses these pages; those that take them next expect nothing in them.
-            let _ = unsafe {
-                rustix::mm::madvise(
-                    (block + PAGE) as *mut _,
-                    (pages - 1) * PAGE,
-                    rustix::mm::Advice::LinuxDontNeed,
-                )
-            };
-        }
-    });
 }
 
 /// Runs of pages that are this process's own: written since the arena was entered or mapped.

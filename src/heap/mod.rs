@@ -5,6 +5,8 @@
 //! [`Heap`] is an allocator for a whole program (`#[global_allocator]`). Until `enter` is called it is the system's. From
 //! then on everything that is allocated, by any thread, stands in one range of addresses, the arena, which begins at the
 //! same address in every process. `Image` writes the arena's pages to a file, or those that have changed since, and maps them.
+//! Where nothing is to outlive the process, an arena in memory ([`use_memory`]) still is quicker than most allocators for work
+//! that allocates much and ends soon.
 //!
 //! What an arena holds may point to itself and to the program's own constants and functions, whose addresses are fixed
 //! where the program is linked to be (`build.rs`); not to what the system's allocator handed out before, not to other
@@ -14,8 +16,12 @@
 //! This must not know what stands in the heap, nor where the file is and whether it can be trusted: see `link::kept`.
 
 mod arena;
+mod backing;
+mod fresh;
 mod image;
+mod range;
 
-pub use arena::Heap;
-pub(crate) use arena::{PAGE, enter, process, program_address, root, set_root};
-pub(crate) use image::{Image, ImageError, Sums};
+pub use arena::{Heap, leave, use_memory};
+pub(crate) use arena::{enter, pause, process, program_address, root, set_root};
+pub(crate) use fresh::expect_filled;
+pub(crate) use image::Image;

@@ -47,6 +47,7 @@ pub mod snapshot;
 #[cfg(any(feature = "debug", feature = "whole"))]
 mod source_map;
 mod uses;
+mod validate;
 #[cfg(feature = "whole")]
 mod verify;
 
@@ -58,6 +59,7 @@ pub use map::{
 #[cfg(any(feature = "debug", feature = "whole"))]
 pub use source_map::{source_map, without_dwarf};
 #[cfg(feature = "whole")]
+pub use validate::validate;
 pub use verify::{Difference, Report, verify};
 
 #[cfg(all(test, feature = "whole"))]

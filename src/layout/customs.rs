@@ -1,10 +1,11 @@
 //! Custom sections that consist of pieces: each piece has a region, and the gaps between them hold filler.
 //!
-//! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region goes to a
-//! free one that fits, or to the section's end; what it leaves is filled. Only the last region changes its length. Where a
-//! gap cannot be filled there is none: what stands behind it closes up; and in a section without filler it makes room.
+//! Regions stand one behind the other and keep their places and lengths. A piece that outgrows its region takes those behind
+//! it, if that is less to write, and otherwise goes to a free one that fits, or to the section's end; what it leaves is filled.
+//! Besides, only the last region changes its length. Where a gap cannot be filled there is none: what stands behind it closes up; and in a section without filler it makes room.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::hash::HashSet;
 use crate::program::{DeclId, SectionId};
@@ -15,6 +16,9 @@ use crate::wire::leb;
 
 /// How many free regions are looked at.
 const SCAN: usize = 64;
+
+/// Bytes of a piece that others make way for.
+const WORTH_A_WAY: u32 = 4096;
 
 /// The position of a custom section of pieces among all of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,7 +163,53 @@ impl CustomSection {
 
     fn is_free(&self, region: RegionIndex) -> bool {
         let region = self.regions.get(region.0 as usize);
-        region.is_some_and(|region| region.owner.is_none())
+        region.is_some_and(|region| region.owner.is_none() && region.cap > 0)
+    }
+
+    /// The regions behind one that would have to be given up so that it has `len` bytes, if they are few and short beside it.
+    pub(crate) fn way(&self, region: RegionIndex, len: u32) -> Option<Range<u32>> {
+        if len < WORTH_A_WAY {
+            return None;
+        }
+        let mut cap = self.region(region).cap;
+        let mut cost = 0;
+        let first = region.0 + 1;
+        for at in (first..self.regions.len() as u32).take(SCAN) {
+            let next = self.regions[at as usize];
+            cap = cap.checked_add(next.cap)?;
+            cost += next.owner.map_or(0, |_| next.cap);
+            if cost > len / 2 {
+                return None;
+            }
+            if cap >= len && self.filler.fits(cap - len) {
+                return Some(first..at + 1);
+            }
+        }
+        None
+    }
+
+    /// Gives a region the bytes of those behind it, which keep their positions and have no owner and no bytes any more.
+    pub(crate) fn take(&mut self, region: RegionIndex, way: Range<u32>) {
+        let old = self.region(region);
+        let mut end = old.offset + old.cap;
+        for at in way.clone() {
+            let next = self.regions[at as usize];
+            end += next.cap;
+            if next.owner.is_none() && next.cap > 0 {
+                self.counts.dead -= next.cap;
+                self.counts.free -= 1;
+            }
+        }
+        for at in way {
+            let none = Region {
+                offset: end,
+                cap: 0,
+                owner: None,
+            };
+            self.regions.set(at as usize, none);
+        }
+        let cap = end - old.offset;
+        self.regions.set(region.0 as usize, Region { cap, ..old });
     }
 
     /// Takes what is not free off the list of what is, once that is most of it.
@@ -235,9 +285,11 @@ impl CustomSection {
         }
         let free = Region { owner: None, ..old };
         self.regions.set(region.0 as usize, free);
-        self.free.push(region);
-        self.counts.dead += old.cap;
-        self.counts.free += 1;
+        if old.cap > 0 {
+            self.free.push(region);
+            self.counts.dead += old.cap;
+            self.counts.free += 1;
+        }
         if !self.is_last(region) {
             return Left::Gap;
         }
@@ -250,7 +302,7 @@ impl CustomSection {
             self.regions.pop();
             self.counts.end = last.offset;
             self.counts.dead -= last.cap;
-            self.counts.free -= 1;
+            self.counts.free -= u32::from(last.cap > 0);
         }
         self.tidy();
         Left::Nothing

@@ -8,8 +8,10 @@ mod data;
 mod exports;
 mod functions;
 mod globals;
+mod kinds;
 mod names;
 mod raw;
+mod room;
 mod sections;
 mod slots;
 mod state;
@@ -22,11 +24,12 @@ pub(crate) use data::{
 pub(crate) use exports::ExportEntry;
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
+pub(crate) use kinds::SectionKind;
 pub(crate) use names::{FILLED_NUMBERS, encode_name};
 pub(crate) use raw::{RawItem, RawItems};
-pub(crate) use sections::{
-    CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionKind, SectionPlace,
-};
+pub(crate) use sections::{CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionPlace};
 pub(crate) use slots::Slot;
-pub(crate) use state::{Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER};
+pub(crate) use state::{
+    Growth, Layout, LayoutOptions, Lens, NameFront, Place, SLOT_SEGMENT_HEADER,
+};
 pub(crate) use types::{UseDeltas, add_uses};

@@ -7,9 +7,10 @@ use crate::layout::data::DataSpace;
 use crate::layout::exports::ExportSpace;
 use crate::layout::functions::{FunctionSpace, Ordinal};
 use crate::layout::globals::GlobalSpace;
+use crate::layout::kinds::SectionKind;
 use crate::layout::names::NameSpace;
 use crate::layout::raw::RawItems;
-use crate::layout::sections::{CodeMustMove, IDENTITY_LEN, SectionKind, Sections, Span};
+use crate::layout::sections::{CodeMustMove, IDENTITY_LEN, Sections, Span};
 use crate::layout::slots::{Slot, SlotSpace};
 use crate::layout::types::TypeSpace;
 use crate::program::DeclId;
@@ -381,10 +382,13 @@ impl Layout {
         }
     }
 
-    /// Gives all sections their places anew, each with a pad behind it.
-    pub(crate) fn lay_out_sections(&mut self) {
+    /// Gives all sections their places anew, each with a pad behind it; a larger one where a section has grown.
+    pub(crate) fn lay_out_sections(&mut self, growth: Option<Growth<'_>>) {
         let mut sections = std::mem::take(&mut self.sections);
-        sections.lay_out(|kind| self.span(kind));
+        sections.lay_out(
+            |kind| self.span(kind),
+            |kind| growth?.of(kind, self.span(kind)?, &self.customs),
+        );
         self.sections = sections;
     }
 
@@ -419,6 +423,37 @@ impl Layout {
         f(&mut self.sections);
         f(&mut self.places);
         f(&mut self.addresses);
+    }
+}
+
+/// By how much the sections of an output have grown that is laid out anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Growth<'a> {
+    pub(crate) before: &'a Layout,
+    /// Whether it is laid out anew because sections have grown.
+    pub(crate) is_reason: bool,
+}
+
+impl Growth<'_> {
+    /// How long a section was at first, and what room it has to have for its growth. Before the code nothing else can make
+    /// room; behind it sections can go elsewhere, until that is too much to write.
+    fn of(self, kind: SectionKind, span: Span, customs: &CustomSpace) -> Option<(u64, u64)> {
+        let kind_before = match kind {
+            SectionKind::Custom(at) => {
+                let before = self.before.customs.find(customs.section(at).id);
+                SectionKind::Custom(before?)
+            }
+            kind => kind,
+        };
+        let before = self.before.sections.get(kind_before);
+        let len = span.end - span.front;
+        let room = match kind {
+            SectionKind::Identity => 0,
+            kind if kind < SectionKind::Code => before.grown().min(len / 2),
+            _ if self.is_reason => (before.grown() / 2).min(len / 12),
+            _ => 0,
+        };
+        before.present.then_some((before.first_len, room))
     }
 }
 

@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
-    AssignContext, LinkDeclarations, MemoryPlan, ObjectDeclarations, Plan, PreviousDeclarations,
-    assign, define, define_interface,
+    AssignContext, LinkDeclarations, MemoryPlan, Plan, PreviousDeclarations, assign, define,
+    define_interface,
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
@@ -136,8 +136,7 @@ fn edit_and_publish(
     let code_relocs = match request.keeps {
         true => Vec::new(),
         false => {
-            let units = declarations.known.units.items_mut().iter_mut();
-            units.for_each(ObjectDeclarations::release_object);
+            declarations.known.objects.items_mut().fill(None);
             plan.take_code_relocs()
         }
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::delta::{self, Before, LiveStep, OldPlaces};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{Layout, LayoutOptions};
+use crate::layout::{Growth, Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
 use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
@@ -263,6 +263,10 @@ impl Module {
     ) -> Result<PublishedVersion> {
         let version = Version::next(&self.program, &self.settings, &self.pending, checked);
         let exports = version.exports.all();
+        let growth = self.layout.as_ref().map(|before| Growth {
+            before,
+            is_reason: reason == RelinkReason::PadsUsedUp,
+        });
         let lay_out = |kept: Option<&Layout>| {
             let tables = (self.slot_table, None);
             version.lay_out(
@@ -271,6 +275,7 @@ impl Module {
                 self.dead_type,
                 tables,
                 kept,
+                growth,
             )
         };
         // If there is no room for what is new, nothing keeps its place.
@@ -343,12 +348,16 @@ impl Module {
         };
         let Finished {
             defined,
+            more_targets,
             removed,
             displaced,
         } = self.program.finish_commit(checked.exports);
         self.displaced = displaced;
         let pending = std::mem::take(&mut self.pending);
         self.settings.settle(pending, &self.program);
+        if let Some(references) = &mut self.references {
+            references.add_targets(&more_targets);
+        }
         self.renew_references(&defined, &orphans, &removed);
         let base = std::mem::replace(&mut self.identity, version.identity);
         Patch {

@@ -60,7 +60,7 @@ impl Module {
         let slot_table = self.slot_table.filter(|_| has_slots);
         let unused_table = self.slot_table.filter(|_| !has_slots);
         let tables = (slot_table, unused_table);
-        let layout = version.lay_out(&exports, options, self.dead_type, tables, None)?;
+        let layout = version.lay_out(&exports, options, self.dead_type, tables, None, None)?;
         let content = version.whole(&layout);
         let dense = write_dense(content.encoder(), &content.sections(), style.cuts)?;
         Ok((layout, dense))

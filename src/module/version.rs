@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::layout::{Layout, LayoutOptions, SectionKind};
+use crate::layout::{Growth, Layout, LayoutOptions, SectionKind};
 use crate::module::settings::{DataRange, PendingSettings, Settings};
 use crate::patch::{
     Customs, Encoder, PlanContext, Request, SectionInputs, Writes, lay_out, names_tail,
@@ -61,6 +61,7 @@ impl<'a> Version<'a> {
         dead_type: TypeId,
         (slot_table, unused_table): (Option<DeclId>, Option<DeclId>),
         kept: Option<&Layout>,
+        growth: Option<Growth<'_>>,
     ) -> Result<Layout> {
         lay_out(&Request {
             program: self.program,
@@ -73,6 +74,7 @@ impl<'a> Version<'a> {
             customs: self.customs,
             data_ranges: self.data_ranges,
             kept,
+            growth,
         })
     }
 

@@ -69,6 +69,16 @@ impl Member {
         )
     }
 
+    /// Reads it as a later version of an object.
+    ///
+    /// # Errors
+    /// As [`Object::read`].
+    pub(crate) fn read_after(&self, before: &Object) -> Result<Object> {
+        let name = Some(&*self.name);
+        let (input, display_name) = (self.input.clone(), self.display_name());
+        Object::read_part_after(input, self.span, name, display_name, before)
+    }
+
     /// The member's bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.input.bytes()[self.span.range()]

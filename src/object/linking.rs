@@ -8,8 +8,12 @@ use crate::object::reloc::{self, Facts, RelocType, Relocs};
 use crate::object::span::Span;
 use crate::object::symbol::{Symbol, SymbolFlags, SymbolKind};
 use crate::object::tables::{
-    Comdat, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix, hash_name,
+    Comdat, CustomSection, Function, InitFunction, Object, Segment, SegmentFlags, SegmentPrefix,
+    hash_name,
 };
+
+/// One in so many entries of a custom section's relocations can be found without going through those before it.
+pub(super) const MARKED: usize = 256;
 
 /// A relocation section as it was found.
 pub(super) struct RelocSection {
@@ -305,7 +309,7 @@ impl Chunk for Segment {
     }
 }
 
-fn read_reloc_section(
+pub(super) fn read_reloc_section(
     object: &mut Object,
     input: &[u8],
     aside: &Aside,
@@ -466,6 +470,25 @@ fn next_reloc(
 }
 
 impl Object {
+    /// Reads one entry of the relocations of a custom section, which begins at an offset of them; returns where it ends. `None`
+    /// if there is anything wrong with it.
+    pub(super) fn read_custom_reloc(
+        &self,
+        custom: &CustomSection,
+        at: usize,
+        relocs: &mut Relocs,
+    ) -> Option<usize> {
+        let entries = Span {
+            start: custom.relocs.start + at as u32,
+            len: custom.relocs.len - at as u32,
+        };
+        let mut cursor = Cursor::new(self.input().bytes(), entries);
+        let (facts, offset, index, addend) =
+            next_reloc(&mut cursor, &self.symbols, self.types.len()).ok()?;
+        relocs.push(offset, facts.kind, index, addend);
+        Some((cursor.offset() - custom.relocs.start) as usize)
+    }
+
     /// How many relocations a custom section has.
     pub fn custom_reloc_count(&self, section: SectionIndex) -> u32 {
         self.custom_section(section)
@@ -489,8 +512,12 @@ impl Object {
                 .reserve_exact(cursor.capacity(custom.reloc_count, 3));
             let contents = u64::from(custom.contents.len);
             let mut last = 0;
-            for _ in 0..custom.reloc_count {
+            let mut marks = Vec::with_capacity(custom.reloc_count as usize / MARKED + 1);
+            for number in 0..custom.reloc_count as usize {
                 let at = cursor.offset() as usize;
+                if number % MARKED == 0 {
+                    marks.push(at as u32 - custom.relocs.start);
+                }
                 let (facts, offset, index, addend) =
                     next_reloc(&mut cursor, &self.symbols, self.types.len())?;
                 if offset < last {
@@ -503,6 +530,7 @@ impl Object {
                 relocs.push(offset, facts.kind, index, addend);
             }
             cursor.finish("a relocation section")?;
+            let _ = custom.reloc_marks.set(marks.into());
             Ok(relocs)
         };
         read().map_err(|error: Error| error.with_path(self.display_name()))

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::heap::process;
+use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
 use crate::object::kind::FileKind;
 use crate::output::{FileStamp, Sighting};
@@ -331,7 +331,8 @@ fn read_file(file: &mut File, most: u64, path: &Path) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::io("cannot read", path, &error);
     let expected = file.metadata().map_or(0, |metadata| metadata.len());
     // One more shows that there is more.
-    let mut bytes = Vec::with_capacity(expected.min(most) as usize + 1);
+    let mut bytes: Vec<u8> = Vec::with_capacity(expected.min(most) as usize + 1);
+    expect_filled(bytes.spare_capacity_mut());
     let limited = file.take(most.saturating_add(1));
     { limited }.read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > most {

@@ -7,10 +7,12 @@
 //! Nothing here knows of other objects: what a symbol means in a program is for `link` to say. Hostile input is an
 //! [`Error`](crate::Error) with file and offset, never a panic, and never an allocation larger than the input deserves.
 
+mod again;
 pub mod archive;
 mod cursor;
 mod custom;
 pub mod cut_short;
+mod difference;
 mod encoding;
 pub mod ids;
 mod kind;
@@ -24,6 +26,7 @@ pub mod tables;
 
 pub use archive::{Archive, Member, MemberOffset};
 pub use custom::{Feature, Producer};
+pub(crate) use difference::Difference;
 pub use kind::FileKind;
 pub(crate) use map::read_at_most;
 pub use map::{Access, Input};

@@ -1,7 +1,7 @@
 //! Reading the sections of an object. The sections for the linker are put aside and read last (`linking`), so that
 //! their order does not matter.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::object::cursor::Cursor;
@@ -70,6 +70,7 @@ impl Object {
             data: Span::default(),
             code_relocs: Relocs::default(),
             data_relocs: Relocs::default(),
+            lineage: Arc::default(),
         };
         let result = match input.bytes().get(span.range()) {
             Some(_) => read_object(&mut object, input.bytes()),
@@ -129,12 +130,12 @@ fn read_object(object: &mut Object, input: &[u8]) -> Result<()> {
             10 => {
                 aside.code = Some(index);
                 object.code = rest(&part);
-                read_code(object, &mut part)?;
+                read_code(&mut object.functions, &mut part)?;
             }
             11 => {
                 aside.data = Some(index);
                 object.data = rest(&part);
-                read_data(object, &mut part)?;
+                read_data(&mut object.segments, &mut part)?;
             }
             13 => {
                 let count = part.u32()?;
@@ -187,7 +188,7 @@ fn check_header(cursor: &mut Cursor<'_>, bytes: &[u8], is_member: bool) -> Resul
     }
 }
 
-fn rest(part: &Cursor<'_>) -> Span {
+pub(super) fn rest(part: &Cursor<'_>) -> Span {
     Span {
         start: part.offset(),
         len: part.remaining() as u32,
@@ -306,11 +307,11 @@ fn read_exports(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
     Ok(())
 }
 
-fn read_code(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
-    if part.u32()? as usize != object.functions.len() {
+pub(super) fn read_code(functions: &mut [Function], part: &mut Cursor<'_>) -> Result<()> {
+    if part.u32()? as usize != functions.len() {
         return Err(part.error("as many bodies as functions are needed"));
     }
-    for function in &mut object.functions {
+    for function in functions {
         let len = part.u32()?;
         if len == 0 {
             return Err(part.error("an empty body"));
@@ -320,9 +321,9 @@ fn read_code(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
     Ok(())
 }
 
-fn read_data(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
+pub(super) fn read_data(segments: &mut Vec<Segment>, part: &mut Cursor<'_>) -> Result<()> {
     let count = part.u32()?;
-    object.segments.reserve_exact(part.capacity(count, 2));
+    segments.reserve_exact(part.capacity(count, 2));
     for _ in 0..count {
         let flags = part.u32()?;
         match flags {
@@ -334,7 +335,7 @@ fn read_data(object: &mut Object, part: &mut Cursor<'_>) -> Result<()> {
             }
             _ => return Err(part.error("an unknown kind of segment")),
         }
-        object.segments.push(Segment {
+        segments.push(Segment {
             name: Span::default(),
             data: part.sized()?,
             relocs: 0..0,
@@ -385,6 +386,7 @@ fn read_custom(
             section,
             relocs: Span::default(),
             reloc_count: 0,
+            reloc_marks: OnceLock::new(),
             comdat: None,
         }),
     }

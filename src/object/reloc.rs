@@ -263,6 +263,14 @@ impl Relocs {
         &self.entries
     }
 
+    /// Whether a relocation of these and one of `others` are of one kind, and name the same in the same way.
+    #[inline]
+    pub(super) fn names_the_same(&self, own: &Reloc, others: &Relocs, other: &Reloc) -> bool {
+        own.packed == other.packed
+            && (own.addend == other.addend && own.packed & WIDE == 0
+                || self.addend(own) == others.addend(other))
+    }
+
     /// The addend of one of them; 0 if its kind has none.
     pub fn addend(&self, reloc: &Reloc) -> i64 {
         match reloc.packed & WIDE != 0 {

@@ -1,7 +1,7 @@
 //! The tables of one object. They are plain: entries of fixed size that hold indices and offsets into the input.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::object::ids::{
     ComdatIndex, FunctionIndex, GlobalIndex, SectionIndex, SegmentIndex, SymbolIndex, TableIndex,
@@ -186,11 +186,18 @@ pub struct CustomSection {
     /// The entries of its relocation section; see [`Object::custom_relocs`].
     pub(super) relocs: Span,
     pub(super) reloc_count: u32,
+    /// Where among these bytes every 256th entry begins, once they were read.
+    pub(super) reloc_marks: OnceLock<Arc<[u32]>>,
     /// The group that it is kept or dropped with.
     pub comdat: Option<ComdatIndex>,
 }
 
 impl CustomSection {
+    /// How many relocations it has.
+    pub(crate) fn reloc_count(&self) -> usize {
+        self.reloc_count as usize
+    }
+
     /// Whether fields of it refer to anything.
     pub fn has_relocs(&self) -> bool {
         self.reloc_count > 0
@@ -268,6 +275,8 @@ pub struct Object {
     pub code_relocs: Relocs,
     /// Relocations of the data section.
     pub data_relocs: Relocs,
+    /// What versions of an object share that have the same tables.
+    pub(super) lineage: Arc<()>,
 }
 
 impl Object {

@@ -87,6 +87,8 @@ impl FileOutput {
         if !found.is_some_and(|found| seen.is_still(&found)) {
             return Err(output.changed());
         }
+        // What another one left that was killed before this one went on.
+        let _ = output.home.remove(&output.home.names.fresh);
         output.shadow = self.shadow.take();
         // Descriptors of the other process, which may be anything in this one.
         std::mem::forget(std::mem::replace(self, output));

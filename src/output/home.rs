@@ -230,7 +230,7 @@ fn text(bytes: &[u8]) -> io::Result<CString> {
 }
 
 /// Where another user has a state folder, which is nobody else's, one's own stands beside it.
-fn own_state_name() -> io::Result<CString> {
+pub(super) fn own_state_name() -> io::Result<CString> {
     let me = rustix::process::geteuid().as_raw();
     text(&[STATE_FOLDER.to_bytes(), format!("-{me}").as_bytes()].concat())
 }
@@ -267,9 +267,30 @@ pub(super) fn open_private_state(folder: &File) -> io::Result<File> {
     }
 }
 
+/// The same, for those who only look: nothing of it is changed.
+#[cfg(feature = "link")]
+pub(super) fn find_state(folder: &File) -> io::Result<File> {
+    match open_trusted(folder, STATE_FOLDER) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_trusted(folder, &own_state_name()?).map_err(|_| error)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a state folder as [`open_trusted`] does, and sees to it that nobody else can write in it.
+fn open_private(folder: &File, name: &CStr) -> io::Result<File> {
+    let state = open_trusted(folder, name)?;
+    if rustix::fs::fstat(&state)?.st_mode & 0o077 != 0 {
+        // Older versions made it for everybody. Some file systems have no permissions.
+        let _ = rustix::fs::fchmod(&state, Mode::RWXU);
+    }
+    Ok(state)
+}
+
 /// Opens a state folder, if it is one that nobody else could have put there: whoever may write in it can put links or other
 /// files in the place of those that are written.
-fn open_private(folder: &File, name: &CStr) -> io::Result<File> {
+fn open_trusted(folder: &File, name: &CStr) -> io::Result<File> {
     // A link that stands there is not followed.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let state = open_at(folder, name, flags, Mode::empty())?;
@@ -281,10 +302,6 @@ fn open_private(folder: &File, name: &CStr) -> io::Result<File> {
             io::ErrorKind::PermissionDenied,
             "it belongs to another user",
         ));
-    }
-    if found.st_mode & 0o077 != 0 {
-        // Older versions made it for everybody. Some file systems have no permissions.
-        let _ = rustix::fs::fchmod(&state, Mode::RWXU);
     }
     Ok(state)
 }

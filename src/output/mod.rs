@@ -18,7 +18,9 @@
 //! | `NAME.lock` | locked by the one writer, holds its process id | yes (unlocked) |
 //! | `NAME.shadow` | the other copy of the output, one generation behind | only with what is kept |
 //! | `NAME.new` | a file being written whole | no |
-//! | `NAME.heap`, `NAME.state`, `NAME.last` | what a link keeps (`link::kept`, which says when) | yes |
+//! | `NAME.heap`, `NAME.state`, `NAME.last`, `NAME.options` | what a link keeps (`link::kept`, which says when) | yes |
+//! | `NAME.fresh` | one of these, being written whole | only if killed, until the next link |
+//! | `NAME.log`, `NAME.log.old` | a line for each link that keeps something | yes |
 //! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
 //!
 //! A file that is written once has no such folder: what is not finished stands beside it under a random name. Neither
@@ -29,6 +31,8 @@
 //! Nothing here knows what the bytes mean.
 
 mod atomic;
+#[cfg(feature = "link")]
+mod clear;
 mod file;
 mod home;
 mod in_place;
@@ -38,6 +42,7 @@ mod options;
 mod place;
 mod published;
 mod stamp;
+#[cfg(feature = "link")]
 mod state;
 mod sys;
 mod temporary;
@@ -51,13 +56,18 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::patch::RangeList;
 
+#[cfg(feature = "link")]
+pub use clear::{Cleared, clear_state};
 pub use file::FileOutput;
 pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_check};
 pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub(crate) use stamp::Sighting;
-pub(crate) use state::StateFolder;
+#[cfg(feature = "link")]
+pub(crate) use state::{LOG_OLD, StateEntry, StateFolder};
+#[cfg(feature = "link")]
+pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};
 pub use whole_file::write_file;
 pub use writer::FileWriter;

@@ -144,6 +144,19 @@ impl Sighting {
         same == found.stamp
     }
 
+    /// What tells `found` from this file as it was, in words.
+    #[cfg(feature = "link")]
+    pub(crate) fn difference(&self, found: &Sighting) -> String {
+        let (then, now) = (&self.stamp, &found.stamp);
+        if !then.same_file(now) {
+            return "another file has taken its place".to_owned();
+        }
+        if then.len != now.len {
+            return format!("it has {} bytes, and had {}", now.len, then.len);
+        }
+        "it was written since".to_owned()
+    }
+
     /// Whether `found` is this file, and nobody wrote it since.
     pub(crate) fn is_still(&self, found: &Sighting) -> bool {
         let same = FileStamp {

@@ -192,6 +192,12 @@ mod lease {
     pub(super) fn end(_: &File) {}
 }
 
+/// What tells one start of the system from all others.
+#[cfg(feature = "link")]
+pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
+    std::fs::read("/proc/sys/kernel/random/boot_id")
+}
+
 /// Whether `renameat2` says that it cannot exchange, rather than that it failed.
 pub(super) fn exchange_unsupported(error: Errno) -> bool {
     matches!(

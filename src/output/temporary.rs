@@ -22,6 +22,10 @@ const EXECUTABLE: Mode = Mode::from_bits_retain(0o777);
 /// How often a random name is tried that somebody has already.
 const ATTEMPTS: u32 = 100;
 
+/// What random names begin and end with.
+const RANDOM_START: &str = ".wasmend-";
+const RANDOM_END: &str = ".tmp";
+
 static REGISTER: Mutex<Register> = Mutex::new(Register {
     next: 0,
     entries: Vec::new(),
@@ -113,7 +117,7 @@ impl NewFile {
         for _ in 0..ATTEMPTS {
             // Each such state has keys of its own, the first of which are the system's random numbers.
             let number = std::hash::RandomState::new().build_hasher().finish();
-            let name = CString::new(format!(".wasmend-{number:016x}.tmp"))?;
+            let name = CString::new(format!("{RANDOM_START}{number:016x}{RANDOM_END}"))?;
             let mut created = NewFile {
                 _temporary: Some(Temporary::enter(folder, [name.as_c_str()])),
                 folder: folder.clone(),
@@ -178,6 +182,14 @@ impl Drop for NewFile {
             let _ = remove(&self.folder, &self.name);
         }
     }
+}
+
+/// Whether a file of this name is one that was created under a random one.
+#[cfg(feature = "link")]
+pub(super) fn is_random_name(name: &CStr) -> bool {
+    let digits = name.to_bytes().strip_prefix(RANDOM_START.as_bytes());
+    let digits = digits.and_then(|rest| rest.strip_suffix(RANDOM_END.as_bytes()));
+    digits.is_some_and(|digits| digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Removes a file; it is no error if there is none.

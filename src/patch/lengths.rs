@@ -69,6 +69,16 @@ pub(crate) fn piece_slack(filler: &Gaps, len: u32) -> u32 {
     filler.at_least((len / 4).clamp(64, 1 << 14))
 }
 
+/// The same behind a long piece that has not changed yet. Without it the first edit that makes debug information longer by a few
+/// bytes would move all that an object has of it.
+pub(crate) fn first_piece_slack(filler: &Gaps, len: u32) -> u32 {
+    const LONG: u32 = 1024;
+    match len < LONG {
+        true => 0,
+        false => filler.at_least((len / 48).clamp(32, 4096)),
+    }
+}
+
 /// Unused types that a new extent of a declaration gets: none until it has changed. In a new layout only a change of its
 /// types counts; a patch, which knows no more than that an extent may have to move, takes any.
 pub(crate) fn type_spare(changed: bool, types: usize) -> u32 {

@@ -1,5 +1,6 @@
 //! From dirty declarations and the layout to the sorted ranges of one commit. No file access here.
 
+mod decl_filter;
 mod dense;
 mod dense_strings;
 mod encode;
@@ -7,6 +8,7 @@ mod fresh_layout;
 mod images;
 mod lengths;
 mod order;
+mod piece_difference;
 mod plan;
 mod ranges;
 mod relink;

@@ -5,6 +5,7 @@ use crate::layout::{
 };
 use crate::patch::encode::{Encoder, SIZE, SLOT_TABLE_LEN, SectionInputs, entity_len};
 use crate::patch::lengths::forwarder_target;
+use crate::patch::piece_difference::{GAP, piece_difference};
 use crate::patch::plan::{OrphanSite, Site, Writes, WrittenItems};
 use crate::patch::ranges::{RangeList, Reason};
 use crate::patch::tail::{BuildIdentity, Shape};
@@ -441,8 +442,6 @@ impl Writer<'_> {
     /// Adds what differs between the current definition's bytes, which stand at `offset` now, and the new ones, as far
     /// as both go; returns how far that is.
     fn push_difference(&mut self, offset: u64, id: DeclId, new: &[u8], reason: Reason) -> usize {
-        /// A gap that costs less to write again than to make another range.
-        const GAP: usize = 8;
         let decl = self.encoder.program.decl(id);
         let (Some(old), Some(next)) = (decl.current(), decl.next()) else {
             return 0;
@@ -462,10 +461,7 @@ impl Writer<'_> {
             field(reloc, true);
         }
         let before = old.content.relocs();
-        let moved = match decl.kind {
-            DeclKind::Custom => &self.writes.fields.displaced,
-            _ => &self.writes.fields.moved,
-        };
+        let moved = &self.writes.fields.moved;
         // Both are sorted by offset, and no two have the same.
         let mut rest = before.iter().peekable();
         for reloc in next.content.relocs() {
@@ -546,17 +542,29 @@ impl Writer<'_> {
                 continue;
             }
             let custom = self.layout.customs.section(section);
-            let next = self.encoder.program.decl(id).next();
-            let mut bytes = vec![0; next.map_or(0, |next| next.content.len())];
-            self.encoder.piece(custom.tombstone, id, &mut bytes);
+            let decl = self.encoder.program.decl(id);
             let anchor = self.anchor(SectionKind::Custom(section));
             let offset = anchor + u64::from(custom.region(region).offset);
-            let known = match in_place {
-                true => self.push_difference(offset, id, &bytes, Reason::Piece),
-                false => 0,
-            };
-            self.ranges
-                .push(offset + known as u64, &bytes[known..], Reason::Piece);
+            let (encoder, ranges) = (&self.encoder, &mut self.ranges);
+            match (decl.current(), decl.next()) {
+                (Some(old), Some(next)) if in_place => {
+                    let displaced = &self.writes.fields.displaced;
+                    let relocate = |reloc: &Relocation, field: &mut [u8]| {
+                        encoder.relocate_piece(custom.tombstone, reloc, field);
+                    };
+                    let put = |at: usize, bytes: &[u8]| {
+                        ranges.push(offset + at as u64, bytes, Reason::Piece);
+                    };
+                    let contents = (&old.content, &next.content);
+                    piece_difference(contents, displaced, relocate, put);
+                }
+                (_, Some(next)) => {
+                    let mut bytes = vec![0; next.content.len()];
+                    encoder.piece(custom.tombstone, id, &mut bytes);
+                    ranges.push(offset, &bytes, Reason::Piece);
+                }
+                (_, None) => {}
+            }
         }
     }
 

@@ -33,10 +33,14 @@ pub(crate) struct Checked {
 }
 
 impl Program {
-    /// Whether a definition's relocations have targets of the right kinds.
-    pub(crate) fn check_relocs(&self, definition: &Definition) -> Result<()> {
+    /// Whether relocations of a definition have targets of the right kinds.
+    pub(crate) fn check_relocs(
+        &self,
+        definition: &Definition,
+        relocs: &[Relocation],
+    ) -> Result<()> {
         let is_piece = definition.section().is_some();
-        for reloc in definition.content.relocs() {
+        for reloc in relocs {
             let fail = |message: String| {
                 Err(Error::bad_edit(message).with_offset(u64::from(reloc.offset)))
             };

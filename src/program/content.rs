@@ -2,10 +2,11 @@
 //! the output. Nothing here knows where anything stands in the output.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::program::ids::{DeclId, TypeId};
+use crate::wire::differences::Differences;
 use crate::wire::leb;
 
 /// What a relocation's field holds and how it is encoded. All fields are of fixed width.
@@ -224,6 +225,12 @@ impl Relocation {
         }
     }
 
+    /// Whether both stand in the same place, and hold the same.
+    #[cfg(any(feature = "link", test))]
+    pub(crate) fn stands_like(&self, other: &Relocation) -> bool {
+        self.offset == other.offset && self.kind == other.kind
+    }
+
     /// Forgets the target, which does not exist any more.
     pub(crate) fn forget_target(&mut self) {
         self.target = NOTHING;
@@ -291,7 +298,82 @@ impl fmt::Debug for Bytes {
 #[derive(Debug, Clone)]
 pub struct RelocatableBytes {
     bytes: Bytes,
-    relocs: Box<[Relocation]>,
+    relocs: Fields,
+}
+
+/// The relocations of a definition, which others may share.
+#[derive(Clone)]
+enum Fields {
+    Own(Box<[Relocation]>),
+    Shared(SharedFields),
+    Changed(Box<ChangedFields>),
+}
+
+/// Relocations that several definitions have in common.
+pub(crate) type SharedFields = Arc<Box<[Relocation]>>;
+
+/// A list of relocations, and what stands in it where another one has other ones, with their numbers.
+type FieldChanges<'a> = (&'a [Relocation], &'a [(u32, Relocation)]);
+
+/// Relocations that are those of another definition but for a few, which stand where those do.
+#[derive(Clone)]
+struct ChangedFields {
+    base: SharedFields,
+    /// The others, with their numbers, in order.
+    changes: Box<[(u32, Relocation)]>,
+    /// All of them, if anybody has asked.
+    all: OnceLock<Box<[Relocation]>>,
+}
+
+impl ChangedFields {
+    fn all(&self) -> Box<[Relocation]> {
+        let mut all = (*self.base).clone();
+        for (number, reloc) in &self.changes {
+            all[*number as usize] = *reloc;
+        }
+        all
+    }
+}
+
+impl Fields {
+    #[inline]
+    fn as_slice(&self) -> &[Relocation] {
+        match self {
+            Fields::Own(relocs) => relocs,
+            Fields::Shared(relocs) => relocs,
+            Fields::Changed(fields) => fields.all.get_or_init(|| fields.all()),
+        }
+    }
+
+    fn as_mut(&mut self) -> &mut [Relocation] {
+        self.settle();
+        match self {
+            Fields::Own(relocs) => relocs,
+            Fields::Shared(relocs) => {
+                let relocs: &mut Box<[Relocation]> = Arc::make_mut(relocs);
+                relocs
+            }
+            Fields::Changed(_) => unreachable!("they have just been settled"),
+        }
+    }
+
+    /// Makes changes in the list that they are of, which is copied if others share it.
+    fn settle(&mut self) {
+        if let Fields::Changed(fields) = self {
+            let mut relocs = std::mem::take(&mut fields.base);
+            let all: &mut Box<[Relocation]> = Arc::make_mut(&mut relocs);
+            for (number, reloc) in &fields.changes {
+                all[*number as usize] = *reloc;
+            }
+            *self = Fields::Shared(relocs);
+        }
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
 }
 
 impl RelocatableBytes {
@@ -302,11 +384,11 @@ impl RelocatableBytes {
     pub fn new(bytes: impl Into<Bytes>, relocs: impl Into<Box<[Relocation]>>) -> Result<Self> {
         let content = RelocatableBytes {
             bytes: bytes.into(),
-            relocs: relocs.into(),
+            relocs: Fields::Own(relocs.into()),
         };
         let len = content.bytes.as_slice().len();
         let mut end = 0;
-        for reloc in &content.relocs {
+        for reloc in content.relocs() {
             let start = reloc.offset as usize;
             if start < end {
                 return Err(Error::bad_edit("relocations overlap or are not sorted")
@@ -314,10 +396,7 @@ impl RelocatableBytes {
             }
             end = start + reloc.kind.width();
             if end > len {
-                return Err(Error::bad_edit(format!(
-                    "a relocation ends behind the {len} bytes of the definition"
-                ))
-                .with_offset(start as u64));
+                return Err(ends_behind(len, start));
             }
         }
         Ok(content)
@@ -325,12 +404,21 @@ impl RelocatableBytes {
 
     /// Changes relocations in their place; neither offset nor kind may change.
     pub(crate) fn relocs_mut(&mut self) -> &mut [Relocation] {
-        &mut self.relocs
+        self.relocs.as_mut()
+    }
+
+    /// The same with bytes of its own.
+    #[cfg(feature = "link")]
+    pub(crate) fn into_owned(self) -> Self {
+        RelocatableBytes {
+            bytes: Bytes::Owned(self.bytes.as_slice().into()),
+            relocs: self.relocs,
+        }
     }
 
     /// The same with other targets.
     pub(crate) fn retarget(mut self, mut f: impl FnMut(&mut Relocation)) -> Self {
-        self.relocs.iter_mut().for_each(&mut f);
+        self.relocs.as_mut().iter_mut().for_each(&mut f);
         self
     }
 
@@ -341,7 +429,7 @@ impl RelocatableBytes {
 
     /// The relocations in order of their offsets.
     pub fn relocs(&self) -> &[Relocation] {
-        &self.relocs
+        self.relocs.as_slice()
     }
 
     /// Number of bytes.
@@ -354,20 +442,129 @@ impl RelocatableBytes {
         self.len() == 0
     }
 
+    /// Bytes with relocations of a definition.
+    ///
+    /// # Errors
+    /// If a relocation lies outside the bytes.
+    #[cfg(any(feature = "link", test))]
+    pub(crate) fn with_fields(bytes: Bytes, fields: SharedFields) -> Result<Self> {
+        let last = fields.last();
+        let end = last.map_or(0, |last| last.offset as usize + last.kind.width());
+        let content = RelocatableBytes {
+            bytes,
+            relocs: Fields::Shared(fields),
+        };
+        match end <= content.len() {
+            true => Ok(content),
+            false => Err(ends_behind(content.len(), end)),
+        }
+    }
+
+    /// The same with a few other relocations, which are given with their numbers, in order: each stands where the one of that
+    /// number does.
+    ///
+    /// # Errors
+    /// If a relocation lies outside the bytes.
+    ///
+    /// # Panics
+    /// If one stands elsewhere.
+    #[cfg(any(feature = "link", test))]
+    pub(crate) fn with_changed_fields(
+        bytes: Bytes,
+        fields: SharedFields,
+        changes: Vec<(u32, Relocation)>,
+    ) -> Result<Self> {
+        for (number, reloc) in &changes {
+            assert!(reloc.stands_like(&fields[*number as usize]));
+        }
+        let mut content = RelocatableBytes::with_fields(bytes, fields.clone())?;
+        if !changes.is_empty() {
+            content.relocs = Fields::Changed(Box::new(ChangedFields {
+                base: fields,
+                changes: changes.into(),
+                all: OnceLock::new(),
+            }));
+        }
+        Ok(content)
+    }
+
+    /// The relocations, to be shared with other definitions.
+    #[cfg(any(feature = "link", test))]
+    pub(crate) fn share_fields(&mut self) -> SharedFields {
+        self.relocs.settle();
+        if let Fields::Own(relocs) = &mut self.relocs {
+            self.relocs = Fields::Shared(Arc::new(std::mem::take(relocs)));
+        }
+        match &self.relocs {
+            Fields::Shared(relocs) => relocs.clone(),
+            _ => unreachable!("they have just been made so"),
+        }
+    }
+
+    /// Puts changed relocations into the list that they are of, once nobody else needs that.
+    pub(crate) fn settle_fields(&mut self) {
+        self.relocs.settle();
+    }
+
+    /// Relocations of another definition, and those that are other ones here, with their numbers: if these are all, and the
+    /// lists need not be compared. They stand where those do.
+    pub(crate) fn changes_of<'a>(
+        &'a self,
+        other: &'a RelocatableBytes,
+    ) -> Option<FieldChanges<'a>> {
+        match (&self.relocs, &other.relocs) {
+            (Fields::Shared(own), Fields::Shared(other)) if Arc::ptr_eq(own, other) => {
+                Some((own, &[]))
+            }
+            (Fields::Changed(own), Fields::Shared(other)) if Arc::ptr_eq(&own.base, other) => {
+                Some((&own.base, &own.changes))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether both have the same relocations and, outside of them, the same bytes.
     pub fn same_as(&self, other: &RelocatableBytes) -> bool {
         let (mine, theirs) = (self.bytes(), other.bytes());
-        if mine.len() != theirs.len() || self.relocs != other.relocs {
+        if mine.len() != theirs.len() {
             return false;
         }
-        let mut at = 0;
-        for reloc in &self.relocs {
-            let start = reloc.offset as usize;
-            if mine[at..start] != theirs[at..start] {
-                return false;
-            }
-            at = start + reloc.kind.width();
+        match self.changes_of(other) {
+            Some((_, [])) => {}
+            Some(_) => return false,
+            None if self.relocs() == other.relocs() => {}
+            None => return false,
         }
-        mine[at..] == theirs[at..]
+        let mut differences = Differences::new(mine, theirs);
+        let mut fields = self.relocs();
+        while let Some(at) = differences.next() {
+            let Some(end) = skip_to_field(&mut fields, at) else {
+                return false;
+            };
+            differences.skip_to(end);
+        }
+        true
     }
+}
+
+/// Goes on to the last field that begins at a place or before it; if the place is within that field, returns where it ends. The
+/// places asked for follow each other, most of them at a short distance.
+pub(crate) fn skip_to_field(fields: &mut &[Relocation], at: usize) -> Option<usize> {
+    let begins_behind = |index: usize| fields.get(index).is_none_or(|it| it.offset as usize > at);
+    let mut step = 1;
+    while !begins_behind(step) {
+        step *= 2;
+    }
+    let near = &fields[..step.min(fields.len())];
+    let next = near.partition_point(|reloc| reloc.offset as usize <= at);
+    *fields = &fields[next.saturating_sub(1)..];
+    let field = fields.first().filter(|_| next > 0)?;
+    let end = field.offset as usize + field.kind.width();
+    (at < end).then_some(end)
+}
+
+#[cold]
+fn ends_behind(len: usize, at: usize) -> Error {
+    let text = format!("a relocation ends behind the {len} bytes of the definition");
+    Error::bad_edit(text).with_offset(at as u64)
 }

@@ -335,10 +335,18 @@ impl Declaration {
         let before = self.before.take();
         if let (Some(old), Some(new)) = (&before, &self.definition) {
             self.edited = true;
-            self.retyped |= new.names_more_types_than(old);
+            // Pieces name no types, and have very many fields.
+            self.retyped |= new.section().is_none() && new.names_more_types_than(old);
         }
         self.intent = Intent::None;
         before.map(|before| *before)
+    }
+
+    /// Makes the current definition independent of the one before it, which is gone.
+    pub(crate) fn settle_fields(&mut self) {
+        if let Some(definition) = &mut self.definition {
+            definition.content.settle_fields();
+        }
     }
 
     /// Gives up the definition as of the last commit, with everything else.

@@ -21,6 +21,9 @@ pub(crate) mod short;
 mod store;
 mod types;
 
+#[cfg(feature = "link")]
+pub(crate) use content::SharedFields;
+pub(crate) use content::skip_to_field;
 pub use content::{Bytes, RelocKind, RelocatableBytes, Relocation};
 pub use declaration::DeclKind;
 pub use ids::{DeclId, SectionId, TypeId};

@@ -168,6 +168,13 @@ impl References {
         }
     }
 
+    /// Notes what pieces refer to beside what they referred to.
+    pub(crate) fn add_targets(&mut self, pairs: &[(DeclId, DeclId)]) {
+        for (source, target) in pairs {
+            self.add_weak(*source, *target);
+        }
+    }
+
     fn add_strong(&mut self, source: DeclId, target: DeclId) {
         let entry = (source, self.definitions);
         let added = self.strong.added.entry(target).or_default();

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet, HashTable};
-use crate::program::content::RelocatableBytes;
+use crate::program::content::{RelocatableBytes, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::{ExportChanges, ExportTable};
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
@@ -74,7 +74,10 @@ pub(crate) type Displaced = HashMap<DeclId, Option<Definition>, foldhash::fast::
 /// What became of declarations in a commit.
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
+    /// What was defined, but for pieces that have the fields which they had, or nearly.
     pub(crate) defined: Vec<DeclId>,
+    /// What these refer to that they may not have referred to before.
+    pub(crate) more_targets: Vec<(DeclId, DeclId)>,
     pub(crate) removed: Vec<DeclId>,
     /// Only where instances that run take deltas.
     pub(crate) displaced: Displaced,
@@ -383,16 +386,23 @@ impl Program {
             return Err(Error::bad_edit(format!("is a {}, not a {kind}", decl.kind))
                 .with_symbol(decl.label()));
         }
-        self.check_relocs(&definition)
+        let current = self.decl(id).current();
+        let changes = current.and_then(|it| definition.content.changes_of(&it.content));
+        // Fields that it has already were looked at.
+        let changed: Vec<Relocation>;
+        let fields = match changes {
+            Some((_, changes)) => {
+                changed = changes.iter().map(|(_, reloc)| *reloc).collect();
+                &changed
+            }
+            None => definition.content.relocs(),
+        };
+        self.check_relocs(&definition, fields)
             .map_err(|error| error.with_symbol(self.decl(id).label()))?;
-        let unchanged = self
-            .decl(id)
-            .current()
-            .is_some_and(|current| current.same_as(&definition));
-        if let DefinitionKind::Custom { .. } = definition.shape {
-            let mut fields = definition.content.relocs().iter();
-            self.names_code_offsets |= fields.any(|field| field.kind.is_code_offset());
-        }
+        let is_piece = definition.section().is_some();
+        let names_code = is_piece && fields.iter().any(|field| field.kind.is_code_offset());
+        let unchanged = current.is_some_and(|current| current.same_as(&definition));
+        self.names_code_offsets |= names_code;
         let decl = &mut self.decls[id.index()];
         if unchanged {
             decl.drop_pending();
@@ -401,6 +411,16 @@ impl Program {
         decl.define(definition);
         self.mark_dirty(id);
         Ok(())
+    }
+
+    /// The custom section that a piece stands in, and its relocations, for another definition to share them.
+    #[cfg(feature = "link")]
+    pub(crate) fn share_fields(
+        &mut self,
+        id: DeclId,
+    ) -> Option<(SectionId, crate::program::content::SharedFields)> {
+        let definition = self.decls.get_mut(id.index())?.current_mut()?;
+        Some((definition.section()?, definition.content.share_fields()))
     }
 
     /// Takes a declaration away, with all that it owns, at the next commit.
@@ -504,8 +524,18 @@ impl Program {
             let is_kept = keeps && decl.kind == DeclKind::Custom;
             let before = match decl.pending() {
                 Pending::None => continue,
-                Pending::Define(_) => {
-                    finished.defined.push(id);
+                Pending::Define(next) => {
+                    let changes = decl
+                        .current()
+                        .and_then(|before| next.content.changes_of(&before.content));
+                    match changes {
+                        None => finished.defined.push(id),
+                        Some((_, changes)) => {
+                            let targets = changes.iter().filter_map(|(_, reloc)| reloc.decl());
+                            let pairs = targets.map(|target| (id, target));
+                            finished.more_targets.extend(pairs);
+                        }
+                    }
                     decl.settle()
                 }
                 Pending::Remove => {
@@ -522,6 +552,11 @@ impl Program {
             };
             if is_kept {
                 finished.displaced.insert(id, before);
+            } else {
+                drop(before);
+            }
+            if let Some(decl) = self.decls.get_mut(id.index()) {
+                decl.settle_fields();
             }
         }
         if let Some(changes) = exports {

@@ -1,5 +1,6 @@
 //! Bytes only: LEB128 of fixed and minimal width, section headers, pads, filler. Knows no declarations and no files.
 
+pub(crate) mod differences;
 pub(crate) mod dwarf;
 pub(crate) mod filler;
 pub(crate) mod gap;

@@ -8,6 +8,7 @@ mod debug_info;
 #[cfg(feature = "engine")]
 mod distances;
 mod exports;
+mod growth;
 mod ids;
 mod instructions;
 mod map;

@@ -4,15 +4,22 @@
 mod applied;
 mod builds;
 mod command;
+mod doctor;
 mod inputs;
+#[cfg(feature = "crash-tests")]
+mod killed;
 mod link;
 mod outputs;
+#[cfg(feature = "toolchain-tests")]
+mod real_builds;
 mod serving;
 #[cfg(feature = "toolchain-tests")]
 mod setups;
+mod soak;
 #[cfg(feature = "crash-tests")]
 mod starved;
 mod state;
+mod state_damage;
 mod surroundings;
 mod watch_builds;
 mod watch_links;

@@ -72,7 +72,7 @@ fn clang() {
     }
 }
 
-const TOOLCHAIN: &str = r#"
+pub(crate) const TOOLCHAIN: &str = r#"
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR wasm32)
 set(CMAKE_C_COMPILER clang-19)

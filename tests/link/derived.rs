@@ -17,7 +17,7 @@ use crate::support::validate;
 const HEAD: &str = "#define IMPORT(m, n) __attribute__((import_module(m), import_name(n)))\n";
 const MAIN: &str = "extern int other(int); int run(int x) { return other(x) + 1; }";
 /// What stands in the archive beside the objects: members that are linked if they are needed.
-const LIBRARY: [(&str, &str); 7] = [
+const LIBRARY: [(&str, &str); 9] = [
     (
         "ctor",
         "int n; __attribute__((constructor)) static void init(void) { n = 3; } int ctor(int x) { return x + n; }",
@@ -42,6 +42,14 @@ const LIBRARY: [(&str, &str); 7] = [
     (
         "ctors",
         "void __wasm_call_ctors(void); int ctors(int x) { __wasm_call_ctors(); return x; }",
+    ),
+    (
+        "exports",
+        "__attribute__((export_name(\"shown\"))) int shown(int x) { return x; } int exports(int x) { return x + 2; }",
+    ),
+    (
+        "leads",
+        "int exports(int); int leads(int x) { return x; } int dead(int x) { return exports(x); }",
     ),
 ];
 
@@ -485,9 +493,34 @@ fn custom_sections_and_members() {
     // Dead code that names a member has it loaded, and what belongs to it, for as long as it does.
     Row::of(&[PLAIN, DEAD, MEMBER, DEAD, LIBRARY]).follow();
     Row::of(&[DEAD, PLAIN]).follow();
+    // So is what a member exports, whoever had it loaded.
+    const EXPORTS: &str = "int exports(int); int other(int x) { return exports(x); }";
+    const LEADS: &str = "int leads(int); int other(int x) { return leads(x); }";
+    const BOTH: &str =
+        "int leads(int); int exports(int); int other(int x) { return leads(exports(x)); }";
+    Row::of(&[PLAIN, EXPORTS, BOTH, LEADS, PLAIN]).follow();
+    Row::of(&[BOTH, EXPORTS, LEADS, BOTH, PLAIN]).follow();
     const RETAINED: &str =
         "__attribute__((retain, used)) static int kept = 3; int other(int x) { return x; }";
     Row::of(&[PLAIN, RETAINED]).follow();
+}
+
+#[test]
+fn functions_that_are_taken_for_others() {
+    // Without a definition, a weak reference that fits none traps for another reason.
+    const FITS_NONE: &str =
+        "int weak(int); int none(long long x) { return 7; } int other(int x) { return weak(x); }";
+    const NO_OTHER: &str = "int weak(int); int other(int x) { return weak(x); }";
+    Row::of(&[NO_OTHER, FITS_NONE, NO_OTHER]).follow();
+    Row::of(&[FITS_NONE, NO_OTHER]).follow();
+    // What is exported stands in the order in which it is first named, rightly or not.
+    const FIRST: &str = "long long plain(long long); int first(int x) { return (int)plain(x); }
+        int second(int x) { return x; } int other(int x) { return first(x) + second(x); }";
+    const LAST: &str = "long long plain(long long); int second(int x) { return x; }
+        int other(int x) { return (int)plain(x) + second(x); }";
+    Row::of(&[FIRST, LAST, FIRST])
+        .with(&["--export=plain", "--export=second"])
+        .follow();
 }
 
 #[test]

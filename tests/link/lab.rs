@@ -51,24 +51,29 @@ impl Lab {
     pub fn new(sources: &[(&str, &str)]) -> Lab {
         let lab = Lab(tempfile::tempdir().unwrap());
         for (name, text) in sources {
-            let (source, object) = (lab.path(name), lab.path(name).with_extension("o"));
-            fs::write(&source, text).unwrap();
-            let mut command = match name.ends_with(".c") {
-                true => Command::new("clang-19"),
-                false => Command::new("llvm-mc-19"),
-            };
-            match name.ends_with(".c") {
-                true => command
-                    .args(["--target=wasm32", "-O1", "-c"])
-                    .args(flags(name)),
-                false => command.args(["-triple=wasm32", "-filetype=obj"]).args(
-                    name.starts_with("refs")
-                        .then_some("-mattr=+reference-types"),
-                ),
-            };
-            run(command.arg(&source).arg("-o").arg(&object));
+            lab.compile_again(name, text);
         }
         lab
+    }
+
+    /// Makes an object of a source, whether or not there is one.
+    pub fn compile_again(&self, name: &str, text: &str) {
+        let (source, object) = (self.path(name), self.path(name).with_extension("o"));
+        fs::write(&source, text).unwrap();
+        let mut command = match name.ends_with(".c") {
+            true => Command::new("clang-19"),
+            false => Command::new("llvm-mc-19"),
+        };
+        match name.ends_with(".c") {
+            true => command
+                .args(["--target=wasm32", "-O1", "-c"])
+                .args(flags(name)),
+            false => command.args(["-triple=wasm32", "-filetype=obj"]).args(
+                name.starts_with("refs")
+                    .then_some("-mattr=+reference-types"),
+            ),
+        };
+        run(command.arg(&source).arg("-o").arg(&object));
     }
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {

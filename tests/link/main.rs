@@ -42,6 +42,8 @@ mod resolve_reference;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod rust;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
+mod same_tables;
+#[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod shared;
 #[cfg(all(feature = "toolchain-tests", feature = "cli"))]
 mod sizes;

@@ -9,14 +9,14 @@ use wasmend::link::{Access, LinkOptions, Linked, Target};
 use crate::lab::Lab;
 
 /// A program linked in memory, of which one object, `changes.o`, is to change.
-struct Subject<'a> {
+pub struct Subject<'a> {
     lab: &'a Lab,
-    linked: Linked,
+    pub linked: Linked,
 }
 
 impl Subject<'_> {
     /// Links by a line of arguments; `changes.o` is a copy of `first`.
-    fn new<'a>(lab: &'a Lab, line: &str, first: &str) -> Subject<'a> {
+    pub fn new<'a>(lab: &'a Lab, line: &str, first: &str) -> Subject<'a> {
         fs::copy(lab.path(first), lab.path("changes.o")).unwrap();
         let words = line
             .split_whitespace()
@@ -32,14 +32,14 @@ impl Subject<'_> {
     }
 
     /// Puts another version in the place of the object that changes.
-    fn update(&mut self, version: &str) -> Result<(), String> {
+    pub fn update(&mut self, version: &str) -> Result<(), String> {
         let object = self.lab.path("changes.o");
         fs::copy(self.lab.path(version), &object).unwrap();
         let updated = self.linked.update(&[&object]);
         updated.map(|_| ()).map_err(|failed| failed.to_string())
     }
 
-    fn expect_same_as_anew(&self, what: &str) {
+    pub fn expect_same_as_anew(&self, what: &str) {
         self.linked.verify().unwrap();
         let anew = self.linked.linked_anew().unwrap().finish().unwrap();
         assert!(self.linked.finish().unwrap() == anew, "{what}");

@@ -1,6 +1,6 @@
 //! The command `wasmend`: running it, and reading what it says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -8,6 +8,11 @@ use serde_json::Value;
 /// The program.
 pub fn wasmend() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_wasmend"))
+}
+
+/// The program, or another build of it that `WASMEND_PROGRAM` names: for measuring, and for many links.
+pub fn program() -> PathBuf {
+    std::env::var_os("WASMEND_PROGRAM").map_or(wasmend().to_path_buf(), PathBuf::from)
 }
 
 /// Runs a program to its end, whatever that is.

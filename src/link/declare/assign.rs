@@ -399,10 +399,9 @@ impl<'a> DeclarationAssigner<'a> {
         for (at, (key, object)) in keyed.into_iter().enumerate() {
             let before = renamed.get(&key).copied();
             matches.push(self.assigner.unit(&key, before, object));
-            self.assigner
-                .new
-                .units
-                .push(ObjectDeclarations::new(object));
+            let new = &mut self.assigner.new;
+            new.units.push(ObjectDeclarations::new(object));
+            new.objects.push(Some(object.clone()));
             self.assigner.new.keys.insert(key, at);
         }
         matches

@@ -141,16 +141,24 @@ impl<'a> DeclarationAssigner<'a> {
         let has_slack = self.setting.has_slack;
         let is_64 = plan.resolution.is_64;
         if !options.shared_memory {
-            let memory_plan = MemoryPlan::new(options, is_64, |base| {
-                let needed = segments.end(base, has_slack);
-                match before {
-                    Some(before) if before.data_start == base && needed <= before.data_end => {
-                        before.data_end
+            let plan_with = |eighths: u64| {
+                MemoryPlan::new(options, is_64, |base| {
+                    let needed = segments.end(base, has_slack);
+                    match before {
+                        Some(before) if before.data_start == base && needed <= before.data_end => {
+                            before.data_end
+                        }
+                        _ if has_slack => needed + eighths * (needed / 8) + SLACK,
+                        _ => needed,
                     }
-                    _ if has_slack => needed + needed / 8 + SLACK,
-                    _ => needed,
-                }
-            })?;
+                })
+            };
+            // Data that has outgrown its area once will grow on: with each time that it does, the area lasts longer. Less will
+            // do where memory may not be as large.
+            let memory_plan = match before {
+                Some(_) => plan_with(8).or_else(|_| plan_with(1))?,
+                None => plan_with(1)?,
+            };
             return Ok((memory_plan, 0));
         }
         let mut flag_address = 0;

@@ -52,8 +52,6 @@ impl SegmentPlacement {
 /// The declarations of an object's contents; `None` for what is not linked.
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectDeclarations {
-    /// What the declarations are of; `None` if there will be no other link to compare it with.
-    object: Option<Arc<Object>>,
     pub(crate) functions: Vec<Option<DeclId>>,
     pub(crate) segments: Vec<SegmentPlacement>,
     pub(crate) globals: Vec<Option<DeclId>>,
@@ -74,9 +72,8 @@ pub(crate) struct StringPiece {
 }
 
 impl ObjectDeclarations {
-    pub(crate) fn new(object: &Arc<Object>) -> ObjectDeclarations {
+    pub(crate) fn new(object: &Object) -> ObjectDeclarations {
         ObjectDeclarations {
-            object: Some(object.clone()),
             functions: vec![None; object.functions.len()],
             segments: vec![SegmentPlacement::Nowhere; object.segments.len()],
             globals: vec![None; object.globals.len()],
@@ -85,16 +82,6 @@ impl ObjectDeclarations {
             customs: vec![None; object.custom_sections.len()],
             strings: Vec::new(),
         }
-    }
-
-    /// Gives the object up.
-    pub(crate) fn release_object(&mut self) {
-        self.object = None;
-    }
-
-    fn is_of(&self, object: &Arc<Object>) -> bool {
-        let own = self.object.as_ref();
-        own.is_some_and(|own| Arc::ptr_eq(own, object))
     }
 
     /// Whether anything of the object is linked.
@@ -132,6 +119,8 @@ pub(crate) struct KnownString {
 pub(crate) struct PreviousDeclarations {
     /// By object of the link.
     pub(crate) units: Log<ObjectDeclarations>,
+    /// What these are of; `None` if there will be no other link to compare it with.
+    pub(crate) objects: Log<Option<Arc<Object>>>,
     pub(crate) keys: HashMap<UnitKey, usize>,
     /// What the linker made, by a key that says what for.
     pub(crate) synthetic: HashMap<Box<str>, DeclId>,
@@ -142,16 +131,19 @@ pub(crate) struct PreviousDeclarations {
 impl Transaction for PreviousDeclarations {
     fn begin(&mut self) {
         self.units.begin();
+        self.objects.begin();
         self.strings.begin();
     }
 
     fn commit(&mut self) {
         self.units.commit();
+        self.objects.commit();
         self.strings.commit();
     }
 
     fn rollback(&mut self) {
         self.units.rollback();
+        self.objects.rollback();
         self.strings.rollback();
     }
 }
@@ -255,7 +247,7 @@ impl<'a> DeclarationReuse<'a> {
         }
         let named: HashSet<&UnitKey> = objects.iter().map(|(key, _)| key).collect();
         let gone = self.old.keys.iter().filter(|(key, _)| !named.contains(key));
-        let gone = gone.filter_map(|(_, at)| Some((*at, self.old.units[*at].object.as_ref()?)));
+        let gone = gone.filter_map(|(_, at)| Some((*at, self.old.objects[*at].as_ref()?)));
         let mut gone: Vec<(usize, &Arc<Object>)> = gone.collect();
         gone.sort_unstable_by_key(|(at, _)| *at);
         let mut definers: HashMap<&[u8], usize> = HashMap::default();
@@ -306,11 +298,13 @@ impl<'a> DeclarationReuse<'a> {
         object: &Arc<Object>,
     ) -> Match<'a> {
         let at = self.old.keys.get(key).copied().or(renamed);
-        let old = at.map(|at| &self.old.units[at]);
-        match old {
-            None => Match::New,
-            Some(old) if old.is_of(object) => Match::Same(old),
-            Some(old) => Match::Changed(Box::new(Names::of(old))),
+        let Some(at) = at else {
+            return Match::New;
+        };
+        let (old, before) = (&self.old.units[at], self.old.objects[at].as_ref());
+        match before.is_some_and(|before| Arc::ptr_eq(before, object)) {
+            true => Match::Same(old),
+            false => Match::Changed(Box::new(Names::of(old, before.map(|it| &**it)))),
         }
     }
 
@@ -471,11 +465,12 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn of(old: &'a ObjectDeclarations) -> Names<'a> {
+    /// Those of an object's declarations; without the object there are none.
+    pub(crate) fn of(old: &'a ObjectDeclarations, object: Option<&Object>) -> Names<'a> {
         let mut functions: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
         let mut segments: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
         let mut customs: HashMap<Box<str>, Vec<DeclId>> = HashMap::default();
-        let Some(object) = &old.object else {
+        let Some(object) = object else {
             return Names {
                 old,
                 functions,

@@ -14,6 +14,7 @@ mod define;
 mod interface;
 mod known;
 mod memory;
+mod pieces;
 mod plan;
 mod relocate;
 mod strings;

@@ -74,7 +74,7 @@ pub(crate) struct Converter<'a> {
 
 /// What an object's custom section is in the output.
 #[derive(Clone, Copy)]
-enum Section<'a> {
+pub(super) enum Section<'a> {
     Nothing,
     Piece(DeclId),
     /// Each of its strings stands somewhere else.
@@ -149,7 +149,12 @@ impl Converter<'_> {
     }
 
     /// What the custom section is that a symbol of the object's stands for.
-    fn section_of(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> Section<'_> {
+    pub(super) fn section_of(
+        &self,
+        id: ObjectId,
+        object: &Object,
+        symbol: SymbolIndex,
+    ) -> Section<'_> {
         let section = object.symbols[symbol.index()].section();
         let place = section.and_then(|section| {
             let customs = &object.custom_sections;
@@ -168,7 +173,7 @@ impl Converter<'_> {
         }
     }
 
-    fn convert_field<'s>(
+    pub(super) fn convert_field<'s>(
         &self,
         id: ObjectId,
         object: &Object,

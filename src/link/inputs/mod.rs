@@ -128,7 +128,7 @@ impl ArchiveFile {
             let member = self.archive.member(*now, access)?;
             let mut current = object.clone();
             if member.bytes() != object.bytes(object.span()) {
-                current = Arc::new(member.read()?);
+                current = Arc::new(member.read_after(&object)?);
                 changed.push((object, current.clone()));
             }
             self.read().insert(*now, current);
@@ -259,9 +259,14 @@ impl Inputs {
         if is_same && is_same_list && !self.files[file].has_changed_members() {
             return Ok(false);
         }
-        let wanted = Wanted { path, lazy, whole };
-        self.files
-            .set(file, open_input(fresh, &wanted, self.access())?);
+        let now = match (&self.files[file], FileKind::of(fresh.bytes())) {
+            (InputFile::Object { object, lazy }, FileKind::Wasm) => InputFile::Object {
+                object: Arc::new(Object::read_after(fresh, object)?),
+                lazy: *lazy,
+            },
+            _ => open_input(fresh, &Wanted { path, lazy, whole }, self.access())?,
+        };
+        self.files.set(file, now);
         Ok(true)
     }
 

@@ -7,14 +7,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::heap::Sums;
+use super::asked::Key;
 use crate::output::Sighting;
+use crate::wire::leb;
 
 /// The first bytes: what it is, and its version.
-const MAGIC: &[u8; 16] = b"wasmend state 01";
-
-/// A hash over everything that must be the same.
-pub(super) type Key = [u8; 32];
+const MAGIC: &[u8; 16] = b"wasmend state 02";
 
 /// What a file is to the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +24,9 @@ pub(super) enum Role {
 }
 
 /// A file that was read.
-#[derive(Debug, Clone)]
-pub(super) struct KeptFile {
-    pub(super) path: PathBuf,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeptFile<'a> {
+    pub(super) path: &'a Path,
     pub(super) role: Role,
     /// Its place among the files of the command line, if it is one of them.
     pub(super) position: Option<u32>,
@@ -38,10 +36,89 @@ pub(super) struct KeptFile {
     pub(super) recent: Option<[u8; 32]>,
 }
 
+/// Files that were read, as they stand in the head: thousands, of which most are only looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeptFiles {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl KeptFiles {
+    pub(super) fn push(&mut self, file: KeptFile<'_>) {
+        let out = &mut self.bytes;
+        put_bytes(out, file.path.as_os_str().as_bytes());
+        let is_other = u8::from(file.role == Role::Other);
+        out.push(is_other | u8::from(file.recent.is_some()) << 1);
+        put(out, file.position.map_or(0, |at| u64::from(at) + 1));
+        put_sighting(out, file.seen);
+        out.extend(file.recent.iter().flatten());
+        self.ends.push(out.len() as u32);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The numbers of all.
+    pub(super) fn places(&self) -> Vec<u32> {
+        (0..self.ends.len() as u32).collect()
+    }
+
+    /// One of them. `None` if there is none, or what stands there is no file.
+    pub(super) fn get(&self, at: u32) -> Option<KeptFile<'_>> {
+        let end = *self.ends.get(at as usize)?;
+        let start = at
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before as usize]);
+        let mut at = Reader(self.bytes.get(start as usize..end as usize)?);
+        let path = at.path()?;
+        let [flags] = at.array()?;
+        let role = match flags & 1 {
+            0 => Role::Followed,
+            _ => Role::Other,
+        };
+        let position = at.number()?.checked_sub(1);
+        let position = position.map(u32::try_from).transpose().ok()?;
+        let seen = at.sighting()?;
+        let recent = match flags & 2 {
+            0 => None,
+            _ => Some(at.array()?),
+        };
+        Some(KeptFile {
+            path,
+            role,
+            position,
+            seen,
+            recent,
+        })
+    }
+
+    /// They, but for those at these places of the command line, which `renew` says anew. `None` if it does so of one.
+    pub(super) fn renewed<'a>(
+        &'a self,
+        is_stale: impl Fn(&KeptFile<'_>) -> bool,
+        mut renew: impl FnMut(KeptFile<'a>) -> Option<KeptFile<'a>>,
+    ) -> Option<KeptFiles> {
+        let mut files = KeptFiles::default();
+        files.bytes.reserve(self.bytes.len() + 64);
+        files.ends.reserve(self.ends.len());
+        for at in 0..self.ends.len() as u32 {
+            let file = self.get(at)?;
+            files.push(match is_stale(&file) {
+                true => renew(file)?,
+                false => file,
+            });
+        }
+        Some(files)
+    }
+}
+
 /// What must be so for a state to be of use.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     pub(super) key: Key,
+    /// Which start of the system it was: what that had not written by its end may be lost.
+    pub(super) boot: Vec<u8>,
     /// The program that wrote it, as a file, and where it stands in memory.
     pub(super) program: Sighting,
     pub(super) address: u64,
@@ -53,19 +130,19 @@ pub(super) struct Head {
     pub(super) image_len: u64,
     /// Length of the arena when it was new: what has grown too far is made anew.
     pub(super) first_len: u64,
-    pub(super) files: Vec<KeptFile>,
+    pub(super) files: KeptFiles,
     /// Where files would be read that were not there.
     pub(super) absent: Vec<PathBuf>,
-    /// Checksums of the arena's pages.
-    pub(super) sums: Sums,
 }
 
 impl Head {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.files.len() * 200 + self.sums.len() * 8);
+        let files = self.files.bytes.len() + self.files.len() * 2;
+        let mut out = Vec::with_capacity(512 + files + self.absent.len() * 64);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&1u32.to_ne_bytes());
         out.extend_from_slice(&self.key);
+        put_bytes(&mut out, &self.boot);
         put_sighting(&mut out, self.program);
         put(&mut out, self.address);
         put_sighting(&mut out, self.output);
@@ -74,25 +151,25 @@ impl Head {
         put(&mut out, self.image_len);
         put(&mut out, self.first_len);
         put(&mut out, self.files.len() as u64);
-        for file in &self.files {
-            put_bytes(&mut out, file.path.as_os_str().as_bytes());
-            let is_other = u8::from(file.role == Role::Other);
-            out.push(is_other | u8::from(file.recent.is_some()) << 1);
-            put(&mut out, file.position.map_or(u64::MAX, u64::from));
-            put_sighting(&mut out, file.seen);
-            out.extend(file.recent.iter().flatten());
+        let mut start = 0;
+        for &end in &self.files.ends {
+            put_bytes(&mut out, &self.files.bytes[start as usize..end as usize]);
+            start = end;
         }
         put(&mut out, self.absent.len() as u64);
         for path in &self.absent {
             put_bytes(&mut out, path.as_os_str().as_bytes());
         }
-        put(&mut out, self.sums.len() as u64);
-        for sum in &self.sums {
-            put(&mut out, *sum);
-        }
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
+    }
+
+    /// Whether bytes are the head of a version of the format that is not this one.
+    pub(super) fn is_of_other_version(bytes: &[u8]) -> bool {
+        let (family, version) = MAGIC.split_at(MAGIC.len() - 2);
+        let is_other = |rest: &[u8]| rest.get(..2).is_some_and(|found| found != version);
+        bytes.strip_prefix(family).is_some_and(is_other)
     }
 
     /// Reads a head. `None` if the bytes are none, whatever they are.
@@ -107,6 +184,7 @@ impl Head {
         }
         let head = Head {
             key: at.array()?,
+            boot: at.bytes()?.to_vec(),
             program: at.sighting()?,
             address: at.number()?,
             output: at.sighting()?,
@@ -114,36 +192,29 @@ impl Head {
             image: at.sighting()?,
             image_len: at.number()?,
             first_len: at.number()?,
-            files: at.list(|at| {
-                let path = at.path()?;
-                let [flags] = at.array()?;
-                let role = match flags & 1 {
-                    0 => Role::Followed,
-                    _ => Role::Other,
-                };
-                let position = u32::try_from(at.number()?).ok();
-                let seen = at.sighting()?;
-                let recent = match flags & 2 {
-                    0 => None,
-                    _ => Some(at.array()?),
-                };
-                Some(KeptFile {
-                    path,
-                    role,
-                    position,
-                    seen,
-                    recent,
-                })
-            })?,
-            absent: at.list(Reader::path)?,
-            sums: at.list(Reader::number)?,
+            files: {
+                let mut files = KeptFiles::default();
+                let count = at.count()?;
+                files.bytes.reserve(at.0.len());
+                files.ends.reserve(count);
+                for _ in 0..count {
+                    files.bytes.extend_from_slice(at.bytes()?);
+                    files.ends.push(u32::try_from(files.bytes.len()).ok()?);
+                }
+                files
+            },
+            absent: {
+                let count = at.count()?;
+                let paths = (0..count).map(|_| at.path().map(Path::to_path_buf));
+                paths.collect::<Option<Vec<PathBuf>>>()?
+            },
         };
         at.0.is_empty().then_some(head)
     }
 }
 
 fn put(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&number.to_le_bytes());
+    leb::push_unsigned(out, number);
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -172,7 +243,15 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
+        let (number, len) = leb::read_unsigned(self.0)?;
+        self.take(len)?;
+        Some(number)
+    }
+
+    /// How many there are; each takes a byte at least.
+    fn count(&mut self) -> Option<usize> {
+        let count = usize::try_from(self.number()?).ok()?;
+        (count <= self.0.len()).then_some(count)
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
@@ -180,8 +259,8 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    fn path(&mut self) -> Option<PathBuf> {
-        Some(Path::new(OsStr::from_bytes(self.bytes()?)).to_path_buf())
+    fn path(&mut self) -> Option<&'a Path> {
+        Some(Path::new(OsStr::from_bytes(self.bytes()?)))
     }
 
     fn sighting(&mut self) -> Option<Sighting> {
@@ -191,17 +270,85 @@ impl<'a> Reader<'a> {
         }
         Some(Sighting::of_words(words))
     }
+}
 
-    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = usize::try_from(self.number()?).ok()?;
-        // Each takes a byte at least.
-        if count > self.0.len() {
-            return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        let seen = |at: u64| Sighting::of_words(std::array::from_fn(|word| at + word as u64));
+        let mut files = KeptFiles::default();
+        let mut file = |name: &str, role, position, recent| {
+            files.push(KeptFile {
+                path: Path::new(name),
+                role,
+                position,
+                seen: seen(7),
+                recent,
+            });
+        };
+        file("main.o", Role::Followed, Some(0), None);
+        file("libc.a", Role::Other, None, Some([9; 32]));
+        Head {
+            key: [3; 32],
+            boot: vec![4; 36],
+            program: seen(1),
+            address: 0x40_0000,
+            output: seen(2),
+            identity: vec![0, 1, 2],
+            image: seen(3),
+            image_len: 8192,
+            first_len: 4096,
+            files,
+            absent: vec![PathBuf::from("libm.a")],
         }
-        let mut list = Vec::with_capacity(count);
-        for _ in 0..count {
-            list.push(one(self)?);
+    }
+
+    #[test]
+    fn no_head_that_was_cut_short_or_has_another_bit_is_one() {
+        let bytes = head().encode();
+        assert_eq!(Head::decode(&bytes).unwrap().encode(), bytes);
+        for len in 0..bytes.len() {
+            assert!(Head::decode(&bytes[..len]).is_none(), "{len} bytes");
         }
-        Some(list)
+        for at in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[at / 8] ^= 1 << (at % 8);
+            assert!(Head::decode(&bytes).is_none(), "bit {at}");
+        }
+        assert!(Head::decode(&[&bytes[..], &[0]].concat()).is_none());
+    }
+
+    /// With the right hash, so that the reader has to see it by itself.
+    #[test]
+    fn whatever_a_head_says_it_is_read_without_a_panic() {
+        let bytes = head().encode();
+        let (body, _) = bytes.split_last_chunk::<32>().unwrap();
+        let sealed = |body: &[u8]| [body, blake3::hash(body).as_bytes()].concat();
+        for len in 0..body.len() {
+            assert!(Head::decode(&sealed(&body[..len])).is_none(), "{len} bytes");
+        }
+        for at in 0..body.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut body = body.to_vec();
+                body[at] = byte;
+                let Some(head) = Head::decode(&sealed(&body)) else {
+                    continue;
+                };
+                for at in head.files.places() {
+                    let _ = head.files.get(at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_of_another_version_is_told_from_one_that_is_damaged() {
+        let mut bytes = head().encode();
+        assert!(!Head::is_of_other_version(&bytes));
+        assert!(!Head::is_of_other_version(&bytes[..15]));
+        bytes[14] = b'9';
+        assert!(Head::is_of_other_version(&bytes));
     }
 }

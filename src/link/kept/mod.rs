@@ -10,9 +10,12 @@
 //! The head is removed before the arena's file is written and comes back when it is; it names the output by its times and
 //! its identity. So a process that is killed at any point leaves a state that fits its output, or none that is used.
 
+mod asked;
+mod examine;
 mod head;
+mod log;
+mod reason;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +23,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::halves::in_halves;
 use crate::hash::{HashMap, HashSet};
-use crate::heap::{self, Image, ImageError, Sums};
-use crate::link::command::options::{Color, InputArgument, LinkOptions};
+use crate::heap::{self, Image};
+use crate::link::command::options::{InputArgument, LinkOptions};
 use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
@@ -30,59 +33,30 @@ use crate::object::{Access, Input};
 use crate::output::{self, OutputOptions, Sighting, StateFolder};
 use crate::patch::BuildIdentity;
 
-use head::{Head, KeptFile, Key, Role};
+use asked::{Asked, Key, key_of};
+use head::{Head, KeptFile, KeptFiles, Role};
+
+pub use examine::{Examination, NextLink, StateFile, examine};
+pub use log::{append_log, read_log};
+pub use reason::NoState;
 
 const HEAD: &str = ".state";
 const IMAGE: &str = ".heap";
 /// A second name of the output: build systems remove what is to be made anew.
 const LAST: &str = ".last";
+/// The output one version ago, which the next patch is made on if a state is kept.
+const SHADOW: &str = ".shadow";
+/// What was asked for, in words.
+const ASKED: &str = ".options";
 
-/// No head is longer: that of a link of a million files, with an arena of ten gigabytes.
+/// No head is longer: that of a link of a million files.
 const LONGEST_HEAD: u64 = 512 << 20;
+
+/// What is wrong with a heap whose file has other times than it was saved with.
+const NOT_THE_HEAP: &str = "its heap is not what was written";
 
 /// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
 const STEP_NANOS: i128 = 20_000_000;
-
-/// Why a link cannot go on where another process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NoState {
-    /// There is none.
-    None,
-    /// It is not whole, or of another version of the format.
-    Damaged,
-    /// It was written by another program, or by another version of this one.
-    OtherProgram,
-    /// The options or the inputs are others.
-    OtherOptions,
-    /// The output is not the one that was written.
-    OtherOutput,
-    /// This file has changed, and is not one that an update can follow.
-    FileChanged(PathBuf),
-    /// It has grown beyond what a new one takes.
-    Grown,
-    /// The system does not give what is needed.
-    Unsupported(String),
-}
-
-impl fmt::Display for NoState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoState::None => f.write_str("there is no state of a link before"),
-            NoState::Damaged => f.write_str("the state of the link before is not whole"),
-            NoState::OtherProgram => f.write_str("another version of wasmend linked before"),
-            NoState::OtherOptions => f.write_str("the options or the list of inputs are others"),
-            NoState::OtherOutput => {
-                f.write_str("the output is not the one that the link before has written")
-            }
-            NoState::FileChanged(path) => {
-                write!(f, "{} has changed, and cannot be followed", path.display())
-            }
-            NoState::Grown => f.write_str("the state has grown to twice its size"),
-            NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
-        }
-    }
-}
 
 /// What came of going on with a link.
 #[derive(Debug)]
@@ -110,12 +84,16 @@ struct Root {
 /// Goes on with the link that an earlier process did for these options, if there is one.
 ///
 /// From here on the process may allocate in the arena of that link: it is to be called once, and the process should end
-/// soon after.
+/// soon after. `begin` is called before anything is written or shared out to threads, if there is anything to do.
 ///
 /// # Errors
 /// What the link says of its inputs; the output is as it was then, and so is what is kept.
-pub fn resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Failed> {
-    match try_resume(options, publishing) {
+pub fn resume(
+    options: &LinkOptions,
+    publishing: OutputOptions,
+    begin: impl FnOnce(),
+) -> Result<Resumed, Failed> {
+    match try_resume(options, publishing, begin) {
         Ok(resumed) => Ok(resumed),
         Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
         Err(Stop::Failed(failed)) => Err(failed),
@@ -139,52 +117,59 @@ impl From<NoState> for Stop {
     }
 }
 
-fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resumed, Stop> {
-    let folder = StateFolder::beside(&options.output).map_err(|_| NoState::None)?;
-    let (program, address) = this_program()?;
-    let key = key(options);
+fn try_resume(
+    options: &LinkOptions,
+    publishing: OutputOptions,
+    begin: impl FnOnce(),
+) -> Result<Resumed, Stop> {
+    let folder = StateFolder::beside(&options.output)
+        .map_err(|error| NoState::Unsupported(format!("the folder `.wasmend`: {error}")))?;
+    let this = Process::this()?;
+    let key = key_of(options);
     let expected = |head: &Head| {
         if head.key != key {
-            return Err(NoState::OtherOptions);
+            return Err(NoState::OtherOptions(difference(&folder, head, options)));
         }
-        if head.address != address || !head.program.is_still(&program) {
-            return Err(NoState::OtherProgram);
-        }
-        expect_output(head, &folder, options)
+        expect_process(head, &this)?;
+        expect_output(head, &folder, &options.output)
     };
     // A build system may have taken the first name away.
     let restore = |is_there: bool| match is_there {
         true => Ok(()),
-        false => folder
-            .restore_output(LAST)
-            .map_err(|_| NoState::OtherOutput),
+        false => folder.restore_output(LAST).map_err(|error| {
+            let what = format!("it is gone, and cannot have its name again: {error}");
+            other_output(&options.output, &what)
+        }),
     };
     let bytes = read_head(&folder)?;
-    let mut head = Head::decode(&bytes).ok_or(NoState::Damaged)?;
+    let mut head = decode_head(&bytes)?;
     let mut is_there = expected(&head)?;
-    let mut changes = Changes::of(&head, options)?;
+    let named = named_files(options);
+    let here = Path::new("");
+    let mut changes = Changes::of(&head, &named, here)?;
     if changes.files.is_empty() {
         restore(is_there)?;
         return Ok(Resumed::Unchanged);
     }
+    begin();
     output::expect_not_an_input(&options.output, &changes.files).map_err(Failed::from)?;
     // From here on no other process writes the arena's file. One may have, up to here.
     let file = lock_image(&folder)?;
     let bytes_now = read_head(&folder)?;
     if bytes_now != bytes {
-        head = Head::decode(&bytes_now).ok_or(NoState::Damaged)?;
+        head = decode_head(&bytes_now)?;
         is_there = expected(&head)?;
-        changes = Changes::of(&head, options)?;
+        changes = Changes::of(&head, &named, here)?;
     }
     if head.image_len > 2 * head.first_len {
-        return Err(NoState::Grown.into());
+        return Err(NoState::Grown(head.image_len, head.first_len).into());
     }
     restore(is_there)?;
     // A file with two names could not be written once it is the older copy.
     let _ = folder.remove(LAST);
     let seen = rustix::fs::stat(&options.output).map(|stat| Sighting::of_stat(&stat));
     let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
-    let seen = seen.ok_or(NoState::OtherOutput)?;
+    let seen = seen.ok_or_else(|| other_output(&options.output, "it was written since"))?;
     let image = open_image(file, &head)?;
     let began = now();
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -210,21 +195,23 @@ fn try_resume(options: &LinkOptions, publishing: OutputOptions) -> Result<Resume
             return Ok(Resumed::Unusable(why));
         }
     };
+    // What only the head needs is not to be kept.
+    let _paused = heap::pause();
     // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
     // the inputs has read other members.
     let files = match report.resolved_anew {
-        None => files_after(head.files, linked, &changes.places, began),
+        None => files_after(&head.files, linked, &changes.places, began),
         Some(_) => all_files(linked, began),
     };
     let basis = Basis {
         key: head.key,
-        program: head.program,
-        address,
+        process: this,
         first_len: head.first_len,
         files,
         absent: head.absent,
     };
-    let saved = save(linked, &folder, &image, basis, head.sums);
+    let saved = save(linked, &folder, &image, basis);
+    let saved = saved.inspect_err(|_| remove_all(&folder));
     Ok(Resumed::Updated {
         report: Box::new(report),
         saved: saved.map_err(|error| error.to_string()),
@@ -246,35 +233,44 @@ impl Linked {
         publishing: OutputOptions,
     ) -> Result<(LinkReport, Result<u64, String>), Failed> {
         let began = now();
-        let (program, address) = match this_program() {
+        let process = match Process::this() {
             Ok(found) => found,
             Err(reason) => return link_unkept(options, publishing, &reason),
         };
-        if let Err(error) = heap::enter() {
-            let reason = NoState::Unsupported(error.to_string());
-            return link_unkept(options, publishing, &reason);
-        }
+        let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
+        // Nobody else may use it, or know of it, before the link is done.
+        let begun = StateFolder::beside(&options.output).and_then(|folder| {
+            let file = folder.begin(IMAGE)?;
+            let image = Image::new(file.file().try_clone()?);
+            heap::enter(file.file().try_clone()?)?;
+            Ok((folder, file, image))
+        });
+        let (folder, file, image) = match begun.map_err(unsupported) {
+            Ok(begun) => begun,
+            Err(reason) => return link_unkept(options, publishing, &reason),
+        };
         // What is kept must stand in the arena: the options that were made before do not.
         let target = Target::File(publishing);
-        let (mut linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
-        linked.prepare_index();
+        let (linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
         let root = Box::leak(Box::new(Root { linked }));
         heap::set_root((&raw const *root).addr());
+        // What only the head needs is not to be kept.
+        let _paused = heap::pause();
+        let asked = Asked::of(options);
         let basis = Basis {
-            key: key(options),
-            program,
-            address,
+            key: asked.key,
+            process,
             first_len: 0,
             files: all_files(&root.linked, began),
             absent: absent_files(&root.linked),
         };
-        let saved = StateFolder::beside(&options.output).and_then(|folder| {
-            folder.remove(HEAD)?;
-            let file = folder.create(IMAGE)?;
-            file.try_lock()?;
-            let image = Image::new(file);
-            save(&root.linked, &folder, &image, basis, Sums::new())
+        let saved = folder.remove(HEAD).and_then(|()| {
+            // Only words for people: the link before is understood without.
+            let _ = folder.write(ASKED, &asked.encode());
+            file.publish()?;
+            save(&root.linked, &folder, &image, basis)
         });
+        let saved = saved.inspect_err(|_| remove_all(&folder));
         Ok((report, saved.map_err(|error| error.to_string())))
     }
 }
@@ -292,49 +288,12 @@ fn link_unkept(
 /// What a head has that is known before the heap is written.
 struct Basis {
     key: Key,
-    program: Sighting,
-    address: u64,
+    process: Process,
+    /// 0 for a new one.
     first_len: u64,
     /// `None` if one of them cannot be told from others.
-    files: Option<Vec<KeptFile>>,
+    files: Option<KeptFiles>,
     absent: Vec<PathBuf>,
-}
-
-/// Everything that shapes what is kept: the options as a whole, so that none can be forgotten, and the folder that paths are
-/// relative to. Left out is what decides only what is said and how fast; and what objects are called, since some compilers
-/// name them anew in each build.
-fn key(options: &LinkOptions) -> Key {
-    let mut options = LinkOptions {
-        response_files: Vec::new(),
-        verbose: false,
-        stats: false,
-        threads: None,
-        color: Color::Auto,
-        error_limit: 0,
-        state: None,
-        state_dir: None,
-        ..options.clone()
-    };
-    for input in &mut options.inputs {
-        if let InputArgument::File(path) = input
-            && is_named_as_object(path)
-        {
-            *path = PathBuf::from(".o");
-        }
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    add(format!("{options:?}").as_bytes());
-    let folder = std::env::current_dir().unwrap_or_default();
-    add(format!("{folder:?}").as_bytes());
-    *hasher.finalize().as_bytes()
-}
-
-fn is_named_as_object(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "o")
 }
 
 /// The files that the arguments name or find, in order; `None` for libraries, which are looked for.
@@ -356,18 +315,44 @@ pub fn state_name(options: &LinkOptions) -> String {
         output: output.unwrap_or_default(),
         ..options.clone()
     };
-    let key = key(&options);
+    let key = key_of(&options);
     key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The program that runs, as a file, and where it stands.
-fn this_program() -> Result<(Sighting, u64), NoState> {
-    let unsupported = |what: &str| NoState::Unsupported(what.to_owned());
-    let address = heap::program_address()
-        .ok_or_else(|| unsupported("the program does not stand at a fixed address"))?;
-    let stat = rustix::fs::stat("/proc/self/exe")
-        .map_err(|_| unsupported("the program cannot be told from others without /proc"))?;
-    Ok((Sighting::of_stat(&stat), address as u64))
+/// What must be the same for addresses to mean what they meant, and for files to be what they were.
+struct Process {
+    /// The program that runs, as a file.
+    program: Sighting,
+    /// Where it stands.
+    address: u64,
+    boot: Vec<u8>,
+}
+
+impl Process {
+    fn this() -> Result<Process, NoState> {
+        let unsupported = |what: &str| NoState::Unsupported(what.to_owned());
+        let address = heap::program_address()
+            .ok_or_else(|| unsupported("the program does not stand at a fixed address"))?;
+        let stat = rustix::fs::stat("/proc/self/exe")
+            .map_err(|_| unsupported("the program cannot be told from others without /proc"))?;
+        let boot = output::boot_id()
+            .map_err(|_| unsupported("one start of the system cannot be told from another"))?;
+        Ok(Process {
+            program: Sighting::of_stat(&stat),
+            address: address as u64,
+            boot,
+        })
+    }
+}
+
+fn expect_process(head: &Head, this: &Process) -> Result<(), NoState> {
+    if head.address != this.address || !head.program.is_still(&this.program) {
+        return Err(NoState::OtherProgram);
+    }
+    match head.boot == this.boot {
+        true => Ok(()),
+        false => Err(NoState::OtherBoot),
+    }
 }
 
 fn now() -> (i64, u64) {
@@ -380,37 +365,53 @@ fn read_head(folder: &StateFolder) -> Result<Vec<u8>, NoState> {
     let bytes = folder.read(HEAD, LONGEST_HEAD);
     bytes.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => NoState::None,
-        _ => NoState::Damaged,
+        _ => NoState::Damaged(format!("its head cannot be read: {error}")),
     })
+}
+
+fn decode_head(bytes: &[u8]) -> Result<Head, NoState> {
+    Head::decode(bytes).ok_or_else(|| match Head::is_of_other_version(bytes) {
+        true => NoState::OtherProgram,
+        false => NoState::Damaged("its head is cut short or damaged".to_owned()),
+    })
+}
+
+/// What is asked for now that was not when the state was written, if that is known.
+fn difference(folder: &StateFolder, head: &Head, options: &LinkOptions) -> Option<String> {
+    let before = Asked::decode(&folder.read(ASKED, LONGEST_HEAD).ok()?)?;
+    let is_its = before.key == head.key;
+    is_its.then(|| Asked::of(options).differs_from(&before))?
+}
+
+fn other_output(output: &Path, what: &str) -> NoState {
+    NoState::OtherOutput(format!("{}: {what}", output.display()))
 }
 
 /// The output is the one that was written, as far as its times and its last section tell. Says whether it is where it has to
 /// be; if there is nothing, it may still have its second name.
-fn expect_output(
-    head: &Head,
-    folder: &StateFolder,
-    options: &LinkOptions,
-) -> Result<bool, NoState> {
-    let is_same = |file: &std::fs::File, is_there: bool| -> std::io::Result<bool> {
-        let found = Sighting::of_file(file)?;
-        let is_it = match is_there {
-            true => head.output.is_still(&found),
-            // A name was taken away, and others may have come: that accounts for the time of the last change.
-            false => head.output.is_other_name_of(&found),
-        };
-        Ok(is_it && read_identity(file)? == head.identity)
-    };
-    let (file, is_there) = match std::fs::File::open(&options.output) {
+fn expect_output(head: &Head, folder: &StateFolder, output: &Path) -> Result<bool, NoState> {
+    let other = |what: &str| other_output(output, what);
+    let (file, is_there) = match std::fs::File::open(output) {
         Ok(file) => (file, true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let kept = folder.open_to_read(LAST);
-            (kept.map_err(|_| NoState::OtherOutput)?, false)
+            (kept.map_err(|_| other("it is gone"))?, false)
         }
-        Err(_) => return Err(NoState::OtherOutput),
+        Err(error) => return Err(other(&format!("it cannot be read: {error}"))),
     };
-    match is_same(&file, is_there) {
-        Ok(true) => Ok(is_there),
-        _ => Err(NoState::OtherOutput),
+    let cannot = |error: std::io::Error| other(&format!("it cannot be looked at: {error}"));
+    let found = Sighting::of_file(&file).map_err(cannot)?;
+    let is_it = match is_there {
+        true => head.output.is_still(&found),
+        // A name was taken away, and others may have come: that accounts for the time of the last change.
+        false => head.output.is_other_name_of(&found),
+    };
+    if !is_it {
+        return Err(other(&head.output.difference(&found)));
+    }
+    match read_identity(&file).map_err(cannot)? == head.identity {
+        true => Ok(is_there),
+        false => Err(other("its last section says that it is another version")),
     }
 }
 
@@ -438,39 +439,50 @@ struct Changes {
 }
 
 impl Changes {
-    fn of(head: &Head, options: &LinkOptions) -> Result<Changes, NoState> {
-        if let Some(path) = head.absent.iter().find(|path| path.exists()) {
-            return Err(NoState::FileChanged(path.clone()));
+    /// Looks at all files, whose paths are relative to a folder, `named` being what those on the command line are called now.
+    fn of(head: &Head, named: &[Option<&Path>], folder: &Path) -> Result<Changes, NoState> {
+        let is_there = |path: &&PathBuf| folder.join(path).exists();
+        if let Some(path) = head.absent.iter().find(is_there) {
+            return Err(NoState::FileAppeared(path.clone()));
         }
-        let named = named_files(options);
-        let now_called = |file: &KeptFile| -> PathBuf {
+        let now_called = |file: &KeptFile<'_>| -> PathBuf {
             let named = file.position.and_then(|at| *named.get(at as usize)?);
-            named.unwrap_or(&file.path).to_path_buf()
+            named.unwrap_or(file.path).to_path_buf()
         };
-        let is_changed = |file: &KeptFile| -> bool {
-            if now_called(file) != file.path {
-                return true;
+        let is_changed = |at: &u32| -> Option<bool> {
+            let file = head.files.get(*at)?;
+            let named = file.position.and_then(|at| *named.get(at as usize)?);
+            if named.is_some_and(|named| named != file.path) {
+                return Some(true);
             }
-            let found = rustix::fs::stat(&file.path).map(|stat| Sighting::of_stat(&stat));
+            let found = rustix::fs::stat(folder.join(file.path));
+            let found = found.map(|stat| Sighting::of_stat(&stat));
             if !found.is_ok_and(|found| file.seen.is_still(&found)) {
-                return true;
+                return Some(true);
             }
-            match (&file.recent, file.role) {
+            Some(match (&file.recent, file.role) {
                 (None, _) => false,
                 // What an object holds is compared by the update.
                 (Some(_), Role::Followed) => true,
-                (Some(hash), Role::Other) => content_hash(&file.path).as_ref() != Some(hash),
-            }
+                (Some(hash), Role::Other) => {
+                    content_hash(&folder.join(file.path)).as_ref() != Some(hash)
+                }
+            })
         };
-        let looked = in_halves(&head.files, WORTH_A_THREAD, is_changed);
+        let no_file = || NoState::Damaged("its head names no files".to_owned());
+        let places = head.files.places();
+        let looked = in_halves(&places, WORTH_A_THREAD, is_changed);
         let mut changes = Changes {
             files: Vec::new(),
             renamed: Vec::new(),
             places: HashSet::default(),
         };
-        let looked = head.files.iter().zip(looked);
-        for (file, _) in looked.filter(|(_, is_changed)| *is_changed) {
-            let path = now_called(file);
+        for (at, is_changed) in places.into_iter().zip(looked) {
+            if !is_changed.ok_or_else(no_file)? {
+                continue;
+            }
+            let file = head.files.get(at).ok_or_else(no_file)?;
+            let path = now_called(&file);
             match (file.role, file.position) {
                 (Role::Followed, Some(at)) => {
                     if path != file.path {
@@ -479,7 +491,10 @@ impl Changes {
                     changes.files.push(path);
                     changes.places.insert(at);
                 }
-                _ => return Err(NoState::FileChanged(file.path.clone())),
+                _ if !folder.join(file.path).exists() => {
+                    return Err(NoState::FileGone(file.path.to_path_buf()));
+                }
+                _ => return Err(NoState::FileChanged(file.path.to_path_buf())),
             }
         }
         Ok(changes)
@@ -489,15 +504,23 @@ impl Changes {
 /// How long another process may write the arena's file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+fn no_heap(error: std::io::Error) -> NoState {
+    NoState::Damaged(format!("its heap cannot be opened: {error}"))
+}
+
 /// Opens the arena's file, and keeps other processes from writing it.
 fn lock_image(folder: &StateFolder) -> Result<std::fs::File, NoState> {
-    let file = folder.open(IMAGE).map_err(|_| NoState::Damaged)?;
+    let file = folder.open(IMAGE).map_err(no_heap)?;
     let began = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let text = format!("it has not ended within {} s", PATIENCE.as_secs());
+                return Err(NoState::Held(text));
             }
             Err(error) => return Err(NoState::Unsupported(error.to_string())),
         }
@@ -510,17 +533,14 @@ fn content_hash(path: &Path) -> Option<[u8; 32]> {
     Some(*hasher.finalize().as_bytes())
 }
 
-/// Maps what was kept; it is checked first unless its file is as it was when it was written.
+/// Maps what was kept, if its file is as it was when it was written.
 fn open_image(file: std::fs::File, head: &Head) -> Result<Image, NoState> {
     let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
     let found = Sighting::of_file(&file).map_err(unsupported)?;
-    let image = Image::new(file);
     if !head.image.is_still(&found) {
-        image.check(&head.sums).map_err(|error| match error {
-            ImageError::Damaged => NoState::Damaged,
-            ImageError::Io(error) => unsupported(error),
-        })?;
+        return Err(NoState::Damaged(NOT_THE_HEAP.to_owned()));
     }
+    let image = Image::new(file);
     image.open(head.image_len as usize).map_err(unsupported)?;
     Ok(image)
 }
@@ -531,7 +551,6 @@ fn save(
     folder: &StateFolder,
     image: &Image,
     basis: Basis,
-    mut sums: Sums,
 ) -> std::io::Result<u64> {
     let gone = || std::io::Error::other("an input or the output is gone");
     let output = linked.state.module.published().ok_or_else(gone)?;
@@ -541,8 +560,9 @@ fn save(
     }
     let mut head = Head {
         key: basis.key,
-        program: basis.program,
-        address: basis.address,
+        boot: basis.process.boot,
+        program: basis.process.program,
+        address: basis.process.address,
         output: Sighting::of_file(&visible)?,
         identity: read_identity(&visible)?,
         image: output,
@@ -550,26 +570,32 @@ fn save(
         first_len: basis.first_len,
         files: basis.files.ok_or_else(gone)?,
         absent: basis.absent,
-        sums: Sums::new(),
     };
     folder.remove(HEAD)?;
     if folder.keep_output(LAST).is_ok() {
         head.output = Sighting::of_file(&visible)?;
     }
-    let saved = image.save(&mut sums)?;
+    let saved = image.save(head.first_len == 0)?;
     head.image = Sighting::of_file(image.file())?;
     head.image_len = saved.len as u64;
     if head.first_len == 0 {
         head.first_len = saved.len as u64;
     }
-    head.sums = sums;
     let bytes = head.encode();
     folder.write(HEAD, &bytes)?;
-    Ok((saved.pages * heap::PAGE + bytes.len()) as u64)
+    Ok(saved.written + bytes.len() as u64)
+}
+
+/// What is of no use without a head takes no room, which may be what was lacking.
+fn remove_all(folder: &StateFolder) {
+    for name in [HEAD, IMAGE, LAST, ASKED, SHADOW] {
+        // The next link removes what is left.
+        let _ = folder.remove(name);
+    }
 }
 
 /// Every file that the link has read. `None` if one of them cannot be told from others.
-fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
+fn all_files(linked: &Linked, began: (i64, u64)) -> Option<KeptFiles> {
     let inputs = &linked.state.inputs;
     let mut places: HashMap<_, (Role, u32)> = HashMap::default();
     for (at, file) in inputs.files().iter().enumerate() {
@@ -587,7 +613,7 @@ fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
     let members = linked_objects.map(|linked| linked.object.input());
     let members = members.filter(|input| !paths.contains(input.path()));
     let mut known: HashSet<_> = HashSet::default();
-    let mut files = Vec::new();
+    let mut files = KeptFiles::default();
     for input in inputs.inputs().chain(members) {
         let at = Arc::as_ptr(input);
         if !known.insert(at) {
@@ -607,7 +633,7 @@ fn all_files(linked: &Linked, began: (i64, u64)) -> Option<Vec<KeptFile>> {
             return None;
         }
         files.push(KeptFile {
-            path,
+            path: &path,
             role: Role::Other,
             position: None,
             seen,
@@ -623,7 +649,7 @@ fn kept_file(
     role: Role,
     position: Option<u32>,
     began: (i64, u64),
-) -> Option<KeptFile> {
+) -> Option<KeptFile<'_>> {
     let seen = input.seen()?;
     let is_recent = seen.is_within(STEP_NANOS, began);
     let recent = is_recent.then(|| match role {
@@ -631,7 +657,7 @@ fn kept_file(
         Role::Other => *blake3::hash(input.bytes()).as_bytes(),
     });
     Some(KeptFile {
-        path: input.path().to_path_buf(),
+        path: input.path(),
         role,
         position,
         seen,
@@ -641,19 +667,19 @@ fn kept_file(
 
 /// The files that were read once those at these places of the command line were read again.
 fn files_after(
-    mut files: Vec<KeptFile>,
+    files: &KeptFiles,
     linked: &Linked,
     places: &HashSet<u32>,
     began: (i64, u64),
-) -> Option<Vec<KeptFile>> {
-    for file in &mut files {
-        let place = file.position.filter(|place| places.contains(place));
-        if let Some(place) = place {
-            let input = linked.state.inputs.files().get(place as usize)?.input();
-            *file = kept_file(input, file.role, file.position, began)?;
-        }
-    }
-    Some(files)
+) -> Option<KeptFiles> {
+    let inputs = linked.state.inputs.files();
+    files.renewed(
+        |file| file.position.is_some_and(|place| places.contains(&place)),
+        |file| {
+            let input = inputs.get(file.position? as usize)?.input();
+            kept_file(input, file.role, file.position, began)
+        },
+    )
 }
 
 /// Where a link of the same options would read files that are not there now.

@@ -6,7 +6,7 @@ use crate::link::declare::{ResolvedTarget, SegmentPlacement, StringKey};
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::index::{Owner, decl_of};
-use crate::link::update::{GcNode, Update, decls_of};
+use crate::link::update::{GcNode, Update};
 use crate::object::Reloc;
 use crate::object::ids::SegmentIndex;
 use crate::program::{DeclId, DeclKind, DefinitionKind, Pending};
@@ -48,7 +48,7 @@ impl Update<'_> {
         let mut candidates = before;
         let program = self.link.module.program();
         for change in &self.changes {
-            for decl in decls_of(self.unit(change.id)) {
+            for decl in self.changed_decls(change) {
                 let next = program.decl(decl).next();
                 let relocs = next.map(|next| next.content.relocs());
                 for target in relocs
@@ -106,7 +106,7 @@ impl Update<'_> {
             }
         }
         self.renew_meanings();
-        self.recount(&saved)
+        self.recount()
     }
 
     /// What is not an object's function or data is never dropped: if nothing refers to it any more, a link from the inputs
@@ -189,14 +189,16 @@ impl Update<'_> {
             GcNode::Segment(index) => unit.segments[index as usize] = SegmentPlacement::Nowhere,
         }
         self.touched.insert(object);
+        self.loses_strings.insert(object);
         Ok(())
     }
 
     /// Counts the users of strings anew where objects changed, and drops strings that have none.
-    pub(super) fn recount(&mut self, own: &[ObjectId]) -> UpdateResult<()> {
-        let ids: Vec<ObjectId> = self.units_before().map(|(id, _)| id).collect();
-        for id in ids.into_iter().filter(|id| !own.contains(id)) {
-            // Something of it was dropped: which of its strings are left?
+    pub(super) fn recount(&mut self) -> UpdateResult<()> {
+        let mut ids: Vec<ObjectId> = self.loses_strings.iter().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            // Which of its strings are left?
             let object = self.resolution().object(id).object.clone();
             let unit = self.unit(id);
             let mut needed = vec![false; object.segments.len()];
@@ -217,9 +219,15 @@ impl Update<'_> {
                     visit(object.segment_relocs(SegmentIndex(index as u32)));
                 }
             }
+            let is_lost = |(placed, needed): (&SegmentPlacement, &bool)| {
+                matches!(placed, SegmentPlacement::Strings(_)) && !*needed
+            };
+            if !unit.segments.iter().zip(&needed).any(is_lost) {
+                continue;
+            }
             let unit = self.edit_unit(id);
-            for (placed, needed) in unit.segments.iter_mut().zip(needed) {
-                if matches!(placed, SegmentPlacement::Strings(_)) && !needed {
+            for (placed, needed) in unit.segments.iter_mut().zip(&needed) {
+                if is_lost((placed, needed)) {
                     *placed = SegmentPlacement::Nowhere;
                 }
             }

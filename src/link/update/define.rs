@@ -16,7 +16,7 @@ use crate::link::state::LinkState;
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::index::decl_of;
-use crate::link::update::{GcNode, SymbolBefore, Update, decls_of};
+use crate::link::update::{Change, GcNode, SymbolBefore, Update, decls_of};
 use crate::object::Object;
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::program::{DeclId, DeclKind, DefinitionKind};
@@ -31,8 +31,15 @@ impl Update<'_> {
         for at in 0..self.changes.len() {
             let id = self.changes[at].id;
             let object = self.changes[at].object.clone();
+            let known = &mut self.link.declarations.known;
+            let before = known.objects[id.index()].clone();
+            known.objects.set(id.index(), Some(object.clone()));
+            if self.changes[at].contents.is_some() {
+                self.place_changed_segments(at)?;
+                continue;
+            }
             let old = self.unit(id).clone();
-            let mut names = Names::of(&old);
+            let mut names = Names::of(&old, before.as_deref());
             let mut unit = ObjectDeclarations::new(&object);
             unit.globals.clone_from(&old.globals);
             unit.tags.clone_from(&old.tags);
@@ -114,7 +121,8 @@ impl Update<'_> {
                 None => {
                     let decl = self.declare(DeclKind::Data)?;
                     let memory = self.link.declarations.memory;
-                    let (id, kind, item) = string_item(decl, align_log2, object, span, memory)?;
+                    let item = string_item(decl, align_log2, object, span, memory)?;
+                    let (id, kind, item) = owned(item);
                     self.link.module.program_mut().define(id, kind, item)?;
                     self.link.declarations.known.strings.insert(key, decl);
                     decl
@@ -166,17 +174,23 @@ impl Update<'_> {
     /// Pieces of custom sections of objects that changed, or of which other contents are linked than before.
     pub(super) fn define_customs(&mut self) -> UpdateResult<()> {
         let mut ids: Vec<ObjectId> = self.units_before().map(|(id, _)| id).collect();
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            if !ids.contains(&change.id) && !self.define_changed_customs(change)? {
+                ids.push(change.id);
+            }
+        }
+        self.changes = changes;
         ids.sort_unstable();
         let mut placed = PlacedByObject::default();
         for id in ids {
             let linked = self.link.plan.resolution.object(id);
             let was = self.units_before().find(|(saved, _)| *saved == id);
-            let Some(was) = was.map(|(_, unit)| unit.clone()) else {
-                continue;
-            };
+            let was = was.map_or(self.unit(id), |(_, unit)| unit).clone();
             let unit = self.unit(id);
             let is_live = linked.is_live || unit.is_live();
-            let mut names = Names::of(&was);
+            let before = self.object_before(id);
+            let mut names = Names::of(&was, before.as_deref());
             let kept: Vec<(usize, String)> = kept_customs(linked, is_live, &self.link.options)
                 .map(|(index, name)| (index, name.to_owned()))
                 .collect();
@@ -245,11 +259,17 @@ impl Update<'_> {
     /// What the changed objects referred to.
     pub(super) fn targets_before(&self) -> HashSet<DeclId> {
         let mut targets: HashSet<_> = HashSet::default();
-        for (id, unit) in self.units_before() {
-            if !self.changes.iter().any(|change| change.id == id) {
-                continue;
+        let before = |change: &Change| -> Vec<DeclId> {
+            // Those of an object with the tables that it had are where they were.
+            if change.contents.is_some() {
+                return self.changed_decls(change);
             }
-            for decl in decls_of(unit) {
+            let mut units = self.units_before();
+            let unit = units.find(|(id, _)| *id == change.id);
+            unit.map_or(Vec::new(), |(_, unit)| decls_of(unit).collect())
+        };
+        for change in &self.changes {
+            for decl in before(change) {
                 let current = &self.link.module.program().decl(decl).current();
                 if let Some(current) = current {
                     let relocs = current.content.relocs().iter();
@@ -287,6 +307,19 @@ impl Update<'_> {
                 Ok(Some((decl, DeclKind::Function, definition)))
             };
             for change in &self.changes {
+                if let Some(contents) = &change.contents {
+                    for index in &contents.functions {
+                        items.extend(function(change.id, *index)?.map(owned));
+                    }
+                    let unit = &declarations.known.units[change.id.index()];
+                    for index in &contents.segments {
+                        if let SegmentPlacement::Part(decl, 0) = unit.segments[index.index()] {
+                            let (id, index) = (change.id, *index);
+                            items.push(owned(segment_item(&converter, decl, id, index, memory)?));
+                        }
+                    }
+                    continue;
+                }
                 let count = change.object.functions.len();
                 let functions: Vec<Option<Item>> = match count > 200 {
                     true => (0..count)
@@ -331,4 +364,16 @@ impl Update<'_> {
         }
         Ok(removed)
     }
+}
+
+/// What is defined, with bytes of its own if they are few: others would keep all of the object that they are in, for as long as
+/// they are not changed again.
+fn owned((id, kind, definition): Item) -> Item {
+    const FEW: usize = 64 << 10;
+    let content = match definition.content.len() <= FEW {
+        true => definition.content.into_owned(),
+        false => definition.content,
+    };
+    let shape = definition.shape;
+    (id, kind, crate::program::Definition { content, shape })
 }

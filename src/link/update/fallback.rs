@@ -80,6 +80,54 @@ pub enum FallbackReason {
     EditRefused,
 }
 
+impl FallbackReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [FallbackReason; 34] = {
+        use FallbackReason::*;
+        [
+            FileNotNeeded,
+            Library,
+            Comdats,
+            DiscardedSymbolIsNew,
+            DiscardedFunctionIsNeeded,
+            OtherIsNeeded,
+            LocalIsUndefined,
+            NewSymbolIsExported,
+            SymbolChanged,
+            SymbolIsKnown,
+            SymbolIsGone,
+            SymbolOfAnotherKind,
+            SymbolIsUndefined,
+            SymbolIsUnknown,
+            SymbolMoved,
+            InitFunctionMoved,
+            NameIsTwice,
+            InitFunctionsAreNeeded,
+            DiscardedDataIsNeeded,
+            RetainedData,
+            MergedData,
+            Wrapped,
+            EverythingIsLinked,
+            ExportedNames,
+            Globals,
+            InitFunctions,
+            InitFunctionsAreNotNeeded,
+            MoreMergedData,
+            NotLinked,
+            UndefinedIsNotNeeded,
+            InterfaceOrder,
+            Target,
+            AllowList,
+            EditRefused,
+        ]
+    };
+
+    /// The reason's number, as listed in `design/relink-reasons.md`.
+    pub fn number(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
 impl fmt::Display for FallbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use FallbackReason::*;

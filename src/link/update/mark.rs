@@ -12,7 +12,7 @@ use crate::object::{SegmentFlags, SymbolKind};
 impl Update<'_> {
     /// Marks what is reached of the changed objects, and of others what was not before.
     pub(super) fn mark(&mut self) -> UpdateResult<()> {
-        for change in &self.changes {
+        for change in self.changes.iter().filter(|it| it.contents.is_none()) {
             let marks = Marks {
                 functions: vec![false; change.object.functions.len()],
                 segments: vec![false; change.object.segments.len()],
@@ -21,7 +21,12 @@ impl Update<'_> {
         }
         for at in 0..self.changes.len() {
             let id = self.changes[at].id;
-            for symbol in self.needed_symbols(id)? {
+            self.expect_nothing_retained(id)?;
+            if self.changes[at].contents.is_some() {
+                self.queue_changed_contents(at);
+                continue;
+            }
+            for symbol in self.needed_symbols(id) {
                 self.reach_entry(id, symbol)?;
             }
             self.reach_init_functions(id)?;
@@ -33,7 +38,7 @@ impl Update<'_> {
     }
 
     /// The symbols of a changed object whose meanings are needed whatever other changed objects refer to.
-    fn needed_symbols(&self, id: ObjectId) -> UpdateResult<Vec<SymbolIndex>> {
+    fn needed_symbols(&self, id: ObjectId) -> Vec<SymbolIndex> {
         let linked = self.resolution().object(id);
         let mut needed = Vec::new();
         for (index, symbol) in linked.object.symbols.iter().enumerate() {
@@ -47,10 +52,16 @@ impl Update<'_> {
                 needed.push(index);
             }
         }
+        needed
+    }
+
+    /// Nothing of an object is linked for its own sake.
+    fn expect_nothing_retained(&self, id: ObjectId) -> UpdateResult<()> {
+        let linked = self.resolution().object(id);
         let is_linked = linked.is_live || self.unit(id).is_live();
         match is_linked && retained_segments(linked).next().is_some() {
             true => fall_back(FallbackReason::RetainedData),
-            false => Ok(needed),
+            false => Ok(()),
         }
     }
 

@@ -10,10 +10,13 @@
 //! All of it stands within a transaction of the caller's: whatever ends an update, the caller takes it back.
 
 mod collect;
+mod customs;
 mod define;
 pub(super) mod fallback;
 mod index;
 mod mark;
+mod members;
+mod same_tables;
 mod strings;
 mod symbols;
 
@@ -21,14 +24,16 @@ use std::sync::Arc;
 
 use crate::hash::{HashMap, HashSet};
 use crate::link::command::options::BuildId;
-use crate::link::declare::{ObjectDeclarations, SegmentPlacement, kept_customs};
+use crate::link::declare::{ObjectDeclarations, SegmentPlacement};
 use crate::link::pipeline::publish;
 use crate::link::report::PublishedPatch;
 use crate::link::resolve::Resolution;
-use crate::link::resolve::units::{LinkedObject, SymbolRef};
+use crate::link::resolve::units::SymbolRef;
 use crate::link::state::LinkState;
+use crate::link::symbols::names::NameId;
 use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{ObjectId, SymbolId};
+use crate::object::ids::SegmentIndex;
 use crate::object::{Input, Object};
 use crate::program::DeclId;
 
@@ -44,6 +49,16 @@ struct Change {
     object: Arc<Object>,
     signatures: Vec<SignatureId>,
     refs: Vec<SymbolRef>,
+    /// What of its contents differs, if its tables are the same: then it is as if the object had not changed, but for these
+    /// contents.
+    contents: Option<Contents>,
+}
+
+/// What of an object's contents is to be looked at again: its functions and segments, and pieces of custom sections.
+struct Contents {
+    functions: Vec<usize>,
+    segments: Vec<SegmentIndex>,
+    customs: Vec<usize>,
 }
 
 struct Update<'a> {
@@ -59,6 +74,8 @@ struct Update<'a> {
     pending: HashMap<DeclId, Vec<DeclId>>,
     /// Objects whose symbols may mean other declarations now.
     touched: HashSet<ObjectId>,
+    /// Objects of which something is left that may not name a string any more.
+    loses_strings: HashSet<ObjectId>,
     /// Whether an object does not name any more what a library's member defines: that may have been all for which the
     /// member was loaded.
     forgets_member: bool,
@@ -96,6 +113,7 @@ pub(super) fn run(
         added: Vec::new(),
         pending: HashMap::default(),
         touched: HashSet::default(),
+        loses_strings: HashSet::default(),
         forgets_member: false,
     };
 
@@ -141,10 +159,15 @@ pub(super) fn run(
 impl Update<'_> {
     /// Imports and exports stand in the order in which objects first name them.
     fn expect_interface_in_order(&self) -> UpdateResult<()> {
-        let named = |refs: &'_ [SymbolRef]| -> Vec<SymbolId> {
-            refs.iter().filter_map(|one| one.symbol()).collect()
+        // By name: a reference that does not fit means another symbol of the same name.
+        let name = |id: SymbolId| self.resolution().table.get(id).name;
+        let named = |refs: &'_ [SymbolRef]| -> Vec<NameId> {
+            let symbols = refs.iter().filter_map(|one| one.symbol());
+            symbols.map(name).collect()
         };
-        let sides = self.changes.iter().map(|change| {
+        // Those with the tables that they had name what they named.
+        let others = self.changes.iter().filter(|it| it.contents.is_none());
+        let sides = others.map(|change| {
             let before = &self.resolution().object(change.id).refs;
             (named(before), named(&change.refs))
         });
@@ -154,7 +177,8 @@ impl Update<'_> {
             return Ok(());
         }
         let plan = &self.link.plan;
-        let seen: HashSet<SymbolId> = plan.imports.iter().chain(&plan.exports).copied().collect();
+        let seen = plan.imports.iter().chain(&plan.exports).copied();
+        let seen: HashSet<NameId> = seen.map(name).collect();
         let is_as_before = others.all(|(mut before, mut now)| {
             before.retain(|symbol| seen.contains(symbol));
             now.retain(|symbol| seen.contains(symbol));
@@ -180,52 +204,18 @@ impl Update<'_> {
         self.link.declarations.known.units.edit(id.index())
     }
 
+    /// An object as it was before this update.
+    fn object_before(&self, id: ObjectId) -> Option<Arc<Object>> {
+        let objects = &self.link.declarations.known.objects;
+        let changed = objects.before().find(|(at, _)| *at == id.index());
+        let object = changed.map_or(&objects[id.index()], |(_, object)| object);
+        object.clone()
+    }
+
     /// The objects whose declarations this update has changed so far, as they were before it.
     fn units_before(&self) -> impl Iterator<Item = (ObjectId, &ObjectDeclarations)> {
         let units = self.link.declarations.known.units.before();
         units.map(|(at, unit)| (ObjectId(at as u32), unit))
-    }
-}
-
-impl Update<'_> {
-    /// A member that came to be reached or is not any more may be one that a link from the inputs would not load: that
-    /// must make no difference to what all loaded objects say, nor to their custom sections.
-    fn expect_same_members(&self) -> UpdateResult<()> {
-        let resolution = self.resolution();
-        let changed = self.units_before().filter_map(|(id, old)| {
-            let is_same = old.is_live() == self.unit(id).is_live();
-            (!is_same).then_some(id)
-        });
-        // What was loaded for a member that may not be loaded any more may not be either; what is reached stays.
-        let all = match self.forgets_member {
-            true => 0..resolution.objects().len() as u32,
-            false => 0..0,
-        };
-        let unreached = all.map(ObjectId).filter(|id| !self.unit(*id).is_live());
-        for id in changed.chain(unreached) {
-            let linked = resolution.object(id);
-            if !linked.is_live && self.says_something(linked) {
-                return fall_back(FallbackReason::NotLinked);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it makes a difference that an object is loaded of which nothing is reached.
-    fn says_something(&self, linked: &LinkedObject) -> bool {
-        let objects = self.resolution().objects().iter();
-        let mut roots = objects.filter(|root| root.is_live);
-        let object = &linked.object;
-        let says_nothing_new = roots.any(|root| {
-            let root = &root.object;
-            root.producers_bytes() == object.producers_bytes()
-                && root.features_bytes() == object.features_bytes()
-        });
-        let has_own = kept_customs(linked, false, &self.link.options).next();
-        // Whether anybody calls the constructors decides whether exports do, also if it is dead code.
-        let ctors = self.resolution().call_ctors;
-        let mut refs = linked.refs.iter().map(|reference| reference.symbol());
-        !says_nothing_new || has_own.is_some() || refs.any(|symbol| symbol == Some(ctors))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::hash::HashMap;
+use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
     ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
 };
@@ -20,6 +21,10 @@ use crate::program::DeclId;
 impl Update<'_> {
     /// Compares what does not concern single symbols.
     pub(super) fn compare(&mut self, id: ObjectId, new: &Arc<Object>) -> UpdateResult<()> {
+        let before = self.resolution().object(id).object.clone();
+        if let Some(difference) = new.difference(&before) {
+            return self.compare_contents(id, new, difference);
+        }
         let signatures = self.link.plan.resolution.signatures.add_object(new);
         let known = &self.link.plan.resolution.signatures;
         let types = &mut self.link.declarations.types;
@@ -72,7 +77,9 @@ impl Update<'_> {
         if old.globals.len() != new.globals.len()
             || old.tags.len() != new.tags.len()
             || old.tables.len() != new.tables.len()
-            || [old, new].into_iter().any(lacks_table_symbol)
+            || [old, new]
+                .into_iter()
+                .any(|object| lacks_table_symbol(object))
             || [old, new]
                 .into_iter()
                 .any(|object| has_addresses_in_globals(object))
@@ -80,15 +87,26 @@ impl Update<'_> {
             return fall_back(FallbackReason::Globals);
         }
         let options = &self.link.options;
-        let defines_wrapped = |object: &Object| {
-            let shared = object.symbols.iter().filter(|symbol| !symbol.is_local());
-            let mut defined = shared.filter(|symbol| !symbol.is_undefined());
-            defined.any(|symbol| options.wrap.iter().any(|it| it == object.str(symbol.name)))
-        };
-        if !options.wrap.is_empty() && (defines_wrapped(old) || defines_wrapped(new)) {
+        if defines_wrapped(old, options) || defines_wrapped(new, options) {
             return fall_back(FallbackReason::Wrapped);
         }
-        let plan = &self.link.plan;
+        self.expect_no_merged_data([old, new])?;
+        self.changes.push(Change {
+            id,
+            object: new.clone(),
+            signatures,
+            refs: Vec::new(),
+            contents: None,
+        });
+        Ok(())
+    }
+
+    /// No data of these objects is in one piece with others'.
+    pub(super) fn expect_no_merged_data<'o>(
+        &self,
+        objects: impl IntoIterator<Item = &'o Arc<Object>>,
+    ) -> UpdateResult<()> {
+        let (plan, options) = (&self.link.plan, &self.link.options);
         let merged: Vec<&str> = plan
             .segments
             .iter()
@@ -96,23 +114,18 @@ impl Update<'_> {
             .filter(|(_, merged)| merged.is_some())
             .map(|(segment, _)| segment.name.as_str())
             .collect();
-        for object in [old, new] {
+        let is_merged = |object: &Object, index: usize| {
+            let is_named =
+                !merged.is_empty() && merged.contains(&output_name(object, index, options));
+            is_named || plan.clears_memory && holds_zeros(object, SegmentIndex(index as u32))
+        };
+        for object in objects {
             for (index, segment) in object.segments.iter().enumerate() {
-                let name = output_name(object, index, options);
-                let is_cleared =
-                    plan.clears_memory && holds_zeros(object, SegmentIndex(index as u32));
-                let is_merged = merged.contains(&name) || is_cleared;
-                if segment.flags.has(SegmentFlags::TLS) || is_merged {
+                if segment.flags.has(SegmentFlags::TLS) || is_merged(object, index) {
                     return fall_back(FallbackReason::MergedData);
                 }
             }
         }
-        self.changes.push(Change {
-            id,
-            object: new.clone(),
-            signatures,
-            refs: Vec::new(),
-        });
         Ok(())
     }
 
@@ -121,6 +134,9 @@ impl Update<'_> {
         let mut changes = std::mem::take(&mut self.changes);
         let mut new_symbols = Vec::new();
         for (at, change) in changes.iter_mut().enumerate() {
+            if change.contents.is_some() {
+                continue;
+            }
             self.look_up_known(at, change, &mut new_symbols)?;
         }
         for (at, index) in new_symbols {
@@ -239,7 +255,7 @@ impl Update<'_> {
     }
 
     /// Whether what an object says of a symbol makes no difference to what it said before.
-    fn means_the_same(
+    pub(super) fn means_the_same(
         &self,
         old: &SymbolFacts<'_>,
         new: &SymbolFacts<'_>,
@@ -302,7 +318,10 @@ impl Update<'_> {
                 || self.link.options.export_dynamic
                 || resolution.entry == Some(id)
                 || resolution.call_dtors == Some(id);
-            if is_wanted || self.has_users(object, id) {
+            // References of another type trap because of what is gone; without it they would for another reason.
+            let mut made = resolution.synthetic_functions.iter();
+            let is_mistaken = made.any(|it| resolution.table.get(*it).name == symbol.name);
+            if is_wanted || is_mistaken || self.has_users(object, id) {
                 return fall_back(FallbackReason::SymbolIsGone);
             }
             gone.push(id);
@@ -345,6 +364,10 @@ impl Update<'_> {
     pub(super) fn meant_before(&self) -> Vec<SymbolBefore> {
         let mut meant = Vec::new();
         for change in &self.changes {
+            if let Some(contents) = &change.contents {
+                meant.extend(self.meant_in_contents(change, contents));
+                continue;
+            }
             let linked = self.resolution().object(change.id);
             for (index, reference) in linked.refs.iter().enumerate() {
                 let symbol = &linked.object.symbols[index];
@@ -383,6 +406,10 @@ impl Update<'_> {
                 is_live: old.is_live,
                 names: Vec::new(),
             };
+            if change.contents.is_some() {
+                resolution.objects.set(change.id.index(), linked);
+                continue;
+            }
             for (index, symbol) in linked.object.symbols.iter().enumerate() {
                 let Some(id) = linked.refs[index].symbol() else {
                     continue;
@@ -409,7 +436,7 @@ impl Update<'_> {
 
 /// What an object says of a symbol that others see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SymbolFacts<'o> {
+pub(super) struct SymbolFacts<'o> {
     is_defined: bool,
     kind: SymbolKind,
     flags: SymbolFlags,
@@ -440,14 +467,24 @@ fn known_symbols(old: &LinkedObject) -> UpdateResult<KnownSymbols<'_>> {
     Ok(known)
 }
 
+/// Whether an object defines a symbol that another one is put in the place of.
+pub(super) fn defines_wrapped(object: &Object, options: &LinkOptions) -> bool {
+    if options.wrap.is_empty() {
+        return false;
+    }
+    let shared = object.symbols.iter().filter(|symbol| !symbol.is_local());
+    let mut defined = shared.filter(|symbol| !symbol.is_undefined());
+    defined.any(|symbol| options.wrap.iter().any(|it| it == object.str(symbol.name)))
+}
+
 /// Whether an object uses a table without saying where, as old ones do.
-fn lacks_table_symbol(object: &Arc<Object>) -> bool {
+pub(super) fn lacks_table_symbol(object: &Object) -> bool {
     let symbols = object.symbols.iter();
     let symbols = symbols.filter(|symbol| symbol.kind == SymbolKind::Table);
     symbols.count() != object.imported_tables.len() + object.tables.len()
 }
 
-fn facts<'o>(
+pub(super) fn facts<'o>(
     object: &'o Object,
     signatures: &[SignatureId],
     linked: &LinkedObject,

@@ -107,7 +107,7 @@ fn lay_out_sections(request: &Request<'_>, layout: &mut Layout) {
     }
     lens.names_tail = tail::names_tail(request.program, layout).len() as u64;
     *layout.lens = lens;
-    layout.lay_out_sections();
+    layout.lay_out_sections(request.growth);
 }
 
 fn check_limits(layout: &Layout, imported: Imported) -> Result<()> {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::layout::{CustomSpace, Layout, Place};
 use crate::patch::images::has_wide_addresses;
-use crate::patch::lengths::piece_slack;
+use crate::patch::lengths::{first_piece_slack, piece_slack};
 use crate::program::{DeclId, Definition, Program, SectionId};
 
 /// Places pieces of custom sections: the sections in the order of their ids, or by name in a dense output.
@@ -58,8 +58,12 @@ pub(super) fn place_pieces(
         let Some(section) = section else { continue };
         let custom = layout.customs.section_mut(section);
         let len = definition.content.len() as u32;
-        let slack = match decl.edited && !layout.options.dense {
+        // Strings stay as they are: what edits bring stands elsewhere.
+        let changes = custom.name.starts_with(".debug_") && !custom.name.contains("str");
+        let slack = match decl.edited {
+            _ if layout.options.dense => 0,
             true => piece_slack(&custom.filler, len),
+            false if changes => first_piece_slack(&custom.filler, len),
             false => 0,
         };
         let full = || {

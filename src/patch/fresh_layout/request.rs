@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::layout::{Layout, LayoutOptions};
+use crate::layout::{Growth, Layout, LayoutOptions};
 use crate::patch::tail::Customs;
 use crate::program::{DeclId, Export, ExportId, Program, TypeId};
 
@@ -22,4 +22,6 @@ pub(crate) struct Request<'a> {
     pub(crate) data_ranges: &'a [(DeclId, Range<u64>)],
     /// A layout whose slots and addresses are kept, because instances rely on them.
     pub(crate) kept: Option<&'a Layout>,
+    /// What is laid out anew, and has grown.
+    pub(crate) growth: Option<Growth<'a>>,
 }

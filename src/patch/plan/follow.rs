@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::hash::HashMap;
 use crate::layout::{Place, SectionKind};
+use crate::patch::decl_filter::DeclFilter;
 use crate::patch::plan::context::PlanContext;
 use crate::patch::plan::fixed::FixedPlaces;
 use crate::patch::plan::place::Placed;
@@ -116,13 +117,15 @@ impl Followed<'_> {
             self.fields.displaced.insert(id);
             sources.extend(self.context.references.weak(program, id));
         }
+        let filter = DeclFilter::of(places.keys().copied());
         for source in sources {
             let decl = program.decl(source);
             let (Some(definition), Pending::None) = (decl.current(), decl.pending()) else {
                 continue;
             };
             for (reloc, field) in (0..).zip(definition.content.relocs()) {
-                let target = field.decl().and_then(|id| places.get(&id));
+                let target = field.decl().filter(|id| filter.may_have(*id));
+                let target = target.and_then(|id| places.get(&id));
                 if target.is_some_and(|(before, after)| differs(field.kind, *before, *after)) {
                     self.fields.sites.insert(Site { source, reloc });
                 }

@@ -406,6 +406,12 @@ impl Program {
             }
             Statement::Same(table, function) => {
                 let (table_name, mask) = (name(table), mask(table));
+                // The address of a function that nothing defines is null here. wasm-ld 19 gives such a function a place in the
+                // table if it meets the address before a call, while a position-independent object finds null all the same.
+                let is_weak = self.weak_references.contains(&(unit, *function));
+                if self.symbols[*function].definitions.is_empty() && !is_weak {
+                    return "r = r * 3;".to_owned();
+                }
                 (
                     table,
                     format!(
@@ -433,12 +439,14 @@ impl Program {
     }
 
     /// What a unit takes a function for by mistake, if it does. Where a reference from a library links the member of a
-    /// library that defines it, wasm-ld 19 does not compare their types: what comes of that is invalid or, where such a call
-    /// leaves as many values on the stack, valid by chance. Here it is a function that traps, as it is everywhere else.
+    /// library that defines it, wasm-ld 19 does not compare their types, nor where a weak reference had waited for that member:
+    /// what comes of that is invalid or, where such a call leaves as many values on the stack, valid by chance. Here it is a
+    /// function that traps, as it is everywhere else.
     fn mistaken(&self, unit: usize, id: usize) -> Option<Signature> {
         let is_in_library = |unit: usize| self.units[unit].place != Place::Object;
         let mut definitions = self.symbols[id].definitions.iter();
-        let is_compared = !is_in_library(unit) || !definitions.any(|it| is_in_library(it.unit));
+        let may_wait = is_in_library(unit) || self.weak_references.contains(&(unit, id));
+        let is_compared = !may_wait || !definitions.any(|it| is_in_library(it.unit));
         let signature = self.mistaken.get(&(unit, id)).copied();
         signature.filter(|_| is_compared)
     }

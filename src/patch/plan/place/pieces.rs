@@ -74,12 +74,39 @@ impl Placing<'_> {
             }
             return Ok(());
         }
+        if is_here && self.make_way(section, region, len.saturating_add(slack))? {
+            self.writes.pieces.entry(id).or_insert(true);
+            self.writes.gaps.insert((section, region));
+            return Ok(());
+        }
         self.free_piece(section, region);
         if let Some(section) = new.section() {
             let place = self.place_piece(id, section)?;
             self.layout.set_place(id, place);
         }
         Ok(())
+    }
+
+    /// Lets the pieces behind a region go elsewhere, if that is less to write than to move the piece that has outgrown it.
+    fn make_way(&mut self, section: CustomIndex, region: RegionIndex, len: u32) -> Planned<bool> {
+        let custom = self.layout.customs.section(section);
+        let Some(way) = custom.way(region, len) else {
+            return Ok(false);
+        };
+        let regions = &custom.regions()[way.start as usize..way.end as usize];
+        let owners: Vec<DeclId> = regions.iter().filter_map(|region| region.owner).collect();
+        // What goes in this commit has no place that it could go to.
+        let next = |id: &DeclId| self.context.program.decl(*id).next();
+        let of_section = |id: &DeclId| next(id).and_then(Definition::section) == Some(custom.id);
+        if !owners.iter().all(of_section) {
+            return Ok(false);
+        }
+        self.layout.customs.section_mut(section).take(region, way);
+        for id in owners {
+            let place = self.place_piece(id, self.layout.customs.section(section).id)?;
+            self.layout.set_place(id, place);
+        }
+        Ok(true)
     }
 
     pub(super) fn free_piece(&mut self, section: CustomIndex, region: RegionIndex) {

@@ -6,7 +6,7 @@ use crate::patch::lengths::{MOST_INDICES, type_spare};
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
 use crate::patch::relink::RelinkReason;
-use crate::program::{DeclId, Definition, Pending, RelocKind};
+use crate::program::{DeclId, DeclKind, Definition, Pending, RelocKind};
 
 impl Placing<'_> {
     /// Counts the uses of types that come and go.
@@ -16,7 +16,8 @@ impl Placing<'_> {
         let mut known: HashMap<DeclId, usize> = HashMap::default();
         for &id in &program.dirty {
             let decl = program.decl(id);
-            if matches!(decl.pending(), Pending::None) {
+            // Pieces name no types, and have very many fields.
+            if matches!(decl.pending(), Pending::None) || decl.kind == DeclKind::Custom {
                 continue;
             }
             let old = decl
