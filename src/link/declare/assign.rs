@@ -14,9 +14,9 @@ use crate::link::declare::known::{
     DeclarationReuse, Match, ObjectDeclarations, PreviousDeclarations, UnitKey, function_names,
 };
 use crate::link::declare::memory::MemoryPlan;
+use crate::link::declare::placed::{DebugStrings, Shared, shares_strings};
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{GotKey, ResolvedTarget, own_meaning};
-use crate::link::declare::strings::{DebugStrings, Shared, shares_strings};
 use crate::link::diagnostics::shown;
 use crate::link::gc::InitTarget;
 use crate::link::order::is_zero;

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::assign::{LinkDeclarations, MergedSegment};
+use crate::link::declare::known::Item;
+use crate::link::declare::placed::{DebugStrings, PlacedByObject};
 use crate::link::declare::plan::Plan;
 use crate::link::declare::relocate::{Converter, GotKey, ResolvedTarget, own_meaning};
-use crate::link::declare::strings::{DebugStrings, PlacedByObject};
 use crate::link::declare::synthetic;
 use crate::link::declare::table_import::define_table_import;
 use crate::link::declare::threads::{self, Loaded};
@@ -26,9 +27,6 @@ use crate::program::{
     RelocatableBytes, Relocation, SectionId, value,
 };
 use crate::wire::leb;
-
-/// What is to be defined: a declaration, its kind, and what it is to be.
-pub(crate) type Item = (DeclId, DeclKind, Defined);
 
 /// Objects whose definitions are made before they are given to the program, at most.
 const BATCH: usize = 256;

@@ -8,8 +8,11 @@ use crate::error::Result;
 use crate::hash::{HashMap, HashSet};
 use crate::object::Object;
 use crate::object::ids::{FunctionIndex, SymbolIndex};
-use crate::program::{DeclId, DeclKind, Program, SectionId};
+use crate::program::{DeclId, DeclKind, Definition, Program, SectionId};
 use crate::transaction::{Log, LogMap, Transaction};
+
+/// What is to be defined: a declaration, its kind, and what it is to be.
+pub(crate) type Item = (DeclId, DeclKind, Definition);
 
 /// Where a segment of an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

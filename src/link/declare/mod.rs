@@ -15,6 +15,7 @@ mod interface;
 mod known;
 mod memory;
 mod pieces;
+mod placed;
 mod plan;
 mod relocate;
 mod strings;
@@ -26,19 +27,17 @@ pub(crate) use assign::{
     AssignContext, LinkDeclarations, assign, engine_type, has_addresses_in_globals, kept_customs,
     string_pieces,
 };
-pub(crate) use define::{
-    Item, converter, custom_items, define, other_items, segment_item, string_item,
-};
+pub(crate) use define::{converter, custom_items, define, other_items, segment_item, string_item};
 pub(crate) use interface::define_interface;
 pub(crate) use known::{
-    MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement, StringKey,
-    StringPiece, function_names, take_name,
+    Item, MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement,
+    StringKey, StringPiece, function_names, take_name,
 };
 pub(crate) use memory::MemoryPlan;
-pub(crate) use plan::{Plan, wants_wide_table};
-pub(crate) use relocate::{ResolvedTarget, own_meaning};
-pub(crate) use strings::{
+pub(crate) use placed::{
     PlacedByObject, PlacedStrings, StringPlace, growing_piece, is_wasteful, shares_strings,
     string_piece,
 };
+pub(crate) use plan::{Plan, wants_wide_table};
+pub(crate) use relocate::{ResolvedTarget, own_meaning};
 pub(crate) use table_import::keeps_table_import;

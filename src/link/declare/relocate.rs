@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
-use crate::link::declare::strings::{PlacedByObject, PlacedStrings};
+use crate::link::declare::placed::{PlacedByObject, PlacedStrings};
 use crate::link::resolve::Resolution;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};

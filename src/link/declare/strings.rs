@@ -16,106 +16,16 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::hash::{HashMap, HashTable, TableEntry, hash_of};
-use crate::link::command::options::LinkOptions;
+use crate::hash::{HashTable, TableEntry, hash_of};
 use crate::link::declare::assign::DeclarationAssigner;
-use crate::link::declare::define::Item;
 use crate::link::declare::known::{Match, StringPiece};
+use crate::link::declare::placed::{
+    DebugStrings, PlacedStrings, Shared, StringPlace, is_wasteful, string_piece,
+};
 use crate::link::symbols::ObjectId;
 use crate::object::{Object, Span};
-use crate::program::{
-    Bytes, DeclId, DeclKind, Definition, DefinitionKind, RelocatableBytes, SectionId,
-};
-use crate::wire::dwarf;
+use crate::program::{Bytes, SectionId};
 use crate::wire::strings::{Starts, len_of_first};
-
-/// Where a string stands: a piece of a custom section, and the offset in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StringPlace {
-    pub(crate) decl: DeclId,
-    pub(crate) offset: u32,
-}
-
-/// Where the strings of an object's section stand.
-#[derive(Debug)]
-pub(crate) struct PlacedStrings {
-    starts: Starts,
-    /// By string: which of the places it has.
-    numbers: Vec<u32>,
-    places: Arc<[StringPlace]>,
-}
-
-impl PlacedStrings {
-    /// Each string has a place of its own.
-    pub(crate) fn new(starts: Starts, places: Vec<StringPlace>) -> PlacedStrings {
-        debug_assert_eq!(starts.count(), places.len());
-        PlacedStrings {
-            starts,
-            numbers: (0..places.len() as u32).collect(),
-            places: places.into(),
-        }
-    }
-
-    /// What stands at an offset of the object's section: a piece, and the offset in it. Outside of the section there is
-    /// nothing that means anything: that is an empty string, or the first one.
-    pub(crate) fn at(&self, offset: i64) -> (DeclId, i64) {
-        let offset = offset.clamp(0, i64::from(self.starts.len()) - 1) as u32;
-        let string = self.starts.containing(offset);
-        let place = self.places[self.numbers[string] as usize];
-        let distance = offset - self.starts.start(string);
-        (place.decl, i64::from(place.offset) + i64::from(distance))
-    }
-}
-
-/// Where the strings of objects stand, by object and custom section.
-pub(crate) type PlacedByObject = HashMap<(ObjectId, usize), PlacedStrings>;
-
-/// What a link shares of the strings of debug information.
-#[derive(Debug, Default)]
-pub(crate) struct DebugStrings {
-    pub(crate) placed: PlacedByObject,
-    /// Pieces that are new, or have become longer.
-    pub(crate) pieces: Vec<Item>,
-}
-
-/// Whether the strings of an object's custom section are shared with others: it is of strings, and something in the object
-/// names them. In a dense output that is done when it is written.
-pub(crate) fn shares_strings(object: &Object, index: usize, options: &LinkOptions) -> bool {
-    let custom = &object.custom_sections[index];
-    dwarf::is_of_strings(object.str(custom.name))
-        && options.incremental != Some(false)
-        && object.bytes(custom.contents).last() == Some(&0)
-        && !custom.has_relocs()
-        && object
-            .symbols
-            .iter()
-            .rev()
-            .any(|symbol| symbol.section() == Some(custom.section))
-}
-
-/// The definition of a piece of strings.
-pub(crate) fn string_piece(piece: StringPiece, bytes: impl Into<Bytes>) -> Result<Item> {
-    let StringPiece { section, decl } = piece;
-    let definition = Definition {
-        content: RelocatableBytes::new(bytes, Vec::new())?,
-        shape: DefinitionKind::Custom { section },
-    };
-    Ok((decl, DeclKind::Custom, definition))
-}
-
-/// Which of its pieces an object's new strings of a section go to, if it is not a new one: what its first link brought
-/// stays as it is.
-pub(crate) fn growing_piece(pieces: &[StringPiece], section: SectionId) -> Option<StringPiece> {
-    let mut pieces = pieces.iter().filter(|piece| piece.section == section);
-    let _first = pieces.next()?;
-    pieces.last().copied()
-}
-
-/// Whether a piece is to be given up of which so much is of no use.
-pub(crate) fn is_wasteful(unused: u64, len: u64) -> bool {
-    const LITTLE: u64 = 32 << 10;
-    unused > LITTLE && unused > len / 2
-}
 
 /// Strings of one section of one object, or of a piece that is there.
 struct Source<'a> {
@@ -241,9 +151,6 @@ struct Own {
     /// The contents of the piece, if it has to be defined.
     bytes: Option<Bytes>,
 }
-
-/// A section of an object whose strings are shared.
-pub(super) type Shared = (ObjectId, usize);
 
 impl DeclarationAssigner<'_> {
     /// Gives the strings of a section their places.

@@ -6,7 +6,7 @@ use crate::patch::plan::measure::Measured;
 use crate::patch::plan::writes::Writes;
 use crate::patch::relink::RelinkReason;
 use crate::patch::tail;
-use crate::program::DeclId;
+use crate::program::{DeclId, DeclKind};
 
 /// Bytes of sections that any patch may move.
 const MOST_MOVED: u64 = 62 << 10;
@@ -69,13 +69,17 @@ impl Measured<'_> {
         moved.map(|(id, _)| len(*id) as u64).sum()
     }
 
-    /// Bytes of the definitions that are new, without the beginning and the end that they share with those before.
+    /// Bytes of the definitions that are new, without the beginning and the end that they share with those before; a function's
+    /// code is new as a whole.
     fn brought(&self) -> u64 {
         let program = self.context.program;
         let bytes = program.dirty.iter().map(|id| {
             let decl = program.decl(*id);
             let new = decl.next().map_or(&[][..], |next| next.content.bytes());
             let old = decl.current().map_or(&[][..], |old| old.content.bytes());
+            if decl.kind == DeclKind::Function && old != new {
+                return new.len();
+            }
             let same = |(a, b): &(&u8, &u8)| a == b;
             let front = old.iter().zip(new).take_while(same).count();
             let behind = old.len().min(new.len()) - front;
