@@ -893,7 +893,12 @@ impl Compare<'_> {
         }
         let of_functions = self.with_twins();
         let functions = |at: u32| of_functions.get(at as usize).copied().flatten();
-        let globals = |at: u32| self.of_a[GLOBALS].get(at as usize).copied().flatten();
+        // Debug information of what is not linked names globals that are not there: these are the same on both sides.
+        let globals = |at: u32| {
+            self.of_a[GLOBALS]
+                .get(at as usize)
+                .map_or(Some(at), |it| *it)
+        };
         let of_a = debug::Common {
             function: &functions,
             global: &globals,

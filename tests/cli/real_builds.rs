@@ -420,7 +420,6 @@ fn number(program: &Path, x: i32) -> i32 {
 }
 
 #[test]
-#[ignore = "of the first link already it is said that std's variable `ID` has another DW_AT_location than in a link without state: to be mended"]
 fn a_workspace_of_cargo_gets_patches() {
     let manifest = |name: &str, more: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}")

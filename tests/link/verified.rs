@@ -249,6 +249,28 @@ fn debug_information_of_what_was_left_out_is_no_difference() {
     );
 }
 
+/// Where position-independent code finds its data is said by way of a global that a program which does not move lacks.
+#[test]
+fn an_output_whose_debug_information_names_globals_that_are_not_there_is_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "static int kept[8]; int run(int i) { return kept[i & 7]++; }";
+    compile(folder.path(), &[("main", source)], &["-O0", "-g", "-fPIC"]);
+    let object = folder.path().join("main.o").display().to_string();
+    let arguments = ["--no-entry", "--export=run", &object, "-oout.wasm"].map(str::to_owned);
+    let options = LinkOptions::parse(&arguments).unwrap();
+    let (linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+    let linked = linked.bytes().unwrap();
+    let output = folder.path().join("out.wasm");
+    fs::write(&output, &linked).unwrap();
+    let dump = run(Command::new("llvm-dwarfdump-19").arg(output));
+    assert!(
+        dump.contains("DW_OP_WASM_location 0x3 0xffffffff"),
+        "{dump}"
+    );
+    let report = verify(&linked, &linked).unwrap();
+    assert!(report.differences.is_empty(), "{report:?}");
+}
+
 #[test]
 fn an_edited_output_is_what_wasm_ld_links_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
