@@ -35,6 +35,8 @@ mod dwarf;
 mod fields;
 #[cfg(feature = "whole")]
 mod finish;
+#[cfg(feature = "whole")]
+mod language;
 mod map;
 #[cfg(feature = "whole")]
 mod moved;

@@ -89,6 +89,8 @@ pub(super) struct Found {
 pub(super) struct Images<'a> {
     pub(super) a: Image<'a>,
     pub(super) b: Image<'a>,
+    /// Whether a zero behind a text may belong to it.
+    pub(super) ends_texts: bool,
 }
 
 /// Bytes that agree from an anchor on.
@@ -352,7 +354,8 @@ impl Images<'_> {
                 next += 1;
             }
             // A text ends in a zero. Otherwise what follows is aligned to no more than its address is.
-            let ends_text = !at.1.is_multiple_of(4) && self.b.byte(at.1 - 1) != 0;
+            let is_behind_text = !at.1.is_multiple_of(4) && self.b.byte(at.1 - 1) != 0;
+            let ends_text = self.ends_texts && is_behind_text;
             let align = 1 << next.trailing_zeros().min(4);
             let can_be_gap = align >= 4 && next - at.1 < align && !ends_text;
             if next < self.b.end() && !can_be_gap {

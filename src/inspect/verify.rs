@@ -20,6 +20,7 @@ use crate::inspect::choices;
 use crate::inspect::counted::counted;
 use crate::inspect::debug;
 use crate::inspect::fields::Fields;
+use crate::inspect::language::ends_texts_in_zeros;
 use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
 use crate::inspect::side::{
@@ -159,6 +160,7 @@ impl<'a> Compare<'a> {
             images: (a.slots.is_some() && b.slots.is_some()).then(|| Images {
                 a: a.image(),
                 b: b.image(),
+                ends_texts: true,
             }),
             slots_in_data: HashSet::default(),
             numbers: Vec::new(),
@@ -167,6 +169,8 @@ impl<'a> Compare<'a> {
     }
 
     fn run(mut self, out: &[u8], build: &[u8]) -> Result<Report> {
+        let images = self.images.iter_mut();
+        images.for_each(|images| images.ends_texts = ends_texts_in_zeros(build));
         self.imports();
         self.exports();
         self.start();
