@@ -440,15 +440,12 @@ pub(crate) fn enter(file: std::fs::File) -> std::io::Result<()> {
 }
 
 /// Maps an empty arena in memory, and lets everything be allocated there from now on: for a process that allocates much and
-/// ends soon. Pages are huge where the system has such, which are had in a fraction of the time.
+/// ends soon.
 ///
 /// # Errors
 /// If the addresses are not to be had, or another allocator is used.
-#[allow(unsafe_code)]
 pub fn use_memory() -> std::io::Result<()> {
     reserve()?;
-    // SAFETY: only says how the range is to be backed. Systems that have no huge pages back it with others.
-    let _ = unsafe { rustix::mm::madvise(BASE as *mut _, MOST, rustix::mm::Advice::LinuxHugepage) };
     let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
     control().top.store(first, Ordering::SeqCst);
     RELEASES.store(true, Ordering::SeqCst);
