@@ -49,6 +49,7 @@ pub mod snapshot;
 #[cfg(any(feature = "debug", feature = "whole"))]
 mod source_map;
 mod uses;
+#[cfg(feature = "whole")]
 mod validate;
 #[cfg(feature = "whole")]
 mod verify;
@@ -62,6 +63,7 @@ pub use map::{
 pub use source_map::{source_map, without_dwarf};
 #[cfg(feature = "whole")]
 pub use validate::validate;
+#[cfg(feature = "whole")]
 pub use verify::{Difference, Report, verify};
 
 #[cfg(all(test, feature = "whole"))]

@@ -112,7 +112,8 @@ fn the_doctor_says_what_the_next_link_will_do() {
 
 #[test]
 fn the_doctor_finds_what_is_wrong() {
-    let cases: [(&str, fn(&Path), &str); 7] = [
+    type Case = (&'static str, fn(&Path), &'static str);
+    let cases: [Case; 7] = [
         (
             "an output that somebody wrote",
             |folder| fs::write(folder.join("out.wasm"), b"\0asm\x01\0\0\0").unwrap(),

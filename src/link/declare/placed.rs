@@ -94,7 +94,7 @@ pub(crate) fn string_piece(piece: StringPiece, bytes: impl Into<Bytes>) -> Resul
 pub(crate) fn growing_piece(pieces: &[StringPiece], section: SectionId) -> Option<StringPiece> {
     let mut pieces = pieces.iter().filter(|piece| piece.section == section);
     let _first = pieces.next()?;
-    pieces.last().copied()
+    pieces.next_back().copied()
 }
 
 /// Whether a piece is to be given up of which so much is of no use.
