@@ -512,7 +512,7 @@ impl Object {
                 .reserve_exact(cursor.capacity(custom.reloc_count, 3));
             let contents = u64::from(custom.contents.len);
             let mut last = 0;
-            let mut marks = Vec::with_capacity(custom.reloc_count as usize / MARKED + 1);
+            let mut marks = Vec::with_capacity(cursor.capacity(custom.reloc_count, 3) / MARKED + 1);
             for number in 0..custom.reloc_count as usize {
                 let at = cursor.offset() as usize;
                 if number % MARKED == 0 {

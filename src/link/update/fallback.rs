@@ -82,7 +82,7 @@ pub enum FallbackReason {
 
 impl FallbackReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [FallbackReason; 34] = {
+    pub const ALL: [FallbackReason; 35] = {
         use FallbackReason::*;
         [
             FileNotNeeded,
@@ -118,6 +118,7 @@ impl FallbackReason {
             InterfaceOrder,
             Target,
             AllowList,
+            StringsLeftBehind,
             EditRefused,
         ]
     };
