@@ -506,6 +506,48 @@ fn custom_sections_and_members() {
 }
 
 #[test]
+fn an_object_that_is_linked_if_it_is_needed_leaves_nothing_when_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let compile = |name: &str, source: &str| {
+        let file = folder.path().join(name).with_extension("c");
+        fs::write(&file, source).unwrap();
+        let object = file.with_extension("o");
+        let mut clang = Command::new("clang-19");
+        clang
+            .args(["--target=wasm32", "-O1", "-g", "-c"])
+            .arg(&file);
+        run(clang.arg("-o").arg(&object));
+        object
+    };
+    const NEEDS: &str = "int helper(int); int run(int x) { return helper(x); }";
+    const NEEDS_NOT: &str = "int run(int x) { return x; }";
+    let helper = compile(
+        "helper",
+        "__attribute__((export_name(\"shown\"))) int shown(int x) { return x; } int helper(int x) { return x + 1; }",
+    );
+    let main = compile("main", NEEDS);
+    let paths = [&main, &helper].map(|path| path.display().to_string());
+    let [main_path, helper] = &paths;
+    let arguments = [
+        "--no-entry",
+        "--export=run",
+        main_path,
+        "--start-lib",
+        helper,
+        "--end-lib",
+        "-oout.wasm",
+    ];
+    let options = LinkOptions::parse(&arguments.map(str::to_owned)).unwrap();
+    let (mut linked, _) = Linked::link(options, Access::Read, Target::Memory).unwrap();
+    for source in [NEEDS_NOT, NEEDS, NEEDS_NOT] {
+        compile("main", source);
+        linked.update(&[&main]).unwrap();
+        let fresh = linked.linked_anew().unwrap().finish().unwrap();
+        assert!(linked.finish().unwrap() == fresh, "{source}");
+    }
+}
+
+#[test]
 fn functions_that_are_taken_for_others() {
     // Without a definition, a weak reference that fits none traps for another reason.
     const FITS_NONE: &str =

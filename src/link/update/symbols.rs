@@ -305,7 +305,7 @@ impl Update<'_> {
                     return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
                 let definer = symbol.place().map(|(definer, _)| definer);
-                forgets_member |= definer.is_some_and(|id| !resolution.object(id).is_live);
+                forgets_member |= definer.is_some_and(|id| self.is_loaded_if_needed(id));
                 continue;
             }
             if symbol.place().is_none_or(|(owner, _)| owner != object) {
