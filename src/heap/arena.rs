@@ -23,6 +23,8 @@ const CACHES: usize = 64;
 const BINS: usize = 26;
 /// Free blocks of so many pages are worth being given back to the system.
 const WORTH_RELEASING: usize = 256;
+/// So many lists are looked at, from the one where a block belongs.
+const REACH: usize = 5;
 /// So many blocks of a list are looked at for one that is large enough.
 const TRIES: usize = 16;
 
@@ -198,7 +200,8 @@ impl Control {
         if align <= PAGE {
             let _guard = Guard::of(&self.large_lock);
             let first = pages.ilog2() as usize;
-            for bin in first..BINS {
+            // What a large input leaves is for the next one, and not to be taken to pieces.
+            for bin in first..BINS.min(first + REACH) {
                 let mut link = &self.bins[bin];
                 for _ in 0..TRIES {
                     let block = link.get();
