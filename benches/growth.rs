@@ -8,6 +8,9 @@
 //! An edit may write 8 times what it brought and 64 KiB, or a twentieth of the file. What an edit brought is counted in the
 //! objects: of each section that differs, the bytes of the new one without the beginning and the end that both have.
 
+#[path = "support/numbers.rs"]
+mod numbers;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -18,18 +21,7 @@ use std::time::Instant;
 use wasmend::Reason;
 use wasmend::link::{Access, LinkOptions, Linked, Target};
 
-/// Numbers that are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % end as u64) as usize
-    }
-}
+use numbers::Numbers;
 
 /// A source that is edited, and how it is compiled.
 struct Source {

@@ -4,6 +4,9 @@
 //! one run. `WASMEND_FUNCTIONS=1000,10000` chooses other sizes, `WASMEND_TABLES=patches,session,creation,sizes,exports,ops`
 //! some of the tables, `WASMEND_EDITS=50000` a longer session; with `WASMEND_UNVALIDATED` set, no body is looked at before it is written.
 
+#[path = "support/numbers.rs"]
+mod numbers;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -18,21 +21,10 @@ use wasmend::{
     ValType,
 };
 
+use numbers::Numbers;
+
 const EDITS: usize = 1_500;
 const TYPE: [ValType; 1] = [ValType::I32];
-
-/// A sequence of numbers that look random and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-}
 
 /// A body that adds `work` constants (about seven bytes each) to its parameter and calls another function.
 fn body(style: BodyStyle, seed: usize, work: usize, callee: DeclId) -> Function {

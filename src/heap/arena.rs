@@ -431,15 +431,12 @@ pub(super) fn reserve() -> std::io::Result<()> {
 /// Maps an empty arena, in an empty file if that can have it, and lets everything be allocated there from now on.
 ///
 /// # Errors
-/// If the addresses are not to be had.
+/// If the addresses are not to be had, or another allocator is used.
 pub(crate) fn enter(file: std::fs::File) -> std::io::Result<()> {
     reserve()?;
     // Otherwise it stands in memory, and is written when it is saved.
     let _ = backing::begin(file);
-    let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
-    control().top.store(first, Ordering::SeqCst);
-    begin();
-    expect_installed()
+    begin_empty()
 }
 
 /// Maps an empty arena in memory, and lets everything be allocated there from now on: for a process that allocates much and
@@ -449,9 +446,13 @@ pub(crate) fn enter(file: std::fs::File) -> std::io::Result<()> {
 /// If the addresses are not to be had, or another allocator is used.
 pub fn use_memory() -> std::io::Result<()> {
     reserve()?;
+    RELEASES.store(true, Ordering::SeqCst);
+    begin_empty()
+}
+
+fn begin_empty() -> std::io::Result<()> {
     let first = std::mem::size_of::<Control>().next_multiple_of(PAGE);
     control().top.store(first, Ordering::SeqCst);
-    RELEASES.store(true, Ordering::SeqCst);
     begin();
     expect_installed()
 }

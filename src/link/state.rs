@@ -4,7 +4,7 @@
 //! know how they are changed.
 
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::{LinkDeclarations, Plan};
+use crate::link::declare::{Converter, LinkDeclarations, PlacedByObject, Plan, converter};
 use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
 use crate::module::Module;
@@ -23,6 +23,12 @@ pub(super) struct LinkState {
 }
 
 impl LinkState {
+    /// What converts relocations of the objects as they are now; `strings` says where those of debug information stand that the
+    /// fields of custom sections name.
+    pub(super) fn converter<'a>(&'a self, strings: &'a PlacedByObject) -> Converter<'a> {
+        converter(&self.plan, &self.declarations, &self.options, strings)
+    }
+
     /// Sets the custom sections to what the plan says now.
     pub(super) fn set_custom_sections(&mut self) {
         let id = self.build_ids.bytes(&self.inputs, &self.options);

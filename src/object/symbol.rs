@@ -67,6 +67,12 @@ impl SymbolFlags {
         self.0 & flags.0 == flags.0
     }
 
+    /// Whether the symbol is in the output even if nothing refers to it.
+    #[inline]
+    pub const fn is_kept(self) -> bool {
+        self.has(SymbolFlags::EXPORTED) || self.has(SymbolFlags::NO_STRIP)
+    }
+
     /// With `flags` as well.
     #[must_use]
     pub const fn with(self, flags: SymbolFlags) -> SymbolFlags {

@@ -16,6 +16,7 @@ use super::options::OutputOptions;
 use super::place::Destination;
 use super::stamp::{FileStamp, is_regular};
 use super::state::{StateEntry, StateFolder};
+use super::suffix;
 use super::sys::{self, Lease, open_at, open_folder, stat_at};
 use super::temporary;
 use crate::error::{Error, ErrorKind, Result};
@@ -62,7 +63,7 @@ fn clear_folder(
     let failed = |error: io::Error| Error::io("cannot remove what is kept of", output, &error);
     let before = folder.entries().map_err(failed)?;
     // A process that goes on with the state holds this before it opens the output.
-    let heap = folder.open(".heap").ok();
+    let heap = folder.open(suffix::HEAP).ok();
     if let Some(heap) = &heap
         && let Err(TryLockError::WouldBlock) = heap.try_lock()
     {
@@ -73,7 +74,7 @@ fn clear_folder(
     // The lock last: until then nobody else can come.
     let (lock, others): (Vec<&StateEntry>, Vec<&StateEntry>) = before
         .iter()
-        .partition(|entry| entry.suffix == Some(".lock"));
+        .partition(|entry| entry.suffix == Some(suffix::LOCK));
     for entry in others.into_iter().chain(lock) {
         clear_entry(folder.file(), entry, cleared).map_err(failed)?;
     }

@@ -18,6 +18,7 @@ use super::lock;
 use super::options::OutputOptions;
 use super::place::Destination;
 use super::stamp::{FileStamp, Permissions};
+use super::suffix;
 use super::sys::{missing_is_none, open_at, open_folder, stat_at};
 use super::temporary::{self, NewFile, Temporary};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +32,7 @@ const IGNORE_ALL: &[u8] = b"*\n";
 
 /// The name of the file that is locked by the writer of the output of this name.
 pub(super) fn lock_name(output: &OsStr) -> io::Result<CString> {
-    text(&[output.as_bytes(), b".lock"].concat())
+    text(&[output.as_bytes(), suffix::LOCK.as_bytes()].concat())
 }
 
 /// The names of an output's files, each relative to the folder it stands in.
@@ -65,7 +66,7 @@ pub(super) struct Home {
 
 /// Refuses a name that leaves no room for the names of what stands beside the output.
 fn expect_short(path: &Path, name: &[u8]) -> Result<()> {
-    const MOST: usize = 255 - ".journal".len();
+    const MOST: usize = 255 - suffix::JOURNAL.len();
     if name.len() <= MOST {
         return Ok(());
     }
@@ -87,9 +88,9 @@ impl Home {
             |suffix: &str| text(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(io_error);
         let names = Names {
             visible: suffixed("")?,
-            shadow: suffixed(".shadow")?,
-            fresh: suffixed(".new")?,
-            journal: suffixed(".journal")?,
+            shadow: suffixed(suffix::SHADOW)?,
+            fresh: suffixed(suffix::NEW)?,
+            journal: suffixed(suffix::JOURNAL)?,
             lock: lock_name(name).map_err(io_error)?,
         };
         let visible_path = text(resolved.as_os_str().as_bytes()).map_err(io_error)?;

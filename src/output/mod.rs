@@ -19,6 +19,7 @@
 //! | `NAME.shadow` | the other copy of the output, one generation behind | only with what is kept |
 //! | `NAME.new` | a file being written whole | no |
 //! | `NAME.heap`, `NAME.state`, `NAME.last`, `NAME.options` | what a link keeps (`link::kept`, which says when) | yes |
+//! | `NAME.heap.new` | the first of these, while a link makes it | only if killed, until the next link |
 //! | `NAME.fresh` | one of these, being written whole | only if killed, until the next link |
 //! | `NAME.log`, `NAME.log.old` | a line for each link that keeps something | yes |
 //! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
@@ -44,6 +45,7 @@ mod published;
 mod stamp;
 #[cfg(feature = "link")]
 mod state;
+pub(crate) mod suffix;
 mod sys;
 mod temporary;
 mod whole_file;
@@ -65,7 +67,7 @@ pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub(crate) use stamp::Sighting;
 #[cfg(feature = "link")]
-pub(crate) use state::{LOG_OLD, StateEntry, StateFolder};
+pub(crate) use state::{StateEntry, StateFolder};
 #[cfg(feature = "link")]
 pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};

@@ -47,30 +47,22 @@ impl Destination {
         if resolved.file_name().is_none() {
             return Err(refused("the output's path has no file name"));
         }
-        match stat(path).map_err(io_error)? {
-            Some(found) if is_folder(&found) => {
+        // What leads somewhere that has no name, or none that may be looked at, is not replaced; what could not be looked at for
+        // any other reason is not taken for it, since it would be written into.
+        let at_the_end = || match stat(&resolved) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(io_error(error)),
+            found => Ok(found),
+        };
+        if let Some(found) = stat(path).map_err(io_error)? {
+            if is_folder(&found) {
                 return Err(refused("the output is a folder, not a regular file"));
             }
-            Some(found) if !is_regular(&found) => return Ok(Destination::Special),
-            // What leads somewhere that has no name, or none that may be looked at, is not replaced; what could not be looked at
-            // for any other reason is not taken for it, since it would be written into.
-            Some(found) => {
-                let at_the_end = stat(&resolved);
-                match &at_the_end {
-                    Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
-                        return Err(Error::io("cannot open the output", path, error));
-                    }
-                    _ => {}
-                }
-                if !is_same(&found, at_the_end) {
-                    return Ok(Destination::Special);
-                }
-                if names_folder {
-                    return Err(refused("the output's path names a folder"));
-                }
+            if !is_regular(&found) || !is_same(&found, at_the_end()?) {
+                return Ok(Destination::Special);
             }
-            _ if names_folder => return Err(refused("the output's path names a folder")),
-            _ => {}
+        }
+        if names_folder {
+            return Err(refused("the output's path names a folder"));
         }
         let folder = resolved.parent().unwrap_or(Path::new("/"));
         let missing = |error: Errno| {

@@ -15,28 +15,9 @@ use super::home::{find_state, open_state};
 use super::lock::PRIVATE;
 use super::place::{Destination, resolve};
 use super::stamp::{Permissions, is_regular};
+use super::suffix;
 use super::sys::{self, open_at, open_folder, stat_at};
 use super::temporary::{self, NewFile, Temporary};
-
-/// What files of the folder are called behind the output's name.
-const SUFFIXES: [&str; 12] = [
-    ".lock",
-    ".shadow",
-    ".new",
-    ".journal",
-    ".heap",
-    ".heap.new",
-    ".state",
-    ".last",
-    ".options",
-    ".log",
-    LOG_OLD,
-    UNFINISHED,
-];
-/// The log before the one that is written.
-pub(crate) const LOG_OLD: &str = ".log.old";
-/// A file that is being written as a whole.
-const UNFINISHED: &str = ".fresh";
 
 /// A file of the folder.
 #[derive(Debug, Clone)]
@@ -124,7 +105,7 @@ impl StateFolder {
 
     /// What the file is called that the writer of the output locks.
     pub(super) fn lock_name(&self) -> io::Result<CString> {
-        self.name(".lock")
+        self.name(suffix::LOCK)
     }
 
     /// Opens a file that is there, to be read and written.
@@ -194,7 +175,7 @@ impl StateFolder {
     /// # Errors
     /// If another process is at it.
     pub(crate) fn begin(&self, suffix: &str) -> io::Result<Unfinished> {
-        let new = format!("{suffix}.new");
+        let new = format!("{suffix}{}", suffix::NEW);
         // What a process left behind that was killed is nobody's.
         if let Ok(left) = self.open(&new) {
             left.try_lock()?;
@@ -215,7 +196,7 @@ impl StateFolder {
     /// Writes a file as a whole: it is there with all its bytes, or not at all. What a process leaves that is killed meanwhile is
     /// removed by the next one that writes here.
     pub(crate) fn write(&self, suffix: &str, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.name(UNFINISHED)?;
+        let unfinished = self.name(suffix::UNFINISHED)?;
         temporary::remove(&self.folder, &unfinished)?;
         let _temporary = Temporary::enter(&self.folder, [unfinished.as_c_str()]);
         let wanted = Permissions::Given(PRIVATE);
@@ -258,7 +239,7 @@ impl StateFolder {
             let name = entry.file_name();
             let suffix = name.to_bytes().strip_prefix(&self.name[..]);
             let suffix = suffix.and_then(|rest| std::str::from_utf8(rest).ok());
-            let known = SUFFIXES.iter().find(|known| Some(**known) == suffix);
+            let known = suffix::ALL.iter().find(|known| Some(**known) == suffix);
             let is_unfinished = temporary::is_random_name(name);
             if known.is_none() && !is_unfinished {
                 continue;
@@ -283,7 +264,7 @@ impl StateFolder {
         let file = File::open(&self.output).ok()?;
         let is_marked = sys::is_marked(&file);
         is_marked.then(|| {
-            let id = self.read(".lock", 64).ok()?;
+            let id = self.read(suffix::LOCK, 64).ok()?;
             std::str::from_utf8(&id).ok()?.trim().parse().ok()
         })
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmend::inspect::finish;
 
-use crate::support::command::{text, wasmend};
+use crate::support::command::{text, unshared, wasmend};
 use crate::support::objects::{I32, builder::Builder};
 use crate::watching::{answer, pick, program};
 
@@ -260,6 +260,37 @@ struct Point {
     fault: &'static str,
 }
 
+/// A link in which a call failed, or ended it.
+struct Struck {
+    folder: tempfile::TempDir,
+    /// What the program answered before, and what it has to afterwards.
+    before: i32,
+    after: i32,
+    ran: Output,
+    context: String,
+}
+
+impl Point {
+    /// Links, and lets the fault strike.
+    fn strike(&self) -> Struck {
+        let Point {
+            scene,
+            name,
+            nth,
+            fault,
+        } = self;
+        let (folder, before, after) = scene.prepare();
+        let what = format!("{name}:{fault}:when={nth}");
+        Struck {
+            ran: traced(folder.path(), *scene, Some(&what)),
+            context: format!("{scene:?} with {fault} from call {nth} of {name}"),
+            folder,
+            before,
+            after,
+        }
+    }
+}
+
 /// Does the same for all points, a few at a time: most of the time is the system's.
 fn for_each(points: &[Point], check: impl Fn(&Point) + Sync) {
     let next = AtomicUsize::new(0);
@@ -290,21 +321,14 @@ fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_ne
         }
     }
     for_each(&points, |point| {
-        let Point {
-            scene,
-            name,
-            nth,
-            fault,
-        } = point;
-        let (folder, before, after) = scene.prepare();
-        let folder = folder.path();
-        let context = format!("{scene:?} killed at call {nth} of {name}");
-        let ran = traced(folder, *scene, Some(&format!("{name}:{fault}:when={nth}")));
+        let struck = point.strike();
+        let (folder, context, after) = (struck.folder.path(), &struck.context, struck.after);
         // Calls that depend on the time may not be made again.
-        let is_killed = ran.status.signal() == Some(9);
-        assert!(is_killed || ran.status.success(), "{context}: {ran:?}");
-        check_output(folder, *scene, &[before, after], &context);
-        check_next(folder, *scene, after, &context);
+        let status = struck.ran.status;
+        let is_killed = status.signal() == Some(9);
+        assert!(is_killed || status.success(), "{context}: {:?}", struck.ran);
+        check_output(folder, point.scene, &[struck.before, after], context);
+        check_next(folder, point.scene, after, context);
     });
     println!("killed at {} calls", points.len());
 }
@@ -335,30 +359,23 @@ fn a_link_of_which_any_call_fails_is_right_or_says_so_and_the_next_one_is_right(
     }
     let failures = AtomicUsize::new(0);
     for_each(&points, |point| {
-        let Point {
-            scene,
-            name,
-            nth,
-            fault,
-        } = point;
-        let (folder, before, after) = scene.prepare();
-        let folder = folder.path();
-        let context = format!("{scene:?} with {fault} from call {nth} of {name}");
-        let ran = traced(folder, *scene, Some(&format!("{name}:{fault}:when={nth}")));
-        let said = text(&ran.stderr);
+        let struck = point.strike();
+        let (folder, context, after) = (struck.folder.path(), &struck.context, struck.after);
+        let said = text(&struck.ran.stderr);
         assert!(
-            matches!(ran.status.code(), Some(0 | 1)),
-            "{context}: {ran:?}"
+            matches!(struck.ran.status.code(), Some(0 | 1)),
+            "{context}: {:?}",
+            struck.ran
         );
         assert!(!said.contains("panicked"), "{context}: {said}");
-        match ran.status.success() {
+        match struck.ran.status.success() {
             true => assert_eq!(answer(&folder.join("out.wasm")), after, "{context}"),
             false => {
-                check_output(folder, *scene, &[before, after], &context);
+                check_output(folder, point.scene, &[struck.before, after], context);
                 failures.fetch_add(1, Ordering::SeqCst);
             }
         }
-        check_next(folder, *scene, after, &context);
+        check_next(folder, point.scene, after, context);
     });
     let failures = failures.load(Ordering::SeqCst);
     println!(
@@ -417,16 +434,8 @@ fn a_full_disk_in_memory_ends_no_link_without_a_word() {
             "$1" doctor out.wasm || exit 94
         done
     "#;
-    let ran = Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            "sh",
-        ])
+    let ran = unshared(script)
+        .arg("sh")
         .arg(wasmend())
         .current_dir(folder.path())
         .output()

@@ -199,23 +199,19 @@ impl Part {
         own + more + self.text.len() as i32
     }
 
+    /// A text for each of the functions that it has besides.
+    fn for_more(&self, text: impl Fn(i32) -> String) -> String {
+        (0..self.more).map(text).collect()
+    }
+
     fn c(&self) -> String {
         let Part {
-            name,
-            factor,
-            text,
-            more,
+            name, factor, text, ..
         } = self;
-        let functions: String = (0..*more)
-            .map(|at| {
-                format!(
-                    "__attribute__((noinline)) static int more{at}(int x) {{ return x + {at}; }}\n"
-                )
-            })
-            .collect();
-        let calls: String = (0..*more)
-            .map(|at| format!(" sum += more{at}(x);"))
-            .collect();
+        let functions = self.for_more(|at| {
+            format!("__attribute__((noinline)) static int more{at}(int x) {{ return x + {at}; }}\n")
+        });
+        let calls = self.for_more(|at| format!(" sum += more{at}(x);"));
         format!(
             "#include <string.h>\nconst char *text_{name} = \"{text}\";\n\
              __attribute__((noinline)) static int own(int x) {{ return x * {factor} + 1; }}\n{functions}\
@@ -226,17 +222,11 @@ impl Part {
 
     fn rust(&self) -> String {
         let Part {
-            name,
-            factor,
-            text,
-            more,
+            name, factor, text, ..
         } = self;
-        let functions: String = (0..*more)
-            .map(|at| format!("#[inline(never)] fn more{at}(x: i32) -> i32 {{ x + {at} }}\n"))
-            .collect();
-        let calls: String = (0..*more)
-            .map(|at| format!(" sum += more{at}(x);"))
-            .collect();
+        let functions = self
+            .for_more(|at| format!("#[inline(never)] fn more{at}(x: i32) -> i32 {{ x + {at} }}\n"));
+        let calls = self.for_more(|at| format!(" sum += more{at}(x);"));
         format!(
             "#[inline(never)] fn own(x: i32) -> i32 {{ x * {factor} + 1 }}\n{functions}\
              pub fn {name}(x: i32) -> i32 {{ let mut sum: i32 = (0..3).map(|at| own(x + at)).sum();\n\
@@ -246,17 +236,11 @@ impl Part {
 
     fn zig(&self) -> String {
         let Part {
-            name,
-            factor,
-            text,
-            more,
+            name, factor, text, ..
         } = self;
-        let functions: String = (0..*more)
-            .map(|at| format!("noinline fn more{at}(x: i32) i32 {{ return x +% {at}; }}\n"))
-            .collect();
-        let calls: String = (0..*more)
-            .map(|at| format!(" sum +%= more{at}(x);"))
-            .collect();
+        let functions = self
+            .for_more(|at| format!("noinline fn more{at}(x: i32) i32 {{ return x +% {at}; }}\n"));
+        let calls = self.for_more(|at| format!(" sum +%= more{at}(x);"));
         format!(
             "var text: []const u8 = \"{text}\";\nnoinline fn own(x: i32) i32 {{ return x *% {factor} +% 1; }}\n{functions}\
              pub fn {name}(x: i32) i32 {{ var sum: i32 = 0; var i: i32 = 0;\n\

@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::command::wasmend;
+use crate::support::command::{unshared, wasmend};
 use crate::watching::{Watching, answer, pick, program, replace};
 
 const LINK: [&str; 5] = ["main.o", "twice.o", "pick.o", "-o", "out.wasm"];
 
-/// A command that runs in a user's namespace of its own, after a script that may change what holds there.
-fn unshared(prepare: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-    command.arg(format!("{prepare} && exec \"$0\" \"$@\""));
+/// A command that watches after a script that may change what holds for it.
+fn watch_after(prepare: &str, arguments: &[&str]) -> Command {
+    let mut command = unshared(&format!("{prepare} && exec \"$0\" \"$@\""));
     command
         .arg(wasmend())
         .args(["--json", "-v", "watch"])
@@ -29,7 +27,7 @@ fn unshared(prepare: &str, arguments: &[&str]) -> Command {
 fn a_watch_without_events_looks_by_itself() {
     for limit in ["watches", "instances"] {
         let prepare = format!("echo 0 > /proc/sys/user/max_inotify_{limit}");
-        let mut watching = Watching::spawn(program(100), unshared(&prepare, &LINK));
+        let mut watching = Watching::spawn(program(100), watch_after(&prepare, &LINK));
         watching.expect_update("created");
         watching.expect("watching");
         for added in [1, 2] {
@@ -55,7 +53,7 @@ fn a_full_disk_is_said_once_and_published_when_there_is_room() {
     // Whoever has the process's id can look into the file system that it alone sees.
     let prepare = "mount -t tmpfs -o size=1m tmpfs disk";
     let arguments = [&LINK[..4], &["disk/out.wasm"]].concat();
-    let mut watching = Watching::spawn(folder, unshared(prepare, &arguments));
+    let mut watching = Watching::spawn(folder, watch_after(prepare, &arguments));
     watching.expect_update("created");
     watching.expect("watching");
     let disk = format!("/proc/{}/cwd/disk", watching.id());

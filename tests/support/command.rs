@@ -26,6 +26,14 @@ pub fn run_wasmend(arguments: &[&str]) -> Output {
     run(wasmend(), arguments)
 }
 
+/// A command that runs a script in a user's namespace of its own, so that it may mount and change what holds there; what is
+/// added as arguments is `$0`, `$1` and so on.
+pub fn unshared(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command
+}
+
 /// What a stream said.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("output is text")

@@ -39,5 +39,5 @@ pub(crate) use placed::{
     string_piece,
 };
 pub(crate) use plan::{Plan, wants_wide_table};
-pub(crate) use relocate::{ResolvedTarget, own_meaning};
+pub(crate) use relocate::{Converter, ResolvedTarget, own_meaning};
 pub(crate) use table_import::keeps_table_import;

@@ -7,10 +7,10 @@ use super::asked::Asked;
 use super::head::Head;
 use super::reason::NoState;
 use super::{
-    ASKED, Changes, HEAD, IMAGE, LONGEST_HEAD, NOT_THE_HEAP, Process, decode_head, expect_output,
-    expect_process, no_heap, read_head,
+    Changes, LONGEST_HEAD, NOT_THE_HEAP, Process, decode_head, expect_output, expect_process,
+    no_heap, read_head,
 };
-use crate::output::{Sighting, StateEntry, StateFolder};
+use crate::output::{Sighting, StateEntry, StateFolder, suffix};
 
 /// What the next link with the same options would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +88,14 @@ pub fn examine(output: &Path) -> Examination {
     };
     found.writer = folder.writer();
     let entries = folder.entries().unwrap_or_default();
-    found.has_state = entries.iter().any(|entry| entry.suffix == Some(HEAD));
+    found.has_state = entries
+        .iter()
+        .any(|entry| entry.suffix == Some(suffix::STATE));
     found.files = entries
         .iter()
         .map(|entry| state_file(entry, found.has_state, found.writer.is_some()))
         .collect();
-    let asked = folder.read(ASKED, LONGEST_HEAD).ok();
+    let asked = folder.read(suffix::OPTIONS, LONGEST_HEAD).ok();
     let asked = asked.and_then(|bytes| Asked::decode(&bytes));
     let head = read_head(&folder).and_then(|bytes| decode_head(&bytes));
     found.next = match head {
@@ -111,8 +113,8 @@ pub fn examine(output: &Path) -> Examination {
 
 fn state_file(entry: &StateEntry, has_state: bool, is_written: bool) -> StateFile {
     let is_unfinished = match entry.suffix {
-        None | Some(".new" | ".heap.new" | ".journal" | ".fresh") => true,
-        Some(".shadow" | ".heap" | ".last") => !has_state,
+        None | Some(suffix::NEW | suffix::HEAP_NEW | suffix::JOURNAL | suffix::UNFINISHED) => true,
+        Some(suffix::SHADOW | suffix::HEAP | suffix::LAST) => !has_state,
         Some(_) => false,
     };
     StateFile {
@@ -153,7 +155,7 @@ fn next(
 
 /// The heap is what was written, by its times.
 fn check_image(head: &Head, folder: &StateFolder) -> Result<(), NoState> {
-    let file = folder.open_to_read(IMAGE).map_err(no_heap)?;
+    let file = folder.open_to_read(suffix::HEAP).map_err(no_heap)?;
     let found = Sighting::of_file(&file).map_err(no_heap)?;
     match head.image.is_still(&found) {
         true => Ok(()),

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::output::{LOG_OLD, StateFolder};
-
-const LOG: &str = ".log";
+use crate::output::StateFolder;
+use crate::output::suffix::{LOG, LOG_OLD};
 
 /// So long a log is before another one is begun. There are two of them at most.
 const MOST: u64 = 128 << 10;
@@ -17,7 +16,8 @@ const MOST: u64 = 128 << 10;
 /// If it cannot be written.
 pub fn append_log(output: &Path, line: &str) -> Result<()> {
     let line = format!("{line}\n");
-    let folder = StateFolder::beside(output);
+    // Whoever has linked has made the folder.
+    let folder = StateFolder::existing(output);
     let written = folder.and_then(|folder| folder.append(LOG, LOG_OLD, MOST, line.as_bytes()));
     written.map_err(|error| Error::io("cannot write the log of links of", output, &error))
 }

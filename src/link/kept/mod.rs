@@ -30,7 +30,7 @@ use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
 use crate::object::{Access, Input};
-use crate::output::{self, OutputOptions, Sighting, StateFolder};
+use crate::output::{self, OutputOptions, Sighting, StateFolder, suffix};
 use crate::patch::BuildIdentity;
 
 use asked::{Asked, Key, key_of};
@@ -39,15 +39,6 @@ use head::{Head, KeptFile, KeptFiles, Role};
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
 pub use reason::NoState;
-
-const HEAD: &str = ".state";
-const IMAGE: &str = ".heap";
-/// A second name of the output: build systems remove what is to be made anew.
-const LAST: &str = ".last";
-/// The output one version ago, which the next patch is made on if a state is kept.
-const SHADOW: &str = ".shadow";
-/// What was asked for, in words.
-const ASKED: &str = ".options";
 
 /// No head is longer: that of a link of a million files.
 const LONGEST_HEAD: u64 = 512 << 20;
@@ -136,7 +127,7 @@ fn try_resume(
     // A build system may have taken the first name away.
     let restore = |is_there: bool| match is_there {
         true => Ok(()),
-        false => folder.restore_output(LAST).map_err(|error| {
+        false => folder.restore_output(suffix::LAST).map_err(|error| {
             let what = format!("it is gone, and cannot have its name again: {error}");
             other_output(&options.output, &what)
         }),
@@ -166,7 +157,7 @@ fn try_resume(
     }
     restore(is_there)?;
     // A file with two names could not be written once it is the older copy.
-    let _ = folder.remove(LAST);
+    let _ = folder.remove(suffix::LAST);
     let seen = rustix::fs::stat(&options.output).map(|stat| Sighting::of_stat(&stat));
     let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
     let seen = seen.ok_or_else(|| other_output(&options.output, "it was written since"))?;
@@ -240,7 +231,7 @@ impl Linked {
         let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
         // Nobody else may use it, or know of it, before the link is done.
         let begun = StateFolder::beside(&options.output).and_then(|folder| {
-            let file = folder.begin(IMAGE)?;
+            let file = folder.begin(suffix::HEAP)?;
             let image = Image::new(file.file().try_clone()?);
             heap::enter(file.file().try_clone()?)?;
             Ok((folder, file, image))
@@ -264,9 +255,9 @@ impl Linked {
             files: all_files(&root.linked, began),
             absent: absent_files(&root.linked),
         };
-        let saved = folder.remove(HEAD).and_then(|()| {
+        let saved = folder.remove(suffix::STATE).and_then(|()| {
             // Only words for people: the link before is understood without.
-            let _ = folder.write(ASKED, &asked.encode());
+            let _ = folder.write(suffix::OPTIONS, &asked.encode());
             file.publish()?;
             save(&root.linked, &folder, &image, basis)
         });
@@ -362,7 +353,7 @@ fn now() -> (i64, u64) {
 }
 
 fn read_head(folder: &StateFolder) -> Result<Vec<u8>, NoState> {
-    let bytes = folder.read(HEAD, LONGEST_HEAD);
+    let bytes = folder.read(suffix::STATE, LONGEST_HEAD);
     bytes.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => NoState::None,
         _ => NoState::Damaged(format!("its head cannot be read: {error}")),
@@ -378,7 +369,7 @@ fn decode_head(bytes: &[u8]) -> Result<Head, NoState> {
 
 /// What is asked for now that was not when the state was written, if that is known.
 fn difference(folder: &StateFolder, head: &Head, options: &LinkOptions) -> Option<String> {
-    let before = Asked::decode(&folder.read(ASKED, LONGEST_HEAD).ok()?)?;
+    let before = Asked::decode(&folder.read(suffix::OPTIONS, LONGEST_HEAD).ok()?)?;
     let is_its = before.key == head.key;
     is_its.then(|| Asked::of(options).differs_from(&before))?
 }
@@ -394,7 +385,7 @@ fn expect_output(head: &Head, folder: &StateFolder, output: &Path) -> Result<boo
     let (file, is_there) = match std::fs::File::open(output) {
         Ok(file) => (file, true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let kept = folder.open_to_read(LAST);
+            let kept = folder.open_to_read(suffix::LAST);
             (kept.map_err(|_| other("it is gone"))?, false)
         }
         Err(error) => return Err(other(&format!("it cannot be read: {error}"))),
@@ -510,7 +501,7 @@ fn no_heap(error: std::io::Error) -> NoState {
 
 /// Opens the arena's file, and keeps other processes from writing it.
 fn lock_image(folder: &StateFolder) -> Result<std::fs::File, NoState> {
-    let file = folder.open(IMAGE).map_err(no_heap)?;
+    let file = folder.open(suffix::HEAP).map_err(no_heap)?;
     let began = Instant::now();
     loop {
         match file.try_lock() {
@@ -571,8 +562,8 @@ fn save(
         files: basis.files.ok_or_else(gone)?,
         absent: basis.absent,
     };
-    folder.remove(HEAD)?;
-    if folder.keep_output(LAST).is_ok() {
+    folder.remove(suffix::STATE)?;
+    if folder.keep_output(suffix::LAST).is_ok() {
         head.output = Sighting::of_file(&visible)?;
     }
     let saved = image.save(head.first_len == 0)?;
@@ -582,13 +573,19 @@ fn save(
         head.first_len = saved.len as u64;
     }
     let bytes = head.encode();
-    folder.write(HEAD, &bytes)?;
+    folder.write(suffix::STATE, &bytes)?;
     Ok(saved.written + bytes.len() as u64)
 }
 
 /// What is of no use without a head takes no room, which may be what was lacking.
 fn remove_all(folder: &StateFolder) {
-    for name in [HEAD, IMAGE, LAST, ASKED, SHADOW] {
+    for name in [
+        suffix::STATE,
+        suffix::HEAP,
+        suffix::LAST,
+        suffix::OPTIONS,
+        suffix::SHADOW,
+    ] {
         // The next link removes what is left.
         let _ = folder.remove(name);
     }

@@ -45,6 +45,8 @@ pub struct LinkedObject {
     pub kept_comdats: Vec<bool>,
     /// Whether its init functions and retained segments are linked whether or not anything refers to it.
     pub is_live: bool,
+    /// Whether it is loaded only if something needs it: a library's member, or what stands between `--start-lib` and `--end-lib`.
+    pub is_lazy: bool,
     /// Names of its symbols, then of its COMDAT groups; [`NameId::NONE`] for those that others do not see.
     pub(in crate::link) names: Vec<NameId>,
 }
@@ -271,6 +273,7 @@ impl LoadedObjects {
                 signatures: self.signatures.add_object(object),
                 kept_comdats: Vec::new(),
                 is_live: *is_live || self.all_live,
+                is_lazy: !is_live,
                 names,
             });
         }
@@ -286,8 +289,9 @@ impl LoadedObjects {
             unit: Some(unit),
             extracted: false,
         });
-        let LinkedObject { object, names, .. } = &self.units[unit.index()];
-        let symbols = object.symbols.iter().zip(names);
+        let linked = &mut self.units[unit.index()];
+        linked.is_lazy = true;
+        let symbols = linked.object.symbols.iter().zip(&linked.names);
         symbols
             .filter(|(symbol, _)| !symbol.is_local() && !symbol.is_undefined())
             .map(|(_, name)| (*name, lazy))

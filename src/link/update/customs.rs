@@ -1,8 +1,7 @@
 //! Pieces of custom sections of objects whose tables are the same: those that differ are defined anew, at the cost of what
 //! differs in them.
 
-use crate::link::declare::{PlacedByObject, converter, kept_customs};
-use crate::link::state::LinkState;
+use crate::link::declare::{PlacedByObject, kept_customs};
 use crate::link::update::fallback::UpdateResult;
 use crate::link::update::{Change, Update};
 use crate::program::{DeclKind, Definition, DefinitionKind};
@@ -39,14 +38,8 @@ impl Update<'_> {
             let Some((section, fields)) = program.share_fields(decl) else {
                 return Ok(false);
             };
-            let LinkState {
-                options,
-                plan,
-                declarations,
-                ..
-            } = &*self.link;
             let strings = PlacedByObject::default();
-            let converter = converter(plan, declarations, options, &strings);
+            let converter = self.link.converter(&strings);
             let content = converter.custom_after(id, index, &before, &fields)?;
             let Some(content) = content else {
                 return Ok(false);

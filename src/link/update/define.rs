@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::hash::HashSet;
 use crate::link::declare::{
     Item, MergedString, Names, ObjectDeclarations, PlacedByObject, SegmentPlacement, StringKey,
-    converter, custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,
+    custom_items, function_names, kept_customs, other_items, own_meaning, segment_item,
     shares_strings, string_item, string_pieces, take_name,
 };
 use crate::link::diagnostics::shown;
@@ -219,16 +219,9 @@ impl Update<'_> {
             for gone in names.customs.into_values().flatten() {
                 self.link.module.program_mut().remove(gone)?;
             }
-            let items = {
-                let LinkState {
-                    options,
-                    plan,
-                    declarations,
-                    ..
-                } = &*self.link;
-                let converter = converter(plan, declarations, options, &placed);
-                custom_items(&converter, &declarations.sections, id)?
-            };
+            let converter = self.link.converter(&placed);
+            let sections = &self.link.declarations.sections;
+            let items = custom_items(&converter, sections, id)?;
             let program = self.link.module.program_mut();
             for (id, kind, definition) in items {
                 program.define(id, kind, definition)?;
@@ -285,14 +278,11 @@ impl Update<'_> {
         let mut items = Vec::new();
         {
             let LinkState {
-                options,
-                plan,
-                declarations,
-                ..
+                plan, declarations, ..
             } = &*self.link;
             // They are for custom sections.
             let strings = PlacedByObject::default();
-            let converter = converter(plan, declarations, options, &strings);
+            let converter = self.link.converter(&strings);
             let memory = declarations.memory;
             let function = |id: ObjectId, index: usize| -> Result<Option<Item>> {
                 let Some(decl) = declarations.known.units[id.index()].functions[index] else {

@@ -82,7 +82,7 @@ pub enum FallbackReason {
 
 impl FallbackReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [FallbackReason; 35] = {
+    pub const ALL: [FallbackReason; FallbackReason::EditRefused as usize + 1] = {
         use FallbackReason::*;
         [
             FileNotNeeded,

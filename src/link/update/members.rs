@@ -2,12 +2,10 @@
 //! not looked at.
 
 use crate::link::declare::kept_customs;
-use crate::link::inputs::InputFile;
 use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::ObjectId;
 use crate::link::update::Update;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
-use crate::object::SymbolFlags;
 
 impl Update<'_> {
     /// A member that came to be reached or is not any more may be one that a link from the inputs would not load: that
@@ -26,8 +24,8 @@ impl Update<'_> {
         let unreached = all.map(ObjectId).filter(|id| !self.unit(*id).is_live());
         for id in changed.chain(unreached) {
             let linked = resolution.object(id);
-            let is_lazy = linked.is_live && self.is_loaded_if_needed(id);
-            if is_lazy || !linked.is_live && self.says_something(linked) {
+            // All that is live of it is linked, whatever it says.
+            if linked.is_lazy && (linked.is_live || self.says_something(linked)) {
                 return fall_back(FallbackReason::NotLinked);
             }
         }
@@ -37,35 +35,16 @@ impl Update<'_> {
         }
     }
 
-    /// Whether an object is a library's member, or stands between `--start-lib` and `--end-lib`.
-    pub(super) fn is_loaded_if_needed(&self, id: ObjectId) -> bool {
-        let linked = self.resolution().object(id);
-        let path = linked.object.input().path();
-        let mut lazy = self
-            .link
-            .inputs
-            .files()
-            .iter()
-            .filter_map(|file| match file {
-                InputFile::Object { object, lazy: true } => Some(object),
-                _ => None,
-            });
-        !linked.is_live || lazy.any(|object| object.input().path() == path)
-    }
-
     /// Whether a member exports something, and may not be loaded any more: what is exported is reached whatever loads it.
     fn exports_unasked(&self) -> bool {
         let options = &self.link.options;
         let exports_all = options.export_all || options.export_dynamic;
         let objects = self.resolution().objects();
         let exports = |linked: &&LinkedObject| {
-            let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
             let mut symbols = linked.object.symbols.iter();
-            symbols.any(|it| !it.is_undefined() && (exports_all || it.flags.0 & kept.0 != 0))
+            symbols.any(|it| !it.is_undefined() && (exports_all || it.flags.is_kept()))
         };
-        let ids = (0..objects.len() as u32).map(ObjectId);
-        let mut objects_by_id = objects.iter().zip(ids);
-        let has_such = objects_by_id.any(|(it, id)| exports(&it) && self.is_loaded_if_needed(id));
+        let has_such = objects.iter().any(|it| it.is_lazy && exports(&it));
         has_such && {
             let is_asked_for = self.asked_for();
             let unasked = objects.iter().zip(is_asked_for);
@@ -84,11 +63,8 @@ impl Update<'_> {
             let mut symbols = linked.object.symbols.iter();
             symbols.any(|it| !it.is_undefined() && options.names_symbol(linked.object.str(it.name)))
         };
-        let ids = (0..objects.len() as u32).map(ObjectId);
-        let given = objects.iter().zip(ids);
-        let mut is_asked_for: Vec<bool> = given
-            .map(|(it, id)| !self.is_loaded_if_needed(id) || is_named(it))
-            .collect();
+        let given = objects.iter().map(|it| !it.is_lazy || is_named(it));
+        let mut is_asked_for: Vec<bool> = given.collect();
         let all = (0..objects.len() as u32).map(ObjectId);
         let mut open: Vec<ObjectId> = all.filter(|id| is_asked_for[id.index()]).collect();
         while let Some(id) = open.pop() {

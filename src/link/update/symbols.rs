@@ -167,11 +167,10 @@ impl Update<'_> {
                     return fall_back(FallbackReason::SymbolIsKnown);
                 }
                 let options = &self.link.options;
-                let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
                 if options.export_all
                     || options.export_dynamic
                     || options.names_symbol(name)
-                    || symbol.flags.0 & kept.0 != 0
+                    || symbol.flags.is_kept()
                     || symbol.kind != SymbolKind::Function && symbol.kind != SymbolKind::Data
                 {
                     return fall_back(FallbackReason::NewSymbolIsExported);
@@ -217,6 +216,7 @@ impl Update<'_> {
             signatures: Vec::new(),
             kept_comdats: old.kept_comdats.clone(),
             is_live: old.is_live,
+            is_lazy: old.is_lazy,
             names: Vec::new(),
         };
         let object = &change.object;
@@ -305,15 +305,14 @@ impl Update<'_> {
                     return fall_back(FallbackReason::UndefinedIsNotNeeded);
                 }
                 let definer = symbol.place().map(|(definer, _)| definer);
-                forgets_member |= definer.is_some_and(|id| self.is_loaded_if_needed(id));
+                forgets_member |= definer.is_some_and(|id| resolution.object(id).is_lazy);
                 continue;
             }
             if symbol.place().is_none_or(|(owner, _)| owner != object) {
                 continue;
             }
-            let kept = SymbolFlags::EXPORTED.with(SymbolFlags::NO_STRIP);
             let is_wanted = symbol.force_export
-                || symbol.flags.0 & kept.0 != 0
+                || symbol.flags.is_kept()
                 || self.link.options.export_all
                 || self.link.options.export_dynamic
                 || resolution.entry == Some(id)
@@ -404,6 +403,7 @@ impl Update<'_> {
                 // Groups are the same, and names are only asked for while symbols are resolved.
                 kept_comdats: old.kept_comdats.clone(),
                 is_live: old.is_live,
+                is_lazy: old.is_lazy,
                 names: Vec::new(),
             };
             if change.contents.is_some() {
