@@ -486,8 +486,8 @@ pub(crate) struct Man {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct BuildOptions {
-    /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
-    /// `direct` names the function, and a patch rewrites its callers
+    /// How a call reaches a function whose code has moved: with `table` what is left in its place passes the call on
+    /// (with `--live` through a slot of the table); with `direct` a patch rewrites its callers
     #[arg(
         long,
         value_name = "HOW",

@@ -10,7 +10,8 @@ pub enum Redirect {
     /// Calls go through the function's slot in the table: `call_indirect` at the call site. Only the slot changes.
     #[default]
     Table,
-    /// Calls go to a thunk at a fixed index, which calls through the slot: for ready-made code.
+    /// Calls name a function's index, which stays when the code moves: for ready-made code. A forwarder that calls the new place
+    /// stands there then. With [`live`](ModuleOptions::live) it is a thunk from the start, which calls through the function's slot.
     TableThunks,
     /// Calls name the function's index, which is rewritten when the code moves; a function with many callers leaves a
     /// forwarder behind.
