@@ -54,7 +54,7 @@ impl LinkPatcher {
         for warning in &options.warnings {
             reporter.warning(warning)?;
         }
-        // A function that moves does so without its callers.
+        // Instances that run can be told of slots only.
         options.redirect.get_or_insert(Redirect::TableThunks);
         options.incremental = Some(true);
         let output = options.output.clone();

@@ -184,7 +184,6 @@ impl Module {
         LayoutOptions {
             // Instances that run know of no other index, so that what they call passes on what it is called with from the start.
             thunks: self.options.redirect == Redirect::TableThunks && self.options.live,
-            keeps_entries: self.options.redirect == Redirect::TableThunks && !self.options.live,
             interned_types: self.options.types == Types::Interned,
             names: self.options.names,
             tail_calls: self.settings.tail_calls | self.pending.tail_calls,

@@ -1,8 +1,7 @@
 //! How long things made by wasmend are, and how much slack a place gets.
 
-use crate::layout::LayoutOptions;
 use crate::patch::encode::SIZE;
-use crate::program::{Declaration, Definition, Program, TypeId};
+use crate::program::{Declaration, Program, TypeId};
 use crate::wire::filler::END;
 use crate::wire::gap::Gaps;
 use crate::wire::leb;
@@ -62,24 +61,6 @@ pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
         (len / 4).clamp(8, 32)
     } else {
         0
-    }
-}
-
-/// How long a new place for a function's code is that is `len` bytes long: where entries are kept, what has just been defined has
-/// room for a forwarder.
-pub(crate) fn room_for_entry(
-    program: &Program,
-    options: LayoutOptions,
-    decl: &Declaration,
-    len: u32,
-) -> u32 {
-    const ENOUGH: u32 = 64;
-    if !options.keeps_entries || len >= ENOUGH || program.is_frozen(decl) {
-        return len;
-    }
-    match decl.next().and_then(Definition::ty) {
-        Some(ty) if program.types.can_pass_on(ty) => len.max(forwarder_len(program, ty)),
-        _ => len,
     }
 }
 
