@@ -11,12 +11,12 @@ use wasmend::link::{Counts, Failed, LinkReport};
 use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, micros};
 use crate::cli::text::{count, time};
 
-/// What a link made, for programs. A dense output is not as long as the one that was linked.
+/// What a link made, for programs.
 pub(crate) fn linked_event(
     report: &LinkReport,
     output: &Path,
     took: Duration,
-    dense_len: Option<u64>,
+    patchable: bool,
 ) -> Event {
     let counts = &report.counts;
     let phases = report.phases.iter().map(|(phase, took)| PhaseEvent {
@@ -25,8 +25,8 @@ pub(crate) fn linked_event(
     });
     Event::Linked(LinkedEvent {
         output: report::path(output),
-        patchable: dense_len.is_none(),
-        file_bytes: dense_len.unwrap_or(report.patch.file_len),
+        patchable,
+        file_bytes: report.patch.file_len,
         files: counts.files,
         objects: counts.objects,
         symbols: counts.symbols,

@@ -52,6 +52,7 @@ mod kept;
 mod listing;
 pub(crate) mod order;
 mod pipeline;
+mod release;
 mod report;
 pub(crate) mod resolve;
 mod session;

@@ -395,7 +395,7 @@ impl Module {
     }
 
     /// The report of a commit that had nothing to publish.
-    fn report_unchanged(&self) -> Patch {
+    pub(crate) fn report_unchanged(&self) -> Patch {
         let layout = self.layout.as_ref();
         Patch {
             identity: self.identity,
