@@ -1,37 +1,46 @@
-//! Work for all cores. Whoever shares some out says so ([`region`], [`task`]), and it is noted how long it took and how
-//! long the longest way through it is. From what was noted on one thread follows what any number of cores would need.
-//!
-//! What is noted belongs to the thread that asked for it: tasks that others take from it are not seen.
+//! Work for all cores. Whoever shares some out says so ([`region`], [`task`]). Where one thread does all of it
+//! ([`set_alone`]), it is noted how long that takes and how long the longest way through it is: from that follows what any
+//! number of cores would need.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What was done in parallel within some time.
+/// What was shared out within some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SharedWork {
-    /// How long this thread was in regions.
+    /// How long this thread was in regions, whoever did their tasks.
     pub(crate) elapsed: Duration,
-    regions: Vec<Region>,
+    /// With one thread, its regions.
+    regions: Option<Vec<Region>>,
 }
 
 /// Tasks of which none waits for another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Region {
-    /// All tasks of this thread, one after the other.
+    /// All tasks, one after the other: of processors.
     work: Duration,
     /// The longest way through one of them, its own regions taken apart as well.
     longest: Duration,
 }
 
+#[cfg(any(feature = "link", test))]
 impl SharedWork {
-    /// What so many cores would save at least, if all of it was done by one: whoever never leaves a core idle that could
-    /// do something needs no longer than this (Graham's bound).
-    pub(crate) fn saved_by(&self, cores: u32) -> Duration {
+    /// How much of it there was to share, if one thread did all of it.
+    pub(crate) fn of_one(&self) -> Option<Duration> {
+        let regions = self.regions.as_ref()?;
+        Some(regions.iter().map(|region| region.work).sum())
+    }
+
+    /// What so many cores would save at least, if one thread did all of it: whoever never leaves a core idle that could do
+    /// something needs no longer than this (Graham's bound).
+    pub(crate) fn saved_by(&self, cores: u32) -> Option<Duration> {
         let saved = |region: &Region| {
             let rest = region.work.saturating_sub(region.longest);
             rest - rest / cores.max(1)
         };
-        self.regions.iter().map(saved).sum()
+        Some(self.regions.as_ref()?.iter().map(saved).sum())
     }
 }
 
@@ -41,129 +50,183 @@ enum Frame {
     Task { within: Region },
 }
 
+/// What one thread does. The one that waits for it does nothing in the meantime, so that both are one here.
 #[derive(Default)]
 struct Recorder {
     frames: Vec<Frame>,
-    done: SharedWork,
+    done: Vec<Region>,
 }
+
+static IS_ALONE: AtomicBool = AtomicBool::new(false);
+static RECORDER: Mutex<Recorder> = Mutex::new(Recorder {
+    frames: Vec::new(),
+    done: Vec::new(),
+});
 
 thread_local! {
-    static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
+    /// How long this thread has been in regions, and whether it is in one.
+    static IN_REGIONS: Cell<(Duration, bool)> = const { Cell::new((Duration::ZERO, false)) };
 }
 
-/// Begins to note what this thread shares out.
-pub(crate) fn record() {
-    RECORDER.with_borrow_mut(|recorder| *recorder = Some(Recorder::default()));
+/// Says whether there is one thread only for all that is shared out, in the whole process.
+#[cfg(any(feature = "link", test))]
+pub(crate) fn set_alone(is_alone: bool) {
+    IS_ALONE.store(is_alone, Ordering::Relaxed);
 }
 
-/// What has been shared out since the last time, or since it was begun to be noted.
+fn recorder() -> Option<MutexGuard<'static, Recorder>> {
+    let is_alone = IS_ALONE.load(Ordering::Relaxed);
+    is_alone.then(|| RECORDER.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What all threads of this process have had of the processors.
+#[cfg(feature = "link")]
+pub(crate) fn processor_time() -> Duration {
+    time_of(rustix::time::ClockId::ProcessCPUTime)
+}
+
+fn time_of(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// What has been shared out since the last time.
+#[cfg(any(feature = "link", test))]
 pub(crate) fn take() -> SharedWork {
-    RECORDER.with_borrow_mut(|recorder| {
-        recorder
-            .as_mut()
-            .map(|recorder| std::mem::take(&mut recorder.done))
-            .unwrap_or_default()
-    })
+    let (elapsed, is_in_one) = IN_REGIONS.get();
+    IN_REGIONS.set((Duration::ZERO, is_in_one));
+    SharedWork {
+        elapsed,
+        regions: recorder().map(|mut recorder| std::mem::take(&mut recorder.done)),
+    }
 }
 
 /// Does what consists of tasks that any thread may take.
 pub(crate) fn region<T>(work: impl FnOnce() -> T) -> T {
-    if !begin(|_| Some(Frame::Region(Region::default()))) {
-        return work();
-    }
+    let is_recorded = recorder().map(|mut recorder| {
+        recorder.frames.push(Frame::Region(Region::default()));
+    });
+    let (before, is_within) = IN_REGIONS.get();
+    IN_REGIONS.set((before, true));
     let start = Instant::now();
     let result = work();
-    end(start.elapsed());
+    IN_REGIONS.set(match is_within {
+        true => (before, true),
+        false => (before + start.elapsed(), false),
+    });
+    if let (Some(()), Some(mut recorder)) = (is_recorded, recorder()) {
+        recorder.end_region();
+    }
     result
 }
 
 /// Does one of the tasks of a region.
 pub(crate) fn task<T>(work: impl FnOnce() -> T) -> T {
-    let frame = |top: Option<&Frame>| match top {
-        Some(Frame::Region(_)) => Some(Frame::Task {
-            within: Region::default(),
-        }),
-        _ => None,
-    };
-    if !begin(frame) {
+    let is_recorded = recorder().is_some_and(|mut recorder| recorder.begin_task());
+    if !is_recorded {
         return work();
     }
-    let start = Instant::now();
+    let clock = rustix::time::ClockId::ThreadCPUTime;
+    let start = time_of(clock);
     let result = work();
-    end(start.elapsed());
+    let elapsed = time_of(clock).saturating_sub(start);
+    if let Some(mut recorder) = recorder() {
+        recorder.end_task(elapsed);
+    }
     result
 }
 
-/// Pushes what `frame` makes of the innermost frame, if it makes something and anything is noted.
-fn begin(frame: impl FnOnce(Option<&Frame>) -> Option<Frame>) -> bool {
-    RECORDER.with_borrow_mut(|recorder| {
-        let Some(recorder) = recorder else {
-            return false;
-        };
-        let frame = frame(recorder.frames.last());
-        let begins = frame.is_some();
-        recorder.frames.extend(frame);
-        begins
-    })
+/// Does two things, each of which any thread may take.
+pub(crate) fn join<A: Send, B: Send>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    region(|| rayon::join(|| task(first), || task(second)))
 }
 
-/// Ends the innermost frame, and adds it to the one around it.
-fn end(elapsed: Duration) {
-    RECORDER.with_borrow_mut(|recorder| {
-        let Some(recorder) = recorder else { return };
-        match (recorder.frames.pop(), recorder.frames.last_mut()) {
-            (Some(Frame::Region(region)), Some(Frame::Task { within })) => {
+impl Recorder {
+    fn begin_task(&mut self) -> bool {
+        let is_in_region = matches!(self.frames.last(), Some(Frame::Region(_)));
+        if is_in_region {
+            let within = Region::default();
+            self.frames.push(Frame::Task { within });
+        }
+        is_in_region
+    }
+
+    fn end_task(&mut self, elapsed: Duration) {
+        let Some(Frame::Task { within }) = self.frames.pop() else {
+            return;
+        };
+        if let Some(Frame::Region(region)) = self.frames.last_mut() {
+            let own = elapsed.saturating_sub(within.work);
+            region.work += elapsed;
+            region.longest = region.longest.max(own + within.longest);
+        }
+    }
+
+    fn end_region(&mut self) {
+        let Some(Frame::Region(region)) = self.frames.pop() else {
+            return;
+        };
+        match self.frames.last_mut() {
+            Some(Frame::Task { within }) => {
                 within.work += region.work;
                 within.longest += region.longest;
             }
-            (Some(Frame::Region(region)), Some(Frame::Region(around))) => {
+            Some(Frame::Region(around)) => {
                 around.work += region.work;
                 around.longest = around.longest.max(region.longest);
             }
-            (Some(Frame::Region(region)), None) => {
-                recorder.done.elapsed += elapsed;
-                recorder.done.regions.push(region);
-            }
-            (Some(Frame::Task { within }), Some(Frame::Region(region))) => {
-                let own = elapsed.saturating_sub(within.work);
-                region.work += elapsed;
-                region.longest = region.longest.max(own + within.longest);
-            }
-            _ => {}
+            None => self.done.push(region),
         }
-    });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn busy(milliseconds: u64) {
-        std::thread::sleep(Duration::from_millis(milliseconds));
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
     }
 
     #[test]
     fn cores_save_what_is_beside_the_longest_task() {
-        record();
-        region(|| {
-            task(|| busy(20));
-            task(|| busy(40));
-            // A task with tasks of its own.
-            task(|| {
-                busy(10);
-                region(|| (0..4).for_each(|_| task(|| busy(10))));
-            });
-        });
-        let work = take();
-        let region = work.regions[0];
-        assert_eq!(work.regions.len(), 1);
-        assert!(region.work >= Duration::from_millis(110), "{region:?}");
-        assert!(region.longest >= Duration::from_millis(40), "{region:?}");
-        assert!(region.longest < region.work, "{region:?}");
-        assert_eq!(work.saved_by(1), Duration::ZERO);
-        let rest = region.work - region.longest;
-        assert_eq!(work.saved_by(4), rest - rest / 4);
-        assert!(work.elapsed >= region.work);
-        assert_eq!(take(), SharedWork::default());
+        let mut recorder = Recorder::default();
+        let begin_region = |recorder: &mut Recorder| {
+            recorder.frames.push(Frame::Region(Region::default()));
+        };
+        // No task of any region.
+        assert!(!recorder.begin_task());
+        begin_region(&mut recorder);
+        for took in [20, 30] {
+            assert!(recorder.begin_task());
+            recorder.end_task(ms(took));
+        }
+        // A task with tasks of its own, of which one is as long as two others.
+        assert!(recorder.begin_task());
+        begin_region(&mut recorder);
+        for took in [10, 10, 20] {
+            assert!(recorder.begin_task());
+            recorder.end_task(ms(took));
+        }
+        recorder.end_region();
+        recorder.end_task(ms(45));
+        recorder.end_region();
+        let work = SharedWork {
+            elapsed: ms(100),
+            regions: Some(std::mem::take(&mut recorder.done)),
+        };
+        // The longest way: 5 ms of its own, and 20.
+        let region = Region {
+            work: ms(95),
+            longest: ms(30),
+        };
+        assert_eq!(work.regions, Some(vec![region]));
+        assert_eq!(work.of_one(), Some(ms(95)));
+        assert_eq!(work.saved_by(1), Some(Duration::ZERO));
+        assert_eq!(work.saved_by(5), Some(ms(52)));
+        assert!(recorder.frames.is_empty());
     }
 }

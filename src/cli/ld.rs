@@ -159,7 +159,6 @@ fn link(
                 output::expect_not_an_input(list, linked.files())?;
             }
             asked.answer(&linked, reporter)?;
-            let mut finishing = Stopwatch::start();
             let map = match is_dense {
                 false => asked.map.is_some().then(|| linked.map()),
                 true => {
@@ -169,14 +168,9 @@ fn link(
                         expect_unchanged(&linked)
                     };
                     let wants_map = asked.map.is_some();
-                    let (len, map) = linked.release_to(&path, &publishing, wants_map, &check)?;
-                    report.patch.file_len = len;
-                    map
+                    linked.release_to(&publishing, wants_map, &check, &mut report)?
                 }
             };
-            if is_dense {
-                report.phases.push(("finish", finishing.lap()));
-            }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
                 asked.write_text(path, map, reporter)?;
             }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 use std::ops::Range;
-use std::path::Path;
 
 use crate::layout::{ImageIndex, Layout, Place, SectionKind};
 use crate::link::declare::SegmentPlacement;
 use crate::link::diagnostics::shown;
 use crate::link::gc;
 use crate::link::release;
+use crate::link::report::{LinkReport, PhaseTimes};
 use crate::link::session::Linked;
 use crate::object::ids::SymbolIndex;
 use crate::output::{LastCheck, OutputOptions};
@@ -164,20 +164,28 @@ impl Linked {
         self.release_as(with_map, |dense| Ok(dense.to_vec()))
     }
 
-    /// Writes the same where `path` leads to, and returns its length. `check` is the last one.
+    /// Writes the same where the options say, notes in the report how long that took and how long the file is, and returns the
+    /// map if it is wanted. `check` is the last one.
     ///
     /// # Errors
     /// As with [`Linked::release`] and [`write_file`](crate::output::write_file).
     pub fn release_to(
         &self,
-        path: &Path,
         publishing: &OutputOptions,
         with_map: bool,
         check: LastCheck<'_>,
-    ) -> crate::Result<(u64, Option<String>)> {
-        self.release_as(with_map, |dense| {
+        report: &mut LinkReport,
+    ) -> crate::Result<Option<String>> {
+        let mut times = PhaseTimes::start();
+        let path = &self.state.options.output;
+        let (len, map) = self.release_as(with_map, |dense| {
+            times.lap("lay out");
             release::write(dense, path, publishing, check)
-        })
+        })?;
+        times.lap("write");
+        report.patch.file_len = len;
+        report.phases.append(&mut times.phases);
+        Ok(map)
     }
 
     fn release_as<R>(

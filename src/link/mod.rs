@@ -74,7 +74,7 @@ pub use kept::{
     state_name,
 };
 pub use pipeline::Target;
-pub use report::{Counts, Edits, Failed, LinkReport};
+pub use report::{Counts, Edits, Failed, LinkReport, Phase};
 pub use session::Linked;
 pub use threads::use_threads;
 pub use update::fallback::FallbackReason;

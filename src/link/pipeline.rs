@@ -196,7 +196,9 @@ fn edit_and_publish(
             (None, published)
         }
     };
-    times.lap("write");
+    if !matches!(request.written, Written::Nothing) {
+        times.lap("write");
+    }
     Ok((kept, published, warnings))
 }
 

@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::layout::{ImageIndex, SectionKind};
-use crate::parallel::{region, task};
+use crate::parallel::{join, region, task};
 use crate::patch::dense::code::CodePlaces;
 use crate::patch::dense::customs::Pieces;
 use crate::patch::dense::draft::{Draft, Part};
@@ -90,7 +90,7 @@ impl<'a> Dense<'a> {
         let mut draft = Draft::new();
         draft.raw(SectionKind::CustomFront, extra.custom_front);
         writer.entries(extra, &mut draft)?;
-        let (mut data, merged) = rayon::join(|| writer.data(extra), || Merged::of(encoder));
+        let (mut data, merged) = join(|| writer.data(extra), || Merged::of(encoder));
         if !layout.data_segments.is_empty() {
             draft.number(SectionKind::DataCount, data.count as u32);
         }

@@ -308,23 +308,30 @@ impl Strings<'_> {
 
 /// The different ones of some strings, in the order in which they come up, and of each string which one it is.
 fn distinct<'a>(all: &[&'a [u8]]) -> (Vec<&'a [u8]>, Vec<u32>) {
-    let runs = all.par_chunks(RUN);
-    let hash = |run: &[&[u8]]| task(|| run.iter().map(|string| hash_of(string)).collect());
-    let hashes: Vec<Vec<u64>> = region(|| runs.map(hash).collect());
+    // By run: hashes with numbers, in parts by hash.
+    let split = |(run, strings): (usize, &[&[u8]])| {
+        let mut parts: [Vec<(u64, u32)>; SHARDS] = Default::default();
+        for (number, string) in (run * RUN..).zip(strings) {
+            let hash = hash_of(string);
+            parts[(hash >> 32) as usize % SHARDS].push((hash, number as u32));
+        }
+        parts
+    };
+    let runs = all.par_chunks(RUN).enumerate();
+    let runs: Vec<_> = region(|| runs.map(|run| task(|| split(run))).collect());
     // Those that are equal to an earlier one, with that one.
     let in_shard = |shard: usize| {
-        let mut known: HashTable<u32> = HashTable::with_capacity(all.len() / SHARDS);
+        let count = runs.iter().map(|parts| parts[shard].len()).sum();
+        let mut known: HashTable<(u64, u32)> = HashTable::with_capacity(count);
         let mut again: Vec<(u32, u32)> = Vec::new();
-        let hash_at = |at: u32| hashes[at as usize / RUN][at as usize % RUN];
-        for (at, &hash) in hashes.iter().flatten().enumerate() {
-            if (hash >> 32) as usize % SHARDS != shard {
-                continue;
-            }
-            let is_equal = |other: &u32| hash_at(*other) == hash && all[*other as usize] == all[at];
+        for &(hash, at) in runs.iter().flat_map(|parts| &parts[shard]) {
+            let is_equal = |(theirs, other): &(u64, u32)| {
+                *theirs == hash && all[*other as usize] == all[at as usize]
+            };
             match known.find(hash, is_equal) {
-                Some(first) => again.push((at as u32, *first)),
+                Some((_, first)) => again.push((at, *first)),
                 None => {
-                    known.insert_unique(hash, at as u32, |at| hash_at(*at));
+                    known.insert_unique(hash, (hash, at), |(hash, _)| *hash);
                 }
             }
         }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
+use crate::parallel::{region, task};
 use crate::patch::lengths::type_spare;
 use crate::patch::order::RUN;
 use crate::program::{DeclId, Definition, Program, RelocKind, Relocation, TypeId};
@@ -30,8 +31,7 @@ pub(super) fn count_types(
     layout: &mut Layout,
 ) -> Result<Uses> {
     let is_function = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_body);
-    let ids = order.par_iter().with_min_len(RUN).copied();
-    let (functions, others) = ids.partition(is_function);
+    let (functions, others) = partition(order, is_function);
     let interned = layout.options.interned_types;
     let roots = if interned {
         Cow::Borrowed(order)
@@ -40,8 +40,8 @@ pub(super) fn count_types(
     };
     let runs = roots.par_chunks(RUN);
     let live = layout.options.live;
-    let runs = runs.map(|run| run_uses(program, run, interned, live));
-    let runs: Vec<RunUses> = runs.collect();
+    let runs = runs.map(|run| task(|| run_uses(program, run, interned, live)));
+    let runs: Vec<RunUses> = region(|| runs.collect());
     let mut address_taken = vec![false; program.capacity()];
     let mut named = vec![false; if live { program.capacity() } else { 0 }];
     for run in runs {
@@ -76,6 +76,18 @@ pub(super) fn count_types(
         address_taken,
         named,
     })
+}
+
+/// Those of which something holds, and the others, each in their order.
+pub(super) fn partition(
+    ids: &[DeclId],
+    holds: impl Fn(&DeclId) -> bool + Sync,
+) -> (Vec<DeclId>, Vec<DeclId>) {
+    let split = |run: &[DeclId]| task(|| run.iter().copied().partition(&holds));
+    let runs = ids.par_chunks(RUN);
+    let parts: Vec<(Vec<DeclId>, Vec<DeclId>)> = region(|| runs.map(split).collect());
+    let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    (first.concat(), second.concat())
 }
 
 /// The declarations that own others or belong to none, each once. An owner counts for its parts too, even where it has
