@@ -82,12 +82,21 @@ fn recorder() -> Option<MutexGuard<'static, Recorder>> {
 /// What all threads of this process have had of the processors.
 #[cfg(feature = "link")]
 pub(crate) fn processor_time() -> Duration {
-    time_of(rustix::time::ClockId::ProcessCPUTime)
+    time_of(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-fn time_of(clock: rustix::time::ClockId) -> Duration {
-    let time = rustix::time::clock_gettime(clock);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// What a clock of processors says. (rustix would look for it where valgrind lets nobody look.)
+#[allow(unsafe_code)]
+fn time_of(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a live value, and nothing else is written to.
+    match unsafe { libc::clock_gettime(clock, &raw mut time) } {
+        0 => Duration::new(time.tv_sec as u64, time.tv_nsec as u32),
+        _ => Duration::ZERO,
+    }
 }
 
 /// What has been shared out since the last time.
@@ -103,6 +112,18 @@ pub(crate) fn take() -> SharedWork {
 
 /// Does what consists of tasks that any thread may take.
 pub(crate) fn region<T>(work: impl FnOnce() -> T) -> T {
+    region_of(work, |region| region.longest)
+}
+
+/// Sorts `len` things by quicksort, whose parts are sorted by any threads: a way through it goes through all of them, then
+/// through half, and so on.
+pub(crate) fn sorting<T>(len: usize, sort: impl FnOnce() -> T) -> T {
+    let halvings = len.max(4).ilog2();
+    region_of(|| task(sort), |region| region.work * 2 / halvings)
+}
+
+/// Does something whose longest way is known when it is done.
+fn region_of<T>(work: impl FnOnce() -> T, longest: impl FnOnce(Region) -> Duration) -> T {
     let is_recorded = recorder().map(|mut recorder| {
         recorder.frames.push(Frame::Region(Region::default()));
     });
@@ -115,7 +136,7 @@ pub(crate) fn region<T>(work: impl FnOnce() -> T) -> T {
         false => (before + start.elapsed(), false),
     });
     if let (Some(()), Some(mut recorder)) = (is_recorded, recorder()) {
-        recorder.end_region();
+        recorder.end_region(longest);
     }
     result
 }
@@ -126,7 +147,7 @@ pub(crate) fn task<T>(work: impl FnOnce() -> T) -> T {
     if !is_recorded {
         return work();
     }
-    let clock = rustix::time::ClockId::ThreadCPUTime;
+    let clock = libc::CLOCK_THREAD_CPUTIME_ID;
     let start = time_of(clock);
     let result = work();
     let elapsed = time_of(clock).saturating_sub(start);
@@ -165,10 +186,11 @@ impl Recorder {
         }
     }
 
-    fn end_region(&mut self) {
-        let Some(Frame::Region(region)) = self.frames.pop() else {
+    fn end_region(&mut self, longest: impl FnOnce(Region) -> Duration) {
+        let Some(Frame::Region(mut region)) = self.frames.pop() else {
             return;
         };
+        region.longest = longest(region);
         match self.frames.last_mut() {
             Some(Frame::Task { within }) => {
                 within.work += region.work;
@@ -211,9 +233,9 @@ mod tests {
             assert!(recorder.begin_task());
             recorder.end_task(ms(took));
         }
-        recorder.end_region();
+        recorder.end_region(|region| region.longest);
         recorder.end_task(ms(45));
-        recorder.end_region();
+        recorder.end_region(|region| region.longest);
         let work = SharedWork {
             elapsed: ms(100),
             regions: Some(std::mem::take(&mut recorder.done)),

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::parallel::{region, sorting, task};
+
 /// Bytes of which it is known in which string they begin.
 const BLOCK: usize = 32;
 
@@ -116,22 +118,23 @@ fn compare_ends(mut left: &[u8], mut right: &[u8]) -> Ordering {
 pub(crate) fn hosts(strings: &[&[u8]]) -> Vec<(u32, u32)> {
     // Of all strings of a section the last byte is the same. The bytes before it tell most of them apart.
     let known = |string: &[u8]| last_bytes(&string[..string.len().saturating_sub(1)]);
-    let numbered = strings.par_iter().enumerate().with_min_len(RUN);
-    let mut order: Vec<(u64, u32)> = numbered
-        .map(|(number, string)| (known(string), number as u32))
-        .collect();
+    let mut order: Vec<(u64, u32)> = (0..strings.len() as u32).map(|at| (0, at)).collect();
+    let note = |run: &mut [(u64, u32)]| {
+        for (last, number) in run {
+            *last = known(strings[*number as usize]);
+        }
+    };
+    region(|| order.par_chunks_mut(RUN).for_each(|run| task(|| note(run))));
     // Backwards and downwards: behind each string come those that it ends with.
     let compare = |a: &(u64, u32), b: &(u64, u32)| {
         let whole = || compare_ends(strings[b.1 as usize], strings[a.1 as usize]);
         b.0.cmp(&a.0).then_with(whole).then(a.1.cmp(&b.1))
     };
-    match strings.iter().all(|string| string.last() == Some(&0)) {
+    let all_end_alike = strings.iter().all(|string| string.last() == Some(&0));
+    sorting(strings.len(), || match all_end_alike {
         true => order.par_sort_unstable_by(compare),
-        false => order.par_sort_unstable_by(|a, b| {
-            let (a, b) = ((0, a.1), (0, b.1));
-            compare(&a, &b)
-        }),
-    }
+        false => order.par_sort_unstable_by(|a, b| compare(&(0, a.1), &(0, b.1))),
+    });
     let mut hosts = vec![(0, 0); strings.len()];
     let mut host = None;
     for (_, at) in order {

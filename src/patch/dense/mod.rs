@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::{ImageIndex, SectionKind};
 use crate::parallel::{join, region, task};
 use crate::patch::dense::code::CodePlaces;
@@ -31,7 +31,7 @@ use crate::patch::dense::customs::Pieces;
 use crate::patch::dense::draft::{Draft, Part};
 use crate::patch::dense::strings::Merged;
 use crate::patch::encode::{Encoder, SectionInputs};
-use crate::patch::lengths::MOST_FILE;
+use crate::patch::lengths::expect_readable;
 use crate::program::{DeclId, RelocatableBytes, Relocation};
 
 /// A dense output: where everything stands in it, and what it takes to write it.
@@ -75,13 +75,16 @@ impl<'a> Dense<'a> {
     /// which takes more segments.
     ///
     /// # Errors
-    /// If the code or a custom section would exceed 4 GiB, or the file what engines take.
+    /// If the code or a custom section would exceed 4 GiB, or the file what engines take, with strings that are not merged yet.
     pub(crate) fn lay_out(
         encoder: Encoder<'a>,
         extra: &SectionInputs<'_>,
         cuts: bool,
     ) -> Result<Dense<'a>> {
         let layout = encoder.layout;
+        let pieces = layout.customs.indices().flat_map(|at| encoder.pieces(at));
+        // Before anything is made of them.
+        expect_readable(pieces.map(|(_, content)| content.len() as u64).sum())?;
         let writer = Writer {
             encoder,
             described: described(encoder),
@@ -100,10 +103,7 @@ impl<'a> Dense<'a> {
         writer.names(extra, &mut draft);
         draft.raw(SectionKind::CustomTail, extra.custom_tail);
         let len = draft.len();
-        if len > MOST_FILE {
-            let text = format!("the output would have {len} bytes; engines take {MOST_FILE}");
-            return Err(Error::limit(text));
-        }
+        expect_readable(len)?;
         Ok(Dense {
             writer,
             sections: draft.sections,

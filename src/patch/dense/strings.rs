@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::hash::{HashTable, hash_of};
 use crate::layout::CustomIndex;
-use crate::parallel::{region, task};
+use crate::parallel::{region, sorting, task};
 use crate::patch::encode::Encoder;
 use crate::program::{DeclId, RelocKind, Relocation};
 use crate::wire::dwarf;
@@ -173,29 +173,32 @@ impl<'a> Merged<'a> {
 
     /// The strings of a section that are to be there, in order.
     fn named(&self, section: usize) -> Vec<Named> {
-        let pieces = self.pieces.par_iter().enumerate();
-        let of_piece = |(at, piece): (usize, &Piece<'a>)| {
+        let mut named = self.strings_where(section, |first| first != NONE);
+        if named.is_empty() {
+            return self.strings_where(section, |_| true);
+        }
+        sorting(named.len(), || named.par_sort_unstable());
+        named
+    }
+
+    /// Those of which the first field that names them is like this.
+    fn strings_where(&self, section: usize, is_wanted: impl Fn(u32) -> bool + Sync) -> Vec<Named> {
+        let of_piece = |(at, piece): (usize, &Piece<'a>)| -> Vec<Named> {
             let places = match &piece.kind {
                 Kind::Strings { places, .. } if piece.section == section => &places[..],
-                _ => &[],
+                _ => return Vec::new(),
             };
-            let all = places.iter().enumerate();
+            let firsts = places.iter().map(|first| first.load(Ordering::Relaxed));
+            let wanted = (0..).zip(firsts).filter(|(_, first)| is_wanted(*first));
             task(|| {
-                all.map(|(string, first)| (first.load(Ordering::Relaxed), at as u32, string as u32))
+                wanted
+                    .map(|(string, first)| (first, at as u32, string))
                     .collect()
             })
         };
+        let pieces = self.pieces.par_iter().enumerate();
         let all: Vec<Vec<Named>> = region(|| pieces.map(of_piece).collect());
-        let is_named = |(first, ..): &Named| *first != NONE;
-        let mut named = Vec::with_capacity(all.iter().map(Vec::len).sum());
-        named.extend(all.iter().flatten().copied().filter(is_named));
-        match named.is_empty() {
-            true => all.into_iter().flatten().collect(),
-            false => {
-                region(|| task(|| named.par_sort_unstable()));
-                named
-            }
-        }
+        all.concat()
     }
 
     fn string(&self, (_, piece, string): Named) -> &'a [u8] {
