@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What was shared out within some time.
+#[cfg(any(feature = "link", test))]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SharedWork {
     /// How long this thread was in regions, whoever did their tasks.

@@ -5,10 +5,9 @@ use crate::hash::HashMap;
 use crate::layout::{Layout, LayoutOptions};
 use crate::module::Module;
 use crate::module::version::Version;
+use crate::parallel::{region, task};
 use crate::patch::Dense;
-use crate::program::{
-    DeclId, DeclKind, Definition, Export, ExportId, References, RelocKind, Users,
-};
+use crate::program::{DeclId, DeclKind, Definition, Export, ExportId, RelocKind};
 use rayon::prelude::*;
 
 /// What a dense output is like, beside the program.
@@ -60,9 +59,10 @@ impl Module {
         use_it: impl FnOnce(&Layout, &Dense<'_>) -> Result<R>,
     ) -> Result<R> {
         debug_assert!(self.layout.is_none(), "there is a version to be current");
+        let nothing = crate::program::References::default();
         let checked = self
             .program
-            .check(&References::default(), Users::AreValid)?;
+            .check(&nothing, crate::program::Users::AreValid)?;
         let version = Version::next(&self.program, &self.settings, &self.pending, &checked);
         self.dense(version, style, use_it)
     }
@@ -121,9 +121,11 @@ impl Module {
             let decl = decl.filter(|decl| !decl.is_orphan && decl.kind != DeclKind::Custom);
             decl.and_then(|decl| decl.next()).is_some_and(names_slots)
         };
-        let ids = (0..self.program.capacity()).into_par_iter();
         let is_exported = exports.iter().any(|(_, export)| export.decl == table);
-        is_exported || ids.with_min_len(RUN).any(names)
+        let all = self.program.capacity();
+        let run = |run: usize| task(|| (run * RUN..all.min((run + 1) * RUN)).any(names));
+        let runs = (0..all.div_ceil(RUN)).into_par_iter();
+        is_exported || region(|| runs.any(run))
     }
 }
 

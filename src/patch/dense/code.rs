@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::layout::{Occupant, Ordinal, SectionKind};
 use crate::parallel::{region, task};
-use crate::patch::dense::Writer;
 use crate::patch::dense::draft::{Draft, Part};
+use crate::patch::dense::writer::Writer;
 use crate::program::{DeclId, RelocatableBytes};
 use crate::wire::leb::{self, push_unsigned, unsigned_len, write_unsigned};
 

@@ -7,31 +7,38 @@ use crate::layout::{CustomIndex, Place, SectionKind};
 use crate::patch::dense::code::CodePlaces;
 use crate::patch::dense::draft::{Draft, Part};
 use crate::patch::dense::strings::Merged;
-use crate::patch::dense::{Dense, Writer};
+use crate::patch::dense::writer::Writer;
 use crate::program::{RelocKind, RelocatableBytes, Relocation};
 
 /// Bytes of a custom section that one thread writes at a time.
 const RUN_BYTES: usize = 1 << 17;
 
+/// All custom sections that consist of pieces.
+pub(super) struct Customs<'a> {
+    merged: Merged<'a>,
+    /// By section.
+    sections: Vec<Pieces<'a>>,
+}
+
 /// The pieces of a custom section, but for those that are among its strings.
-pub(super) struct Pieces<'a> {
+struct Pieces<'a> {
     /// What stands for a place that does not exist.
     tombstone: Option<u64>,
     contents: Vec<&'a RelocatableBytes>,
 }
 
-impl<'a> Writer<'a> {
-    /// Appends all custom sections that consist of pieces. Returns their pieces.
-    pub(super) fn customs(
-        &self,
-        merged: &Merged<'a>,
+impl<'a> Customs<'a> {
+    /// Appends them.
+    pub(super) fn draw(
+        writer: &Writer<'a>,
+        merged: Merged<'a>,
         draft: &mut Draft,
-    ) -> Result<Vec<Pieces<'a>>> {
-        let customs = &self.encoder.layout.customs;
-        let mut all = Vec::new();
+    ) -> Result<Customs<'a>> {
+        let customs = &writer.encoder.layout.customs;
+        let mut sections = Vec::new();
         for at in customs.indices() {
             let section = customs.section(at);
-            let pieces = self.encoder.pieces(at);
+            let pieces = writer.encoder.pieces(at);
             let pieces = pieces.filter(|(id, _)| !merged.holds(*id));
             let pieces = Pieces {
                 tombstone: section.tombstone,
@@ -52,10 +59,80 @@ impl<'a> Writer<'a> {
                 pieces.draw(at, draft);
                 draft.end(kind, begin);
             }
-            all.push(pieces);
+            sections.push(pieces);
         }
-        Ok(all)
+        Ok(Customs { merged, sections })
     }
+
+    /// Writes strings of a section.
+    pub(super) fn write_strings(&self, at: CustomIndex, strings: Range<usize>, out: &mut [u8]) {
+        self.merged.section(at).write(strings, out);
+    }
+
+    /// Writes whole pieces, with where everything stands.
+    pub(super) fn write_pieces(
+        &self,
+        at: CustomIndex,
+        numbers: Range<usize>,
+        places: (&Writer<'_>, &CodePlaces),
+        out: &mut [u8],
+    ) {
+        let mut begin = 0;
+        for number in numbers {
+            let len = self.sections[usize::from(at.0)].contents[number].len();
+            let out = &mut out[begin..begin + len];
+            self.write_piece(at, number, 0..len, places, out);
+            begin += len;
+        }
+    }
+
+    /// Writes a range of a piece.
+    pub(super) fn write_piece(
+        &self,
+        at: CustomIndex,
+        number: usize,
+        range: Range<usize>,
+        (writer, code): (&Writer<'_>, &CodePlaces),
+        out: &mut [u8],
+    ) {
+        let pieces = &self.sections[usize::from(at.0)];
+        let content = pieces.contents[number];
+        out.copy_from_slice(&content.bytes()[range.clone()]);
+        let relocs = content.relocs();
+        let first = relocs.partition_point(|reloc| (reloc.offset as usize) < range.start);
+        let within = |reloc: &&Relocation| (reloc.offset as usize) < range.end;
+        for reloc in relocs[first..].iter().take_while(within) {
+            let start = reloc.offset as usize - range.start;
+            let field = &mut out[start..start + reloc.kind.width()];
+            // Only here it is known where strings and code stand.
+            let place = match reloc.kind {
+                RelocKind::SectionOffsetI32 => self.merged.place(reloc),
+                kind if kind.is_code_offset() => code_offset(writer, code, reloc),
+                _ => None,
+            };
+            match place {
+                Some(place) => {
+                    let len = field.len();
+                    field.copy_from_slice(&place.to_le_bytes()[..len]);
+                }
+                None => writer
+                    .encoder
+                    .relocate_piece(pieces.tombstone, reloc, field),
+            }
+        }
+    }
+}
+
+/// What a field holds that says where something stands in a function's code.
+fn code_offset(writer: &Writer<'_>, code: &CodePlaces, reloc: &Relocation) -> Option<u64> {
+    let layout = writer.encoder.layout;
+    let Place::Function { body, .. } = layout.place(reloc.decl()?) else {
+        return None;
+    };
+    let start = code
+        .bodies
+        .get((body.0 - layout.functions.first().0) as usize)?;
+    Some(start.wrapping_add_signed(reloc.addend.into()))
 }
 
 impl Pieces<'_> {
@@ -96,66 +173,4 @@ fn ranges(content: &RelocatableBytes) -> Vec<Range<usize>> {
         start = end;
     }
     ranges
-}
-
-impl Dense<'_> {
-    /// Writes whole pieces.
-    pub(super) fn write_pieces(&self, at: CustomIndex, numbers: Range<usize>, out: &mut [u8]) {
-        let mut begin = 0;
-        for number in numbers {
-            let len = self.customs[usize::from(at.0)].contents[number].len();
-            self.write_piece(at, number, 0..len, &mut out[begin..begin + len]);
-            begin += len;
-        }
-    }
-
-    /// Writes a range of a piece.
-    pub(super) fn write_piece(
-        &self,
-        at: CustomIndex,
-        number: usize,
-        range: Range<usize>,
-        out: &mut [u8],
-    ) {
-        let pieces = &self.customs[usize::from(at.0)];
-        let content = pieces.contents[number];
-        out.copy_from_slice(&content.bytes()[range.clone()]);
-        let relocs = content.relocs();
-        let first = relocs.partition_point(|reloc| (reloc.offset as usize) < range.start);
-        let within = |reloc: &&Relocation| (reloc.offset as usize) < range.end;
-        for reloc in relocs[first..].iter().take_while(within) {
-            let start = reloc.offset as usize - range.start;
-            let field = &mut out[start..start + reloc.kind.width()];
-            match self.place_of(reloc) {
-                Some(place) => {
-                    let len = field.len();
-                    field.copy_from_slice(&place.to_le_bytes()[..len]);
-                }
-                None => self
-                    .writer
-                    .encoder
-                    .relocate_piece(pieces.tombstone, reloc, field),
-            }
-        }
-    }
-
-    /// What a field holds that names a string or a place in the code: only here they have one.
-    fn place_of(&self, reloc: &Relocation) -> Option<u64> {
-        match reloc.kind {
-            RelocKind::SectionOffsetI32 => self.merged.place(reloc),
-            kind if kind.is_code_offset() => self.code_offset(reloc),
-            _ => None,
-        }
-    }
-
-    /// What a field holds that says where something stands in a function's code.
-    fn code_offset(&self, reloc: &Relocation) -> Option<u64> {
-        let layout = self.writer.encoder.layout;
-        let Place::Function { body, .. } = layout.place(reloc.decl()?) else {
-            return None;
-        };
-        let CodePlaces { bodies, .. } = &self.code;
-        let start = bodies.get((body.0 - layout.functions.first().0) as usize)?;
-        Some(start.wrapping_add_signed(reloc.addend.into()))
-    }
 }

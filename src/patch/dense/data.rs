@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::layout::{ImageIndex, Place, SectionKind};
 use crate::parallel::{region, task};
 use crate::patch::dense::draft::{Draft, Part};
-use crate::patch::dense::{Chunk, Writer};
+use crate::patch::dense::writer::Writer;
 use crate::patch::encode::SectionInputs;
 use crate::program::{DeclId, DefinitionKind};
 use crate::wire::filler::END;
@@ -19,6 +19,17 @@ const ZEROS: usize = 32;
 const MOST_CHUNKS: usize = 1000;
 /// Bytes that one thread writes at a time.
 const RUN_BYTES: usize = 1 << 17;
+
+/// A run of data that has a segment to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// Which of the layout's images it belongs to.
+    pub(crate) image: ImageIndex,
+    pub(crate) address: u64,
+    /// Offset in the file.
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
 
 /// The data section, before the places of what stands before it are known.
 pub(super) struct Data {

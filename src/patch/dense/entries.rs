@@ -4,9 +4,9 @@ use std::convert::Infallible;
 
 use crate::error::{Error, Result};
 use crate::layout::SectionKind;
-use crate::patch::dense::Writer;
 use crate::patch::dense::draft::Draft;
 use crate::patch::dense::numbers::{limits_of_import, short_constant, short_limits};
+use crate::patch::dense::writer::Writer;
 use crate::patch::encode::SectionInputs;
 use crate::program::short::{push_content, push_group};
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};

@@ -17,57 +17,40 @@ mod entries;
 mod names;
 mod numbers;
 mod strings;
+mod writer;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::layout::{ImageIndex, SectionKind};
+use crate::layout::SectionKind;
 use crate::parallel::{join, region, task};
 use crate::patch::dense::code::CodePlaces;
-use crate::patch::dense::customs::Pieces;
+use crate::patch::dense::customs::Customs;
 use crate::patch::dense::draft::{Draft, Part};
 use crate::patch::dense::strings::Merged;
+use crate::patch::dense::writer::Writer;
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::patch::lengths::expect_readable;
-use crate::program::{DeclId, RelocatableBytes, Relocation};
 
 /// A dense output: where everything stands in it, and what it takes to write it.
+#[cfg_attr(
+    not(feature = "link"),
+    allow(dead_code, reason = "only links have maps")
+)]
 pub(crate) struct Dense<'a> {
     writer: Writer<'a>,
     /// The sections that are there, in file order.
     pub(crate) sections: Vec<(SectionKind, Range<u64>)>,
     code: CodePlaces,
     /// What is written of each memory's data.
-    pub(crate) data: Vec<Chunk>,
+    pub(crate) data: Vec<data::Chunk>,
     len: u64,
     /// What is to be written, with how long it is, one behind the other.
     parts: Vec<(u64, Part)>,
     images: Vec<Vec<u8>>,
-    merged: Merged<'a>,
-    /// By custom section.
-    customs: Vec<Pieces<'a>>,
-}
-
-/// A run of data that has a segment to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Chunk {
-    /// Which of the layout's images it belongs to.
-    pub(crate) image: ImageIndex,
-    pub(crate) address: u64,
-    /// Offset in the file.
-    pub(crate) offset: u64,
-    pub(crate) len: u64,
-}
-
-/// What all sections are written with.
-struct Writer<'a> {
-    encoder: Encoder<'a>,
-    /// By id: the functions whose fields keep their width, because custom sections say where something stands in them.
-    described: Vec<AtomicBool>,
-    cuts: bool,
+    customs: Customs<'a>,
 }
 
 impl<'a> Dense<'a> {
@@ -85,11 +68,7 @@ impl<'a> Dense<'a> {
         let pieces = layout.customs.indices().flat_map(|at| encoder.pieces(at));
         // Before anything is made of them.
         expect_readable(pieces.map(|(_, content)| content.len() as u64).sum())?;
-        let writer = Writer {
-            encoder,
-            described: described(encoder),
-            cuts,
-        };
+        let writer = Writer::new(encoder, cuts);
         let mut draft = Draft::new();
         draft.raw(SectionKind::CustomFront, extra.custom_front);
         writer.entries(extra, &mut draft)?;
@@ -99,7 +78,7 @@ impl<'a> Dense<'a> {
         }
         let code = writer.code(&mut draft)?;
         let chunks = writer.data_section(&mut data, &mut draft);
-        let customs = writer.customs(&merged, &mut draft)?;
+        let customs = Customs::draw(&writer, merged, &mut draft)?;
         writer.names(extra, &mut draft);
         draft.raw(SectionKind::CustomTail, extra.custom_tail);
         let len = draft.len();
@@ -112,18 +91,19 @@ impl<'a> Dense<'a> {
             len,
             parts: draft.parts,
             images: data.images,
-            merged,
             customs,
         })
     }
 
     /// How long the file is.
+    #[cfg(feature = "link")]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Offset in the file of each function's code entry, in the order of the layout's ordinals, and behind them that of the
     /// end.
+    #[cfg(feature = "link")]
     pub(crate) fn code(&self) -> &[u64] {
         &self.code.entries
     }
@@ -132,6 +112,7 @@ impl<'a> Dense<'a> {
     ///
     /// # Errors
     /// Those of `put`.
+    #[cfg(feature = "link")]
     pub(crate) fn write(&self, put: impl Fn(u64, &[u8]) -> Result<()> + Sync) -> Result<()> {
         let mut offset = 0;
         let placed = self.parts.iter().map(|(len, part)| {
@@ -179,48 +160,17 @@ impl<'a> Dense<'a> {
                 out.copy_from_slice(&self.images[image.0][range.clone()]);
             }
             Part::Code(first, count) => self.writer.write_code(*first, *count, out),
-            Part::Strings(at, strings) => {
-                self.merged.section(*at).write(strings.clone(), out);
+            Part::Strings(at, strings) => self.customs.write_strings(*at, strings.clone(), out),
+            Part::Pieces(at, numbers) => {
+                let places = (&self.writer, &self.code);
+                self.customs.write_pieces(*at, numbers.clone(), places, out);
             }
-            Part::Pieces(at, numbers) => self.write_pieces(*at, numbers.clone(), out),
-            Part::Piece(at, number, range) => self.write_piece(*at, *number, range.clone(), out),
+            Part::Piece(at, number, range) => {
+                let places = (&self.writer, &self.code);
+                self.customs
+                    .write_piece(*at, *number, range.clone(), places, out);
+            }
             Part::Names(first, count) => self.writer.write_names(*first, *count, out),
         }
-    }
-}
-
-/// By id: whether custom sections say where something stands in the declaration's code.
-fn described(encoder: Encoder<'_>) -> Vec<AtomicBool> {
-    let customs = encoder.layout.customs.indices();
-    let pieces = customs.flat_map(|at| encoder.pieces(at));
-    let pieces: Vec<&RelocatableBytes> = pieces.map(|(_, content)| content).collect();
-    if pieces.is_empty() {
-        return Vec::new();
-    }
-    let described: Vec<AtomicBool> = std::iter::repeat_with(|| AtomicBool::new(false))
-        .take(encoder.program.capacity())
-        .collect();
-    let note = |relocs: &[Relocation]| {
-        let targets = relocs.iter().filter(|reloc| reloc.kind.is_code_offset());
-        for target in targets.filter_map(Relocation::decl) {
-            described[target.index()].store(true, Ordering::Relaxed);
-        }
-    };
-    let runs: Vec<&[Relocation]> = pieces
-        .iter()
-        .flat_map(|content| content.relocs().chunks(FIELDS))
-        .collect();
-    region(|| runs.par_iter().for_each(|run| task(|| note(run))));
-    described
-}
-
-/// Fields that one thread looks at at a time.
-const FIELDS: usize = 8192;
-
-impl Writer<'_> {
-    /// Whether the fields of a function keep their width.
-    fn is_described(&self, id: DeclId) -> bool {
-        let described = self.described.get(id.index());
-        described.is_some_and(|described| described.load(Ordering::Relaxed))
     }
 }

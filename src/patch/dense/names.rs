@@ -1,8 +1,8 @@
 //! The name section.
 
 use crate::layout::{Occupant, Ordinal, SectionKind};
-use crate::patch::dense::Writer;
 use crate::patch::dense::draft::{Draft, Part};
+use crate::patch::dense::writer::Writer;
 use crate::patch::encode::SectionInputs;
 use crate::wire::leb::{push_unsigned, unsigned_len};
 use crate::wire::section::{push, push_string};
