@@ -129,6 +129,7 @@ pub mod module;
 mod object;
 #[allow(unsafe_code)]
 pub mod output;
+mod parallel;
 mod patch;
 mod program;
 mod stopwatch;

@@ -137,7 +137,7 @@ fn link_here(
             warn(&report, reporter)?;
             print_stats(&report, tells);
             let took = stopwatch.lap();
-            reporter.event(&linked_event(&report, path, took, None))?;
+            reporter.event(&linked_event(&report, path, took, true))?;
             say(
                 LinkRecord::linked(path, &why, &report, &saved, took),
                 kept,

@@ -52,6 +52,7 @@ mod kept;
 mod listing;
 pub(crate) mod order;
 mod pipeline;
+mod release;
 mod report;
 pub(crate) mod resolve;
 mod session;
@@ -73,7 +74,7 @@ pub use kept::{
     state_name,
 };
 pub use pipeline::Target;
-pub use report::{Counts, Edits, Failed, LinkReport};
+pub use report::{Counts, Edits, Failed, LinkReport, Phase};
 pub use session::Linked;
 pub use threads::use_threads;
 pub use update::fallback::FallbackReason;

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::{PreviousDeclarations, keeps_table_import};
+use crate::link::declare::PreviousDeclarations;
 use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
-use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
+use crate::link::pipeline::{self, Destination, LinkRequest, Target, Written, read_beside};
+use crate::link::release::{Release, keeps_slot_table};
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
-use crate::module::{DenseStyle, Module};
+use crate::module::Module;
 use crate::object::Access;
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
@@ -41,13 +42,29 @@ impl Linked {
         let mut times = PhaseTimes::start();
         let inputs = Inputs::open(&options, access)?;
         times.lap("open");
-        Linked::link_opened(inputs, options, target, times)
+        Linked::link_opened(inputs, options, target, Written::Patchable, times)
+    }
+
+    /// Links what the options say, and publishes nothing: to list what is asked for before [`Linked::release_to`] writes the
+    /// output. There is no file that updates could patch.
+    ///
+    /// # Errors
+    /// All that went wrong.
+    pub fn link_unpublished(
+        options: LinkOptions,
+        access: Access,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        let mut times = PhaseTimes::start();
+        let inputs = Inputs::open(&options, access)?;
+        times.lap("open");
+        Linked::link_opened(inputs, options, Target::Memory, Written::Nothing, times)
     }
 
     fn link_opened(
         inputs: Inputs,
         options: LinkOptions,
         target: Target,
+        written: Written<'_>,
         mut times: PhaseTimes,
     ) -> Result<(Linked, LinkReport), Failed> {
         let mut build_ids = BuildIds::default();
@@ -57,6 +74,7 @@ impl Linked {
             memory_before: None,
             build_id: &build_ids.bytes(&inputs, &options),
             keeps: true,
+            written,
         };
         let destination = Destination::New(target);
         let finished = pipeline::run(&request, inputs.clone(), destination, &mut times)?;
@@ -87,7 +105,8 @@ impl Linked {
         options: LinkOptions,
         target: Target,
     ) -> Result<(Linked, LinkReport), Failed> {
-        Linked::link_opened(inputs, options, target, PhaseTimes::start())
+        let times = PhaseTimes::start();
+        Linked::link_opened(inputs, options, target, Written::Patchable, times)
     }
 
     /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
@@ -101,6 +120,28 @@ impl Linked {
         access: Access,
         target: Target,
     ) -> Result<(Module, LinkReport), Failed> {
+        Linked::once(options, access, target, Written::Patchable)
+    }
+
+    /// The same for what is to be released and not to be patched: writes what [`Linked::release`] returns. The module that is
+    /// returned has never been published.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn release_once(
+        options: &LinkOptions,
+        access: Access,
+        publishing: &OutputOptions,
+    ) -> Result<(Module, LinkReport), Failed> {
+        Linked::once(options, access, Target::Memory, Written::Dense(publishing))
+    }
+
+    fn once(
+        options: &LinkOptions,
+        access: Access,
+        target: Target,
+        written: Written<'_>,
+    ) -> Result<(Module, LinkReport), Failed> {
         let mut times = PhaseTimes::start();
         let inputs = Inputs::open(options, access)?;
         times.lap("open");
@@ -110,6 +151,7 @@ impl Linked {
             memory_before: None,
             build_id: &BuildIds::default().bytes(&inputs, options),
             keeps: false,
+            written,
         };
         let destination = Destination::New(target);
         let finished = pipeline::run(&request, inputs, destination, &mut times)?;
@@ -268,6 +310,7 @@ impl Linked {
             memory_before: Some(declarations.memory_plan),
             build_id: &build_ids.bytes(inputs, options),
             keeps: true,
+            written: Written::Patchable,
         };
         let destination = Destination::Existing(module);
         let finished = pipeline::run(&request, inputs.clone(), destination, times)?;
@@ -346,6 +389,7 @@ impl Linked {
             memory_before: Some(declarations.memory_plan),
             build_id: &build_ids.bytes(inputs, options),
             keeps: true,
+            written: Written::Patchable,
         };
         let destination = Destination::New(Target::Memory);
         let mut times = PhaseTimes::start();
@@ -386,18 +430,16 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn finish(&self) -> crate::Result<Vec<u8>> {
-        let (_, dense) = self.state.module.finish_layout(self.dense_style())?;
-        Ok(dense.bytes)
+        let release = self.release_style(false);
+        release.with_dense(&self.state.module, |_, dense| Ok(dense.to_vec()))
     }
 
     /// What dense outputs of the program are like.
-    pub(super) fn dense_style(&self) -> DenseStyle<'_> {
-        let plan = &self.state.plan;
-        DenseStyle {
-            keeps_slot_table: plan.resolution.legacy_table
-                || keeps_table_import(plan, &self.state.options),
-            exports: Some(&self.state.declarations.known.exports),
-            ..DenseStyle::default()
+    pub(super) fn release_style(&self, cuts: bool) -> Release<'_> {
+        Release {
+            keeps_slot_table: keeps_slot_table(&self.state.plan, &self.state.options),
+            exports: &self.state.declarations.known.exports,
+            cuts,
         }
     }
 

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
-use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
+use crate::object::{Access, Archive, FileKind, Input, Member, MemberOffset, Object};
+use crate::parallel::{region, task};
 use crate::transaction::{Log, Saved, Transaction};
 
 /// A file of the command line.
@@ -191,10 +192,8 @@ impl Inputs {
     /// All that went wrong, in the order of the command line.
     pub fn open(options: &LinkOptions, access: Access) -> Result<Inputs, Vec<Error>> {
         let wanted = find_all(options)?;
-        let opened: Vec<Result<InputFile>> = wanted
-            .par_iter()
-            .map(|wanted| open_file(wanted, access))
-            .collect();
+        let open = |wanted: &Wanted| task(|| open_file(wanted, access));
+        let opened: Vec<Result<InputFile>> = region(|| wanted.par_iter().map(open).collect());
         let mut inputs = Inputs {
             access: Some(access),
             ..Inputs::default()
@@ -498,14 +497,13 @@ fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<In
     let mut members = Vec::new();
     if wanted.whole || !archive.has_index() {
         let all = archive.members(access)?;
-        let read: Result<Vec<Option<Object>>> = all
-            .par_iter()
-            .map(|member| match FileKind::of(member.bytes()) {
-                FileKind::Wasm => member.read().map(Some),
-                _ if !wanted.whole => Ok(None),
-                _ => member.read().map(Some),
-            })
-            .collect();
+        let read = |member: &Member| match FileKind::of(member.bytes()) {
+            FileKind::Wasm => member.read().map(Some),
+            _ if !wanted.whole => Ok(None),
+            _ => member.read().map(Some),
+        };
+        let read: Result<Vec<Option<Object>>> =
+            region(|| all.par_iter().map(|member| task(|| read(member))).collect());
         for (object, member) in read?.into_iter().zip(&all) {
             match (object, FileKind::of(member.bytes())) {
                 (Some(object), _) => members.push(Arc::new(object)),
@@ -565,9 +563,7 @@ fn stub_symbols(input: &Input) -> Result<StubSymbols> {
 /// The first, in order, that was.
 pub fn check_unchanged<'a>(inputs: impl IntoIterator<Item = &'a Arc<Input>>) -> Result<()> {
     let inputs: Vec<&Arc<Input>> = inputs.into_iter().collect();
-    let results: Vec<Result<()>> = inputs
-        .par_iter()
-        .map(|input| input.check_unchanged())
-        .collect();
+    let check = |input: &&Arc<Input>| task(|| input.check_unchanged());
+    let results: Vec<Result<()>> = region(|| inputs.par_iter().map(check).collect());
     results.into_iter().collect()
 }
