@@ -158,6 +158,7 @@ pub use wasm_encoder::{
 #[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
+pub use wire::source::Source;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

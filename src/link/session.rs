@@ -5,11 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{PreviousDeclarations, keeps_table_import};
-use crate::link::inputs::Inputs;
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::inputs::build_id::BuildIds;
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
@@ -161,6 +164,26 @@ impl Linked {
         seen: Sighting,
     ) -> Result<(), Failed> {
         Ok(self.state.module.resume_output(publishing, seen)?)
+    }
+
+    /// Keeps what tells objects apart from what comes in their place while no process has their files mapped: of those that are given
+    /// by their places, or of all.
+    ///
+    /// # Errors
+    /// If one of them has changed already.
+    pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
+        let files = self.state.inputs.files();
+        let keep = |file: &InputFile| match file {
+            InputFile::Object { object, .. } => object.keep(),
+            _ => Ok(()),
+        };
+        match places {
+            None => files.par_iter().try_for_each(keep),
+            Some(places) => {
+                let mut files = places.iter().filter_map(|place| files.get(*place as usize));
+                files.try_for_each(keep)
+            }
+        }
     }
 
     /// Lets files of the command line be called as the options now say; those are given by their places.
