@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{PreviousDeclarations, keeps_table_import};
-use crate::link::inputs::{InputFile, Inputs};
 use crate::link::inputs::build_id::BuildIds;
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
-use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
+use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
@@ -73,6 +73,7 @@ impl Linked {
             declarations,
             inputs,
             build_ids,
+            relocations: finished.counts.relocations,
         };
         let linked = Linked { state, index: None };
         let report = report(
@@ -266,7 +267,7 @@ impl Linked {
         let reason = match self.update_in_place(changed) {
             Ok(published) => {
                 times.lap("update");
-                let counts = Counts::of(&self.state.plan);
+                let counts = Counts::with_relocations(&self.state.plan, self.state.relocations);
                 return Ok((published, counts, None, Vec::new()));
             }
             Err(UpdateError::Fallback(reason)) => reason,
@@ -299,6 +300,7 @@ impl Linked {
         };
         self.state.plan = plan;
         self.state.declarations = declarations;
+        self.state.relocations = finished.counts.relocations;
         // It is made anew when the next update comes.
         self.index = None;
         Ok((
@@ -318,6 +320,13 @@ impl Linked {
         }
         let objects =
             index.changed_objects(&state.inputs, &state.plan.resolution, &changed.files)?;
+        let count = |state: &LinkState| -> usize {
+            let objects = objects
+                .iter()
+                .map(|(id, _)| state.plan.resolution.object(*id));
+            objects.map(|linked| relocations_of(&linked.object)).sum()
+        };
+        let before = count(state);
         state.begin();
         index.begin();
         let published = update::run(state, index, &objects);
@@ -325,6 +334,7 @@ impl Linked {
             Ok(_) => {
                 state.commit();
                 index.commit();
+                state.relocations = state.relocations - before + count(state);
             }
             Err(_) => {
                 state.rollback();
@@ -383,6 +393,7 @@ impl Linked {
             declarations,
             inputs: inputs.clone(),
             build_ids,
+            relocations: finished.counts.relocations,
         };
         Ok(Linked { state, index: None })
     }

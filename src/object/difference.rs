@@ -94,7 +94,8 @@ impl Object {
     fn had_custom(&self, custom: &CustomSection, bytes: &[u8]) -> bool {
         let kept = self.kept_elsewhere();
         match kept.and_then(|kept| kept.blocks(custom.contents.start)) {
-            Some(blocks) => blocks.is_of(bytes),
+            // What is under relocations means nothing, but they are not looked at here.
+            Some(_) => false,
             None => self.bytes(custom.contents) == bytes,
         }
     }
@@ -264,7 +265,9 @@ impl Chunk<'_> {
     fn has_bytes_of(&self, other: &Chunk<'_>) -> bool {
         match (self.bytes, other.bytes) {
             (Ok(own), Ok(others)) => own == others || self.differs_under_relocs_only(own, others),
-            (Ok(own), Err(kept)) => own.is_empty() || kept.had(other.span.start, own, self.fields()),
+            (Ok(own), Err(kept)) => {
+                own.is_empty() || kept.had(other.span.start, own, self.fields())
+            }
             (Err(_), _) => false,
         }
     }

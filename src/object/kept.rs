@@ -33,9 +33,32 @@ pub(super) fn digest_without(bytes: &[u8], fields: impl Iterator<Item = Range<us
     digest(copy.as_deref().unwrap_or(bytes))
 }
 
-/// The hashes of bytes, block by block.
-pub(super) fn digest_blocks(bytes: &[u8]) -> Box<[Digest]> {
-    bytes.chunks(BLOCK).map(digest).collect()
+/// The hashes of bytes in which fields mean nothing, block by block. Fields are in order.
+pub(super) fn digest_blocks(
+    bytes: &[u8],
+    fields: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = Digest> {
+    let mut fields = fields.peekable();
+    bytes.chunks(BLOCK).enumerate().map(move |(number, block)| {
+        let start = number * BLOCK;
+        let mut copy = [0; BLOCK];
+        let copy = &mut copy[..block.len()];
+        copy.copy_from_slice(block);
+        while let Some(field) = fields.peek() {
+            let from = field.start.max(start) - start;
+            let to = field.end.min(start + block.len());
+            if from >= block.len() {
+                break;
+            }
+            copy[from..(to - start).max(from)].fill(0);
+            // The rest of it is in the next block.
+            if field.end > start + block.len() {
+                break;
+            }
+            fields.next();
+        }
+        digest(copy)
+    })
 }
 
 /// The hashes of bytes that are cut at marks, of which the first is at their beginning; of all of them if there are none.
@@ -45,7 +68,9 @@ pub(super) fn digest_marked(bytes: &[u8], marks: Option<&[u32]>) -> Box<[Digest]
     };
     let ends = rest.iter().copied().chain([bytes.len() as u32]);
     let parts = marks.iter().zip(ends);
-    parts.map(|(start, end)| digest(&bytes[*start as usize..end as usize])).collect()
+    parts
+        .map(|(start, end)| digest(&bytes[*start as usize..end as usize]))
+        .collect()
 }
 
 /// A section as it stood in its input.
@@ -86,7 +111,9 @@ pub(super) struct Kept {
 impl Kept {
     /// A part that is kept as it is.
     pub(super) fn part(&self, span: Span) -> Option<&[u8]> {
-        let next = self.parts.partition_point(|(part, _)| part.start <= span.start);
+        let next = self
+            .parts
+            .partition_point(|(part, _)| part.start <= span.start);
         let (part, at) = self.parts[..next].last()?;
         let start = (*at + (span.start - part.start)) as usize;
         (span.end() <= part.end()).then(|| &self.text[start..start + span.len as usize])
@@ -94,11 +121,13 @@ impl Kept {
 
     /// The hashes of contents that stood somewhere.
     pub(super) fn blocks(&self, start: u32) -> Option<&Blocks> {
-        let place = self.blocks.binary_search_by_key(&start, |blocks| blocks.start);
+        let place = self
+            .blocks
+            .binary_search_by_key(&start, |blocks| blocks.start);
         place.ok().map(|at| &self.blocks[at])
     }
 
-    /// Whether what stood somewhere was these bytes, but for fields of them. What has blocks has no fields that mean nothing.
+    /// Whether what stood somewhere was these bytes, but for fields of them.
     pub(super) fn had(
         &self,
         start: u32,
@@ -106,7 +135,7 @@ impl Kept {
         fields: impl Iterator<Item = Range<usize>>,
     ) -> bool {
         if let Some(blocks) = self.blocks(start) {
-            return blocks.is_of(bytes);
+            return blocks.is_of(bytes, fields);
         }
         match self.starts.binary_search(&start) {
             Ok(at) => self.digests[at] == digest_without(bytes, fields),
@@ -116,9 +145,9 @@ impl Kept {
 }
 
 impl Blocks {
-    /// Whether these are the bytes.
-    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
-        bytes.len() == self.len as usize && self.changed(bytes).next().is_none()
+    /// Whether these are the bytes, but for fields of them.
+    pub(super) fn is_of(&self, bytes: &[u8], fields: impl Iterator<Item = Range<usize>>) -> bool {
+        bytes.len() == self.len as usize && self.changed(bytes, fields).next().is_none()
     }
 
     /// The parts of these bytes that are not what they were, cut at marks where those before were: where each begins and ends. `None`
@@ -129,17 +158,24 @@ impl Blocks {
         }
         let ends = marks.iter().skip(1).map(|mark| *mark as usize);
         let ends = ends.chain([bytes.len()]);
-        let parts = marks.iter().zip(ends).map(|(start, end)| *start as usize..end);
+        let parts = marks
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| *start as usize..end);
         let both = parts.zip(&self.digests);
         let changed = both.filter(|(part, was)| digest(&bytes[part.clone()]) != **was);
         Some(changed.map(|(part, _)| part).collect())
     }
 
-    /// Parts that are not what they were, as far as both go.
-    pub(super) fn changed<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-        let both = bytes.chunks(BLOCK).zip(&self.digests).enumerate();
+    /// Parts that are not what they were but for fields of them, as far as both go.
+    pub(super) fn changed(
+        &self,
+        bytes: &[u8],
+        fields: impl Iterator<Item = Range<usize>>,
+    ) -> impl Iterator<Item = Range<usize>> {
         let common = bytes.len().min(self.len as usize);
-        both.filter(|(_, (now, was))| digest(now) != **was)
+        let both = digest_blocks(bytes, fields).zip(&self.digests).enumerate();
+        both.filter(|(_, (now, was))| now != *was)
             .map(move |(at, _)| at * BLOCK..((at + 1) * BLOCK).min(common))
             .filter(|range| !range.is_empty())
     }

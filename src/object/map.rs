@@ -179,9 +179,6 @@ struct Renamed {
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
 
-/// The same where what is read is kept for the next process.
-const SMALL_TO_KEEP: u64 = 4 << 10;
-
 /// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
 const STEP_NANOS: i128 = 20_000_000;
 
@@ -208,7 +205,7 @@ impl Input {
             && match access {
                 Access::Map => len >= SMALL,
                 Access::Read => false,
-                Access::Keep => len >= SMALL_TO_KEEP && (len > KEPT || !is_archive(&file)),
+                Access::Keep => len > KEPT || len > 0 && !is_archive(&file),
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
@@ -443,19 +440,27 @@ impl Source for Input {
         bytes: &[u8],
         fields: &mut dyn Iterator<Item = Range<usize>>,
     ) -> bool {
-        self.kept().is_some_and(|kept| kept.had(start, bytes, fields))
+        self.kept()
+            .is_some_and(|kept| kept.had(start, bytes, fields))
     }
 
-    fn differences(&self, start: u32, len: u32, bytes: &[u8]) -> Vec<Range<usize>> {
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
         match self.kept().and_then(|kept| kept.blocks(start)) {
-            Some(blocks) => blocks.changed(bytes).collect(),
+            Some(blocks) => blocks.changed(bytes, fields).collect(),
             None => vec![0..bytes.len().min(len as usize)],
         }
     }
 }
 
 fn now() -> (i64, u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     (now.as_secs() as i64, u64::from(now.subsec_nanos()))
 }
 

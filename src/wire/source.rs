@@ -22,14 +22,24 @@ pub trait Source: Send + Sync {
 
     /// Whether these bytes are those of a part that is not at hand, but for fields of them, which are given in order. If that is
     /// not known, they are not.
-    fn had(&self, start: u32, bytes: &[u8], fields: &mut dyn Iterator<Item = Range<usize>>) -> bool {
+    fn had(
+        &self,
+        start: u32,
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> bool {
         let _ = (start, bytes, fields);
         false
     }
 
-    /// Where a part that is not at hand may differ from these bytes, as far as both go.
-    fn differences(&self, start: u32, len: u32, bytes: &[u8]) -> Vec<Range<usize>> {
-        let _ = start;
+    /// Where a part that is not at hand may differ from these bytes but for fields of them, as far as both go.
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
+        let _ = (start, fields);
         vec![0..bytes.len().min(len as usize)]
     }
 }

@@ -152,7 +152,7 @@ fn try_resume(
         is_there = expected(&head)?;
         changes = Changes::of(&head, &named, here)?;
     }
-    if head.image_len > 2 * head.first_len {
+    if head.has_grown() {
         return Err(NoState::Grown(head.image_len, head.first_len).into());
     }
     restore(is_there)?;

@@ -240,7 +240,8 @@ impl Update<'_> {
                 place(*decl, object.segments[index.index()].data);
             }
         }
-        for (index, (decl, custom)) in unit.customs.iter().zip(&object.custom_sections).enumerate() {
+        for (index, (decl, custom)) in unit.customs.iter().zip(&object.custom_sections).enumerate()
+        {
             if let Some(decl) = decl.filter(|_| !contents.customs.contains(&index)) {
                 place(decl, custom.contents);
             }
