@@ -486,8 +486,8 @@ pub(crate) struct Man {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct BuildOptions {
-    /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
-    /// `direct` names the function, and a patch rewrites its callers
+    /// How a call reaches a function whose code has moved: with `table` what is left in its place passes the call on
+    /// (with `--live` through a slot of the table); with `direct` a patch rewrites its callers
     #[arg(
         long,
         value_name = "HOW",
@@ -517,8 +517,8 @@ pub(crate) struct PatchesArg {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Who owns types: `per-declaration` gives each declaration its own, which is what the demo does if this is not
-    /// said; with `interned` equal types are shared, which is what other commands do
+    /// Who owns types that edits bring: with `per-declaration` the declaration that first uses one, which is what the demo does if
+    /// this is not said; with `interned` they are shared, as those of a new layout are, which is what other commands do
     #[arg(long, value_name = "HOW", hide_possible_values = true)]
     pub(crate) types: Option<TypesArg>,
     #[command(flatten)]

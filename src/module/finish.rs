@@ -51,6 +51,7 @@ impl Module {
         let version = Version::current(&self.program, &self.settings);
         let options = LayoutOptions {
             thunks: false,
+            keeps_entries: false,
             dense: true,
             live: false,
             growable_table: self.options.growable_table,

@@ -10,20 +10,21 @@ pub enum Redirect {
     /// Calls go through the function's slot in the table: `call_indirect` at the call site. Only the slot changes.
     #[default]
     Table,
-    /// Calls go to a thunk at a fixed index, which calls through the slot: for ready-made code.
+    /// Calls name a function's index, which stays when the code moves: for ready-made code. A forwarder that calls the new place
+    /// stands there then. With [`live`](ModuleOptions::live) it is a thunk from the start, which calls through the function's slot.
     TableThunks,
     /// Calls name the function's index, which is rewritten when the code moves; a function with many callers leaves a
     /// forwarder behind.
     Direct,
 }
 
-/// Who owns the types of the output.
+/// Who owns the types that edits bring. Those of a new layout are shared, each once, however many declarations use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Types {
-    /// Each declaration has a block of types of its own.
+    /// A declaration that comes to use a type which the module does not have gets a block of types of its own.
     #[default]
     PerDeclaration,
-    /// Equal types are shared, with reference counts.
+    /// They are shared too.
     Interned,
 }
 
@@ -32,7 +33,7 @@ pub enum Types {
 pub struct ModuleOptions {
     /// How calls are redirected. Default: [`Redirect::Table`].
     pub redirect: Redirect,
-    /// Who owns types. Default: [`Types::PerDeclaration`].
+    /// Who owns types that edits bring. Default: [`Types::PerDeclaration`].
     pub types: Types,
     /// Whether a name section with the functions' keys is written. Default: yes.
     pub names: bool,

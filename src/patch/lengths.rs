@@ -1,7 +1,8 @@
 //! How long things made by wasmend are, and how much slack a place gets.
 
+use crate::layout::LayoutOptions;
 use crate::patch::encode::SIZE;
-use crate::program::{Declaration, Program, TypeId};
+use crate::program::{Declaration, Definition, Program, TypeId};
 use crate::wire::filler::END;
 use crate::wire::gap::Gaps;
 use crate::wire::leb;
@@ -64,6 +65,24 @@ pub(crate) fn body_slack(decl: &Declaration, len: u32, changing: bool) -> u32 {
     }
 }
 
+/// How long a new place for a function's code is that is `len` bytes long: where entries are kept, what has just been defined has
+/// room for a forwarder.
+pub(crate) fn room_for_entry(
+    program: &Program,
+    options: LayoutOptions,
+    decl: &Declaration,
+    len: u32,
+) -> u32 {
+    const ENOUGH: u32 = 64;
+    if !options.keeps_entries || len >= ENOUGH || program.is_frozen(decl) {
+        return len;
+    }
+    match decl.next().and_then(Definition::ty) {
+        Some(ty) if program.types.can_pass_on(ty) => len.max(forwarder_len(program, ty)),
+        _ => len,
+    }
+}
+
 /// Unused bytes behind a piece of a custom section that has changed: in proportion, within reason.
 pub(crate) fn piece_slack(filler: &Gaps, len: u32) -> u32 {
     filler.at_least((len / 4).clamp(64, 1 << 14))
@@ -79,8 +98,7 @@ pub(crate) fn first_piece_slack(filler: &Gaps, len: u32) -> u32 {
     }
 }
 
-/// Unused types that a new extent of a declaration gets: none until it has changed. In a new layout only a change of its
-/// types counts; a patch, which knows no more than that an extent may have to move, takes any.
+/// Unused types that a new extent of a declaration gets: none until it has changed.
 pub(crate) fn type_spare(changed: bool, types: usize) -> u32 {
     if changed {
         (types as u32).div_ceil(2)

@@ -19,7 +19,7 @@ pub struct WholeOptions {
     /// How calls reach functions that move: through thunks, or directly. ([`Redirect::Table`] means thunks here too, since
     /// the code's calls are what they are.) Default: [`Redirect::TableThunks`].
     pub redirect: Redirect,
-    /// Who owns types. Default: [`Types::Interned`].
+    /// Who owns types that builds bring. Default: [`Types::Interned`].
     pub types: Types,
     /// Whether updates also make deltas for instances that run; see [`ModuleOptions::live`]. Default: no.
     pub live: bool,
@@ -332,8 +332,8 @@ fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
     ModuleOptions {
         redirect,
         types: options.types,
-        // Whatever is in the module's own tables stays there; slots are for thunks only.
-        slot_table: redirect == Redirect::TableThunks,
+        // Whatever is in the module's own tables stays there; slots are for thunks only, which instances that run need.
+        slot_table: options.live,
         output: options.output,
         tail_calls,
         live: options.live,

@@ -7,7 +7,9 @@ use crate::hash::HashMap;
 use crate::layout::{Layout, Occupant, Place, Slot};
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::fresh_layout::types::Uses;
-use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
+use crate::patch::lengths::{
+    DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, room_for_entry, thunk_len,
+};
 use crate::program::{DeclId, Declaration, Definition, Program};
 
 /// A function with a body.
@@ -45,7 +47,7 @@ pub(super) fn place_functions(
         let named = || functions().filter(|(id, ..)| named[id.index()]);
         place_thunks(program, named, layout, (slots, address_taken))?;
     }
-    place_bodies(functions, layout, (slots, address_taken))?;
+    place_bodies(program, functions, layout, (slots, address_taken))?;
     for at in 0..layout.imports.len() {
         let id = layout.imports[at];
         if let Place::ImportedFunction { index, .. } = layout.place(id) {
@@ -129,6 +131,7 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
 
 /// Places all bodies and their names: two passes over the same functions, for two cores.
 fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
+    program: &Program,
     functions: impl Fn() -> I + Sync,
     layout: &mut Layout,
     (giver, address_taken): (SlotGiver<'_>, &[bool]),
@@ -150,7 +153,8 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
             let cap = if layout.options.dense {
                 len
             } else {
-                len + body_slack(decl, len, false)
+                let len = len + body_slack(decl, len, false);
+                room_for_entry(program, layout.options, decl, len)
             };
             let body = layout
                 .functions

@@ -3,7 +3,7 @@
 
 use crate::layout::{Occupant, Ordinal, Place, Slot};
 use crate::patch::lengths::{
-    MOST_INDICES, SMALLEST_TRAP, body_slack, entry_len, forwarder_len, thunk_len,
+    MOST_INDICES, SMALLEST_TRAP, body_slack, entry_len, forwarder_len, room_for_entry, thunk_len,
 };
 use crate::patch::plan::context::Planned;
 use crate::patch::plan::place::Placing;
@@ -14,6 +14,10 @@ use crate::program::{DeclId, Pending, Relocation};
 
 /// So many dead bytes of code are never too many.
 const MOST_DEAD: u64 = 1 << 16;
+
+/// Code of up to this many bytes becomes a forwarder though it has few callers, where entries are kept: a ninth of the rest is
+/// written. Of longer code it is less to write the callers.
+const MOST_FORWARDED: u32 = 1024;
 
 /// Beyond that, when more than one byte in so many is dead and none of the dead places fits, everything is laid out anew.
 /// It takes edits of about a tenth of all code to get there, so each has paid for ten times its own bytes at most.
@@ -96,7 +100,8 @@ impl Placing<'_> {
         } else {
             body_slack(decl, len, true)
         };
-        self.append_code(len + slack, Occupant::Body(id), name)
+        let cap = room_for_entry(self.context.program, self.layout.options, decl, len + slack);
+        self.append_code(cap, Occupant::Body(id), name)
     }
 
     pub(super) fn place_thunk(&mut self, id: DeclId) -> Planned<Ordinal> {
@@ -250,9 +255,17 @@ impl Placing<'_> {
         self.write_slot(slot);
     }
 
-    /// Whether rewriting all references to a function costs more than a forwarder.
+    /// Whether rewriting all references to a function whose code moves costs more than a forwarder.
     pub(super) fn has_many_callers(&self, id: DeclId) -> bool {
-        let limit = self.layout.options.fan_in;
+        let options = self.layout.options;
+        let is_small = || match self.layout.place(id) {
+            Place::Function { body, .. } => self.layout.functions.slot(body).cap <= MOST_FORWARDED,
+            _ => false,
+        };
+        let limit = match options.keeps_entries && is_small() {
+            true => 0,
+            false => options.fan_in,
+        };
         let mut sites = 0;
         for source in self.context.references.of(self.context.program, id) {
             let decl = self.context.program.decl(source);
