@@ -195,6 +195,8 @@ impl Keeper {
             (part, at)
         });
         Kept {
+            whole: digest(input),
+            whole_len: input.len() as u32,
             parts: parts.collect(),
             sections: sections.into(),
             starts: digests.iter().map(|(start, _)| *start).collect(),

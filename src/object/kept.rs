@@ -96,6 +96,9 @@ pub(super) struct Blocks {
 /// What is kept of an object.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
+    /// The hash of all bytes of the input, and how many there were.
+    pub(super) whole: Digest,
+    pub(super) whole_len: u32,
     pub(super) sections: Box<[Section]>,
     /// What is kept as it is: where it stood, where it stands in `text`, in order.
     pub(super) parts: Box<[(Span, u32)]>,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
@@ -71,6 +71,16 @@ impl Mapping {
         // untrusted input, whose every offset is checked when it is used.
         #[allow(unsafe_code)]
         Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
+    }
+
+    /// Gives the memory back that the mapping takes: whoever reads it again gets it from the file.
+    fn let_go(&self) {
+        if let Some(bytes) = self.here() {
+            let start = bytes.as_ptr().cast_mut().cast();
+            // SAFETY: nobody writes to the mapping, which is of a file: its pages are what they were whenever they are read.
+            #[allow(unsafe_code)]
+            let _ = unsafe { rustix::mm::madvise(start, self.len, Advice::LinuxDontNeed) };
+        }
     }
 
     #[inline]
@@ -328,9 +338,15 @@ impl Input {
         let _ = self.kept.set(make());
         self.check_unchanged()?;
         match self.at_first {
-            Some(first) if first != digest(self.bytes()) => Err(changed(self.path())),
-            _ => Ok(()),
+            Some(first) if self.kept().is_none_or(|kept| kept.whole != first) => {
+                return Err(changed(self.path()));
+            }
+            _ => {}
         }
+        if let Contents::Mapped(mapping) = &self.contents {
+            mapping.let_go();
+        }
+        Ok(())
     }
 
     /// Whether another file's contents have taken the place of these.
@@ -363,6 +379,12 @@ impl Input {
         Ok(())
     }
 
+    /// Forgets that, once nothing is read any more: what is of one process is not to be kept.
+    pub(crate) fn forget_mapped_again() {
+        let mut mapped = MAPPED_AGAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        *mapped = Vec::new();
+    }
+
     /// What identified the file when it was opened, if it is a file.
     pub fn stamp(&self) -> Option<FileStamp> {
         self.seen().map(|seen| seen.stamp)
@@ -386,7 +408,13 @@ impl Input {
     /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
     /// for as long as it is as `again` found it. Says whether the contents are the same.
     pub fn is_written_again(&self, again: &Input) -> bool {
-        let is_same = self.is_at_hand() && self.bytes() == again.bytes();
+        let is_same = match self.kept() {
+            Some(kept) if !self.is_at_hand() => {
+                let len = again.bytes().len();
+                kept.whole_len as usize == len && kept.whole == digest(again.bytes())
+            }
+            _ => self.bytes() == again.bytes(),
+        };
         if is_same {
             let seen = again.seen();
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;

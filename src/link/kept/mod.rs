@@ -187,6 +187,7 @@ fn try_resume(
         }
     };
     let kept = linked.keep_objects(Some(&changes.places));
+    Input::forget_mapped_again();
     // What only the head needs is not to be kept.
     let _paused = heap::pause();
     // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
