@@ -41,8 +41,11 @@ impl Object {
     /// # Errors
     /// If the file has changed already.
     pub(crate) fn keep(&self) -> Result<()> {
-        let whole = self.input().bytes().len();
-        match self.span().range() == (0..whole) {
+        // What is kept already, or was not read by this process, is not opened for it.
+        let Some(whole) = self.input().mapped_here() else {
+            return Ok(());
+        };
+        match self.span().range() == (0..whole.len()) {
             true => self.input().keep(|| self.kept()),
             false => Ok(()),
         }

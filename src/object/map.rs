@@ -327,12 +327,20 @@ impl Input {
         self.kept.get()
     }
 
+    /// Its bytes, if this process has mapped them.
+    pub(super) fn mapped_here(&self) -> Option<&[u8]> {
+        match &self.contents {
+            Contents::Mapped(mapping) => mapping.here(),
+            Contents::Owned(_) => None,
+        }
+    }
+
     /// Keeps what later processes need of it, which `make` finds out.
     ///
     /// # Errors
     /// If the file is not what it was when it was opened: what was linked may be something else.
     pub(super) fn keep(&self, make: impl FnOnce() -> Kept) -> Result<()> {
-        if !self.is_mapped() || self.kept().is_some() {
+        if self.kept().is_some() {
             return Ok(());
         }
         let _ = self.kept.set(make());
