@@ -93,8 +93,19 @@ impl OneShot {
     }
 }
 
-/// All but the version's number, which is a hash of what was written: a process that does not have the bytes of an object before
-/// writes more of what has changed.
-fn without_id(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len() - 16]
+/// The sections with their places, without the version's number, which is a hash of what was written: a process that does not have
+/// the bytes of an object before writes more of what has changed. Pads, in which old ones are left, mean nothing.
+fn without_id(bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    let payloads = wasmparser::Parser::new(0).parse_all(bytes);
+    let sections = payloads.filter_map(|payload| {
+        let payload = payload.expect("it was validated");
+        if let wasmparser::Payload::CustomSection(custom) = &payload
+            && ["pad", "wasmend"].contains(&custom.name())
+        {
+            return None;
+        }
+        let (_, range) = payload.as_section()?;
+        Some((range.start, &bytes[range]))
+    });
+    sections.collect()
 }
