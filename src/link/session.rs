@@ -5,15 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::PreviousDeclarations;
-use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, Written, read_beside};
 use crate::link::release::{Release, keeps_slot_table};
-use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
+use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
@@ -88,6 +91,7 @@ impl Linked {
             declarations,
             inputs,
             build_ids,
+            relocations: finished.counts.relocations,
         };
         let linked = Linked { state, index: None };
         let report = report(
@@ -205,6 +209,26 @@ impl Linked {
         Ok(self.state.module.resume_output(publishing, seen)?)
     }
 
+    /// Keeps what tells objects apart from what comes in their place while no process has their files mapped: of those that are given
+    /// by their places, or of all.
+    ///
+    /// # Errors
+    /// If one of them has changed already.
+    pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
+        let files = self.state.inputs.files();
+        let keep = |file: &InputFile| match file {
+            InputFile::Object { object, .. } => object.keep(),
+            _ => Ok(()),
+        };
+        match places {
+            None => files.par_iter().try_for_each(keep),
+            Some(places) => {
+                let mut files = places.iter().filter_map(|place| files.get(*place as usize));
+                files.try_for_each(keep)
+            }
+        }
+    }
+
     /// Lets files of the command line be called as the options now say; those are given by their places.
     pub(super) fn rename_inputs(&mut self, options: &LinkOptions, renamed: &[(usize, PathBuf)]) {
         let Linked { state, index } = self;
@@ -285,7 +309,7 @@ impl Linked {
         let reason = match self.update_in_place(changed) {
             Ok(published) => {
                 times.lap("update");
-                let counts = Counts::of(&self.state.plan);
+                let counts = Counts::with_relocations(&self.state.plan, self.state.relocations);
                 return Ok((published, counts, None, Vec::new()));
             }
             Err(UpdateError::Fallback(reason)) => reason,
@@ -319,6 +343,7 @@ impl Linked {
         };
         self.state.plan = plan;
         self.state.declarations = declarations;
+        self.state.relocations = finished.counts.relocations;
         // It is made anew when the next update comes.
         self.index = None;
         Ok((
@@ -338,6 +363,13 @@ impl Linked {
         }
         let objects =
             index.changed_objects(&state.inputs, &state.plan.resolution, &changed.files)?;
+        let count = |state: &LinkState| -> usize {
+            let objects = objects
+                .iter()
+                .map(|(id, _)| state.plan.resolution.object(*id));
+            objects.map(|linked| relocations_of(&linked.object)).sum()
+        };
+        let before = count(state);
         state.begin();
         index.begin();
         let published = update::run(state, index, &objects);
@@ -345,6 +377,7 @@ impl Linked {
             Ok(_) => {
                 state.commit();
                 index.commit();
+                state.relocations = state.relocations - before + count(state);
             }
             Err(_) => {
                 state.rollback();
@@ -404,6 +437,7 @@ impl Linked {
             declarations,
             inputs: inputs.clone(),
             build_ids,
+            relocations: finished.counts.relocations,
         };
         Ok(Linked { state, index: None })
     }

@@ -258,6 +258,7 @@ impl Inputs {
         if is_same && is_same_list && !self.files[file].has_changed_members() {
             return Ok(false);
         }
+        before.give_up();
         let now = match (&self.files[file], FileKind::of(fresh.bytes())) {
             (InputFile::Object { object, lazy }, FileKind::Wasm) => InputFile::Object {
                 object: Arc::new(Object::read_after(fresh, object)?),
@@ -565,5 +566,6 @@ pub fn check_unchanged<'a>(inputs: impl IntoIterator<Item = &'a Arc<Input>>) -> 
     let inputs: Vec<&Arc<Input>> = inputs.into_iter().collect();
     let check = |input: &&Arc<Input>| task(|| input.check_unchanged());
     let results: Vec<Result<()>> = region(|| inputs.par_iter().map(check).collect());
-    results.into_iter().collect()
+    results.into_iter().collect::<Result<()>>()?;
+    Input::check_mapped_again()
 }

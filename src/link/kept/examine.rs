@@ -136,7 +136,7 @@ fn next(
     expect_process(head, &Process::this()?)?;
     expect_output(head, folder, output)?;
     let changes = Changes::of(head, &[], base)?;
-    if !changes.files.is_empty() && head.image_len > 2 * head.first_len {
+    if !changes.files.is_empty() && head.has_grown() {
         return Err(NoState::Grown(head.image_len, head.first_len));
     }
     // Whether it is needed or not: somebody wants to know.

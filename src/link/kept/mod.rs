@@ -152,7 +152,7 @@ fn try_resume(
         is_there = expected(&head)?;
         changes = Changes::of(&head, &named, here)?;
     }
-    if head.image_len > 2 * head.first_len {
+    if head.has_grown() {
         return Err(NoState::Grown(head.image_len, head.first_len).into());
     }
     restore(is_there)?;
@@ -186,6 +186,8 @@ fn try_resume(
             return Ok(Resumed::Unusable(why));
         }
     };
+    let kept = linked.keep_objects(Some(&changes.places));
+    Input::forget_mapped_again();
     // What only the head needs is not to be kept.
     let _paused = heap::pause();
     // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
@@ -201,7 +203,8 @@ fn try_resume(
         files,
         absent: head.absent,
     };
-    let saved = save(linked, &folder, &image, basis);
+    let saved = kept.map_err(|error| std::io::Error::other(error.to_string()));
+    let saved = saved.and_then(|()| save(linked, &folder, &image, basis));
     let saved = saved.inspect_err(|_| remove_all(&folder));
     Ok(Resumed::Updated {
         report: Box::new(report),
@@ -243,6 +246,7 @@ impl Linked {
         // What is kept must stand in the arena: the options that were made before do not.
         let target = Target::File(publishing);
         let (linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
+        let kept = linked.keep_objects(None);
         let root = Box::leak(Box::new(Root { linked }));
         heap::set_root((&raw const *root).addr());
         // What only the head needs is not to be kept.
@@ -255,7 +259,9 @@ impl Linked {
             files: all_files(&root.linked, began),
             absent: absent_files(&root.linked),
         };
-        let saved = folder.remove(suffix::STATE).and_then(|()| {
+        let kept = kept.map_err(|error| std::io::Error::other(error.to_string()));
+        let saved = kept.and_then(|()| {
+            folder.remove(suffix::STATE)?;
             // Only words for people: the link before is understood without.
             let _ = folder.write(suffix::OPTIONS, &asked.encode());
             file.publish()?;
