@@ -120,6 +120,7 @@ pub mod inspect;
 #[cfg(feature = "link")]
 #[doc(hidden)]
 pub mod internals;
+pub mod kept;
 mod layout;
 #[cfg(feature = "link")]
 pub mod link;

@@ -107,7 +107,8 @@ fn sentence(cell: &str) -> String {
 mod tests {
     use super::*;
     use wasmend::RefusalReason;
-    use wasmend::link::{FallbackReason, NoState};
+    use wasmend::kept::NoState;
+    use wasmend::link::FallbackReason;
 
     #[test]
     fn every_reason_is_explained_under_its_number_and_its_name() {

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wasmend::link::{Failed, LinkOptions, Linked, NoState, Resumed};
+use wasmend::kept::NoState;
+use wasmend::link::{Failed, LinkOptions, Linked, Resumed};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
@@ -157,7 +158,7 @@ fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()
     reporter.note(&format!("{}: {}", record.output, record.line()));
     let logged = Logged::now(record);
     let text = serde_json::to_string(&logged)?;
-    if let Err(error) = wasmend::link::append_log(kept, &text) {
+    if let Err(error) = wasmend::kept::append_log(kept, &text) {
         reporter.note(&error.to_string());
     }
     reporter.event(&Event::State(logged.link))

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use wasmend::Outcome;
-use wasmend::link::{Failed, FallbackReason, LinkReport, NoState};
+use wasmend::kept::NoState;
+use wasmend::link::{Failed, FallbackReason, LinkReport};
 
 use crate::cli::text::{count, number, time, utc};
 
@@ -173,7 +174,7 @@ impl Logged {
 
     /// The log of an output, oldest first. What is no line of a log is left out.
     pub(crate) fn all(kept: &Path) -> Vec<Logged> {
-        let lines = wasmend::link::read_log(kept);
+        let lines = wasmend::kept::read_log(kept);
         let lines = lines
             .iter()
             .filter_map(|line| serde_json::from_str(line).ok());

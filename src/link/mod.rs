@@ -68,10 +68,7 @@ pub use command::options::{
 };
 pub use command::parse::help;
 pub use diagnostics::Diagnostics;
-pub use kept::{
-    Examination, NextLink, NoState, Resumed, StateFile, append_log, examine, read_log, resume,
-    state_name,
-};
+pub use kept::{Resumed, resume, state_name};
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport};
 pub use session::Linked;

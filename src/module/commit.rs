@@ -159,7 +159,6 @@ impl Module {
     }
 
     /// Goes on with the output of a process that has ended, whose memory this is.
-    #[cfg(feature = "link")]
     pub(crate) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         // What it told notices is not this process's.
         std::mem::forget(std::mem::replace(&mut self.options.output, options.clone()));
@@ -169,7 +168,6 @@ impl Module {
     }
 
     /// The visible file as it was last published.
-    #[cfg(feature = "link")]
     pub(crate) fn published(&self) -> Option<Sighting> {
         self.output.published()
     }

@@ -66,7 +66,6 @@ impl FileOutput {
     }
 
     /// Takes the place of the output of a process that has ended, whose memory this is.
-    #[cfg(feature = "link")]
     pub(super) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         let path = self.home.path().to_path_buf();
         let mut output = FileOutput {

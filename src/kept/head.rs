@@ -1,4 +1,4 @@
-//! The head of what is kept of a link: what must be so for the rest to be of use. It is one small file, read as a whole; its
+//! The head of what is kept: what must be so for the rest to be of use. It is one small file, read as a whole; its
 //! last bytes are a hash of those before, so that what is damaged is not a head.
 //!
 //! `design/state-format.md` has it byte by byte. Nothing here looks at any file.
@@ -8,43 +8,44 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::asked::Key;
+use super::process::Process;
 use crate::output::Sighting;
 use crate::wire::leb;
 
 /// The first bytes: what it is, and its version.
 const MAGIC: &[u8; 16] = b"wasmend state 02";
 
-/// What a file is to the link.
+/// What a file is to whoever keeps something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// An object or an archive whose contents are kept: the link can be brought up to date with what it is now.
+pub(crate) enum Role {
+    /// What is kept can be brought up to date with what the file is now: an object or an archive of a link, a build.
     Followed,
-    /// A large archive, a member of a thin one, a list of symbols: if it has changed, all is linked anew.
+    /// If it has changed, all is made anew: a large archive, a member of a thin one, a list of symbols.
     Other,
 }
 
 /// A file that was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeptFile<'a> {
-    pub(super) path: &'a Path,
-    pub(super) role: Role,
+pub(crate) struct KeptFile<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) role: Role,
     /// Its place among the files of the command line, if it is one of them.
-    pub(super) position: Option<u32>,
-    pub(super) seen: Sighting,
+    pub(crate) position: Option<u32>,
+    pub(crate) seen: Sighting,
     /// For a file that was written so shortly before it was read that its times do not tell whether it was written again:
     /// the hash of its contents. An object's contents are kept anyway.
-    pub(super) recent: Option<[u8; 32]>,
+    pub(crate) recent: Option<[u8; 32]>,
 }
 
 /// Files that were read, as they stand in the head: thousands, of which most are only looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeptFiles {
+pub(crate) struct KeptFiles {
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl KeptFiles {
-    pub(super) fn push(&mut self, file: KeptFile<'_>) {
+    pub(crate) fn push(&mut self, file: KeptFile<'_>) {
         let out = &mut self.bytes;
         put_bytes(out, file.path.as_os_str().as_bytes());
         let is_other = u8::from(file.role == Role::Other);
@@ -55,17 +56,17 @@ impl KeptFiles {
         self.ends.push(out.len() as u32);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// The numbers of all.
-    pub(super) fn places(&self) -> Vec<u32> {
+    pub(crate) fn places(&self) -> Vec<u32> {
         (0..self.ends.len() as u32).collect()
     }
 
     /// One of them. `None` if there is none, or what stands there is no file.
-    pub(super) fn get(&self, at: u32) -> Option<KeptFile<'_>> {
+    pub(crate) fn get(&self, at: u32) -> Option<KeptFile<'_>> {
         let end = *self.ends.get(at as usize)?;
         let start = at
             .checked_sub(1)
@@ -94,7 +95,7 @@ impl KeptFiles {
     }
 
     /// They, but for those at these places of the command line, which `renew` says anew. `None` if it does so of one.
-    pub(super) fn renewed<'a>(
+    pub(crate) fn renewed<'a>(
         &'a self,
         is_stale: impl Fn(&KeptFile<'_>) -> bool,
         mut renew: impl FnMut(KeptFile<'a>) -> Option<KeptFile<'a>>,
@@ -115,36 +116,33 @@ impl KeptFiles {
 
 /// What must be so for a state to be of use.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) key: Key,
-    /// Which start of the system it was: what that had not written by its end may be lost.
-    pub(super) boot: Vec<u8>,
-    /// The program that wrote it, as a file, and where it stands in memory.
-    pub(super) program: Sighting,
-    pub(super) address: u64,
-    pub(super) output: Sighting,
+pub(crate) struct Head {
+    pub(crate) key: Key,
+    /// The process that wrote it.
+    pub(super) process: Process,
+    pub(crate) output: Sighting,
     /// The last section of the output, which says which version it is.
-    pub(super) identity: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
     /// The arena's file, and how much of it there is.
-    pub(super) image: Sighting,
-    pub(super) image_len: u64,
+    pub(crate) image: Sighting,
+    pub(crate) image_len: u64,
     /// Length of the arena when it was new: what has grown too far is made anew.
-    pub(super) first_len: u64,
-    pub(super) files: KeptFiles,
+    pub(crate) first_len: u64,
+    pub(crate) files: KeptFiles,
     /// Where files would be read that were not there.
-    pub(super) absent: Vec<PathBuf>,
+    pub(crate) absent: Vec<PathBuf>,
 }
 
 impl Head {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let files = self.files.bytes.len() + self.files.len() * 2;
         let mut out = Vec::with_capacity(512 + files + self.absent.len() * 64);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&1u32.to_ne_bytes());
         out.extend_from_slice(&self.key);
-        put_bytes(&mut out, &self.boot);
-        put_sighting(&mut out, self.program);
-        put(&mut out, self.address);
+        put_bytes(&mut out, &self.process.boot);
+        put_sighting(&mut out, self.process.program);
+        put(&mut out, self.process.address);
         put_sighting(&mut out, self.output);
         put_bytes(&mut out, &self.identity);
         put_sighting(&mut out, self.image);
@@ -166,14 +164,14 @@ impl Head {
     }
 
     /// Whether bytes are the head of a version of the format that is not this one.
-    pub(super) fn is_of_other_version(bytes: &[u8]) -> bool {
+    pub(crate) fn is_of_other_version(bytes: &[u8]) -> bool {
         let (family, version) = MAGIC.split_at(MAGIC.len() - 2);
         let is_other = |rest: &[u8]| rest.get(..2).is_some_and(|found| found != version);
         bytes.strip_prefix(family).is_some_and(is_other)
     }
 
     /// Reads a head. `None` if the bytes are none, whatever they are.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Head> {
         let (bytes, hash) = bytes.split_last_chunk::<32>()?;
         let mut at = Reader(bytes);
         if at.take(MAGIC.len())? != MAGIC || at.array::<4>()? != 1u32.to_ne_bytes() {
@@ -184,9 +182,11 @@ impl Head {
         }
         let head = Head {
             key: at.array()?,
-            boot: at.bytes()?.to_vec(),
-            program: at.sighting()?,
-            address: at.number()?,
+            process: Process {
+                boot: at.bytes()?.to_vec(),
+                program: at.sighting()?,
+                address: at.number()?,
+            },
             output: at.sighting()?,
             identity: at.bytes()?.to_vec(),
             image: at.sighting()?,
@@ -292,9 +292,11 @@ mod tests {
         file("libc.a", Role::Other, None, Some([9; 32]));
         Head {
             key: [3; 32],
-            boot: vec![4; 36],
-            program: seen(1),
-            address: 0x40_0000,
+            process: Process {
+                boot: vec![4; 36],
+                program: seen(1),
+                address: 0x40_0000,
+            },
             output: seen(2),
             identity: vec![0, 1, 2],
             image: seen(3),
