@@ -205,6 +205,39 @@ impl Linked {
         Ok(report)
     }
 
+    /// Brings the output up to date with another list of inputs, and with those of these files that may have changed.
+    ///
+    /// # Errors
+    /// All that went wrong. The output stays as it was.
+    pub(super) fn update_list(
+        &mut self,
+        options: &LinkOptions,
+        changed: &[PathBuf],
+    ) -> Result<LinkReport, Failed> {
+        let mut times = PhaseTimes::start();
+        self.state.module.prepare();
+        let inputs = self.state.inputs.relisted(options, changed)?;
+        let options = LinkOptions {
+            inputs: options.inputs.clone(),
+            response_files: options.response_files.clone(),
+            ..self.state.options.clone()
+        };
+        times.lap("open");
+        let before = std::mem::replace(&mut self.state.inputs, inputs);
+        let before = (before, std::mem::replace(&mut self.state.options, options));
+        match self.resolve_anew(FallbackReason::InputList, &mut times) {
+            Ok((published, counts, reason, warnings)) => {
+                let mut report = report(published, counts, warnings, times);
+                report.resolved_anew = reason;
+                Ok(report)
+            }
+            Err(failed) => {
+                (self.state.inputs, self.state.options) = before;
+                Err(failed)
+            }
+        }
+    }
+
     /// Opens files again that may have changed.
     fn reopen<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<Changed, Failed> {
         let Linked { state, index } = self;
@@ -254,6 +287,15 @@ impl Linked {
             Err(UpdateError::Error(_)) => FallbackReason::EditRefused,
         };
         times.lap("compare");
+        self.resolve_anew(reason, times)
+    }
+
+    /// Brings the output up to date by a link of everything, from the inputs in memory.
+    fn resolve_anew(
+        &mut self,
+        reason: FallbackReason,
+        times: &mut PhaseTimes,
+    ) -> Result<Updated, Failed> {
         let LinkState {
             options,
             module,

@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
 use crate::object::kind::FileKind;
+use crate::object::span::Span;
 use crate::output::{FileStamp, Sighting};
 
 /// How the bytes of an input are obtained.
@@ -27,8 +28,8 @@ pub enum Access {
     Map,
     /// Copied into memory: it stays as it was, whatever becomes of the file.
     Read,
-    /// For a link that another process goes on with: objects are copied into memory, and so are archives of up to 16 MiB. Larger
-    /// ones are mapped, by each process that reads them, and must not have changed then.
+    /// For a link that another process goes on with: objects are copied into memory, and so is what is read of archives, member by
+    /// member. Archives are mapped, by each process that reads them.
     Keep,
 }
 
@@ -133,9 +134,6 @@ pub struct Input {
     seen: Mutex<Option<Sighting>>,
 }
 
-/// Archives of up to this size are copied where their contents are kept: what is linked of larger ones is seldom one's own.
-const KEPT: u64 = 16 << 20;
-
 /// Another path of an input, and the one after that.
 #[derive(Debug)]
 struct Renamed {
@@ -170,7 +168,7 @@ impl Input {
             && match access {
                 Access::Map => true,
                 Access::Read => false,
-                Access::Keep => len > KEPT && is_archive(&file),
+                Access::Keep => is_archive(&file),
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
@@ -206,6 +204,15 @@ impl Input {
             contents: Contents::Owned(bytes.into()),
             seen: Mutex::new(None),
         })
+    }
+
+    /// A part of an input as one of its own: it stays as it is when the other's file has changed.
+    pub(super) fn of_part(whole: &Input, part: Span) -> Arc<Input> {
+        let part = &whole.bytes()[part.range()];
+        let mut bytes: Vec<u8> = Vec::with_capacity(part.len());
+        expect_filled(bytes.spare_capacity_mut());
+        bytes.extend_from_slice(part);
+        Input::from_bytes(whole.path(), bytes)
     }
 
     /// Where the input was opened, or is to be found since then.
