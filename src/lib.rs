@@ -159,6 +159,7 @@ pub use wasm_encoder::{
 #[cfg(feature = "whole")]
 pub use whole::{Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
+pub use wire::source::Source;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

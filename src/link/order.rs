@@ -45,11 +45,11 @@ pub fn is_zero(object: &Object, index: SegmentIndex, options: &LinkOptions) -> b
     is_cleared && holds_zeros(object, index)
 }
 
-/// Whether a segment of an object is for zeros only.
+/// Whether a segment of an object is for zeros only. If its bytes are not at hand, it may be.
 pub fn holds_zeros(object: &Object, index: SegmentIndex) -> bool {
     let segment = &object.segments[index.index()];
     segment.prefix == SegmentPrefix::Bss
-        && object.bytes(segment.data).iter().all(|byte| *byte == 0)
+        && (!object.has_bytes() || object.bytes(segment.data).iter().all(|byte| *byte == 0))
         && object.segment_relocs(index).is_empty()
 }
 

@@ -4,20 +4,24 @@
 //! one starts from where this one did.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{PreviousDeclarations, keeps_table_import};
-use crate::link::inputs::Inputs;
 use crate::link::inputs::build_id::BuildIds;
+use crate::link::inputs::{InputFile, Inputs};
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
-use crate::object::Access;
+use crate::object::{Access, Object};
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
 
@@ -161,6 +165,31 @@ impl Linked {
         seen: Sighting,
     ) -> Result<(), Failed> {
         Ok(self.state.module.resume_output(publishing, seen)?)
+    }
+
+    /// Keeps what tells objects apart from what comes in their place while no process has their files mapped: of those that are given
+    /// by their places, or of all.
+    ///
+    /// # Errors
+    /// If one of them has changed already.
+    pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
+        let files = self.state.inputs.files();
+        let objects = |file: &InputFile| match file {
+            InputFile::Object { object, .. } => vec![object.clone()],
+            InputFile::Archive(archive) => archive.objects(),
+            _ => Vec::new(),
+        };
+        match places {
+            None => {
+                let objects: Vec<Arc<Object>> = files.iter().flat_map(objects).collect();
+                objects.par_iter().try_for_each(|object| object.keep())
+            }
+            Some(places) => {
+                let files = places.iter().filter_map(|place| files.get(*place as usize));
+                let mut objects = files.flat_map(objects);
+                objects.try_for_each(|object| object.keep())
+            }
+        }
     }
 
     /// Lets files of the command line be called as the options now say; those are given by their places.

@@ -77,6 +77,18 @@ impl Member {
         Object::read_part_after(input, span, name, self.display_name(), before)
     }
 
+    /// Whether an object is what this member is. If it is, and its file may be gone, it is to be found here from now on.
+    pub(crate) fn is_still(&self, object: &Object) -> bool {
+        match object.input().is_part_with(self.bytes()) {
+            None => self.bytes() == object.bytes(object.span()),
+            Some(false) => false,
+            Some(true) => {
+                object.input().move_to(&self.input, self.span.start);
+                true
+            }
+        }
+    }
+
     /// What an object is read from.
     fn source(&self) -> (Arc<Input>, Span) {
         match self.is_kept {
@@ -115,8 +127,6 @@ pub struct Archive {
     long_names: Span,
     /// Offset of the first header behind the index and the table.
     first_member: usize,
-    /// What stands before that, if it is to be known when the file has changed.
-    front: Option<Box<[u8]>>,
 }
 
 /// A header, taken apart.
@@ -146,7 +156,6 @@ impl Archive {
             passed_over: Vec::new(),
             long_names: Span::default(),
             first_member: MAGIC_LEN,
-            front: None,
         };
         archive
             .read_front()
@@ -158,20 +167,13 @@ impl Archive {
     /// when the file has changed.
     ///
     /// # Errors
-    /// As [`open`](Archive::open).
+    /// As [`open`](Archive::open), and if the file has changed already.
     pub fn open_to_read(input: Arc<Input>, access: Access) -> Result<Archive> {
-        let mut archive = Archive::open(input)?;
-        if access == Access::Keep && archive.input.is_mapped() {
-            let bytes = archive.input.bytes();
-            let front = &bytes[..archive.first_member.min(bytes.len())];
-            archive.front = Some(front.into());
+        let archive = Archive::open(input)?;
+        if access == Access::Keep {
+            archive.input.keep_front(archive.first_member)?;
         }
         Ok(archive)
-    }
-
-    /// Whether its file may change without what was read of it.
-    pub fn is_kept(&self) -> bool {
-        self.front.is_some()
     }
 
     /// The archive's file.
@@ -219,8 +221,7 @@ impl Archive {
 
     /// The name of a symbol.
     pub fn name(&self, symbol: &ArchiveSymbol) -> &[u8] {
-        let front = self.front.as_deref();
-        &front.unwrap_or_else(|| self.input.bytes())[symbol.name.range()]
+        self.input.part(symbol.name)
     }
 
     /// Whether members are files of their own.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashMap;
 use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
 use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
 use crate::transaction::{Log, Saved, Transaction};
@@ -88,14 +88,22 @@ impl ArchiveFile {
         Ok(object)
     }
 
+    /// The members that were read.
+    pub(super) fn objects(&self) -> Vec<Arc<Object>> {
+        let read = self.read();
+        self.members.iter().chain(read.values()).cloned().collect()
+    }
+
     /// The files of a thin archive's members that were read.
     pub(super) fn member_inputs(&self) -> Vec<Arc<Input>> {
         if !self.archive.is_thin() {
             return Vec::new();
         }
-        let read = self.read();
-        let members = self.members.iter().chain(read.values());
-        members.map(|member| member.input().clone()).collect()
+        let members = self.objects();
+        members
+            .iter()
+            .map(|member| member.input().clone())
+            .collect()
     }
 
     /// The members that were read, by their places.
@@ -147,10 +155,13 @@ impl ArchiveFile {
             let member = self.archive.member(*now, access)?;
             let is_same = match is_thin {
                 true => object.input().is_written_again(&member.input),
-                false => member.bytes() == object.bytes(object.span()),
+                false => member.is_still(&object),
             };
             let mut current = object.clone();
             if !is_same {
+                if access == Access::Keep {
+                    object.input().give_up();
+                }
                 current = Arc::new(member.read_after(&object)?);
                 changed.push((object, current.clone()));
             }
@@ -267,9 +278,7 @@ impl Inputs {
         let before = self.files[file].input();
         let path = before.path().to_path_buf();
         let fresh = Input::open(&path, self.access())?;
-        // What is kept of it is compared member by member; its bytes may be gone.
-        let is_kept = matches!(&self.files[file], InputFile::Archive(it) if it.archive.is_kept());
-        if !is_kept && before.has_become(&fresh) {
+        if before.has_become(&fresh) {
             let text =
                 "was written in its place while it was mapped: what it was is not known any more";
             return Err(Error::bad_input(text).with_path(&path).with_hint(
@@ -280,10 +289,11 @@ impl Inputs {
             InputFile::Archive(archive) => archive.allowed_undefined == list_beside(&path)?,
             _ => true,
         };
-        let is_same = !is_kept && before.is_written_again(&fresh);
+        let is_same = before.is_written_again(&fresh);
         if is_same && is_same_list && !self.files[file].has_changed_members() {
             return Ok(false);
         }
+        before.give_up();
         let now = match (&self.files[file], FileKind::of(fresh.bytes())) {
             (InputFile::Object { object, lazy }, FileKind::Wasm) => InputFile::Object {
                 object: Arc::new(Object::read_after(fresh, object)?),
@@ -296,10 +306,10 @@ impl Inputs {
     }
 
     /// The files of another command line: those that are among them now and were before are not opened again, but for what
-    /// `changed` names, and an object under another name is found by what is in it.
+    /// `changed` names.
     ///
     /// # Errors
-    /// All that went wrong. These inputs are then as they were, but for what their files are called.
+    /// All that went wrong.
     pub(super) fn relisted(
         &self,
         options: &LinkOptions,
@@ -328,12 +338,11 @@ impl Inputs {
                 errors.push(error);
             }
         }
-        let mut left = self.objects_left(&places);
         let mut files = Vec::with_capacity(wanted.len());
         for (wanted, place) in wanted.iter().zip(&places) {
             let file = match place {
                 Some(at) => Ok(inputs.files[*at].clone()),
-                None => open_or_find(wanted, self.access(), &mut left),
+                None => open_file(wanted, self.access()),
             };
             match file {
                 Ok(file) => files.push(file),
@@ -345,20 +354,6 @@ impl Inputs {
             true => Ok(inputs),
             false => Err(errors),
         }
-    }
-
-    /// The objects that are not at one of these places, by their lengths.
-    fn objects_left(&self, places: &[Option<usize>]) -> HashMap<usize, Vec<InputFile>> {
-        let taken: HashSet<usize> = places.iter().flatten().copied().collect();
-        let mut left: HashMap<usize, Vec<InputFile>> = HashMap::default();
-        let files = self.files.iter().enumerate().rev();
-        for (_, file) in files.filter(|(at, _)| !taken.contains(at)) {
-            if let InputFile::Object { object, .. } = file {
-                let len = object.bytes(object.span()).len();
-                left.entry(len).or_default().push(file.clone());
-            }
-        }
-        left
     }
 
     /// One of the files as it was when this transaction began, if it has changed since.
@@ -550,24 +545,6 @@ impl Wanted {
     }
 }
 
-/// Opens a file, unless it is one of these objects under another name.
-fn open_or_find(
-    wanted: &Wanted,
-    access: Access,
-    left: &mut HashMap<usize, Vec<InputFile>>,
-) -> Result<InputFile> {
-    let input = Input::open(&wanted.path, access)?;
-    let alike = left.get_mut(&input.bytes().len()).into_iter().flatten();
-    let mut alike = alike.filter(|file| wanted.fits(file));
-    match alike.find(|file| file.input().is_written_again(&input)) {
-        None => open_input(input, wanted, access),
-        Some(file) => {
-            file.input().rename(wanted.path.clone());
-            Ok(file.clone())
-        }
-    }
-}
-
 fn open_file(wanted: &Wanted, access: Access) -> Result<InputFile> {
     open_input(Input::open(&wanted.path, access)?, wanted, access)
 }
@@ -690,5 +667,6 @@ pub fn check_unchanged<'a>(inputs: impl IntoIterator<Item = &'a Arc<Input>>) -> 
         .par_iter()
         .map(|input| input.check_unchanged())
         .collect();
-    results.into_iter().collect()
+    results.into_iter().collect::<Result<()>>()?;
+    Input::check_mapped_again()
 }

@@ -123,6 +123,10 @@ fn try_resume(
         Ok(Err(failed)) => return Err(Stop::Failed(failed)),
         Err(why) => return Ok(Resumed::Unusable(why)),
     };
+    // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
+    // the inputs has read other members, or libraries are looked for elsewhere.
+    let is_as_before = report.resolved_anew.is_none() && !changes.moves_libraries();
+    let kept = linked.keep_objects(is_as_before.then_some(&changes.files.places));
     // What only the head needs is not to be kept.
     let _paused = heap::pause();
     let head = found.head;
@@ -130,9 +134,6 @@ fn try_resume(
         began,
         compare: options.compare,
     };
-    // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
-    // the inputs has read other members, or libraries are looked for elsewhere.
-    let is_as_before = report.resolved_anew.is_none() && !changes.moves_libraries();
     let (files, absent) = match is_as_before {
         true => {
             let files = files_after(&head.files, linked, &changes.files.places, reading);
@@ -142,7 +143,7 @@ fn try_resume(
     };
     let basis = Basis {
         first_len: head.first_len,
-        files,
+        files: files.filter(|_| kept.is_ok()),
         absent,
         list: list_of(options),
     };
@@ -225,6 +226,7 @@ impl Linked {
         // What is kept must stand in the arena: the options that were made before do not.
         let target = Target::File(publishing);
         let (linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
+        let kept = linked.keep_objects(None);
         let linked = store.keep(linked);
         // What only the head needs is not to be kept.
         let _paused = heap::pause();
@@ -234,7 +236,7 @@ impl Linked {
         };
         let basis = Basis {
             first_len: 0,
-            files: all_files(linked, reading),
+            files: all_files(linked, reading).filter(|_| kept.is_ok()),
             absent: absent_files(linked),
             list: list_of(options),
         };

@@ -94,7 +94,7 @@ fn shard_of(hash: u64) -> usize {
 }
 
 fn bytes_of(inputs: &[Arc<Input>], input: InputId, span: Span) -> &[u8] {
-    &inputs[input.0 as usize].bytes()[span.range()]
+    inputs[input.0 as usize].part(span)
 }
 
 impl Shard {

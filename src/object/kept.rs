@@ -1,0 +1,158 @@
+//! What is kept of an object whose bytes are not: what its tables name, and hashes that tell whether contents of a later version
+//! are what they were. So an object that another process has linked is compared with what has come in its place, though its file
+//! is gone. Nothing here knows what an object is: see `keep`.
+
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::object::span::Span;
+
+/// A hash of contents. Nobody chooses them to be equal: what tells two versions of a function apart need be no secret.
+pub(super) type Digest = [u64; 2];
+
+/// So many bytes of a custom section have a hash.
+pub(super) const BLOCK: usize = 512;
+
+/// The hash of some bytes.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    [0x243f_6a88, 0x85a3_08d3].map(|seed| {
+        let mut hasher = foldhash::quality::FixedState::with_seed(seed).build_hasher();
+        hasher.write(bytes);
+        hasher.finish()
+    })
+}
+
+/// The hash of bytes in which fields mean nothing.
+pub(super) fn digest_without(bytes: &[u8], fields: impl Iterator<Item = Range<usize>>) -> Digest {
+    let mut copy: Option<SmallVec<[u8; 2048]>> = None;
+    for field in fields {
+        copy.get_or_insert_with(|| SmallVec::from_slice(bytes))[field].fill(0);
+    }
+    digest(copy.as_deref().unwrap_or(bytes))
+}
+
+/// The hashes of bytes, block by block.
+pub(super) fn digest_blocks(bytes: &[u8]) -> Box<[Digest]> {
+    bytes.chunks(BLOCK).map(digest).collect()
+}
+
+/// The hashes of bytes that are cut at marks, of which the first is at their beginning; of all of them if there are none.
+pub(super) fn digest_marked(bytes: &[u8], marks: Option<&[u32]>) -> Box<[Digest]> {
+    let Some(marks @ [_, rest @ ..]) = marks else {
+        return [digest(bytes)].into();
+    };
+    let ends = rest.iter().copied().chain([bytes.len() as u32]);
+    let parts = marks.iter().zip(ends);
+    parts
+        .map(|(start, end)| digest(&bytes[*start as usize..end as usize]))
+        .collect()
+}
+
+/// A section as it stood in its input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Section {
+    pub(super) id: u8,
+    /// The name of a custom section.
+    pub(super) name: Span,
+    /// What is behind the name, if it has one.
+    pub(super) contents: Span,
+}
+
+/// Contents that have hashes of their own, part by part.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// Where they stood.
+    pub(super) start: u32,
+    pub(super) len: u32,
+    /// Of each part, or of each part of relocations.
+    pub(super) digests: Box<[Digest]>,
+}
+
+/// What is kept of an object.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) sections: Box<[Section]>,
+    /// What is kept as it is: where it stood, where it stands in `text`, in order.
+    pub(super) parts: Box<[(Span, u32)]>,
+    pub(super) text: Box<[u8]>,
+    /// Where functions and segments of which no byte is kept stood, in order.
+    pub(super) starts: Box<[u32]>,
+    /// Their hashes, without fields that are relocated.
+    pub(super) digests: Box<[Digest]>,
+    /// Custom sections, and relocations.
+    pub(super) blocks: Box<[Blocks]>,
+}
+
+impl Kept {
+    /// A part that is kept as it is.
+    pub(super) fn part(&self, span: Span) -> Option<&[u8]> {
+        let next = self
+            .parts
+            .partition_point(|(part, _)| part.start <= span.start);
+        let (part, at) = self.parts[..next].last()?;
+        let start = (*at + (span.start - part.start)) as usize;
+        (span.end() <= part.end()).then(|| &self.text[start..start + span.len as usize])
+    }
+
+    /// The hashes of contents that stood somewhere.
+    pub(super) fn blocks(&self, start: u32) -> Option<&Blocks> {
+        let place = self
+            .blocks
+            .binary_search_by_key(&start, |blocks| blocks.start);
+        place.ok().map(|at| &self.blocks[at])
+    }
+
+    /// Whether what stood somewhere was these bytes, but for fields of them. What has blocks has no fields that mean nothing.
+    pub(super) fn had(
+        &self,
+        start: u32,
+        bytes: &[u8],
+        fields: impl Iterator<Item = Range<usize>>,
+    ) -> bool {
+        if let Some(blocks) = self.blocks(start) {
+            return blocks.is_of(bytes);
+        }
+        match self.starts.binary_search(&start) {
+            Ok(at) => self.digests[at] == digest_without(bytes, fields),
+            Err(_) => false,
+        }
+    }
+}
+
+impl Blocks {
+    /// Whether these are the bytes.
+    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len as usize && self.changed(bytes).next().is_none()
+    }
+
+    /// The parts of these bytes that are not what they were, cut at marks where those before were: where each begins and ends. `None`
+    /// if they are not as long, or were not cut there.
+    pub(super) fn changed_between(&self, bytes: &[u8], marks: &[u32]) -> Option<Vec<Range<usize>>> {
+        if bytes.len() != self.len as usize || marks.len() != self.digests.len() {
+            return None;
+        }
+        let ends = marks.iter().skip(1).map(|mark| *mark as usize);
+        let ends = ends.chain([bytes.len()]);
+        let parts = marks
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| *start as usize..end);
+        let both = parts.zip(&self.digests);
+        let changed = both.filter(|(part, was)| digest(&bytes[part.clone()]) != **was);
+        Some(changed.map(|(part, _)| part).collect())
+    }
+
+    /// Parts that are not what they were, as far as both go.
+    pub(super) fn changed<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = Range<usize>> + 'a {
+        let both = bytes.chunks(BLOCK).zip(&self.digests).enumerate();
+        let common = bytes.len().min(self.len as usize);
+        both.filter(|(_, (now, was))| digest(now) != **was)
+            .map(move |(at, _)| at * BLOCK..((at + 1) * BLOCK).min(common))
+            .filter(|range| !range.is_empty())
+    }
+}
