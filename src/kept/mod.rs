@@ -20,6 +20,7 @@ mod head;
 mod log;
 mod process;
 mod reason;
+mod resumed;
 mod store;
 
 pub(crate) use asked::{Asked, key_of};
@@ -30,3 +31,4 @@ pub(crate) use store::{Basis, Found, Store, caught};
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
 pub use reason::NoState;
+pub use resumed::Resumed;
