@@ -546,8 +546,8 @@ pub(crate) struct PatchesArg {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Who owns types: `per-declaration` gives each declaration its own, which is what the demo does if this is not
-    /// said; with `interned` equal types are shared, which is what other commands do
+    /// Who owns types that edits bring: with `per-declaration` the declaration that first uses one, which is what the demo does if
+    /// this is not said; with `interned` they are shared, as those of a new layout are, which is what other commands do
     #[arg(long, value_name = "HOW", hide_possible_values = true)]
     pub(crate) types: Option<TypesArg>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub struct WholeOptions {
     /// How calls reach functions that move: through thunks, or directly. ([`Redirect::Table`] means thunks here too, since
     /// the code's calls are what they are.) Default: [`Redirect::TableThunks`].
     pub redirect: Redirect,
-    /// Who owns types. Default: [`Types::Interned`].
+    /// Who owns types that builds bring. Default: [`Types::Interned`].
     pub types: Types,
     /// Whether updates also make deltas for instances that run; see [`ModuleOptions::live`]. Default: no.
     pub live: bool,
