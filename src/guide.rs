@@ -141,8 +141,8 @@ pub mod memory {}
 /// | [`Redirect::Table`](crate::Redirect::Table) | by default | calls cost a load and a check of the signature; a patch touches the body and its slot |
 /// | [`Redirect::TableThunks`](crate::Redirect::TableThunks) | with ready-made code, which calls by index | a thunk for each function: files are 15 % larger |
 /// | [`Redirect::Direct`](crate::Redirect::Direct) | where calls must cost nothing | a body that moves has its callers rewritten, up to [`fan_in`](crate::ModuleOptions::fan_in) of them; no instance that runs can be patched |
-/// | [`Types::PerDeclaration`](crate::Types::PerDeclaration) | by default | no type of one declaration depends on another; engines take longer to load thousands of types |
-/// | [`Types::Interned`](crate::Types::Interned) | for many functions of few signatures | files are 2 % smaller, and load faster |
+/// | [`Types::PerDeclaration`](crate::Types::PerDeclaration) | by default | a type that is new with an edit stands in a block of the declaration that brought it, to be rewritten there |
+/// | [`Types::Interned`](crate::Types::Interned) | for edits that bring the same new types to many declarations | such a type stands there once |
 /// | [`validate`](crate::ModuleOptions::validate) | until the compiler is trusted | a few microseconds for each body |
 /// | [`live`](crate::ModuleOptions::live) | where programs run while they are edited | a commit takes 1.2 times as long, and so does a call of what is not called through the table anyway |
 /// | [`undo`](crate::ModuleOptions::undo) | where an edit is taken back in a running program | twice the work for deltas |

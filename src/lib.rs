@@ -157,7 +157,7 @@ pub use wasm_encoder::{
     Ordering,
 };
 #[cfg(feature = "whole")]
-pub use whole::{Update, WholeModule, WholeOptions};
+pub use whole::{OneShot, Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
 pub use wire::source::Source;
 

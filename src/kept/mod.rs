@@ -20,6 +20,7 @@ mod head;
 mod log;
 mod process;
 mod reason;
+mod resumed;
 mod store;
 
 pub(crate) use asked::{Asked, Key, key_of};
@@ -31,3 +32,4 @@ pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
 pub use reason::NoState;
+pub use resumed::Resumed;

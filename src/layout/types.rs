@@ -1,6 +1,7 @@
 //! Types: extents of the type section, each a run of indices and of bytes, and the pools that own them.
 //!
-//! With `Types::PerDeclaration` each declaration has a pool; with `Types::Interned` there is one. A type's index never
+//! There is a shared pool, in which all types stand that a new layout needs. What an edit brings beyond that goes to a pool of the
+//! declaration's own with `Types::PerDeclaration`, and to the shared one with `Types::Interned`. A type's index never
 //! changes while its pool counts uses of it. Unused indices are filled with unused function types, whose
 //! parameters take up odd bytes. Types that refer to other types always live in the shared pool, in extents of their
 //! own behind what they refer to.
@@ -64,7 +65,7 @@ struct PoolEntry {
     uses: u32,
 }
 
-/// The types of one declaration.
+/// The types that one declaration has for itself.
 #[derive(Debug, Clone, Default)]
 struct Pool {
     extents: SmallVec<[ExtentId; 1]>,
@@ -165,22 +166,33 @@ impl TypeSpace {
         shared.map(|(index, _)| index)
     }
 
-    fn is_shared(&self, table: &TypeTable, ty: TypeId) -> bool {
-        self.interned || !table.group_of(ty).is_simple()
+    /// Whether uses of a type by `root` are counted in the shared pool: where it stands there, unless the declaration has had it
+    /// for itself before.
+    fn is_shared(&self, table: &TypeTable, root: DeclId, ty: TypeId) -> bool {
+        self.interned
+            || !table.group_of(ty).is_simple()
+            || (self.own_index(root, ty).is_none() && self.shared_index(ty).is_some())
+    }
+
+    fn own_index(&self, root: DeclId, ty: TypeId) -> Option<u32> {
+        let pool = self.pools.get(root.index())?;
+        let entry = pool.entries.iter().find(|entry| entry.ty == ty);
+        entry.map(|entry| entry.index)
     }
 
     /// The index of a type as `root` sees it. The type must have been counted.
     pub(crate) fn index(&self, root: DeclId, ty: TypeId) -> Option<u32> {
-        let pool = self.pools.get(root.index());
-        if let Some(entry) = pool.and_then(|pool| pool.entries.iter().find(|entry| entry.ty == ty))
-        {
-            return Some(entry.index);
-        }
-        self.shared
-            .get(ty.index())
-            .copied()
-            .flatten()
-            .map(|(index, _)| index)
+        self.own_index(root, ty).or_else(|| self.shared_index(ty))
+    }
+
+    /// Adds to the uses of types in a new layout, where all are shared. `None` if the section is full.
+    pub(crate) fn count_shared_uses(
+        &mut self,
+        table: &TypeTable,
+        uses: &[(TypeId, i32)],
+    ) -> Option<()> {
+        let mut uses = uses.iter();
+        uses.try_for_each(|&(ty, count)| self.count_shared(table, ty, count))
     }
 
     /// Changes how often `root` uses types; gives new ones an index and frees those no longer used. `spare` is how
@@ -201,7 +213,7 @@ impl TypeSpace {
             if delta == 0 {
                 continue;
             }
-            if self.is_shared(table, ty) {
+            if self.is_shared(table, root, ty) {
                 self.count_shared(table, ty, delta)?;
                 continue;
             }

@@ -68,7 +68,7 @@ pub use command::options::{
 };
 pub use command::parse::help;
 pub use diagnostics::Diagnostics;
-pub use kept::{Resumed, resume, state_name};
+pub use kept::{resume, state_name};
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport};
 pub use session::Linked;

@@ -375,21 +375,13 @@ fn declaration(id: crate::program::DeclId, decl: &Declaration) -> String {
         serial,
         owner,
         edited,
-        retyped,
         is_orphan,
         library,
         dirty,
         renamed,
         ..
     } = decl;
-    let flags = [
-        edited,
-        retyped,
-        is_orphan,
-        &library.is_some(),
-        dirty,
-        renamed,
-    ];
+    let flags = [edited, is_orphan, &library.is_some(), dirty, renamed];
     let (now, next) = (definition(decl.current()), definition(decl.next()));
     let pending = std::mem::discriminant(&decl.pending());
     let members = decl.members();

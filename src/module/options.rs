@@ -17,13 +17,13 @@ pub enum Redirect {
     Direct,
 }
 
-/// Who owns the types of the output.
+/// Who owns the types that edits bring. Those of a new layout are shared, each once, however many declarations use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Types {
-    /// Each declaration has a block of types of its own.
+    /// A declaration that comes to use a type which the module does not have gets a block of types of its own.
     #[default]
     PerDeclaration,
-    /// Equal types are shared, with reference counts.
+    /// They are shared too.
     Interned,
 }
 
@@ -32,7 +32,7 @@ pub enum Types {
 pub struct ModuleOptions {
     /// How calls are redirected. Default: [`Redirect::Table`].
     pub redirect: Redirect,
-    /// Who owns types. Default: [`Types::PerDeclaration`].
+    /// Who owns types that edits bring. Default: [`Types::PerDeclaration`].
     pub types: Types,
     /// Whether a name section with the functions' keys is written. Default: yes.
     pub names: bool,

@@ -217,6 +217,13 @@ impl Output {
         }
     }
 
+    /// Removes what only this process needs: another one will go on with the output ([`Output::resume`]).
+    pub(crate) fn leave(&mut self) {
+        if let Output::File(file) = self {
+            file.leave();
+        }
+    }
+
     /// The visible file as it was last published.
     pub(crate) fn published(&self) -> Option<Sighting> {
         match self {

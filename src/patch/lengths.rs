@@ -79,8 +79,7 @@ pub(crate) fn first_piece_slack(filler: &Gaps, len: u32) -> u32 {
     }
 }
 
-/// Unused types that a new extent of a declaration gets: none until it has changed. In a new layout only a change of its
-/// types counts; a patch, which knows no more than that an extent may have to move, takes any.
+/// Unused types that a new extent of a declaration gets: none until it has changed.
 pub(crate) fn type_spare(changed: bool, types: usize) -> u32 {
     if changed {
         (types as u32).div_ceil(2)

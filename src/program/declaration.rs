@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::program::content::RelocatableBytes;
 use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::import_entry::import_names;
@@ -159,17 +157,6 @@ impl Definition {
             .chain(relocs.filter_map(|reloc| reloc.ty()))
     }
 
-    /// Whether it names a type that `other` does not name.
-    fn names_more_types_than(&self, other: &Definition) -> bool {
-        let mut known: SmallVec<[TypeId; 8]> = SmallVec::new();
-        for ty in other.types() {
-            if !known.contains(&ty) {
-                known.push(ty);
-            }
-        }
-        self.types().any(|ty| !known.contains(&ty))
-    }
-
     /// Whether both mean the same.
     pub(crate) fn same_as(&self, other: &Definition) -> bool {
         self.shape == other.shape && self.content.same_as(&other.content)
@@ -217,8 +204,6 @@ pub(crate) struct Declaration {
     intent: Intent,
     /// Whether a commit has changed it after its first.
     pub(crate) edited: bool,
-    /// Whether such a commit made it use types that it did not use before.
-    pub(crate) retyped: bool,
     /// Code that a function left behind when it moved: still valid, called by nobody, free to be overwritten.
     pub(crate) is_orphan: bool,
     /// What tells it from all that was ever declared under its number.
@@ -251,7 +236,6 @@ impl Declaration {
             before: None,
             intent: Intent::None,
             edited: false,
-            retyped: false,
             is_orphan: false,
             stamp: 0,
             library: None,
@@ -333,11 +317,7 @@ impl Declaration {
     /// Makes a pending definition current, and returns the one whose place it takes.
     pub(crate) fn settle(&mut self) -> Option<Definition> {
         let before = self.before.take();
-        if let (Some(old), Some(new)) = (&before, &self.definition) {
-            self.edited = true;
-            // Pieces name no types, and have very many fields.
-            self.retyped |= new.section().is_none() && new.names_more_types_than(old);
-        }
+        self.edited |= before.is_some() && self.definition.is_some();
         self.intent = Intent::None;
         before.map(|before| *before)
     }

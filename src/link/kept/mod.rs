@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind};
 use crate::heap;
-use crate::kept::{Basis, Changes, Found, NoState, Store, caught, now};
+use crate::kept::{Basis, Changes, Found, NoState, Resumed, Store, caught, now};
 use crate::link::command::options::{InputArgument, LinkOptions};
 use crate::link::inputs::find_libraries;
 use crate::link::pipeline::Target;
@@ -30,24 +30,6 @@ use files::{Reading, absent_files, all_files, files_after};
 
 pub use asked::state_name;
 
-/// What came of going on with a link.
-#[derive(Debug)]
-pub enum Resumed {
-    /// Nothing has changed: the output is what it has to be.
-    Unchanged,
-    /// The output was brought up to date.
-    Updated {
-        /// What was published.
-        report: Box<LinkReport>,
-        /// How many bytes of the state were written for the next process; if it could not be, why.
-        saved: Result<u64, String>,
-    },
-    /// All has to be linked.
-    No(NoState),
-    /// All has to be linked, by another process: this one has found out too late.
-    Unusable(String),
-}
-
 /// Goes on with the link that an earlier process did for these options, if there is one.
 ///
 /// From here on the process may allocate in the arena of that link: it is to be called once, and the process should end
@@ -59,7 +41,7 @@ pub fn resume(
     options: &LinkOptions,
     publishing: OutputOptions,
     begin: impl FnOnce(),
-) -> Result<Resumed, Failed> {
+) -> Result<Resumed<LinkReport>, Failed> {
     match try_resume(options, publishing, begin) {
         Ok(resumed) => Ok(resumed),
         Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
@@ -88,7 +70,7 @@ fn try_resume(
     options: &LinkOptions,
     publishing: OutputOptions,
     begin: impl FnOnce(),
-) -> Result<Resumed, Stop> {
+) -> Result<Resumed<LinkReport>, Stop> {
     let store = Store::<Linked>::of(&options.output, &settled(options))?;
     let asked = || asked_of(options);
     let mut found = store.find(&asked)?;

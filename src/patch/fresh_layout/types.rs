@@ -1,13 +1,10 @@
 //! One pass over all declarations, in parallel: which types are used how often, and whose address is taken.
 
-use std::borrow::Cow;
-
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
-use crate::patch::lengths::type_spare;
 use crate::patch::order::RUN;
 use crate::program::{DeclId, Definition, Program, RelocKind, Relocation, TypeId};
 
@@ -23,7 +20,7 @@ pub(super) struct Uses {
     pub(super) named: Vec<bool>,
 }
 
-/// Counts all uses of types, by the declaration that owns them.
+/// Counts all uses of types. All of them are shared in a new layout.
 pub(super) fn count_types(
     program: &Program,
     order: &[DeclId],
@@ -32,15 +29,10 @@ pub(super) fn count_types(
     let is_function = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_body);
     let ids = order.par_iter().with_min_len(RUN).copied();
     let (functions, others) = ids.partition(is_function);
-    let interned = layout.options.interned_types;
-    let roots = if interned {
-        Cow::Borrowed(order)
-    } else {
-        Cow::Owned(roots(program, order))
-    };
-    let runs = roots.par_chunks(RUN);
     let live = layout.options.live;
-    let runs = runs.map(|run| run_uses(program, run, interned, live));
+    let runs = order
+        .par_chunks(RUN)
+        .map(|run| run_uses(program, run, live));
     let runs: Vec<RunUses> = runs.collect();
     let mut address_taken = vec![false; program.capacity()];
     let mut named = vec![false; if live { program.capacity() } else { 0 }];
@@ -55,20 +47,10 @@ pub(super) fn count_types(
                 layout.count_addresses(id, 1);
             }
         }
-        let mut start = 0;
-        for (root, retyped, end) in run.roots {
-            let uses = &run.uses[start..end];
-            start = end;
-            let spare = if layout.options.dense {
-                0
-            } else {
-                type_spare(retyped, uses.len())
-            };
-            layout
-                .types
-                .count_uses(&program.types, root, uses, spare)
-                .ok_or_else(types_full)?;
-        }
+        layout
+            .types
+            .count_shared_uses(&program.types, &run.uses)
+            .ok_or_else(types_full)?;
     }
     Ok(Uses {
         functions,
@@ -78,22 +60,9 @@ pub(super) fn count_types(
     })
 }
 
-/// The declarations that own others or belong to none, each once. An owner counts for its parts too, even where it has
-/// no definition of its own.
-fn roots(program: &Program, order: &[DeclId]) -> Vec<DeclId> {
-    let root = |id: &DeclId| program.root(*id);
-    let mut roots: Vec<DeclId> = order.par_iter().with_min_len(RUN).map(root).collect();
-    let mut seen = vec![false; program.capacity()];
-    roots.retain(|root| !std::mem::replace(&mut seen[root.index()], true));
-    roots
-}
-
 /// What a run of declarations uses.
 #[derive(Default)]
 struct RunUses {
-    /// Each of them, whether its types have changed, and where in `uses` its own end. If types belong to nobody, only the
-    /// first, which stands for all.
-    roots: Vec<(DeclId, bool, usize)>,
     uses: Vec<(TypeId, i32)>,
     address_taken: Vec<DeclId>,
     /// Functions that code or a segment names by their index; known only if it is asked for.
@@ -102,47 +71,29 @@ struct RunUses {
     names_data: bool,
 }
 
-fn run_uses(program: &Program, run: &[DeclId], interned: bool, live: bool) -> RunUses {
+fn run_uses(program: &Program, run: &[DeclId], live: bool) -> RunUses {
     let mut found = RunUses::default();
     let mut uses = UseDeltas::new();
     let mut all: HashMap<TypeId, usize, foldhash::fast::FixedState> = HashMap::default();
-    for &root in run {
-        let decl = program.decl(root);
-        uses.clear();
-        let mut retyped = decl.retyped;
-        let mut add = |definition: Option<&Definition>| {
-            // What a piece of a custom section names is not in use because of that.
-            let Some(definition) = definition.filter(|next| next.section().is_none()) else {
-                return;
-            };
-            add_uses(&mut uses, definition, 1);
-            let mut relocs = definition.content.relocs().iter();
-            found.names_data |= relocs.any(|reloc| reloc.kind == RelocKind::DataIndex);
-            let slots = definition.content.relocs().iter();
-            let slots = slots.filter(|reloc| reloc.kind.is_slot());
-            found
-                .address_taken
-                .extend(slots.filter_map(Relocation::decl));
-            let indices = definition.content.relocs().iter().filter(|_| live);
-            let indices = indices.filter(|reloc| reloc.kind.is_function_index());
-            found.named.extend(indices.filter_map(Relocation::decl));
-        };
-        add(decl.next());
-        if !interned {
-            let mut parts = decl.members().to_vec();
-            let mut at = 0;
-            while let Some(&part) = parts.get(at) {
-                at += 1;
-                let part = program.decl(part);
-                parts.extend_from_slice(part.members());
-                if !part.is_orphan {
-                    retyped |= part.retyped;
-                    add(part.next());
-                }
-            }
-            found.uses.extend_from_slice(&uses);
-            found.roots.push((root, retyped, found.uses.len()));
+    for &id in run {
+        // What a piece of a custom section names is not in use because of that.
+        let Some(definition) = program
+            .decl(id)
+            .next()
+            .filter(|next| next.section().is_none())
+        else {
             continue;
+        };
+        add_uses(&mut uses, definition, 1);
+        let relocs = || definition.content.relocs().iter();
+        found.names_data |= relocs().any(|reloc| reloc.kind == RelocKind::DataIndex);
+        let slots = relocs().filter(|reloc| reloc.kind.is_slot());
+        found
+            .address_taken
+            .extend(slots.filter_map(Relocation::decl));
+        if live {
+            let indices = relocs().filter(|reloc| reloc.kind.is_function_index());
+            found.named.extend(indices.filter_map(Relocation::decl));
         }
         for (ty, count) in uses.drain(..) {
             let at = *all.entry(ty).or_insert_with(|| {
@@ -151,9 +102,6 @@ fn run_uses(program: &Program, run: &[DeclId], interned: bool, live: bool) -> Ru
             });
             found.uses[at].1 += count;
         }
-    }
-    if let (true, Some(first)) = (interned, run.first()) {
-        found.roots.push((*first, false, found.uses.len()));
     }
     found
 }
