@@ -132,6 +132,9 @@ impl KeptFiles {
     }
 }
 
+/// The list of whoever has none.
+pub(crate) const NO_LIST: Key = [0; 32];
+
 /// What must be so for a state to be of use.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {

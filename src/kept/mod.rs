@@ -25,7 +25,7 @@ mod store;
 
 pub(crate) use asked::{Asked, Key, key_of};
 pub(crate) use changes::{Changes, content_hash, is_recent, now};
-pub(crate) use head::{Head, KeptFile, KeptFiles, Role};
+pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
 pub(crate) use store::{Basis, Found, Store, caught};
 
 pub use changes::Compare;

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,7 +19,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
 use crate::object::kept::{Digest, Kept, digest};
-use crate::object::kind::FileKind;
 use crate::object::span::Span;
 use crate::output::{FileStamp, Sighting};
 use crate::wire::source::Source;
