@@ -39,6 +39,10 @@ impl Object {
     /// # Errors
     /// If the file has changed already.
     pub(crate) fn keep(&self) -> Result<()> {
+        // Another process may have read it, and nobody has to open it again for this.
+        if !self.input().is_mapped() || self.input().kept().is_some() {
+            return Ok(());
+        }
         let whole = self.input().bytes().len();
         match self.span().range() == (0..whole) {
             true => self.input().keep(|| self.kept()),

@@ -4,14 +4,13 @@
 //! wasm-component-ld), cargo-web and rust-web-src.
 //!
 //! Run: `cmake --build`, `make`, `cargo build` and `zig build-obj`, with `WASMEND_STATE=1` and wasmend for a linker. With
-//! `--nocapture` it is said how long the links took by wasmend's log, and processes of wasm-ld-19 with the same arguments; `WASMEND_PROGRAM`
+//! `--nocapture` it is said how long processes of wasmend took, and those of wasm-ld-19 with the same arguments; `WASMEND_PROGRAM`
 //! names another build of wasmend.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 use wasmend::engine::{Engine, Imports, Value};
@@ -34,13 +33,26 @@ struct Project {
     keeps_apart: bool,
     /// What was said of each link behind the first.
     links: Vec<Json>,
-    theirs: Vec<Duration>,
+    /// How long processes took, in milliseconds: the first link, those behind it, links of the same once more, and wasm-ld's.
+    first: f64,
+    ours: Vec<f64>,
+    again: Vec<f64>,
+    theirs: Vec<f64>,
 }
 
-/// The linker: wasmend with state, and behind it, since compilers remove what they had linked, wasmend without and wasm-ld.
+/// The linker: wasmend with state, and behind it, since compilers remove what they had linked, the same once more, wasmend without
+/// state and wasm-ld.
 const SCRIPT: &str = r#"#!/bin/bash
 [ "$1" = -flavor ] && shift 2
-'@PROGRAM@' ld "$@" || exit
+timed() {
+    local name=$1 began=${EPOCHREALTIME/./}
+    shift
+    "$@" || exit
+    echo $((${EPOCHREALTIME/./} - began)) > "@FOLDER@/$name.micros"
+}
+timed ours '@PROGRAM@' ld "$@"
+sleep 0.05
+timed again '@PROGRAM@' ld "$@"
 others=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -51,9 +63,7 @@ while [ $# -gt 0 ]; do
 done
 rm -f '@FOLDER@/fresh.wasm'
 '@PROGRAM@' ld --no-state "${others[@]}" -o '@FOLDER@/fresh.wasm' || exit
-began=${EPOCHREALTIME/./}
-wasm-ld-19 "${others[@]}" -o '@FOLDER@/theirs.wasm' || exit
-echo $((${EPOCHREALTIME/./} - began)) > '@FOLDER@/theirs.micros'
+timed theirs wasm-ld-19 "${others[@]}" -o '@FOLDER@/theirs.wasm'
 "#;
 
 impl Project {
@@ -75,6 +85,9 @@ impl Project {
             linker,
             keeps_apart: false,
             links: Vec::new(),
+            first: 0.0,
+            ours: Vec::new(),
+            again: Vec::new(),
             theirs: Vec::new(),
         }
     }
@@ -141,18 +154,47 @@ impl Project {
         assert!(differences.is_empty(), "{context}: {differences:?}");
     }
 
+    /// As [`check`](Project::check), but for data that a function names: the data of some compilers has no names in the file, and from
+    /// addresses alone nobody can tell where one piece ends, so that it may be the piece behind it that differs. What the program comes to
+    /// when it runs is compared, and all code is.
+    fn check_code(&mut self, output: &Path, is_first: bool, context: &str) {
+        let differences = self.compare(output, is_first);
+        let of_data = |difference: &&String| difference.starts_with("data named by function");
+        let of_code: Vec<&String> = differences.iter().filter(|one| !of_data(one)).collect();
+        assert!(of_code.is_empty(), "{context}: {of_code:?}");
+    }
+
     /// As [`check`](Project::check), but that the differences are returned.
     fn compare(&mut self, output: &Path, is_first: bool) -> Vec<String> {
         let fresh = fs::read(self.place("fresh.wasm")).unwrap();
         let report = verify(&fs::read(output).unwrap(), &fresh).unwrap();
         let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
-        let took = fs::read_to_string(self.place("theirs.micros")).unwrap();
-        let took = Duration::from_micros(took.trim().parse().unwrap());
+        if !differences.is_empty() {
+            for f in ["linked.wasm", "fresh.wasm"] {
+                fs::copy(self.place(f), format!("/tmp/edges/{f}")).unwrap();
+            }
+        }
+        let took = |name: &str| {
+            let took = fs::read_to_string(self.place(name)).unwrap();
+            took.trim().parse::<f64>().unwrap() / 1e3
+        };
+        let [ours, again, theirs] = ["ours", "again", "theirs"].map(took);
+        self.again.push(again);
+        self.theirs.push(theirs);
+        match is_first {
+            true => self.first = ours,
+            false => self.ours.push(ours),
+        }
+        // Behind each link there was another one, of the same.
         let log = fs::read_to_string(self.log()).unwrap();
+        let mut lines = log
+            .lines()
+            .rev()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let [same, link]: [Json; 2] = [lines.next().unwrap(), lines.next().unwrap()];
+        assert_eq!(same["outcome"], "unchanged", "{same}");
         if !is_first {
-            self.links
-                .push(serde_json::from_str(log.lines().last().unwrap()).unwrap());
-            self.theirs.push(took);
+            self.links.push(link);
         }
         differences
     }
@@ -175,14 +217,6 @@ impl Project {
             values.sort_by(f64::total_cmp);
             values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
         };
-        let micros = |link: &&Json| link["micros"].as_f64().unwrap();
-        let ours = median(patched.iter().map(micros).collect());
-        let theirs = median(
-            self.theirs
-                .iter()
-                .map(|took| took.as_secs_f64() * 1e6)
-                .collect(),
-        );
         let written = median(
             patched
                 .iter()
@@ -191,10 +225,13 @@ impl Project {
         );
         let whole = self.links[0]["file_bytes"].as_u64().unwrap();
         println!(
-            "{name}: {} of {EDITS} patched in {:.1} ms, {written} of {whole} bytes; wasm-ld {:.1} ms; relinks {:?}",
+            "{name}: first link {:.1} ms, nothing changed {:.1} ms; {} of {EDITS} patched, {:.1} ms, {written} of {whole} bytes; \
+             wasm-ld {:.1} ms; relinks {:?}",
+            self.first,
+            median(self.again.clone()),
             patched.len(),
-            ours / 1e3,
-            theirs / 1e3,
+            median(self.ours.clone()),
+            median(self.theirs.clone()),
             relinks
                 .iter()
                 .map(|link| &link["reason"])
@@ -579,7 +616,12 @@ fn a_workspace_of_cargo_gets_patches_for_wasi() {
         |project, output, parts, version, step| {
             let expected = expected_of(parts, version);
             assert_eq!(said(output), expected, "{target} {step}");
-            project.check(output, step == 0, &format!("{target} {step}"));
+            project.check_code(output, step == 0, &format!("{target} {step}"));
+            assert_eq!(
+                said(&project.place("fresh.wasm")),
+                expected,
+                "{target} {step}"
+            );
         },
     );
 }
@@ -638,7 +680,12 @@ fn a_workspace_of_cargo_gets_patches_for_components() {
             assert_eq!(said(&project.place("module.wasm")), expected, "{step}");
             let linked = project.place("linked.wasm");
             assert_eq!(said(&linked), expected, "{target} {step}");
-            project.check(&linked, step == 0, &format!("{target} {step}"));
+            project.check_code(&linked, step == 0, &format!("{target} {step}"));
+            assert_eq!(
+                said(&project.place("fresh.wasm")),
+                expected,
+                "{target} {step}"
+            );
             folders.push(fs::read_to_string(project.place("linked")).unwrap());
         },
     );
@@ -707,12 +754,7 @@ fn zig_objects_get_patches() {
             .env("WASMEND_STATE", "1"));
         let expected = answer_of(&parts, 5) + 2 * seen;
         assert_eq!(number(&output, 5), expected, "Zig {step}");
-        // Zig's data has no names in the file, and from addresses alone nobody can tell where one piece ends: what is said of
-        // data that a function names may be the piece behind it. What it comes to when it runs is compared, and all code is.
-        let differences = project.compare(&output, step == 0);
-        let of_data = |difference: &&String| difference.starts_with("data named by function");
-        let of_code: Vec<&String> = differences.iter().filter(|one| !of_data(one)).collect();
-        assert!(of_code.is_empty(), "Zig {step}: {of_code:?}");
+        project.check_code(&output, step == 0, &format!("Zig {step}"));
         assert_eq!(
             number(&project.place("fresh.wasm"), 5),
             expected,

@@ -208,11 +208,17 @@ fn inputs_that_come_go_or_change_places_are_patches() {
         let has_paths = list.contains(&"-L.");
         let said = ld(folder, &STATE, list);
         let is_first_of_its_kind = has_paths != (at > 0 && lists[at - 1].contains(&"-L."));
-        let expected = match is_first_of_its_kind {
-            true => "the option `search-paths` is",
-            false => "patched",
-        };
-        assert!(said.contains(expected), "{list:?}: {said}");
+        let expected = "the option `search-paths` is";
+        assert_eq!(
+            said.contains(expected),
+            is_first_of_its_kind,
+            "{list:?}: {said}"
+        );
+        assert_eq!(
+            said.contains("all is linked"),
+            is_first_of_its_kind,
+            "{list:?}: {said}"
+        );
         expect_as_from_nothing(folder, list);
         link(folder, list, "nothing has changed");
         if list.contains(&"pick.o") {
@@ -267,15 +273,14 @@ fn a_list_of_other_inputs_is_another_program() {
     let folder = program(100);
     let folder = folder.path();
     for (at, name) in ["main.o", "twice.o", "pick.o"].iter().enumerate() {
-        fs::copy(folder.join(name), folder.join(format!("{at}.obj"))).unwrap();
-        fs::copy(folder.join(name), folder.join(format!("{at}.bc"))).unwrap();
+        fs::copy(folder.join(name), folder.join(format!("{at}.bin"))).unwrap();
     }
     tick();
     link(folder, &["main.o", "twice.o", "pick.o"], "all is linked");
     link(
         folder,
-        &["0.bc", "1.bc", "2.bc", "pick.o"],
-        "3 of 4 files of the command line are new",
+        &["0.bin", "--start-lib", "1.bin", "2.bin", "--end-lib"],
+        "3 of 3 files of the command line are new",
     );
 }
 
