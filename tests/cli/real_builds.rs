@@ -4,7 +4,7 @@
 //! wasm-component-ld), cargo-web and rust-web-src.
 //!
 //! Run: `cmake --build`, `make`, `cargo build` and `zig build-obj`, with `WASMEND_STATE=1` and wasmend for a linker. With
-//! `--nocapture` it is said how long processes of wasmend took, and those of wasm-ld-19 with the same arguments; `WASMEND_PROGRAM`
+//! `--nocapture` it is said how much time of processors links took, and those of wasm-ld-19 with the same arguments; `WASMEND_PROGRAM`
 //! names another build of wasmend.
 
 use std::fs;
@@ -33,7 +33,7 @@ struct Project {
     keeps_apart: bool,
     /// What was said of each link behind the first.
     links: Vec<Json>,
-    /// How long processes took, in milliseconds: the first link, those behind it, links of the same once more, and wasm-ld's.
+    /// How much time of processors processes took, in milliseconds: the first link, those behind it, links of the same once more, and wasm-ld's.
     first: f64,
     ours: Vec<f64>,
     again: Vec<f64>,
@@ -45,10 +45,9 @@ struct Project {
 const SCRIPT: &str = r#"#!/bin/bash
 [ "$1" = -flavor ] && shift 2
 timed() {
-    local name=$1 began=${EPOCHREALTIME/./}
+    local name=$1 TIMEFORMAT='%3U %3S'
     shift
-    "$@" || exit
-    echo $((${EPOCHREALTIME/./} - began)) > "@FOLDER@/$name.micros"
+    { time "$@" 2>&3 || exit; } 3>&2 2> "@FOLDER@/$name.times"
 }
 timed ours '@PROGRAM@' ld "$@"
 sleep 0.05
@@ -175,8 +174,11 @@ impl Project {
             }
         }
         let took = |name: &str| {
-            let took = fs::read_to_string(self.place(name)).unwrap();
-            took.trim().parse::<f64>().unwrap() / 1e3
+            let took = fs::read_to_string(self.place(&format!("{name}.times"))).unwrap();
+            let seconds = took
+                .split_whitespace()
+                .map(|part| part.parse::<f64>().unwrap());
+            seconds.sum::<f64>() * 1e3
         };
         let [ours, again, theirs] = ["ours", "again", "theirs"].map(took);
         self.again.push(again);
