@@ -328,7 +328,7 @@ pub(super) fn no_heap(error: std::io::Error) -> NoState {
 
 /// What has grown too far is made anew.
 pub(super) fn expect_not_grown(head: &Head) -> Result<(), NoState> {
-    match head.image_len > 2 * head.first_len {
+    match head.has_grown() {
         true => Err(NoState::Grown(head.image_len, head.first_len)),
         false => Ok(()),
     }

@@ -10,6 +10,7 @@ use crate::link::declare::Plan;
 use crate::link::diagnostics::Diagnostics;
 use crate::link::update::fallback::FallbackReason;
 use crate::module::{Module, Patch};
+use crate::object::Object;
 use crate::program::{DeclId, DeclKind, Pending};
 use crate::stopwatch::Stopwatch;
 
@@ -99,18 +100,27 @@ pub struct Counts {
 impl Counts {
     /// What a plan consists of.
     pub(super) fn of(plan: &Plan) -> Counts {
+        let objects = plan.resolution.objects().iter();
+        let relocations = objects.map(|linked| relocations_of(&linked.object));
+        Counts::with_relocations(plan, relocations.sum())
+    }
+
+    /// The same for an update, which is not to look at every object for it: so many relocations there are.
+    pub(super) fn with_relocations(plan: &Plan, relocations: usize) -> Counts {
         let resolution = &plan.resolution;
-        let relocations = resolution.objects().iter().map(|linked| {
-            linked.object.code_relocs.all().len() + linked.object.data_relocs.all().len()
-        });
         Counts {
             files: resolution.inputs.len(),
             objects: resolution.objects().len(),
             symbols: resolution.table.order().len(),
-            relocations: relocations.sum(),
+            relocations,
             functions: plan.live.functions.count(),
         }
     }
+}
+
+/// How many relocations an object has of code and data.
+pub(super) fn relocations_of(object: &Object) -> usize {
+    object.code_relocs.all().len() + object.data_relocs.all().len()
 }
 
 /// How many functions a version has that are not as they were.

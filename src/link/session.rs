@@ -16,7 +16,7 @@ use crate::link::declare::{PreviousDeclarations, keeps_table_import};
 use crate::link::inputs::build_id::BuildIds;
 use crate::link::inputs::{InputFile, Inputs};
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
-use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
+use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
@@ -74,6 +74,7 @@ impl Linked {
             declarations,
             inputs,
             build_ids,
+            relocations: finished.counts.relocations,
         };
         let linked = Linked { state, index: None };
         let report = report(
@@ -305,7 +306,7 @@ impl Linked {
         let reason = match self.update_in_place(changed) {
             Ok(published) => {
                 times.lap("update");
-                let counts = Counts::of(&self.state.plan);
+                let counts = Counts::with_relocations(&self.state.plan, self.state.relocations);
                 return Ok((published, counts, None, Vec::new()));
             }
             Err(UpdateError::Fallback(reason)) => reason,
@@ -347,6 +348,7 @@ impl Linked {
         };
         self.state.plan = plan;
         self.state.declarations = declarations;
+        self.state.relocations = finished.counts.relocations;
         // It is made anew when the next update comes.
         self.index = None;
         Ok((
@@ -366,6 +368,13 @@ impl Linked {
         }
         let objects =
             index.changed_objects(&state.inputs, &state.plan.resolution, &changed.files)?;
+        let count = |state: &LinkState| -> usize {
+            let objects = objects
+                .iter()
+                .map(|(id, _)| state.plan.resolution.object(*id));
+            objects.map(|linked| relocations_of(&linked.object)).sum()
+        };
+        let before = count(state);
         state.begin();
         index.begin();
         let published = update::run(state, index, &objects);
@@ -373,6 +382,7 @@ impl Linked {
             Ok(_) => {
                 state.commit();
                 index.commit();
+                state.relocations = state.relocations - before + count(state);
             }
             Err(_) => {
                 state.rollback();
@@ -431,6 +441,7 @@ impl Linked {
             declarations,
             inputs: inputs.clone(),
             build_ids,
+            relocations: finished.counts.relocations,
         };
         Ok(Linked { state, index: None })
     }

@@ -33,9 +33,32 @@ pub(super) fn digest_without(bytes: &[u8], fields: impl Iterator<Item = Range<us
     digest(copy.as_deref().unwrap_or(bytes))
 }
 
-/// The hashes of bytes, block by block.
-pub(super) fn digest_blocks(bytes: &[u8]) -> Box<[Digest]> {
-    bytes.chunks(BLOCK).map(digest).collect()
+/// The hashes of bytes in which fields mean nothing, block by block. Fields are in order.
+pub(super) fn digest_blocks(
+    bytes: &[u8],
+    fields: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = Digest> {
+    let mut fields = fields.peekable();
+    bytes.chunks(BLOCK).enumerate().map(move |(number, block)| {
+        let start = number * BLOCK;
+        let mut copy = [0; BLOCK];
+        let copy = &mut copy[..block.len()];
+        copy.copy_from_slice(block);
+        while let Some(field) = fields.peek() {
+            let from = field.start.max(start) - start;
+            let to = field.end.min(start + block.len());
+            if from >= block.len() {
+                break;
+            }
+            copy[from..(to - start).max(from)].fill(0);
+            // The rest of it is in the next block.
+            if field.end > start + block.len() {
+                break;
+            }
+            fields.next();
+        }
+        digest(copy)
+    })
 }
 
 /// The hashes of bytes that are cut at marks, of which the first is at their beginning; of all of them if there are none.
@@ -73,6 +96,9 @@ pub(super) struct Blocks {
 /// What is kept of an object.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
+    /// The hash of all bytes of the input, and how many there were.
+    pub(super) whole: Digest,
+    pub(super) whole_len: u32,
     pub(super) sections: Box<[Section]>,
     /// What is kept as it is: where it stood, where it stands in `text`, in order.
     pub(super) parts: Box<[(Span, u32)]>,
@@ -104,7 +130,7 @@ impl Kept {
         place.ok().map(|at| &self.blocks[at])
     }
 
-    /// Whether what stood somewhere was these bytes, but for fields of them. What has blocks has no fields that mean nothing.
+    /// Whether what stood somewhere was these bytes, but for fields of them.
     pub(super) fn had(
         &self,
         start: u32,
@@ -112,7 +138,7 @@ impl Kept {
         fields: impl Iterator<Item = Range<usize>>,
     ) -> bool {
         if let Some(blocks) = self.blocks(start) {
-            return blocks.is_of(bytes);
+            return blocks.is_of(bytes, fields);
         }
         match self.starts.binary_search(&start) {
             Ok(at) => self.digests[at] == digest_without(bytes, fields),
@@ -122,9 +148,9 @@ impl Kept {
 }
 
 impl Blocks {
-    /// Whether these are the bytes.
-    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
-        bytes.len() == self.len as usize && self.changed(bytes).next().is_none()
+    /// Whether these are the bytes, but for fields of them.
+    pub(super) fn is_of(&self, bytes: &[u8], fields: impl Iterator<Item = Range<usize>>) -> bool {
+        bytes.len() == self.len as usize && self.changed(bytes, fields).next().is_none()
     }
 
     /// The parts of these bytes that are not what they were, cut at marks where those before were: where each begins and ends. `None`
@@ -144,14 +170,15 @@ impl Blocks {
         Some(changed.map(|(part, _)| part).collect())
     }
 
-    /// Parts that are not what they were, as far as both go.
-    pub(super) fn changed<'a>(
-        &'a self,
-        bytes: &'a [u8],
-    ) -> impl Iterator<Item = Range<usize>> + 'a {
-        let both = bytes.chunks(BLOCK).zip(&self.digests).enumerate();
+    /// Parts that are not what they were but for fields of them, as far as both go.
+    pub(super) fn changed(
+        &self,
+        bytes: &[u8],
+        fields: impl Iterator<Item = Range<usize>>,
+    ) -> impl Iterator<Item = Range<usize>> {
         let common = bytes.len().min(self.len as usize);
-        both.filter(|(_, (now, was))| digest(now) != **was)
+        let both = digest_blocks(bytes, fields).zip(&self.digests).enumerate();
+        both.filter(|(_, (now, was))| now != *was)
             .map(move |(at, _)| at * BLOCK..((at + 1) * BLOCK).min(common))
             .filter(|range| !range.is_empty())
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
@@ -134,6 +134,16 @@ impl Mapping {
         Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
     }
 
+    /// Gives the memory back that the mapping takes: whoever reads it again gets it from the file.
+    fn let_go(&self) {
+        if let Some(bytes) = self.here() {
+            let start = bytes.as_ptr().cast_mut().cast();
+            // SAFETY: nobody writes to the mapping, which is of a file: its pages are what they were whenever they are read.
+            #[allow(unsafe_code)]
+            let _ = unsafe { rustix::mm::madvise(start, self.len, Advice::LinuxDontNeed) };
+        }
+    }
+
     #[inline]
     fn bytes(&self, of: &Input) -> &[u8] {
         match self.here() {
@@ -237,9 +247,6 @@ struct Renamed {
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
 
-/// The same where what is read is kept for the next process.
-const SMALL_TO_KEEP: u64 = 4 << 10;
-
 /// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
 const STEP_NANOS: i128 = 20_000_000;
 
@@ -266,7 +273,7 @@ impl Input {
             && match access {
                 Access::Map => len >= SMALL,
                 Access::Read => false,
-                Access::Keep => len >= SMALL_TO_KEEP,
+                Access::Keep => len > 0,
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
@@ -316,27 +323,23 @@ impl Input {
     /// come to stand elsewhere.
     pub(super) fn of_part(whole: &Arc<Input>, span: Span) -> Arc<Input> {
         let bytes = &whole.bytes()[span.range()];
-        if (bytes.len() as u64) < SMALL_TO_KEEP {
-            return Input::from_bytes(whole.path(), bytes);
-        }
         let contents = Contents::Part(Part {
             process: AtomicU64::new(process()),
             start: AtomicPtr::new(bytes.as_ptr().cast_mut()),
             len: bytes.len(),
             of: Mutex::new((whole.clone(), span.start)),
         });
-        let mut input = Input::new(whole.path().to_path_buf(), contents, whole.seen());
-        input.at_first = Some(digest(bytes));
-        Arc::new(input)
+        let path = whole.path().to_path_buf();
+        Arc::new(Input::new(path, contents, whole.seen()))
     }
 
     /// Whether these are all its bytes, if it is a part of another input, whose file may have changed since. `None` if it is none.
     pub(super) fn is_part_with(&self, bytes: &[u8]) -> Option<bool> {
         match &self.contents {
-            Contents::Part(part) => {
-                let is_as_long = part.len == bytes.len();
-                Some(is_as_long && self.at_first == Some(digest(bytes)))
-            }
+            Contents::Part(part) => Some(match self.kept() {
+                Some(kept) => part.len == bytes.len() && kept.whole == digest(bytes),
+                None => part.bytes() == bytes,
+            }),
             _ => None,
         }
     }
@@ -352,21 +355,22 @@ impl Input {
         }
     }
 
-    /// Keeps its first bytes for processes in which the file has changed.
+    /// Keeps its first bytes for processes in which the file has changed, if it is mapped.
     ///
     /// # Errors
-    /// As [`keep`](Input::keep).
+    /// If it has changed already.
     pub(super) fn keep_front(&self, len: usize) -> Result<()> {
-        let front = || &self.bytes()[..len.min(self.bytes().len())];
-        self.keep(|| {
-            let text: Box<[u8]> = front().into();
-            let (start, len) = (0, text.len() as u32);
-            Kept {
-                parts: [(Span { start, len }, 0)].into(),
-                text,
-                ..Kept::default()
-            }
-        })
+        if !self.is_mapped() {
+            return Ok(());
+        }
+        let text: Box<[u8]> = self.bytes()[..len.min(self.bytes().len())].into();
+        let (start, len) = (0, text.len() as u32);
+        let _ = self.kept.set(Kept {
+            parts: [(Span { start, len }, 0)].into(),
+            text,
+            ..Kept::default()
+        });
+        self.check_unchanged()
     }
 
     /// Where the input was opened, or is to be found since then.
@@ -440,9 +444,15 @@ impl Input {
         let _ = self.kept.set(make());
         self.check_unchanged()?;
         match self.at_first {
-            Some(first) if first != digest(self.bytes()) => Err(changed(self.path())),
-            _ => Ok(()),
+            Some(first) if self.kept().is_none_or(|kept| kept.whole != first) => {
+                return Err(changed(self.path()));
+            }
+            _ => {}
         }
+        if let Contents::Mapped(mapping) = &self.contents {
+            mapping.let_go();
+        }
+        Ok(())
     }
 
     /// Whether another file's contents have taken the place of these.
@@ -477,6 +487,12 @@ impl Input {
         Ok(())
     }
 
+    /// Forgets that, once nothing is read any more: what is of one process is not to be kept.
+    pub(crate) fn forget_mapped_again() {
+        let mut mapped = MAPPED_AGAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        *mapped = Vec::new();
+    }
+
     /// What identified the file when it was opened, if it is a file.
     pub fn stamp(&self) -> Option<FileStamp> {
         self.seen().map(|seen| seen.stamp)
@@ -500,7 +516,13 @@ impl Input {
     /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
     /// for as long as it is as `again` found it. Says whether the contents are the same.
     pub fn is_written_again(&self, again: &Input) -> bool {
-        let is_same = self.is_at_hand() && self.bytes() == again.bytes();
+        let is_same = match self.kept() {
+            Some(kept) if !self.is_at_hand() => {
+                let len = again.bytes().len();
+                kept.whole_len as usize == len && kept.whole == digest(again.bytes())
+            }
+            _ => self.bytes() == again.bytes(),
+        };
         if is_same {
             let seen = again.seen();
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -558,9 +580,14 @@ impl Source for Input {
             .is_some_and(|kept| kept.had(start, bytes, fields))
     }
 
-    fn differences(&self, start: u32, len: u32, bytes: &[u8]) -> Vec<Range<usize>> {
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
         match self.kept().and_then(|kept| kept.blocks(start)) {
-            Some(blocks) => blocks.changed(bytes).collect(),
+            Some(blocks) => blocks.changed(bytes, fields).collect(),
             None => vec![0..bytes.len().min(len as usize)],
         }
     }

@@ -92,7 +92,7 @@ fn add_differing_bytes(
     differing: &mut Vec<Range<usize>>,
 ) {
     let Some(before) = old.bytes_at_hand() else {
-        differing.extend(old.differences_unseen(new.bytes()));
+        differing.extend(old.differences_unseen(new));
         return;
     };
     let mut differences = Differences::new(before, new.bytes());

@@ -233,6 +233,12 @@ impl Relocation {
         self.offset == other.offset && self.kind == other.kind
     }
 
+    /// Where the field stands.
+    pub(crate) fn field(&self) -> Range<usize> {
+        let start = self.offset as usize;
+        start..start + self.kind.width()
+    }
+
     /// Forgets the target, which does not exist any more.
     pub(crate) fn forget_target(&mut self) {
         self.target = NOTHING;
@@ -484,10 +490,16 @@ impl RelocatableBytes {
         }
     }
 
-    /// Where the bytes may differ from those of a later version, as far as both go, if they are not at hand.
-    pub(crate) fn differences_unseen(&self, later: &[u8]) -> Vec<Range<usize>> {
+    /// Where the bytes may differ from those of a later version, as far as both go, if they are not at hand. Where fields stand is
+    /// left out.
+    pub(crate) fn differences_unseen(&self, later: &RelocatableBytes) -> Vec<Range<usize>> {
+        let relocs = later.changes_of(self);
+        let relocs = relocs.map_or_else(|| later.relocs(), |(relocs, _)| relocs);
+        let mut fields = relocs.iter().map(Relocation::field);
         match &self.bytes {
-            Bytes::Shared { input, start, len } => input.differences(*start, *len, later),
+            Bytes::Shared { input, start, len } => {
+                input.differences((*start, *len), later.bytes(), &mut fields)
+            }
             Bytes::Owned(_) => Vec::new(),
         }
     }
@@ -592,12 +604,9 @@ impl RelocatableBytes {
 
     /// Whether these bytes are those that are not at hand, outside of the relocations.
     fn had(&self, bytes: &[u8]) -> bool {
-        let fields = self.relocs().iter().map(|reloc| {
-            let start = reloc.offset as usize;
-            start..start + reloc.kind.width()
-        });
+        let mut fields = self.relocs().iter().map(Relocation::field);
         match &self.bytes {
-            Bytes::Shared { input, start, .. } => input.had(*start, bytes, &mut { fields }),
+            Bytes::Shared { input, start, .. } => input.had(*start, bytes, &mut fields),
             Bytes::Owned(_) => false,
         }
     }

@@ -32,9 +32,14 @@ pub trait Source: Send + Sync {
         false
     }
 
-    /// Where a part that is not at hand may differ from these bytes, as far as both go.
-    fn differences(&self, start: u32, len: u32, bytes: &[u8]) -> Vec<Range<usize>> {
-        let _ = start;
+    /// Where a part that is not at hand may differ from these bytes but for fields of them, as far as both go.
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
+        let _ = (start, fields);
         vec![0..bytes.len().min(len as usize)]
     }
 }

@@ -22,7 +22,7 @@ use crate::link::inputs::find_libraries;
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
-use crate::object::Access;
+use crate::object::{Access, Input};
 use crate::output::{self, OutputOptions};
 
 use asked::{asked_of, expect_alike, is_named_as_object, list_of, settled};
@@ -109,6 +109,7 @@ fn try_resume(
     // the inputs has read other members, or libraries are looked for elsewhere.
     let is_as_before = report.resolved_anew.is_none() && !changes.moves_libraries();
     let kept = linked.keep_objects(is_as_before.then_some(&changes.files.places));
+    Input::forget_mapped_again();
     // What only the head needs is not to be kept.
     let _paused = heap::pause();
     let head = found.head;
