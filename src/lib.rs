@@ -120,6 +120,7 @@ pub mod inspect;
 #[cfg(feature = "link")]
 #[doc(hidden)]
 pub mod internals;
+pub mod kept;
 mod layout;
 #[cfg(feature = "link")]
 pub mod link;
@@ -157,7 +158,7 @@ pub use wasm_encoder::{
     Ordering,
 };
 #[cfg(feature = "whole")]
-pub use whole::{Update, WholeModule, WholeOptions};
+pub use whole::{OneShot, Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
 pub use wire::source::Source;
 

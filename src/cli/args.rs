@@ -68,6 +68,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Ld(Ld),
+    Patch(Patch),
     Replay(Replay),
     ReplayLd(ReplayLd),
     Watch(Watch),
@@ -125,6 +126,34 @@ pub(crate) struct Replay {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
+}
+
+/// Bring a patchable file up to date with a build, and keep what the next call needs to do so
+///
+/// For toolchains that write a whole module and run once for each build: put it behind them. The first call creates the
+/// file; each further one goes on where the one before it ended, writes what the build changed, and does next to nothing if that
+/// is nothing. What is kept stands in the folder `.wasmend` beside the file and may be removed at any time. If it does not fit,
+/// the file is made anew, and the line that each call prints says why. `wasmend doctor` says what the next call will do.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  make target/app.wasm && wasmend patch dev/app.wasm target/app.wasm"
+)]
+pub(crate) struct Patch {
+    /// The file to create and patch
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// The module that the compiler has written
+    #[arg(value_name = "BUILD")]
+    pub(crate) build: PathBuf,
+    /// Replace the output even if it neither is a module nor is called one
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Where to keep what the next call needs, together with the file that is patched, of which OUT is a copy then; if it is not
+    /// said, the folder that WASMEND_STATE_DIR names, or else beside OUT
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
 }
 
 /// Link a program, then patch it to each further set of its objects
@@ -474,7 +503,7 @@ pub(crate) struct Man {
         value_name = "COMMAND",
         hide_possible_values = true,
         value_parser = [
-            "ld", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "doctor",
+            "ld", "patch", "replay", "replay-ld", "watch", "serve", "inspect", "snapshot", "verify", "apply", "finish", "doctor",
             "clean", "explain", "demo",
             "completions", "man",
         ]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use wasmend::inspect::{Map, validate};
-use wasmend::link::{Examination, NextLink, NoState, examine};
+use wasmend::kept::{Examination, NextLink, NoState, examine};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::Doctor;

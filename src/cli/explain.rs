@@ -50,7 +50,7 @@ impl Reason<'_> {
         let lead = match self.code.as_bytes().first() {
             Some(b'R') => "The file was written anew, because of this:",
             Some(b'F') => "An update has resolved all symbols anew, because of this:",
-            Some(b'S') => "All was linked, though state is kept, because of this:",
+            Some(b'S') => "All was made anew, though state is kept, because of this:",
             _ => "A program that runs could not be patched, because of this:",
         };
         let (when, what_to_do) = (wrapped(&self.when, "  "), wrapped(&self.what_to_do, "  "));
@@ -107,7 +107,8 @@ fn sentence(cell: &str) -> String {
 mod tests {
     use super::*;
     use wasmend::RefusalReason;
-    use wasmend::link::{FallbackReason, NoState};
+    use wasmend::kept::NoState;
+    use wasmend::link::FallbackReason;
 
     #[test]
     fn every_reason_is_explained_under_its_number_and_its_name() {

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
 }
 
 /// Ends the process because an input cannot be read any more. Without a thread for it the system does, and says less.
-fn cut_short(file: Option<&Path>, reporter: Reporter) {
+pub(crate) fn cut_short(file: Option<&Path>, reporter: Reporter) {
     // The thread that waits for the end may be amidst anything: nothing is done that could wait for it. What is left the next
     // link removes.
     if file.is_none() && wasmend::heap::leave() {

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wasmend::link::{Failed, LinkOptions, Linked, NoState, Resumed};
+use wasmend::kept::{NoState, Resumed};
+use wasmend::link::{Failed, LinkOptions, Linked};
 use wasmend::output::{self, OutputOptions, no_check};
 use wasmend::{Error, ErrorKind};
 
@@ -20,7 +21,7 @@ const STATE: &str = "WASMEND_STATE";
 /// The same, and where it is kept.
 const STATE_FOLDER: &str = "WASMEND_STATE_DIR";
 /// Says to the process that takes another one's place why that one could not go on.
-const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
+pub(crate) const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -70,7 +71,7 @@ pub(crate) fn link(
 }
 
 /// A folder that nobody else can write in.
-fn make_folder(folder: &Path) -> anyhow::Result<&Path> {
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<&Path> {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(folder);
@@ -94,7 +95,7 @@ fn link_here(
     let limit = options.error_limit;
     let failed = |failed: &Failed, stopwatch: &mut Stopwatch| {
         say(
-            LinkRecord::failed(path, failed, stopwatch.lap()),
+            LinkRecord::failed(path, failed.errors().first(), stopwatch.lap()),
             kept,
             reporter,
         )?;
@@ -119,11 +120,13 @@ fn link_here(
                 say_updated(path, path, &report, took, reporter)?;
             }
             print_stats(&report, tells);
-            say(
-                LinkRecord::updated(path, &report, &saved, took),
-                kept,
-                reporter,
-            )?;
+            let edits = &report.edits;
+            let functions =
+                u64::from(edits.changed) + u64::from(edits.added) + u64::from(edits.removed);
+            let record = LinkRecord::updated(path, &report.patch, &saved, took)
+                .of_functions(functions)
+                .resolved_anew(report.resolved_anew);
+            say(record, kept, reporter)?;
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Resumed::Unusable(why)) => return Err(link_again(&why).into()),
@@ -138,11 +141,9 @@ fn link_here(
             print_stats(&report, tells);
             let took = stopwatch.lap();
             reporter.event(&linked_event(&report, path, took, true))?;
-            say(
-                LinkRecord::linked(path, &why, &report, &saved, took),
-                kept,
-                reporter,
-            )?;
+            let record = LinkRecord::linked(path, &why, &report.patch, &saved, took)
+                .of_functions(report.counts.functions as u64);
+            say(record, kept, reporter)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -155,23 +156,32 @@ fn link_here(
 /// Says what a link did, and adds it to the log of the output that is kept.
 fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
     reporter.note(&format!("{}: {}", record.output, record.line()));
+    log(record, kept, reporter)
+}
+
+/// Adds what was done to the log of the output that is kept, and tells programs.
+pub(crate) fn log(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
     let logged = Logged::now(record);
     let text = serde_json::to_string(&logged)?;
-    if let Err(error) = wasmend::link::append_log(kept, &text) {
+    if let Err(error) = wasmend::kept::append_log(kept, &text) {
         reporter.note(&error.to_string());
     }
     reporter.event(&Event::State(logged.link))
 }
 
 /// Writes the output where it was asked for, if that is not where it is kept.
-fn hand_out(kept: &Path, copy: Option<&Path>, publishing: &OutputOptions) -> anyhow::Result<()> {
+pub(crate) fn hand_out(
+    kept: &Path,
+    copy: Option<&Path>,
+    publishing: &OutputOptions,
+) -> anyhow::Result<()> {
     let Some(copy) = copy else { return Ok(()) };
     let bytes = std::fs::read(kept).map_err(|error| Error::io("cannot read", kept, &error))?;
     output::write_file(copy, publishing, &bytes, &no_check)?;
     Ok(())
 }
 
-/// Starts this program again in this process's place, to link from the beginning: what this one holds open and has mapped is
+/// Starts this program again in this process's place, to go on from nothing: what this one holds open and has mapped is
 /// of no use any more.
 pub(crate) fn link_again(why: &str) -> Error {
     if variable(UNUSABLE).is_some() {
@@ -181,6 +191,6 @@ pub(crate) fn link_again(why: &str) -> Error {
     let called = arguments.next().unwrap_or_default();
     let mut again = Command::new("/proc/self/exe");
     let error = again.arg0(called).args(arguments).env(UNUSABLE, why).exec();
-    let text = format!("{why}; and linking from the beginning could not be started: {error}");
+    let text = format!("{why}; and the program could not be started again: {error}");
     Error::new(ErrorKind::Io, text)
 }

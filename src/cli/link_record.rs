@@ -1,20 +1,22 @@
-//! What one link that keeps its state did: the line that says so, the event, and the line of the log, which is the event with the
-//! time. It does not know who linked.
+//! What one process that keeps its state did, a link or a patch: the line that says so, the event, and the line of the log, which
+//! is the event with the time. It does not know who it was.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use wasmend::Outcome;
-use wasmend::link::{Failed, FallbackReason, LinkReport, NoState};
+use wasmend::kept::NoState;
+use wasmend::link::FallbackReason;
+use wasmend::{Error, Outcome, Patch};
 
 use crate::cli::text::{count, number, time, utc};
 
-/// What a link did.
+/// What a process did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LinkRecord {
     pub(crate) output: String,
-    /// `unchanged`, `patched`, `rebuilt` (written anew from what was kept), `linked` (from the inputs) or `failed`.
+    /// `unchanged`, `patched`, `rebuilt` (written anew from what was kept), `linked` (from the inputs), `created` (from the build) or
+    /// `failed`.
     pub(crate) outcome: String,
     /// Why it was not a patch; of a failure, the first error.
     pub(crate) reason: Option<String>,
@@ -50,57 +52,72 @@ impl LinkRecord {
         }
     }
 
-    /// A link that found nothing to do.
+    /// It found nothing to do.
     pub(crate) fn unchanged(output: &Path, took: Duration) -> LinkRecord {
         LinkRecord::new(output, "unchanged", took)
     }
 
-    /// A link that failed.
-    pub(crate) fn failed(output: &Path, failed: &Failed, took: Duration) -> LinkRecord {
+    /// It failed; with which error first.
+    pub(crate) fn failed(output: &Path, error: Option<&Error>, took: Duration) -> LinkRecord {
         LinkRecord {
-            reason: failed.errors().first().map(ToString::to_string),
+            reason: error.map(ToString::to_string),
             ..LinkRecord::new(output, "failed", took)
         }
     }
 
-    /// A link that went on with what was kept.
+    /// It went on with what was kept.
     pub(crate) fn updated(
         output: &Path,
-        report: &LinkReport,
+        patch: &Patch,
         saved: &Result<u64, String>,
         took: Duration,
     ) -> LinkRecord {
-        let relink = report.patch.relink_reason();
-        let outcome = match &report.patch.outcome {
+        let relink = patch.relink_reason();
+        let outcome = match &patch.outcome {
             Outcome::Unchanged => "unchanged",
             Outcome::Patched(_) => "patched",
             Outcome::Relinked(_) => "rebuilt",
         };
-        let edits = &report.edits;
         LinkRecord {
             reason: relink.map(|reason| reason.to_string()),
             code: relink.map(|reason| format!("R{:02}", reason.number())),
-            resolved_anew: report
-                .resolved_anew
-                .map(|reason: FallbackReason| reason.to_string()),
-            functions: u64::from(edits.changed) + u64::from(edits.added) + u64::from(edits.removed),
-            ..LinkRecord::new(output, outcome, took).with_files(report, saved)
+            ..LinkRecord::new(output, outcome, took).with_files(patch, saved)
         }
     }
 
-    /// A link from the inputs.
+    /// All was linked, from the inputs.
     pub(crate) fn linked(
         output: &Path,
         why: &NoState,
-        report: &LinkReport,
+        patch: &Patch,
         saved: &Result<u64, String>,
         took: Duration,
     ) -> LinkRecord {
         LinkRecord {
             reason: Some(why.to_string()),
             code: Some(LinkRecord::code_of(why)),
-            functions: report.counts.functions as u64,
-            ..LinkRecord::new(output, "linked", took).with_files(report, saved)
+            ..LinkRecord::new(output, "linked", took).with_files(patch, saved)
+        }
+    }
+
+    /// The output was made anew, from the build.
+    pub(crate) fn created(self) -> LinkRecord {
+        LinkRecord {
+            outcome: "created".to_owned(),
+            ..self
+        }
+    }
+
+    /// How many functions changed, came or went.
+    pub(crate) fn of_functions(self, functions: u64) -> LinkRecord {
+        LinkRecord { functions, ..self }
+    }
+
+    /// Why all symbols were resolved anew, if they were.
+    pub(crate) fn resolved_anew(self, reason: Option<FallbackReason>) -> LinkRecord {
+        LinkRecord {
+            resolved_anew: reason.map(|reason| reason.to_string()),
+            ..self
         }
     }
 
@@ -109,10 +126,10 @@ impl LinkRecord {
         format!("S{:02}", reason.number())
     }
 
-    fn with_files(self, report: &LinkReport, saved: &Result<u64, String>) -> LinkRecord {
+    fn with_files(self, patch: &Patch, saved: &Result<u64, String>) -> LinkRecord {
         LinkRecord {
-            bytes_written: report.patch.bytes_written(),
-            file_bytes: report.patch.file_len,
+            bytes_written: patch.bytes_written(),
+            file_bytes: patch.file_len,
             state_bytes: saved.as_ref().copied().unwrap_or(0),
             state_problem: saved.as_ref().err().cloned(),
             ..self
@@ -136,6 +153,7 @@ impl LinkRecord {
             "unchanged" => format!("nothing has changed, {took}"),
             "patched" => format!("patched {functions}, {written}, {took}"),
             "rebuilt" => format!("rebuilt: {reason}; {functions}, {written}, {took}"),
+            "created" => format!("made anew: {reason}; {functions}, {written}, {took}"),
             "linked" => format!("all is linked: {reason}; {functions}, {written}, {took}"),
             _ => format!("failed: {reason}; {took}"),
         };
@@ -162,7 +180,7 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
-    /// What a link has just done.
+    /// What has just been done.
     pub(crate) fn now(link: LinkRecord) -> Logged {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Logged {
@@ -173,7 +191,7 @@ impl Logged {
 
     /// The log of an output, oldest first. What is no line of a log is left out.
     pub(crate) fn all(kept: &Path) -> Vec<Logged> {
-        let lines = wasmend::link::read_log(kept);
+        let lines = wasmend::kept::read_log(kept);
         let lines = lines
             .iter()
             .filter_map(|line| serde_json::from_str(line).ok());

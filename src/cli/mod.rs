@@ -18,6 +18,7 @@ mod ld_state;
 mod link_patcher;
 mod link_record;
 mod link_report;
+mod patch;
 mod patch_folder;
 mod patcher;
 mod replay;
@@ -55,13 +56,11 @@ pub(crate) fn main() -> ExitCode {
         let reporter = Reporter::new(texts.iter().any(|text| text == "--json"), false);
         return report::failed(&error.with_path(argument).into(), reporter);
     }
-    // A link says itself when it has something to clean up.
-    if !matches!(invocation, Ok(Invocation::Link(..))) {
-        signals::clean_up_when_ended();
-    }
     match invocation {
+        // A link says itself when it has something to clean up.
         Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
         Ok(Invocation::WatchLink(options, arguments)) => {
+            signals::clean_up_when_ended();
             let reporter = report_as(options.general);
             return ended(
                 watch::run_link(&options, &arguments, &mut watch::Nobody, reporter),
@@ -69,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
             );
         }
         Ok(Invocation::ServeLink(options, arguments)) => {
+            signals::clean_up_when_ended();
             let reporter = report_as(options.watch.general);
             return ended(serve::run_link(&options, &arguments, reporter), reporter);
         }
@@ -81,12 +81,18 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return say_usage(&error),
     };
     let reporter = report_as(cli.general);
+    // So does a patch, which may have nothing to do.
+    if let Command::Patch(args) = &cli.command {
+        return patch::run(args, reporter).unwrap_or_else(|error| report::failed(&error, reporter));
+    }
+    signals::clean_up_when_ended();
     if !matches!(cli.command, Command::Ld(_) | Command::ReplayLd(_)) {
         // A link says itself how many threads it wants.
         let _ = wasmend::link::use_threads(None);
     }
     let result = match cli.command {
         Command::Ld(args) => return ld::run(&args.arguments, cli.general),
+        Command::Patch(_) => Ok(()),
         Command::ReplayLd(args) => {
             return replay_ld::run(&args, reporter)
                 .unwrap_or_else(|error| report::failed(&error, reporter));

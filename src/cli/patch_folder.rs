@@ -30,7 +30,10 @@ impl PatchFolder {
         if is_unchanged && !self.is_behind {
             return Ok(());
         }
-        let was_behind = std::mem::replace(&mut self.is_behind, true);
+        let mut was_behind = std::mem::replace(&mut self.is_behind, true);
+        // Where an earlier process could not write a version, copies do not have it.
+        let base = patch.base.generation;
+        was_behind |= base > 0 && !self.path_of(base).exists();
         let file = std::fs::read(output)
             .map_err(|error| Error::io("cannot read the output", output, &error))?;
         let envelope = match was_behind || is_unchanged {
@@ -43,15 +46,18 @@ impl PatchFolder {
         };
         std::fs::create_dir_all(&self.folder)
             .map_err(|error| Error::io("cannot create the folder", &self.folder, &error))?;
-        let name = format!("{:08}{ENDING}", envelope.identity().generation);
         let options = OutputOptions::default();
-        let path = self.folder.join(name);
+        let path = self.path_of(envelope.identity().generation);
         output::write_file(&path, &options, &envelope.to_bytes(), &output::no_check)?;
         if patch.base.generation == 0 {
             self.remove_others(&path)?;
         }
         self.is_behind = false;
         Ok(())
+    }
+
+    fn path_of(&self, generation: u64) -> PathBuf {
+        self.folder.join(format!("{generation:08}{ENDING}"))
     }
 
     /// Fails if the last version is not there.

@@ -54,6 +54,9 @@ pub(crate) struct Control {
     caches: [Cache; CACHES],
 }
 
+/// Where the arena says what the program keeps.
+pub(super) const ROOT: usize = std::mem::offset_of!(Control, root);
+
 #[repr(C)]
 struct Cache {
     lock: AtomicBool,

@@ -13,7 +13,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::halves::in_halves;
 
-use super::arena::{Control, begin, control, expect_installed, pause, release, reserve};
+use super::arena::{Control, ROOT, begin, control, expect_installed, pause, release, reserve};
 use super::backing;
 use super::fresh;
 use super::range::{BASE, MOST, PAGE};
@@ -48,6 +48,26 @@ impl Image {
     /// The file itself.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether what the program keeps begins with these bytes, and has so many of them in the file at least.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn begins_root(&self, beginning: &[u8], len: usize) -> io::Result<bool> {
+        let mut address = [0; size_of::<usize>()];
+        self.file.read_exact_at(&mut address, ROOT as u64)?;
+        let address = usize::from_ne_bytes(address);
+        let end = address.checked_sub(BASE).and_then(|at| at.checked_add(len));
+        let is_inside = end
+            .is_some_and(|end| end as u64 <= self.file.metadata().map_or(0, |found| found.len()));
+        if !is_inside || !address.is_multiple_of(16) {
+            return Ok(false);
+        }
+        let mut found = vec![0; beginning.len()];
+        self.file
+            .read_exact_at(&mut found, (address - BASE) as u64)?;
+        Ok(found == beginning)
     }
 
     /// Maps what was saved, and lets everything be allocated there from now on. Nothing may be in the arena.

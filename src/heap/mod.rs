@@ -13,7 +13,7 @@
 //! mappings, and not to descriptors. Whoever keeps something over the end of a process sees to that; a value which is
 //! of one process only notes which (`process`).
 //!
-//! This must not know what stands in the heap, nor where the file is and whether it can be trusted: see `link::kept`.
+//! This must not know what stands in the heap, nor where the file is and whether it can be trusted: see `kept`.
 
 mod arena;
 mod backing;

@@ -4,6 +4,7 @@
 //! one starts from where this one did.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -21,7 +22,7 @@ use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::Module;
-use crate::object::Access;
+use crate::object::{Access, Object};
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
 
@@ -216,15 +217,20 @@ impl Linked {
     /// If one of them has changed already.
     pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
         let files = self.state.inputs.files();
-        let keep = |file: &InputFile| match file {
-            InputFile::Object { object, .. } => object.keep(),
-            _ => Ok(()),
+        let objects = |file: &InputFile| match file {
+            InputFile::Object { object, .. } => vec![object.clone()],
+            InputFile::Archive(archive) => archive.objects(),
+            _ => Vec::new(),
         };
         match places {
-            None => files.par_iter().try_for_each(keep),
+            None => {
+                let objects: Vec<Arc<Object>> = files.iter().flat_map(objects).collect();
+                objects.par_iter().try_for_each(|object| object.keep())
+            }
             Some(places) => {
-                let mut files = places.iter().filter_map(|place| files.get(*place as usize));
-                files.try_for_each(keep)
+                let files = places.iter().filter_map(|place| files.get(*place as usize));
+                let mut objects = files.flat_map(objects);
+                objects.try_for_each(|object| object.keep())
             }
         }
     }
@@ -269,6 +275,39 @@ impl Linked {
         let mut report = report(published, counts, warnings, times);
         report.resolved_anew = reason;
         Ok(report)
+    }
+
+    /// Brings the output up to date with another list of inputs, and with those of these files that may have changed.
+    ///
+    /// # Errors
+    /// All that went wrong. The output stays as it was.
+    pub(super) fn update_list(
+        &mut self,
+        options: &LinkOptions,
+        changed: &[PathBuf],
+    ) -> Result<LinkReport, Failed> {
+        let mut times = PhaseTimes::start();
+        self.state.module.prepare();
+        let inputs = self.state.inputs.relisted(options, changed)?;
+        let options = LinkOptions {
+            inputs: options.inputs.clone(),
+            response_files: options.response_files.clone(),
+            ..self.state.options.clone()
+        };
+        times.lap("open");
+        let before = std::mem::replace(&mut self.state.inputs, inputs);
+        let before = (before, std::mem::replace(&mut self.state.options, options));
+        match self.resolve_anew(FallbackReason::InputList, &mut times) {
+            Ok((published, counts, reason, warnings)) => {
+                let mut report = report(published, counts, warnings, times);
+                report.resolved_anew = reason;
+                Ok(report)
+            }
+            Err(failed) => {
+                (self.state.inputs, self.state.options) = before;
+                Err(failed)
+            }
+        }
     }
 
     /// Opens files again that may have changed.
@@ -320,6 +359,15 @@ impl Linked {
             Err(UpdateError::Error(_)) => FallbackReason::EditRefused,
         };
         times.lap("compare");
+        self.resolve_anew(reason, times)
+    }
+
+    /// Brings the output up to date by a link of everything, from the inputs in memory.
+    fn resolve_anew(
+        &mut self,
+        reason: FallbackReason,
+        times: &mut PhaseTimes,
+    ) -> Result<Updated, Failed> {
         let LinkState {
             options,
             module,

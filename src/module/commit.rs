@@ -159,8 +159,9 @@ impl Module {
     }
 
     /// Goes on with the output of a process that has ended, whose memory this is.
-    #[cfg(feature = "link")]
     pub(crate) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
+        // Its ids were handed out in another process; in this one another module may have the same.
+        self.renew_ids();
         // What it told notices is not this process's.
         std::mem::forget(std::mem::replace(&mut self.options.output, options.clone()));
         // What it keeps to be used again comes from a library, whose tables may be of one process.
@@ -168,8 +169,12 @@ impl Module {
         self.output.resume(options, seen)
     }
 
+    /// Removes what only this process needs: another one will go on.
+    pub(crate) fn leave_output(&mut self) {
+        self.output.leave();
+    }
+
     /// The visible file as it was last published.
-    #[cfg(feature = "link")]
     pub(crate) fn published(&self) -> Option<Sighting> {
         self.output.published()
     }

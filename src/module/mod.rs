@@ -152,6 +152,11 @@ impl Module {
         self.slot_table
     }
 
+    /// Lets all ids that were handed out name nothing.
+    fn renew_ids(&mut self) {
+        self.tag = Tag::new();
+    }
+
     /// The id to hand out for a declaration.
     pub(crate) fn handed_out(&self, id: program::DeclId) -> DeclId {
         self.tag.id_of(&self.program, id)

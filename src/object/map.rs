@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,7 +19,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
 use crate::object::kept::{Digest, Kept, digest};
-use crate::object::kind::FileKind;
 use crate::object::span::Span;
 use crate::output::{FileStamp, Sighting};
 use crate::wire::source::Source;
@@ -31,15 +30,77 @@ pub enum Access {
     Map,
     /// Copied into memory: it stays as it was, whatever becomes of the file.
     Read,
-    /// For a link that another process goes on with: files are mapped, by each process that reads them, and of objects what
-    /// tells later versions apart is kept. Archives of up to 16 MiB are copied into memory; larger ones must not have changed.
+    /// For a link that another process goes on with: files are mapped, by each process that reads them, and of objects, also of those
+    /// that are members of archives, what tells later versions apart is kept.
     Keep,
 }
 
 #[derive(Debug)]
 enum Contents {
     Mapped(Mapping),
+    Part(Part),
     Owned(Box<[u8]>),
+}
+
+impl Contents {
+    /// The bytes, if this process has them.
+    #[inline]
+    fn here(&self) -> Option<&[u8]> {
+        match self {
+            Contents::Mapped(mapping) => mapping.here(),
+            Contents::Part(part) => part.here(),
+            Contents::Owned(bytes) => Some(bytes),
+        }
+    }
+}
+
+/// A part of an input that is mapped, such as an archive's member. It may come to stand elsewhere.
+#[derive(Debug)]
+struct Part {
+    /// The process that has its bytes.
+    process: AtomicU64,
+    start: AtomicPtr<u8>,
+    len: usize,
+    /// What it is a part of, and where it begins there.
+    of: Mutex<(Arc<Input>, u32)>,
+}
+
+impl Part {
+    fn here(&self) -> Option<&[u8]> {
+        if self.process.load(Ordering::Acquire) != process() {
+            return None;
+        }
+        // SAFETY: what this is a part of has these bytes in this process, and stays until this is dropped: see `move_to`.
+        #[allow(unsafe_code)]
+        Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if let Some(bytes) = self.here() {
+            return bytes;
+        }
+        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = of.1 as usize;
+        let bytes = &of.0.bytes()[start..start + self.len];
+        self.start
+            .store(bytes.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.process.store(process(), Ordering::Release);
+        // SAFETY: as in `here`.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(bytes.as_ptr(), self.len)
+        }
+    }
+
+    fn move_to(&self, whole: &Arc<Input>, start: u32) {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        self.process.store(0, Ordering::Release);
+        let before = std::mem::replace(&mut *of, (whole.clone(), start));
+        // Whoever has bytes of this has those of before.
+        if before.0.contents.here().is_some() {
+            std::mem::forget(before);
+        }
+    }
 }
 
 /// A mapped file. The mapping is of one process; another one that comes by the value makes its own.
@@ -176,9 +237,6 @@ pub struct Input {
     at_first: Option<Digest>,
 }
 
-/// Archives of up to this size are copied where their contents are kept: what is linked of larger ones is seldom one's own.
-const KEPT: u64 = 16 << 20;
-
 /// Another path of an input, and the one after that.
 #[derive(Debug)]
 struct Renamed {
@@ -215,7 +273,7 @@ impl Input {
             && match access {
                 Access::Map => len >= SMALL,
                 Access::Read => false,
-                Access::Keep => len > KEPT || len > 0 && !is_archive(&file),
+                Access::Keep => len > 0,
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
@@ -261,6 +319,60 @@ impl Input {
         Arc::new(Input::new(path.into(), contents, None))
     }
 
+    /// A part of an input that is mapped, as one of its own: what is kept of it stays when the other's file has changed, and it may
+    /// come to stand elsewhere.
+    pub(super) fn of_part(whole: &Arc<Input>, span: Span) -> Arc<Input> {
+        let bytes = &whole.bytes()[span.range()];
+        let contents = Contents::Part(Part {
+            process: AtomicU64::new(process()),
+            start: AtomicPtr::new(bytes.as_ptr().cast_mut()),
+            len: bytes.len(),
+            of: Mutex::new((whole.clone(), span.start)),
+        });
+        let path = whole.path().to_path_buf();
+        Arc::new(Input::new(path, contents, whole.seen()))
+    }
+
+    /// Whether these are all its bytes, if it is a part of another input, whose file may have changed since. `None` if it is none.
+    pub(super) fn is_part_with(&self, bytes: &[u8]) -> Option<bool> {
+        match &self.contents {
+            Contents::Part(part) => Some(match self.kept() {
+                Some(kept) => part.len == bytes.len() && kept.whole == digest(bytes),
+                None => part.bytes() == bytes,
+            }),
+            _ => None,
+        }
+    }
+
+    /// If it is a part of another input, it is one of this from now on, with the bytes that it has.
+    pub(super) fn move_to(&self, whole: &Arc<Input>, start: u32) {
+        if let Contents::Part(part) = &self.contents {
+            part.move_to(whole, start);
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = whole.seen();
+            if self.path() != whole.path() {
+                self.rename(whole.path().to_path_buf());
+            }
+        }
+    }
+
+    /// Keeps its first bytes for processes in which the file has changed, if it is mapped.
+    ///
+    /// # Errors
+    /// If it has changed already.
+    pub(super) fn keep_front(&self, len: usize) -> Result<()> {
+        if !self.is_mapped() {
+            return Ok(());
+        }
+        let text: Box<[u8]> = self.bytes()[..len.min(self.bytes().len())].into();
+        let (start, len) = (0, text.len() as u32);
+        let _ = self.kept.set(Kept {
+            parts: [(Span { start, len }, 0)].into(),
+            text,
+            ..Kept::default()
+        });
+        self.check_unchanged()
+    }
+
     /// Where the input was opened, or is to be found since then.
     pub fn path(&self) -> &Path {
         let (mut path, mut next) = (&self.path, &self.renamed);
@@ -291,6 +403,7 @@ impl Input {
     pub fn bytes(&self) -> &[u8] {
         match &self.contents {
             Contents::Mapped(mapping) => mapping.bytes(self),
+            Contents::Part(part) => part.bytes(),
             Contents::Owned(bytes) => bytes,
         }
     }
@@ -298,11 +411,7 @@ impl Input {
     /// A part of its bytes. Parts that tables name are to be had even if the file has changed since, in another process.
     #[inline]
     pub fn part(&self, span: Span) -> &[u8] {
-        let here = match &self.contents {
-            Contents::Mapped(mapping) => mapping.here(),
-            Contents::Owned(bytes) => Some(&**bytes),
-        };
-        match here {
+        match self.contents.here() {
             Some(bytes) => &bytes[span.range()],
             None => self.part_elsewhere(span),
         }
@@ -316,10 +425,7 @@ impl Input {
 
     /// Whether its bytes are to be had without opening a file, or were not given up.
     pub(crate) fn is_at_hand(&self) -> bool {
-        match &self.contents {
-            Contents::Mapped(mapping) => mapping.here().is_some() || self.kept().is_none(),
-            Contents::Owned(_) => true,
-        }
+        self.contents.here().is_some() || self.kept().is_none()
     }
 
     /// What is kept of it, if that is all there is.
@@ -330,8 +436,8 @@ impl Input {
     /// Its bytes, if this process has mapped them.
     pub(super) fn mapped_here(&self) -> Option<&[u8]> {
         match &self.contents {
-            Contents::Mapped(mapping) => mapping.here(),
             Contents::Owned(_) => None,
+            contents => contents.here(),
         }
     }
 
@@ -366,8 +472,10 @@ impl Input {
     pub(crate) fn give_up(&self) {
         if self.kept().is_some() {
             self.is_gone.store(true, Ordering::Release);
-            if let Contents::Mapped(mapping) = &self.contents {
-                mapping.process.store(0, Ordering::Release);
+            match &self.contents {
+                Contents::Mapped(mapping) => mapping.process.store(0, Ordering::Release),
+                Contents::Part(part) => part.process.store(0, Ordering::Release),
+                Contents::Owned(_) => {}
             }
         }
     }
@@ -432,7 +540,7 @@ impl Input {
 
     /// Whether another file's writer can change the bytes.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.contents, Contents::Mapped(_))
+        !matches!(self.contents, Contents::Owned(_))
     }
 
     /// Checks that the path still names the file that was opened, with the size and times that it had then.
@@ -582,17 +690,6 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
         true => read_file(&mut file, most, path),
         false => read_pipe(&mut file, path, most),
     }
-}
-
-/// Whether a file begins as archives do.
-fn is_archive(file: &File) -> bool {
-    let mut first = [0; 8];
-    let is_read = file.read_exact_at(&mut first, 0).is_ok();
-    is_read
-        && matches!(
-            FileKind::of(&first),
-            FileKind::Archive | FileKind::ThinArchive
-        )
 }
 
 fn seen_as(file: &File, path: &Path) -> Result<Sighting> {

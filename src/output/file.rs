@@ -66,7 +66,6 @@ impl FileOutput {
     }
 
     /// Takes the place of the output of a process that has ended, whose memory this is.
-    #[cfg(feature = "link")]
     pub(super) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         let path = self.home.path().to_path_buf();
         let mut output = FileOutput {
@@ -79,6 +78,9 @@ impl FileOutput {
             journal: Journal::default(),
         };
         output.expect_only_writer()?;
+        // Of a process that was killed while it wrote in place; then the file is not the one that was seen.
+        let failed = |error| io_error("cannot roll back a torn write", &path, &error);
+        output.journal.recover(&output.home).map_err(failed)?;
         let visible = output
             .home
             .visible()
@@ -88,11 +90,21 @@ impl FileOutput {
             return Err(output.changed());
         }
         // What another one left that was killed before this one went on.
-        let _ = output.home.remove(&output.home.names.fresh);
+        let names = &output.home.names;
+        for name in [&names.fresh, &names.journal] {
+            let _ = output.home.remove(name);
+        }
         output.shadow = self.shadow.take();
         // Descriptors of the other process, which may be anything in this one.
         std::mem::forget(std::mem::replace(self, output));
         Ok(())
+    }
+
+    /// Removes what only this process needs; the other copy stays, for the one that goes on.
+    pub(super) fn leave(&mut self) {
+        if !self.journal.is_torn() {
+            self.journal.discard(&self.home);
+        }
     }
 
     /// Marks the visible file, if there is one and nobody else has: the lock alone does not show a writer whose state

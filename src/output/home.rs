@@ -269,7 +269,6 @@ pub(super) fn open_private_state(folder: &File) -> io::Result<File> {
 }
 
 /// The same, for those who only look: nothing of it is changed.
-#[cfg(feature = "link")]
 pub(super) fn find_state(folder: &File) -> io::Result<File> {
     match open_trusted(folder, STATE_FOLDER) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -18,7 +18,7 @@
 //! | `NAME.lock` | locked by the one writer, holds its process id | yes (unlocked) |
 //! | `NAME.shadow` | the other copy of the output, one generation behind | only with what is kept |
 //! | `NAME.new` | a file being written whole | no |
-//! | `NAME.heap`, `NAME.state`, `NAME.last`, `NAME.options` | what a link keeps (`link::kept`, which says when) | yes |
+//! | `NAME.heap`, `NAME.state`, `NAME.last`, `NAME.options` | what is kept for the next process (`kept`, which says when) | yes |
 //! | `NAME.heap.new` | the first of these, while a link makes it | only if killed, until the next link |
 //! | `NAME.fresh` | one of these, being written whole | only if killed, until the next link |
 //! | `NAME.log`, `NAME.log.old` | a line for each link that keeps something | yes |
@@ -32,7 +32,6 @@
 //! Nothing here knows what the bytes mean.
 
 mod atomic;
-#[cfg(feature = "link")]
 mod clear;
 mod file;
 mod home;
@@ -43,7 +42,6 @@ mod options;
 mod place;
 mod published;
 mod stamp;
-#[cfg(feature = "link")]
 mod state;
 pub(crate) mod suffix;
 mod sys;
@@ -58,7 +56,6 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::patch::RangeList;
 
-#[cfg(feature = "link")]
 pub use clear::{Cleared, clear_state};
 pub use file::FileOutput;
 pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_check};
@@ -66,9 +63,7 @@ pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
 pub(crate) use stamp::Sighting;
-#[cfg(feature = "link")]
-pub(crate) use state::{StateEntry, StateFolder};
-#[cfg(feature = "link")]
+pub(crate) use state::{StateEntry, StateFolder, Unfinished};
 pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};
 pub use whole_file::{write_file, write_file_pieces};
@@ -215,7 +210,6 @@ impl Output {
     ///
     /// # Errors
     /// As with [`Output::file`]; [`ErrorKind::OutputChanged`](crate::ErrorKind::OutputChanged) if the file is not the one that was published.
-    #[cfg(feature = "link")]
     pub(crate) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         match self {
             Output::Memory(_) => Ok(()),
@@ -223,8 +217,14 @@ impl Output {
         }
     }
 
+    /// Removes what only this process needs: another one will go on with the output ([`Output::resume`]).
+    pub(crate) fn leave(&mut self) {
+        if let Output::File(file) = self {
+            file.leave();
+        }
+    }
+
     /// The visible file as it was last published.
-    #[cfg(feature = "link")]
     pub(crate) fn published(&self) -> Option<Sighting> {
         match self {
             Output::Memory(_) => None,

@@ -135,7 +135,6 @@ impl Sighting {
     }
 
     /// Whether `found` is this file with the contents of then, as far as can be told once its names have changed.
-    #[cfg(feature = "link")]
     pub(crate) fn is_other_name_of(&self, found: &Sighting) -> bool {
         let same = FileStamp {
             changed: found.stamp.changed,
@@ -145,7 +144,6 @@ impl Sighting {
     }
 
     /// What tells `found` from this file as it was, in words.
-    #[cfg(feature = "link")]
     pub(crate) fn difference(&self, found: &Sighting) -> String {
         let (then, now) = (&self.stamp, &found.stamp);
         if !then.same_file(now) {

@@ -10,32 +10,23 @@ pub(crate) const NEW: &str = ".new";
 pub(crate) const JOURNAL: &str = ".journal";
 
 /// The heap of a link that is kept.
-#[cfg(feature = "link")]
 pub(crate) const HEAP: &str = ".heap";
 /// The same while a first link makes it.
-#[cfg(feature = "link")]
 pub(crate) const HEAP_NEW: &str = ".heap.new";
 /// The head of what is kept.
-#[cfg(feature = "link")]
 pub(crate) const STATE: &str = ".state";
 /// A second name of the output: build systems remove what is to be made anew.
-#[cfg(feature = "link")]
 pub(crate) const LAST: &str = ".last";
 /// What was asked for, in words.
-#[cfg(feature = "link")]
 pub(crate) const OPTIONS: &str = ".options";
 /// A line for each link.
-#[cfg(feature = "link")]
 pub(crate) const LOG: &str = ".log";
 /// The log before the one that is written.
-#[cfg(feature = "link")]
 pub(crate) const LOG_OLD: &str = ".log.old";
 /// One of these that is being written as a whole.
-#[cfg(feature = "link")]
 pub(crate) const UNFINISHED: &str = ".fresh";
 
 /// All of them.
-#[cfg(feature = "link")]
 pub(super) const ALL: [&str; 12] = [
     LOCK, SHADOW, NEW, JOURNAL, HEAP, HEAP_NEW, STATE, LAST, OPTIONS, LOG, LOG_OLD, UNFINISHED,
 ];

@@ -193,7 +193,6 @@ mod lease {
 }
 
 /// What tells one start of the system from all others.
-#[cfg(feature = "link")]
 pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
     std::fs::read("/proc/sys/kernel/random/boot_id")
 }

@@ -185,7 +185,6 @@ impl Drop for NewFile {
 }
 
 /// Whether a file of this name is one that was created under a random one.
-#[cfg(feature = "link")]
 pub(super) fn is_random_name(name: &CStr) -> bool {
     let digits = name.to_bytes().strip_prefix(RANDOM_START.as_bytes());
     let digits = digits.and_then(|rest| rest.strip_suffix(RANDOM_END.as_bytes()));

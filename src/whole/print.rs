@@ -50,6 +50,13 @@ impl Print {
         })
     }
 
+    /// Makes it that of a build in which only these bodies differ.
+    pub(crate) fn take_bodies(&mut self, of: &Print, changed: &[u32]) {
+        for at in changed {
+            self.bodies[*at as usize] = of.bodies[*at as usize];
+        }
+    }
+
     /// Which bodies differ from an earlier build's, if nothing else does.
     pub(crate) fn changed_bodies(&self, before: &Print) -> Option<Vec<u32>> {
         if self.frame != before.frame || self.bodies.len() != before.bodies.len() {

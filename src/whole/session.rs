@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
-use crate::output::{OutputOptions, no_check};
+use crate::output::{OutputOptions, Sighting, no_check};
 use crate::patch::BuildIdentity;
 use crate::program::emit::Style;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
@@ -133,13 +134,18 @@ impl WholeModule {
     /// If the build is not a valid module, or the output cannot be written. The output stays as it was, and the next update
     /// starts from there.
     pub fn update(&mut self, build: &[u8]) -> Result<Update> {
-        let print = Print::of(build);
-        let changed = match (&print, &self.print) {
-            (Some(print), Some(before)) => print.changed_bodies(before),
-            _ => None,
+        // Most of it will not be kept, and what is kept between processes is to change little.
+        let (print, changed) = {
+            let _paused = heap::pause();
+            let print = Print::of(build);
+            let changed = match (&print, &self.print) {
+                (Some(print), Some(before)) => print.changed_bodies(before),
+                _ => None,
+            };
+            (print, changed)
         };
-        let update = match changed {
-            Some(changed) => self.update_bodies(build, &changed),
+        let update = match &changed {
+            Some(changed) => self.update_bodies(build, changed),
             None => {
                 let redirect = self.module.options().redirect;
                 let types = &mut self.module.program_mut().types;
@@ -148,7 +154,10 @@ impl WholeModule {
             }
         };
         let update = update.inspect_err(|_| self.module.discard())?;
-        self.print = print;
+        match (changed, &print, &mut self.print) {
+            (Some(changed), Some(print), Some(before)) => before.take_bodies(print, &changed),
+            _ => self.print = print.clone(),
+        }
         Ok(update)
     }
 
@@ -213,6 +222,17 @@ impl WholeModule {
     /// Does what the next update would otherwise do before anything else; to be called when nobody waits.
     pub fn prepare(&mut self) {
         self.module.prepare();
+    }
+
+    /// Goes on with the output of a process that has ended, whose memory this is.
+    pub(super) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
+        self.module.resume_output(options, seen)
+    }
+
+    /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
+    pub(super) fn leave_output(&mut self) -> Option<Sighting> {
+        self.module.leave_output();
+        self.module.published()
     }
 
     /// The module that is published: what is in it, and how it is laid out.

@@ -46,7 +46,7 @@ fn a_process_goes_on_where_the_one_before_ended() {
     link(
         folder,
         &OBJECTS,
-        "all is linked: there is no state of a link before",
+        "all is linked: there is no state from before",
     );
     assert_eq!(answer(&output), 260);
     let before = fs::read(&output).unwrap();

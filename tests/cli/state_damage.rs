@@ -88,7 +88,7 @@ const DAMAGES: &[Damage] = &[
     (
         "no head",
         |folder| fs::remove_file(kept(folder, ".state")).unwrap(),
-        "there is no state of a link before",
+        "there is no state from before",
     ),
     (
         "no heap",
@@ -98,7 +98,7 @@ const DAMAGES: &[Damage] = &[
     (
         "an older head",
         |folder| change_head(folder, |bytes| bytes[15] = b'0'),
-        "another version of wasmend linked before",
+        "another version of the program has written the state",
     ),
     (
         "a head of a machine with the other order of bytes",
@@ -108,12 +108,12 @@ const DAMAGES: &[Damage] = &[
     (
         "a head of another program",
         |folder| change_head(folder, |bytes| bytes[52 + BOOT_ID] ^= 1),
-        "another version of wasmend linked before",
+        "another version of the program has written the state",
     ),
     (
         "a head from before the system was started",
         |folder| change_head(folder, |bytes| bytes[60] ^= 1),
-        "the system was started anew since the link before",
+        "the system was started anew since the state was written",
     ),
     (
         "a heap with more behind it",
@@ -338,7 +338,7 @@ fn two_outputs_of_the_same_inputs_have_a_state_each() {
             let ran = command(wasmend(), folder, output).output().unwrap();
             let said = text(&ran.stderr);
             let expected = match added {
-                1 => "there is no state of a link before",
+                1 => "there is no state from before",
                 _ => "patched 1 function",
             };
             assert!(ran.status.success() && said.contains(expected), "{said}");

@@ -89,6 +89,24 @@ impl ArchiveFile {
         Ok(object)
     }
 
+    /// The members that were read.
+    pub(super) fn objects(&self) -> Vec<Arc<Object>> {
+        let read = self.read();
+        self.members.iter().chain(read.values()).cloned().collect()
+    }
+
+    /// The files of a thin archive's members that were read.
+    pub(super) fn member_inputs(&self) -> Vec<Arc<Input>> {
+        if !self.archive.is_thin() {
+            return Vec::new();
+        }
+        let members = self.objects();
+        members
+            .iter()
+            .map(|member| member.input().clone())
+            .collect()
+    }
+
     /// The members that were read, by their places.
     fn read(&self) -> MutexGuard<'_, HashMap<MemberOffset, Arc<Object>>> {
         let read = self.read.lock();
@@ -111,10 +129,13 @@ impl ArchiveFile {
         old: &ArchiveFile,
         access: Access,
     ) -> Result<Option<Vec<ChangedMember>>> {
-        let is_simple =
-            |file: &ArchiveFile| file.archive.has_index() && !file.archive.is_thin() && !file.whole;
+        let is_simple = |file: &ArchiveFile| file.archive.has_index() && !file.whole;
+        let is_thin = self.archive.is_thin();
         let is_same = is_simple(old)
             && is_simple(self)
+            && old.archive.is_thin() == is_thin
+            // What a mapping of its file showed before is not known.
+            && (!is_thin || access != Access::Map)
             && old.allowed_undefined == self.allowed_undefined
             && old.archive.passed_over() == self.archive.passed_over();
         let (Some(before), true) = (old.archive.members_like(&self.archive), is_same) else {
@@ -126,9 +147,22 @@ impl ArchiveFile {
             let Some(now) = before.get(&offset) else {
                 return Ok(None);
             };
+            // Where others were looked at before, times are as good as contents, and a member that is kept is not opened for nothing.
+            let is_still = is_thin && access == Access::Keep;
+            if is_still && self.archive.is_still(*now, &object) {
+                self.read().insert(*now, object);
+                continue;
+            }
             let member = self.archive.member(*now, access)?;
+            let is_same = match is_thin {
+                true => object.input().is_written_again(&member.input),
+                false => member.is_still(&object),
+            };
             let mut current = object.clone();
-            if member.bytes() != object.bytes(object.span()) {
+            if !is_same {
+                if access == Access::Keep {
+                    object.input().give_up();
+                }
                 current = Arc::new(member.read_after(&object)?);
                 changed.push((object, current.clone()));
             }
@@ -268,6 +302,57 @@ impl Inputs {
         };
         self.files.set(file, now);
         Ok(true)
+    }
+
+    /// The files of another command line: those that are among them now and were before are not opened again, but for what
+    /// `changed` names.
+    ///
+    /// # Errors
+    /// All that went wrong.
+    pub(super) fn relisted(
+        &self,
+        options: &LinkOptions,
+        changed: &[PathBuf],
+    ) -> Result<Inputs, Vec<Error>> {
+        let wanted = find_all(options)?;
+        let mut inputs = self.clone();
+        let mut known: HashMap<PathBuf, Vec<usize>> = HashMap::default();
+        for (at, file) in self.files.iter().enumerate().rev() {
+            let path = file.input().path().to_path_buf();
+            known.entry(path).or_default().push(at);
+        }
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(wanted.len());
+        for wanted in &wanted {
+            let places_before = known.get_mut(&wanted.path);
+            let place = places_before.and_then(|places| places.pop());
+            places.push(place.filter(|at| wanted.fits(&self.files[*at])));
+        }
+        let mut errors = Vec::new();
+        for &at in places.iter().flatten() {
+            if changed
+                .iter()
+                .any(|path| path == self.files[at].input().path())
+                && let Err(error) = inputs.reopen(at)
+            {
+                errors.push(error);
+            }
+        }
+        let mut files = Vec::with_capacity(wanted.len());
+        for (wanted, place) in wanted.iter().zip(&places) {
+            let file = match place {
+                Some(at) => Ok(inputs.files[*at].clone()),
+                None => open_file(wanted, self.access()),
+            };
+            match file {
+                Ok(file) => files.push(file),
+                Err(error) => errors.push(error),
+            }
+        }
+        inputs.files = files.into();
+        match errors.is_empty() {
+            true => Ok(inputs),
+            false => Err(errors),
+        }
     }
 
     /// One of the files as it was when this transaction began, if it has changed since.
@@ -447,6 +532,18 @@ fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathB
     Err(Error::bad_input(format!("cannot find library -l{name}")).with_hint(hint))
 }
 
+impl Wanted {
+    /// Whether a file that was opened is what this says of it.
+    fn fits(&self, file: &InputFile) -> bool {
+        match file {
+            InputFile::Object { lazy, .. } => *lazy == self.lazy,
+            InputFile::Archive(archive) => archive.whole == self.whole,
+            InputFile::Stubs(_) => true,
+            InputFile::PassedOver { .. } => self.lazy,
+        }
+    }
+}
+
 fn open_file(wanted: &Wanted, access: Access) -> Result<InputFile> {
     open_input(Input::open(&wanted.path, access)?, wanted, access)
 }
@@ -492,7 +589,7 @@ fn list_beside(archive: &Path) -> Result<Option<Vec<String>>> {
 
 fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
     let allowed_undefined = list_beside(input.path())?;
-    let archive = Archive::open(input)?;
+    let archive = Archive::open_to_read(input, access)?;
     let passed_over = archive.passed_over().iter();
     let mut warnings: Vec<Error> = passed_over.map(|name| no_object(&archive, name)).collect();
     let mut members = Vec::new();

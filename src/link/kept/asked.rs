@@ -1,144 +1,34 @@
-//! What was asked of the link that is kept, in words: the options, the inputs and the working folder. The head has only a hash of
-//! these; this says which of them is another one. It is a text for people: nothing is decided by it, and where it is missing or
-//! damaged only less is said.
+//! What of a link's options has to be the same for what is kept to be of use. What is left out decides only what is said and how
+//! fast; and the inputs, of which another list is one more thing that may have changed.
 
-use std::ffi::OsStr;
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::kept::{Asked, Compare, Head, Key, NoState, Role, key_of};
 use crate::link::command::options::{Color, InputArgument, LinkOptions};
+use crate::link::session::Linked;
 
-/// The first line of the file.
-const MAGIC: &[u8] = b"wasmend options 01\n";
-
-/// So long a value is shown.
-const MOST_SHOWN: usize = 60;
-
-/// A hash over everything that must be the same.
-pub(super) type Key = [u8; 32];
-
-/// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) key: Key,
-    /// The folder that paths are relative to.
-    pub(super) folder: PathBuf,
-    /// An option or an input each, in order.
-    lines: Vec<String>,
+/// What was asked of a link, in words.
+pub(super) fn asked_of(options: &LinkOptions) -> Asked {
+    Asked::of::<Linked>(&settled(options), std::iter::empty())
 }
 
-impl Asked {
-    /// Everything that shapes what is kept: the options as a whole, so that none can be forgotten, and the folder that paths are
-    /// relative to. Left out is what decides only what is said and how fast; and what objects are called, since some compilers
-    /// name them anew in each build.
-    pub(super) fn of(options: &LinkOptions) -> Asked {
-        let options = settled(options);
-        let mut lines = Vec::new();
-        // Fields of the options stand four columns from the edge; what they consist of stands further in.
-        for line in format!("{options:#?}").lines() {
-            let is_field = line.starts_with("    ") && !line[4..].starts_with([' ', ']', '}', ')']);
-            match lines.last_mut() {
-                _ if is_field => lines.push(line.trim().to_owned()),
-                Some(last) => {
-                    last.push(' ');
-                    last.push_str(line.trim());
-                }
-                None => {}
-            }
-        }
-        lines.retain(|line| !line.starts_with("inputs: "));
-        let inputs = options.inputs.iter();
-        lines.extend(inputs.map(|input| format!("input {input:?}")));
-        Asked {
-            key: key(&options),
-            folder: std::env::current_dir().unwrap_or_default(),
-            lines,
-        }
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&self.key);
-        out.extend_from_slice(self.folder.as_os_str().as_bytes());
-        out.push(0);
-        for line in &self.lines {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-        }
-        out
-    }
-
-    /// Reads what was written. `None` if it is something else.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Asked> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (key, rest) = rest.split_first_chunk::<32>()?;
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        let text = std::str::from_utf8(&rest[end + 1..]).ok()?;
-        Some(Asked {
-            key: *key,
-            folder: Path::new(OsStr::from_bytes(&rest[..end])).to_path_buf(),
-            lines: text.lines().map(str::to_owned).collect(),
-        })
-    }
-
-    /// The first thing that is another one now than it was `before`.
-    pub(super) fn differs_from(&self, before: &Asked) -> Option<String> {
-        if self.folder != before.folder {
-            let (before, now) = (before.folder.display(), self.folder.display());
-            return Some(format!("the working folder is {now}, and was {before}"));
-        }
-        let is_input = |line: &&String| line.starts_with("input ");
-        let now = self.lines.iter().filter(|line| !is_input(line));
-        let then = before.lines.iter().filter(|line| !is_input(line));
-        for (now, then) in now.zip(then) {
-            if now == then {
-                continue;
-            }
-            let (name, now) = now.split_once(": ")?;
-            let (_, then) = then.split_once(": ")?;
-            let name = name.replace('_', "-");
-            let (now, then) = (shown(now), shown(then));
-            return Some(format!("the option `{name}` is {now}, and was {then}"));
-        }
-        let now: Vec<&String> = self.lines.iter().filter(is_input).collect();
-        let then: Vec<&String> = before.lines.iter().filter(is_input).collect();
-        let at = now.iter().zip(&then).take_while(|(now, then)| now == then);
-        let at = at.count();
-        let name = |line: &str| shown(line.trim_start_matches("input ")).to_owned();
-        if now.len() != then.len() {
-            let text = format!("the inputs are {}, and were {}", now.len(), then.len());
-            return Some(match (now.get(at), then.get(at)) {
-                (Some(first), _) if now.len() > then.len() => {
-                    format!("{text}; the first that is new is {}", name(first))
-                }
-                (_, Some(first)) => format!("{text}; the first that is gone is {}", name(first)),
-                _ => text,
-            });
-        }
-        let (now, then) = (now.get(at)?, then.get(at)?);
-        Some(format!(
-            "input {} is {}, and was {}",
-            at + 1,
-            name(now),
-            name(then)
-        ))
-    }
-}
-
-/// As much of a value as is shown.
-fn shown(value: &str) -> String {
-    let value = value.trim_end_matches(',');
-    match value.char_indices().nth(MOST_SHOWN) {
-        None => value.to_owned(),
-        Some((end, _)) => format!("{}...", &value[..end]),
-    }
+/// A name for what is kept of a link somewhere else than beside its output: the same for the same options, wherever an output of
+/// that name goes, and from whatever inputs.
+pub fn state_name(options: &LinkOptions) -> String {
+    let output = options.output.file_name().map(PathBuf::from);
+    let options = LinkOptions {
+        output: output.unwrap_or_default(),
+        ..options.clone()
+    };
+    let key = key_of::<Linked>(&settled(&options));
+    key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Options without what may be otherwise.
-fn settled(options: &LinkOptions) -> LinkOptions {
-    let mut options = LinkOptions {
+pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
+    LinkOptions {
         response_files: Vec::new(),
+        inputs: Vec::new(),
         verbose: false,
         stats: false,
         threads: None,
@@ -146,43 +36,54 @@ fn settled(options: &LinkOptions) -> LinkOptions {
         error_limit: 0,
         state: None,
         state_dir: None,
+        compare: Compare::Times,
         ..options.clone()
-    };
-    for input in &mut options.inputs {
-        if let InputArgument::File(path) = input
-            && is_named_as_object(path)
-        {
-            *path = PathBuf::from(".o");
+    }
+}
+
+/// What tells a list of inputs from another one whose files are not those at the same places of this one. Files may be called
+/// otherwise: compilers name objects, and what they put them in, anew in each build.
+pub(super) fn list_of(options: &LinkOptions) -> Key {
+    let mut inputs = options.inputs.clone();
+    for input in &mut inputs {
+        if let InputArgument::File(path) = input {
+            *path = path.extension().map(PathBuf::from).unwrap_or_default();
         }
     }
-    options
+    key_of::<Linked>(&inputs)
 }
 
-/// The hash of what must be the same; see [`Asked::of`].
-pub(super) fn key_of(options: &LinkOptions) -> Key {
-    key(&settled(options))
-}
-
-fn key(settled: &LinkOptions) -> Key {
-    let mut hasher = KeyHasher(blake3::Hasher::new());
-    // What it says has no end that could be another's beginning: texts stand in quotes.
-    let folder = std::env::current_dir().unwrap_or_default();
-    let _ = fmt::Write::write_fmt(&mut hasher, format_args!("{settled:?}\n{folder:?}"));
-    *hasher.0.finalize().as_bytes()
-}
-
-/// Hashes text without keeping it.
-struct KeyHasher(blake3::Hasher);
-
-impl fmt::Write for KeyHasher {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
+/// Refuses a list of inputs most of which are others than before: what is kept is of another program.
+pub(super) fn expect_alike(head: &Head, options: &LinkOptions) -> Result<(), NoState> {
+    let places = head.files.places();
+    let kept = places.iter().filter_map(|at| head.files.get(*at));
+    let kept = kept.filter(|file| file.role == Role::Followed);
+    let mut then: Vec<&Path> = kept.map(|file| file.path).collect();
+    then.sort_unstable();
+    let (known, new): (Vec<&Path>, Vec<&Path>) = options
+        .files()
+        .partition(|path| then.binary_search(path).is_ok());
+    // Objects may be those of before under other names.
+    let new_objects = new.iter().filter(|path| is_named_as_object(path)).count();
+    let mut now = known.clone();
+    now.sort_unstable();
+    let is_gone = |path: &&&Path| is_named_as_object(path) && now.binary_search(path).is_err();
+    let gone_objects = then.iter().filter(is_gone).count();
+    let alike = known.len() + new_objects.min(gone_objects);
+    let all = known.len() + new.len();
+    match 2 * alike < all {
+        true => {
+            let text = format!("{} of {all} files of the command line are new", all - alike);
+            Err(NoState::OtherOptions(Some(text)))
+        }
+        false => Ok(()),
     }
 }
 
-fn is_named_as_object(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "o")
+/// Whether a file is called as objects are.
+pub(super) fn is_named_as_object(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "o" || extension == "obj")
 }
 
 #[cfg(test)]
@@ -191,7 +92,7 @@ mod tests {
 
     fn asked(arguments: &[&str]) -> Asked {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        Asked::of(&LinkOptions::parse(&arguments).unwrap())
+        asked_of(&LinkOptions::parse(&arguments).unwrap())
     }
 
     #[test]
@@ -212,31 +113,33 @@ mod tests {
                 vec!["--export=answer"],
                 "the option `exports` is [ \"answer\", ], and was []",
             ),
-            (
-                vec!["liby.a"],
-                "the inputs are 3, and were 2; the first that is new is File(\"liby.a\")",
-            ),
         ] {
             let now = [&before[..], &more].concat();
             assert_eq!(difference(&now).as_deref(), Some(expected));
         }
         assert_eq!(
-            difference(&["a.o", "liby.a", "-o", "out.wasm"]).as_deref(),
-            Some("input 2 is File(\"liby.a\"), and was File(\"libx.a\")")
-        );
-        assert_eq!(
-            difference(&["a.o", "-o", "out.wasm"]).as_deref(),
-            Some("the inputs are 1, and were 2; the first that is gone is File(\"libx.a\")")
+            difference(&["a.o", "liby.a", "b.o", "-o", "out.wasm"]),
+            None
         );
     }
 
     #[test]
-    fn what_was_asked_is_read_again_as_it_was_written() {
-        let asked = asked(&["a.o", "-o", "out\n.wasm", "--export=a\"b"]);
-        let bytes = asked.encode();
-        assert_eq!(Asked::decode(&bytes), Some(asked));
-        for len in 0..60.min(bytes.len()) {
-            assert!(Asked::decode(&bytes[..len]).is_none_or(|found| found.lines.is_empty()));
+    fn lists_of_inputs_differ_by_what_stands_where_and_not_by_names() {
+        let list = |text: &str| {
+            let arguments: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            list_of(&LinkOptions::parse(&arguments).unwrap())
+        };
+        let before = list("a.o libx.a -lc -o out");
+        assert_eq!(list("b.o liby.a -lc -o out --export-all"), before);
+        for other in [
+            "a.o libx.a -lm -o out",
+            "a.o libx.a b.o -lc -o out",
+            "libx.a a.o -lc -o out",
+            "a.o libx.a -o out",
+            "a.o --whole-archive libx.a -lc -o out",
+            "--start-lib a.o --end-lib libx.a -lc -o out",
+        ] {
+            assert_ne!(list(other), before, "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The head of what is kept of a link: what must be so for the rest to be of use. It is one small file, read as a whole; its
+//! The head of what is kept: what must be so for the rest to be of use. It is one small file, read as a whole; its
 //! last bytes are a hash of those before, so that what is damaged is not a head.
 //!
 //! `design/state-format.md` has it byte by byte. Nothing here looks at any file.
@@ -8,64 +8,85 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::asked::Key;
+use super::process::Process;
 use crate::output::Sighting;
 use crate::wire::leb;
 
 /// The first bytes: what it is, and its version.
-const MAGIC: &[u8; 16] = b"wasmend state 02";
+const MAGIC: &[u8; 16] = b"wasmend state 03";
 
-/// What a file is to the link.
+/// What a file is to whoever keeps something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// An object or an archive whose contents are kept: the link can be brought up to date with what it is now.
+pub(crate) enum Role {
+    /// What is kept can be brought up to date with what the file is now: an object or an archive of a link, a build.
     Followed,
-    /// A large archive, a member of a thin one, a list of symbols: if it has changed, all is linked anew.
+    /// The same, of a file that belongs to another one, at whose place of the command line it stands: a thin archive's member.
+    Member,
+    /// If it has changed, all is made anew: a list of symbols.
     Other,
 }
 
+impl Role {
+    const ALL: [Role; 3] = [Role::Followed, Role::Other, Role::Member];
+
+    fn number(self) -> u8 {
+        match self {
+            Role::Followed => 0,
+            Role::Other => 1,
+            Role::Member => 2,
+        }
+    }
+}
+
+/// Flags beside the role: a hash follows; the times do not tell.
+const HAS_HASH: u8 = 4;
+const IS_RECENT: u8 = 8;
+
 /// A file that was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeptFile<'a> {
-    pub(super) path: &'a Path,
-    pub(super) role: Role,
-    /// Its place among the files of the command line, if it is one of them.
-    pub(super) position: Option<u32>,
-    pub(super) seen: Sighting,
-    /// For a file that was written so shortly before it was read that its times do not tell whether it was written again:
-    /// the hash of its contents. An object's contents are kept anyway.
-    pub(super) recent: Option<[u8; 32]>,
+pub(crate) struct KeptFile<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) role: Role,
+    /// Its place among the files of the command line, or that of the file that it belongs to, if it is one of them.
+    pub(crate) position: Option<u32>,
+    pub(crate) seen: Sighting,
+    /// Whether it was written so shortly before it was read that its times do not tell whether it was written again.
+    pub(crate) is_recent: bool,
+    /// The hash of its contents, if that is known.
+    pub(crate) hash: Option<[u8; 32]>,
 }
 
 /// Files that were read, as they stand in the head: thousands, of which most are only looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeptFiles {
+pub(crate) struct KeptFiles {
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl KeptFiles {
-    pub(super) fn push(&mut self, file: KeptFile<'_>) {
+    pub(crate) fn push(&mut self, file: KeptFile<'_>) {
         let out = &mut self.bytes;
         put_bytes(out, file.path.as_os_str().as_bytes());
-        let is_other = u8::from(file.role == Role::Other);
-        out.push(is_other | u8::from(file.recent.is_some()) << 1);
+        let has_hash = if file.hash.is_some() { HAS_HASH } else { 0 };
+        let is_recent = if file.is_recent { IS_RECENT } else { 0 };
+        out.push(file.role.number() | has_hash | is_recent);
         put(out, file.position.map_or(0, |at| u64::from(at) + 1));
         put_sighting(out, file.seen);
-        out.extend(file.recent.iter().flatten());
+        out.extend(file.hash.iter().flatten());
         self.ends.push(out.len() as u32);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// The numbers of all.
-    pub(super) fn places(&self) -> Vec<u32> {
+    pub(crate) fn places(&self) -> Vec<u32> {
         (0..self.ends.len() as u32).collect()
     }
 
     /// One of them. `None` if there is none, or what stands there is no file.
-    pub(super) fn get(&self, at: u32) -> Option<KeptFile<'_>> {
+    pub(crate) fn get(&self, at: u32) -> Option<KeptFile<'_>> {
         let end = *self.ends.get(at as usize)?;
         let start = at
             .checked_sub(1)
@@ -73,14 +94,11 @@ impl KeptFiles {
         let mut at = Reader(self.bytes.get(start as usize..end as usize)?);
         let path = at.path()?;
         let [flags] = at.array()?;
-        let role = match flags & 1 {
-            0 => Role::Followed,
-            _ => Role::Other,
-        };
+        let role = *Role::ALL.get(usize::from(flags & (HAS_HASH - 1)))?;
         let position = at.number()?.checked_sub(1);
         let position = position.map(u32::try_from).transpose().ok()?;
         let seen = at.sighting()?;
-        let recent = match flags & 2 {
+        let hash = match flags & HAS_HASH {
             0 => None,
             _ => Some(at.array()?),
         };
@@ -89,12 +107,13 @@ impl KeptFiles {
             role,
             position,
             seen,
-            recent,
+            is_recent: flags & IS_RECENT != 0,
+            hash,
         })
     }
 
     /// They, but for those at these places of the command line, which `renew` says anew. `None` if it does so of one.
-    pub(super) fn renewed<'a>(
+    pub(crate) fn renewed<'a>(
         &'a self,
         is_stale: impl Fn(&KeptFile<'_>) -> bool,
         mut renew: impl FnMut(KeptFile<'a>) -> Option<KeptFile<'a>>,
@@ -113,26 +132,28 @@ impl KeptFiles {
     }
 }
 
+/// The list of whoever has none.
+pub(crate) const NO_LIST: Key = [0; 32];
+
 /// What must be so for a state to be of use.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) key: Key,
-    /// Which start of the system it was: what that had not written by its end may be lost.
-    pub(super) boot: Vec<u8>,
-    /// The program that wrote it, as a file, and where it stands in memory.
-    pub(super) program: Sighting,
-    pub(super) address: u64,
-    pub(super) output: Sighting,
+pub(crate) struct Head {
+    pub(crate) key: Key,
+    /// The process that wrote it.
+    pub(super) process: Process,
+    pub(crate) output: Sighting,
     /// The last section of the output, which says which version it is.
-    pub(super) identity: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
     /// The arena's file, and how much of it there is.
-    pub(super) image: Sighting,
-    pub(super) image_len: u64,
+    pub(crate) image: Sighting,
+    pub(crate) image_len: u64,
     /// Length of the arena when it was new: what has grown too far is made anew.
-    pub(super) first_len: u64,
-    pub(super) files: KeptFiles,
+    pub(crate) first_len: u64,
+    pub(crate) files: KeptFiles,
     /// Where files would be read that were not there.
-    pub(super) absent: Vec<PathBuf>,
+    pub(crate) absent: Vec<PathBuf>,
+    /// What tells one list of inputs from another, as far as files are not told apart by their places in it.
+    pub(crate) list: Key,
 }
 
 /// So much a heap may grow beyond twice its first length: what the first update makes for all that follow, and what large objects
@@ -145,15 +166,15 @@ impl Head {
         self.image_len > 2 * self.first_len + MOST_GROWN
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let files = self.files.bytes.len() + self.files.len() * 2;
         let mut out = Vec::with_capacity(512 + files + self.absent.len() * 64);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&1u32.to_ne_bytes());
         out.extend_from_slice(&self.key);
-        put_bytes(&mut out, &self.boot);
-        put_sighting(&mut out, self.program);
-        put(&mut out, self.address);
+        put_bytes(&mut out, &self.process.boot);
+        put_sighting(&mut out, self.process.program);
+        put(&mut out, self.process.address);
         put_sighting(&mut out, self.output);
         put_bytes(&mut out, &self.identity);
         put_sighting(&mut out, self.image);
@@ -169,20 +190,21 @@ impl Head {
         for path in &self.absent {
             put_bytes(&mut out, path.as_os_str().as_bytes());
         }
+        out.extend_from_slice(&self.list);
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
     }
 
     /// Whether bytes are the head of a version of the format that is not this one.
-    pub(super) fn is_of_other_version(bytes: &[u8]) -> bool {
+    pub(crate) fn is_of_other_version(bytes: &[u8]) -> bool {
         let (family, version) = MAGIC.split_at(MAGIC.len() - 2);
         let is_other = |rest: &[u8]| rest.get(..2).is_some_and(|found| found != version);
         bytes.strip_prefix(family).is_some_and(is_other)
     }
 
     /// Reads a head. `None` if the bytes are none, whatever they are.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Head> {
         let (bytes, hash) = bytes.split_last_chunk::<32>()?;
         let mut at = Reader(bytes);
         if at.take(MAGIC.len())? != MAGIC || at.array::<4>()? != 1u32.to_ne_bytes() {
@@ -193,9 +215,11 @@ impl Head {
         }
         let head = Head {
             key: at.array()?,
-            boot: at.bytes()?.to_vec(),
-            program: at.sighting()?,
-            address: at.number()?,
+            process: Process {
+                boot: at.bytes()?.to_vec(),
+                program: at.sighting()?,
+                address: at.number()?,
+            },
             output: at.sighting()?,
             identity: at.bytes()?.to_vec(),
             image: at.sighting()?,
@@ -217,6 +241,7 @@ impl Head {
                 let paths = (0..count).map(|_| at.path().map(Path::to_path_buf));
                 paths.collect::<Option<Vec<PathBuf>>>()?
             },
+            list: at.array()?,
         };
         at.0.is_empty().then_some(head)
     }
@@ -288,22 +313,26 @@ mod tests {
     fn head() -> Head {
         let seen = |at: u64| Sighting::of_words(std::array::from_fn(|word| at + word as u64));
         let mut files = KeptFiles::default();
-        let mut file = |name: &str, role, position, recent| {
+        let mut file = |name: &str, role, position, is_recent, hash| {
             files.push(KeptFile {
                 path: Path::new(name),
                 role,
                 position,
                 seen: seen(7),
-                recent,
+                is_recent,
+                hash,
             });
         };
-        file("main.o", Role::Followed, Some(0), None);
-        file("libc.a", Role::Other, None, Some([9; 32]));
+        file("main.o", Role::Followed, Some(0), true, None);
+        file("printf.o", Role::Member, Some(1), false, None);
+        file("libc.imports", Role::Other, None, true, Some([9; 32]));
         Head {
             key: [3; 32],
-            boot: vec![4; 36],
-            program: seen(1),
-            address: 0x40_0000,
+            process: Process {
+                boot: vec![4; 36],
+                program: seen(1),
+                address: 0x40_0000,
+            },
             output: seen(2),
             identity: vec![0, 1, 2],
             image: seen(3),
@@ -311,6 +340,7 @@ mod tests {
             first_len: 4096,
             files,
             absent: vec![PathBuf::from("libm.a")],
+            list: [5; 32],
         }
     }
 

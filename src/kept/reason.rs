@@ -1,10 +1,10 @@
-//! Why a link cannot go on where another process ended: each reason is a sentence that names the file or the option, and has a
+//! Why a process cannot go on where another one ended: each reason is a sentence that names the file or the option, and has a
 //! number, which `design/state-format.md` explains. This decides nothing.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why a link cannot go on where another process ended.
+/// Why a process cannot go on where another one ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoState {
@@ -22,7 +22,7 @@ pub enum NoState {
     OtherOutput(String),
     /// This file has changed, and is not one that an update can follow.
     FileChanged(PathBuf),
-    /// This file is there now, and would be read; it was not when the link before looked for it.
+    /// This file is there now, and would be read; it was not when it was looked for.
     FileAppeared(PathBuf),
     /// This file is gone, or cannot be looked at.
     FileGone(PathBuf),
@@ -34,6 +34,8 @@ pub enum NoState {
     Unsupported(String),
     /// What went wrong while it was used.
     Failed(String),
+    /// Files are to be told apart by what is in them, and that of this one is not known.
+    NoHash(PathBuf),
 }
 
 impl NoState {
@@ -53,11 +55,12 @@ impl NoState {
             NoState::Unsupported(_) => 11,
             NoState::Failed(_) => 12,
             NoState::OtherBoot => 13,
+            NoState::NoHash(_) => 14,
         }
     }
 
     /// One of each, in the order of their numbers.
-    pub fn examples() -> [NoState; 13] {
+    pub fn examples() -> [NoState; 14] {
         let (file, what) = (PathBuf::from("main.o"), String::new);
         [
             NoState::None,
@@ -67,12 +70,13 @@ impl NoState {
             NoState::OtherOutput(what()),
             NoState::FileChanged(file.clone()),
             NoState::FileAppeared(file.clone()),
-            NoState::FileGone(file),
+            NoState::FileGone(file.clone()),
             NoState::Grown(0, 0),
             NoState::Held(what()),
             NoState::Unsupported(what()),
             NoState::Failed(what()),
             NoState::OtherBoot,
+            NoState::NoHash(file),
         ]
     }
 
@@ -92,6 +96,7 @@ impl NoState {
             NoState::Unsupported(_) => "not-supported",
             NoState::Failed(_) => "state-failed",
             NoState::OtherBoot => "other-boot",
+            NoState::NoHash(_) => "no-hash",
         }
     }
 }
@@ -99,12 +104,16 @@ impl NoState {
 impl fmt::Display for NoState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoState::None => f.write_str("there is no state of a link before"),
+            NoState::None => f.write_str("there is no state from before"),
             NoState::Damaged(what) => {
-                write!(f, "the state of the link before is not whole: {what}")
+                write!(f, "the state from before is not whole: {what}")
             }
-            NoState::OtherBoot => f.write_str("the system was started anew since the link before"),
-            NoState::OtherProgram => f.write_str("another version of wasmend linked before"),
+            NoState::OtherBoot => {
+                f.write_str("the system was started anew since the state was written")
+            }
+            NoState::OtherProgram => {
+                f.write_str("another version of the program has written the state")
+            }
             NoState::OtherOptions(None) => {
                 f.write_str("the options or the list of inputs are others")
             }
@@ -113,16 +122,16 @@ impl fmt::Display for NoState {
             }
             NoState::OtherOutput(what) => write!(
                 f,
-                "the output is not the one that the link before has written: {what}"
+                "the output is not the one that was written before: {what}"
             ),
             NoState::FileChanged(path) => write!(
                 f,
-                "{} has changed, and cannot be followed: it is a large archive, a thin one's member or a list of symbols",
+                "{} has changed, and cannot be followed: it is a list of symbols, or a thin archive's member that looks as it did",
                 path.display()
             ),
             NoState::FileAppeared(path) => write!(
                 f,
-                "{} is there now, and was not when the link before looked for it",
+                "{} is there now, and was not when it was looked for before",
                 path.display()
             ),
             NoState::FileGone(path) => {
@@ -136,8 +145,13 @@ impl fmt::Display for NoState {
                 f,
                 "the state has grown from {first} to {now} bytes, which is more than twice its size and 16 MiB"
             ),
-            NoState::Held(what) => write!(f, "another link holds the state: {what}"),
+            NoState::Held(what) => write!(f, "another process holds the state: {what}"),
             NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
+            NoState::NoHash(path) => write!(
+                f,
+                "it is not known what was in {}, which is to be told from what it was by its contents (--check=content)",
+                path.display()
+            ),
             NoState::Failed(what) => write!(f, "the state could not be used: {what}"),
         }
     }

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::asked::Asked;
+use super::changes::{Changes, Compare};
 use super::head::Head;
+use super::process::Process;
 use super::reason::NoState;
-use super::{
-    Changes, LONGEST_HEAD, NOT_THE_HEAP, Process, decode_head, expect_output, expect_process,
-    no_heap, read_head,
+use super::store::{
+    decode_head, expect_image, expect_not_grown, expect_output, no_heap, read_asked, read_head,
 };
 use crate::output::{Sighting, StateEntry, StateFolder, suffix};
 
@@ -95,8 +95,7 @@ pub fn examine(output: &Path) -> Examination {
         .iter()
         .map(|entry| state_file(entry, found.has_state, found.writer.is_some()))
         .collect();
-    let asked = folder.read(suffix::OPTIONS, LONGEST_HEAD).ok();
-    let asked = asked.and_then(|bytes| Asked::decode(&bytes));
+    let asked = read_asked(&folder);
     let head = read_head(&folder).and_then(|bytes| decode_head(&bytes));
     found.next = match head {
         Err(reason) => NextLink::All(reason),
@@ -133,14 +132,14 @@ fn next(
     output: &Path,
     base: &Path,
 ) -> Result<NextLink, NoState> {
-    expect_process(head, &Process::this()?)?;
+    Process::this()?.expect(&head.process)?;
     expect_output(head, folder, output)?;
-    let changes = Changes::of(head, &[], base)?;
-    if !changes.files.is_empty() && head.has_grown() {
-        return Err(NoState::Grown(head.image_len, head.first_len));
+    let changes = Changes::of(head, &[], base, Compare::Times)?;
+    if !changes.files.is_empty() {
+        expect_not_grown(head)?;
     }
     // Whether it is needed or not: somebody wants to know.
-    check_image(head, folder)?;
+    expect_image(head, &folder.open_to_read(suffix::HEAP).map_err(no_heap)?)?;
     if changes.files.is_empty() {
         return Ok(NextLink::Nothing);
     }
@@ -151,14 +150,4 @@ fn next(
         file.is_some_and(|file| found.is_ok_and(|found| file.seen.is_still(&found)))
     });
     Ok(NextLink::Update { changed, recent })
-}
-
-/// The heap is what was written, by its times.
-fn check_image(head: &Head, folder: &StateFolder) -> Result<(), NoState> {
-    let file = folder.open_to_read(suffix::HEAP).map_err(no_heap)?;
-    let found = Sighting::of_file(&file).map_err(no_heap)?;
-    match head.image.is_still(&found) {
-        true => Ok(()),
-        false => Err(NoState::Damaged(NOT_THE_HEAP.to_owned())),
-    }
 }

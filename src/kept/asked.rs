@@ -1,0 +1,179 @@
+//! What was asked for, in words: the options, the inputs and the working folder. The head has only a hash of these; this
+//! says which of them is another one. It is a text for people: nothing is decided by it, and where it is missing or
+//! damaged only less is said.
+
+use std::ffi::OsStr;
+use std::fmt::{self, Debug};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The first line of the file.
+const MAGIC: &[u8] = b"wasmend options 01\n";
+
+/// So long a value is shown.
+const MOST_SHOWN: usize = 60;
+
+/// A hash over everything that must be the same.
+pub(crate) type Key = [u8; 32];
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) key: Key,
+    /// The folder that paths are relative to.
+    pub(crate) folder: PathBuf,
+    /// An option or an input each, in order.
+    lines: Vec<String>,
+}
+
+impl Asked {
+    /// Everything that shapes what is kept of a `T`: the options as a whole, so that none can be forgotten, and the folder that paths
+    /// are relative to. `inputs` are those among the options that are called so, each in words.
+    pub(crate) fn of<T: 'static>(
+        options: &dyn Debug,
+        inputs: impl Iterator<Item = String>,
+    ) -> Asked {
+        let mut lines = Vec::new();
+        // Fields of the options stand four columns from the edge; what they consist of stands further in.
+        for line in format!("{options:#?}").lines() {
+            let is_field = line.starts_with("    ") && !line[4..].starts_with([' ', ']', '}', ')']);
+            match lines.last_mut() {
+                _ if is_field => lines.push(line.trim().to_owned()),
+                Some(last) => {
+                    last.push(' ');
+                    last.push_str(line.trim());
+                }
+                None => {}
+            }
+        }
+        lines.retain(|line| !line.starts_with("inputs: "));
+        lines.extend(inputs.map(|input| format!("input {input}")));
+        Asked {
+            key: key_of::<T>(options),
+            folder: std::env::current_dir().unwrap_or_default(),
+            lines,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&self.key);
+        out.extend_from_slice(self.folder.as_os_str().as_bytes());
+        out.push(0);
+        for line in &self.lines {
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
+        }
+        out
+    }
+
+    /// Reads what was written. `None` if it is something else.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Asked> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (key, rest) = rest.split_first_chunk::<32>()?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let text = std::str::from_utf8(&rest[end + 1..]).ok()?;
+        Some(Asked {
+            key: *key,
+            folder: Path::new(OsStr::from_bytes(&rest[..end])).to_path_buf(),
+            lines: text.lines().map(str::to_owned).collect(),
+        })
+    }
+
+    /// The first thing that is another one now than it was `before`.
+    pub(crate) fn differs_from(&self, before: &Asked) -> Option<String> {
+        if self.folder != before.folder {
+            let (before, now) = (before.folder.display(), self.folder.display());
+            return Some(format!("the working folder is {now}, and was {before}"));
+        }
+        let is_input = |line: &&String| line.starts_with("input ");
+        let now = self.lines.iter().filter(|line| !is_input(line));
+        let then = before.lines.iter().filter(|line| !is_input(line));
+        for (now, then) in now.zip(then) {
+            if now == then {
+                continue;
+            }
+            let (name, now) = now.split_once(": ")?;
+            let (_, then) = then.split_once(": ")?;
+            let name = name.replace('_', "-");
+            let (now, then) = (shown(now), shown(then));
+            return Some(format!("the option `{name}` is {now}, and was {then}"));
+        }
+        let now: Vec<&String> = self.lines.iter().filter(is_input).collect();
+        let then: Vec<&String> = before.lines.iter().filter(is_input).collect();
+        let at = now.iter().zip(&then).take_while(|(now, then)| now == then);
+        let at = at.count();
+        let name = |line: &str| shown(line.trim_start_matches("input ")).to_owned();
+        if now.len() != then.len() {
+            let text = format!("the inputs are {}, and were {}", now.len(), then.len());
+            return Some(match (now.get(at), then.get(at)) {
+                (Some(first), _) if now.len() > then.len() => {
+                    format!("{text}; the first that is new is {}", name(first))
+                }
+                (_, Some(first)) => format!("{text}; the first that is gone is {}", name(first)),
+                _ => text,
+            });
+        }
+        let (now, then) = (now.get(at)?, then.get(at)?);
+        Some(format!(
+            "input {} is {}, and was {}",
+            at + 1,
+            name(now),
+            name(then)
+        ))
+    }
+}
+
+/// As much of a value as is shown.
+fn shown(value: &str) -> String {
+    let value = value.trim_end_matches(',');
+    match value.char_indices().nth(MOST_SHOWN) {
+        None => value.to_owned(),
+        Some((end, _)) => format!("{}...", &value[..end]),
+    }
+}
+
+/// The hash of what must be the same; see [`Asked::of`].
+pub(crate) fn key_of<T: 'static>(options: &dyn Debug) -> Key {
+    let mut hasher = KeyHasher(blake3::Hasher::new());
+    let kept = std::any::type_name::<T>();
+    // What it says has no end that could be another's beginning: texts stand in quotes.
+    let folder = std::env::current_dir().unwrap_or_default();
+    let _ = fmt::Write::write_fmt(
+        &mut hasher,
+        format_args!("{kept:?}\n{options:?}\n{folder:?}"),
+    );
+    *hasher.0.finalize().as_bytes()
+}
+
+/// Hashes text without keeping it.
+struct KeyHasher(blake3::Hasher);
+
+impl fmt::Write for KeyHasher {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_is_read_again_as_it_was_written() {
+        let inputs = ["File(\"a.o\")", "File(\"b\\n.o\")"].map(str::to_owned);
+        let asked = Asked::of::<()>(&("one", 2), inputs.into_iter());
+        let bytes = asked.encode();
+        assert_eq!(Asked::decode(&bytes), Some(asked));
+        for len in 0..60.min(bytes.len()) {
+            assert!(Asked::decode(&bytes[..len]).is_none_or(|found| found.lines.is_empty()));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_two_types_has_two_keys() {
+        assert_ne!(key_of::<u8>(&"options"), key_of::<i8>(&"options"));
+        assert_ne!(key_of::<u8>(&"options"), key_of::<u8>(&"others"));
+    }
+}

@@ -1,0 +1,387 @@
+//! What is kept beside one output, step by step: looking for a state that fits, mapping it, writing it. What it holds is its
+//! user's.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::asked::{Asked, Key, key_of};
+use super::head::{Head, KeptFiles};
+use super::process::Process;
+use super::reason::NoState;
+use crate::error::Error;
+use crate::heap::{self, Image};
+use crate::output::{Sighting, StateFolder, Unfinished, suffix};
+use crate::patch::BuildIdentity;
+
+/// No head is longer: that of a link of a million files.
+const LONGEST_HEAD: u64 = 512 << 20;
+
+/// How long another process may write the arena's file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is kept beside one output: a `T`, for a process that asks for this and nothing else.
+pub(crate) struct Store<T> {
+    folder: StateFolder,
+    output: PathBuf,
+    process: Process,
+    key: Key,
+    kept: PhantomData<fn() -> T>,
+}
+
+/// A state that fits, as far as its head and the output tell.
+pub(crate) struct Found {
+    bytes: Vec<u8>,
+    pub(crate) head: Head,
+    /// Whether the output is where it has to be; otherwise it has its second name.
+    is_there: bool,
+}
+
+/// The arena's file, which no other process writes while this is held.
+pub(crate) struct Locked(File);
+
+/// An arena that is not finished: nobody else may use it, or know of it, before it is.
+pub(crate) struct Begun {
+    file: Unfinished,
+    image: Image,
+}
+
+/// What a head has that is known before the heap is written.
+pub(crate) struct Basis {
+    /// Length of the arena when it was new; 0 for a new one.
+    pub(crate) first_len: u64,
+    /// `None` if one of them cannot be told from others.
+    pub(crate) files: Option<KeptFiles>,
+    /// Where files would be read that were not there.
+    pub(crate) absent: Vec<PathBuf>,
+    /// See [`Head::list`].
+    pub(crate) list: Key,
+}
+
+/// What the arena keeps, with the key that it was kept under, which says of what type it is.
+#[repr(C)]
+struct Root<T> {
+    key: Key,
+    value: T,
+}
+
+impl<T: 'static> Store<T> {
+    /// What is kept beside an output under a key, which is one of a `T` ([`key_of`]); the folder is made if there is none.
+    pub(crate) fn of(output: &Path, asked: &dyn Debug) -> Result<Store<T>, NoState> {
+        let folder = StateFolder::beside(output)
+            .map_err(|error| NoState::Unsupported(format!("the folder `.wasmend`: {error}")))?;
+        Ok(Store {
+            folder,
+            output: output.to_path_buf(),
+            process: Process::this()?,
+            key: key_of::<T>(asked),
+            kept: PhantomData,
+        })
+    }
+
+    /// Looks for a state that fits. `asked` is what this process asks for, in words.
+    pub(crate) fn find(&self, asked: &dyn Fn() -> Asked) -> Result<Found, NoState> {
+        self.found(read_head(&self.folder)?, asked)
+    }
+
+    /// Looks again, now that no other process writes it: what fits, if that is another one than was found.
+    pub(crate) fn find_other(
+        &self,
+        found: &Found,
+        asked: &dyn Fn() -> Asked,
+    ) -> Result<Option<Found>, NoState> {
+        let bytes = read_head(&self.folder)?;
+        match bytes == found.bytes {
+            true => Ok(None),
+            false => self.found(bytes, asked).map(Some),
+        }
+    }
+
+    fn found(&self, bytes: Vec<u8>, asked: &dyn Fn() -> Asked) -> Result<Found, NoState> {
+        let head = decode_head(&bytes)?;
+        if head.key != self.key {
+            return Err(NoState::OtherOptions(self.difference(&head, asked)));
+        }
+        self.process.expect(&head.process)?;
+        let is_there = expect_output(&head, &self.folder, &self.output)?;
+        Ok(Found {
+            bytes,
+            head,
+            is_there,
+        })
+    }
+
+    /// What is asked for now that was not when the state was written, if that is known.
+    fn difference(&self, head: &Head, asked: &dyn Fn() -> Asked) -> Option<String> {
+        let before = read_asked(&self.folder)?;
+        let is_its = before.key == head.key;
+        is_its.then(|| asked().differs_from(&before))?
+    }
+
+    /// Gives the output its name again: a build system may have taken it away.
+    pub(crate) fn restore(&self, found: &Found) -> Result<(), NoState> {
+        if found.is_there {
+            return Ok(());
+        }
+        self.folder.restore_output(suffix::LAST).map_err(|error| {
+            let what = format!("it is gone, and cannot have its name again: {error}");
+            other_output(&self.output, &what)
+        })
+    }
+
+    /// Keeps other processes from writing the arena's file. One may have, up to here.
+    pub(crate) fn lock(&self) -> Result<Locked, NoState> {
+        let file = self.folder.open(suffix::HEAP).map_err(no_heap)?;
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Locked(file)),
+                Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let text = format!("it has not ended within {} s", PATIENCE.as_secs());
+                    return Err(NoState::Held(text));
+                }
+                Err(error) => return Err(NoState::Unsupported(error.to_string())),
+            }
+        }
+    }
+
+    /// Maps the arena, in which everything is allocated from here on, and returns what was kept, and how the output looks. To
+    /// be done once in a process.
+    pub(crate) fn open(
+        &self,
+        locked: Locked,
+        found: &Found,
+    ) -> Result<(Image, &'static mut T, Sighting), NoState> {
+        let head = &found.head;
+        expect_not_grown(head)?;
+        self.restore(found)?;
+        // A file with two names could not be written once it is the older copy.
+        let _ = self.folder.remove(suffix::LAST);
+        let seen = rustix::fs::stat(&self.output).map(|stat| Sighting::of_stat(&stat));
+        let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
+        let seen = seen.ok_or_else(|| other_output(&self.output, "it was written since"))?;
+        expect_image(head, &locked.0)?;
+        let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
+        let image = Image::new(locked.0);
+        let is_its = image.begins_root(&self.key, size_of::<Root<T>>());
+        if !is_its.map_err(unsupported)? {
+            return Err(NoState::Damaged("its heap keeps something else".to_owned()));
+        }
+        image.open(head.image_len as usize).map_err(unsupported)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the arena is what a process of this very program, at the same address, has saved, and what it saved at
+        // this address is a `Root` that begins with this key, which is made of the name of `T`; nobody else has it.
+        let root = unsafe { &mut *(heap::root() as *mut Root<T>) };
+        Ok((image, &mut root.value, seen))
+    }
+
+    /// Keeps a value in the arena that was begun: it stands there, and so does all that it owns.
+    pub(crate) fn keep(&self, value: T) -> &'static mut T {
+        let key = self.key;
+        let root = Box::leak(Box::new(Root { key, value }));
+        heap::set_root((&raw const *root).addr());
+        &mut root.value
+    }
+
+    /// Begins an arena, in which everything is allocated from here on. To be done once in a process.
+    pub(crate) fn begin(&self) -> Result<Begun, NoState> {
+        let begun = || -> std::io::Result<Begun> {
+            let file = self.folder.begin(suffix::HEAP)?;
+            let image = Image::new(file.file().try_clone()?);
+            heap::enter(file.file().try_clone()?)?;
+            Ok(Begun { file, image })
+        };
+        begun().map_err(|error| NoState::Unsupported(error.to_string()))
+    }
+
+    /// Gives an arena that was begun, its name, and writes its head. `published` is the output as this process has published it. Returns how many bytes were written.
+    pub(crate) fn save_new(
+        &self,
+        begun: Begun,
+        published: Option<Sighting>,
+        basis: Basis,
+        asked: &Asked,
+    ) -> Result<u64, String> {
+        let saved = self.folder.remove(suffix::STATE).and_then(|()| {
+            // Only words for people: the state is understood without.
+            let _ = self.folder.write(suffix::OPTIONS, &asked.encode());
+            begun.file.publish()?;
+            self.write(&begun.image, published, basis)
+        });
+        self.saved(saved)
+    }
+
+    /// Writes what the arena holds now, and the head that goes with it.
+    pub(crate) fn save(
+        &self,
+        image: &Image,
+        published: Option<Sighting>,
+        basis: Basis,
+    ) -> Result<u64, String> {
+        self.saved(self.write(image, published, basis))
+    }
+
+    fn saved(&self, saved: std::io::Result<u64>) -> Result<u64, String> {
+        saved.map_err(|error| {
+            self.remove_all();
+            error.to_string()
+        })
+    }
+
+    fn write(
+        &self,
+        image: &Image,
+        published: Option<Sighting>,
+        basis: Basis,
+    ) -> std::io::Result<u64> {
+        let gone = || std::io::Error::other("an input or the output is gone");
+        let output = published.ok_or_else(gone)?;
+        let visible = File::open(&self.output)?;
+        if !output.is_still(&Sighting::of_file(&visible)?) {
+            return Err(gone());
+        }
+        let mut head = Head {
+            key: self.key,
+            process: self.process.clone(),
+            output: Sighting::of_file(&visible)?,
+            identity: read_identity(&visible)?,
+            image: output,
+            image_len: 0,
+            first_len: basis.first_len,
+            files: basis.files.ok_or_else(gone)?,
+            absent: basis.absent,
+            list: basis.list,
+        };
+        self.folder.remove(suffix::STATE)?;
+        if self.folder.keep_output(suffix::LAST).is_ok() {
+            head.output = Sighting::of_file(&visible)?;
+        }
+        let saved = image.save(head.first_len == 0)?;
+        head.image = Sighting::of_file(image.file())?;
+        head.image_len = saved.len as u64;
+        if head.first_len == 0 {
+            head.first_len = saved.len as u64;
+        }
+        let bytes = head.encode();
+        self.folder.write(suffix::STATE, &bytes)?;
+        Ok(saved.written + bytes.len() as u64)
+    }
+
+    /// What is of no use without a head takes no room, which may be what was lacking.
+    fn remove_all(&self) {
+        for name in [
+            suffix::STATE,
+            suffix::HEAP,
+            suffix::LAST,
+            suffix::OPTIONS,
+            suffix::SHADOW,
+        ] {
+            // The next process removes what is left.
+            let _ = self.folder.remove(name);
+        }
+    }
+}
+
+/// Does something with what was kept. What it cannot go on with, such as a file that is gone, may end in a panic; that is the
+/// reason why the state is of no use then.
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    done.map_err(|panic| {
+        let why = panic.downcast_ref::<Error>().map(Error::to_string);
+        why.unwrap_or_else(|| "something unexpected happened".to_owned())
+    })
+}
+
+pub(super) fn read_head(folder: &StateFolder) -> Result<Vec<u8>, NoState> {
+    let bytes = folder.read(suffix::STATE, LONGEST_HEAD);
+    bytes.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => NoState::None,
+        _ => NoState::Damaged(format!("its head cannot be read: {error}")),
+    })
+}
+
+pub(super) fn decode_head(bytes: &[u8]) -> Result<Head, NoState> {
+    Head::decode(bytes).ok_or_else(|| match Head::is_of_other_version(bytes) {
+        true => NoState::OtherProgram,
+        false => NoState::Damaged("its head is cut short or damaged".to_owned()),
+    })
+}
+
+/// What was asked for, in words, if that is known.
+pub(super) fn read_asked(folder: &StateFolder) -> Option<Asked> {
+    Asked::decode(&folder.read(suffix::OPTIONS, LONGEST_HEAD).ok()?)
+}
+
+fn other_output(output: &Path, what: &str) -> NoState {
+    NoState::OtherOutput(format!("{}: {what}", output.display()))
+}
+
+pub(super) fn no_heap(error: std::io::Error) -> NoState {
+    NoState::Damaged(format!("its heap cannot be opened: {error}"))
+}
+
+/// What has grown too far is made anew.
+pub(super) fn expect_not_grown(head: &Head) -> Result<(), NoState> {
+    match head.has_grown() {
+        true => Err(NoState::Grown(head.image_len, head.first_len)),
+        false => Ok(()),
+    }
+}
+
+/// The arena's file is as it was when it was written, by its times.
+pub(super) fn expect_image(head: &Head, file: &File) -> Result<(), NoState> {
+    let found = Sighting::of_file(file).map_err(no_heap)?;
+    match head.image.is_still(&found) {
+        true => Ok(()),
+        false => Err(NoState::Damaged(
+            "its heap is not what was written".to_owned(),
+        )),
+    }
+}
+
+/// The output is the one that was written, as far as its times and its last section tell. Says whether it is where it has to
+/// be; if there is nothing, it may still have its second name.
+pub(super) fn expect_output(
+    head: &Head,
+    folder: &StateFolder,
+    output: &Path,
+) -> Result<bool, NoState> {
+    let other = |what: &str| other_output(output, what);
+    let (file, is_there) = match std::fs::File::open(output) {
+        Ok(file) => (file, true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let kept = folder.open_to_read(suffix::LAST);
+            (kept.map_err(|_| other("it is gone"))?, false)
+        }
+        Err(error) => return Err(other(&format!("it cannot be read: {error}"))),
+    };
+    let cannot = |error: std::io::Error| other(&format!("it cannot be looked at: {error}"));
+    let found = Sighting::of_file(&file).map_err(cannot)?;
+    let is_it = match is_there {
+        true => head.output.is_still(&found),
+        // A name was taken away, and others may have come: that accounts for the time of the last change.
+        false => head.output.is_other_name_of(&found),
+    };
+    if !is_it {
+        return Err(other(&head.output.difference(&found)));
+    }
+    match read_identity(&file).map_err(cannot)? == head.identity {
+        true => Ok(is_there),
+        false => Err(other("its last section says that it is another version")),
+    }
+}
+
+/// The last bytes of an output, which say what version it is.
+fn read_identity(file: &File) -> std::io::Result<Vec<u8>> {
+    let len = BuildIdentity::SECTION_LEN;
+    let start = file.metadata()?.len().saturating_sub(len);
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
+}
