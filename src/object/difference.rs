@@ -2,7 +2,6 @@
 //! sections whose bytes or relocations are others. Bytes under relocations of code and data carry no meaning.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::kept::Kept;
@@ -81,7 +80,7 @@ impl Object {
     fn changed_customs(&self, before: &Object) -> Vec<usize> {
         let customs = self.custom_sections.iter().zip(&before.custom_sections);
         let changed = customs.enumerate().filter(|(_, (new, old))| {
-            let has_same_relocs = self.has_same_custom_relocs(new, before, old);
+            let has_same_relocs = self.custom_reloc_bytes(new) == before.custom_reloc_bytes(old);
             if let Some(marks) = old.reloc_marks.get().filter(|_| has_same_relocs) {
                 let _ = new.reloc_marks.set(marks.clone());
             }
@@ -100,26 +99,6 @@ impl Object {
         }
     }
 
-    /// Whether a custom section has the relocations of a version before.
-    pub(crate) fn has_same_custom_relocs(
-        &self,
-        custom: &CustomSection,
-        before: &Object,
-        old: &CustomSection,
-    ) -> bool {
-        let bytes = self.custom_reloc_bytes(custom);
-        let kept = before.kept_elsewhere();
-        let blocks = kept.and_then(|kept| kept.blocks(old.relocs.start));
-        match blocks.filter(|_| old.relocs.len > 0) {
-            Some(blocks) => {
-                let marks = old.reloc_marks.get();
-                let changed = blocks.changed_between(bytes, marks.map_or(&[0], |marks| marks));
-                changed.is_some_and(|changed| changed.is_empty())
-            }
-            None => bytes == before.bytes(old.relocs),
-        }
-    }
-
     /// The entries of a custom section's relocations, as they stand in the file.
     pub(crate) fn custom_reloc_bytes(&self, custom: &CustomSection) -> &[u8] {
         self.bytes(custom.relocs)
@@ -135,18 +114,12 @@ impl Object {
         before: &Object,
         old: &CustomSection,
     ) -> Option<(Vec<usize>, Relocs)> {
-        let bytes = self.custom_reloc_bytes(custom);
+        let (bytes, old_bytes) = (
+            self.custom_reloc_bytes(custom),
+            before.custom_reloc_bytes(old),
+        );
         let marks = old.reloc_marks.get()?;
-        if custom.reloc_count != old.reloc_count {
-            return None;
-        }
-        if let Some(kept) = before.kept_elsewhere() {
-            let parts = kept.blocks(old.relocs.start)?;
-            let parts = parts.changed_between(bytes, marks)?;
-            return self.relocs_between(custom, marks, parts);
-        }
-        let old_bytes = before.custom_reloc_bytes(old);
-        if bytes.len() != old_bytes.len() {
+        if bytes.len() != old_bytes.len() || custom.reloc_count != old.reloc_count {
             return None;
         }
         let mut changed = (Vec::new(), Relocs::default());
@@ -171,30 +144,6 @@ impl Object {
             changed.0.push(number);
             (at, number) = (end, number + 1);
             differences.skip_to(end);
-        }
-        let _ = custom.reloc_marks.set(marks.clone());
-        Some(changed)
-    }
-
-    /// All relocations of parts that begin and end at marks, or none if they do not.
-    fn relocs_between(
-        &self,
-        custom: &CustomSection,
-        marks: &Arc<[u32]>,
-        parts: Vec<Range<usize>>,
-    ) -> Option<(Vec<usize>, Relocs)> {
-        let mut changed = (Vec::new(), Relocs::default());
-        for part in parts {
-            let mark = marks.binary_search(&(part.start as u32)).ok()?;
-            let count = (custom.reloc_count() - mark * MARKED).min(MARKED);
-            let mut at = part.start;
-            for number in mark * MARKED..mark * MARKED + count {
-                at = self.read_custom_reloc(custom, at, &mut changed.1)?;
-                changed.0.push(number);
-            }
-            if at != part.end {
-                return None;
-            }
         }
         let _ = custom.reloc_marks.set(marks.clone());
         Some(changed)

@@ -61,18 +61,6 @@ pub(super) fn digest_blocks(
     })
 }
 
-/// The hashes of bytes that are cut at marks, of which the first is at their beginning; of all of them if there are none.
-pub(super) fn digest_marked(bytes: &[u8], marks: Option<&[u32]>) -> Box<[Digest]> {
-    let Some(marks @ [_, rest @ ..]) = marks else {
-        return [digest(bytes)].into();
-    };
-    let ends = rest.iter().copied().chain([bytes.len() as u32]);
-    let parts = marks.iter().zip(ends);
-    parts
-        .map(|(start, end)| digest(&bytes[*start as usize..end as usize]))
-        .collect()
-}
-
 /// A section as it stood in its input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section {
@@ -89,7 +77,7 @@ pub(super) struct Blocks {
     /// Where they stood.
     pub(super) start: u32,
     pub(super) len: u32,
-    /// Of each part, or of each part of relocations.
+    /// Of each part; of relocations of code and data there is one.
     pub(super) digests: Box<[Digest]>,
 }
 
@@ -107,7 +95,7 @@ pub(super) struct Kept {
     pub(super) starts: Box<[u32]>,
     /// Their hashes, without fields that are relocated.
     pub(super) digests: Box<[Digest]>,
-    /// Custom sections, and relocations.
+    /// Custom sections, and relocations of code and data.
     pub(super) blocks: Box<[Blocks]>,
 }
 
@@ -151,23 +139,6 @@ impl Blocks {
     /// Whether these are the bytes, but for fields of them.
     pub(super) fn is_of(&self, bytes: &[u8], fields: impl Iterator<Item = Range<usize>>) -> bool {
         bytes.len() == self.len as usize && self.changed(bytes, fields).next().is_none()
-    }
-
-    /// The parts of these bytes that are not what they were, cut at marks where those before were: where each begins and ends. `None`
-    /// if they are not as long, or were not cut there.
-    pub(super) fn changed_between(&self, bytes: &[u8], marks: &[u32]) -> Option<Vec<Range<usize>>> {
-        if bytes.len() != self.len as usize || marks.len() != self.digests.len() {
-            return None;
-        }
-        let ends = marks.iter().skip(1).map(|mark| *mark as usize);
-        let ends = ends.chain([bytes.len()]);
-        let parts = marks
-            .iter()
-            .zip(ends)
-            .map(|(start, end)| *start as usize..end);
-        let both = parts.zip(&self.digests);
-        let changed = both.filter(|(part, was)| digest(&bytes[part.clone()]) != **was);
-        Some(changed.map(|(part, _)| part).collect())
     }
 
     /// Parts that are not what they were but for fields of them, as far as both go.

@@ -26,7 +26,7 @@ impl Converter<'_> {
             start: custom.contents.start,
             len: custom.contents.len,
         };
-        if object.has_same_custom_relocs(custom, before, old) {
+        if object.custom_reloc_bytes(custom) == before.custom_reloc_bytes(old) {
             let content = RelocatableBytes::with_fields(bytes, fields.clone());
             return content
                 .map(Some)

@@ -105,6 +105,7 @@ fn without_id(bytes: &[u8]) -> Vec<(usize, &[u8])> {
             return None;
         }
         let (_, range) = payload.as_section()?;
+        let range = range.start as usize..range.end as usize;
         Some((range.start, &bytes[range]))
     });
     sections.collect()
