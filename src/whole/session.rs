@@ -231,8 +231,7 @@ impl WholeModule {
 
     /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
     pub(super) fn leave_output(&mut self) -> Option<Sighting> {
-        self.module.leave_output();
-        self.module.published()
+        self.module.leave_output()
     }
 
     /// The module that is published: what is in it, and how it is laid out.
