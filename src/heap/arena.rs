@@ -34,6 +34,8 @@ static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 static IS_FROZEN: AtomicBool = AtomicBool::new(false);
 /// Whether what others have made is copied before it is kept ([`is_foreign`]).
 static ADOPTS: AtomicBool = AtomicBool::new(false);
+/// Whether blocks were the system's for a while, so that what is in the arena may need some that will be gone.
+static WAS_LEFT: AtomicBool = AtomicBool::new(false);
 /// Whether free pages go back to the system.
 static RELEASES: AtomicBool = AtomicBool::new(false);
 /// How many threads have asked for blocks.
@@ -452,9 +454,16 @@ pub(super) fn begin() {
 }
 
 /// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether blocks came
-/// from an arena. What stands in it is not to be used any more; the process should end.
+/// from an arena. What stands in it is not saved any more; the process should end.
 pub fn leave() -> bool {
+    // Before anybody can get a block of the system's.
+    WAS_LEFT.store(true, Ordering::SeqCst);
     IS_ENTERED.swap(false, Ordering::SeqCst)
+}
+
+/// Whether all that was allocated since the arena was entered stands in it.
+pub(super) fn is_complete() -> bool {
+    !WAS_LEFT.load(Ordering::SeqCst)
 }
 
 /// While this is held, what is allocated is the system's again, so that the arena stays as it is.

@@ -12,7 +12,9 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::halves::in_halves;
 
-use super::arena::{Control, ROOT, begin, control, expect_installed, freeze, release, reserve};
+use super::arena::{
+    Control, ROOT, begin, control, expect_installed, freeze, is_complete, release, reserve,
+};
 use super::backing;
 use super::fresh;
 use super::range::{BASE, MOST, PAGE};
@@ -101,6 +103,9 @@ impl Image {
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.
     pub(crate) fn save(&self, is_new: bool) -> io::Result<Saved> {
         let len = freeze();
+        if !is_complete() {
+            return Err(io::Error::other("the heap was left before it was saved"));
+        }
         if backing::is_shared() {
             let mut free = Vec::new();
             control().each_free(|block, pages| free.push((block, pages)));

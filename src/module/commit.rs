@@ -171,8 +171,7 @@ impl Module {
 
     /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
     pub(crate) fn leave_output(&mut self) -> Option<Sighting> {
-        self.output.leave();
-        self.output.published()
+        self.output.leave()
     }
 
     /// The visible file as it was last published.

@@ -78,6 +78,8 @@ pub struct WholeModule {
     print: Option<Print>,
     /// What has been warned of.
     dropped: Vec<String>,
+    /// Whether it is all that a process keeps for the next one.
+    is_kept: bool,
 }
 
 impl WholeModule {
@@ -122,6 +124,7 @@ impl WholeModule {
             known: Known::default(),
             print: None,
             dropped: Vec::new(),
+            is_kept: false,
         };
         let update = whole.publish(decoded)?;
         whole.print = Print::of(build);
@@ -136,7 +139,7 @@ impl WholeModule {
     pub fn update(&mut self, build: &[u8]) -> Result<Update> {
         // Most of it will not be kept, and what is kept between processes is to change little.
         let (print, changed) = {
-            let _paused = heap::pause();
+            let _paused = self.is_kept.then(heap::pause);
             let print = Print::of(build);
             let changed = match (&print, &self.print) {
                 (Some(print), Some(before)) => print.changed_bodies(before),
@@ -226,6 +229,7 @@ impl WholeModule {
 
     /// Goes on with the output of a process that has ended, whose memory this is.
     pub(super) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
+        self.is_kept = true;
         self.module.resume_output(options, seen)
     }
 

@@ -245,9 +245,9 @@ fn a_bad_build_is_an_error_with_its_offset_and_the_next_one_goes_on_from_the_las
     let folder = folder.path();
     let before = fs::read(folder.join("out.wasm")).unwrap();
     let mut bad = build(2);
-    // The body of the last function ends in something that is no instruction.
-    let end = bad.len() - 1 - bad.iter().rev().position(|byte| *byte == 0x0b).unwrap();
-    bad[end] = 0xff;
+    // The body of the last function begins with what is no instruction.
+    let body = bad.windows(3).position(|bytes| bytes == [0x41, 2, 0x0b]);
+    bad[body.unwrap()] = 0xff;
     fs::write(folder.join("build.wasm"), &bad).unwrap();
     let done = patch(folder, &[]);
     let said = text(&done.stderr);
