@@ -151,7 +151,7 @@ pub mod memory {}
 /// | option | take | when |
 /// |---|---|---|
 /// | [`Redirect::Table`](crate::Redirect::Table) | by default | calls cost a load and a check of the signature; a patch touches the body and its slot |
-/// | [`Redirect::TableThunks`](crate::Redirect::TableThunks) | with ready-made code, which calls by index | a thunk for each function: files are 15 % larger |
+/// | [`Redirect::TableThunks`](crate::Redirect::TableThunks) | with ready-made code, which calls by index, in instances that run | with [`live`](crate::ModuleOptions::live) each function has a thunk, and files are 15 % larger; without, calls are direct |
 /// | [`Redirect::Direct`](crate::Redirect::Direct) | where calls must cost nothing | a body that moves has its callers rewritten, up to [`fan_in`](crate::ModuleOptions::fan_in) of them; no instance that runs can be patched |
 /// | [`Types::PerDeclaration`](crate::Types::PerDeclaration) | by default | a type that is new with an edit stands in a block of the declaration that brought it, to be rewritten there |
 /// | [`Types::Interned`](crate::Types::Interned) | for edits that bring the same new types to many declarations | such a type stands there once |

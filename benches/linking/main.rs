@@ -9,7 +9,7 @@
 //! Before a program is measured it is linked by 1, 2, 4 and 16 threads, which must all make the same.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -44,8 +44,10 @@ struct Maker {
 }
 
 enum Kind {
-    /// A command, and whether it knows debug information.
-    Linker(Vec<String>, bool),
+    /// A command.
+    Linker(Vec<String>),
+    /// wild, by its path: it links WebAssembly if it is called as wasm-ld, and drops debug information whatever is asked for.
+    Wild(String),
     /// The inputs one after the other: what reading and writing alone take.
     Copy,
     /// It is not there.
@@ -98,33 +100,33 @@ fn main() {
 /// First wasmend, for patches and dense, then the others, and last copying.
 fn makers() -> Vec<Maker> {
     let ours = env!("CARGO_BIN_EXE_wasmend").to_owned();
-    let linker = |name: &str, command: &[&str], knows_debug: bool| Maker {
+    let linker = |name: &str, command: &[&str]| Maker {
         name: name.to_owned(),
-        kind: Kind::Linker(
-            command.iter().map(|part| (*part).to_owned()).collect(),
-            knows_debug,
-        ),
+        kind: Kind::Linker(command.iter().map(|part| (*part).to_owned()).collect()),
     };
     let mut all = vec![
-        linker("wasmend", &[&ours, "ld"], true),
-        linker("dense", &[&ours, "ld", "--no-incremental"], true),
+        linker("wasmend", &[&ours, "ld"]),
+        linker("dense", &[&ours, "ld", "--no-incremental"]),
     ];
     let others = std::env::var("WASMEND_LINKERS");
     for other in others.as_deref().unwrap_or("wasm-ld-19,wild").split(',') {
         let name = Path::new(other).file_name();
         let name = name.map_or(other.into(), |name| name.to_string_lossy());
-        // Some link for many systems, and wild drops debug information.
-        let (command, knows_debug): (&[&str], bool) = match &*name {
-            "rust-lld" => (&[other, "-flavor", "wasm"], true),
-            "wild" => (&[other, "-m", "wasm32"], false),
-            _ => (&[other], true),
+        // Some link for many systems.
+        let command: &[&str] = match &*name {
+            "rust-lld" => &[other, "-flavor", "wasm"],
+            _ => &[other],
         };
         let found = Command::new(other)
             .args(&command[1..])
             .arg("--version")
             .output();
         all.push(match found {
-            Ok(_) => linker(&name, command, knows_debug),
+            Ok(_) if name == "wild" => Maker {
+                name: name.into_owned(),
+                kind: Kind::Wild(other.to_owned()),
+            },
+            Ok(_) => linker(&name, command),
             Err(error) => {
                 eprintln!("{other} is left out: {error}");
                 Maker {
@@ -152,9 +154,12 @@ fn programs(folder: &Path) -> Vec<PathBuf> {
 /// A link of a program by wasmend or another one, without the output's name.
 fn link_command(command: &[String], program: &Path) -> Command {
     let mut link = Command::new(&command[0]);
-    link.args(&command[1..]);
-    link.arg(format!("@{}", program.join("link.rsp").display()));
+    link.args(&command[1..]).arg(response_file(program));
     link
+}
+
+fn response_file(program: &Path) -> String {
+    format!("@{}", program.join("link.rsp").display())
 }
 
 fn expect_the_same_of_all_threads(program: &Path) {
@@ -200,8 +205,15 @@ fn links(program: &Path, makers: &[Maker], more: &[&str], runs: usize) -> Vec<Me
             let out = folder.path().join(format!("{at}.wasm"));
             let _ = fs::remove_file(&out);
             let mut command = match &maker.kind {
-                Kind::Linker(_, false) if more.is_empty() => continue,
-                Kind::Linker(command, _) => {
+                Kind::Wild(_) if more.is_empty() => continue,
+                Kind::Wild(path) => {
+                    let mut link = Command::new(path);
+                    // Otherwise another process would link, and nobody would see what it takes.
+                    link.arg0("wasm-ld").arg("--no-fork");
+                    link.arg(response_file(program)).arg("-o").arg(&out);
+                    link
+                }
+                Kind::Linker(command) => {
                     let mut link = link_command(command, program);
                     link.args(more).arg("-o").arg(&out);
                     link
@@ -319,9 +331,7 @@ fn updates(program: &Path, full_ms: f64) {
         let from = if step % 2 == 0 { &base } else { &edited };
         command.arg("--step").arg(from);
     }
-    command
-        .arg("--")
-        .arg(format!("@{}", program.join("link.rsp").display()));
+    command.arg("--").arg(response_file(program));
     command.arg("-o").arg(folder.path().join("out.wasm"));
     let output = command.stderr(Stdio::inherit()).output().expect("it runs");
     assert!(

@@ -515,8 +515,8 @@ pub(crate) struct Man {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct BuildOptions {
-    /// How a call reaches a function whose code has moved: `table` calls through a slot, which a patch changes;
-    /// `direct` names the function, and a patch rewrites its callers
+    /// How a call reaches a function whose code has moved: a patch rewrites the callers, or, where the output can be patched while
+    /// it runs, a slot of the table that they call through. `direct` forbids the latter
     #[arg(
         long,
         value_name = "HOW",

@@ -54,7 +54,7 @@ impl LinkPatcher {
         for warning in &options.warnings {
             reporter.warning(warning)?;
         }
-        // Calls through a table are what lets a function be replaced by changing one entry.
+        // Instances that run can be told of slots only.
         options.redirect.get_or_insert(Redirect::TableThunks);
         options.incremental = Some(true);
         let output = options.output.clone();

@@ -44,6 +44,8 @@ mod moved;
 mod places;
 mod read;
 #[cfg(feature = "whole")]
+mod report;
+#[cfg(feature = "whole")]
 mod side;
 pub mod snapshot;
 #[cfg(any(feature = "debug", feature = "whole"))]
@@ -59,12 +61,14 @@ pub use finish::{Finished, finish, finish_whole, is_output};
 pub use map::{
     FileIdentity, FunctionEntry, FunctionRole, Map, Part, PartKind, RoleTotal, Slots, Totals,
 };
+#[cfg(feature = "whole")]
+pub use report::{Difference, Report};
 #[cfg(any(feature = "debug", feature = "whole"))]
 pub use source_map::{source_map, without_dwarf};
 #[cfg(feature = "whole")]
 pub use validate::validate;
 #[cfg(feature = "whole")]
-pub use verify::{Difference, Report, verify};
+pub use verify::verify;
 
 #[cfg(all(test, feature = "whole"))]
 mod tests;

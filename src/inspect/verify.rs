@@ -11,7 +11,6 @@
 //! nothing, it is a difference, but one of its own, behind all that are real.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet};
@@ -23,27 +22,13 @@ use crate::inspect::fields::Fields;
 use crate::inspect::language::ends_texts_in_zeros;
 use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
 use crate::inspect::places;
+use crate::inspect::report::{Difference, Report};
 use crate::inspect::side::{
     DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, TABLES, colours, masked, operators,
     position, with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
 use crate::whole::spaces::SPACES;
-
-/// Something in which an output differs from a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// What differs, by kind and name.
-    pub what: String,
-    /// How it differs: the output first, then the build.
-    pub how: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.how)
-    }
-}
 
 /// Where a comparison stands.
 #[derive(Debug, Clone, Copy)]
@@ -53,27 +38,6 @@ struct Mark {
     problems: usize,
     differences: usize,
     numbers: usize,
-}
-
-/// What a comparison found.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// All differences; none if the output is equivalent.
-    pub differences: Vec<Difference>,
-    /// Declarations that were found to be the same.
-    pub equal: u32,
-    /// Compilation units of debug information that were found to say the same.
-    pub debug_units: u32,
-    /// Declarations of the build that nothing reaches and that a dense output may do without.
-    pub left_out: u32,
-}
-
-impl Report {
-    /// Whether the output is equivalent to the build.
-    pub fn is_clean(&self) -> bool {
-        self.differences.is_empty()
-    }
 }
 
 /// Compares an output with the build that it should be equal to. Either may be an output of wasmend.

@@ -19,7 +19,7 @@ use crate::transaction::{Log, LogMap, Saved, Transaction};
 /// What decides how things are laid out; the same for the life of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LayoutOptions {
-    /// Functions are called through a thunk at a fixed index.
+    /// Functions are called through a thunk at a fixed index, from the start.
     pub(crate) thunks: bool,
     /// One pool of types for all declarations.
     pub(crate) interned_types: bool,

@@ -187,7 +187,8 @@ impl Module {
 
     pub(super) fn layout_options(&self) -> LayoutOptions {
         LayoutOptions {
-            thunks: self.options.redirect == Redirect::TableThunks,
+            // Instances that run know of no other index, so that what they call passes on what it is called with from the start.
+            thunks: self.options.redirect == Redirect::TableThunks && self.options.live,
             interned_types: self.options.types == Types::Interned,
             names: self.options.names,
             tail_calls: self.settings.tail_calls | self.pending.tail_calls,

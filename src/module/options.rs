@@ -10,7 +10,8 @@ pub enum Redirect {
     /// Calls go through the function's slot in the table: `call_indirect` at the call site. Only the slot changes.
     #[default]
     Table,
-    /// Calls go to a thunk at a fixed index, which calls through the slot: for ready-made code.
+    /// For ready-made code, whose calls name functions: with [`live`](ModuleOptions::live) these are thunks at fixed indices, which
+    /// call through the function's slot. Without it no caller is out of reach, and it is as with direct calls.
     TableThunks,
     /// Calls name the function's index, which is rewritten when the code moves; a function with many callers leaves a
     /// forwarder behind.

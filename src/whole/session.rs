@@ -355,8 +355,8 @@ fn module_options(options: WholeOptions, tail_calls: bool) -> ModuleOptions {
     ModuleOptions {
         redirect,
         types: options.types,
-        // Whatever is in the module's own tables stays there; slots are for thunks only.
-        slot_table: redirect == Redirect::TableThunks,
+        // Whatever is in the module's own tables stays there; slots are for thunks only, which instances that run need.
+        slot_table: options.live,
         output: options.output,
         tail_calls,
         live: options.live,

@@ -186,11 +186,10 @@ fn check(program: &Program, redirect: Redirect) -> Result<(), TestCaseError> {
         };
         match function.role {
             FunctionRole::Thunk => {
-                prop_assert_eq!(redirect, Redirect::TableThunks);
-                prop_assert_eq!(target(), FunctionRole::Body);
+                prop_assert!(false, "a thunk where no instance is patched");
             }
             FunctionRole::Forwarder => {
-                prop_assert_eq!(redirect, Redirect::Direct);
+                prop_assert_ne!(redirect, Redirect::Table);
                 prop_assert_eq!(target(), FunctionRole::Body);
             }
             _ => prop_assert_eq!(function.target, None),

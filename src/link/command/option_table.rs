@@ -342,7 +342,7 @@ pub(super) static OPTIONS: &[Spec] = &[
         0 => return Err(no_choice(v, "1 or more")),
         threads => Some(threads),
     }),
-    value!(Two Value "redirect", "MODE", "How calls reach code that has moved: direct or table", |o, v| {
+    value!(Two Value "redirect", "MODE", "How calls reach code that has moved: direct or, for --live, table", |o, v| {
         o.redirect = Some(match v {
             "direct" => Redirect::Direct,
             "table" => Redirect::TableThunks,
