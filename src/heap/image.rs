@@ -34,6 +34,8 @@ pub(crate) struct Saved {
     pub(crate) written: u64,
 }
 
+/// So many free pages are not worth being written: of fewer, a call to give them up costs more.
+const WORTH_A_CALL: usize = 16;
 /// So many pages are written at once.
 const AT_ONCE: usize = 256;
 /// How many times. The threads of the pool are not asked: they may have blocks in the arena.
@@ -112,9 +114,13 @@ impl Image {
             let written = backing::seal(&self.file, len, &free)?;
             return Ok(Saved { len, written });
         }
-        if is_new {
-            control().each_free(release);
-        }
+        // What is free need not be written.
+        let least = if is_new { 0 } else { WORTH_A_CALL };
+        control().each_free(|block, pages| {
+            if pages >= least {
+                release(block, pages);
+            }
+        });
         let runs = changed_pages(len.div_ceil(PAGE))?;
         self.file.set_len(len.next_multiple_of(PAGE) as u64)?;
         let pieces: Vec<(usize, usize)> = runs
