@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use wasmend::inspect::finish;
+use wasmend::inspect::{finish, validate};
 use wasmend::kept::NoState;
 use wasmend::{DeclKind, FunctionBuilder, Instruction, Module, ModuleOptions, ValType};
 
@@ -43,12 +43,8 @@ fn fresh(source: &str) -> Vec<u8> {
 
 fn expect_program(folder: &Path, source: &str, context: &str) {
     let output = fs::read(folder.join("out.wasm")).unwrap();
-    wasmparser_validates(&output);
+    validate(&output).unwrap();
     assert!(finish(&output).unwrap() == fresh(source), "{context}");
-}
-
-fn wasmparser_validates(output: &[u8]) {
-    wasmend::inspect::validate(output).unwrap();
 }
 
 #[test]
@@ -87,7 +83,9 @@ fn a_compiler_finds_the_module_of_the_process_before_it() {
     for (functions, number) in [(900, 3), (150, 3), (151, 9), (40, 9), (900, 1)] {
         let edited = source(functions, number);
         let said = compile(folder, &edited);
-        assert!(!said.contains("a new module"), "{said}");
+        // A program that has become four times as large takes more than twice the room.
+        let has_grown = said.contains("a new module: the state has grown");
+        assert!(!said.contains("a new module") || has_grown, "{said}");
         expect_program(folder, &edited, &format!("{functions} functions"));
     }
 }
