@@ -52,6 +52,18 @@
 #[cfg(any(doc, doctest))]
 pub mod watch_mode {}
 
+/// A compiler that ends after each build.
+///
+/// [`Module::open`](crate::Module::open) finds the module as the last process of the same program has
+/// [closed](crate::KeptModule::close) it, with all its declarations under their keys, or makes a new one and says why
+/// ([`reason`](crate::KeptModule::reason)). Defining everything again costs a comparison each; only what differs is written. What a
+/// compiler's own tables say of sources is its own affair, and so is where it keeps them. [`kept`](crate::kept) says what a
+/// program must do for it: an allocator and an option of its linker. `examples/once.rs` is a whole one.
+///
+/// Whoever gets whole modules from elsewhere has the same in [`OneShot`](crate::OneShot).
+#[cfg(any(doc, doctest))]
+pub mod one_shot {}
+
 /// A language server, or whoever needs no file.
 ///
 /// [`Module::in_memory`](crate::Module::in_memory) publishes into memory. What is sent elsewhere are the ranges of each patch; whoever has the

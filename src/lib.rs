@@ -146,9 +146,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use module::DebugInfo;
 pub use module::{
     BodyStyle, Catch, ConstExpr, Data, DeclId, Declaration, Elements, FieldType, Function,
-    FunctionBuilder, HeapType, ImportType, MemoryType, Module, ModuleOptions, Moved, Name, Outcome,
-    Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation, Reservations,
-    StorageType, TableType, TypeDef, TypeId, Types, ValType,
+    FunctionBuilder, HeapType, ImportType, KeptModule, MemoryType, Module, ModuleOptions, Moved,
+    Name, Outcome, Patch, PendingEdit, Phases, Piece, Position, Redirect, RefType, Relocation,
+    Reservations, StorageType, TableType, TypeDef, TypeId, Types, ValType,
 };
 pub use patch::{BuildIdentity, Range, RangeList, Reason, RelinkReason};
 pub use program::{Bytes, DeclKind, RelocKind, SectionId};

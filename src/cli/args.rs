@@ -352,10 +352,10 @@ pub(crate) struct Snapshot {
     pub(crate) before: Option<PathBuf>,
 }
 
-/// Look at an output whose links keep their state, and say what the next link will do and why
+/// Look at an output of `ld --state` or `patch`, and say what the next one will do and why
 ///
 /// Says whether the output is whole, whether there is a state and of what use it is, which inputs have changed since, what is
-/// left of processes that were killed, and what the last links did. Nothing is changed. Ends with exit code 3 if something is
+/// left of processes that were killed, and what the last ones did. Nothing is changed. Ends with exit code 3 if something is
 /// wrong: the output or the state is damaged or was changed by somebody else, or something is left that nobody needs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend doctor app.wasm")]
@@ -373,7 +373,7 @@ pub(crate) struct Doctor {
 
 /// Remove what is kept beside an output, and what killed processes left there
 ///
-/// The output stays as it is; the next link writes it anew. What somebody is using is not touched, nor is what belongs to another
+/// The output stays as it is; the next link or patch writes it anew. What somebody is using is not touched, nor is what belongs to another
 /// user or is no regular file.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wasmend clean app.wasm")]

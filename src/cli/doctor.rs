@@ -1,4 +1,4 @@
-//! `wasmend doctor`: whether an output whose links keep their state is well, and what the next link will do. It looks and says;
+//! `wasmend doctor`: whether an output whose state is kept is well, and what the next link or patch will do. It looks and says;
 //! nothing is changed, and nothing is decided here but what is called healthy.
 
 use std::path::Path;
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
         problems => {
             let text = format!("has {}", count(problems as u64, "problem"));
             let error = Error::new(ErrorKind::Verification, text).with_path(&args.out);
-            let hint = "the next link mends all of it, or `wasmend clean` removes what is kept";
+            let hint = "the next process mends all of it, or `wasmend clean` removes what is kept";
             Err(error.with_hint(hint).into())
         }
     }
@@ -152,7 +152,7 @@ fn look_at_state(found: &Examination, listed: usize, findings: &mut Findings) {
             );
             findings.fine(
                 "next",
-                "a link with the same options does nothing: no input has changed",
+                "with the same options nothing is done: no input has changed",
             );
         }
         NextLink::Update { changed, recent } => {
@@ -161,7 +161,8 @@ fn look_at_state(found: &Examination, listed: usize, findings: &mut Findings) {
                 &format!("whole, of {}", count(found.inputs as u64, "input")),
             );
             let files = count((changed.len() + recent.len()) as u64, "input");
-            let text = format!("a link with the same options goes on from here, with {files}:");
+            let text =
+                format!("with the same options the next process goes on from here, with {files}:");
             findings.fine("next", &text);
             let changed = changed
                 .iter()
@@ -174,7 +175,7 @@ fn look_at_state(found: &Examination, listed: usize, findings: &mut Findings) {
         }
         NextLink::All(reason) => {
             let code = LinkRecord::code_of(reason);
-            let text = format!("the next link links everything: {reason} ({code})");
+            let text = format!("the next process makes everything anew: {reason} ({code})");
             match reason {
                 // Where nothing is kept nothing is wrong.
                 NoState::None if found.folder_problem.is_none() => {
@@ -193,7 +194,7 @@ fn look_at_state(found: &Examination, listed: usize, findings: &mut Findings) {
         _ => {}
     }
     if let Some(folder) = &found.linked_in {
-        findings.fine("folder", &format!("linked in {}", folder.display()));
+        findings.fine("folder", &format!("made in {}", folder.display()));
     }
 }
 

@@ -19,13 +19,18 @@ const MOST: u64 = 1 << 30;
 pub(crate) fn read(path: &Path) -> wasmend::Result<Vec<u8>> {
     let failed = |error| Error::io("cannot read", path, &error);
     let file = File::open(path).map_err(failed)?;
-    let is_file = file.metadata().map_err(failed)?.is_file();
+    let found = file.metadata().map_err(failed)?;
+    let is_file = found.is_file();
     let mut bytes = Vec::new();
     let most = if is_file { u64::MAX } else { MOST + 1 };
     let mut start = (&file).take(MAGIC.len() as u64);
     start.read_to_end(&mut bytes).map_err(failed)?;
     // What does not begin as these do is refused by whoever reads it, and says by its beginning what it is.
     if is_file || bytes == MAGIC || bytes == PATCH_MAGIC {
+        if is_file {
+            // And a byte for finding out that there is no more.
+            bytes.reserve_exact(found.len().min(MOST) as usize + 1);
+        }
         file.take(most).read_to_end(&mut bytes).map_err(failed)?;
     }
     match !is_file && bytes.len() as u64 > MOST {

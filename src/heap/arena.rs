@@ -30,12 +30,21 @@ const TRIES: usize = 16;
 
 /// Whether blocks come from the arena.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+/// Whether the arena stays as it is, so that it can be written: nothing is handed out any more, and what is given back is lost.
+static IS_FROZEN: AtomicBool = AtomicBool::new(false);
+/// Whether what others have made is copied before it is kept ([`is_foreign`]).
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+/// Whether blocks were the system's for a while, so that what is in the arena may need some that will be gone.
+static WAS_LEFT: AtomicBool = AtomicBool::new(false);
 /// Whether free pages go back to the system.
 static RELEASES: AtomicBool = AtomicBool::new(false);
 /// How many threads have asked for blocks.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// A number that no other process has; zero until somebody asks.
 static PROCESS: AtomicU64 = AtomicU64::new(0);
+
+/// In the offset of the first byte that was never handed out: no more bytes are.
+const FROZEN: usize = 1 << (usize::BITS - 1);
 
 thread_local! {
     static CACHE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -128,6 +137,9 @@ impl Control {
     fn extend(&self, len: usize, align: usize) -> usize {
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
+            if top & FROZEN != 0 {
+                return 0;
+            }
             let start = top.next_multiple_of(align);
             let end = start + len;
             if end > MOST {
@@ -162,6 +174,9 @@ impl Control {
         let (class, size) = class_of(size);
         let cache = self.cache();
         let _guard = Guard::of(&cache.lock);
+        if IS_FROZEN.load(Ordering::Relaxed) {
+            return null_mut();
+        }
         let (free, next, end) = cache.classes[class].get();
         if free != 0 {
             // SAFETY: a free block of a list begins with the address of the next one.
@@ -191,6 +206,9 @@ impl Control {
         let (class, _) = class_of(size);
         let cache = self.cache();
         let _guard = Guard::of(&cache.lock);
+        if IS_FROZEN.load(Ordering::Relaxed) {
+            return;
+        }
         let (free, next, end) = cache.classes[class].get();
         // SAFETY: the block is the caller's to give up, and has at least 16 bytes, aligned to as many.
         unsafe { *block.cast::<usize>() = free };
@@ -202,6 +220,9 @@ impl Control {
     fn large(&self, pages: usize, align: usize) -> (*mut u8, bool) {
         if align <= PAGE {
             let _guard = Guard::of(&self.large_lock);
+            if IS_FROZEN.load(Ordering::Relaxed) {
+                return (null_mut(), false);
+            }
             let first = pages.ilog2() as usize;
             // What a large input leaves is for the next one, and not to be taken to pieces.
             for bin in first..BINS.min(first + REACH) {
@@ -226,7 +247,8 @@ impl Control {
                 }
             }
         }
-        (self.extend(pages * PAGE, align.max(PAGE)) as *mut u8, true)
+        let start = self.extend(pages * PAGE, align.max(PAGE));
+        (start as *mut u8, start != 0)
     }
 
     /// Puts pages into the list where they belong. The lock is held.
@@ -247,7 +269,9 @@ impl Control {
             release(block, pages);
         }
         let _guard = Guard::of(&self.large_lock);
-        self.insert(block, pages);
+        if !IS_FROZEN.load(Ordering::Relaxed) {
+            self.insert(block, pages);
+        }
     }
 
     /// Makes a block of pages longer where it stands, if it is the last one.
@@ -263,6 +287,29 @@ impl Control {
             backing::expect(new_end);
         }
         is_last
+    }
+
+    /// Waits until nobody is changing lists, and lets nobody change them any more. Returns how long the arena is.
+    fn freeze(&self) -> usize {
+        let top = self.top.fetch_or(FROZEN, Ordering::SeqCst) & !FROZEN;
+        // Whoever held a lock may not have known of it.
+        for cache in &self.caches {
+            drop(Guard::of(&cache.lock));
+        }
+        drop(Guard::of(&self.large_lock));
+        top
+    }
+
+    /// Undoes that, in the next process, which is alone with it.
+    pub(super) fn thaw(&self) {
+        self.top.fetch_and(!FROZEN, Ordering::SeqCst);
+        let locks = self.caches.iter().map(|cache| &cache.lock);
+        for lock in locks.chain([&self.large_lock]) {
+            // What is not written need not be copied.
+            if lock.load(Ordering::SeqCst) {
+                lock.store(false, Ordering::SeqCst);
+            }
+        }
     }
 
     /// Free blocks of pages: where each begins, and how many pages there are.
@@ -295,9 +342,13 @@ unsafe impl GlobalAlloc for Heap {
             return unsafe { System.alloc(layout) };
         }
         let size = size_of(layout);
-        match size <= LARGE {
+        let block = match size <= LARGE {
             true => control().small(size),
             false => control().large(pages_of(size), layout.align()).0,
+        };
+        match block.is_null() {
+            false => block,
+            true => without_arena(layout),
         }
     }
 
@@ -323,6 +374,10 @@ unsafe impl GlobalAlloc for Heap {
         let (block, is_zero) = match size <= LARGE {
             true => (control().small(size), false),
             false => control().large(pages_of(size), layout.align()),
+        };
+        let block = match block.is_null() {
+            false => block,
+            true => without_arena(layout),
         };
         if !block.is_null() && !is_zero {
             // SAFETY: the block has that many bytes, and is the caller's.
@@ -372,6 +427,17 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
+/// A block for whoever finds the arena frozen; none if it is full.
+#[allow(unsafe_code)]
+#[cold]
+fn without_arena(layout: Layout) -> *mut u8 {
+    match IS_FROZEN.load(Ordering::SeqCst) {
+        // SAFETY: the caller's contract is the same.
+        true => unsafe { System.alloc(layout) },
+        false => null_mut(),
+    }
+}
+
 /// Something that has an address in the program.
 static ANCHOR: u8 = 1;
 
@@ -388,9 +454,16 @@ pub(super) fn begin() {
 }
 
 /// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether blocks came
-/// from an arena. What stands in it is not to be used any more; the process should end.
+/// from an arena. What stands in it is not saved any more; the process should end.
 pub fn leave() -> bool {
+    // Before anybody can get a block of the system's.
+    WAS_LEFT.store(true, Ordering::SeqCst);
     IS_ENTERED.swap(false, Ordering::SeqCst)
+}
+
+/// Whether all that was allocated since the arena was entered stands in it.
+pub(super) fn is_complete() -> bool {
+    !WAS_LEFT.load(Ordering::SeqCst)
 }
 
 /// While this is held, what is allocated is the system's again, so that the arena stays as it is.
@@ -408,8 +481,34 @@ pub(crate) fn pause() -> Paused {
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        IS_ENTERED.store(self.was_entered, Ordering::SeqCst);
+        let is_frozen = IS_FROZEN.load(Ordering::SeqCst);
+        IS_ENTERED.store(self.was_entered && !is_frozen, Ordering::SeqCst);
     }
+}
+
+/// Lets the arena be as it is from now on, whatever other threads do, but for the contents of their blocks: for as long as the
+/// process lives, what is allocated is the system's. Returns how long the arena is.
+pub(super) fn freeze() -> usize {
+    IS_FROZEN.store(true, Ordering::SeqCst);
+    IS_ENTERED.store(false, Ordering::SeqCst);
+    control().freeze()
+}
+
+/// From now on, what others have made is to be copied before it is kept.
+pub(crate) fn adopt() {
+    ADOPTS.store(true, Ordering::SeqCst);
+}
+
+/// Whether what is kept has to be copied, wherever it stands, because others have made it.
+#[inline]
+pub(crate) fn adopts() -> bool {
+    ADOPTS.load(Ordering::Relaxed)
+}
+
+/// Whether a block has to be copied before it is kept: it stands elsewhere than in the arena.
+#[inline]
+pub(crate) fn is_foreign(block: usize) -> bool {
+    adopts() && !is_in_arena(block)
 }
 
 /// Reserves the arena's addresses.

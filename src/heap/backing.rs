@@ -117,7 +117,7 @@ unsafe fn anonymous(from: usize) -> rustix::io::Result<()> {
 }
 
 /// Parts the arena from its file: from now on, what is written stays with this process. `top` is where it ends, and `free` says which
-/// pages nobody uses, but for the first of each block. Says how many bytes of the file there are. No other thread may use the arena meanwhile.
+/// pages nobody uses, but for the first of each block. Says how many bytes of the file there are. The arena is frozen.
 ///
 /// # Errors
 /// If the file does not have all of the arena; it is of no use then.
@@ -126,16 +126,20 @@ pub(super) fn seal(file: &File, top: usize, free: &[(usize, usize)]) -> io::Resu
     if IS_CUT.load(Ordering::SeqCst) {
         return Err(io::ErrorKind::StorageFull.into());
     }
-    FILE.store(-1, Ordering::SeqCst);
-    BACKED.store(usize::MAX, Ordering::SeqCst);
     let len = top.next_multiple_of(PAGE);
+    {
+        // Another thread may be about to make it longer, for a block that it has just been given.
+        let _guard = Guard::of(&GROWING);
+        file.set_len(len as u64)?;
+        FILE.store(-1, Ordering::SeqCst);
+        BACKED.store(usize::MAX, Ordering::SeqCst);
+    }
     // What is free takes no room on the disk.
     for &(block, pages) in free.iter().filter(|(_, pages)| *pages > WORTH_A_HOLE) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let start = (block - BASE + PAGE) as u64;
         let _ = fallocate(file, flags, start, ((pages - 1) * PAGE) as u64);
     }
-    file.set_len(len as u64)?;
     // SAFETY: the same bytes stand at the same addresses; behind them nothing stands that anybody uses.
     unsafe {
         mmap(

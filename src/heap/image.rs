@@ -7,13 +7,14 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering;
 
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::halves::in_halves;
 
-use super::arena::{Control, ROOT, begin, control, expect_installed, pause, release, reserve};
+use super::arena::{
+    Control, ROOT, begin, control, expect_installed, freeze, is_complete, release, reserve,
+};
 use super::backing;
 use super::fresh;
 use super::range::{BASE, MOST, PAGE};
@@ -91,19 +92,23 @@ impl Image {
                 0,
             )?;
         }
+        control().thaw();
         fresh::begin();
         begin();
         expect_installed()
     }
 
-    /// Writes the pages that changed since the arena was entered or opened. No other thread may use the arena meanwhile.
+    /// Writes the pages that changed since the arena was entered or opened. From then on nothing is allocated in it any more; no
+    /// other thread may change what is kept meanwhile.
     ///
     /// # Errors
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.
     pub(crate) fn save(&self, is_new: bool) -> io::Result<Saved> {
-        let _paused = pause();
+        let len = freeze();
+        if !is_complete() {
+            return Err(io::Error::other("the heap was left before it was saved"));
+        }
         if backing::is_shared() {
-            let len = control().top.load(Ordering::SeqCst);
             let mut free = Vec::new();
             control().each_free(|block, pages| free.push((block, pages)));
             let written = backing::seal(&self.file, len, &free)?;
@@ -112,7 +117,6 @@ impl Image {
         if is_new {
             control().each_free(release);
         }
-        let len = control().top.load(Ordering::SeqCst);
         let mut runs = changed_pages(len.div_ceil(PAGE))?;
         let changed: usize = runs.iter().map(|(start, end)| end - start).sum();
         if !is_new && changed >= WORTH_A_LOOK {

@@ -22,6 +22,8 @@ mod image;
 mod range;
 
 pub use arena::{Heap, leave, use_memory};
-pub(crate) use arena::{enter, pause, process, program_address, root, set_root};
+pub(crate) use arena::{
+    adopt, adopts, enter, is_foreign, pause, process, program_address, root, set_root,
+};
 pub(crate) use fresh::expect_filled;
 pub(crate) use image::Image;

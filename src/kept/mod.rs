@@ -11,6 +11,21 @@
 //! The head is removed before the arena's file is written and comes back when it is; it names the output by its times and
 //! its identity. So a process that is killed at any point leaves a state that fits its output, or none that is used.
 //!
+//! # What a program must do
+//!
+//! `wasmend` does all of this by itself. A program of one's own that uses [`OneShot`](crate::OneShot), [`Module::open`](crate::Module::open) or
+//! [`link::resume`](crate::link::resume)
+//!
+//! - has [`heap::Heap`](crate::heap::Heap) as its global allocator,
+//! - is linked to stand at fixed addresses: `cargo:rustc-link-arg-bins=-no-pie` in its `build.rs`. What is kept points to its
+//!   constants and functions; another build of it finds nothing that it could use (S03),
+//! - does so once in a process, which ends soon after. From the first call on everything that the process allocates stands in the
+//!   arena, whichever thread it is, and is in the state's file afterwards, needed or not: what is large, and nothing of the
+//!   module's, is best allocated before. Once the state is written allocations are the system's again.
+//!
+//! Where one of these is not so, or the system lacks something (S11), all is made anew in each process, and the reason says
+//! so. What is kept is private to the user, and is not to be copied elsewhere: it is of use beside its output only.
+//!
 //! What stands in the arena is not known here.
 
 mod asked;
@@ -26,7 +41,7 @@ mod store;
 pub(crate) use asked::{Asked, Key, key_of};
 pub(crate) use changes::{Changes, content_hash, is_recent, now};
 pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
-pub(crate) use store::{Basis, Found, Store, caught};
+pub(crate) use store::{Basis, Begun, Found, Store, caught};
 
 pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};

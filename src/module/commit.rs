@@ -169,9 +169,9 @@ impl Module {
         self.output.resume(options, seen)
     }
 
-    /// Removes what only this process needs: another one will go on.
-    pub(crate) fn leave_output(&mut self) {
-        self.output.leave();
+    /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
+    pub(crate) fn leave_output(&mut self) -> Option<Sighting> {
+        self.output.leave()
     }
 
     /// The visible file as it was last published.

@@ -109,6 +109,11 @@ impl Tag {
         }
     }
 
+    /// What no other module of this process has.
+    pub(super) fn number(&self) -> u32 {
+        self.own
+    }
+
     /// That of a clone as it is made: so far all ids are the same.
     pub(super) fn of_clone(&self, program: &Program) -> Tag {
         let mut clone = self.clone();

@@ -100,11 +100,11 @@ impl FileOutput {
         Ok(())
     }
 
-    /// Removes what only this process needs; the other copy stays, for the one that goes on.
-    pub(super) fn leave(&mut self) {
-        if !self.journal.is_torn() {
-            self.journal.discard(&self.home);
-        }
+    /// Removes what only this process needs; the other copy stays, for the one that goes on. Says how the file looks that was
+    /// published, unless there is something that only another open can mend.
+    pub(super) fn leave(&mut self) -> Option<Sighting> {
+        let is_clean = !self.journal.is_torn() && self.journal.discard(&self.home).is_ok();
+        self.published.filter(|_| is_clean)
     }
 
     /// Marks the visible file, if there is one and nobody else has: the lock alone does not show a writer whose state
@@ -209,7 +209,7 @@ impl FileOutput {
         // cannot be removed is removed on the next open, and never trusted.
         self.shadow = None;
         let _ = self.home.remove(&self.home.names.shadow);
-        self.journal.discard(&self.home);
+        let _ = self.journal.discard(&self.home);
         if power {
             self.sync_names()?;
         }
@@ -343,7 +343,7 @@ impl Drop for FileOutput {
             let _ = self.home.remove(&self.home.names.shadow);
         }
         if !self.journal.is_torn() {
-            self.journal.discard(&self.home);
+            let _ = self.journal.discard(&self.home);
         }
     }
 }

@@ -133,12 +133,12 @@ impl Journal {
         Ok(rolled_back)
     }
 
-    /// Removes the journal, whatever it says.
-    pub(super) fn discard(&mut self, home: &Home) {
+    /// Removes the journal, whatever it says. If it cannot be removed now it is on the next open.
+    pub(super) fn discard(&mut self, home: &Home) -> io::Result<()> {
         self.torn = false;
-        if self.file.take().is_some() {
-            // What cannot be removed now is removed on the next open.
-            let _ = home.remove(&home.names.journal);
+        match self.file.take() {
+            Some(_) => home.remove(&home.names.journal),
+            None => Ok(()),
         }
     }
 }

@@ -217,10 +217,12 @@ impl Output {
         }
     }
 
-    /// Removes what only this process needs: another one will go on with the output ([`Output::resume`]).
-    pub(crate) fn leave(&mut self) {
-        if let Output::File(file) = self {
-            file.leave();
+    /// Removes what only this process needs, and says how the file looks that was published: another process will go on with it
+    /// ([`Output::resume`]). Nothing if there is none, or none that another one could go on with.
+    pub(crate) fn leave(&mut self) -> Option<Sighting> {
+        match self {
+            Output::Memory(_) => None,
+            Output::File(file) => file.leave(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::program::ids::{DeclId, TypeId};
 use crate::wire::differences::Differences;
 use crate::wire::leb;
@@ -454,6 +455,24 @@ impl RelocatableBytes {
             bytes: Bytes::Owned(self.bytes.as_slice().into()),
             relocs: self.relocs,
         }
+    }
+
+    /// The same with nothing in it that stands elsewhere than where things are kept for other processes, if they are.
+    pub(crate) fn adopted(mut self) -> Self {
+        if !heap::adopts() {
+            return self;
+        }
+        let bytes = self.bytes.as_slice();
+        let is_own = matches!(self.bytes, Bytes::Owned(_));
+        if !is_own || heap::is_foreign(bytes.as_ptr().addr()) {
+            self.bytes = Bytes::Owned(bytes.into());
+        }
+        let relocs = self.relocs();
+        let is_own = matches!(self.relocs, Fields::Own(_));
+        if !is_own || heap::is_foreign(relocs.as_ptr().addr()) {
+            self.relocs = Fields::Own(relocs.into());
+        }
+        self
     }
 
     /// The same with other targets.

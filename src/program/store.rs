@@ -243,7 +243,7 @@ impl Program {
     /// Adds a custom section, with what its owner has named to fill gaps.
     pub(crate) fn add_section(&mut self, name: &str, filler: Option<GapFiller>) -> SectionId {
         self.sections.push(name.into());
-        self.fillers.push(filler);
+        self.fillers.push(filler.map(GapFiller::adopted));
         SectionId(self.sections.len() as u32 - 1)
     }
 
@@ -378,6 +378,10 @@ impl Program {
         kind: DeclKind,
         definition: Definition,
     ) -> Result<()> {
+        let definition = Definition {
+            content: definition.content.adopted(),
+            ..definition
+        };
         if !self.decls.contains(id.index()) {
             self.declare_again(id);
         }

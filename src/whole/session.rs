@@ -11,7 +11,7 @@ use crate::program::emit::Style;
 use crate::program::{DeclId, DeclKind, Definition, Relocation, TypeTable};
 use crate::whole::decode::{Decoded, decode, decode_bodies};
 use crate::whole::matching::{Known, KnownItem, Matching, match_builds};
-use crate::whole::print::Print;
+use crate::whole::print::{Print, Sketch};
 use crate::whole::spaces::{SPACES, target_space};
 
 /// Options of a [`WholeModule`].
@@ -78,6 +78,8 @@ pub struct WholeModule {
     print: Option<Print>,
     /// What has been warned of.
     dropped: Vec<String>,
+    /// Whether it is all that a process keeps for the next one.
+    is_kept: bool,
 }
 
 impl WholeModule {
@@ -122,9 +124,10 @@ impl WholeModule {
             known: Known::default(),
             print: None,
             dropped: Vec::new(),
+            is_kept: false,
         };
         let update = whole.publish(decoded)?;
-        whole.print = Print::of(build);
+        whole.print = Sketch::of(build).as_ref().map(Print::of);
         Ok((whole, update))
     }
 
@@ -135,14 +138,14 @@ impl WholeModule {
     /// starts from there.
     pub fn update(&mut self, build: &[u8]) -> Result<Update> {
         // Most of it will not be kept, and what is kept between processes is to change little.
-        let (print, changed) = {
-            let _paused = heap::pause();
-            let print = Print::of(build);
-            let changed = match (&print, &self.print) {
-                (Some(print), Some(before)) => print.changed_bodies(before),
+        let (sketch, changed) = {
+            let _paused = self.is_kept.then(heap::pause);
+            let sketch = Sketch::of(build);
+            let changed = match (&sketch, &self.print) {
+                (Some(sketch), Some(before)) => before.changed_bodies(sketch),
                 _ => None,
             };
-            (print, changed)
+            (sketch, changed)
         };
         let update = match &changed {
             Some(changed) => self.update_bodies(build, changed),
@@ -154,9 +157,9 @@ impl WholeModule {
             }
         };
         let update = update.inspect_err(|_| self.module.discard())?;
-        match (changed, &print, &mut self.print) {
-            (Some(changed), Some(print), Some(before)) => before.take_bodies(print, &changed),
-            _ => self.print = print.clone(),
+        match (changed, &sketch, &mut self.print) {
+            (Some(changed), Some(sketch), Some(before)) => before.take_bodies(sketch, &changed),
+            (_, sketch, print) => *print = sketch.as_ref().map(Print::of),
         }
         Ok(update)
     }
@@ -226,13 +229,13 @@ impl WholeModule {
 
     /// Goes on with the output of a process that has ended, whose memory this is.
     pub(super) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
+        self.is_kept = true;
         self.module.resume_output(options, seen)
     }
 
     /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
     pub(super) fn leave_output(&mut self) -> Option<Sighting> {
-        self.module.leave_output();
-        self.module.published()
+        self.module.leave_output()
     }
 
     /// The module that is published: what is in it, and how it is laid out.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::heap;
 use crate::wire::dwarf::Filler;
 use crate::wire::leb;
 
@@ -38,6 +39,20 @@ impl GapFiller {
     pub fn leb_record(head: impl AsRef<[u8]>) -> Self {
         let head = head.as_ref().into();
         GapFiller(Own::Record { head, is_leb: true })
+    }
+
+    /// The same with bytes of its own, if it is to be kept for other processes.
+    pub(crate) fn adopted(self) -> Self {
+        if !heap::adopts() {
+            return self;
+        }
+        GapFiller(match self.0 {
+            Own::Repeat(bytes) => Own::Repeat((*bytes).into()),
+            Own::Record { head, is_leb } => Own::Record {
+                head: (*head).into(),
+                is_leb,
+            },
+        })
     }
 
     /// Bytes of the pattern, or of the shortest record.

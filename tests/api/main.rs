@@ -11,6 +11,7 @@ mod exports;
 mod growth;
 mod ids;
 mod instructions;
+mod kept;
 mod map;
 mod nothing;
 mod owners;

@@ -49,7 +49,7 @@ impl Client {
 
     /// A server to which nothing has been said.
     pub fn silent() -> Client {
-        let mut child = Command::new(example::program())
+        let mut child = Command::new(example::program("brook"))
             .arg("lsp")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

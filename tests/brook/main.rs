@@ -10,6 +10,7 @@ mod syntax;
 
 mod client;
 mod edits;
+#[path = "../support/example.rs"]
 mod example;
 mod interpreter;
 mod malformed;

@@ -19,7 +19,7 @@ struct Watching {
 
 impl Watching {
     fn start(program: &Path, output: &Path) -> Watching {
-        let mut child = Command::new(example::program())
+        let mut child = Command::new(example::program("brook"))
             .arg("watch")
             .args([program, output])
             .stdout(Stdio::piped())
@@ -133,7 +133,7 @@ fn a_program_is_compiled_once_and_its_mistakes_are_said_with_line_and_column() {
     let program = folder.path().join("a.brook");
     fs::write(&program, "var n = 2\nshow n + 3\n").unwrap();
     let run = || {
-        Command::new(example::program())
+        Command::new(example::program("brook"))
             .arg("run")
             .arg(&program)
             .output()

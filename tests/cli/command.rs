@@ -13,7 +13,8 @@ use wasm_encoder::Instruction;
 use wasmend::{DeclKind, FunctionBuilder, Module, ModuleOptions, ValType};
 
 /// What can be asked of the command.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
+    "patch",
     "replay",
     "watch",
     "inspect",

@@ -1,8 +1,8 @@
-//! Links that keep their state, killed at each system call and with each of them failing: the output is what it was or what it has
-//! to be, the next link is right whatever was left, and nothing is left then. Also on a full disk that is in memory.
+//! Links and patches of builds that keep their state, killed at each system call and with each of them failing: the output is what it
+//! was or what it has to be, the next one is right whatever was left, and nothing is left then. Also on a full disk that is in memory.
 //!
-//! Run: `wasmend ld --state main.o twice.o pick.o -o out.wasm` under strace, and in a namespace of its own (`unshare`), with the
-//! feature `crash-tests`.
+//! Run: `wasmend ld --state main.o twice.o pick.o -o out.wasm`, and `wasmend patch out.wasm build.wasm`, under strace, and in a namespace
+//! of its own (`unshare`), with the feature `crash-tests`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -20,6 +20,18 @@ use crate::watching::{answer, pick, program};
 const LINE: [&str; 7] = [
     "ld", "--state", "main.o", "twice.o", "pick.o", "-o", "out.wasm",
 ];
+
+/// What is linked for a build.
+const BUILD: [&str; 7] = [
+    "ld",
+    "--no-incremental",
+    "main.o",
+    "twice.o",
+    "pick.o",
+    "-o",
+    "build.wasm",
+];
+const PATCH: [&str; 3] = ["patch", "out.wasm", "build.wasm"];
 
 /// Calls that manage memory and threads: what they come to is no matter of files, and neither is how the program is loaded.
 const OF_THE_PROCESS: &[&str] = &[
@@ -73,7 +85,23 @@ const CHANGES: &[&str] = &[
     "write",
 ];
 
-/// What is linked, on what is there already.
+/// Which command makes the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tool {
+    Link,
+    Patch,
+    /// The same in place.
+    PatchInPlace,
+}
+
+/// A command, and what is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Case {
+    tool: Tool,
+    scene: Scene,
+}
+
+/// What is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scene {
     /// Nothing is there.
@@ -99,24 +127,53 @@ impl Scene {
         Scene::Removed,
         Scene::OtherOptions,
     ];
+}
+
+impl Case {
+    fn link(scene: Scene) -> Case {
+        Case {
+            tool: Tool::Link,
+            scene,
+        }
+    }
+
+    /// What is asked of patches: the same is in the scenes that are left out.
+    fn patches() -> [Case; 4] {
+        let case = |tool, scene| Case { tool, scene };
+        [
+            case(Tool::Patch, Scene::First),
+            case(Tool::Patch, Scene::SecondPatch),
+            case(Tool::Patch, Scene::Removed),
+            case(Tool::PatchInPlace, Scene::SecondPatch),
+        ]
+    }
+
+    /// Writes what adds this number.
+    fn write(self, folder: &Path, added: u8) {
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        if self.tool != Tool::Link {
+            expect_done(&run(folder, &BUILD), "the build");
+        }
+    }
 
     /// A folder in which it can begin, and what the output answers before it and when it is done.
     fn prepare(self) -> (tempfile::TempDir, i32, i32) {
         let folder = program(1);
-        if self == Scene::First {
+        let write = |added| self.write(folder.path(), added);
+        write(1);
+        if self.scene == Scene::First {
             return (folder, 161, 161);
         }
         expect_done(&link(folder.path(), self), "the link before");
-        let write = |added| fs::write(folder.path().join("pick.o"), pick(added)).unwrap();
-        if self == Scene::Nothing {
+        if self.scene == Scene::Nothing {
             // Long enough ago that its times tell.
             std::thread::sleep(std::time::Duration::from_millis(30));
             expect_done(&link(folder.path(), self), "the link before");
             return (folder, 161, 161);
         }
         write(2);
-        if self != Scene::SecondPatch {
-            if self == Scene::Removed {
+        if self.scene != Scene::SecondPatch {
+            if self.scene == Scene::Removed {
                 fs::remove_file(folder.path().join("out.wasm")).unwrap();
             }
             return (folder, 161, 162);
@@ -127,8 +184,14 @@ impl Scene {
     }
 
     fn arguments(self, is_before: bool) -> Vec<&'static str> {
-        let mut line = LINE.to_vec();
-        if self == Scene::OtherOptions && !is_before {
+        let mut line = match self.tool {
+            Tool::Link => LINE.to_vec(),
+            Tool::Patch | Tool::PatchInPlace => PATCH.to_vec(),
+        };
+        if self.tool == Tool::PatchInPlace {
+            line.extend(["--publish", "in-place"]);
+        }
+        if self.scene == Scene::OtherOptions && !is_before {
             line.push("--export=pick");
         }
         line
@@ -136,7 +199,7 @@ impl Scene {
 
     /// Whether there may be no output.
     fn may_be_missing(self) -> bool {
-        matches!(self, Scene::First | Scene::Removed)
+        matches!(self.scene, Scene::First | Scene::Removed)
     }
 }
 
@@ -150,8 +213,8 @@ fn run(folder: &Path, line: &[&str]) -> Output {
 }
 
 /// The links before the one that matters.
-fn link(folder: &Path, scene: Scene) -> Output {
-    run(folder, &scene.arguments(true))
+fn link(folder: &Path, case: Case) -> Output {
+    run(folder, &case.arguments(true))
 }
 
 fn expect_done(ran: &Output, context: &str) {
@@ -163,21 +226,21 @@ fn expect_done(ran: &Output, context: &str) {
 }
 
 /// The link that matters, under strace.
-fn traced(folder: &Path, scene: Scene, inject: Option<&str>) -> Output {
+fn traced(folder: &Path, case: Case, inject: Option<&str>) -> Output {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-o", "log"]).current_dir(folder);
     if let Some(inject) = inject {
         strace.args(["-e", &format!("inject={inject}")]);
     }
-    strace.arg(wasmend()).args(scene.arguments(false));
+    strace.arg(wasmend()).args(case.arguments(false));
     strace.env_remove("WASMEND_STATE_UNUSABLE");
     strace.output().expect("these tests need strace")
 }
 
 /// The calls of a link since it first looks at a file that matters: each with how many of its name the thread has made.
-fn calls(scene: Scene) -> BTreeSet<(String, u32)> {
-    let (folder, ..) = scene.prepare();
-    expect_done(&traced(folder.path(), scene, None), "without faults");
+fn calls(case: Case) -> BTreeSet<(String, u32)> {
+    let (folder, ..) = case.prepare();
+    expect_done(&traced(folder.path(), case, None), "without faults");
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     let mut counts: HashMap<(&str, &str), u32> = HashMap::new();
     let mut has_begun = false;
@@ -202,40 +265,40 @@ fn calls(scene: Scene) -> BTreeSet<(String, u32)> {
         }
     }
     found.retain(|(name, nth)| before.get(&**name).is_none_or(|before| nth > before));
-    assert!(found.len() > 40, "{scene:?}: {found:?}");
+    assert!(found.len() > 40, "{case:?}: {found:?}");
     found
 }
 
 /// The dense form of what a link from nothing makes of the folder's objects.
-fn fresh(folder: &Path, scene: Scene) -> Vec<u8> {
+fn fresh(folder: &Path, case: Case) -> Vec<u8> {
     let elsewhere = tempfile::tempdir().unwrap();
-    for name in ["main.o", "twice.o", "pick.o"] {
-        fs::copy(folder.join(name), elsewhere.path().join(name)).unwrap();
+    for name in ["main.o", "twice.o", "pick.o", "build.wasm"] {
+        let _ = fs::copy(folder.join(name), elsewhere.path().join(name));
     }
-    let line = scene.arguments(false);
+    let line = case.arguments(false);
     let line: Vec<&str> = line.into_iter().filter(|word| *word != "--state").collect();
     expect_done(&run(elsewhere.path(), &line), "a link without state");
     finish(&fs::read(elsewhere.path().join("out.wasm")).unwrap()).unwrap()
 }
 
 /// The output is one that was or one that has to be.
-fn check_output(folder: &Path, scene: Scene, allowed: &[i32], context: &str) {
+fn check_output(folder: &Path, case: Case, allowed: &[i32], context: &str) {
     let output = folder.join("out.wasm");
     match output.exists() {
         true => assert!(allowed.contains(&answer(&output)), "{context}"),
-        false => assert!(scene.may_be_missing(), "{context}: the output is gone"),
+        false => assert!(case.may_be_missing(), "{context}: the output is gone"),
     }
 }
 
 /// The next link is right, on whatever was left, and leaves nothing; the one after it too.
-fn check_next(folder: &Path, scene: Scene, after: i32, context: &str) {
+fn check_next(folder: &Path, case: Case, after: i32, context: &str) {
     let output = folder.join("out.wasm");
-    let line = scene.arguments(false);
+    let line = case.arguments(false);
     expect_done(&run(folder, &line), context);
     assert_eq!(answer(&output), after, "{context}");
     let dense = finish(&fs::read(&output).unwrap()).unwrap();
     assert!(
-        dense == fresh(folder, scene),
+        dense == fresh(folder, case),
         "{context}: not the fresh link"
     );
     let doctor = run(folder, &["doctor", "out.wasm"]);
@@ -244,17 +307,17 @@ fn check_next(folder: &Path, scene: Scene, after: i32, context: &str) {
         "{context}: {}",
         text(&doctor.stdout)
     );
-    fs::write(folder.join("pick.o"), pick(50)).unwrap();
+    case.write(folder, 50);
     let ran = run(folder, &line);
     expect_done(&ran, context);
-    let said = text(&ran.stderr);
+    let said = text(&ran.stderr) + &text(&ran.stdout);
     assert!(said.contains("patched 1 function"), "{context}: {said}");
     assert_eq!(answer(&output), 210, "{context}");
 }
 
 /// A call, and what becomes of it.
 struct Point {
-    scene: Scene,
+    case: Case,
     name: String,
     nth: u32,
     fault: &'static str,
@@ -274,16 +337,16 @@ impl Point {
     /// Links, and lets the fault strike.
     fn strike(&self) -> Struck {
         let Point {
-            scene,
+            case,
             name,
             nth,
             fault,
         } = self;
-        let (folder, before, after) = scene.prepare();
+        let (folder, before, after) = case.prepare();
         let what = format!("{name}:{fault}:when={nth}");
         Struck {
-            ran: traced(folder.path(), *scene, Some(&what)),
-            context: format!("{scene:?} with {fault} from call {nth} of {name}"),
+            ran: traced(folder.path(), *case, Some(&what)),
+            context: format!("{case:?} with {fault} from call {nth} of {name}"),
             folder,
             before,
             after,
@@ -308,12 +371,13 @@ fn for_each(points: &[Point], check: impl Fn(&Point) + Sync) {
 #[test]
 fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_next_one_is_right() {
     let mut points = Vec::new();
-    for scene in Scene::ALL {
-        let calls = calls(scene).into_iter();
+    let links = Scene::ALL.map(Case::link);
+    for case in links.into_iter().chain(Case::patches()) {
+        let calls = calls(case).into_iter();
         for (name, nth) in calls.filter(|(name, _)| CHANGES.contains(&&**name)) {
             let fault = "signal=KILL";
             points.push(Point {
-                scene,
+                case,
                 name,
                 nth,
                 fault,
@@ -327,8 +391,8 @@ fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_ne
         let status = struck.ran.status;
         let is_killed = status.signal() == Some(9);
         assert!(is_killed || status.success(), "{context}: {:?}", struck.ran);
-        check_output(folder, point.scene, &[struck.before, after], context);
-        check_next(folder, point.scene, after, context);
+        check_output(folder, point.case, &[struck.before, after], context);
+        check_next(folder, point.case, after, context);
     });
     println!("killed at {} calls", points.len());
 }
@@ -336,13 +400,15 @@ fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_ne
 #[test]
 fn a_link_of_which_any_call_fails_is_right_or_says_so_and_the_next_one_is_right() {
     let mut points = Vec::new();
-    for scene in [
+    let links = [
         Scene::First,
         Scene::Patch,
         Scene::SecondPatch,
         Scene::Removed,
-    ] {
-        for (name, nth) in calls(scene) {
+    ]
+    .map(Case::link);
+    for case in links.into_iter().chain(Case::patches()) {
+        for (name, nth) in calls(case) {
             // A disk is full for those who write; what cannot be read cannot be for any reason.
             let faults: &[&str] = match CHANGES.contains(&&*name) {
                 true => &["error=ENOSPC", "error=EIO"],
@@ -350,7 +416,7 @@ fn a_link_of_which_any_call_fails_is_right_or_says_so_and_the_next_one_is_right(
             };
             let name = &name;
             points.extend(faults.iter().map(|fault| Point {
-                scene,
+                case,
                 name: name.clone(),
                 nth,
                 fault,
@@ -371,11 +437,11 @@ fn a_link_of_which_any_call_fails_is_right_or_says_so_and_the_next_one_is_right(
         match struck.ran.status.success() {
             true => assert_eq!(answer(&folder.join("out.wasm")), after, "{context}"),
             false => {
-                check_output(folder, point.scene, &[struck.before, after], context);
+                check_output(folder, point.case, &[struck.before, after], context);
                 failures.fetch_add(1, Ordering::SeqCst);
             }
         }
-        check_next(folder, point.scene, after, context);
+        check_next(folder, point.case, after, context);
     });
     let failures = failures.load(Ordering::SeqCst);
     println!(

@@ -9,6 +9,7 @@ mod inputs;
 #[cfg(feature = "crash-tests")]
 mod killed;
 mod link;
+mod one_shots;
 mod outputs;
 #[cfg(feature = "toolchain-tests")]
 mod real_builds;

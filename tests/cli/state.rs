@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::watching::{answer, pick, program};
+use rustix::process::Signal;
+
+use crate::watching::{Watching, answer, pick, program};
 
 const OBJECTS: [&str; 3] = ["main.o", "twice.o", "pick.o"];
 
@@ -63,6 +65,32 @@ fn a_process_goes_on_where_the_one_before_ended() {
     tick();
     link(folder, &OBJECTS, "nothing has changed");
     link(folder, &OBJECTS, "nothing has changed");
+}
+
+#[test]
+fn a_watch_in_between_leaves_an_output_that_the_next_link_makes_anew() {
+    let folder = program(100);
+    let path = folder.path().to_path_buf();
+    link(&path, &OBJECTS, "all is linked: there is no state");
+    let line = [&OBJECTS[..], &["-o", "out.wasm"]].concat();
+    let mut watching = Watching::start(folder, &line);
+    watching.expect("watching");
+    for added in 1..4 {
+        watching.write("pick.o", pick(added));
+        watching.expect_update("patched");
+    }
+    watching.signal(Signal::TERM);
+    watching.expect("stopped");
+    while watching.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(answer(&path.join("out.wasm")), 163);
+    fs::write(path.join("pick.o"), pick(9)).unwrap();
+    link(&path, &OBJECTS, "all is linked: the output is not the one");
+    assert_eq!(answer(&path.join("out.wasm")), 169);
+    fs::write(path.join("pick.o"), pick(10)).unwrap();
+    link(&path, &OBJECTS, "patched 1 function");
+    assert_eq!(answer(&path.join("out.wasm")), 170);
 }
 
 /// An object as `pick` makes it, and large: it brings a custom section of its own, in which the number stands somewhere.

@@ -7,6 +7,7 @@
 //! | `programs.rs` | parts of small programs that are made through the library |
 //! | `listing.rs` | patches as text, for snapshots |
 //! | `smith.rs` | numbers and modules that look random and are the same each time |
+//! | `example.rs` | the programs of examples |
 //! | `command.rs` | the command `wasmend` and what it says |
 //! | `wasi.rs` | a host for programs that expect WASI |
 //! | `toolchain.rs` | clang, wasm-ld, wasi-libc, sources of real programs |
@@ -16,6 +17,7 @@
 
 #[cfg(feature = "cli")]
 pub mod command;
+pub mod example;
 pub mod families;
 pub mod listing;
 pub mod objects;
