@@ -203,7 +203,7 @@ fn dense_outputs_have_maps() {
     let (said, stats) = (text(&done.stdout), text(&done.stderr));
     assert!(done.status.success(), "{stats}");
     assert!(
-        stats.contains("2 objects") && stats.contains("finish"),
+        stats.contains("2 objects") && stats.contains("lay out"),
         "{stats}"
     );
     let bytes = fs::read(&out).unwrap();
@@ -349,6 +349,57 @@ fn a_link_tells_programs_what_it_made() {
         said.lines().all(|line| event(line)["event"] == "error"),
         "{said}"
     );
+}
+
+#[test]
+fn a_link_by_one_thread_says_what_more_cores_would_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let files = ["main.o", "twice.o", "pick.o"].map(objects::word);
+    let [main, twice, pick] = files.each_ref().map(String::as_str);
+    let link = [
+        "--json",
+        "ld",
+        main,
+        twice,
+        pick,
+        "-o",
+        out.to_str().unwrap(),
+    ];
+    for (kind, threads, counts) in [
+        ("--incremental", "--threads=1", &[1, 2, 4, 16][..]),
+        ("--no-incremental", "--threads=1", &[1, 2, 4, 16]),
+        ("--no-incremental", "--threads=2", &[]),
+    ] {
+        let done = run(wasmend(), &[&link[..], &[kind, threads]].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let linked = event(text(&done.stdout).lines().last().unwrap());
+        let phases = linked["phases"].as_array().unwrap();
+        let names: Vec<&str> = phases
+            .iter()
+            .map(|phase| phase["phase"].as_str().unwrap())
+            .collect();
+        assert_eq!(names[..2], ["open", "resolve"]);
+        assert_eq!(names.contains(&"lay out"), kind == "--no-incremental");
+        for phase in phases {
+            let shared = phase["shared"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&shared), "{phase}");
+            let cores = phase["cores"].as_array().map_or(&[][..], Vec::as_slice);
+            let said: Vec<u64> = cores
+                .iter()
+                .map(|on| on["cores"].as_u64().unwrap())
+                .collect();
+            assert_eq!(said, counts, "{phase}");
+            let took: Vec<f64> = cores
+                .iter()
+                .map(|on| on["micros"].as_f64().unwrap())
+                .collect();
+            assert!(took.is_sorted_by(|fewer, more| fewer >= more), "{phase}");
+            if let Some(one) = took.first() {
+                assert_eq!(Some(*one), phase["processor_micros"].as_f64());
+            }
+        }
+    }
 }
 
 #[test]
