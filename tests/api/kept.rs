@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use wasmend::inspect::{finish, validate};
+use wasmend::inspect::{finish, validate, verify};
 use wasmend::kept::NoState;
 use wasmend::{DeclKind, FunctionBuilder, Instruction, Module, ModuleOptions, ValType};
 
@@ -44,7 +44,8 @@ fn fresh(source: &str) -> Vec<u8> {
 fn expect_program(folder: &Path, source: &str, context: &str) {
     let output = fs::read(folder.join("out.wasm")).unwrap();
     validate(&output).unwrap();
-    assert!(finish(&output).unwrap() == fresh(source), "{context}");
+    let report = verify(&output, &fresh(source)).unwrap();
+    assert!(report.differences.is_empty(), "{context}: {report:?}");
 }
 
 #[test]
