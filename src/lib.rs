@@ -130,6 +130,7 @@ pub mod module;
 mod object;
 #[allow(unsafe_code)]
 pub mod output;
+mod parallel;
 mod patch;
 mod program;
 mod stopwatch;
@@ -159,6 +160,7 @@ pub use wasm_encoder::{
 #[cfg(feature = "whole")]
 pub use whole::{OneShot, Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
+pub use wire::source::Source;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(all(doctest, feature = "cli"))]

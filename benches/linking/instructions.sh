@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts instructions, which do not depend on what else a machine does: of links from nothing, updates of one constant, and
-# patches of a module. Compares them with `instructions.txt` beside this, and fails if one has grown by more than a
+# Counts instructions, which do not depend on what else a machine does: of links from nothing, dense ones, and updates of one
+# constant. Compares them with `instructions.txt` beside this, and fails if one has grown by more than a
 # twentieth; with `--keep` it writes that file anew.
 #
 # Usage: instructions.sh WASMEND FOLDER [--keep]; FOLDER has the programs that `programs.sh FOLDER` makes. Those that are not there
@@ -25,6 +25,7 @@ for program in lua-O2 sqlite-O2 spirv-O0 rust-debug generated; do
         continue
     fi
     echo "$program link $(count ld "@$from/link.rsp" -o "$scratch/out.wasm")"
+    echo "$program dense $(count ld --no-incremental "@$from/link.rsp" -o "$scratch/out.wasm")"
     # Both begin with what is there.
     mkdir -p "$scratch/$program"
     for object in "$from"/edited/*; do

@@ -64,9 +64,9 @@ fn main() {
     let makers = makers();
     let names: Vec<&str> = makers.iter().map(|maker| &*maker.name).collect();
     println!(
-        "| program | {} | size | times faster | processor time | peak memory |\n|{}",
+        "| program | {} | size | times faster | processor time | peak memory | dense: time | memory | size | times faster |\n|{}",
         names.join(" | "),
-        "---|".repeat(names.len() + 5)
+        "---|".repeat(names.len() + 9)
     );
     let programs = programs(Path::new(&folder));
     let mut full = Vec::new();
@@ -82,7 +82,8 @@ fn main() {
         }
     }
     println!(
-        "\nMilliseconds. The size is wasmend's over {0}'s, like processor time and memory; times faster than {0}.",
+        "\nMilliseconds. The size is wasmend's over {0}'s, like processor time and memory; times faster than {0}. Of dense links time and \
+         memory are over those of patchable ones, the size over {0}'s.",
         names[2]
     );
     println!(
@@ -163,6 +164,12 @@ fn response_file(program: &Path) -> String {
 }
 
 fn expect_the_same_of_all_threads(program: &Path) {
+    for kind in ["--incremental", "--no-incremental"] {
+        expect_the_same(program, kind);
+    }
+}
+
+fn expect_the_same(program: &Path, kind: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let outputs = THREADS.map(|threads| {
         // A module is called as its file is.
@@ -170,7 +177,8 @@ fn expect_the_same_of_all_threads(program: &Path) {
         fs::create_dir(out.parent().expect("it is in a folder")).expect("it is fresh");
         let ours = [env!("CARGO_BIN_EXE_wasmend"), "ld"].map(str::to_owned);
         let mut link = link_command(&ours, program);
-        link.arg(format!("--threads={threads}")).arg("-o").arg(&out);
+        link.args([kind, &format!("--threads={threads}")]);
+        link.arg("-o").arg(&out);
         let status = link.stderr(Stdio::null()).status().expect("it runs");
         assert!(status.success(), "wasmend fails on {}", program.display());
         out
@@ -179,7 +187,7 @@ fn expect_the_same_of_all_threads(program: &Path) {
         // Not read by this process, whose memory would be taken for that of those it starts.
         let compared = Command::new("cmp").arg(&outputs[0]).arg(output).status();
         let is_same = compared.expect("cmp runs").success();
-        assert!(is_same, "{}: {threads} threads", program.display());
+        assert!(is_same, "{}: {threads} threads, {kind}", program.display());
     }
 }
 
@@ -261,9 +269,9 @@ fn print_row(program: &Path, more: &str, medians: &[Medians]) {
         wall => format!("{wall:.1}"),
     });
     let cells: Vec<String> = cells.collect();
-    let (ours, theirs) = (medians[0], medians[2]);
+    let (ours, dense, theirs) = (medians[0], medians[1], medians[2]);
     println!(
-        "| {}{more} | {} | {:.2} | {:.2} | {:.2} ({:.0} ms) | {:.2} ({:.0} MB) |",
+        "| {}{more} | {} | {:.2} | {:.2} | {:.2} ({:.0} ms) | {:.2} ({:.0} MB) | {:.2} | {:.2} ({:.0} MB) | {:.3} | {:.2} |",
         program.file_name().unwrap_or_default().to_string_lossy(),
         cells.join(" | "),
         ours.bytes as f64 / theirs.bytes as f64,
@@ -272,6 +280,11 @@ fn print_row(program: &Path, more: &str, medians: &[Medians]) {
         ours.processor_ms,
         ours.peak_mb / theirs.peak_mb,
         ours.peak_mb,
+        dense.wall_ms / ours.wall_ms,
+        dense.peak_mb / ours.peak_mb,
+        dense.peak_mb,
+        dense.bytes as f64 / theirs.bytes as f64,
+        theirs.wall_ms / dense.wall_ms,
     );
 }
 

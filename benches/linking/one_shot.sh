@@ -4,7 +4,8 @@
 #
 # Usage: one_shot.sh WASMEND GENERATOR FOLDER [TURNS]; GENERATOR is the example of that name, built. In FOLDER the program of 2,000
 # objects is made, unless it is there. Where FOLDER has `sqlite3.a.o` and `sqlite3.b.o`, two versions of one object, they are
-# linked too, with the arguments in `sqlite3.arguments`.
+# linked too, with the arguments in `sqlite3.arguments`. Where it has `rust-debug`, as `programs.sh FOLDER rust-debug` makes it, that is
+# linked with a constant changed in the program and in its library, objects and members called otherwise each time, as by Cargo.
 set -euo pipefail
 wasmend=$1 generator=$2 folder=$3 turns=${4:-15}
 mkdir -p "$folder"
@@ -31,7 +32,7 @@ report() {
     theirs=$(sort -n "$1.wasm-ld.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
     for name in wasm-ld plain cold null edit; do
         ours=$(sort -n "$1.$name.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
-        printf '%-10s %-8s %s  1/%s of wasm-ld\n' "$1" "$name" "$(median "$1.$name")" "$(awk "BEGIN {printf \"%.1f\", $theirs / $ours}")"
+        printf '%-12s %-8s %s  1/%s of wasm-ld\n' "$1" "$name" "$(median "$1.$name")" "$(awk "BEGIN {printf \"%.1f\", $theirs / $ours}")"
     done
     echo "$1: output $(stat -c %s "$1.wasm"), state $(du -c --block-size=1 ".wasmend/$1.wasm.heap" ".wasmend/$1.wasm.state" | tail -1 | cut -f1) bytes on disk"
 }
@@ -70,4 +71,42 @@ if [ -f sqlite3.a.o ]; then
     }
     # shellcheck disable=SC2046
     measure sqlite3 edit_sqlite $(cat sqlite3.arguments)
+fi
+
+# install_rust BUILD OBJECTS LIBRARY: what Cargo leaves behind a build: all of the program's objects have the build in their names.
+install_rust() {
+    local build=$1 objects=$2 library=$3 word name
+    rm -f rust.*.rcgu.o
+    while read -r word; do
+        case $word in
+        "$PWD"/rust-debug/*.o)
+            name=$(basename "$word" .o)
+            [ -f "$objects/$name.o" ] && cp "$objects/$name.o" "rust.$name.$build.rcgu.o" || cp "$word" "rust.$name.$build.rcgu.o"
+            echo "rust.$name.$build.rcgu.o"
+            ;;
+        */libdescribe.rlib) echo rust.libdescribe.rlib ;;
+        *) echo "$word" ;;
+        esac
+    done < rust-debug/link.rsp > rust.rsp
+    if ! cmp -s "$library" rust.libdescribe.rlib; then
+        cp "$library" rust.new
+        mv rust.new rust.libdescribe.rlib
+    fi
+}
+
+if [ -d rust-debug ]; then
+    # In every second build it is the edited one.
+    edit_rust_program() {
+        local objects=none
+        [ $(($1 % 2)) = 0 ] || objects=rust-debug/edited
+        install_rust "$1" "$objects" rust-debug/libdescribe.rlib
+    }
+    measure rust-program edit_rust_program @rust.rsp
+    edit_rust_library() {
+        local library=rust-debug/libdescribe.rlib
+        [ $(($1 % 2)) = 0 ] || library=rust-debug/edited-library/libdescribe.rlib
+        install_rust "$1" none "$library"
+    }
+    measure rust-library edit_rust_library @rust.rsp
+    rm -f rust.*.rcgu.o rust.libdescribe.rlib
 fi

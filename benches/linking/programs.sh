@@ -124,7 +124,7 @@ generated() {
 }
 
 # rust_objects BUILD TO: builds the program in $source, and copies the objects that the linker got to TO, under names that are
-# the same in each build. Prints the linker's arguments.
+# the same in each build, and the library of the program's own. Prints the linker's arguments.
 rust_objects() {
     local build=$1 to=$2 word name
     rm -f "$build"/wasm32-wasip1/debug/deps/*.rcgu.o
@@ -141,6 +141,10 @@ rust_objects() {
             cp "$word" "$to/$name"
             echo "$folder/$name"
             ;;
+        */libdescribe-*.rlib)
+            cp "$word" "$to/libdescribe.rlib"
+            echo "$folder/libdescribe.rlib"
+            ;;
         *) echo "$word" ;;
         esac
     done
@@ -149,13 +153,16 @@ rust_objects() {
 # Debug information, incremental compilation, the rlibs of its crates and of the standard library.
 rust() {
     local folder=$out/rust-debug source=$out/rust-debug/source object
-    mkdir -p "$folder/edited" "$source" "$folder/build"
+    mkdir -p "$folder/edited" "$folder/edited-library" "$source" "$folder/build"
     cp -r "$here/src/rust/." "$source"
     rust_objects "$folder/build" "$folder" | awk '$0 == "-o" { getline; next } NR > 2' >"$folder/link.rsp"
     # One constant, in one function.
-    sed -i 's/instructions \* 31 + 7/instructions * 31 + 8/' "$source/src/main.rs"
+    sed -i 's/text.len() \* 31 + 7/text.len() * 31 + 8/' "$source/src/main.rs"
     rust_objects "$folder/build" "$folder/edited" >/dev/null
-    for object in "$folder"/edited/*.o; do
+    sed -i 's/instructions \* 31 + 7/instructions * 31 + 8/' "$source/describe/src/lib.rs"
+    rust_objects "$folder/build" "$folder/edited-library" >/dev/null
+    rm -f "$folder"/edited-library/*.o
+    for object in "$folder"/edited/*; do
         if cmp -s "$object" "$folder/$(basename "$object")"; then rm "$object"; fi
     done
 }

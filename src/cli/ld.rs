@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use wasmend::link::Access;
 use wasmend::link::Color;
-use wasmend::link::{LinkOptions, Linked, Target};
+use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
@@ -132,61 +133,67 @@ fn link(
     // Without it the system's allocator does.
     let _ = wasmend::heap::use_memory();
     expect_writable(&options)?;
-    if !is_dense && asked.is_nothing() {
-        return match Linked::link_once(&options, Access::Map, Target::File(publishing)) {
+    if asked.is_nothing() {
+        let linked = match is_dense {
+            true => Linked::release_once(&options, Access::Map, &publishing),
+            false => Linked::link_once(&options, Access::Map, Target::File(publishing)),
+        };
+        return match linked {
             Ok((module, report)) => {
-                warn(&report, reporter)?;
-                print_stats(&report, tells);
                 let took = stopwatch.lap();
-                reporter.event(&linked_event(&report, &path, took, None))?;
+                say_linked(&report, &path, took, is_dense, (reporter, tells))?;
                 leave(module);
                 Ok(ExitCode::SUCCESS)
             }
             Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
         };
     }
-    let target = match is_dense {
-        true => Target::Memory,
-        false => Target::File(publishing.clone()),
+    let linked = match is_dense {
+        true => Linked::link_unpublished(options, Access::Map),
+        false => Linked::link(options, Access::Map, Target::File(publishing.clone())),
     };
-    match Linked::link(options, Access::Map, target) {
+    match linked {
         Ok((linked, mut report)) => {
             let lists = [&asked.map, &asked.why_extract];
             for list in lists.into_iter().flatten() {
                 output::expect_not_an_input(list, linked.files())?;
             }
             asked.answer(&linked, reporter)?;
-            let mut finishing = Stopwatch::start();
-            let mut dense_len = None;
             let map = match is_dense {
                 false => asked.map.is_some().then(|| linked.map()),
                 true => {
-                    let (bytes, map) = linked.release(asked.map.is_some())?;
                     let check = || {
                         // By now it is known which libraries and members of thin archives were read.
                         output::expect_not_an_input(&path, linked.files())?;
                         expect_unchanged(&linked)
                     };
-                    output::write_file(&path, &publishing, &bytes, &check)?;
-                    dense_len = Some(bytes.len() as u64);
-                    map
+                    let wants_map = asked.map.is_some();
+                    linked.release_to(&publishing, wants_map, &check, &mut report)?
                 }
             };
-            if is_dense {
-                report.phases.push(("finish", finishing.lap()));
-            }
             if let (Some(path), Some(map)) = (&asked.map, &map) {
                 asked.write_text(path, map, reporter)?;
             }
-            warn(&report, reporter)?;
-            print_stats(&report, tells);
             let took = stopwatch.lap();
-            reporter.event(&linked_event(&report, &path, took, dense_len))?;
+            say_linked(&report, &path, took, is_dense, (reporter, tells))?;
             leave(linked);
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
     }
+}
+
+/// Says what a link made; statistics are told to the second of the reporters.
+fn say_linked(
+    report: &LinkReport,
+    path: &Path,
+    took: Duration,
+    is_dense: bool,
+    (reporter, tells): (Reporter, Reporter),
+) -> anyhow::Result<()> {
+    warn(report, reporter)?;
+    print_stats(report, tells);
+    reporter.event(&linked_event(report, path, took, !is_dense))
 }
 
 /// Finds out before anything is done whether there can be an output: where it goes, and that it is no input.

@@ -140,7 +140,7 @@ fn link_here(
             warn(&report, reporter)?;
             print_stats(&report, tells);
             let took = stopwatch.lap();
-            reporter.event(&linked_event(&report, path, took, None))?;
+            reporter.event(&linked_event(&report, path, took, true))?;
             let record = LinkRecord::linked(path, &why, &report.patch, &saved, took)
                 .of_functions(report.counts.functions as u64);
             say(record, kept, reporter)?;

@@ -6,27 +6,35 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use wasmend::ErrorKind;
-use wasmend::link::{Counts, Failed, LinkReport};
+use wasmend::link::{Counts, Failed, LinkReport, Phase};
 
-use crate::cli::report::{self, Event, LinkedEvent, PhaseEvent, Reporter, micros};
+use crate::cli::report::{self, CoresEvent, Event, LinkPhaseEvent, LinkedEvent, Reporter, micros};
 use crate::cli::text::{count, time};
 
-/// What a link made, for programs. A dense output is not as long as the one that was linked.
+/// What a link made, for programs.
 pub(crate) fn linked_event(
     report: &LinkReport,
     output: &Path,
     took: Duration,
-    dense_len: Option<u64>,
+    patchable: bool,
 ) -> Event {
     let counts = &report.counts;
-    let phases = report.phases.iter().map(|(phase, took)| PhaseEvent {
-        phase,
-        micros: micros(*took),
+    let phases = report.phases.iter().map(|phase| LinkPhaseEvent {
+        phase: phase.name,
+        micros: micros(phase.wall),
+        processor_micros: micros(phase.processor),
+        shared: phase.shared(),
+        cores: on_cores(phase)
+            .map(|(cores, took)| CoresEvent {
+                cores,
+                micros: micros(took),
+            })
+            .collect(),
     });
     Event::Linked(LinkedEvent {
         output: report::path(output),
-        patchable: dense_len.is_none(),
-        file_bytes: dense_len.unwrap_or(report.patch.file_len),
+        patchable,
+        file_bytes: report.patch.file_len,
         files: counts.files,
         objects: counts.objects,
         symbols: counts.symbols,
@@ -96,12 +104,50 @@ pub(crate) fn report_errors(
 /// How much was linked, and how long it took, for those who want to know.
 pub(crate) fn print_stats(report: &LinkReport, reporter: Reporter) {
     reporter.note(&stats(&report.counts));
-    let phases: Vec<String> = report
-        .phases
-        .iter()
-        .map(|(name, took)| format!("{name} {}", time(*took)))
-        .collect();
-    reporter.note(&phases.join(", "));
+    let row = |name: &str, wall: Duration, processor: Duration, shared: f64| {
+        let (wall, processor, share) = (time(wall), time(processor), 100.0 * shared);
+        reporter.note(&format!(
+            "{name:<14} {wall:>9}, of all processors {processor:>9}, shared out {share:3.0} %"
+        ));
+    };
+    for phase in &report.phases {
+        row(phase.name, phase.wall, phase.processor, phase.shared());
+    }
+    let phases = || report.phases.iter();
+    let wall: Duration = phases().map(|phase| phase.wall).sum();
+    let processor = phases().map(|phase| phase.processor).sum();
+    let shared = phases().map(|phase| phase.shared() * phase.wall.as_secs_f64());
+    let shared = shared.sum::<f64>() / wall.as_secs_f64().max(f64::MIN_POSITIVE);
+    row("together", wall, processor, shared);
+    let mut together = vec![Duration::ZERO; CORES.len()];
+    for phase in &report.phases {
+        let on: Vec<(u32, Duration)> = on_cores(phase).collect();
+        if on.is_empty() {
+            return;
+        }
+        for (sum, (_, took)) in together.iter_mut().zip(&on) {
+            *sum += *took;
+        }
+        reporter.note(&cores_row(phase.name, on));
+    }
+    reporter.note(&cores_row("together", CORES.into_iter().zip(together)));
+}
+
+/// How many cores are said to take how long, if a link had one thread only.
+const CORES: [u32; 4] = [1, 2, 4, 16];
+
+/// How long a phase would take at most on more cores than the one that it had.
+fn on_cores(phase: &Phase) -> impl Iterator<Item = (u32, Duration)> {
+    let took = |cores| Some((cores, phase.on_cores(cores)?));
+    CORES.into_iter().filter_map(took)
+}
+
+fn cores_row(name: &str, on: impl IntoIterator<Item = (u32, Duration)>) -> String {
+    let cells = on
+        .into_iter()
+        .map(|(cores, took)| format!("{cores} {:>9}", time(took)));
+    let cells: Vec<String> = cells.collect();
+    format!("{name:<14} by cores: {}", cells.join(", "))
 }
 
 fn stats(counts: &Counts) -> String {

@@ -184,6 +184,24 @@ pub(crate) struct PhaseEvent {
     pub(crate) micros: f64,
 }
 
+/// A phase of a link: what all threads took of the processors, and for how much of it there was work for all of them; with
+/// one thread also how long more cores would take.
+#[derive(Debug, Serialize)]
+pub(crate) struct LinkPhaseEvent {
+    pub(crate) phase: &'static str,
+    pub(crate) micros: f64,
+    pub(crate) processor_micros: f64,
+    pub(crate) shared: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cores: Vec<CoresEvent>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CoresEvent {
+    pub(crate) cores: u32,
+    pub(crate) micros: f64,
+}
+
 /// What a link made.
 #[derive(Debug, Serialize)]
 pub(crate) struct LinkedEvent {
@@ -196,7 +214,7 @@ pub(crate) struct LinkedEvent {
     pub(crate) relocations: usize,
     pub(crate) functions: usize,
     pub(crate) micros: f64,
-    pub(crate) phases: Vec<PhaseEvent>,
+    pub(crate) phases: Vec<LinkPhaseEvent>,
 }
 
 /// What the doctor found.

@@ -34,12 +34,12 @@ pub(crate) struct Saved {
     pub(crate) written: u64,
 }
 
-/// So many free pages are not worth being written: of fewer, a call to give them up costs more.
-const WORTH_A_CALL: usize = 16;
 /// So many pages are written at once.
 const AT_ONCE: usize = 256;
 /// How many times. The threads of the pool are not asked: they may have blocks in the arena.
 const WORTH_A_THREAD: usize = 8;
+/// So many pages are worth a look at what is free of them, for which all lists are gone through.
+const WORTH_A_LOOK: usize = 256;
 
 impl Image {
     pub(crate) fn new(file: File) -> Image {
@@ -114,14 +114,14 @@ impl Image {
             let written = backing::seal(&self.file, len, &free)?;
             return Ok(Saved { len, written });
         }
-        // What is free need not be written.
-        let least = if is_new { 0 } else { WORTH_A_CALL };
-        control().each_free(|block, pages| {
-            if pages >= least {
-                release(block, pages);
-            }
-        });
-        let runs = changed_pages(len.div_ceil(PAGE))?;
+        if is_new {
+            control().each_free(release);
+        }
+        let mut runs = changed_pages(len.div_ceil(PAGE))?;
+        let changed: usize = runs.iter().map(|(start, end)| end - start).sum();
+        if !is_new && changed >= WORTH_A_LOOK {
+            leave_out_free(&mut runs);
+        }
         self.file.set_len(len.next_multiple_of(PAGE) as u64)?;
         let pieces: Vec<(usize, usize)> = runs
             .iter()
@@ -141,6 +141,35 @@ impl Image {
         let written = (pages * PAGE) as u64;
         Ok(Saved { len, written })
     }
+}
+
+/// What is free need not be written but for the first page of each block, which says what follows it.
+fn leave_out_free(runs: &mut Vec<(usize, usize)>) {
+    let mut free = Vec::new();
+    control().each_free(|block, pages| {
+        let first = (block - BASE) / PAGE;
+        free.push((first + 1, first + pages));
+    });
+    free.sort_unstable();
+    let mut kept = Vec::with_capacity(runs.len());
+    let mut free = free.into_iter().peekable();
+    for &(mut start, end) in &*runs {
+        while free.next_if(|(_, free_end)| *free_end <= start).is_some() {}
+        while let Some((free_start, free_end)) = free.peek().copied().filter(|(at, _)| *at < end) {
+            if start < free_start {
+                kept.push((start, free_start));
+            }
+            start = free_end.min(end).max(start);
+            if free_end > end {
+                break;
+            }
+            free.next();
+        }
+        if start < end {
+            kept.push((start, end));
+        }
+    }
+    *runs = kept;
 }
 
 #[allow(unsafe_code)]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::changes::Changes;
+use super::changes::{Changes, Compare};
 use super::head::Head;
 use super::process::Process;
 use super::reason::NoState;
@@ -134,7 +134,7 @@ fn next(
 ) -> Result<NextLink, NoState> {
     Process::this()?.expect(&head.process)?;
     expect_output(head, folder, output)?;
-    let changes = Changes::of(head, &[], base)?;
+    let changes = Changes::of(head, &[], base, Compare::Times)?;
     if !changes.files.is_empty() {
         expect_not_grown(head)?;
     }

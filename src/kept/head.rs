@@ -13,28 +13,47 @@ use crate::output::Sighting;
 use crate::wire::leb;
 
 /// The first bytes: what it is, and its version.
-const MAGIC: &[u8; 16] = b"wasmend state 02";
+const MAGIC: &[u8; 16] = b"wasmend state 03";
 
 /// What a file is to whoever keeps something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// What is kept can be brought up to date with what the file is now: an object or an archive of a link, a build.
     Followed,
-    /// If it has changed, all is made anew: a large archive, a member of a thin one, a list of symbols.
+    /// The same, of a file that belongs to another one, at whose place of the command line it stands: a thin archive's member.
+    Member,
+    /// If it has changed, all is made anew: a list of symbols.
     Other,
 }
+
+impl Role {
+    const ALL: [Role; 3] = [Role::Followed, Role::Other, Role::Member];
+
+    fn number(self) -> u8 {
+        match self {
+            Role::Followed => 0,
+            Role::Other => 1,
+            Role::Member => 2,
+        }
+    }
+}
+
+/// Flags beside the role: a hash follows; the times do not tell.
+const HAS_HASH: u8 = 4;
+const IS_RECENT: u8 = 8;
 
 /// A file that was read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) role: Role,
-    /// Its place among the files of the command line, if it is one of them.
+    /// Its place among the files of the command line, or that of the file that it belongs to, if it is one of them.
     pub(crate) position: Option<u32>,
     pub(crate) seen: Sighting,
-    /// For a file that was written so shortly before it was read that its times do not tell whether it was written again:
-    /// the hash of its contents. An object's contents are kept anyway.
-    pub(crate) recent: Option<[u8; 32]>,
+    /// Whether it was written so shortly before it was read that its times do not tell whether it was written again.
+    pub(crate) is_recent: bool,
+    /// The hash of its contents, if that is known.
+    pub(crate) hash: Option<[u8; 32]>,
 }
 
 /// Files that were read, as they stand in the head: thousands, of which most are only looked at.
@@ -48,11 +67,12 @@ impl KeptFiles {
     pub(crate) fn push(&mut self, file: KeptFile<'_>) {
         let out = &mut self.bytes;
         put_bytes(out, file.path.as_os_str().as_bytes());
-        let is_other = u8::from(file.role == Role::Other);
-        out.push(is_other | u8::from(file.recent.is_some()) << 1);
+        let has_hash = if file.hash.is_some() { HAS_HASH } else { 0 };
+        let is_recent = if file.is_recent { IS_RECENT } else { 0 };
+        out.push(file.role.number() | has_hash | is_recent);
         put(out, file.position.map_or(0, |at| u64::from(at) + 1));
         put_sighting(out, file.seen);
-        out.extend(file.recent.iter().flatten());
+        out.extend(file.hash.iter().flatten());
         self.ends.push(out.len() as u32);
     }
 
@@ -74,14 +94,11 @@ impl KeptFiles {
         let mut at = Reader(self.bytes.get(start as usize..end as usize)?);
         let path = at.path()?;
         let [flags] = at.array()?;
-        let role = match flags & 1 {
-            0 => Role::Followed,
-            _ => Role::Other,
-        };
+        let role = *Role::ALL.get(usize::from(flags & (HAS_HASH - 1)))?;
         let position = at.number()?.checked_sub(1);
         let position = position.map(u32::try_from).transpose().ok()?;
         let seen = at.sighting()?;
-        let recent = match flags & 2 {
+        let hash = match flags & HAS_HASH {
             0 => None,
             _ => Some(at.array()?),
         };
@@ -90,7 +107,8 @@ impl KeptFiles {
             role,
             position,
             seen,
-            recent,
+            is_recent: flags & IS_RECENT != 0,
+            hash,
         })
     }
 
@@ -114,6 +132,9 @@ impl KeptFiles {
     }
 }
 
+/// The list of whoever has none.
+pub(crate) const NO_LIST: Key = [0; 32];
+
 /// What must be so for a state to be of use.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
@@ -131,9 +152,20 @@ pub(crate) struct Head {
     pub(crate) files: KeptFiles,
     /// Where files would be read that were not there.
     pub(crate) absent: Vec<PathBuf>,
+    /// What tells one list of inputs from another, as far as files are not told apart by their places in it.
+    pub(crate) list: Key,
 }
 
+/// So much a heap may grow beyond twice its first length: what the first update makes for all that follow, and what large objects
+/// leave until others need the room.
+const MOST_GROWN: u64 = 16 << 20;
+
 impl Head {
+    /// Whether the heap has grown so much that a new one is worth a link of everything.
+    pub(super) fn has_grown(&self) -> bool {
+        self.image_len > 2 * self.first_len + MOST_GROWN
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let files = self.files.bytes.len() + self.files.len() * 2;
         let mut out = Vec::with_capacity(512 + files + self.absent.len() * 64);
@@ -158,6 +190,7 @@ impl Head {
         for path in &self.absent {
             put_bytes(&mut out, path.as_os_str().as_bytes());
         }
+        out.extend_from_slice(&self.list);
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
@@ -208,6 +241,7 @@ impl Head {
                 let paths = (0..count).map(|_| at.path().map(Path::to_path_buf));
                 paths.collect::<Option<Vec<PathBuf>>>()?
             },
+            list: at.array()?,
         };
         at.0.is_empty().then_some(head)
     }
@@ -279,17 +313,19 @@ mod tests {
     fn head() -> Head {
         let seen = |at: u64| Sighting::of_words(std::array::from_fn(|word| at + word as u64));
         let mut files = KeptFiles::default();
-        let mut file = |name: &str, role, position, recent| {
+        let mut file = |name: &str, role, position, is_recent, hash| {
             files.push(KeptFile {
                 path: Path::new(name),
                 role,
                 position,
                 seen: seen(7),
-                recent,
+                is_recent,
+                hash,
             });
         };
-        file("main.o", Role::Followed, Some(0), None);
-        file("libc.a", Role::Other, None, Some([9; 32]));
+        file("main.o", Role::Followed, Some(0), true, None);
+        file("printf.o", Role::Member, Some(1), false, None);
+        file("libc.imports", Role::Other, None, true, Some([9; 32]));
         Head {
             key: [3; 32],
             process: Process {
@@ -304,6 +340,7 @@ mod tests {
             first_len: 4096,
             files,
             absent: vec![PathBuf::from("libm.a")],
+            list: [5; 32],
         }
     }
 

@@ -38,11 +38,12 @@ mod reason;
 mod resumed;
 mod store;
 
-pub(crate) use asked::{Asked, key_of};
-pub(crate) use changes::{Changes, is_recent, now};
-pub(crate) use head::{KeptFile, KeptFiles, Role};
+pub(crate) use asked::{Asked, Key, key_of};
+pub(crate) use changes::{Changes, content_hash, is_recent, now};
+pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
 pub(crate) use store::{Basis, Begun, Found, Store, caught};
 
+pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
 pub use reason::NoState;

@@ -34,6 +34,8 @@ pub enum NoState {
     Unsupported(String),
     /// What went wrong while it was used.
     Failed(String),
+    /// Files are to be told apart by what is in them, and that of this one is not known.
+    NoHash(PathBuf),
 }
 
 impl NoState {
@@ -53,11 +55,12 @@ impl NoState {
             NoState::Unsupported(_) => 11,
             NoState::Failed(_) => 12,
             NoState::OtherBoot => 13,
+            NoState::NoHash(_) => 14,
         }
     }
 
     /// One of each, in the order of their numbers.
-    pub fn examples() -> [NoState; 13] {
+    pub fn examples() -> [NoState; 14] {
         let (file, what) = (PathBuf::from("main.o"), String::new);
         [
             NoState::None,
@@ -67,12 +70,13 @@ impl NoState {
             NoState::OtherOutput(what()),
             NoState::FileChanged(file.clone()),
             NoState::FileAppeared(file.clone()),
-            NoState::FileGone(file),
+            NoState::FileGone(file.clone()),
             NoState::Grown(0, 0),
             NoState::Held(what()),
             NoState::Unsupported(what()),
             NoState::Failed(what()),
             NoState::OtherBoot,
+            NoState::NoHash(file),
         ]
     }
 
@@ -92,6 +96,7 @@ impl NoState {
             NoState::Unsupported(_) => "not-supported",
             NoState::Failed(_) => "state-failed",
             NoState::OtherBoot => "other-boot",
+            NoState::NoHash(_) => "no-hash",
         }
     }
 }
@@ -121,7 +126,7 @@ impl fmt::Display for NoState {
             ),
             NoState::FileChanged(path) => write!(
                 f,
-                "{} has changed, and cannot be followed: it is a large archive, a thin one's member or a list of symbols",
+                "{} has changed, and cannot be followed: it is a list of symbols, or a thin archive's member that looks as it did",
                 path.display()
             ),
             NoState::FileAppeared(path) => write!(
@@ -138,10 +143,15 @@ impl fmt::Display for NoState {
             }
             NoState::Grown(now, first) => write!(
                 f,
-                "the state has grown from {first} to {now} bytes, which is more than twice its size"
+                "the state has grown from {first} to {now} bytes, which is more than twice its size and 16 MiB"
             ),
             NoState::Held(what) => write!(f, "another process holds the state: {what}"),
             NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),
+            NoState::NoHash(path) => write!(
+                f,
+                "it is not known what was in {}, which is to be told from what it was by its contents (--check=content)",
+                path.display()
+            ),
             NoState::Failed(what) => write!(f, "the state could not be used: {what}"),
         }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Basis {
     pub(crate) files: Option<KeptFiles>,
     /// Where files would be read that were not there.
     pub(crate) absent: Vec<PathBuf>,
+    /// See [`Head::list`].
+    pub(crate) list: Key,
 }
 
 /// What the arena keeps, with the key that it was kept under, which says of what type it is.
@@ -254,6 +256,7 @@ impl<T: 'static> Store<T> {
             first_len: basis.first_len,
             files: basis.files.ok_or_else(gone)?,
             absent: basis.absent,
+            list: basis.list,
         };
         self.folder.remove(suffix::STATE)?;
         if self.folder.keep_output(suffix::LAST).is_ok() {
@@ -325,7 +328,7 @@ pub(super) fn no_heap(error: std::io::Error) -> NoState {
 
 /// What has grown too far is made anew.
 pub(super) fn expect_not_grown(head: &Head) -> Result<(), NoState> {
-    match head.image_len > 2 * head.first_len {
+    match head.has_grown() {
         true => Err(NoState::Grown(head.image_len, head.first_len)),
         false => Ok(()),
     }

@@ -12,6 +12,7 @@ use crate::link::resolve::{FUNCTION_TABLE, Resolution};
 use crate::link::symbols::{Definition, GlobalSymbol, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, SegmentFlags, SymbolFlags, SymbolKind};
+use crate::parallel::{region, task};
 
 /// A flag for each entry of a table of each object.
 #[derive(Debug, Clone, Default)]
@@ -312,17 +313,16 @@ impl Marker<'_> {
         }
         let mut is_first = true;
         loop {
-            let reached: Vec<Vec<(ObjectId, SymbolIndex)>> = marks
-                .par_iter_mut()
-                .enumerate()
-                .map(|(index, marks)| {
-                    let is_root = is_first && resolution.objects[index].is_live;
-                    match marks.inbox.is_empty() && !is_root {
-                        true => Vec::new(),
-                        false => marker.visit(ObjectId(index as u32), marks, is_root),
-                    }
-                })
-                .collect();
+            let visit = |(index, marks): (usize, &mut Marks)| {
+                let is_root = is_first && resolution.objects[index].is_live;
+                match marks.inbox.is_empty() && !is_root {
+                    true => Vec::new(),
+                    false => task(|| marker.visit(ObjectId(index as u32), marks, is_root)),
+                }
+            };
+            let marks_of = marks.par_iter_mut().enumerate();
+            let reached: Vec<Vec<(ObjectId, SymbolIndex)>> =
+                region(|| marks_of.map(visit).collect());
             is_first = false;
             let mut any = false;
             for (object, symbol) in reached.into_iter().flatten() {

@@ -7,9 +7,11 @@ use crate::layout::{ImageIndex, Layout, Place, SectionKind};
 use crate::link::declare::SegmentPlacement;
 use crate::link::diagnostics::shown;
 use crate::link::gc;
+use crate::link::release;
+use crate::link::report::{LinkReport, PhaseTimes};
 use crate::link::session::Linked;
-use crate::module::DenseStyle;
 use crate::object::ids::SymbolIndex;
+use crate::output::{LastCheck, OutputOptions};
 use crate::patch::Dense;
 use crate::program::{DeclId, DefinitionKind};
 use crate::wire::leb;
@@ -82,7 +84,7 @@ fn section_name(kind: SectionKind) -> &'static str {
 /// Where things stand in a file: in the patchable one, or in a dense one that was made of the program.
 struct Places<'a> {
     layout: &'a Layout,
-    dense: Option<&'a Dense>,
+    dense: Option<&'a Dense<'a>>,
 }
 
 impl Places<'_> {
@@ -107,7 +109,7 @@ impl Places<'_> {
         match self.dense {
             Some(dense) => {
                 let at = (body.0 - self.layout.functions.first().0) as usize;
-                Some(*dense.code.get(at)?..*dense.code.get(at + 1)?)
+                Some(*dense.code().get(at)?..*dense.code().get(at + 1)?)
             }
             None => {
                 let anchor = self.layout.sections.get(SectionKind::Code).anchor;
@@ -159,18 +161,47 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn release(&self, with_map: bool) -> crate::Result<(Vec<u8>, Option<String>)> {
-        let style = DenseStyle {
-            cuts: true,
-            ..self.dense_style()
-        };
-        let (layout, dense) = self.state.module.finish_layout(style)?;
-        let map = with_map.then(|| {
-            self.map_of(&Places {
-                layout: &layout,
-                dense: Some(&dense),
-            })
-        });
-        Ok((dense.bytes, map))
+        self.release_as(with_map, |dense| Ok(dense.to_vec()))
+    }
+
+    /// Writes the same where the options say, notes in the report how long that took and how long the file is, and returns the
+    /// map if it is wanted. `check` is the last one.
+    ///
+    /// # Errors
+    /// As with [`Linked::release`] and [`write_file`](crate::output::write_file).
+    pub fn release_to(
+        &self,
+        publishing: &OutputOptions,
+        with_map: bool,
+        check: LastCheck<'_>,
+        report: &mut LinkReport,
+    ) -> crate::Result<Option<String>> {
+        let mut times = PhaseTimes::start();
+        let path = &self.state.options.output;
+        let (len, map) = self.release_as(with_map, |dense| {
+            times.lap("lay out");
+            release::write(dense, path, publishing, check)
+        })?;
+        times.lap("write");
+        report.patch.file_len = len;
+        report.phases.append(&mut times.phases);
+        Ok(map)
+    }
+
+    fn release_as<R>(
+        &self,
+        with_map: bool,
+        use_it: impl FnOnce(&Dense<'_>) -> crate::Result<R>,
+    ) -> crate::Result<(R, Option<String>)> {
+        let release = self.release_style(true);
+        release.with_dense(&self.state.module, |layout, dense| {
+            let places = Places {
+                layout,
+                dense: Some(dense),
+            };
+            let map = with_map.then(|| self.map_of(&places));
+            Ok((use_it(dense)?, map))
+        })
     }
 
     fn map_of(&self, places: &Places<'_>) -> String {

@@ -9,6 +9,7 @@ use crate::link::resolve::Resolution;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, SegmentFlags, SegmentPrefix, SymbolKind};
+use crate::parallel::{region, task};
 
 /// Segments of the objects that become one segment of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +46,11 @@ pub fn is_zero(object: &Object, index: SegmentIndex, options: &LinkOptions) -> b
     is_cleared && holds_zeros(object, index)
 }
 
-/// Whether a segment of an object is for zeros only.
+/// Whether a segment of an object is for zeros only. If its bytes are not at hand, it may be.
 pub fn holds_zeros(object: &Object, index: SegmentIndex) -> bool {
     let segment = &object.segments[index.index()];
     segment.prefix == SegmentPrefix::Bss
-        && object.bytes(segment.data).iter().all(|byte| *byte == 0)
+        && (!object.has_bytes() || object.bytes(segment.data).iter().all(|byte| *byte == 0))
         && object.segment_relocs(index).is_empty()
 }
 
@@ -254,21 +255,19 @@ pub fn table_entries(resolution: &Resolution, live: &Live) -> Vec<Entry> {
     let undefined = Definition::Trap(Trap::Undefined);
     let symbols = resolution.table.symbols();
     let any_undefined = symbols.iter().any(|symbol| symbol.definition == undefined);
-    let references: Vec<Vec<Reference>> = resolution
-        .objects
-        .par_iter()
-        .enumerate()
-        .map(|(index, _)| {
-            let mut collector = Collector {
-                resolution,
-                id: ObjectId(index as u32),
-                any_undefined,
-                references: Vec::new(),
-            };
-            collector.visit_object(live);
-            collector.references
-        })
-        .collect();
+    let collect = |index: usize| {
+        let mut collector = Collector {
+            resolution,
+            id: ObjectId(index as u32),
+            any_undefined,
+            references: Vec::new(),
+        };
+        collector.visit_object(live);
+        collector.references
+    };
+    let objects = (0..resolution.objects.len()).into_par_iter();
+    let references: Vec<Vec<Reference>> =
+        region(|| objects.map(|index| task(|| collect(index))).collect());
     let mut entries = Vec::new();
     let mut seen_functions = live.functions.unset();
     let mut seen_symbols = vec![false; symbols.len()];

@@ -11,9 +11,10 @@ use crate::link::declare::{
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
+use crate::link::release::{self, Release, keeps_slot_table};
 use crate::link::report::{Counts, Edits, Failed, PhaseTimes, PublishedPatch};
 use crate::link::resolve::{Resolution, resolve};
-use crate::module::{Module, ModuleOptions, Redirect, Types};
+use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::Input;
 use crate::output::{OutputOptions, expect_not_an_input};
 use std::path::PathBuf;
@@ -37,6 +38,18 @@ pub(super) struct LinkRequest<'a> {
     pub(super) build_id: &'a [u8],
     /// Whether anything is asked for after the link. If not, all of it is dropped as soon as it is of no use any more.
     pub(super) keeps: bool,
+    pub(super) written: Written<'a>,
+}
+
+/// What a link writes.
+#[derive(Clone, Copy)]
+pub(super) enum Written<'a> {
+    /// A file that can be patched.
+    Patchable,
+    /// A dense one, in this way.
+    Dense(&'a OutputOptions),
+    /// Nothing yet: who asked for the link decides when, and what.
+    Nothing,
 }
 
 /// The module that a link is published in.
@@ -92,7 +105,15 @@ pub(super) fn run(
             expect_table_as_wide(&plan, module)?;
             module
         }
-        Destination::New(target) => new.insert(create(options, &plan, &beside, target)?),
+        Destination::New(target) => {
+            if matches!(
+                (request.written, &target),
+                (Written::Dense(_), _) | (_, Target::File(_))
+            ) {
+                expect_no_input(options, &plan, &beside)?;
+            }
+            new.insert(create(options, &plan, target)?)
+        }
     };
     let counts = Counts::of(&plan);
     match edit_and_publish(request, plan, module, times) {
@@ -154,17 +175,56 @@ fn edit_and_publish(
     let warnings = std::mem::take(&mut plan.resolution.diagnostics.warnings);
     let (kept, published) = match request.keeps {
         true => {
-            let published = publish(module, &inputs)?;
+            let release = Release {
+                keeps_slot_table: keeps_slot_table(&plan, options),
+                exports: &declarations.known.exports,
+                cuts: true,
+            };
+            let published = write(request, module, &release, &inputs, times)?;
             plan.resolution.inputs = inputs;
             (Some((plan, declarations)), published)
         }
-        false => (
-            None,
-            drop_and_publish((plan, declarations), module, &inputs)?,
-        ),
+        false => {
+            let release = Release {
+                keeps_slot_table: keeps_slot_table(&plan, options),
+                exports: &std::mem::take(&mut declarations.known.exports),
+                cuts: true,
+            };
+            let rest = (plan, declarations);
+            let published =
+                while_dropping(rest, || write(request, module, &release, &inputs, times))?;
+            (None, published)
+        }
     };
-    times.lap("write");
+    if !matches!(request.written, Written::Nothing) {
+        times.lap("write");
+    }
     Ok((kept, published, warnings))
+}
+
+/// Writes what is asked for, if the inputs are unchanged.
+fn write(
+    request: &LinkRequest<'_>,
+    module: &mut Module,
+    release: &Release<'_>,
+    inputs: &[Arc<Input>],
+    times: &mut PhaseTimes,
+) -> crate::Result<PublishedPatch> {
+    let edits = Edits::pending(module);
+    let file_len = match request.written {
+        Written::Patchable => return publish(module, inputs),
+        Written::Dense(publishing) => release.with_dense(module, |_, dense| {
+            times.lap("lay out");
+            let check = || check_unchanged(inputs);
+            release::write(dense, &request.options.output, publishing, &check)
+        })?,
+        Written::Nothing => 0,
+    };
+    let patch = Patch {
+        file_len,
+        ..module.report_unchanged()
+    };
+    Ok(PublishedPatch { patch, edits })
 }
 
 /// Publishes what is pending, if the inputs are unchanged.
@@ -174,17 +234,13 @@ pub(super) fn publish(module: &mut Module, inputs: &[Arc<Input>]) -> crate::Resu
     Ok(PublishedPatch { patch, edits })
 }
 
-/// Publishes while the rest of the link makes room for what is written.
-fn drop_and_publish(
-    rest: impl Send,
-    module: &mut Module,
-    inputs: &[Arc<Input>],
-) -> crate::Result<PublishedPatch> {
+/// Writes while the rest of the link makes room for what is written.
+fn while_dropping<T>(rest: impl Send, write: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         // If there is no other thread to be had, it is dropped here and now.
         let beside = std::thread::Builder::new();
         let _ = beside.spawn_scoped(scope, move || drop(rest));
-        publish(module, inputs)
+        write()
     })
 }
 
@@ -236,13 +292,16 @@ pub(super) fn read_beside(inputs: &Inputs, options: &LinkOptions) -> impl Iterat
     named.chain(lists)
 }
 
-/// A module for a link, with nothing in it; `beside` are files that were read beside the inputs.
-fn create(
-    options: &LinkOptions,
-    plan: &Plan,
-    beside: &[PathBuf],
-    target: Target,
-) -> Result<Module, Failed> {
+/// Refuses an output that is an input; `beside` are files that were read beside the inputs.
+fn expect_no_input(options: &LinkOptions, plan: &Plan, beside: &[PathBuf]) -> crate::Result<()> {
+    // By now it is known which libraries and members of thin archives were read.
+    let read = plan.resolution.inputs.iter().map(|input| input.path());
+    let read = read.chain(beside.iter().map(PathBuf::as_path));
+    expect_not_an_input(&options.output, read)
+}
+
+/// A module for a link, with nothing in it.
+fn create(options: &LinkOptions, plan: &Plan, target: Target) -> Result<Module, Failed> {
     let strips = options.strip_all;
     let keeps_names = options.keep_sections.iter().any(|name| name == "name");
     let mut module_options = ModuleOptions {
@@ -263,10 +322,6 @@ fn create(
     Ok(match target {
         Target::Memory => Module::in_memory(module_options)?,
         Target::File(output) => {
-            // By now it is known which libraries and members of thin archives were read.
-            let read = plan.resolution.inputs.iter().map(|input| input.path());
-            let read = read.chain(beside.iter().map(PathBuf::as_path));
-            expect_not_an_input(&options.output, read)?;
             module_options.output = output;
             Module::create(&options.output, module_options)?
         }

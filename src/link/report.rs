@@ -10,6 +10,8 @@ use crate::link::declare::Plan;
 use crate::link::diagnostics::Diagnostics;
 use crate::link::update::fallback::FallbackReason;
 use crate::module::{Module, Patch};
+use crate::object::Object;
+use crate::parallel::{self, SharedWork, region, task};
 use crate::program::{DeclId, DeclKind, Pending};
 use crate::stopwatch::Stopwatch;
 
@@ -77,7 +79,41 @@ pub struct LinkReport {
     /// Which functions differ from the version before.
     pub edits: Edits,
     /// How long each phase took, in order.
-    pub phases: Vec<(&'static str, Duration)>,
+    pub phases: Vec<Phase>,
+}
+
+/// How long a phase of a link took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Phase {
+    /// What it does.
+    pub name: &'static str,
+    /// From its beginning to its end.
+    pub wall: Duration,
+    /// What all threads of the process had of the processors.
+    pub processor: Duration,
+    /// What there was to share.
+    work: SharedWork,
+}
+
+impl Phase {
+    /// For how much of its time there was work for all threads, from 0 to 1; for the rest there was for one only.
+    pub fn shared(&self) -> f64 {
+        let (part, all) = match self.work.of_one() {
+            Some(work) => (work, self.processor),
+            None => (self.work.elapsed, self.wall),
+        };
+        part.as_secs_f64() / all.max(part).as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// How long so many cores would take at most, by what processors gave one thread that did all ([`use_threads`]); `None` if
+    /// there were more. That memory and files are not faster for many cores than for one is not counted.
+    ///
+    /// [`use_threads`]: crate::link::use_threads
+    pub fn on_cores(&self, cores: u32) -> Option<Duration> {
+        let saved = self.work.saved_by(cores)?;
+        Some(self.processor.saturating_sub(saved))
+    }
 }
 
 /// How much was linked.
@@ -99,18 +135,27 @@ pub struct Counts {
 impl Counts {
     /// What a plan consists of.
     pub(super) fn of(plan: &Plan) -> Counts {
+        let objects = plan.resolution.objects().iter();
+        let relocations = objects.map(|linked| relocations_of(&linked.object));
+        Counts::with_relocations(plan, relocations.sum())
+    }
+
+    /// The same for an update, which is not to look at every object for it: so many relocations there are.
+    pub(super) fn with_relocations(plan: &Plan, relocations: usize) -> Counts {
         let resolution = &plan.resolution;
-        let relocations = resolution.objects().iter().map(|linked| {
-            linked.object.code_relocs.all().len() + linked.object.data_relocs.all().len()
-        });
         Counts {
             files: resolution.inputs.len(),
             objects: resolution.objects().len(),
             symbols: resolution.table.order().len(),
-            relocations: relocations.sum(),
+            relocations,
             functions: plan.live.functions.count(),
         }
     }
+}
+
+/// How many relocations an object has of code and data.
+pub(super) fn relocations_of(object: &Object) -> usize {
+    object.code_relocs.all().len() + object.data_relocs.all().len()
 }
 
 /// How many functions a version has that are not as they were.
@@ -147,8 +192,9 @@ impl Edits {
             added: a.added + b.added,
             removed: a.removed + b.removed,
         };
-        let dirty = program.dirty.par_iter().with_min_len(4096);
-        dirty.map(edit).reduce(Edits::default, sum)
+        let count = |run: &[DeclId]| task(|| run.iter().map(edit).fold(Edits::default(), sum));
+        let runs = program.dirty.par_chunks(4096);
+        region(|| runs.map(count).reduce(Edits::default, sum))
     }
 }
 
@@ -161,19 +207,31 @@ pub(super) struct PublishedPatch {
 /// How long each phase took, in order.
 pub(super) struct PhaseTimes {
     stopwatch: Stopwatch,
-    pub(super) phases: Vec<(&'static str, Duration)>,
+    processor: Duration,
+    pub(super) phases: Vec<Phase>,
 }
 
 impl PhaseTimes {
     pub(super) fn start() -> PhaseTimes {
+        // Whatever this thread did before is no part of it.
+        parallel::take();
         PhaseTimes {
             stopwatch: Stopwatch::start(),
+            processor: parallel::processor_time(),
             phases: Vec::new(),
         }
     }
 
     /// Ends a phase; the next one begins.
     pub(super) fn lap(&mut self, name: &'static str) {
-        self.phases.push((name, self.stopwatch.lap()));
+        let processor = parallel::processor_time();
+        let work = parallel::take();
+        self.phases.push(Phase {
+            name,
+            wall: self.stopwatch.lap(),
+            processor: processor.saturating_sub(self.processor),
+            work,
+        });
+        self.processor = processor;
     }
 }

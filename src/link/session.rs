@@ -4,20 +4,25 @@
 //! one starts from where this one did.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
+use crate::hash::HashSet;
 use crate::link::command::options::LinkOptions;
-use crate::link::declare::{PreviousDeclarations, keeps_table_import};
-use crate::link::inputs::Inputs;
+use crate::link::declare::PreviousDeclarations;
 use crate::link::inputs::build_id::BuildIds;
-use crate::link::pipeline::{self, Destination, LinkRequest, Target, read_beside};
-use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch};
+use crate::link::inputs::{InputFile, Inputs};
+use crate::link::pipeline::{self, Destination, LinkRequest, Target, Written, read_beside};
+use crate::link::release::{Release, keeps_slot_table};
+use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
-use crate::module::{DenseStyle, Module};
-use crate::object::Access;
+use crate::module::Module;
+use crate::object::{Access, Object};
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
 
@@ -41,13 +46,29 @@ impl Linked {
         let mut times = PhaseTimes::start();
         let inputs = Inputs::open(&options, access)?;
         times.lap("open");
-        Linked::link_opened(inputs, options, target, times)
+        Linked::link_opened(inputs, options, target, Written::Patchable, times)
+    }
+
+    /// Links what the options say, and publishes nothing: to list what is asked for before [`Linked::release_to`] writes the
+    /// output. There is no file that updates could patch.
+    ///
+    /// # Errors
+    /// All that went wrong.
+    pub fn link_unpublished(
+        options: LinkOptions,
+        access: Access,
+    ) -> Result<(Linked, LinkReport), Failed> {
+        let mut times = PhaseTimes::start();
+        let inputs = Inputs::open(&options, access)?;
+        times.lap("open");
+        Linked::link_opened(inputs, options, Target::Memory, Written::Nothing, times)
     }
 
     fn link_opened(
         inputs: Inputs,
         options: LinkOptions,
         target: Target,
+        written: Written<'_>,
         mut times: PhaseTimes,
     ) -> Result<(Linked, LinkReport), Failed> {
         let mut build_ids = BuildIds::default();
@@ -57,6 +78,7 @@ impl Linked {
             memory_before: None,
             build_id: &build_ids.bytes(&inputs, &options),
             keeps: true,
+            written,
         };
         let destination = Destination::New(target);
         let finished = pipeline::run(&request, inputs.clone(), destination, &mut times)?;
@@ -70,6 +92,7 @@ impl Linked {
             declarations,
             inputs,
             build_ids,
+            relocations: finished.counts.relocations,
         };
         let linked = Linked { state, index: None };
         let report = report(
@@ -87,7 +110,8 @@ impl Linked {
         options: LinkOptions,
         target: Target,
     ) -> Result<(Linked, LinkReport), Failed> {
-        Linked::link_opened(inputs, options, target, PhaseTimes::start())
+        let times = PhaseTimes::start();
+        Linked::link_opened(inputs, options, target, Written::Patchable, times)
     }
 
     /// Links what the options say, publishes it, and keeps nothing for an update: as [`Linked::link`], but in less memory.
@@ -101,6 +125,28 @@ impl Linked {
         access: Access,
         target: Target,
     ) -> Result<(Module, LinkReport), Failed> {
+        Linked::once(options, access, target, Written::Patchable)
+    }
+
+    /// The same for what is to be released and not to be patched: writes what [`Linked::release`] returns. The module that is
+    /// returned has never been published.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn release_once(
+        options: &LinkOptions,
+        access: Access,
+        publishing: &OutputOptions,
+    ) -> Result<(Module, LinkReport), Failed> {
+        Linked::once(options, access, Target::Memory, Written::Dense(publishing))
+    }
+
+    fn once(
+        options: &LinkOptions,
+        access: Access,
+        target: Target,
+        written: Written<'_>,
+    ) -> Result<(Module, LinkReport), Failed> {
         let mut times = PhaseTimes::start();
         let inputs = Inputs::open(options, access)?;
         times.lap("open");
@@ -110,6 +156,7 @@ impl Linked {
             memory_before: None,
             build_id: &BuildIds::default().bytes(&inputs, options),
             keeps: false,
+            written,
         };
         let destination = Destination::New(target);
         let finished = pipeline::run(&request, inputs, destination, &mut times)?;
@@ -163,6 +210,31 @@ impl Linked {
         Ok(self.state.module.resume_output(publishing, seen)?)
     }
 
+    /// Keeps what tells objects apart from what comes in their place while no process has their files mapped: of those that are given
+    /// by their places, or of all.
+    ///
+    /// # Errors
+    /// If one of them has changed already.
+    pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
+        let files = self.state.inputs.files();
+        let objects = |file: &InputFile| match file {
+            InputFile::Object { object, .. } => vec![object.clone()],
+            InputFile::Archive(archive) => archive.objects(),
+            _ => Vec::new(),
+        };
+        match places {
+            None => {
+                let objects: Vec<Arc<Object>> = files.iter().flat_map(objects).collect();
+                objects.par_iter().try_for_each(|object| object.keep())
+            }
+            Some(places) => {
+                let files = places.iter().filter_map(|place| files.get(*place as usize));
+                let mut objects = files.flat_map(objects);
+                objects.try_for_each(|object| object.keep())
+            }
+        }
+    }
+
     /// Lets files of the command line be called as the options now say; those are given by their places.
     pub(super) fn rename_inputs(&mut self, options: &LinkOptions, renamed: &[(usize, PathBuf)]) {
         let Linked { state, index } = self;
@@ -205,6 +277,39 @@ impl Linked {
         Ok(report)
     }
 
+    /// Brings the output up to date with another list of inputs, and with those of these files that may have changed.
+    ///
+    /// # Errors
+    /// All that went wrong. The output stays as it was.
+    pub(super) fn update_list(
+        &mut self,
+        options: &LinkOptions,
+        changed: &[PathBuf],
+    ) -> Result<LinkReport, Failed> {
+        let mut times = PhaseTimes::start();
+        self.state.module.prepare();
+        let inputs = self.state.inputs.relisted(options, changed)?;
+        let options = LinkOptions {
+            inputs: options.inputs.clone(),
+            response_files: options.response_files.clone(),
+            ..self.state.options.clone()
+        };
+        times.lap("open");
+        let before = std::mem::replace(&mut self.state.inputs, inputs);
+        let before = (before, std::mem::replace(&mut self.state.options, options));
+        match self.resolve_anew(FallbackReason::InputList, &mut times) {
+            Ok((published, counts, reason, warnings)) => {
+                let mut report = report(published, counts, warnings, times);
+                report.resolved_anew = reason;
+                Ok(report)
+            }
+            Err(failed) => {
+                (self.state.inputs, self.state.options) = before;
+                Err(failed)
+            }
+        }
+    }
+
     /// Opens files again that may have changed.
     fn reopen<P: AsRef<Path>>(&mut self, changed: &[P]) -> Result<Changed, Failed> {
         let Linked { state, index } = self;
@@ -243,7 +348,7 @@ impl Linked {
         let reason = match self.update_in_place(changed) {
             Ok(published) => {
                 times.lap("update");
-                let counts = Counts::of(&self.state.plan);
+                let counts = Counts::with_relocations(&self.state.plan, self.state.relocations);
                 return Ok((published, counts, None, Vec::new()));
             }
             Err(UpdateError::Fallback(reason)) => reason,
@@ -254,6 +359,15 @@ impl Linked {
             Err(UpdateError::Error(_)) => FallbackReason::EditRefused,
         };
         times.lap("compare");
+        self.resolve_anew(reason, times)
+    }
+
+    /// Brings the output up to date by a link of everything, from the inputs in memory.
+    fn resolve_anew(
+        &mut self,
+        reason: FallbackReason,
+        times: &mut PhaseTimes,
+    ) -> Result<Updated, Failed> {
         let LinkState {
             options,
             module,
@@ -268,6 +382,7 @@ impl Linked {
             memory_before: Some(declarations.memory_plan),
             build_id: &build_ids.bytes(inputs, options),
             keeps: true,
+            written: Written::Patchable,
         };
         let destination = Destination::Existing(module);
         let finished = pipeline::run(&request, inputs.clone(), destination, times)?;
@@ -276,6 +391,7 @@ impl Linked {
         };
         self.state.plan = plan;
         self.state.declarations = declarations;
+        self.state.relocations = finished.counts.relocations;
         // It is made anew when the next update comes.
         self.index = None;
         Ok((
@@ -295,6 +411,13 @@ impl Linked {
         }
         let objects =
             index.changed_objects(&state.inputs, &state.plan.resolution, &changed.files)?;
+        let count = |state: &LinkState| -> usize {
+            let objects = objects
+                .iter()
+                .map(|(id, _)| state.plan.resolution.object(*id));
+            objects.map(|linked| relocations_of(&linked.object)).sum()
+        };
+        let before = count(state);
         state.begin();
         index.begin();
         let published = update::run(state, index, &objects);
@@ -302,6 +425,7 @@ impl Linked {
             Ok(_) => {
                 state.commit();
                 index.commit();
+                state.relocations = state.relocations - before + count(state);
             }
             Err(_) => {
                 state.rollback();
@@ -346,6 +470,7 @@ impl Linked {
             memory_before: Some(declarations.memory_plan),
             build_id: &build_ids.bytes(inputs, options),
             keeps: true,
+            written: Written::Patchable,
         };
         let destination = Destination::New(Target::Memory);
         let mut times = PhaseTimes::start();
@@ -360,6 +485,7 @@ impl Linked {
             declarations,
             inputs: inputs.clone(),
             build_ids,
+            relocations: finished.counts.relocations,
         };
         Ok(Linked { state, index: None })
     }
@@ -386,18 +512,16 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn finish(&self) -> crate::Result<Vec<u8>> {
-        let (_, dense) = self.state.module.finish_layout(self.dense_style())?;
-        Ok(dense.bytes)
+        let release = self.release_style(false);
+        release.with_dense(&self.state.module, |_, dense| Ok(dense.to_vec()))
     }
 
     /// What dense outputs of the program are like.
-    pub(super) fn dense_style(&self) -> DenseStyle<'_> {
-        let plan = &self.state.plan;
-        DenseStyle {
-            keeps_slot_table: plan.resolution.legacy_table
-                || keeps_table_import(plan, &self.state.options),
-            exports: Some(&self.state.declarations.known.exports),
-            ..DenseStyle::default()
+    pub(super) fn release_style(&self, cuts: bool) -> Release<'_> {
+        Release {
+            keeps_slot_table: keeps_slot_table(&self.state.plan, &self.state.options),
+            exports: &self.state.declarations.known.exports,
+            cuts,
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct LinkState {
     /// what an update in place could not make use of.
     pub(super) inputs: Inputs,
     pub(super) build_ids: BuildIds,
+    /// How many relocations the objects have.
+    pub(super) relocations: usize,
 }
 
 impl LinkState {

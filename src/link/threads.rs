@@ -5,6 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::parallel;
 
 /// Threads at most: more than that wait for one another, however many cores there are.
 const MOST: usize = 256;
@@ -37,6 +38,7 @@ pub fn use_threads(threads: Option<usize>) -> Result<()> {
             Err(_) => break,
         }
     }
+    parallel::set_alone(started.len() <= 1);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(started.len().max(1));
     let pool = match started.is_empty() {
         true => pool.use_current_thread().build_global(),

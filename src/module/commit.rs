@@ -11,8 +11,8 @@ use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
 use crate::output::{FileWriter, LastCheck, OutputOptions, Published, Sighting, no_check};
 use crate::patch::{
-    BuildIdentity, MOST_FILE, PlanContext, PlanError, RangeList, Reason, Writes, plan, write_patch,
-    write_whole,
+    BuildIdentity, PlanContext, PlanError, RangeList, Reason, Writes, expect_readable, plan,
+    write_patch, write_whole,
 };
 use crate::program::{
     Checked, DeclId, DeclKind, Finished, OrphanChanges, Program, References, Users,
@@ -219,7 +219,7 @@ impl Module {
         let identity = self.identity;
         layout.begin();
         let published = encode_patch(version, context, layout, identity, clock).and_then(|patch| {
-            expect_readable(layout).map_err(PlanError::Error)?;
+            expect_readable(layout.sections.file_len()).map_err(PlanError::Error)?;
             let ranges = Arc::new(patch.ranges);
             let published = self
                 .output
@@ -289,7 +289,7 @@ impl Module {
             Some(kept) => lay_out(Some(kept)).or_else(|_| lay_out(None))?,
             None => lay_out(None)?,
         };
-        expect_readable(&layout)?;
+        expect_readable(layout.sections.file_len())?;
         clock.ends(|phases| &mut phases.plan);
         let content = version.whole(&layout);
         let (encoder, sections, identity) = (content.encoder(), content.sections(), self.identity);
@@ -401,7 +401,7 @@ impl Module {
     }
 
     /// The report of a commit that had nothing to publish.
-    fn report_unchanged(&self) -> Patch {
+    pub(crate) fn report_unchanged(&self) -> Patch {
         let layout = self.layout.as_ref();
         Patch {
             identity: self.identity,
@@ -425,16 +425,6 @@ impl Moved {
             references: writes.fields.sites.len() as u32,
         }
     }
-}
-
-/// Whether engines would take a file of this length.
-fn expect_readable(layout: &Layout) -> Result<()> {
-    let len = layout.sections.file_len();
-    if len <= MOST_FILE {
-        return Ok(());
-    }
-    let text = format!("the output would have {len} bytes; engines take {MOST_FILE}");
-    Err(Error::limit(text))
 }
 
 /// A patch that is ready to be published.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{ErrorKind, Result};
 use crate::heap::{self, Image};
-use crate::kept::{Asked, Basis, Begun, KeptFiles, NoState, Store, caught};
+use crate::kept::{Asked, Basis, Begun, KeptFiles, NO_LIST, NoState, Store, caught};
 use crate::module::Module;
 use crate::module::options::ModuleOptions;
 
@@ -195,6 +195,7 @@ impl KeptModule {
         let _paused = heap::pause();
         let basis = Basis {
             first_len,
+            list: NO_LIST,
             files: Some(KeptFiles::default()),
             absent: Vec::new(),
         };

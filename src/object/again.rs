@@ -9,12 +9,15 @@ use std::sync::{Arc, OnceLock};
 use crate::error::Result;
 use crate::object::cursor::Cursor;
 use crate::object::ids::SectionIndex;
+use crate::object::keep::sections;
+use crate::object::kept::{Kept, Section, digest};
 use crate::object::linking::{self, Aside, RelocSection};
 use crate::object::map::Input;
 use crate::object::read::{read_code, read_data, rest};
 use crate::object::reloc::Relocs;
 use crate::object::span::Span;
 use crate::object::tables::{Function, Import, Object, Segment};
+use crate::wire::source::Source;
 
 impl Object {
     /// Reads an object that is a whole input, and a later version of another one.
@@ -54,39 +57,32 @@ impl Object {
         }
     }
 
+    /// Whether its bytes can be had: of an object whose file has changed since, in another process, only what is kept of them is
+    /// known.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.input().has(self.span().start, self.span().len)
+    }
+
+    /// What is kept of it, if its bytes are not at hand.
+    pub(super) fn kept_elsewhere(&self) -> Option<&Kept> {
+        let input = self.input();
+        input.kept().filter(|_| !input.is_at_hand())
+    }
+
+    /// Whether a section of relocations of code was these bytes.
+    fn had_section(&self, contents: Span, bytes: &[u8]) -> bool {
+        match self.kept_elsewhere() {
+            Some(kept) => kept.blocks(contents.start).is_some_and(|blocks| {
+                blocks.len as usize == bytes.len() && *blocks.digests == [digest(bytes)]
+            }),
+            None => self.bytes(contents) == bytes,
+        }
+    }
+
     /// Whether an object is another version of this one that was read with its tables.
     pub(crate) fn has_tables_of(&self, other: &Object) -> bool {
         Arc::ptr_eq(&self.lineage, &other.lineage)
     }
-}
-
-/// A section as it stands in an input.
-struct Section {
-    id: u8,
-    /// The name of a custom section.
-    name: Span,
-    /// What is behind the name, if it has one.
-    contents: Span,
-}
-
-/// The sections of an object, if they can be told apart.
-fn sections(input: &[u8], span: Span) -> Option<Vec<Section>> {
-    input.get(span.range())?;
-    let mut cursor = Cursor::new(input, span);
-    cursor.skip(8).ok()?;
-    let mut sections = Vec::new();
-    while !cursor.is_at_end() {
-        let id = cursor.byte().ok()?;
-        let len = cursor.u32().ok()?;
-        let mut part = cursor.part(len).ok()?;
-        let name = match id {
-            0 => part.name().ok()?,
-            _ => Span::default(),
-        };
-        let contents = rest(&part);
-        sections.push(Section { id, name, contents });
-    }
-    Some(sections)
 }
 
 /// Where what stood in one place of an object stands in another version of it: parts, and how far they have moved.
@@ -94,7 +90,7 @@ struct Shift(Vec<(Span, u32)>);
 
 impl Shift {
     /// That of the sections which tables are made from, if they are the same in both versions.
-    fn between(old: (&[u8], &[Section]), new: (&[u8], &[Section])) -> Option<Shift> {
+    fn between(old: (&Object, &[Section]), new: (&[u8], &[Section])) -> Option<Shift> {
         if old.1.len() != new.1.len() {
             return None;
         }
@@ -102,7 +98,7 @@ impl Shift {
         let (mut names, mut tables) = (Vec::new(), Vec::new());
         for (before, now) in old.1.iter().zip(new.1) {
             let name = &new.0[now.name.range()];
-            if before.id != now.id || &old.0[before.name.range()] != name {
+            if before.id != now.id || old.0.bytes(before.name) != name {
                 return None;
             }
             names.push(moved(before.name, now.name));
@@ -113,7 +109,7 @@ impl Shift {
                 _ => true,
             };
             if is_table {
-                if old.0[before.contents.range()] != new.0[now.contents.range()] {
+                if old.0.bytes(before.contents) != &new.0[now.contents.range()] {
                     return None;
                 }
                 tables.push(moved(before.contents, now.contents));
@@ -152,12 +148,20 @@ impl Shift {
 
 /// The object with the tables of the version before, if these are the same.
 fn follow(input: &Arc<Input>, span: Span, before: &Object) -> Option<Object> {
-    let (old_bytes, bytes) = (before.input().bytes(), input.bytes());
-    if old_bytes.get(before.span().range())?.get(..8)? != bytes.get(span.range())?.get(..8)? {
+    let bytes = input.bytes();
+    let header = Span {
+        start: before.span().start,
+        len: 8.min(before.span().len),
+    };
+    if *before.bytes(header) != *bytes.get(span.range())?.get(..8)? {
         return None;
     }
-    let (old, new) = (sections(old_bytes, before.span())?, sections(bytes, span)?);
-    let shift = Shift::between((old_bytes, &old), (bytes, &new))?;
+    let new = sections(bytes, span)?;
+    let old = match before.kept_elsewhere() {
+        Some(kept) => kept.sections.to_vec(),
+        None => sections(before.input().bytes(), before.span())?,
+    };
+    let shift = Shift::between((before, &old), (bytes, &new))?;
     let mut object = with_tables(before, &shift, input.clone(), span)?;
     read_contents(&mut object, before, &shift, (&old, &new))?;
     Some(object)
@@ -241,9 +245,7 @@ fn read_contents(
                 let target = SectionIndex(part.u32().ok()?);
                 let count = part.u32().ok()?;
                 let bytes = &input[new.contents.range()];
-                if aside.code == Some(target)
-                    && before.input().bytes()[old.contents.range()] == *bytes
-                {
+                if aside.code == Some(target) && before.had_section(old.contents, bytes) {
                     same_code_relocs = Some(aside.relocs.len());
                 }
                 let entries = rest(&part);

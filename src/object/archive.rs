@@ -48,6 +48,8 @@ pub struct Member {
     /// Its place in the archive.
     pub offset: MemberOffset,
     archive: Arc<Input>,
+    /// Whether an object that is read of it is to stay what it is when the archive has changed.
+    is_kept: bool,
 }
 
 impl Member {
@@ -61,12 +63,8 @@ impl Member {
     /// # Errors
     /// As [`Object::read`].
     pub fn read(&self) -> Result<Object> {
-        Object::read_part(
-            self.input.clone(),
-            self.span,
-            Some(&self.name),
-            self.display_name(),
-        )
+        let (input, span) = self.source();
+        Object::read_part(input, span, Some(&self.name), self.display_name())
     }
 
     /// Reads it as a later version of an object.
@@ -74,9 +72,35 @@ impl Member {
     /// # Errors
     /// As [`Object::read`].
     pub(crate) fn read_after(&self, before: &Object) -> Result<Object> {
+        let (input, span) = self.source();
         let name = Some(&*self.name);
-        let (input, display_name) = (self.input.clone(), self.display_name());
-        Object::read_part_after(input, self.span, name, display_name, before)
+        Object::read_part_after(input, span, name, self.display_name(), before)
+    }
+
+    /// Whether an object is what this member is. If it is, and its file may be gone, it is to be found here from now on.
+    pub(crate) fn is_still(&self, object: &Object) -> bool {
+        match object.input().is_part_with(self.bytes()) {
+            None => self.bytes() == object.bytes(object.span()),
+            Some(false) => false,
+            Some(true) => {
+                object.input().move_to(&self.input, self.span.start);
+                true
+            }
+        }
+    }
+
+    /// What an object is read from.
+    fn source(&self) -> (Arc<Input>, Span) {
+        match self.is_kept {
+            false => (self.input.clone(), self.span),
+            true => {
+                let len = self.span.len;
+                (
+                    Input::of_part(&self.input, self.span),
+                    Span { start: 0, len },
+                )
+            }
+        }
     }
 
     /// The member's bytes.
@@ -139,6 +163,19 @@ impl Archive {
         Ok(archive)
     }
 
+    /// Opens an archive whose members are read with this access. If they are kept, so is the index: both stay what they are
+    /// when the file has changed.
+    ///
+    /// # Errors
+    /// As [`open`](Archive::open), and if the file has changed already.
+    pub fn open_to_read(input: Arc<Input>, access: Access) -> Result<Archive> {
+        let archive = Archive::open(input)?;
+        if access == Access::Keep {
+            archive.input.keep_front(archive.first_member)?;
+        }
+        Ok(archive)
+    }
+
     /// The archive's file.
     pub fn input(&self) -> &Arc<Input> {
         &self.input
@@ -184,7 +221,7 @@ impl Archive {
 
     /// The name of a symbol.
     pub fn name(&self, symbol: &ArchiveSymbol) -> &[u8] {
-        &self.input.bytes()[symbol.name.range()]
+        self.input.part(symbol.name)
     }
 
     /// Whether members are files of their own.
@@ -231,6 +268,19 @@ impl Archive {
             Ok(())
         })?;
         Ok(files)
+    }
+
+    /// Whether an object is what this thin archive's member at an offset is: it was read from its file, which nobody has written
+    /// since, as far as its times tell.
+    pub(crate) fn is_still(&self, offset: MemberOffset, object: &Object) -> bool {
+        let input = object.input();
+        let is_its_file = || -> Result<bool> {
+            let header = read_header(self.input.bytes(), offset.0 as usize)?;
+            let (name, contents) = self.name_and_contents(&header, offset)?;
+            let is_as_long = contents.len as usize == input.bytes().len();
+            Ok(is_as_long && self.member_file(&name) == input.path())
+        };
+        is_its_file().unwrap_or(false) && input.check_unchanged().is_ok()
     }
 
     /// The file that a member of a thin archive is.
@@ -433,6 +483,7 @@ impl Archive {
                 span: inside(bytes, at, contents)?,
                 offset,
                 archive: self.input.clone(),
+                is_kept: access == Access::Keep && self.input.is_mapped(),
             });
         }
         let path = self.member_file(&name);
@@ -462,6 +513,7 @@ impl Archive {
             span: Span { start: 0, len },
             offset,
             archive: self.input.clone(),
+            is_kept: false,
         })
     }
 }

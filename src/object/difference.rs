@@ -1,9 +1,13 @@
 //! What of an object's contents differs from a version before that has the same tables: functions, segments and custom
 //! sections whose bytes or relocations are others. Bytes under relocations of code and data carry no meaning.
 
+use std::ops::Range;
+
 use crate::object::ids::{SegmentIndex, SymbolIndex};
+use crate::object::kept::Kept;
 use crate::object::linking::MARKED;
 use crate::object::reloc::{Reloc, RelocType, Relocs};
+use crate::object::span::Span;
 use crate::object::tables::{CustomSection, Object};
 use crate::wire::differences::Differences;
 
@@ -52,12 +56,8 @@ impl Object {
         let (now, was) = (Chunks::of(self), Chunks::of(before));
         let functions = self.functions.iter().zip(&before.functions).enumerate();
         let changed = functions.filter(|(_, (new, old))| {
-            let now = now.chunk(new.body.range(), self.code.start, self.function_relocs(new));
-            let was = was.chunk(
-                old.body.range(),
-                before.code.start,
-                before.function_relocs(old),
-            );
+            let now = now.chunk(new.body, self.code.start, self.function_relocs(new));
+            let was = was.chunk(old.body, before.code.start, before.function_relocs(old));
             !now.is_same(&self.code_relocs, &was, &before.code_relocs)
         });
         changed.map(|(index, _)| index).collect()
@@ -69,9 +69,9 @@ impl Object {
         let segments = (0..).map(SegmentIndex).zip(segments);
         let changed = segments.filter(|(index, (new, old))| {
             let relocs = self.segment_relocs(*index);
-            let now = now.chunk(new.data.range(), self.data.start, relocs);
+            let now = now.chunk(new.data, self.data.start, relocs);
             let relocs = before.segment_relocs(*index);
-            let was = was.chunk(old.data.range(), before.data.start, relocs);
+            let was = was.chunk(old.data, before.data.start, relocs);
             !now.is_same(&self.data_relocs, &was, &before.data_relocs)
         });
         changed.map(|(index, _)| index).collect()
@@ -84,9 +84,19 @@ impl Object {
             if let Some(marks) = old.reloc_marks.get().filter(|_| has_same_relocs) {
                 let _ = new.reloc_marks.set(marks.clone());
             }
-            !has_same_relocs || self.bytes(new.contents) != before.bytes(old.contents)
+            !has_same_relocs || !before.had_custom(old, self.bytes(new.contents))
         });
         changed.map(|(index, _)| index).collect()
+    }
+
+    /// Whether these are the bytes of a custom section.
+    fn had_custom(&self, custom: &CustomSection, bytes: &[u8]) -> bool {
+        let kept = self.kept_elsewhere();
+        match kept.and_then(|kept| kept.blocks(custom.contents.start)) {
+            // What is under relocations means nothing, but they are not looked at here.
+            Some(_) => false,
+            None => self.bytes(custom.contents) == bytes,
+        }
     }
 
     /// The entries of a custom section's relocations, as they stand in the file.
@@ -154,12 +164,15 @@ fn entry_end(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// Where the chunks of an object stand.
 struct Chunks<'a> {
-    input: &'a [u8],
+    /// All bytes, or what is kept of them.
+    input: Result<&'a [u8], &'a Kept>,
 }
 
 /// The bytes of a function or segment, and its relocations, whose offsets count from elsewhere.
 struct Chunk<'a> {
-    bytes: &'a [u8],
+    /// The bytes, or what is known of them.
+    bytes: Result<&'a [u8], &'a Kept>,
+    span: Span,
     /// Where the bytes begin, as relocations count.
     start: u32,
     relocs: &'a [Reloc],
@@ -167,15 +180,19 @@ struct Chunk<'a> {
 
 impl<'a> Chunks<'a> {
     fn of(object: &'a Object) -> Chunks<'a> {
-        Chunks {
-            input: object.input().bytes(),
-        }
+        let input = match object.kept_elsewhere() {
+            Some(kept) => Err(kept),
+            None => Ok(object.input().bytes()),
+        };
+        Chunks { input }
     }
 
-    fn chunk(&self, range: std::ops::Range<usize>, section: u32, relocs: &'a [Reloc]) -> Chunk<'a> {
+    fn chunk(&self, span: Span, section: u32, relocs: &'a [Reloc]) -> Chunk<'a> {
+        let bytes = self.input.map(|input| &input[span.range()]);
         Chunk {
-            start: range.start as u32 - section,
-            bytes: &self.input[range],
+            start: span.start - section,
+            bytes: bytes.or_else(|kept| kept.part(span).ok_or(kept)),
+            span,
             relocs,
         }
     }
@@ -184,25 +201,42 @@ impl<'a> Chunks<'a> {
 impl Chunk<'_> {
     /// Whether both have the same relocations and, outside of them, the same bytes.
     fn is_same(&self, relocs: &Relocs, other: &Chunk<'_>, of: &Relocs) -> bool {
-        if self.bytes.len() != other.bytes.len() || self.relocs.len() != other.relocs.len() {
+        if self.span.len != other.span.len || self.relocs.len() != other.relocs.len() {
             return false;
         }
         let mut both = self.relocs.iter().zip(other.relocs);
         let is_same = |(a, b): (&Reloc, &Reloc)| {
             a.offset - self.start == b.offset - other.start && relocs.names_the_same(a, of, b)
         };
-        both.all(is_same) && (self.bytes == other.bytes || self.differs_under_relocs_only(other))
+        both.all(is_same) && self.has_bytes_of(other)
     }
 
-    fn differs_under_relocs_only(&self, other: &Chunk<'_>) -> bool {
-        let mut at = 0;
-        for reloc in self.relocs {
+    fn has_bytes_of(&self, other: &Chunk<'_>) -> bool {
+        match (self.bytes, other.bytes) {
+            (Ok(own), Ok(others)) => own == others || self.differs_under_relocs_only(own, others),
+            (Ok(own), Err(kept)) => {
+                own.is_empty() || kept.had(other.span.start, own, self.fields())
+            }
+            (Err(_), _) => false,
+        }
+    }
+
+    /// Where the relocations stand in the bytes.
+    fn fields(&self) -> impl Iterator<Item = Range<usize>> {
+        self.relocs.iter().map(|reloc| {
             let field = (reloc.offset - self.start) as usize;
-            if self.bytes[at..field] != other.bytes[at..field] {
+            field..field + reloc.kind().width() as usize
+        })
+    }
+
+    fn differs_under_relocs_only(&self, own: &[u8], others: &[u8]) -> bool {
+        let mut at = 0;
+        for field in self.fields() {
+            if own[at..field.start] != others[at..field.start] {
                 return false;
             }
-            at = field + reloc.kind().width() as usize;
+            at = field.end;
         }
-        self.bytes[at..] == other.bytes[at..]
+        own[at..] == others[at..]
     }
 }

@@ -6,19 +6,22 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
-use crate::object::kind::FileKind;
+use crate::object::kept::{Digest, Kept, digest};
+use crate::object::span::Span;
 use crate::output::{FileStamp, Sighting};
+use crate::wire::source::Source;
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +30,77 @@ pub enum Access {
     Map,
     /// Copied into memory: it stays as it was, whatever becomes of the file.
     Read,
-    /// For a link that another process goes on with: objects are copied into memory, and so are archives of up to 16 MiB. Larger
-    /// ones are mapped, by each process that reads them, and must not have changed then.
+    /// For a link that another process goes on with: files are mapped, by each process that reads them, and of objects, also of those
+    /// that are members of archives, what tells later versions apart is kept.
     Keep,
 }
 
 #[derive(Debug)]
 enum Contents {
     Mapped(Mapping),
+    Part(Part),
     Owned(Box<[u8]>),
+}
+
+impl Contents {
+    /// The bytes, if this process has them.
+    #[inline]
+    fn here(&self) -> Option<&[u8]> {
+        match self {
+            Contents::Mapped(mapping) => mapping.here(),
+            Contents::Part(part) => part.here(),
+            Contents::Owned(bytes) => Some(bytes),
+        }
+    }
+}
+
+/// A part of an input that is mapped, such as an archive's member. It may come to stand elsewhere.
+#[derive(Debug)]
+struct Part {
+    /// The process that has its bytes.
+    process: AtomicU64,
+    start: AtomicPtr<u8>,
+    len: usize,
+    /// What it is a part of, and where it begins there.
+    of: Mutex<(Arc<Input>, u32)>,
+}
+
+impl Part {
+    fn here(&self) -> Option<&[u8]> {
+        if self.process.load(Ordering::Acquire) != process() {
+            return None;
+        }
+        // SAFETY: what this is a part of has these bytes in this process, and stays until this is dropped: see `move_to`.
+        #[allow(unsafe_code)]
+        Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if let Some(bytes) = self.here() {
+            return bytes;
+        }
+        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = of.1 as usize;
+        let bytes = &of.0.bytes()[start..start + self.len];
+        self.start
+            .store(bytes.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.process.store(process(), Ordering::Release);
+        // SAFETY: as in `here`.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(bytes.as_ptr(), self.len)
+        }
+    }
+
+    fn move_to(&self, whole: &Arc<Input>, start: u32) {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        self.process.store(0, Ordering::Release);
+        let before = std::mem::replace(&mut *of, (whole.clone(), start));
+        // Whoever has bytes of this has those of before.
+        if before.0.contents.here().is_some() {
+            std::mem::forget(before);
+        }
+    }
 }
 
 /// A mapped file. The mapping is of one process; another one that comes by the value makes its own.
@@ -56,44 +121,77 @@ impl Mapping {
         })
     }
 
+    /// The bytes, if this process has mapped them.
     #[inline]
-    fn bytes(&self, of: &Input) -> &[u8] {
+    fn here(&self) -> Option<&[u8]> {
         if self.process.load(Ordering::Acquire) != process() {
-            self.map_again(of);
+            return None;
         }
         // SAFETY: this process has mapped so many bytes, privately and only to be read, and `Drop` is all that ends it.
         // That others may write the file meanwhile is what `check_unchanged` is for: until then the bytes are treated as
         // untrusted input, whose every offset is checked when it is used.
         #[allow(unsafe_code)]
-        unsafe {
-            std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len)
+        Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
+    }
+
+    /// Gives the memory back that the mapping takes: whoever reads it again gets it from the file.
+    fn let_go(&self) {
+        if let Some(bytes) = self.here() {
+            let start = bytes.as_ptr().cast_mut().cast();
+            // SAFETY: nobody writes to the mapping, which is of a file: its pages are what they were whenever they are read.
+            #[allow(unsafe_code)]
+            let _ = unsafe { rustix::mm::madvise(start, self.len, Advice::LinuxDontNeed) };
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, of: &Input) -> &[u8] {
+        match self.here() {
+            Some(bytes) => bytes,
+            None => self.map_again(of),
         }
     }
 
     #[cold]
-    fn map_again(&self, of: &Input) {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.process.load(Ordering::Acquire) == process() {
-            return;
+    fn map_again(&self, of: &Input) -> &[u8] {
+        let mut mapped = MAPPED_AGAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = self.here() {
+            return bytes;
         }
-        let open = || -> Result<*mut u8> {
+        let mut open = || -> Result<*mut u8> {
             let (file, _) = open_readable(of.path())?;
             let found = seen_as(&file, of.path())?;
-            match of.seen().is_some_and(|seen| seen.is_still(&found)) {
-                true => map(&file, self.len, of.path()),
-                false => Err(changed(of.path())),
+            let seen = of.seen().filter(|seen| seen.is_still(&found));
+            match seen.filter(|_| !of.is_gone()) {
+                Some(seen) => {
+                    mapped.push((of.path().to_path_buf(), seen));
+                    map(&file, self.len, of.path())
+                }
+                None => Err(changed(of.path())),
             }
         };
         match open() {
             Ok(start) => {
                 self.start.store(start, Ordering::Relaxed);
                 self.process.store(process(), Ordering::Release);
+                // SAFETY: so many bytes have just been mapped; see `here`.
+                #[allow(unsafe_code)]
+                unsafe {
+                    std::slice::from_raw_parts(start, self.len)
+                }
             }
-            // Whoever went on with another process's link starts from nothing.
-            Err(error) => std::panic::resume_unwind(Box::new(error)),
+            Err(error) => start_anew(error),
         }
     }
+}
+
+/// What this process has mapped again of inputs that another one has read, as it was found.
+static MAPPED_AGAIN: Mutex<Vec<(PathBuf, Sighting)>> = Mutex::new(Vec::new());
+
+/// Whoever went on with another process's link starts from nothing.
+#[cold]
+fn start_anew(error: Error) -> ! {
+    std::panic::resume_unwind(Box::new(error))
 }
 
 /// Maps a file for as long as the process does not say otherwise.
@@ -131,10 +229,13 @@ pub struct Input {
     /// `None` for contents that never were a file, and for pipes. Another one when a file with the same contents has taken
     /// its place.
     seen: Mutex<Option<Sighting>>,
+    /// What is kept of an object for processes in which its file may have changed.
+    kept: OnceLock<Kept>,
+    /// Whether another file's contents have taken the place of these: they cannot be mapped any more.
+    is_gone: AtomicBool,
+    /// The hash of all bytes, if the file was so new that it may be written again without having another time.
+    at_first: Option<Digest>,
 }
-
-/// Archives of up to this size are copied where their contents are kept: what is linked of larger ones is seldom one's own.
-const KEPT: u64 = 16 << 20;
 
 /// Another path of an input, and the one after that.
 #[derive(Debug)]
@@ -145,6 +246,9 @@ struct Renamed {
 
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
+
+/// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
+const STEP_NANOS: i128 = 20_000_000;
 
 /// So much is read of a pipe, which may never end.
 const MOST_OF_A_PIPE: u64 = 256 << 20;
@@ -166,11 +270,10 @@ impl Input {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
         }
         let is_mapped = is_file
-            && len >= SMALL
             && match access {
-                Access::Map => true,
+                Access::Map => len >= SMALL,
                 Access::Read => false,
-                Access::Keep => len > KEPT && is_archive(&file),
+                Access::Keep => len > 0,
             };
         let contents = if is_mapped {
             Contents::Mapped(Mapping::new(&file, len as usize, &path)?)
@@ -190,22 +293,84 @@ impl Input {
             }
             Contents::Owned(bytes.into())
         };
-        Ok(Arc::new(Input {
+        let mut input = Input::new(path, contents, seen);
+        let is_new = || seen.is_some_and(|seen| seen.is_within(STEP_NANOS, now()));
+        if access == Access::Keep && is_mapped && is_new() {
+            input.at_first = Some(digest(input.bytes()));
+        }
+        Ok(Arc::new(input))
+    }
+
+    fn new(path: PathBuf, contents: Contents, seen: Option<Sighting>) -> Input {
+        Input {
             path,
             renamed: OnceLock::new(),
             contents,
             seen: Mutex::new(seen),
-        }))
+            kept: OnceLock::new(),
+            is_gone: AtomicBool::new(false),
+            at_first: None,
+        }
     }
 
     /// An input that is not a file; `path` is what messages call it.
     pub fn from_bytes(path: impl Into<PathBuf>, bytes: impl Into<Box<[u8]>>) -> Arc<Input> {
-        Arc::new(Input {
-            path: path.into(),
-            renamed: OnceLock::new(),
-            contents: Contents::Owned(bytes.into()),
-            seen: Mutex::new(None),
-        })
+        let contents = Contents::Owned(bytes.into());
+        Arc::new(Input::new(path.into(), contents, None))
+    }
+
+    /// A part of an input that is mapped, as one of its own: what is kept of it stays when the other's file has changed, and it may
+    /// come to stand elsewhere.
+    pub(super) fn of_part(whole: &Arc<Input>, span: Span) -> Arc<Input> {
+        let bytes = &whole.bytes()[span.range()];
+        let contents = Contents::Part(Part {
+            process: AtomicU64::new(process()),
+            start: AtomicPtr::new(bytes.as_ptr().cast_mut()),
+            len: bytes.len(),
+            of: Mutex::new((whole.clone(), span.start)),
+        });
+        let path = whole.path().to_path_buf();
+        Arc::new(Input::new(path, contents, whole.seen()))
+    }
+
+    /// Whether these are all its bytes, if it is a part of another input, whose file may have changed since. `None` if it is none.
+    pub(super) fn is_part_with(&self, bytes: &[u8]) -> Option<bool> {
+        match &self.contents {
+            Contents::Part(part) => Some(match self.kept() {
+                Some(kept) => part.len == bytes.len() && kept.whole == digest(bytes),
+                None => part.bytes() == bytes,
+            }),
+            _ => None,
+        }
+    }
+
+    /// If it is a part of another input, it is one of this from now on, with the bytes that it has.
+    pub(super) fn move_to(&self, whole: &Arc<Input>, start: u32) {
+        if let Contents::Part(part) = &self.contents {
+            part.move_to(whole, start);
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = whole.seen();
+            if self.path() != whole.path() {
+                self.rename(whole.path().to_path_buf());
+            }
+        }
+    }
+
+    /// Keeps its first bytes for processes in which the file has changed, if it is mapped.
+    ///
+    /// # Errors
+    /// If it has changed already.
+    pub(super) fn keep_front(&self, len: usize) -> Result<()> {
+        if !self.is_mapped() {
+            return Ok(());
+        }
+        let text: Box<[u8]> = self.bytes()[..len.min(self.bytes().len())].into();
+        let (start, len) = (0, text.len() as u32);
+        let _ = self.kept.set(Kept {
+            parts: [(Span { start, len }, 0)].into(),
+            text,
+            ..Kept::default()
+        });
+        self.check_unchanged()
     }
 
     /// Where the input was opened, or is to be found since then.
@@ -238,8 +403,102 @@ impl Input {
     pub fn bytes(&self) -> &[u8] {
         match &self.contents {
             Contents::Mapped(mapping) => mapping.bytes(self),
+            Contents::Part(part) => part.bytes(),
             Contents::Owned(bytes) => bytes,
         }
+    }
+
+    /// A part of its bytes. Parts that tables name are to be had even if the file has changed since, in another process.
+    #[inline]
+    pub fn part(&self, span: Span) -> &[u8] {
+        match self.contents.here() {
+            Some(bytes) => &bytes[span.range()],
+            None => self.part_elsewhere(span),
+        }
+    }
+
+    #[cold]
+    fn part_elsewhere(&self, span: Span) -> &[u8] {
+        let kept = self.kept().and_then(|kept| kept.part(span));
+        kept.unwrap_or_else(|| &self.bytes()[span.range()])
+    }
+
+    /// Whether its bytes are to be had without opening a file, or were not given up.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        self.contents.here().is_some() || self.kept().is_none()
+    }
+
+    /// What is kept of it, if that is all there is.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.get()
+    }
+
+    /// Its bytes, if this process has mapped them.
+    pub(super) fn mapped_here(&self) -> Option<&[u8]> {
+        match &self.contents {
+            Contents::Owned(_) => None,
+            contents => contents.here(),
+        }
+    }
+
+    /// Keeps what later processes need of it, which `make` finds out.
+    ///
+    /// # Errors
+    /// If the file is not what it was when it was opened: what was linked may be something else.
+    pub(super) fn keep(&self, make: impl FnOnce() -> Kept) -> Result<()> {
+        if self.kept().is_some() {
+            return Ok(());
+        }
+        let _ = self.kept.set(make());
+        self.check_unchanged()?;
+        match self.at_first {
+            Some(first) if self.kept().is_none_or(|kept| kept.whole != first) => {
+                return Err(changed(self.path()));
+            }
+            _ => {}
+        }
+        if let Contents::Mapped(mapping) = &self.contents {
+            mapping.let_go();
+        }
+        Ok(())
+    }
+
+    /// Whether another file's contents have taken the place of these.
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Notes that the file is another one: of what was kept only that is known.
+    pub(crate) fn give_up(&self) {
+        if self.kept().is_some() {
+            self.is_gone.store(true, Ordering::Release);
+            match &self.contents {
+                Contents::Mapped(mapping) => mapping.process.store(0, Ordering::Release),
+                Contents::Part(part) => part.process.store(0, Ordering::Release),
+                Contents::Owned(_) => {}
+            }
+        }
+    }
+
+    /// Checks that what this process has mapped of inputs that others have read is what they have read.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn check_mapped_again() -> Result<()> {
+        let mapped = MAPPED_AGAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, seen) in &*mapped {
+            let found = rustix::fs::stat(path).map(|stat| Sighting::of_stat(&stat));
+            if !found.is_ok_and(|found| seen.is_still(&found)) {
+                return Err(changed(path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets that, once nothing is read any more: what is of one process is not to be kept.
+    pub(crate) fn forget_mapped_again() {
+        let mut mapped = MAPPED_AGAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        *mapped = Vec::new();
     }
 
     /// What identified the file when it was opened, if it is a file.
@@ -255,7 +514,7 @@ impl Input {
     /// Whether what is mapped here shows what was written into the same file since: then nobody knows what it was.
     pub fn has_become(&self, again: &Input) -> bool {
         match (self.seen(), again.seen()) {
-            (Some(seen), Some(again)) if self.is_mapped() => {
+            (Some(seen), Some(again)) if self.is_mapped() && self.kept().is_none() => {
                 seen.stamp.same_file(&again.stamp) && !seen.is_still(&again)
             }
             _ => false,
@@ -265,7 +524,13 @@ impl Input {
     /// Takes note that the file has been written again, with the contents that it has here: from now on it is unchanged
     /// for as long as it is as `again` found it. Says whether the contents are the same.
     pub fn is_written_again(&self, again: &Input) -> bool {
-        let is_same = self.bytes() == again.bytes();
+        let is_same = match self.kept() {
+            Some(kept) if !self.is_at_hand() => {
+                let len = again.bytes().len();
+                kept.whole_len as usize == len && kept.whole == digest(again.bytes())
+            }
+            _ => self.bytes() == again.bytes(),
+        };
         if is_same {
             let seen = again.seen();
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -275,7 +540,7 @@ impl Input {
 
     /// Whether another file's writer can change the bytes.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.contents, Contents::Mapped(_))
+        !matches!(self.contents, Contents::Owned(_))
     }
 
     /// Checks that the path still names the file that was opened, with the size and times that it had then.
@@ -298,10 +563,49 @@ impl Input {
     }
 }
 
-impl AsRef<[u8]> for Input {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes()
+impl Source for Input {
+    fn part(&self, start: u32, len: u32) -> Option<&[u8]> {
+        let span = Span { start, len };
+        self.has(start, len).then(|| Input::part(self, span))
     }
+
+    fn has(&self, start: u32, len: u32) -> bool {
+        let span = Span { start, len };
+        !self.is_gone() || self.kept().is_some_and(|kept| kept.part(span).is_some())
+    }
+
+    fn refuse(&self) -> ! {
+        start_anew(changed(self.path()))
+    }
+
+    fn had(
+        &self,
+        start: u32,
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> bool {
+        self.kept()
+            .is_some_and(|kept| kept.had(start, bytes, fields))
+    }
+
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
+        match self.kept().and_then(|kept| kept.blocks(start)) {
+            Some(blocks) => blocks.changed(bytes, fields).collect(),
+            None => vec![0..bytes.len().min(len as usize)],
+        }
+    }
+}
+
+fn now() -> (i64, u64) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    (now.as_secs() as i64, u64::from(now.subsec_nanos()))
 }
 
 /// How long a pipe may be silent.
@@ -386,17 +690,6 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
         true => read_file(&mut file, most, path),
         false => read_pipe(&mut file, path, most),
     }
-}
-
-/// Whether a file begins as archives do.
-fn is_archive(file: &File) -> bool {
-    let mut first = [0; 8];
-    let is_read = file.read_exact_at(&mut first, 0).is_ok();
-    is_read
-        && matches!(
-            FileKind::of(&first),
-            FileKind::Archive | FileKind::ThinArchive
-        )
 }
 
 fn seen_as(file: &File, path: &Path) -> Result<Sighting> {

@@ -15,6 +15,8 @@ pub mod cut_short;
 mod difference;
 mod encoding;
 pub mod ids;
+mod keep;
+mod kept;
 mod kind;
 mod linking;
 pub mod map;

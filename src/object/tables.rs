@@ -310,7 +310,7 @@ impl Object {
     /// The bytes of a span.
     #[inline]
     pub fn bytes(&self, span: Span) -> &[u8] {
-        &self.input.bytes()[span.range()]
+        self.input.part(span)
     }
 
     /// A name. Names were checked to be UTF-8 when the object was read.

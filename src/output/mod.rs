@@ -66,7 +66,7 @@ pub(crate) use stamp::Sighting;
 pub(crate) use state::{StateEntry, StateFolder, Unfinished};
 pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};
-pub use whole_file::write_file;
+pub use whole_file::{write_file, write_file_pieces};
 pub use writer::FileWriter;
 
 /// Where a module is published: in memory, or in a file.

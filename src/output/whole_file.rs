@@ -18,6 +18,7 @@ use super::place::Destination;
 use super::stamp::{Permissions, is_regular};
 use super::sys::{self, open_at, open_folder, stat_at};
 use super::temporary::NewFile;
+use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes a file that is not going to be patched, whole: into what `path` leads to if that is no regular file, otherwise
@@ -34,22 +35,55 @@ pub fn write_file(
     bytes: &[u8],
     check: LastCheck<'_>,
 ) -> Result<()> {
-    let failed = |error: io::Error| io_error("cannot write", path, &error);
+    let write = |file: &FileWriter<'_>| file.write_at(0, bytes);
     match Destination::of(path)? {
-        Destination::StandardOutput => {
-            check()?;
-            let mut out = io::stdout().lock();
-            out.write_all(bytes)
-                .and_then(|()| out.flush())
-                .map_err(failed)
+        Destination::File(resolved) => {
+            replace(path, &resolved, options, (bytes.len() as u64, write), check)
         }
-        Destination::Special => {
-            check()?;
-            // Room on a disk is not what a device lacks.
-            write_into(path, bytes).map_err(|error| Error::io("cannot write", path, &error))
-        }
-        Destination::File(resolved) => replace(path, &resolved, options, bytes, check, failed),
+        other => write_elsewhere(path, &other, bytes, check),
     }
+}
+
+/// As [`write_file`], for `len` bytes that `write` hands out piece by piece, from several threads if it likes. What no
+/// piece covers is zero.
+///
+/// # Errors
+/// As with [`write_file`], and what `write` returns.
+pub fn write_file_pieces(
+    path: &Path,
+    options: &OutputOptions,
+    len: u64,
+    write: impl FnOnce(&FileWriter<'_>) -> Result<()>,
+    check: LastCheck<'_>,
+) -> Result<()> {
+    match Destination::of(path)? {
+        Destination::File(resolved) => replace(path, &resolved, options, (len, write), check),
+        other => {
+            let in_memory = usize::try_from(len).map_err(|_| {
+                Error::limit(format!("an output of {len} bytes does not fit in memory"))
+            })?;
+            let mut bytes = vec![0; in_memory];
+            write(&FileWriter::of_buffer(&mut bytes))?;
+            write_elsewhere(path, &other, &bytes, check)
+        }
+    }
+}
+
+/// Writes into what is no regular file.
+fn write_elsewhere(
+    path: &Path,
+    destination: &Destination,
+    bytes: &[u8],
+    check: LastCheck<'_>,
+) -> Result<()> {
+    check()?;
+    if *destination == Destination::StandardOutput {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        return written.map_err(|error| io_error("cannot write", path, &error));
+    }
+    // Room on a disk is not what a device lacks.
+    write_into(path, bytes).map_err(|error| Error::io("cannot write", path, &error))
 }
 
 /// Writes into something that is not replaced: it is opened as it is, and neither made nor cut short.
@@ -72,10 +106,10 @@ fn replace(
     path: &Path,
     resolved: &Path,
     options: &OutputOptions,
-    bytes: &[u8],
+    (len, write): (u64, impl FnOnce(&FileWriter<'_>) -> Result<()>),
     check: LastCheck<'_>,
-    failed: impl Fn(io::Error) -> Error,
 ) -> Result<()> {
+    let failed = |error: io::Error| io_error("cannot write", path, &error);
     let name = resolved.file_name().unwrap_or_default();
     let visible_name = std::ffi::CString::new(name.as_bytes())
         .map_err(|_| Error::new(ErrorKind::Io, "the path holds a NUL").with_path(path))?;
@@ -105,13 +139,12 @@ fn replace(
     let wanted = Permissions::of_new(visible.as_ref(), options.executable);
     let fresh = NewFile::random(&folder, wanted).map_err(&failed)?;
     let power = options.durability == Durability::Power;
-    sys::grow(fresh.file(), 0, bytes.len() as u64)
-        .and_then(|()| sys::write_pieces(fresh.file(), bytes, 0))
-        .and_then(|()| match power {
-            true => fresh.file().sync_data(),
-            false => Ok(()),
-        })
-        .map_err(&failed)?;
+    sys::grow(fresh.file(), 0, len).map_err(&failed)?;
+    write(&FileWriter::of_lasting_file(fresh.file(), len))
+        .map_err(|error| error.with_path(path))?;
+    if power {
+        fresh.file().sync_data().map_err(&failed)?;
+    }
     check()?;
     fresh.publish(&folder, &visible_name).map_err(&failed)?;
     drop(lock);

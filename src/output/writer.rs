@@ -1,6 +1,9 @@
 //! A whole file on its way out, piece by piece and from several threads. Nothing of it is kept in memory.
 
 use std::fs::File;
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use super::sys;
@@ -14,6 +17,8 @@ pub struct FileWriter<'a> {
 
 enum To<'a> {
     File(&'a File),
+    /// One that nobody is going to patch.
+    LastingFile(&'a File),
     Memory(Mutex<&'a mut [u8]>),
 }
 
@@ -35,6 +40,14 @@ impl<'a> FileWriter<'a> {
         }
     }
 
+    /// The same for a file that nobody is going to patch: it is written in pieces as long as they come.
+    pub(super) fn of_lasting_file(file: &'a File, len: u64) -> Self {
+        FileWriter {
+            to: To::LastingFile(file),
+            len,
+        }
+    }
+
     /// Writes one piece. Pieces must not overlap.
     ///
     /// # Errors
@@ -48,21 +61,22 @@ impl<'a> FileWriter<'a> {
             "a piece ends behind the file"
         );
         match &self.to {
-            To::File(file) => sys::write_pieces(file, bytes, offset).map_err(|error| {
-                let mut failed = Error::new(
-                    crate::ErrorKind::Io,
-                    format!("cannot write a new output: {error}"),
-                );
-                if let Some(code) = error.raw_os_error() {
-                    failed = failed.with_os_error(code);
-                }
-                failed
-            }),
+            To::File(file) => sys::write_pieces(file, bytes, offset).map_err(|e| failed(&e)),
+            To::LastingFile(file) => file.write_all_at(bytes, offset).map_err(|e| failed(&e)),
             To::Memory(buffer) => {
                 let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
                 buffer[offset as usize..][..bytes.len()].copy_from_slice(bytes);
                 Ok(())
             }
         }
+    }
+}
+
+fn failed(error: &io::Error) -> Error {
+    let text = format!("cannot write a new output: {error}");
+    let failed = Error::new(crate::ErrorKind::Io, text);
+    match error.raw_os_error() {
+        Some(code) => failed.with_os_error(code),
+        None => failed,
     }
 }

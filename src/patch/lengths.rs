@@ -1,5 +1,6 @@
 //! How long things made by wasmend are, and how much slack a place gets.
 
+use crate::error::{Error, Result};
 use crate::patch::encode::SIZE;
 use crate::program::{Declaration, Program, TypeId};
 use crate::wire::filler::END;
@@ -18,6 +19,18 @@ pub(crate) const MOST_MEMORIES: u32 = 100;
 pub(crate) const MOST_ENTRIES: u32 = 10_000_000;
 /// The longest module that engines take, in bytes.
 pub(crate) const MOST_FILE: u64 = 1 << 30;
+
+/// Whether engines would take a file of this length.
+///
+/// # Errors
+/// If they would not.
+pub(crate) fn expect_readable(len: u64) -> Result<()> {
+    if len <= MOST_FILE {
+        return Ok(());
+    }
+    let text = format!("the output would have {len} bytes; engines take {MOST_FILE}");
+    Err(Error::limit(text))
+}
 /// Dead functions at the front of a fresh layout, to be given up for imports.
 pub(crate) const FUNCTION_RESERVE: u32 = 8;
 /// Unused globals at the front of a fresh layout, to be given up for imports.

@@ -2,7 +2,6 @@
 
 mod decl_filter;
 mod dense;
-mod dense_strings;
 mod encode;
 mod fresh_layout;
 mod images;
@@ -21,10 +20,10 @@ pub use ranges::{Range, RangeList, Reason};
 pub use relink::RelinkReason;
 pub use tail::BuildIdentity;
 
-pub(crate) use dense::{Dense, write_dense};
+pub(crate) use dense::Dense;
 pub(crate) use encode::{Encoder, SectionInputs};
 pub(crate) use fresh_layout::{Request, lay_out};
-pub(crate) use lengths::{MOST_BODY, MOST_ENTRIES, MOST_FILE};
+pub(crate) use lengths::{MOST_BODY, MOST_ENTRIES, MOST_FILE, expect_readable};
 pub(crate) use plan::{PlanContext, PlanError, Writes, plan};
 pub(crate) use tail::{Customs, names_tail};
 pub(crate) use write_patch::write_patch;

@@ -1,17 +1,19 @@
 //! The order in which a fresh layout places declarations.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::parallel::{region, task};
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, Program, RelocKind, Relocation,
 };
 use crate::wire::dwarf;
 
 /// Declarations that one thread goes through at a time.
-pub(crate) const RUN: usize = 4096;
+pub(super) const RUN: usize = 4096;
 
 /// All that will be defined, in the order of declaration.
 pub(crate) fn by_declaration(program: &Program) -> Vec<DeclId> {
@@ -25,8 +27,14 @@ fn declared(program: &Program, sort: bool) -> Vec<DeclId> {
         let decl = program.get(id)?;
         (!decl.is_orphan && decl.next().is_some()).then_some((decl.serial, id))
     };
-    let ids = (0..program.capacity()).into_par_iter().with_min_len(RUN);
-    let mut order: Vec<(_, DeclId)> = ids.filter_map(place).collect();
+    let all = program.capacity();
+    let runs = (0..all.div_ceil(RUN)).into_par_iter();
+    let run = |run: usize| {
+        let ids = run * RUN..all.min((run + 1) * RUN);
+        task(|| ids.filter_map(place).collect())
+    };
+    let runs: Vec<Vec<(u32, DeclId)>> = region(|| runs.map(run).collect());
+    let mut order = runs.concat();
     // Ids are used again; segments must keep the order in which they are applied.
     if !order.is_sorted() {
         order.sort_unstable();
@@ -184,13 +192,13 @@ fn named_string<'a>(program: &'a Program, reloc: &Relocation) -> Option<&'a [u8]
     rest.split(|byte| *byte == 0).next()
 }
 
-/// Goes along references, and notes in which order it gets to what.
+/// Goes along references, and notes in which order it gets to what: what is nearest first, and what is named by those that
+/// came first.
 struct Walk<'a> {
     program: &'a Program,
     /// What has been reached, or is not gone through.
     seen: Vec<bool>,
     order: Vec<DeclId>,
-    queue: VecDeque<DeclId>,
 }
 
 impl<'a> Walk<'a> {
@@ -201,30 +209,61 @@ impl<'a> Walk<'a> {
             program,
             seen,
             order: Vec::with_capacity(all.len()),
-            queue: VecDeque::new(),
         }
     }
 
     fn reach(&mut self, id: DeclId) {
         if !std::mem::replace(&mut self.seen[id.index()], true) {
-            self.queue.push_back(id);
+            self.order.push(id);
         }
     }
 
     /// All that these lead to, what is nearest first.
     fn follow(&mut self, seeds: impl IntoIterator<Item = DeclId>) {
+        let mut done = self.order.len();
         seeds.into_iter().for_each(|id| self.reach(id));
-        while let Some(id) = self.queue.pop_front() {
-            self.order.push(id);
-            let relocs = self
-                .program
-                .decl(id)
-                .next()
-                .map(|next| next.content.relocs());
-            let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
-            targets.for_each(|target| self.reach(target));
+        while done < self.order.len() {
+            // What is as far away as this one.
+            let end = self.order.len();
+            if end - done < FEW {
+                for at in done..end {
+                    let targets = targets(self.program, self.order[at]);
+                    targets.for_each(|target| self.reach(target));
+                }
+            } else {
+                for target in self.found(done..end).into_iter().flatten() {
+                    self.reach(target);
+                }
+            }
+            done = end;
         }
     }
+
+    /// What a part of the order names that was not reached before, in parts; some of it more than once.
+    fn found(&self, part: Range<usize>) -> Vec<Vec<DeclId>> {
+        let (program, seen) = (self.program, &self.seen);
+        let look = |run: &[DeclId]| {
+            let mut found = Vec::new();
+            for target in run.iter().flat_map(|id| targets(program, *id)) {
+                // The same is often named several times by one.
+                if !seen[target.index()] && found.last() != Some(&target) {
+                    found.push(target);
+                }
+            }
+            found
+        };
+        let runs = self.order[part].par_chunks(FEW);
+        region(|| runs.map(|run| task(|| look(run))).collect())
+    }
+}
+
+/// Declarations that one thread goes on from alone.
+const FEW: usize = 256;
+
+/// What a declaration names.
+fn targets(program: &Program, id: DeclId) -> impl Iterator<Item = DeclId> + use<'_> {
+    let relocs = program.decl(id).next().map(|next| next.content.relocs());
+    relocs.into_iter().flatten().filter_map(Relocation::decl)
 }
 
 /// Sorts what nothing refers to: by name, and where that does not tell them apart, as with data, which has none, by
@@ -320,17 +359,20 @@ fn often_named_first(program: &Program, order: &mut [DeclId]) {
     if imported + functions.len() <= SHORT[0] {
         return;
     }
-    let mut uses = vec![0u32; program.capacity()];
-    for &id in order.iter() {
-        let relocs = definition(id).map(|next| next.content.relocs());
-        for reloc in relocs.into_iter().flatten() {
+    let uses: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default)
+        .take(program.capacity())
+        .collect();
+    let count = |run: &[DeclId]| {
+        let relocs = run.iter().filter_map(|id| definition(*id));
+        for reloc in relocs.flat_map(|next| next.content.relocs()) {
             if let Some(target) = reloc.decl().filter(|_| reloc.kind.is_function_index()) {
-                uses[target.index()] += 1;
+                uses[target.index()].fetch_add(1, Relaxed);
             }
         }
-    }
+    };
+    region(|| order.par_chunks(FEW).for_each(|run| task(|| count(run))));
     let mut by_use: Vec<usize> = (0..functions.len()).collect();
-    by_use.sort_by_key(|at| std::cmp::Reverse(uses[functions[*at].index()]));
+    by_use.sort_by_cached_key(|at| std::cmp::Reverse(uses[functions[*at].index()].load(Relaxed)));
     let bounds = SHORT.map(|bound| bound.saturating_sub(imported).min(functions.len()));
     for (start, end) in [
         (0, bounds[0]),

@@ -91,7 +91,11 @@ fn add_differing_bytes(
     new: &RelocatableBytes,
     differing: &mut Vec<Range<usize>>,
 ) {
-    let mut differences = Differences::new(old.bytes(), new.bytes());
+    let Some(before) = old.bytes_at_hand() else {
+        differing.extend(old.differences_unseen(new));
+        return;
+    };
+    let mut differences = Differences::new(before, new.bytes());
     let (mut fields, _) = new.changes_of(old).unwrap_or_else(|| (new.relocs(), &[]));
     let mut run = 0..0;
     while let Some(at) = differences.next() {

@@ -446,7 +446,9 @@ impl Writer<'_> {
         let (Some(old), Some(next)) = (decl.current(), decl.next()) else {
             return 0;
         };
-        let bytes = old.content.bytes();
+        let Some(bytes) = old.content.bytes_at_hand() else {
+            return 0;
+        };
         // Where a body's last `end` would be, filler may stand.
         let stands = bytes.len() - usize::from(old.is_body());
         let common = stands.min(new.len());

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::layout::{CustomIndex, Ordinal, RegionIndex, SectionKind};
+use crate::parallel::{region, task};
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::patch::tail::{BuildIdentity, Shape};
 use crate::wire::section;
@@ -102,11 +103,12 @@ pub(crate) fn write_whole(
         put(*offset, buffer)?;
         Ok((*offset, blake3::hash(buffer)))
     };
-    let hashes = parts
-        .par_iter()
-        .with_max_len(1)
-        .map_init(Vec::new, write_part)
-        .collect::<Result<Vec<_>>>()?;
+    let parts = parts.par_iter().with_max_len(1);
+    let hashes = region(|| {
+        parts
+            .map_init(Vec::new, |buffer, part| task(|| write_part(buffer, part)))
+            .collect::<Result<Vec<_>>>()
+    })?;
     let next = identity.next(
         hashes
             .iter()

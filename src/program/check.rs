@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
+use crate::parallel::{region, task};
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::exports::ExportChanges;
@@ -124,7 +125,8 @@ impl Program {
         };
         let mut wrong = self.check_calls();
         if bulk {
-            wrong.par_extend(self.dirty.par_iter().flat_map_iter(check));
+            let run = |run: &[DeclId]| task(|| run.iter().flat_map(check).collect::<Vec<Error>>());
+            region(|| wrong.par_extend(self.dirty.par_chunks(BULK).flat_map_iter(run)));
         } else {
             wrong.extend(self.dirty.iter().flat_map(check));
         }
@@ -147,8 +149,15 @@ impl Program {
             let decl = self.get(DeclId(index as u32));
             decl.is_some_and(|decl| decl.next().is_some())
         };
-        let ids = (0..self.capacity()).into_par_iter().with_min_len(BULK);
-        ids.map(is_alive).collect()
+        let mut all = vec![false; self.capacity()];
+        let fill = |(run, all): (usize, &mut [bool])| {
+            for (index, alive) in (run * BULK..).zip(all) {
+                *alive = is_alive(index);
+            }
+        };
+        let runs = all.par_chunks_mut(BULK).enumerate();
+        region(|| runs.for_each(|run| task(|| fill(run))));
+        all
     }
 
     /// Every target of a new definition must be defined once the commit is done; but not those of a piece of a custom

@@ -2,6 +2,7 @@
 //! the output. Nothing here knows where anything stands in the output.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::heap;
 use crate::program::ids::{DeclId, TypeId};
 use crate::wire::differences::Differences;
 use crate::wire::leb;
+use crate::wire::source::Source;
 
 /// What a relocation's field holds and how it is encoded. All fields are of fixed width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,6 +234,12 @@ impl Relocation {
         self.offset == other.offset && self.kind == other.kind
     }
 
+    /// Where the field stands.
+    pub(crate) fn field(&self) -> Range<usize> {
+        let start = self.offset as usize;
+        start..start + self.kind.width()
+    }
+
     /// Forgets the target, which does not exist any more.
     pub(crate) fn forget_target(&mut self) {
         self.target = NOTHING;
@@ -263,7 +271,7 @@ pub enum Bytes {
     /// A range of a shared input, such as a mapped object file.
     Shared {
         /// The input.
-        input: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        input: Arc<dyn Source>,
         /// Offset of the first byte in the input.
         start: u32,
         /// Number of bytes.
@@ -276,9 +284,41 @@ impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Bytes::Owned(bytes) => bytes,
-            Bytes::Shared { input, start, len } => {
-                &(**input).as_ref()[*start as usize..][..*len as usize]
-            }
+            Bytes::Shared { input, start, len } => match input.part(*start, *len) {
+                Some(part) => part,
+                None => input.refuse(),
+            },
+        }
+    }
+
+    /// Number of bytes.
+    fn len(&self) -> usize {
+        match self {
+            Bytes::Owned(bytes) => bytes.len(),
+            Bytes::Shared { len, .. } => *len as usize,
+        }
+    }
+
+    /// The bytes, unless they stay in an input that is not what it was.
+    fn at_hand(&self) -> Option<&[u8]> {
+        match self {
+            Bytes::Owned(bytes) => Some(bytes),
+            Bytes::Shared { input, start, len } => input.part(*start, *len),
+        }
+    }
+
+    /// Whether both are the same part of the same input.
+    fn is_same_part(&self, other: &Bytes) -> bool {
+        match (self, other) {
+            (
+                Bytes::Shared { input, start, len },
+                Bytes::Shared {
+                    input: other,
+                    start: others,
+                    len: other_len,
+                },
+            ) => Arc::ptr_eq(input, other) && (start, len) == (others, other_len),
+            _ => false,
         }
     }
 }
@@ -387,7 +427,7 @@ impl RelocatableBytes {
             bytes: bytes.into(),
             relocs: Fields::Own(relocs.into()),
         };
-        let len = content.bytes.as_slice().len();
+        let len = content.bytes.len();
         let mut end = 0;
         for reloc in content.relocs() {
             let start = reloc.offset as usize;
@@ -453,7 +493,46 @@ impl RelocatableBytes {
 
     /// Number of bytes.
     pub fn len(&self) -> usize {
-        self.bytes().len()
+        self.bytes.len()
+    }
+
+    /// The bytes, unless they stay in an input that is not what it was: only what is current can be such.
+    pub(crate) fn bytes_at_hand(&self) -> Option<&[u8]> {
+        self.bytes.at_hand()
+    }
+
+    /// Whether the bytes are where they were.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        match &self.bytes {
+            Bytes::Shared { input, start, len } => input.has(*start, *len),
+            Bytes::Owned(_) => true,
+        }
+    }
+
+    /// Where the bytes may differ from those of a later version, as far as both go, if they are not at hand. Where fields stand is
+    /// left out.
+    pub(crate) fn differences_unseen(&self, later: &RelocatableBytes) -> Vec<Range<usize>> {
+        let relocs = later.changes_of(self);
+        let relocs = relocs.map_or_else(|| later.relocs(), |(relocs, _)| relocs);
+        let mut fields = relocs.iter().map(Relocation::field);
+        match &self.bytes {
+            Bytes::Shared { input, start, len } => {
+                input.differences((*start, *len), later.bytes(), &mut fields)
+            }
+            Bytes::Owned(_) => Vec::new(),
+        }
+    }
+
+    /// Takes the same bytes from somewhere else, if they are not at hand where they were.
+    pub(crate) fn move_to(&mut self, bytes: Bytes) {
+        if !self.is_at_hand() {
+            self.bytes = bytes;
+        }
+    }
+
+    /// Where the bytes stand.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
     }
 
     /// Whether there are no bytes.
@@ -542,10 +621,18 @@ impl RelocatableBytes {
         }
     }
 
+    /// Whether these bytes are those that are not at hand, outside of the relocations.
+    fn had(&self, bytes: &[u8]) -> bool {
+        let mut fields = self.relocs().iter().map(Relocation::field);
+        match &self.bytes {
+            Bytes::Shared { input, start, .. } => input.had(*start, bytes, &mut fields),
+            Bytes::Owned(_) => false,
+        }
+    }
+
     /// Whether both have the same relocations and, outside of them, the same bytes.
     pub fn same_as(&self, other: &RelocatableBytes) -> bool {
-        let (mine, theirs) = (self.bytes(), other.bytes());
-        if mine.len() != theirs.len() {
+        if self.len() != other.len() {
             return false;
         }
         match self.changes_of(other) {
@@ -554,6 +641,15 @@ impl RelocatableBytes {
             None if self.relocs() == other.relocs() => {}
             None => return false,
         }
+        if self.bytes.is_same_part(&other.bytes) {
+            return true;
+        }
+        let (mine, theirs) = match (self.bytes.at_hand(), other.bytes.at_hand()) {
+            (Some(mine), Some(theirs)) => (mine, theirs),
+            (None, Some(known)) => return self.had(known),
+            (Some(known), None) => return other.had(known),
+            (None, None) => return false,
+        };
         let mut differences = Differences::new(mine, theirs);
         let mut fields = self.relocs();
         while let Some(at) = differences.next() {

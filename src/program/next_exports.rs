@@ -53,7 +53,7 @@ impl Program {
     }
 
     /// Whether an export is one that the user asked for.
-    fn is_said(&self, export: &Export) -> bool {
+    pub(crate) fn is_said(&self, export: &Export) -> bool {
         self.live_slots.is_none() || !is_live_name(&export.name)
     }
 

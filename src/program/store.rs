@@ -410,11 +410,25 @@ impl Program {
         let decl = &mut self.decls[id.index()];
         if unchanged {
             decl.drop_pending();
+            if let Some(current) = decl.current_mut() {
+                current.content.move_to(definition.content.into_bytes());
+            }
             return Ok(());
         }
         decl.define(definition);
         self.mark_dirty(id);
         Ok(())
+    }
+
+    /// The bytes of what is defined are to be had from somewhere else, if they are not at hand where they were: no edit.
+    #[cfg(feature = "link")]
+    pub(crate) fn move_bytes(&mut self, id: DeclId, bytes: impl FnOnce() -> crate::program::Bytes) {
+        let decl = self.decls.get(id.index()).and_then(Declaration::current);
+        if decl.is_some_and(|current| !current.content.is_at_hand())
+            && let Some(current) = self.decls[id.index()].current_mut()
+        {
+            current.content.move_to(bytes());
+        }
     }
 
     /// The custom section that a piece stands in, and its relocations, for another definition to share them.

@@ -9,8 +9,8 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::kept::{
-    Asked, Basis, Changes, Found, KeptFile, KeptFiles, NoState, Resumed, Role, Store, caught,
-    is_recent, key_of, now,
+    Asked, Basis, Changes, Compare, Found, KeptFile, KeptFiles, NO_LIST, NoState, Resumed, Role,
+    Store, caught, is_recent, key_of, now,
 };
 use crate::output::{self, Sighting};
 use crate::whole::session::{Update, WholeModule, WholeOptions};
@@ -119,7 +119,7 @@ impl<'a> OneShot<'a> {
         let mut found = store.find(&asked)?;
         let named = [Some(self.build)];
         let is_changed = |found: &Found| {
-            let changes = Changes::of(&found.head, &named, Path::new(""))?;
+            let changes = Changes::of(&found.head, &named, Path::new(""), Compare::Times)?;
             Ok::<bool, NoState>(!changes.files.is_empty())
         };
         if !is_changed(&found)? {
@@ -151,6 +151,7 @@ impl<'a> OneShot<'a> {
             first_len: found.head.first_len,
             files: Some(build.files),
             absent: Vec::new(),
+            list: NO_LIST,
         };
         let saved = store.save(&image, module.leave_output(), basis);
         Ok(Resumed::Updated {
@@ -188,6 +189,7 @@ impl<'a> OneShot<'a> {
             first_len: 0,
             files: Some(build.files),
             absent: Vec::new(),
+            list: NO_LIST,
         };
         let published = module.leave_output();
         let saved = store.save_new(begun, published, basis, &self.asked());
@@ -228,7 +230,8 @@ impl<'a> OneShot<'a> {
             position: Some(0),
             seen,
             // What it holds is compared by the update.
-            recent: is_recent(&seen, began).then_some([0; 32]),
+            is_recent: is_recent(&seen, began),
+            hash: None,
         });
         Ok(ReadBuild { bytes, files })
     }

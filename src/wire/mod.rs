@@ -6,6 +6,7 @@ pub(crate) mod filler;
 pub(crate) mod gap;
 pub(crate) mod leb;
 pub(crate) mod section;
+pub(crate) mod source;
 pub(crate) mod strings;
 
 use crate::error::{Error, Result};

@@ -126,7 +126,7 @@ fn the_doctor_finds_what_is_wrong() {
         ),
         (
             "a damaged head",
-            |folder| fs::write(kept(folder, ".state"), b"wasmend state 02").unwrap(),
+            |folder| fs::write(kept(folder, ".state"), b"wasmend state 03").unwrap(),
             "its head is cut short or damaged",
         ),
         (

@@ -21,6 +21,7 @@ mod soak;
 mod starved;
 mod state;
 mod state_damage;
+mod state_inputs;
 mod surroundings;
 mod watch_builds;
 mod watch_links;

@@ -133,6 +133,100 @@ fn a_large_object_is_followed_by_what_differs_in_it() {
     }
 }
 
+/// Of an object that is another one by now no byte is read as if it were the one before, however it has come there.
+#[test]
+fn an_object_that_takes_the_place_of_another_is_followed_whatever_its_file_looks_like() {
+    let folder = program(100);
+    let folder = folder.path();
+    let path = folder.join("pick.o");
+    let output = folder.join("out.wasm");
+    let put_back = |time: std::time::SystemTime| {
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    tick();
+    link(folder, &OBJECTS, "all is linked");
+    let state = fs::metadata(kept(folder, ".heap")).unwrap().len();
+    assert!(state > 0);
+    for added in 1..12u8 {
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        match added % 3 {
+            // Written over, with the same time.
+            0 => fs::write(&path, pick(added)).unwrap(),
+            // Another file, of the same length and with the same time.
+            1 => {
+                fs::write(folder.join("new.o"), pick(added)).unwrap();
+                fs::rename(folder.join("new.o"), &path).unwrap();
+            }
+            // Longer, in the same place.
+            _ => fs::write(&path, large_pick(added).0).unwrap(),
+        }
+        put_back(time);
+        tick();
+        let expected = match added % 3 {
+            // A section of its own has come or gone.
+            0 | 2 => "out.wasm: ",
+            _ => "patched 1 function",
+        };
+        link(folder, &OBJECTS, expected);
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+}
+
+#[test]
+fn an_object_that_is_cut_short_is_refused_and_followed_once_it_is_whole() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    tick();
+    link(folder, &OBJECTS, "all is linked");
+    for added in 1..4u8 {
+        for name in ["pick.o", "twice.o"] {
+            let path = folder.join(name);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+            tick();
+            let before = fs::read(&output).unwrap();
+            assert!(!ld(folder, &OBJECTS).status.success());
+            assert_eq!(fs::read(&output).unwrap(), before);
+            fs::write(&path, &whole).unwrap();
+            tick();
+            link(folder, &OBJECTS, "nothing has changed");
+        }
+        fs::write(folder.join("pick.o"), pick(added)).unwrap();
+        tick();
+        link(folder, &OBJECTS, "patched 1 function");
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+}
+
+#[test]
+fn an_object_that_is_gone_is_missed_and_found_again() {
+    let folder = program(100);
+    let folder = folder.path();
+    let output = folder.join("out.wasm");
+    tick();
+    link(folder, &OBJECTS, "all is linked");
+    for added in 1..4u8 {
+        for name in OBJECTS {
+            fs::rename(folder.join(name), folder.join("elsewhere")).unwrap();
+            assert!(!ld(folder, &OBJECTS).status.success());
+            fs::rename(folder.join("elsewhere"), folder.join(name)).unwrap();
+            link(folder, &OBJECTS, "nothing has changed");
+        }
+        // The same edit again, and back: what was kept of the versions between is of no use any more.
+        for version in [added, 0, added] {
+            fs::write(folder.join("pick.o"), pick(version)).unwrap();
+            tick();
+            link(folder, &OBJECTS, "patched 1 function");
+            assert_eq!(answer(&output), 160 + i32::from(version));
+        }
+        fs::write(folder.join("pick.o"), pick(100)).unwrap();
+        tick();
+        link(folder, &OBJECTS, "patched 1 function");
+    }
+}
+
 #[test]
 fn objects_that_are_called_otherwise_in_each_build_are_found_again() {
     let folder = program(100);

@@ -9,6 +9,7 @@ mod allow_list;
 mod histories;
 #[cfg(feature = "engine")]
 mod import_table;
+mod large;
 mod malformed;
 mod options;
 mod resolve;

@@ -1,6 +1,7 @@
 //! The one table of options: how each is spelt, what it takes, what it does, what help says of it.
 
 use crate::error::{Error, Result};
+use crate::kept::Compare;
 use crate::link::command::options::{
     BuildId, Color, DefinedSymbol, DefinedValue, Entry, InputArgument, Later, LinkOptions,
     Unresolved, number,
@@ -355,6 +356,13 @@ pub(super) static OPTIONS: &[Spec] = &[
     flag!(Two "no-state", "Keep nothing, whatever WASMEND_STATE says", |o| o.state = Some(false)),
     value!(Two Value "state-dir", "FOLDER", "Keep it in FOLDER: for outputs that are moved or copied away", |o, v| {
         o.state_dir = Some(v.into())
+    }),
+    value!(Two Equals "check", "WHAT", "How --state tells changed inputs: times, or content (all are read)", |o, v| {
+        o.compare = match v {
+            "times" => Compare::Times,
+            "content" => Compare::Contents,
+            _ => return Err(no_choice(v, "times or content")),
+        }
     }),
     flag!(Two "no-incremental", "Make a dense output, for release: as small as it can be", |o| o.incremental = Some(false)),
     // Said by drivers without a meaning for static linking.

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::kept::Compare;
 use crate::link::command::response_file::read_list;
 use crate::module::Redirect;
 
@@ -239,6 +240,8 @@ pub struct LinkOptions {
     pub state: Option<bool>,
     /// Where that is kept, if not beside the output.
     pub state_dir: Option<PathBuf>,
+    /// How it is found out which inputs have changed since.
+    pub compare: Compare,
     /// What was said on the command line without effect.
     pub warnings: Vec<String>,
 }
@@ -310,6 +313,7 @@ impl Default for LinkOptions {
             incremental: None,
             state: None,
             state_dir: None,
+            compare: Compare::Times,
             warnings: Vec::new(),
         }
     }

@@ -22,9 +22,12 @@ use crate::link::gc::InitTarget;
 use crate::link::order::is_zero;
 use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::signatures::{Signature, SignatureId};
-use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic, Trap};
+use crate::link::symbols::{
+    Definition, GlobalSymbol, ObjectId, SymbolId, SymbolType, Synthetic, Trap,
+};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
+use crate::parallel::{region, task};
 use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
 use crate::transaction::{Log, LogMap, Transaction};
 
@@ -246,6 +249,11 @@ pub(crate) fn engine_type(signature: &Signature, program: &mut Program) -> Resul
     program.types.simple(&bytes, Some(known))
 }
 
+/// Names that one thread makes at a time.
+const NAMES: usize = 64;
+/// Symbols that one thread looks at at a time.
+const SYMBOLS: usize = 1024;
+
 /// A function's name in its object, and what the output calls it if it is new.
 type Named<'a> = (&'a str, Option<Box<str>>);
 
@@ -413,35 +421,38 @@ impl<'a> DeclarationAssigner<'a> {
         } = self.plan;
         let demangle = self.setting.options.demangle;
         // Names of what is new, made on all cores.
-        let names: Vec<Vec<Named<'_>>> = resolution
-            .objects
-            .par_iter()
-            .zip(&*matches)
-            .enumerate()
-            .map(|(at, (linked, known))| {
-                let id = ObjectId(at as u32);
-                let names = match known {
-                    Match::Same(_) => vec![""; linked.object.functions.len()],
-                    _ => function_names(&linked.object),
-                };
-                let live = live.functions.of(id);
-                // Some objects have more functions than all others.
-                let named = names.into_par_iter().with_min_len(64);
-                let named = named.zip(live).enumerate();
-                let named = named.map(|(index, (name, live))| {
-                    let is_new = *live && !matches!(known, Match::Same(_));
-                    let shown = is_new.then(|| {
-                        let name = match name {
-                            "" => linked.object.function_name(index).unwrap_or("(unnamed)"),
-                            name => name,
-                        };
-                        shown(name, demangle).into_boxed_str()
-                    });
-                    (name, shown)
+        let name_all = |(at, (linked, known)): (usize, (&'a LinkedObject, &Match<'_>))| {
+            let is_same = matches!(known, Match::Same(_));
+            let names = match is_same {
+                true => vec![""; linked.object.functions.len()],
+                false => function_names(&linked.object),
+            };
+            let live = live.functions.of(ObjectId(at as u32));
+            let name = |(index, (name, live)): (usize, (&'a str, &bool))| {
+                let shown = (*live && !is_same).then(|| {
+                    let name = match name {
+                        "" => linked.object.function_name(index).unwrap_or("(unnamed)"),
+                        name => name,
+                    };
+                    shown(name, demangle).into_boxed_str()
                 });
-                named.collect()
-            })
-            .collect();
+                (name, shown)
+            };
+            // Some objects have more functions than all others.
+            let runs = names
+                .par_chunks(NAMES)
+                .zip(live.par_chunks(NAMES))
+                .enumerate();
+            let run = |(run, (names, live)): (usize, (&[&'a str], &[bool]))| {
+                let named = names.iter().copied().zip(live);
+                let numbered = (run * NAMES..).zip(named);
+                task(|| numbered.map(name).collect::<Vec<_>>())
+            };
+            region(|| runs.flat_map_iter(run).collect())
+        };
+        let objects = resolution.objects.par_iter().zip(&*matches).enumerate();
+        let names: Vec<Vec<Named<'_>>> =
+            region(|| objects.map(|object| task(|| name_all(object))).collect());
         for (at, (known, names)) in matches.iter_mut().zip(names).enumerate() {
             let id = ObjectId(at as u32);
             let object = &resolution.objects[at].object;
@@ -533,13 +544,19 @@ impl<'a> DeclarationAssigner<'a> {
         let resolution = &plan.resolution;
         let units = &self.assigner.new.units;
         let symbols = resolution.table.symbols();
-        let meanings = self.meanings.par_iter_mut().zip(symbols);
-        meanings.with_min_len(1024).for_each(|(meaning, symbol)| {
-            if let (ResolvedTarget::Nothing, Some((object, symbol))) = (&*meaning, symbol.place()) {
-                let linked = resolution.object(object);
-                *meaning = own_meaning(&units[object.index()], object, &linked.object, symbol);
+        let find = |(meanings, symbols): (&mut [ResolvedTarget], &[GlobalSymbol])| {
+            for (meaning, symbol) in meanings.iter_mut().zip(symbols) {
+                if let (ResolvedTarget::Nothing, Some((object, symbol))) =
+                    (&*meaning, symbol.place())
+                {
+                    let linked = resolution.object(object);
+                    *meaning = own_meaning(&units[object.index()], object, &linked.object, symbol);
+                }
             }
-        });
+        };
+        let runs = self.meanings.par_chunks_mut(SYMBOLS);
+        let runs = runs.zip(symbols.par_chunks(SYMBOLS));
+        region(|| runs.for_each(|run| task(|| find(run))));
         for (index, symbol) in symbols.iter().enumerate() {
             if self.meanings[index] != ResolvedTarget::Nothing {
                 continue;

@@ -22,6 +22,7 @@ use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic
 use crate::module::{ConstExpr, ImportType, MemoryType, Module, ValType};
 use crate::object::ids::SegmentIndex;
 use crate::object::{GlobalType, Limits, Object, Relocs, Span, SymbolKind};
+use crate::parallel::{join, region, task};
 use crate::program::{
     Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
     RelocatableBytes, Relocation, SectionId, value,
@@ -69,7 +70,7 @@ pub(crate) fn define(
             let mut items = before.into_iter().flatten();
             items.try_for_each(|(id, kind, definition)| program.define(id, kind, definition))
         };
-        let (defined, made) = rayon::join(define, || cx.objects(range, given));
+        let (defined, made) = join(define, || cx.objects(range, given));
         defined?;
         ready = made?;
     }
@@ -134,26 +135,27 @@ impl Definer<'_> {
     fn objects(&self, range: Range<usize>, given: Option<&mut [Relocs]>) -> Result<Vec<Vec<Item>>> {
         let first = range.start;
         let id = |at: usize| ObjectId((first + at) as u32);
-        match given {
-            None => range
-                .into_par_iter()
-                .map(|at| {
-                    let id = ObjectId(at as u32);
-                    self.object(id, &self.plan.resolution.object(id).object.code_relocs)
-                })
-                .collect(),
-            Some(relocs) => relocs
-                .par_iter_mut()
-                .enumerate()
-                .map(|(at, relocs)| self.object(id(at), &std::mem::take(relocs)))
-                .collect(),
-        }
+        let known = |at: usize| {
+            let id = ObjectId(at as u32);
+            let relocs = &self.plan.resolution.object(id).object.code_relocs;
+            task(|| self.object(id, relocs))
+        };
+        region(|| match given {
+            None => range.into_par_iter().map(known).collect(),
+            Some(relocs) => {
+                let relocs = relocs.par_iter_mut().enumerate();
+                let define = |(at, relocs): (usize, &mut Relocs)| {
+                    task(|| self.object(id(at), &std::mem::take(relocs)))
+                };
+                relocs.map(define).collect()
+            }
+        })
     }
 
     /// What an object defines, without segments that are merged and strings. Debug information, which is most of an object,
     /// is for whoever has nothing to do.
     fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
-        let (items, customs) = rayon::join(
+        let (items, customs) = join(
             || self.contents(id, code_relocs),
             || custom_items(&self.converter, &self.declarations.sections, id),
         );
@@ -649,7 +651,12 @@ pub(crate) fn custom_items(
     // To wake other threads takes longer than to do little.
     match object.span().len < MANY_BYTES {
         true => pieces.into_iter().map(make).collect(),
-        false => pieces.into_par_iter().map(make).collect(),
+        false => region(|| {
+            pieces
+                .into_par_iter()
+                .map(|piece| task(|| make(piece)))
+                .collect()
+        }),
     }
 }
 

@@ -256,10 +256,10 @@ impl<'a> DeclarationReuse<'a> {
         let mut definers: HashMap<&[u8], usize> = HashMap::default();
         let mut equals: HashMap<&[u8], Vec<usize>> = HashMap::default();
         for (at, object) in gone.into_iter().rev() {
-            equals
-                .entry(object.bytes(object.span()))
-                .or_default()
-                .push(at);
+            if object.has_bytes() {
+                let equal = equals.entry(object.bytes(object.span()));
+                equal.or_default().push(at);
+            }
             definers.extend(definitions(object).map(|name| (name, at)));
         }
         let mut taken: HashSet<_> = HashSet::default();

@@ -24,6 +24,7 @@ use crate::link::declare::placed::{
 };
 use crate::link::symbols::ObjectId;
 use crate::object::{Object, Span};
+use crate::parallel::{region, task};
 use crate::program::{Bytes, SectionId};
 use crate::wire::strings::{Starts, len_of_first};
 
@@ -169,13 +170,14 @@ impl DeclarationAssigner<'_> {
         let own = own.map(|(at, (shared, growing))| {
             let (object, span) = self.contents(*shared);
             let before = growing.map(|piece| sources.all[piece].bytes);
-            own_strings(&sources.all[fixed + at], before, || Bytes::Shared {
+            let shared = || Bytes::Shared {
                 input: object.input().clone(),
                 start: span.start,
                 len: span.len,
-            })
+            };
+            task(|| own_strings(&sources.all[fixed + at], before, shared))
         });
-        let mut own: Vec<Own> = own.collect();
+        let mut own: Vec<Own> = region(|| own.collect());
         let before = sources.all[..fixed].iter().map(|source| Own {
             offsets: own_starts(source),
             bytes: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::kept::Compare;
 use crate::link::command::options::{BuildId, LinkOptions};
 use crate::link::inputs::Inputs;
 use crate::object::Input;
@@ -50,6 +51,7 @@ impl BuildIds {
             verbose: false,
             stats: false,
             threads: None,
+            compare: Compare::default(),
             ..options.clone()
         };
         hasher.update(format!("{said:?}").as_bytes());

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::link::command::options::{InputArgument, LinkOptions, symbol_list};
-use crate::object::{Access, Archive, FileKind, Input, MemberOffset, Object};
+use crate::object::{Access, Archive, FileKind, Input, Member, MemberOffset, Object};
+use crate::parallel::{region, task};
 use crate::transaction::{Log, Saved, Transaction};
 
 /// A file of the command line.
@@ -88,6 +89,24 @@ impl ArchiveFile {
         Ok(object)
     }
 
+    /// The members that were read.
+    pub(super) fn objects(&self) -> Vec<Arc<Object>> {
+        let read = self.read();
+        self.members.iter().chain(read.values()).cloned().collect()
+    }
+
+    /// The files of a thin archive's members that were read.
+    pub(super) fn member_inputs(&self) -> Vec<Arc<Input>> {
+        if !self.archive.is_thin() {
+            return Vec::new();
+        }
+        let members = self.objects();
+        members
+            .iter()
+            .map(|member| member.input().clone())
+            .collect()
+    }
+
     /// The members that were read, by their places.
     fn read(&self) -> MutexGuard<'_, HashMap<MemberOffset, Arc<Object>>> {
         let read = self.read.lock();
@@ -110,10 +129,13 @@ impl ArchiveFile {
         old: &ArchiveFile,
         access: Access,
     ) -> Result<Option<Vec<ChangedMember>>> {
-        let is_simple =
-            |file: &ArchiveFile| file.archive.has_index() && !file.archive.is_thin() && !file.whole;
+        let is_simple = |file: &ArchiveFile| file.archive.has_index() && !file.whole;
+        let is_thin = self.archive.is_thin();
         let is_same = is_simple(old)
             && is_simple(self)
+            && old.archive.is_thin() == is_thin
+            // What a mapping of its file showed before is not known.
+            && (!is_thin || access != Access::Map)
             && old.allowed_undefined == self.allowed_undefined
             && old.archive.passed_over() == self.archive.passed_over();
         let (Some(before), true) = (old.archive.members_like(&self.archive), is_same) else {
@@ -125,9 +147,22 @@ impl ArchiveFile {
             let Some(now) = before.get(&offset) else {
                 return Ok(None);
             };
+            // Where others were looked at before, times are as good as contents, and a member that is kept is not opened for nothing.
+            let is_still = is_thin && access == Access::Keep;
+            if is_still && self.archive.is_still(*now, &object) {
+                self.read().insert(*now, object);
+                continue;
+            }
             let member = self.archive.member(*now, access)?;
+            let is_same = match is_thin {
+                true => object.input().is_written_again(&member.input),
+                false => member.is_still(&object),
+            };
             let mut current = object.clone();
-            if member.bytes() != object.bytes(object.span()) {
+            if !is_same {
+                if access == Access::Keep {
+                    object.input().give_up();
+                }
                 current = Arc::new(member.read_after(&object)?);
                 changed.push((object, current.clone()));
             }
@@ -191,10 +226,8 @@ impl Inputs {
     /// All that went wrong, in the order of the command line.
     pub fn open(options: &LinkOptions, access: Access) -> Result<Inputs, Vec<Error>> {
         let wanted = find_all(options)?;
-        let opened: Vec<Result<InputFile>> = wanted
-            .par_iter()
-            .map(|wanted| open_file(wanted, access))
-            .collect();
+        let open = |wanted: &Wanted| task(|| open_file(wanted, access));
+        let opened: Vec<Result<InputFile>> = region(|| wanted.par_iter().map(open).collect());
         let mut inputs = Inputs {
             access: Some(access),
             ..Inputs::default()
@@ -259,6 +292,7 @@ impl Inputs {
         if is_same && is_same_list && !self.files[file].has_changed_members() {
             return Ok(false);
         }
+        before.give_up();
         let now = match (&self.files[file], FileKind::of(fresh.bytes())) {
             (InputFile::Object { object, lazy }, FileKind::Wasm) => InputFile::Object {
                 object: Arc::new(Object::read_after(fresh, object)?),
@@ -268,6 +302,57 @@ impl Inputs {
         };
         self.files.set(file, now);
         Ok(true)
+    }
+
+    /// The files of another command line: those that are among them now and were before are not opened again, but for what
+    /// `changed` names.
+    ///
+    /// # Errors
+    /// All that went wrong.
+    pub(super) fn relisted(
+        &self,
+        options: &LinkOptions,
+        changed: &[PathBuf],
+    ) -> Result<Inputs, Vec<Error>> {
+        let wanted = find_all(options)?;
+        let mut inputs = self.clone();
+        let mut known: HashMap<PathBuf, Vec<usize>> = HashMap::default();
+        for (at, file) in self.files.iter().enumerate().rev() {
+            let path = file.input().path().to_path_buf();
+            known.entry(path).or_default().push(at);
+        }
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(wanted.len());
+        for wanted in &wanted {
+            let places_before = known.get_mut(&wanted.path);
+            let place = places_before.and_then(|places| places.pop());
+            places.push(place.filter(|at| wanted.fits(&self.files[*at])));
+        }
+        let mut errors = Vec::new();
+        for &at in places.iter().flatten() {
+            if changed
+                .iter()
+                .any(|path| path == self.files[at].input().path())
+                && let Err(error) = inputs.reopen(at)
+            {
+                errors.push(error);
+            }
+        }
+        let mut files = Vec::with_capacity(wanted.len());
+        for (wanted, place) in wanted.iter().zip(&places) {
+            let file = match place {
+                Some(at) => Ok(inputs.files[*at].clone()),
+                None => open_file(wanted, self.access()),
+            };
+            match file {
+                Ok(file) => files.push(file),
+                Err(error) => errors.push(error),
+            }
+        }
+        inputs.files = files.into();
+        match errors.is_empty() {
+            true => Ok(inputs),
+            false => Err(errors),
+        }
     }
 
     /// One of the files as it was when this transaction began, if it has changed since.
@@ -447,6 +532,18 @@ fn find_library(options: &LinkOptions, name: &str, shared: bool) -> Result<PathB
     Err(Error::bad_input(format!("cannot find library -l{name}")).with_hint(hint))
 }
 
+impl Wanted {
+    /// Whether a file that was opened is what this says of it.
+    fn fits(&self, file: &InputFile) -> bool {
+        match file {
+            InputFile::Object { lazy, .. } => *lazy == self.lazy,
+            InputFile::Archive(archive) => archive.whole == self.whole,
+            InputFile::Stubs(_) => true,
+            InputFile::PassedOver { .. } => self.lazy,
+        }
+    }
+}
+
 fn open_file(wanted: &Wanted, access: Access) -> Result<InputFile> {
     open_input(Input::open(&wanted.path, access)?, wanted, access)
 }
@@ -492,20 +589,19 @@ fn list_beside(archive: &Path) -> Result<Option<Vec<String>>> {
 
 fn open_archive(input: Arc<Input>, wanted: &Wanted, access: Access) -> Result<InputFile> {
     let allowed_undefined = list_beside(input.path())?;
-    let archive = Archive::open(input)?;
+    let archive = Archive::open_to_read(input, access)?;
     let passed_over = archive.passed_over().iter();
     let mut warnings: Vec<Error> = passed_over.map(|name| no_object(&archive, name)).collect();
     let mut members = Vec::new();
     if wanted.whole || !archive.has_index() {
         let all = archive.members(access)?;
-        let read: Result<Vec<Option<Object>>> = all
-            .par_iter()
-            .map(|member| match FileKind::of(member.bytes()) {
-                FileKind::Wasm => member.read().map(Some),
-                _ if !wanted.whole => Ok(None),
-                _ => member.read().map(Some),
-            })
-            .collect();
+        let read = |member: &Member| match FileKind::of(member.bytes()) {
+            FileKind::Wasm => member.read().map(Some),
+            _ if !wanted.whole => Ok(None),
+            _ => member.read().map(Some),
+        };
+        let read: Result<Vec<Option<Object>>> =
+            region(|| all.par_iter().map(|member| task(|| read(member))).collect());
         for (object, member) in read?.into_iter().zip(&all) {
             match (object, FileKind::of(member.bytes())) {
                 (Some(object), _) => members.push(Arc::new(object)),
@@ -565,9 +661,8 @@ fn stub_symbols(input: &Input) -> Result<StubSymbols> {
 /// The first, in order, that was.
 pub fn check_unchanged<'a>(inputs: impl IntoIterator<Item = &'a Arc<Input>>) -> Result<()> {
     let inputs: Vec<&Arc<Input>> = inputs.into_iter().collect();
-    let results: Vec<Result<()>> = inputs
-        .par_iter()
-        .map(|input| input.check_unchanged())
-        .collect();
-    results.into_iter().collect()
+    let check = |input: &&Arc<Input>| task(|| input.check_unchanged());
+    let results: Vec<Result<()>> = region(|| inputs.par_iter().map(check).collect());
+    results.into_iter().collect::<Result<()>>()?;
+    Input::check_mapped_again()
 }

@@ -1,21 +1,19 @@
 //! What of a link's options has to be the same for what is kept to be of use. What is left out decides only what is said and how
-//! fast; and what objects are called, since some compilers name them anew in each build.
+//! fast; and the inputs, of which another list is one more thing that may have changed.
 
 use std::path::{Path, PathBuf};
 
-use crate::kept::{Asked, key_of};
+use crate::kept::{Asked, Compare, Head, Key, NoState, Role, key_of};
 use crate::link::command::options::{Color, InputArgument, LinkOptions};
 use crate::link::session::Linked;
 
 /// What was asked of a link, in words.
 pub(super) fn asked_of(options: &LinkOptions) -> Asked {
-    let settled = settled(options);
-    let inputs = settled.inputs.iter().map(|input| format!("{input:?}"));
-    Asked::of::<Linked>(&settled, inputs)
+    Asked::of::<Linked>(&settled(options), std::iter::empty())
 }
 
-/// A name for what is kept of a link somewhere else than beside its output: the same for the same options and inputs, wherever
-/// an output of that name goes.
+/// A name for what is kept of a link somewhere else than beside its output: the same for the same options, wherever an output of
+/// that name goes, and from whatever inputs.
 pub fn state_name(options: &LinkOptions) -> String {
     let output = options.output.file_name().map(PathBuf::from);
     let options = LinkOptions {
@@ -28,8 +26,9 @@ pub fn state_name(options: &LinkOptions) -> String {
 
 /// Options without what may be otherwise.
 pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
-    let mut options = LinkOptions {
+    LinkOptions {
         response_files: Vec::new(),
+        inputs: Vec::new(),
         verbose: false,
         stats: false,
         threads: None,
@@ -37,20 +36,54 @@ pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
         error_limit: 0,
         state: None,
         state_dir: None,
+        compare: Compare::Times,
         ..options.clone()
-    };
-    for input in &mut options.inputs {
-        if let InputArgument::File(path) = input
-            && is_named_as_object(path)
-        {
-            *path = PathBuf::from(".o");
-        }
     }
-    options
 }
 
-fn is_named_as_object(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "o")
+/// What tells a list of inputs from another one whose files are not those at the same places of this one. Files may be called
+/// otherwise: compilers name objects, and what they put them in, anew in each build.
+pub(super) fn list_of(options: &LinkOptions) -> Key {
+    let mut inputs = options.inputs.clone();
+    for input in &mut inputs {
+        if let InputArgument::File(path) = input {
+            *path = path.extension().map(PathBuf::from).unwrap_or_default();
+        }
+    }
+    key_of::<Linked>(&inputs)
+}
+
+/// Refuses a list of inputs most of which are others than before: what is kept is of another program.
+pub(super) fn expect_alike(head: &Head, options: &LinkOptions) -> Result<(), NoState> {
+    let places = head.files.places();
+    let kept = places.iter().filter_map(|at| head.files.get(*at));
+    let kept = kept.filter(|file| file.role == Role::Followed);
+    let mut then: Vec<&Path> = kept.map(|file| file.path).collect();
+    then.sort_unstable();
+    let (known, new): (Vec<&Path>, Vec<&Path>) = options
+        .files()
+        .partition(|path| then.binary_search(path).is_ok());
+    // Objects may be those of before under other names.
+    let new_objects = new.iter().filter(|path| is_named_as_object(path)).count();
+    let mut now = known.clone();
+    now.sort_unstable();
+    let is_gone = |path: &&&Path| is_named_as_object(path) && now.binary_search(path).is_err();
+    let gone_objects = then.iter().filter(is_gone).count();
+    let alike = known.len() + new_objects.min(gone_objects);
+    let all = known.len() + new.len();
+    match 2 * alike < all {
+        true => {
+            let text = format!("{} of {all} files of the command line are new", all - alike);
+            Err(NoState::OtherOptions(Some(text)))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Whether a file is called as objects are.
+pub(super) fn is_named_as_object(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "o" || extension == "obj")
 }
 
 #[cfg(test)]
@@ -80,21 +113,33 @@ mod tests {
                 vec!["--export=answer"],
                 "the option `exports` is [ \"answer\", ], and was []",
             ),
-            (
-                vec!["liby.a"],
-                "the inputs are 3, and were 2; the first that is new is File(\"liby.a\")",
-            ),
         ] {
             let now = [&before[..], &more].concat();
             assert_eq!(difference(&now).as_deref(), Some(expected));
         }
         assert_eq!(
-            difference(&["a.o", "liby.a", "-o", "out.wasm"]).as_deref(),
-            Some("input 2 is File(\"liby.a\"), and was File(\"libx.a\")")
+            difference(&["a.o", "liby.a", "b.o", "-o", "out.wasm"]),
+            None
         );
-        assert_eq!(
-            difference(&["a.o", "-o", "out.wasm"]).as_deref(),
-            Some("the inputs are 1, and were 2; the first that is gone is File(\"libx.a\")")
-        );
+    }
+
+    #[test]
+    fn lists_of_inputs_differ_by_what_stands_where_and_not_by_names() {
+        let list = |text: &str| {
+            let arguments: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            list_of(&LinkOptions::parse(&arguments).unwrap())
+        };
+        let before = list("a.o libx.a -lc -o out");
+        assert_eq!(list("b.o liby.a -lc -o out --export-all"), before);
+        for other in [
+            "a.o libx.a -lm -o out",
+            "a.o libx.a b.o -lc -o out",
+            "libx.a a.o -lc -o out",
+            "a.o libx.a -o out",
+            "a.o --whole-archive libx.a -lc -o out",
+            "--start-lib a.o --end-lib libx.a -lc -o out",
+        ] {
+            assert_ne!(list(other), before, "{other}");
+        }
     }
 }

@@ -1,43 +1,43 @@
 //! The files that a link has read, as a head names them, and those that it would have. Nothing here looks whether they changed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::hash::{HashMap, HashSet};
-use crate::kept::{KeptFile, KeptFiles, Role, is_recent};
+use crate::hash::HashSet;
+use crate::kept::{Compare, KeptFile, KeptFiles, Role, content_hash, is_recent};
 use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::session::Linked;
 use crate::object::Input;
 use crate::output::Sighting;
 
+/// When the link began that read the files, and how the next one is to tell them from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) began: (i64, u64),
+    pub(super) compare: Compare,
+}
+
 /// Every file that the link has read. `None` if one of them cannot be told from others.
-pub(super) fn all_files(linked: &Linked, began: (i64, u64)) -> Option<KeptFiles> {
+pub(super) fn all_files(linked: &Linked, reading: Reading) -> Option<KeptFiles> {
     let inputs = &linked.state.inputs;
-    let mut places: HashMap<_, (Role, u32)> = HashMap::default();
-    for (at, file) in inputs.files().iter().enumerate() {
-        let role = match file {
-            InputFile::Object { .. } => Role::Followed,
-            InputFile::Archive(file) if !file.archive.input().is_mapped() => Role::Followed,
-            _ => Role::Other,
-        };
-        places.insert(Arc::as_ptr(file.input()), (role, at as u32));
-    }
-    // Members of archives are in the archives, but for those of thin ones; what was read of an archive that another one has taken
-    // the place of is not read any more.
-    let paths: HashSet<&Path> = inputs.inputs().map(|input| input.path()).collect();
-    let linked_objects = linked.state.plan.resolution.objects().iter();
-    let members = linked_objects.map(|linked| linked.object.input());
-    let members = members.filter(|input| !paths.contains(input.path()));
     let mut known: HashSet<_> = HashSet::default();
     let mut files = KeptFiles::default();
-    for input in inputs.inputs().chain(members) {
-        let at = Arc::as_ptr(input);
-        if !known.insert(at) {
-            continue;
+    for (at, file) in inputs.files().iter().enumerate() {
+        let role = match file {
+            InputFile::Object { .. } | InputFile::Archive(_) => Role::Followed,
+            _ => Role::Other,
+        };
+        // A file that is named twice is one; it is looked for by its path.
+        if known.insert(Arc::as_ptr(file.input())) {
+            files.push(kept_file(file.input(), role, Some(at as u32), reading)?);
         }
-        let place = places.get(&at);
-        let role = place.map_or(Role::Other, |(role, _)| *role);
-        files.push(kept_file(input, role, place.map(|(_, at)| *at), began)?);
+    }
+    for (at, file) in inputs.files().iter().enumerate() {
+        for member in members_of(file) {
+            if known.insert(Arc::as_ptr(&member)) {
+                files.push(kept_file(&member, Role::Member, Some(at as u32), reading)?);
+            }
+        }
     }
     let options = &linked.state.options;
     let lists = inputs.lists().chain(options.allow_undefined_file.clone());
@@ -45,18 +45,31 @@ pub(super) fn all_files(linked: &Linked, began: (i64, u64)) -> Option<KeptFiles>
         let stat = rustix::fs::stat(&path).ok()?;
         let seen = Sighting::of_stat(&stat);
         // What was read of it is not at hand any more.
-        if is_recent(&seen, began) {
+        if is_recent(&seen, reading.began) {
             return None;
         }
+        let hash = match reading.compare {
+            Compare::Times => None,
+            Compare::Contents => Some(content_hash(&path)?),
+        };
         files.push(KeptFile {
             path: &path,
             role: Role::Other,
             position: None,
             seen,
-            recent: None,
+            is_recent: false,
+            hash,
         });
     }
     Some(files)
+}
+
+/// The files of a thin archive's members that were read.
+fn members_of(file: &InputFile) -> Vec<Arc<Input>> {
+    match file {
+        InputFile::Archive(archive) => archive.member_inputs(),
+        _ => Vec::new(),
+    }
 }
 
 /// An input as it was read.
@@ -64,20 +77,25 @@ fn kept_file(
     input: &Input,
     role: Role,
     position: Option<u32>,
-    began: (i64, u64),
+    reading: Reading,
 ) -> Option<KeptFile<'_>> {
     let seen = input.seen()?;
-    let is_recent = is_recent(&seen, began);
-    let recent = is_recent.then(|| match role {
-        Role::Followed => [0; 32],
-        Role::Other => *blake3::hash(input.bytes()).as_bytes(),
-    });
+    let is_recent = is_recent(&seen, reading.began);
+    // What is followed is compared by its contents.
+    let is_hashed = reading.compare == Compare::Contents || is_recent && role != Role::Followed;
+    // Another process may have mapped it.
+    let hash = match (is_hashed, input.is_mapped()) {
+        (false, _) => None,
+        (true, false) => Some(*blake3::hash(input.bytes()).as_bytes()),
+        (true, true) => Some(content_hash(input.path())?),
+    };
     Some(KeptFile {
         path: input.path(),
         role,
         position,
         seen,
-        recent,
+        is_recent,
+        hash,
     })
 }
 
@@ -86,14 +104,25 @@ pub(super) fn files_after(
     files: &KeptFiles,
     linked: &Linked,
     places: &HashSet<u32>,
-    began: (i64, u64),
+    reading: Reading,
 ) -> Option<KeptFiles> {
     let inputs = linked.state.inputs.files();
     files.renewed(
         |file| file.position.is_some_and(|place| places.contains(&place)),
         |file| {
-            let input = inputs.get(file.position? as usize)?.input();
-            kept_file(input, file.role, file.position, began)
+            let owner = inputs.get(file.position? as usize)?;
+            if file.role != Role::Member {
+                return kept_file(owner.input(), file.role, file.position, reading);
+            }
+            let members = members_of(owner);
+            let member = members.iter().find(|member| member.path() == file.path)?;
+            let now = kept_file(member, file.role, file.position, reading)?;
+            Some(KeptFile {
+                seen: now.seen,
+                is_recent: now.is_recent,
+                hash: now.hash,
+                ..file
+            })
         },
     )
 }

@@ -18,14 +18,15 @@ use crate::error::{Error, ErrorKind};
 use crate::heap;
 use crate::kept::{Basis, Changes, Found, NoState, Resumed, Store, caught, now};
 use crate::link::command::options::{InputArgument, LinkOptions};
+use crate::link::inputs::find_libraries;
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
-use crate::object::Access;
+use crate::object::{Access, Input};
 use crate::output::{self, OutputOptions};
 
-use asked::{asked_of, settled};
-use files::{absent_files, all_files, files_after};
+use asked::{asked_of, expect_alike, is_named_as_object, list_of, settled};
+use files::{Reading, absent_files, all_files, files_after};
 
 pub use asked::state_name;
 
@@ -73,27 +74,28 @@ fn try_resume(
     let store = Store::<Linked>::of(&options.output, &settled(options))?;
     let asked = || asked_of(options);
     let mut found = store.find(&asked)?;
-    let named = named_files(options);
-    let changed = |found: &Found| Changes::of(&found.head, &named, Path::new(""));
-    let mut changes = changed(&found)?;
-    if changes.files.is_empty() {
+    let mut changes = ListChanges::of(&found, options)?;
+    if changes.are_none() {
         store.restore(&found)?;
         return Ok(Resumed::Unchanged);
     }
     begin();
-    output::expect_not_an_input(&options.output, &changes.files).map_err(Failed::from)?;
     // From here on no other process writes the arena's file. One may have, up to here.
     let locked = store.lock()?;
     if let Some(other) = store.find_other(&found, &asked)? {
-        changes = changed(&other)?;
+        changes = ListChanges::of(&other, options)?;
         found = other;
     }
+    changes.expect_no_output(options).map_err(Failed::from)?;
     let (image, linked, seen) = store.open(locked, &found)?;
     let began = now();
     let done = caught(|| {
         linked.resume_output(publishing, seen)?;
-        linked.rename_inputs(options, &changes.renamed);
-        linked.update(&changes.files)
+        if changes.is_other_list {
+            return linked.update_list(options, &changes.files.files);
+        }
+        linked.rename_inputs(options, &changes.files.renamed);
+        linked.update(&changes.files.files)
     });
     let report = match done {
         Ok(Ok(report)) => report,
@@ -103,25 +105,84 @@ fn try_resume(
         Ok(Err(failed)) => return Err(Stop::Failed(failed)),
         Err(why) => return Ok(Resumed::Unusable(why)),
     };
+    // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
+    // the inputs has read other members, or libraries are looked for elsewhere.
+    let is_as_before = report.resolved_anew.is_none() && !changes.moves_libraries();
+    let kept = linked.keep_objects(is_as_before.then_some(&changes.files.places));
+    Input::forget_mapped_again();
     // What only the head needs is not to be kept.
     let _paused = heap::pause();
-    // What was looked at once is not looked at again, for that would be most of what this process touches; unless a link from
-    // the inputs has read other members.
     let head = found.head;
-    let files = match report.resolved_anew {
-        None => files_after(&head.files, linked, &changes.places, began),
-        Some(_) => all_files(linked, began),
+    let reading = Reading {
+        began,
+        compare: options.compare,
+    };
+    let (files, absent) = match is_as_before {
+        true => {
+            let files = files_after(&head.files, linked, &changes.files.places, reading);
+            (files, head.absent)
+        }
+        false => (all_files(linked, reading), absent_files(linked)),
     };
     let basis = Basis {
         first_len: head.first_len,
-        files,
-        absent: head.absent,
+        files: files.filter(|_| kept.is_ok()),
+        absent,
+        list: list_of(options),
     };
     let saved = store.save(&image, linked.state.module.published(), basis);
     Ok(Resumed::Updated {
         report: Box::new(report),
         saved,
     })
+}
+
+/// What is asked for that was not, as far as an update can follow it.
+struct ListChanges {
+    /// Files that are not what they were, or are called otherwise.
+    files: Changes,
+    /// Whether other files are linked, or in another order.
+    is_other_list: bool,
+}
+
+impl ListChanges {
+    fn of(found: &Found, options: &LinkOptions) -> Result<ListChanges, NoState> {
+        let head = &found.head;
+        let is_other_list = head.list != list_of(options);
+        // In another list places mean nothing.
+        let named = match is_other_list {
+            true => {
+                expect_alike(head, options)?;
+                Vec::new()
+            }
+            false => named_files(options),
+        };
+        Ok(ListChanges {
+            files: Changes::of(head, &named, Path::new(""), options.compare)?,
+            is_other_list,
+        })
+    }
+
+    fn are_none(&self) -> bool {
+        self.files.files.is_empty() && !self.is_other_list
+    }
+
+    /// Whether files are called otherwise beside which others are looked for.
+    fn moves_libraries(&self) -> bool {
+        let mut renamed = self.files.renamed.iter();
+        renamed.any(|(_, path)| !is_named_as_object(path))
+    }
+
+    /// The output is none of the files that are to be read.
+    fn expect_no_output(&self, options: &LinkOptions) -> crate::Result<()> {
+        output::expect_not_an_input(&options.output, &self.files.files)?;
+        if !self.is_other_list {
+            return Ok(());
+        }
+        let libraries = find_libraries(options).filter_map(|library| library.found);
+        let named = options.files().map(Path::to_path_buf);
+        output::expect_not_an_input(&options.output, libraries.chain(named))
+    }
 }
 
 fn is_of_output(error: &Error) -> bool {
@@ -148,13 +209,19 @@ impl Linked {
         // What is kept must stand in the arena: the options that were made before do not.
         let target = Target::File(publishing);
         let (linked, report) = Linked::link(options.clone(), Access::Keep, target)?;
+        let kept = linked.keep_objects(None);
         let linked = store.keep(linked);
         // What only the head needs is not to be kept.
         let _paused = heap::pause();
+        let reading = Reading {
+            began,
+            compare: options.compare,
+        };
         let basis = Basis {
             first_len: 0,
-            files: all_files(linked, began),
+            files: all_files(linked, reading).filter(|_| kept.is_ok()),
             absent: absent_files(linked),
+            list: list_of(options),
         };
         let published = linked.state.module.published();
         let saved = store.save_new(begun, published, basis, &asked_of(options));

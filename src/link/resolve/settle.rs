@@ -480,7 +480,9 @@ impl Resolver<'_> {
             let all = objects
                 .iter()
                 .map(|linked: &LinkedObject| linked.object.input());
-            all.filter(|input| !known.contains(input.path()))
+            let are_files = all.filter(|input| input.stamp().is_some());
+            are_files
+                .filter(|input| !known.contains(input.path()))
                 .cloned()
                 .collect()
         };

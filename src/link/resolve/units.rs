@@ -12,6 +12,7 @@ use crate::link::symbols::{LazyId, ObjectId, SymbolId, SymbolType};
 use crate::object::archive::ArchiveSymbol;
 use crate::object::ids::SymbolIndex;
 use crate::object::{MemberOffset, Object, Span, Symbol, SymbolKind};
+use crate::parallel::{region, task};
 
 /// What a symbol of an object means in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -391,13 +392,12 @@ impl LoadedObjects {
         }
         while !found.is_empty() {
             found.sort_unstable();
-            let read: Vec<Option<Arc<Object>>> = found
-                .par_iter()
-                .map(|lazy| {
-                    let lazy = &self.lazies[lazy.0 as usize];
-                    LoadedObjects::read_lazy(&self.inputs, lazy.file, lazy.member?).ok()
-                })
-                .collect();
+            let read = |lazy: &LazyId| {
+                let lazy = &self.lazies[lazy.0 as usize];
+                LoadedObjects::read_lazy(&self.inputs, lazy.file, lazy.member?).ok()
+            };
+            let read: Vec<Option<Arc<Object>>> =
+                region(|| found.par_iter().map(|lazy| task(|| read(lazy))).collect());
             let mut objects = Vec::new();
             let mut new = Vec::new();
             for (lazy, object) in found.drain(..).zip(read) {

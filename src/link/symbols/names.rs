@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::hash::HashTable;
 use crate::object::tables::hash_name;
 use crate::object::{Input, Span};
+use crate::parallel::{region, task};
 
 const SHARD_BITS: u32 = 5;
 const SHARDS: usize = 1 << SHARD_BITS;
@@ -94,7 +95,7 @@ fn shard_of(hash: u64) -> usize {
 }
 
 fn bytes_of(inputs: &[Arc<Input>], input: InputId, span: Span) -> &[u8] {
-    &inputs[input.0 as usize].bytes()[span.range()]
+    inputs[input.0 as usize].part(span)
 }
 
 impl Shard {
@@ -197,64 +198,62 @@ impl Names {
                 .collect();
         }
         // The order of the names within a shard is that of the sources, however they are shared out.
-        let chunk = sources
-            .len()
-            .div_ceil(4 * rayon::current_num_threads())
-            .max(1);
-        let buckets: Vec<Vec<Vec<Item>>> = sources
-            .par_chunks(chunk)
-            .enumerate()
-            .map(|(index, sources)| {
-                // Counted first: growing would cost more.
-                let mut counts = [0; SHARDS];
-                for (_, names) in sources {
-                    let places = 0..names.count();
-                    for (_, hash) in places.filter_map(|place| names.name(place)) {
-                        counts[shard_of(hash)] += 1;
-                    }
-                }
-                let mut buckets: Vec<Vec<Item>> =
-                    counts.into_iter().map(Vec::with_capacity).collect();
-                for (offset, (_, source)) in sources.iter().enumerate() {
-                    let number = (index * chunk + offset) as u32;
-                    for place in 0..source.count() {
-                        if let Some((span, hash)) = source.name(place) {
-                            buckets[shard_of(hash)].push(Item {
-                                source: number,
-                                place: place as u32,
-                                span,
-                                hash,
-                            });
-                        }
-                    }
-                }
-                buckets
-            })
-            .collect();
-        let ids: Vec<Vec<AtomicU32>> = sources
-            .par_iter()
-            .map(|(_, source)| {
-                let count = source.count();
-                (0..count).map(|_| AtomicU32::new(NameId::NONE.0)).collect()
-            })
-            .collect();
+        let chunk = sources.len().div_ceil(CHUNKS).max(1);
+        let chunks = sources.par_chunks(chunk).enumerate();
+        let split = |(index, sources): (usize, &[(InputId, &dyn NameSource)])| {
+            task(|| by_shard(index * chunk, sources))
+        };
+        let buckets: Vec<Vec<Vec<Item>>> = region(|| chunks.map(split).collect());
+        let nameless = |(_, source): &(InputId, &dyn NameSource)| {
+            let count = source.count();
+            (0..count).map(|_| AtomicU32::new(NameId::NONE.0)).collect()
+        };
+        let ids: Vec<Vec<AtomicU32>> = sources.iter().map(nameless).collect();
         let inputs = &self.inputs;
-        self.shards
-            .par_iter_mut()
-            .enumerate()
-            .for_each(|(number, shard)| {
-                let items = buckets.iter().flat_map(|buckets| &buckets[number]);
-                for item in items {
-                    let (input, _) = sources[item.source as usize];
-                    let place = shard.add(inputs, input, item.span, item.hash);
-                    let id = NameId::new(number, place);
-                    ids[item.source as usize][item.place as usize].store(id.0, Ordering::Relaxed);
-                }
-            });
-        ids.into_iter()
-            .map(|ids| ids.into_iter().map(|id| NameId(id.into_inner())).collect())
-            .collect()
+        let fill = |(number, shard): (usize, &mut Shard)| {
+            let items = buckets.iter().flat_map(|buckets| &buckets[number]);
+            for item in items {
+                let (input, _) = sources[item.source as usize];
+                let place = shard.add(inputs, input, item.span, item.hash);
+                let id = NameId::new(number, place);
+                ids[item.source as usize][item.place as usize].store(id.0, Ordering::Relaxed);
+            }
+        };
+        let shards = self.shards.par_iter_mut().enumerate();
+        region(|| shards.for_each(|shard| task(|| fill(shard))));
+        let ids = ids.into_iter();
+        let named = |ids: Vec<AtomicU32>| ids.into_iter().map(|id| NameId(id.into_inner()));
+        ids.map(|ids| named(ids).collect()).collect()
     }
+}
+
+/// Parts that sources are put in together in, at most.
+const CHUNKS: usize = 64;
+
+/// The names of some sources, of which the first has this number, by shard.
+fn by_shard(first: usize, sources: &[(InputId, &dyn NameSource)]) -> Vec<Vec<Item>> {
+    // Counted first: growing would cost more.
+    let mut counts = [0; SHARDS];
+    for (_, names) in sources {
+        let places = 0..names.count();
+        for (_, hash) in places.filter_map(|place| names.name(place)) {
+            counts[shard_of(hash)] += 1;
+        }
+    }
+    let mut buckets: Vec<Vec<Item>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (number, (_, source)) in (first..).zip(sources) {
+        for place in 0..source.count() {
+            if let Some((span, hash)) = source.name(place) {
+                buckets[shard_of(hash)].push(Item {
+                    source: number as u32,
+                    place: place as u32,
+                    span,
+                    hash,
+                });
+            }
+        }
+    }
+    buckets
 }
 
 /// A value for each name.

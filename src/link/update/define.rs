@@ -357,7 +357,7 @@ impl Update<'_> {
 }
 
 /// What is defined, with bytes of its own if they are few: others would keep all of the object that they are in, for as long as
-/// they are not changed again.
+/// they are not changed again, or could not be compared with what comes after them.
 fn owned((id, kind, definition): Item) -> Item {
     const FEW: usize = 64 << 10;
     let content = match definition.content.len() <= FEW {

@@ -78,11 +78,13 @@ pub enum FallbackReason {
     StringsLeftBehind,
     /// An edit was refused.
     EditRefused,
+    /// Other files are linked, or in another order.
+    InputList,
 }
 
 impl FallbackReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [FallbackReason; FallbackReason::EditRefused as usize + 1] = {
+    pub const ALL: [FallbackReason; FallbackReason::InputList as usize + 1] = {
         use FallbackReason::*;
         [
             FileNotNeeded,
@@ -120,6 +122,7 @@ impl FallbackReason {
             AllowList,
             StringsLeftBehind,
             EditRefused,
+            InputList,
         ]
     };
 
@@ -170,6 +173,7 @@ impl fmt::Display for FallbackReason {
                 "most of an object's strings of debug information are of no use any more"
             }
             EditRefused => "an edit was refused",
+            InputList => "other files are linked, or in another order",
         })
     }
 }

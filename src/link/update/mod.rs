@@ -144,6 +144,7 @@ pub(super) fn run(
     update.collect(before, removed)?;
     update.define_customs()?;
     update.expect_same_members()?;
+    update.move_contents();
     if builds_id {
         update.link.set_custom_sections();
     }

@@ -17,8 +17,8 @@ use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::symbols::{defines_wrapped, facts, lacks_table_symbol};
 use crate::link::update::{Change, Contents, GcNode, SymbolBefore, Update};
 use crate::object::ids::SegmentIndex;
-use crate::object::{Difference, Object, Reloc};
-use crate::program::DeclId;
+use crate::object::{Difference, Object, Reloc, Span};
+use crate::program::{Bytes, DeclId};
 
 impl Update<'_> {
     /// Compares what does not concern single symbols, for an object with the tables that it had.
@@ -199,6 +199,53 @@ impl Update<'_> {
         functions
             .chain(segments)
             .any(|(before, now)| !before.is_subset(&now))
+    }
+
+    /// What has not changed of objects with the tables that they had is to be had from where they stand now, if it cannot be had from
+    /// where they stood.
+    pub(super) fn move_contents(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            let before = self.object_before(change.id);
+            if let (Some(contents), Some(before)) = (&change.contents, before)
+                && !before.has_bytes()
+            {
+                self.move_unchanged(change, contents);
+            }
+        }
+        self.changes = changes;
+    }
+
+    fn move_unchanged(&mut self, change: &Change, contents: &Contents) {
+        let object = &change.object;
+        let unit = &self.link.declarations.known.units[change.id.index()];
+        let program = self.link.module.program_mut();
+        let mut place = |decl: DeclId, span: Span| {
+            program.move_bytes(decl, || Bytes::Shared {
+                input: object.input().clone(),
+                start: span.start,
+                len: span.len,
+            });
+        };
+        let functions = unit.functions.iter().zip(&object.functions).enumerate();
+        for (index, (decl, function)) in functions {
+            if let Some(decl) = decl.filter(|_| contents.functions.binary_search(&index).is_err()) {
+                place(decl, function.body);
+            }
+        }
+        for (placed, index) in unit.segments.iter().zip((0..).map(SegmentIndex)) {
+            if let SegmentPlacement::Part(decl, 0) = placed
+                && contents.segments.binary_search(&index).is_err()
+            {
+                place(*decl, object.segments[index.index()].data);
+            }
+        }
+        for (index, (decl, custom)) in unit.customs.iter().zip(&object.custom_sections).enumerate()
+        {
+            if let Some(decl) = decl.filter(|_| !contents.customs.contains(&index)) {
+                place(decl, custom.contents);
+            }
+        }
     }
 
     /// The declarations of an object's changed contents, or all of its functions and data.

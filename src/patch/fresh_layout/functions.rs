@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::layout::{Layout, Occupant, Place, Slot};
+use crate::parallel::join;
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::fresh_layout::types::Uses;
 use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
@@ -168,7 +169,7 @@ fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
         }
         Ok(())
     };
-    let (names_fit, placed) = rayon::join(place_names, place_code);
+    let (names_fit, placed) = join(place_names, place_code);
     placed?;
     if !names_fit {
         return Err(code_full());

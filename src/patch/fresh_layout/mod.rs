@@ -10,13 +10,12 @@ mod types;
 
 pub(crate) use request::Request;
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Place};
+use crate::parallel::join;
 use crate::patch::fresh_layout::items::Imported;
 use crate::patch::lengths::{MOST_ENTRIES, MOST_INDICES, MOST_MEMORIES, MOST_TABLES};
-use crate::patch::order::{self, RUN};
+use crate::patch::order;
 use crate::patch::section_lens::SectionLens;
 use crate::patch::tail;
 use crate::program::{DeclId, Definition};
@@ -37,10 +36,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     // Types have their indices first, since what is placed names them.
     let mut uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
-    let others = std::mem::take(&mut uses.others)
-        .into_par_iter()
-        .with_min_len(RUN);
-    let (imports, others): (Vec<DeclId>, Vec<DeclId>) = others.partition(is_import);
+    let (imports, others) = types::partition(&std::mem::take(&mut uses.others), is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
     let imports = program.next_import_order().unwrap_or(&imports).iter();
     let imports = imports.filter(|id| Some(**id) != request.unused_table);
@@ -52,7 +48,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     pieces::place_pieces(program, &mut layout, &unindexed.pieces)?;
     // Code and data have nothing to do with each other.
     let mut images = std::mem::take(&mut layout.data);
-    let (functions_placed, addresses) = rayon::join(
+    let (functions_placed, addresses) = join(
         || functions::place_functions(request, &uses, &mut layout),
         || data::place_data(request, &mut images, &unindexed.data),
     );

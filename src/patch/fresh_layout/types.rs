@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
+use crate::parallel::{region, task};
 use crate::patch::order::RUN;
 use crate::program::{DeclId, Definition, Program, RelocKind, Relocation, TypeId};
 
@@ -27,13 +28,11 @@ pub(super) fn count_types(
     layout: &mut Layout,
 ) -> Result<Uses> {
     let is_function = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_body);
-    let ids = order.par_iter().with_min_len(RUN).copied();
-    let (functions, others) = ids.partition(is_function);
+    let (functions, others) = partition(order, is_function);
     let live = layout.options.live;
-    let runs = order
-        .par_chunks(RUN)
-        .map(|run| run_uses(program, run, live));
-    let runs: Vec<RunUses> = runs.collect();
+    let runs = order.par_chunks(RUN);
+    let runs = runs.map(|run| task(|| run_uses(program, run, live)));
+    let runs: Vec<RunUses> = region(|| runs.collect());
     let mut address_taken = vec![false; program.capacity()];
     let mut named = vec![false; if live { program.capacity() } else { 0 }];
     for run in runs {
@@ -58,6 +57,18 @@ pub(super) fn count_types(
         address_taken,
         named,
     })
+}
+
+/// Those of which something holds, and the others, each in their order.
+pub(super) fn partition(
+    ids: &[DeclId],
+    holds: impl Fn(&DeclId) -> bool + Sync,
+) -> (Vec<DeclId>, Vec<DeclId>) {
+    let split = |run: &[DeclId]| task(|| run.iter().copied().partition(&holds));
+    let runs = ids.par_chunks(RUN);
+    let parts: Vec<(Vec<DeclId>, Vec<DeclId>)> = region(|| runs.map(split).collect());
+    let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    (first.concat(), second.concat())
 }
 
 /// What a run of declarations uses.

@@ -76,7 +76,8 @@ impl Measured<'_> {
         let bytes = program.dirty.iter().map(|id| {
             let decl = program.decl(*id);
             let new = decl.next().map_or(&[][..], |next| next.content.bytes());
-            let old = decl.current().map_or(&[][..], |old| old.content.bytes());
+            let old = decl.current().and_then(|old| old.content.bytes_at_hand());
+            let old = old.unwrap_or_default();
             if decl.kind == DeclKind::Function && old != new {
                 return new.len();
             }

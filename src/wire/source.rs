@@ -1,0 +1,51 @@
+//! What contents of declarations are parts of: inputs, most of which are files. What one holds may not be at hand any more; it may
+//! still be known then whether other bytes are the same.
+
+use std::ops::Range;
+
+/// Something that parts of are contents of declarations. Whatever is bytes is one.
+pub trait Source: Send + Sync {
+    /// A part of it; `None` if it is not at hand any more, because the file has changed since.
+    fn part(&self, start: u32, len: u32) -> Option<&[u8]>;
+
+    /// Whether a part of it can be had.
+    fn has(&self, start: u32, len: u32) -> bool {
+        let _ = (start, len);
+        true
+    }
+
+    /// Ends whatever needs a part that is not at hand.
+    #[cold]
+    fn refuse(&self) -> ! {
+        panic!("contents that are needed are not at hand");
+    }
+
+    /// Whether these bytes are those of a part that is not at hand, but for fields of them, which are given in order. If that is
+    /// not known, they are not.
+    fn had(
+        &self,
+        start: u32,
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> bool {
+        let _ = (start, bytes, fields);
+        false
+    }
+
+    /// Where a part that is not at hand may differ from these bytes but for fields of them, as far as both go.
+    fn differences(
+        &self,
+        (start, len): (u32, u32),
+        bytes: &[u8],
+        fields: &mut dyn Iterator<Item = Range<usize>>,
+    ) -> Vec<Range<usize>> {
+        let _ = (start, fields);
+        vec![0..bytes.len().min(len as usize)]
+    }
+}
+
+impl<T: AsRef<[u8]> + Send + Sync + ?Sized> Source for T {
+    fn part(&self, start: u32, len: u32) -> Option<&[u8]> {
+        Some(&self.as_ref()[start as usize..][..len as usize])
+    }
+}
