@@ -266,6 +266,9 @@ fn a_bad_build_is_an_error_with_its_offset_and_the_next_one_goes_on_from_the_las
     assert!(text(&doctor.stdout).contains("failed: build.wasm"));
 }
 
+/// What somebody does to an output, in words and in deed.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn what_somebody_does_to_the_output_makes_it_anew() {
     let stripped = |output: &Path| {
@@ -285,7 +288,7 @@ fn what_somebody_does_to_the_output_makes_it_anew() {
         let file = fs::File::options().write(true).open(output).unwrap();
         file.set_len(100).unwrap();
     };
-    let ways: [(&str, &dyn Fn(&Path)); 5] = [
+    let ways: [Way<'_>; 5] = [
         ("stripped", &stripped),
         ("replaced by a copy", &in_its_place),
         ("a bit changed", &bit),
