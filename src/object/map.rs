@@ -596,7 +596,7 @@ impl Source for Input {
     ) -> Vec<Range<usize>> {
         match self.kept().and_then(|kept| kept.blocks(start)) {
             Some(blocks) => blocks.changed(bytes, fields).collect(),
-            None => vec![0..bytes.len().min(len as usize)],
+            None => std::iter::once(0..bytes.len().min(len as usize)).collect(),
         }
     }
 }

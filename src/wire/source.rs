@@ -40,7 +40,7 @@ pub trait Source: Send + Sync {
         fields: &mut dyn Iterator<Item = Range<usize>>,
     ) -> Vec<Range<usize>> {
         let _ = (start, fields);
-        vec![0..bytes.len().min(len as usize)]
+        std::iter::once(0..bytes.len().min(len as usize)).collect()
     }
 }
 
