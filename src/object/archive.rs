@@ -277,7 +277,8 @@ impl Archive {
         let is_its_file = || -> Result<bool> {
             let header = read_header(self.input.bytes(), offset.0 as usize)?;
             let (name, contents) = self.name_and_contents(&header, offset)?;
-            let is_as_long = contents.len as usize == input.bytes().len();
+            let stamp = input.stamp();
+            let is_as_long = stamp.is_some_and(|stamp| stamp.len == u64::from(contents.len));
             Ok(is_as_long && self.member_file(&name) == input.path())
         };
         is_its_file().unwrap_or(false) && input.check_unchanged().is_ok()

@@ -48,6 +48,14 @@ impl InputFile {
         }
     }
 
+    /// Notes that it is not linked any more: of what was kept of it nothing is read from its file.
+    fn give_up(&self) {
+        self.input().give_up();
+        if let InputFile::Archive(file) = self {
+            file.give_up_members();
+        }
+    }
+
     /// Whether it is a thin archive of which a member that was read is another file by now.
     fn has_changed_members(&self) -> bool {
         match self {
@@ -125,6 +133,24 @@ impl ArchiveFile {
     /// # Errors
     /// If a member cannot be read.
     pub(super) fn follow(
+        &self,
+        old: &ArchiveFile,
+        access: Access,
+    ) -> Result<Option<Vec<ChangedMember>>> {
+        let followed = self.follow_members(old, access);
+        if !matches!(followed, Ok(Some(_))) {
+            old.give_up_members();
+        }
+        followed
+    }
+
+    /// Notes that the file which the members were read from is another one.
+    fn give_up_members(&self) {
+        let members = self.objects();
+        members.iter().for_each(|member| member.input().give_up());
+    }
+
+    fn follow_members(
         &self,
         old: &ArchiveFile,
         access: Access,
@@ -328,13 +354,13 @@ impl Inputs {
             places.push(place.filter(|at| wanted.fits(&self.files[*at])));
         }
         let mut errors = Vec::new();
-        for &at in places.iter().flatten() {
-            if changed
-                .iter()
-                .any(|path| path == self.files[at].input().path())
-                && let Err(error) = inputs.reopen(at)
-            {
-                errors.push(error);
+        for (at, file) in self.files.iter().enumerate() {
+            match places.contains(&Some(at)) {
+                false => file.give_up(),
+                true if changed.iter().any(|path| path == file.input().path()) => {
+                    errors.extend(inputs.reopen_in_list(at, file).err());
+                }
+                true => {}
             }
         }
         let mut files = Vec::with_capacity(wanted.len());
@@ -353,6 +379,17 @@ impl Inputs {
             true => Ok(inputs),
             false => Err(errors),
         }
+    }
+
+    /// Opens one of the files again, with what is as it was of the members of an archive, which is `before`.
+    fn reopen_in_list(&mut self, at: usize, before: &InputFile) -> Result<()> {
+        self.reopen(at)?;
+        if let (InputFile::Archive(now), InputFile::Archive(before)) = (&self.files[at], before)
+            && !Arc::ptr_eq(&now.archive, &before.archive)
+        {
+            now.follow(before, self.access())?;
+        }
+        Ok(())
     }
 
     /// One of the files as it was when this transaction began, if it has changed since.
