@@ -15,6 +15,9 @@ pub struct OneShot {
     lasting: Option<Linked>,
     /// What has changed since that was last up to date.
     stale: Vec<PathBuf>,
+    /// The numbers of all versions so far.
+    own_ids: Vec<Vec<u8>>,
+    their_ids: Vec<Vec<u8>>,
 }
 
 impl OneShot {
@@ -26,6 +29,8 @@ impl OneShot {
             output,
             lasting: None,
             stale: Vec::new(),
+            own_ids: Vec::new(),
+            their_ids: Vec::new(),
         }
     }
 
@@ -61,7 +66,8 @@ impl OneShot {
                 let ours = fs::read(&self.output).unwrap();
                 same(&ours, theirs, true, folder, seen)?;
                 let lasting = self.lasting_bytes(is_resumed, changed)?;
-                match without_id(&lasting) == without_id(&ours) {
+                let lasting = without_ids(lasting, &mut self.their_ids);
+                match lasting == without_ids(ours, &mut self.own_ids) {
                     true => Ok(()),
                     false => Err("not what a process that lasts makes of it".to_owned()),
                 }
@@ -93,20 +99,16 @@ impl OneShot {
     }
 }
 
-/// The sections with their places, without the version's number, which is a hash of what was written: a process that does not have
-/// the bytes of an object before writes more of what has changed. Pads, in which old ones are left, mean nothing.
-fn without_id(bytes: &[u8]) -> Vec<(usize, &[u8])> {
-    let payloads = wasmparser::Parser::new(0).parse_all(bytes);
-    let sections = payloads.filter_map(|payload| {
-        let payload = payload.expect("it was validated");
-        if let wasmparser::Payload::CustomSection(custom) = &payload
-            && ["pad", "wasmend"].contains(&custom.name())
-        {
-            return None;
+/// The bytes without the numbers of versions, of which this one's stands last; those before may be left where nothing means anything.
+/// They are hashes of what was written, and a process that does not have the bytes of an object before writes more.
+fn without_ids(mut bytes: Vec<u8>, ids: &mut Vec<Vec<u8>>) -> Vec<u8> {
+    ids.push(bytes[bytes.len() - 16..].to_vec());
+    for id in ids {
+        for at in 0..bytes.len() - 15 {
+            if bytes[at..at + 16] == **id {
+                bytes[at..at + 16].fill(0);
+            }
         }
-        let (_, range) = payload.as_section()?;
-        let range = range.start as usize..range.end as usize;
-        Some((range.start, &bytes[range]))
-    });
-    sections.collect()
+    }
+    bytes
 }
