@@ -264,9 +264,13 @@ fn objects_that_are_called_otherwise_are_found_again_in_another_list() {
         tick();
         let arguments: Vec<&str> = names.iter().map(String::as_str).collect();
         link(folder, &arguments, "patched");
-        // The program asks whether it is there.
-        let base = if build % 2 == 0 { 173 } else { 161 };
-        assert_eq!(answer(&folder.join("out.wasm")), base + i32::from(build));
+        // The program asks whether it is there, and what it calls then is not `pick`.
+        let expected = if build % 2 == 0 {
+            173
+        } else {
+            161 + i32::from(build)
+        };
+        assert_eq!(answer(&folder.join("out.wasm")), expected);
         link(folder, &arguments, "nothing has changed");
     }
 }
@@ -440,9 +444,12 @@ fn a_driver_that_links_in_temporary_folders_gets_patches() {
             _ => "patched",
         };
         assert!(said.contains(expected), "{build}: {said}");
-        // The program asks whether it is there.
-        let base = if build > 2 { 173 } else { 161 };
-        let output = place("out.wasm");
-        assert_eq!(answer(Path::new(&output)), base + i32::from(build));
+        // The program asks whether it is there, and what it calls then is not `pick`.
+        let expected = if build > 2 {
+            173
+        } else {
+            161 + i32::from(build)
+        };
+        assert_eq!(answer(Path::new(&place("out.wasm"))), expected);
     }
 }
