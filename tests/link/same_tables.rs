@@ -18,7 +18,8 @@ const OTHER: &str = "
 /// Links the first of some versions of a source and goes through all of them and back, with debug information and without. Each
 /// comes with what `run` answers.
 fn expect_updates(versions: &[(&str, i32)]) {
-    for kind in ["plain", "debug"] {
+    // Of what may be put anywhere, addresses are found in globals.
+    for kind in ["plain", "debug", "pic"] {
         let names: Vec<String> = (0..versions.len())
             .map(|at| format!("{kind}-{at}.c"))
             .collect();

@@ -17,6 +17,8 @@ use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
 use crate::link::update::symbols::{defines_wrapped, facts, lacks_table_symbol};
 use crate::link::update::{Change, Contents, GcNode, SymbolBefore, Update};
 use crate::object::ids::SegmentIndex;
+use crate::object::reloc::{RelocType, Target};
+use crate::object::tables::SegmentFlags;
 use crate::object::{Difference, Object, Reloc, Span};
 use crate::program::{Bytes, DeclId};
 
@@ -30,7 +32,9 @@ impl Update<'_> {
     ) -> UpdateResult<()> {
         let old = self.resolution().object(id);
         let (before, signatures) = (old.object.clone(), old.signatures.clone());
-        if lacks_table_symbol(new) || has_addresses_in_globals(new) {
+        if lacks_table_symbol(new)
+            || (has_addresses_in_globals(new) && !names_the_same(&before, new, &difference))
+        {
             return fall_back(FallbackReason::Globals);
         }
         if before.features_bytes() != new.features_bytes()
@@ -266,4 +270,22 @@ impl Update<'_> {
                 });
         functions.chain(segments).collect()
     }
+}
+
+/// Whether contents that differ name what they named, and no strings do. Then as much is reached as was, and the globals in which
+/// code finds addresses are the same: there is one for each that is asked for, in the order in which they are.
+fn names_the_same(before: &Object, new: &Object, difference: &Difference) -> bool {
+    let of_function = |object: &Object, at: usize| -> Vec<(RelocType, Target)> {
+        let relocs = object.function_relocs(&object.functions[at]).iter();
+        relocs.map(|reloc| (reloc.kind(), reloc.target())).collect()
+    };
+    let of_segment = |object: &Object, at: SegmentIndex| -> Vec<(RelocType, Target)> {
+        let relocs = object.segment_relocs(at).iter();
+        relocs.map(|reloc| (reloc.kind(), reloc.target())).collect()
+    };
+    let is_text = |at: &SegmentIndex| new.segments[at.index()].flags.has(SegmentFlags::STRINGS);
+    let mut functions = difference.functions.iter();
+    let mut segments = difference.segments.iter();
+    functions.all(|at| of_function(before, *at) == of_function(new, *at))
+        && segments.all(|at| !is_text(at) && of_segment(before, *at) == of_segment(new, *at))
 }
