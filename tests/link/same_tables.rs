@@ -337,3 +337,38 @@ fn a_member_of_an_archive_changes() {
         assert_eq!(returned(&subject.linked.bytes().unwrap()), 6 + constant);
     }
 }
+
+#[test]
+fn of_what_may_be_put_anywhere_contents_are_updated_in_place_and_other_addresses_are_not() {
+    let version = |constant: &str, data: &str| {
+        format!(
+            "int other(int); extern int shared_data; extern int (*other_pointer)(int);
+             __attribute__((noinline, optnone)) static int first(int x) {{ return x * {constant}; }}
+             __attribute__((noinline, optnone)) static int second(int x) {{ return {data}; }}
+             int run(void) {{ return first(2) + second(3) + shared_data; }}"
+        )
+    };
+    let texts = [
+        version("3", "other(x) + shared_data"),
+        version("4", "other(x) + shared_data"),
+        version("4", "other(x) + (other_pointer == other) + shared_data"),
+    ];
+    let names = ["pic-0.c", "pic-1.c", "pic-2.c"];
+    let mut sources = vec![("other.c", OTHER)];
+    sources.extend(names.into_iter().zip(texts.iter().map(|text| &**text)));
+    let lab = Lab::new(&sources);
+    let mut subject = Subject::new(&lab, "changes.o other.o", "pic-0.o");
+    for (object, is_in_place, answer) in [
+        ("pic-1.o", true, 8 + 13 + 5),
+        ("pic-2.o", false, 8 + 14 + 5),
+        ("pic-1.o", false, 8 + 13 + 5),
+        ("pic-0.o", true, 6 + 13 + 5),
+    ] {
+        let path = lab.path("changes.o");
+        std::fs::copy(lab.path(object), &path).unwrap();
+        let report = subject.linked.update(&[path]).unwrap();
+        assert_eq!(report.resolved_anew.is_none(), is_in_place, "{object}");
+        subject.expect_same_as_anew(object);
+        assert_eq!(returned(&subject.linked.bytes().unwrap()), answer);
+    }
+}
