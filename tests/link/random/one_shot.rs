@@ -67,9 +67,17 @@ impl OneShot {
                 same(&ours, theirs, true, folder, seen)?;
                 let lasting = self.lasting_bytes(is_resumed, changed)?;
                 let lasting = without_ids(lasting, &mut self.their_ids);
-                match lasting == without_ids(ours, &mut self.own_ids) {
+                let ours = without_ids(ours, &mut self.own_ids);
+                let both = lasting.iter().zip(&ours);
+                let first = both.take_while(|(theirs, ours)| theirs == ours).count();
+                match lasting == ours {
                     true => Ok(()),
-                    false => Err("not what a process that lasts makes of it".to_owned()),
+                    false => Err(format!(
+                        "not what a process that lasts makes of it: {} and {} bytes, from {first} ({}) on",
+                        ours.len(),
+                        lasting.len(),
+                        section_at(&ours, first),
+                    )),
                 }
             }
         }
@@ -100,9 +108,15 @@ impl OneShot {
 }
 
 /// The bytes without the numbers of versions, of which this one's stands last; those before may be left where nothing means anything.
-/// They are hashes of what was written, and a process that does not have the bytes of an object before writes more.
+/// They are hashes of what was written, and a process that does not have the bytes of an object before writes more. Pads, in which parts of
+/// them are left, mean nothing.
 fn without_ids(mut bytes: Vec<u8>, ids: &mut Vec<Vec<u8>>) -> Vec<u8> {
     ids.push(bytes[bytes.len() - 16..].to_vec());
+    for (name, range) in sections(&bytes) {
+        if name == "pad" {
+            bytes[range].fill(0);
+        }
+    }
     for id in ids {
         for at in 0..bytes.len() - 15 {
             if bytes[at..at + 16] == **id {
@@ -111,4 +125,31 @@ fn without_ids(mut bytes: Vec<u8>, ids: &mut Vec<Vec<u8>>) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The contents of all sections, with the names of those that have one.
+fn sections(bytes: &[u8]) -> Vec<(String, std::ops::Range<usize>)> {
+    let payloads = wasmparser::Parser::new(0).parse_all(bytes);
+    let sections = payloads.filter_map(|payload| {
+        let payload = payload.expect("it was validated");
+        let (number, range) = payload.as_section()?;
+        let range = range.start as usize..range.end as usize;
+        Some(match payload {
+            wasmparser::Payload::CustomSection(custom) => {
+                let start = custom.data_offset() as usize;
+                (custom.name().to_owned(), start..range.end)
+            }
+            _ => (number.to_string(), range),
+        })
+    });
+    sections.collect()
+}
+
+fn section_at(bytes: &[u8], at: usize) -> String {
+    let found = sections(bytes);
+    let found = found.into_iter().find(|(_, range)| range.contains(&at));
+    found.map_or_else(
+        || "between sections".to_owned(),
+        |(name, range)| format!("{name}, {}", at - range.start),
+    )
 }
