@@ -156,14 +156,14 @@ pub(crate) struct Head {
     pub(crate) list: Key,
 }
 
-/// So much a heap may grow beyond three times its first length: what the first update makes for all that follow, and what large objects
+/// So much a heap may grow beyond twice its first length: what the first update makes for all that follow, and what large objects
 /// leave until others need the room.
 const MOST_GROWN: u64 = 16 << 20;
 
 impl Head {
     /// Whether the heap has grown so much that a new one is worth a link of everything.
     pub(super) fn has_grown(&self) -> bool {
-        self.image_len > 3 * self.first_len + MOST_GROWN
+        self.image_len > 2 * self.first_len + MOST_GROWN
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -143,7 +143,7 @@ impl fmt::Display for NoState {
             }
             NoState::Grown(now, first) => write!(
                 f,
-                "the state has grown from {first} to {now} bytes, which is more than three times its size and 16 MiB"
+                "the state has grown from {first} to {now} bytes, which is more than twice its size and 16 MiB"
             ),
             NoState::Held(what) => write!(f, "another process holds the state: {what}"),
             NoState::Unsupported(what) => write!(f, "no state can be used here: {what}"),

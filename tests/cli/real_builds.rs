@@ -556,7 +556,8 @@ fn edit_workspace(
 ) {
     let mut parts = Part::all();
     make_workspace(project, &parts, (file, main(0)), vendor);
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workspace");
+    // Each has a folder of its own: the library's sources are not the same for all, and Cargo would build it again and again.
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("workspace-{target}"));
     let output = built.join(target).join("debug/app.wasm");
     let mut version = 0;
     for step in 0..=EDITS {
