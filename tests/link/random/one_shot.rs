@@ -70,6 +70,10 @@ impl OneShot {
                 let ours = without_ids(ours, &mut self.own_ids);
                 let both = lasting.iter().zip(&ours);
                 let first = both.take_while(|(theirs, ours)| theirs == ours).count();
+                if lasting != ours {
+                    fs::write(folder.join("ended.wasm"), &ours).unwrap();
+                    fs::write(folder.join("lasting.wasm"), &lasting).unwrap();
+                }
                 match lasting == ours {
                     true => Ok(()),
                     false => Err(format!(
@@ -107,6 +111,9 @@ impl OneShot {
     }
 }
 
+/// What stands before an identity.
+const NAME: &[u8] = b"\x07wasmend\x02\0\0\0";
+
 /// The bytes without the numbers of versions, of which this one's stands last; those before may be left where nothing means anything.
 /// They are hashes of what was written, and a process that does not have the bytes of an object before writes more. Pads, in which parts of
 /// them are left, mean nothing.
@@ -117,10 +124,21 @@ fn without_ids(mut bytes: Vec<u8>, ids: &mut Vec<Vec<u8>>) -> Vec<u8> {
             bytes[range].fill(0);
         }
     }
+    // What has been written over the end of one has left its beginning, behind the section's name and 16 bytes more; what over its
+    // beginning, its end.
+    for at in 0..bytes.len() - NAME.len() {
+        if bytes[at..].starts_with(NAME) {
+            let start = (at + NAME.len() + 16).min(bytes.len());
+            let end = (start + 16).min(bytes.len());
+            bytes[start..end].fill(0);
+        }
+    }
     for id in ids {
-        for at in 0..bytes.len() - 15 {
-            if bytes[at..at + 16] == **id {
-                bytes[at..at + 16].fill(0);
+        for end in 4..=bytes.len() {
+            let same = bytes[..end].iter().rev().zip(id.iter().rev());
+            let same = same.take_while(|(left, of_id)| left == of_id).count();
+            if same >= 4 {
+                bytes[end - same..end].fill(0);
             }
         }
     }
