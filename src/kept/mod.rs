@@ -3,7 +3,7 @@
 //!
 //! All that it knows stands in an arena (`heap`), whose pages are in a file beside the output, `NAME.heap`; a second one,
 //! `NAME.state`, is its head and says what must be so for it to be of use: what was asked for, the program itself, the output,
-//! every file that was read. Whoever keeps something goes by these steps, all of them the [`Store`]'s: it looks for a state that
+//! every file that was read. Whoever keeps something goes by these steps, all of them the `Store`'s: it looks for a state that
 //! fits; if a file has changed, maps the arena and brings what stands in it up to date; then the pages that this changed are
 //! written back. In any other case, and whenever something is not as expected, the answer is a [`NoState`], and all is made anew: slower,
 //! never different.
