@@ -1,4 +1,4 @@
-//! What was asked for, in words: the options, the inputs and the working folder. The head has only a hash of these; this
+//! What was asked for, in words: the options and the working folder. The head has only a hash of these; this
 //! says which of them is another one. It is a text for people: nothing is decided by it, and where it is missing or
 //! damaged only less is said.
 
@@ -22,17 +22,14 @@ pub(crate) struct Asked {
     pub(crate) key: Key,
     /// The folder that paths are relative to.
     pub(crate) folder: PathBuf,
-    /// An option or an input each, in order.
+    /// An option each, in order.
     lines: Vec<String>,
 }
 
 impl Asked {
     /// Everything that shapes what is kept of a `T`: the options as a whole, so that none can be forgotten, and the folder that paths
-    /// are relative to. `inputs` are those among the options that are called so, each in words.
-    pub(crate) fn of<T: 'static>(
-        options: &dyn Debug,
-        inputs: impl Iterator<Item = String>,
-    ) -> Asked {
+    /// are relative to.
+    pub(crate) fn of<T: 'static>(options: &dyn Debug) -> Asked {
         let mut lines = Vec::new();
         // Fields of the options stand four columns from the edge; what they consist of stands further in.
         for line in format!("{options:#?}").lines() {
@@ -46,8 +43,6 @@ impl Asked {
                 None => {}
             }
         }
-        lines.retain(|line| !line.starts_with("inputs: "));
-        lines.extend(inputs.map(|input| format!("input {input}")));
         Asked {
             key: key_of::<T>(options),
             folder: std::env::current_dir().unwrap_or_default(),
@@ -86,10 +81,7 @@ impl Asked {
             let (before, now) = (before.folder.display(), self.folder.display());
             return Some(format!("the working folder is {now}, and was {before}"));
         }
-        let is_input = |line: &&String| line.starts_with("input ");
-        let now = self.lines.iter().filter(|line| !is_input(line));
-        let then = before.lines.iter().filter(|line| !is_input(line));
-        for (now, then) in now.zip(then) {
+        for (now, then) in self.lines.iter().zip(&before.lines) {
             if now == then {
                 continue;
             }
@@ -99,28 +91,7 @@ impl Asked {
             let (now, then) = (shown(now), shown(then));
             return Some(format!("the option `{name}` is {now}, and was {then}"));
         }
-        let now: Vec<&String> = self.lines.iter().filter(is_input).collect();
-        let then: Vec<&String> = before.lines.iter().filter(is_input).collect();
-        let at = now.iter().zip(&then).take_while(|(now, then)| now == then);
-        let at = at.count();
-        let name = |line: &str| shown(line.trim_start_matches("input ")).to_owned();
-        if now.len() != then.len() {
-            let text = format!("the inputs are {}, and were {}", now.len(), then.len());
-            return Some(match (now.get(at), then.get(at)) {
-                (Some(first), _) if now.len() > then.len() => {
-                    format!("{text}; the first that is new is {}", name(first))
-                }
-                (_, Some(first)) => format!("{text}; the first that is gone is {}", name(first)),
-                _ => text,
-            });
-        }
-        let (now, then) = (now.get(at)?, then.get(at)?);
-        Some(format!(
-            "input {} is {}, and was {}",
-            at + 1,
-            name(now),
-            name(then)
-        ))
+        None
     }
 }
 
@@ -131,6 +102,11 @@ fn shown(value: &str) -> String {
         None => value.to_owned(),
         Some((end, _)) => format!("{}...", &value[..end]),
     }
+}
+
+/// A name for what is kept under a key.
+pub(crate) fn name_of(key: &Key) -> String {
+    key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hash of what must be the same; see [`Asked::of`].
@@ -162,8 +138,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_is_read_again_as_it_was_written() {
-        let inputs = ["File(\"a.o\")", "File(\"b\\n.o\")"].map(str::to_owned);
-        let asked = Asked::of::<()>(&("one", 2), inputs.into_iter());
+        let asked = Asked::of::<()>(&("File(\"a.o\")", "b\n.o"));
         let bytes = asked.encode();
         assert_eq!(Asked::decode(&bytes), Some(asked));
         for len in 0..60.min(bytes.len()) {

@@ -8,25 +8,10 @@ use crate::halves::in_halves;
 use crate::hash::HashSet;
 use crate::output::Sighting;
 
-/// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
-const STEP_NANOS: i128 = 20_000_000;
-
 /// So many files are looked at before a second thread is worth starting.
 const WORTH_A_THREAD: usize = 256;
 /// The same where all that is in them is read.
 const WORTH_A_THREAD_TO_READ: usize = 2;
-
-/// The time, as files have it.
-pub(crate) fn now() -> (i64, u64) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.unwrap_or_default();
-    (now.as_secs() as i64, u64::from(now.subsec_nanos()))
-}
-
-/// Whether a file that was seen so was written so shortly before `began` that its times do not tell whether it was written again.
-pub(crate) fn is_recent(seen: &Sighting, began: (i64, u64)) -> bool {
-    seen.is_within(STEP_NANOS, began)
-}
 
 /// What is not as it was.
 pub(crate) struct Changes {

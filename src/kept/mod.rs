@@ -38,8 +38,8 @@ mod reason;
 mod resumed;
 mod store;
 
-pub(crate) use asked::{Asked, Key, key_of};
-pub(crate) use changes::{Changes, content_hash, is_recent, now};
+pub(crate) use asked::{Asked, Key, key_of, name_of};
+pub(crate) use changes::{Changes, content_hash};
 pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
 pub(crate) use store::{Basis, Begun, Found, Store, caught};
 
@@ -48,3 +48,4 @@ pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
 pub use reason::NoState;
 pub use resumed::Resumed;
+pub(crate) use resumed::Stop;

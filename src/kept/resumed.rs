@@ -1,4 +1,4 @@
-//! What came of going on where another process ended.
+//! What came of going on where another process ended, and what keeps one from it.
 
 use super::reason::NoState;
 
@@ -18,4 +18,27 @@ pub enum Resumed<R> {
     No(NoState),
     /// All has to be made anew, at best by another process: this one has found out too late.
     Unusable(String),
+}
+
+/// What ends an attempt to go on: there is nothing to go on with, or it failed as it would have from nothing.
+pub(crate) enum Stop<E> {
+    No(NoState),
+    Failed(E),
+}
+
+impl<E> Stop<E> {
+    /// What came of an attempt that may have been ended.
+    pub(crate) fn ended<R>(tried: Result<Resumed<R>, Stop<E>>) -> Result<Resumed<R>, E> {
+        match tried {
+            Ok(resumed) => Ok(resumed),
+            Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl<E> From<NoState> for Stop<E> {
+    fn from(reason: NoState) -> Stop<E> {
+        Stop::No(reason)
+    }
 }

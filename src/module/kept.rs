@@ -157,7 +157,7 @@ fn find(path: &Path, options: &ModuleOptions) -> Result<Found> {
 }
 
 fn asked_of(options: &ModuleOptions) -> Asked {
-    Asked::of::<Module>(options, std::iter::empty())
+    Asked::of::<Module>(options)
 }
 
 impl KeptModule {

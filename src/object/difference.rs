@@ -151,7 +151,7 @@ impl Object {
 }
 
 /// Where an entry ends of relocations that have been read before.
-fn entry_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub(super) fn entry_end(bytes: &[u8], start: usize) -> Option<usize> {
     let facts = RelocType::facts(*bytes.get(start)?)?;
     let mut numbers = 2 + usize::from(facts.addend);
     let mut end = start + 1;

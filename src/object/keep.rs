@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::object::cursor::Cursor;
+use crate::object::difference::entry_end;
 use crate::object::kept::{Blocks, Digest, Kept, Section, digest, digest_blocks, digest_without};
 use crate::object::read::rest;
 use crate::object::reloc::{Reloc, RelocType};
 use crate::object::span::Span;
 use crate::object::tables::{CustomSection, Object, SegmentFlags};
-use crate::wire::dwarf;
+use crate::wire::{dwarf, leb};
 
 /// The sections of an object, if they can be told apart.
 pub(super) fn sections(input: &[u8], span: Span) -> Option<Vec<Section>> {
@@ -134,23 +135,10 @@ impl Object {
 
 /// Where the next relocation of these stands, and how wide it is.
 fn next_field(rest: &mut &[u8]) -> Option<(usize, usize)> {
-    let (number, behind) = rest.split_first()?;
-    let facts = RelocType::facts(*number)?;
-    let mut numbers = [0u64; 3];
-    let mut at = 0;
-    for number in &mut numbers[..2 + usize::from(facts.addend)] {
-        let mut shift = 0;
-        loop {
-            let byte = *behind.get(at)?;
-            *number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            (at, shift) = (at + 1, shift + 7);
-            if byte < 0x80 {
-                break;
-            }
-        }
-    }
-    *rest = &behind[at..];
-    Some((numbers[0] as usize, usize::from(facts.width)))
+    let facts = RelocType::facts(*rest.first()?)?;
+    let (offset, _) = leb::read_unsigned(&rest[1..])?;
+    *rest = &rest[entry_end(rest, 0)?..];
+    Some((offset as usize, usize::from(facts.width)))
 }
 
 #[derive(Default)]

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
@@ -20,8 +20,8 @@ use crate::heap::{expect_filled, process};
 use crate::object::cut_short;
 use crate::object::kept::{Digest, Kept, digest};
 use crate::object::span::Span;
-use crate::output::{FileStamp, Sighting};
-use crate::wire::source::Source;
+use crate::output::{self, FileStamp, Sighting};
+use crate::wire::source::{Source, anywhere};
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,9 +247,6 @@ struct Renamed {
 /// Files below this size are read: a mapping of its own costs more than copying a few pages.
 const SMALL: u64 = 16 << 10;
 
-/// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
-const STEP_NANOS: i128 = 20_000_000;
-
 /// So much is read of a pipe, which may never end.
 const MOST_OF_A_PIPE: u64 = 256 << 20;
 
@@ -294,7 +291,7 @@ impl Input {
             Contents::Owned(bytes.into())
         };
         let mut input = Input::new(path, contents, seen);
-        let is_new = || seen.is_some_and(|seen| seen.is_within(STEP_NANOS, now()));
+        let is_new = || seen.is_some_and(|seen| seen.is_recent(output::now()));
         if access == Access::Keep && is_mapped && is_new() {
             input.at_first = Some(digest(input.bytes()));
         }
@@ -596,16 +593,9 @@ impl Source for Input {
     ) -> Vec<Range<usize>> {
         match self.kept().and_then(|kept| kept.blocks(start)) {
             Some(blocks) => blocks.changed(bytes, fields).collect(),
-            None => std::iter::once(0..bytes.len().min(len as usize)).collect(),
+            None => anywhere(bytes, len),
         }
     }
-}
-
-fn now() -> (i64, u64) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    (now.as_secs() as i64, u64::from(now.subsec_nanos()))
 }
 
 /// How long a pipe may be silent.

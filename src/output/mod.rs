@@ -62,7 +62,7 @@ pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_
 pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;
-pub(crate) use stamp::Sighting;
+pub(crate) use stamp::{Sighting, now};
 pub(crate) use state::{StateEntry, StateFolder, Unfinished};
 pub(crate) use sys::boot_id;
 pub use temporary::{Removed, remove_temporaries};

@@ -5,6 +5,16 @@ use std::io;
 
 use rustix::fs::{FileType, Stat};
 
+/// How much may pass between two times that files have, at most: the slowest clock of a Linux kernel, twice.
+const STEP_NANOS: i128 = 20_000_000;
+
+/// The time, as files have it.
+pub(crate) fn now() -> (i64, u64) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    (now.as_secs() as i64, u64::from(now.subsec_nanos()))
+}
+
 /// Which file stands under a name and, as far as its metadata tell, whether it was written since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileStamp {
@@ -111,13 +121,13 @@ impl Sighting {
         }
     }
 
-    /// Whether it was written, or given another name, less than `nanos` before `time`: files' times have steps, and what is written
-    /// within one step has the same time.
-    pub(crate) fn is_within(&self, nanos: i128, time: (i64, u64)) -> bool {
+    /// Whether it was written, or given another name, so shortly before `time` that its times do not tell whether that was done again:
+    /// files' times have steps, and what is written within one step has the same time.
+    pub(crate) fn is_recent(&self, time: (i64, u64)) -> bool {
         let nanos_of =
             |(seconds, nanos): (i64, u64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let last = nanos_of(self.stamp.modified).max(nanos_of(self.stamp.changed));
-        last + nanos > nanos_of(time)
+        last + STEP_NANOS > nanos_of(time)
     }
 
     /// The same file once it has another name; `found` is what was seen of it since, if anything was.

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::kept::{
     Asked, Basis, Changes, Compare, Found, KeptFile, KeptFiles, NO_LIST, NoState, Resumed, Role,
-    Store, caught, is_recent, key_of, now,
+    Stop, Store, caught, key_of, name_of,
 };
 use crate::output::{self, Sighting};
 use crate::whole::session::{Update, WholeModule, WholeOptions};
@@ -61,20 +61,9 @@ struct ReadBuild {
     files: KeptFiles,
 }
 
-enum Stop {
-    No(NoState),
-    Error(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Error(error)
-    }
-}
-
-impl From<NoState> for Stop {
-    fn from(reason: NoState) -> Stop {
-        Stop::No(reason)
+impl From<Error> for Stop<Error> {
+    fn from(error: Error) -> Stop<Error> {
+        Stop::Failed(error)
     }
 }
 
@@ -106,14 +95,10 @@ impl<'a> OneShot<'a> {
     /// If the build cannot be read or is not a valid module, another process is writing the output, or it cannot be written. The
     /// output is as it was then, and so is what is kept.
     pub fn resume(&self) -> Result<Resumed<Update>> {
-        match self.try_resume() {
-            Ok(resumed) => Ok(resumed),
-            Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
-            Err(Stop::Error(error)) => Err(error),
-        }
+        Stop::ended(self.try_resume())
     }
 
-    fn try_resume(&self) -> std::result::Result<Resumed<Update>, Stop> {
+    fn try_resume(&self) -> std::result::Result<Resumed<Update>, Stop<Error>> {
         let store = Store::<WholeModule>::of(self.output, self.options)?;
         let asked = || self.asked();
         let mut found = store.find(&asked)?;
@@ -198,12 +183,11 @@ impl<'a> OneShot<'a> {
 
     /// A name for what is kept somewhere else than beside the output: the same for the same output and options.
     pub fn state_name(&self) -> String {
-        let key = key_of::<WholeModule>(&(self.output, self.options));
-        key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+        name_of(&key_of::<WholeModule>(&(self.output, self.options)))
     }
 
     fn asked(&self) -> Asked {
-        Asked::of::<WholeModule>(self.options, std::iter::empty())
+        Asked::of::<WholeModule>(self.options)
     }
 
     /// Reads the build, which must stay as it is meanwhile.
@@ -215,7 +199,7 @@ impl<'a> OneShot<'a> {
                 found.map_err(|error| Error::io("cannot read", self.build, &error.into()))?;
             Ok(Sighting::of_stat(&found))
         };
-        let began = now();
+        let began = output::now();
         let seen = look()?;
         let bytes = (self.read)(self.build)?;
         if !seen.is_still(&look()?) {
@@ -230,7 +214,7 @@ impl<'a> OneShot<'a> {
             position: Some(0),
             seen,
             // What it holds is compared by the update.
-            is_recent: is_recent(&seen, began),
+            is_recent: seen.is_recent(began),
             hash: None,
         });
         Ok(ReadBuild { bytes, files })

@@ -40,7 +40,7 @@ pub trait Source: Send + Sync {
         fields: &mut dyn Iterator<Item = Range<usize>>,
     ) -> Vec<Range<usize>> {
         let _ = (start, fields);
-        std::iter::once(0..bytes.len().min(len as usize)).collect()
+        anywhere(bytes, len)
     }
 }
 
@@ -48,4 +48,9 @@ impl<T: AsRef<[u8]> + Send + Sync + ?Sized> Source for T {
     fn part(&self, start: u32, len: u32) -> Option<&[u8]> {
         Some(&self.as_ref()[start as usize..][..len as usize])
     }
+}
+
+/// The differences of a part of which nothing is known: they may be anywhere.
+pub(crate) fn anywhere(bytes: &[u8], len: u32) -> Vec<Range<usize>> {
+    std::iter::once(0..bytes.len().min(len as usize)).collect()
 }

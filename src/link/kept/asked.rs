@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::kept::{Asked, Compare, Head, Key, NoState, Role, key_of};
+use crate::kept::{Asked, Compare, Head, Key, NoState, Role, key_of, name_of};
 use crate::link::command::options::{Color, InputArgument, LinkOptions};
 use crate::link::session::Linked;
 
 /// What was asked of a link, in words.
 pub(super) fn asked_of(options: &LinkOptions) -> Asked {
-    Asked::of::<Linked>(&settled(options), std::iter::empty())
+    Asked::of::<Linked>(&settled(options))
 }
 
 /// A name for what is kept of a link somewhere else than beside its output: the same for the same options, wherever an output of
@@ -20,8 +20,7 @@ pub fn state_name(options: &LinkOptions) -> String {
         output: output.unwrap_or_default(),
         ..options.clone()
     };
-    let key = key_of::<Linked>(&settled(&options));
-    key[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    name_of(&key_of::<Linked>(&settled(&options)))
 }
 
 /// Options without what may be otherwise.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::hash::HashSet;
-use crate::kept::{Compare, KeptFile, KeptFiles, Role, content_hash, is_recent};
+use crate::kept::{Compare, KeptFile, KeptFiles, Role, content_hash};
 use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::session::Linked;
 use crate::object::Input;
@@ -45,7 +45,7 @@ pub(super) fn all_files(linked: &Linked, reading: Reading) -> Option<KeptFiles> 
         let stat = rustix::fs::stat(&path).ok()?;
         let seen = Sighting::of_stat(&stat);
         // What was read of it is not at hand any more.
-        if is_recent(&seen, reading.began) {
+        if seen.is_recent(reading.began) {
             return None;
         }
         let hash = match reading.compare {
@@ -80,7 +80,7 @@ fn kept_file(
     reading: Reading,
 ) -> Option<KeptFile<'_>> {
     let seen = input.seen()?;
-    let is_recent = is_recent(&seen, reading.began);
+    let is_recent = seen.is_recent(reading.began);
     // What is followed is compared by its contents.
     let is_hashed = reading.compare == Compare::Contents || is_recent && role != Role::Followed;
     // Another process may have mapped it.

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind};
 use crate::heap;
-use crate::kept::{Basis, Changes, Found, NoState, Resumed, Store, caught, now};
+use crate::kept::{Basis, Changes, Found, NoState, Resumed, Stop, Store, caught};
 use crate::link::command::options::{InputArgument, LinkOptions};
 use crate::link::inputs::find_libraries;
 use crate::link::pipeline::Target;
@@ -42,27 +42,12 @@ pub fn resume(
     publishing: OutputOptions,
     begin: impl FnOnce(),
 ) -> Result<Resumed<LinkReport>, Failed> {
-    match try_resume(options, publishing, begin) {
-        Ok(resumed) => Ok(resumed),
-        Err(Stop::No(reason)) => Ok(Resumed::No(reason)),
-        Err(Stop::Failed(failed)) => Err(failed),
-    }
+    Stop::ended(try_resume(options, publishing, begin))
 }
 
-enum Stop {
-    No(NoState),
-    Failed(Failed),
-}
-
-impl From<Failed> for Stop {
-    fn from(failed: Failed) -> Stop {
+impl From<Failed> for Stop<Failed> {
+    fn from(failed: Failed) -> Stop<Failed> {
         Stop::Failed(failed)
-    }
-}
-
-impl From<NoState> for Stop {
-    fn from(reason: NoState) -> Stop {
-        Stop::No(reason)
     }
 }
 
@@ -70,7 +55,7 @@ fn try_resume(
     options: &LinkOptions,
     publishing: OutputOptions,
     begin: impl FnOnce(),
-) -> Result<Resumed<LinkReport>, Stop> {
+) -> Result<Resumed<LinkReport>, Stop<Failed>> {
     let store = Store::<Linked>::of(&options.output, &settled(options))?;
     let asked = || asked_of(options);
     let mut found = store.find(&asked)?;
@@ -88,7 +73,7 @@ fn try_resume(
     }
     changes.expect_no_output(options).map_err(Failed::from)?;
     let (image, linked, seen) = store.open(locked, &found)?;
-    let began = now();
+    let began = output::now();
     let done = caught(|| {
         linked.resume_output(publishing, seen)?;
         if changes.is_other_list {
@@ -199,7 +184,7 @@ impl Linked {
         options: &LinkOptions,
         publishing: OutputOptions,
     ) -> Result<(LinkReport, Result<u64, String>), Failed> {
-        let began = now();
+        let began = output::now();
         let store = Store::<Linked>::of(&options.output, &settled(options));
         let begun = store.and_then(|store| Ok((store.begin()?, store)));
         let (begun, store) = match begun {
