@@ -9,7 +9,7 @@ use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::Doctor;
 use crate::cli::files::{kept_output, read};
-use crate::cli::link_record::{LinkRecord, Logged};
+use crate::cli::record::{Logged, Record};
 use crate::cli::report::{DoctorEvent, Event, Reporter, StateFileEvent, path};
 use crate::cli::text::{count, number};
 
@@ -37,7 +37,7 @@ impl Findings {
 pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
     let folder = args.state_dir.clone().or_else(|| {
         let is_beside = || examine(&args.out).has_state;
-        crate::cli::ld_state::folder_of_environment().filter(|_| !is_beside())
+        crate::cli::kept::folder_of_environment().filter(|_| !is_beside())
     });
     let kept = kept_output(&args.out, folder.as_deref())?;
     let listed = if reporter.is_verbose() {
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
             ("update", None, None, paths.map(|file| path(file)).collect())
         }
         NextLink::All(reason) => {
-            let code = LinkRecord::code_of(reason);
+            let code = Record::code_of(reason);
             ("all", Some(reason.to_string()), Some(code), Vec::new())
         }
         _ => ("all", None, None, Vec::new()),
@@ -174,7 +174,7 @@ fn look_at_state(found: &Examination, listed: usize, findings: &mut Findings) {
             list(changed.chain(recent), listed, findings);
         }
         NextLink::All(reason) => {
-            let code = LinkRecord::code_of(reason);
+            let code = Record::code_of(reason);
             let text = format!("the next process makes everything anew: {reason} ({code})");
             match reason {
                 // Where nothing is kept nothing is wrong.

@@ -12,10 +12,10 @@ use wasmend::output::{self, Destination, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
-use crate::cli::ld_state;
 use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
 use crate::cli::report::{self, Event, Reporter, for_people};
 use crate::cli::signals;
+use crate::cli::{kept, ld_state};
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
@@ -49,7 +49,7 @@ pub(crate) fn cut_short(file: Option<&Path>, reporter: Reporter) {
     // The thread that waits for the end may be amidst anything: nothing is done that could wait for it. What is left the next
     // link removes.
     if file.is_none() && wasmend::heap::leave() {
-        let error = ld_state::link_again("its heap cannot be read, or the disk has no room for it");
+        let error = kept::start_again("its heap cannot be read, or the disk has no room for it");
         let _ = reporter.error(&error);
         std::process::exit(report::exit_code(error.kind()).into());
     }

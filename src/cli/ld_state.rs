@@ -1,36 +1,25 @@
 //! `wasmend ld --state`: a link that goes on where the process before it ended, and keeps what it knows for the next one. It
 //! knows neither what is kept nor how: that is `wasmend::link::resume`'s.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use wasmend::kept::{NoState, Resumed};
+use wasmend::kept::Resumed;
 use wasmend::link::{Failed, LinkOptions, Linked};
-use wasmend::output::{self, OutputOptions, no_check};
-use wasmend::{Error, ErrorKind};
+use wasmend::output::{self, OutputOptions};
 
-use crate::cli::link_record::{LinkRecord, Logged};
-use crate::cli::link_report::{linked_event, print_stats, report_errors, say_updated, warn};
-use crate::cli::report::{Event, Reporter};
+use crate::cli::kept::{
+    folder_of_environment, hand_out, log, place_in, start_again, variable, why_started_again,
+};
+use crate::cli::link_report::{
+    counts, linked_event, print_stats, report_errors, say_updated, warn,
+};
+use crate::cli::record::Record;
+use crate::cli::report::Reporter;
 use crate::stopwatch::Stopwatch;
 
 /// What is set where every link is to keep its state, by whatever build system it is started.
 const STATE: &str = "WASMEND_STATE";
-/// The same, and where it is kept.
-const STATE_FOLDER: &str = "WASMEND_STATE_DIR";
-/// Says to the process that takes another one's place why that one could not go on.
-pub(crate) const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
-
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// Where every link is to keep its state, if that was said.
-pub(crate) fn folder_of_environment() -> Option<PathBuf> {
-    variable(STATE_FOLDER).map(PathBuf::from)
-}
 
 fn folder_of(options: &LinkOptions) -> Option<PathBuf> {
     options.state_dir.clone().or_else(folder_of_environment)
@@ -56,27 +45,18 @@ pub(crate) fn link(
         return link_here(&options, publishing, None, reporter, tells, begin);
     };
     // The output that is patched stays with what is known of it; what is asked for is a copy.
-    let kept = make_folder(&folder)?.join(wasmend::link::state_name(&options));
+    let kept = place_in(&folder, &wasmend::link::state_name(&options))?;
     let output = options.output.clone();
     output::expect_not_an_input(&output, options.files())?;
     let name = output
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let mut options = options;
-    options.output = kept.with_extension("wasm");
+    options.output = kept;
     options.module_name = options.module_name.take().or(name);
     // What is asked for is written in any case.
     begin();
     link_here(&options, publishing, Some(&output), reporter, tells, || {})
-}
-
-/// A folder that nobody else can write in.
-pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<&Path> {
-    use std::os::unix::fs::DirBuilderExt;
-    let mut builder = std::fs::DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Error::io("cannot be made", folder, &error))?;
-    Ok(folder)
 }
 
 fn link_here(
@@ -95,21 +75,20 @@ fn link_here(
     let limit = options.error_limit;
     let failed = |failed: &Failed, stopwatch: &mut Stopwatch| {
         say(
-            LinkRecord::failed(path, failed.errors().first(), stopwatch.lap()),
+            Record::failed(path, failed.errors().first(), stopwatch.lap()),
             kept,
             reporter,
         )?;
         report_errors(failed, limit, reporter)
     };
-    let before = std::env::var(UNUSABLE).ok();
-    let resumed = match before {
-        Some(why) => Ok(Resumed::No(NoState::Failed(why))),
+    let resumed = match why_started_again() {
+        Some(reason) => Ok(Resumed::No(reason)),
         None => wasmend::link::resume(options, publishing.clone(), &mut begin),
     };
     let why = match resumed {
         Ok(Resumed::Unchanged) => {
             hand_out(kept, copy, publishing)?;
-            say(LinkRecord::unchanged(path, stopwatch.lap()), kept, reporter)?;
+            say(Record::unchanged(path, stopwatch.lap()), kept, reporter)?;
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Resumed::Updated { report, saved }) => {
@@ -120,16 +99,13 @@ fn link_here(
                 say_updated(path, path, &report, took, reporter)?;
             }
             print_stats(&report, tells);
-            let edits = &report.edits;
-            let functions =
-                u64::from(edits.changed) + u64::from(edits.added) + u64::from(edits.removed);
-            let record = LinkRecord::updated(path, &report.patch, &saved, took)
-                .of_functions(functions)
+            let record = Record::updated(path, &report.patch, &saved, took)
+                .of_functions(counts(&report).sum())
                 .resolved_anew(report.resolved_anew);
             say(record, kept, reporter)?;
             return Ok(ExitCode::SUCCESS);
         }
-        Ok(Resumed::Unusable(why)) => return Err(link_again(&why).into()),
+        Ok(Resumed::Unusable(why)) => return Err(start_again(&why).into()),
         Ok(Resumed::No(reason)) => reason,
         Err(error) => return failed(&error, &mut stopwatch),
     };
@@ -141,7 +117,7 @@ fn link_here(
             print_stats(&report, tells);
             let took = stopwatch.lap();
             reporter.event(&linked_event(&report, path, took, true))?;
-            let record = LinkRecord::linked(path, &why, &report.patch, &saved, took)
+            let record = Record::linked(path, &why, &report.patch, &saved, took)
                 .of_functions(report.counts.functions as u64);
             say(record, kept, reporter)?;
             Ok(ExitCode::SUCCESS)
@@ -154,43 +130,7 @@ fn link_here(
 }
 
 /// Says what a link did, and adds it to the log of the output that is kept.
-fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
+fn say(record: Record, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
     reporter.note(&format!("{}: {}", record.output, record.line()));
     log(record, kept, reporter)
-}
-
-/// Adds what was done to the log of the output that is kept, and tells programs.
-pub(crate) fn log(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<()> {
-    let logged = Logged::now(record);
-    let text = serde_json::to_string(&logged)?;
-    if let Err(error) = wasmend::kept::append_log(kept, &text) {
-        reporter.note(&error.to_string());
-    }
-    reporter.event(&Event::State(logged.link))
-}
-
-/// Writes the output where it was asked for, if that is not where it is kept.
-pub(crate) fn hand_out(
-    kept: &Path,
-    copy: Option<&Path>,
-    publishing: &OutputOptions,
-) -> anyhow::Result<()> {
-    let Some(copy) = copy else { return Ok(()) };
-    let bytes = std::fs::read(kept).map_err(|error| Error::io("cannot read", kept, &error))?;
-    output::write_file(copy, publishing, &bytes, &no_check)?;
-    Ok(())
-}
-
-/// Starts this program again in this process's place, to go on from nothing: what this one holds open and has mapped is
-/// of no use any more.
-pub(crate) fn link_again(why: &str) -> Error {
-    if variable(UNUSABLE).is_some() {
-        return Error::new(ErrorKind::Io, why);
-    }
-    let mut arguments = std::env::args_os();
-    let called = arguments.next().unwrap_or_default();
-    let mut again = Command::new("/proc/self/exe");
-    let error = again.arg0(called).args(arguments).env(UNUSABLE, why).exec();
-    let text = format!("{why}; and the program could not be started again: {error}");
-    Error::new(ErrorKind::Io, text)
 }

@@ -51,6 +51,15 @@ pub(crate) fn warn(report: &LinkReport, reporter: Reporter) -> anyhow::Result<()
     warnings.try_for_each(|warning| reporter.problem(warning, false))
 }
 
+/// How many functions an update changed.
+pub(crate) fn counts(report: &LinkReport) -> report::Counts {
+    report::Counts {
+        changed: report.edits.changed.into(),
+        added: report.edits.added.into(),
+        removed: report.edits.removed.into(),
+    }
+}
+
 /// Says what an update of an output made; `name` is what is called that it was made from.
 pub(crate) fn say_updated(
     output: &Path,
@@ -59,12 +68,7 @@ pub(crate) fn say_updated(
     took: Duration,
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let counts = report::Counts {
-        changed: report.edits.changed.into(),
-        added: report.edits.added.into(),
-        removed: report.edits.removed.into(),
-    };
-    reporter.update(output, name, counts, &report.patch, took)?;
+    reporter.update(output, name, counts(report), &report.patch, took)?;
     if let Some(reason) = report.resolved_anew {
         reporter.note(&format!("all symbols were resolved anew: {reason}"));
     }

@@ -5,19 +5,19 @@ use std::cell::Cell;
 use std::path::Path;
 use std::process::ExitCode;
 
-use wasmend::kept::{NoState, Resumed};
+use wasmend::kept::Resumed;
 use wasmend::{OneShot, Outcome, Update};
 
 use crate::cli::args::Patch;
 use crate::cli::files;
-use crate::cli::ld::cut_short;
-use crate::cli::ld_state::{
-    UNUSABLE, folder_of_environment, hand_out, link_again, log, make_folder,
+use crate::cli::kept::{
+    folder_of_environment, hand_out, log, place_in, start_again, why_started_again,
 };
-use crate::cli::link_record::LinkRecord;
+use crate::cli::ld::cut_short;
 use crate::cli::patch_folder::PatchFolder;
 use crate::cli::patcher::{counts, meant_by, warn, warn_of_output, whole_options};
-use crate::cli::report::{Counts, Reporter};
+use crate::cli::record::Record;
+use crate::cli::report::Reporter;
 use crate::cli::signals;
 use crate::stopwatch::Stopwatch;
 
@@ -38,24 +38,20 @@ pub(crate) fn run(args: &Patch, reporter: Reporter) -> anyhow::Result<ExitCode> 
     let folder = args.state_dir.clone().or_else(folder_of_environment);
     let kept = match &folder {
         None => out.to_path_buf(),
-        Some(folder) => {
-            let name = OneShot::new(out, &options, build).state_name();
-            make_folder(folder)?.join(name).with_extension("wasm")
-        }
+        Some(folder) => place_in(folder, &OneShot::new(out, &options, build).state_name())?,
     };
     let copy = folder.is_some().then_some(out);
     let once = OneShot::new(&kept, &options, build).read_by(&read);
-    let before = std::env::var(UNUSABLE).ok();
-    let resumed = match before {
-        Some(why) => Ok(Resumed::No(NoState::Failed(why))),
+    let resumed = match why_started_again() {
+        Some(reason) => Ok(Resumed::No(reason)),
         None => once.resume(),
     };
     let done = match resumed {
         Ok(Resumed::Unchanged) => {
             hand_out(&kept, copy, &options.output)?;
-            return say(LinkRecord::unchanged(out, stopwatch.lap()), &kept, reporter);
+            return say(Record::unchanged(out, stopwatch.lap()), &kept, reporter);
         }
-        Ok(Resumed::Unusable(why)) => return Err(link_again(&why).into()),
+        Ok(Resumed::Unusable(why)) => return Err(start_again(&why).into()),
         Ok(Resumed::Updated { report, saved }) => Ok((None, *report, saved)),
         Ok(Resumed::No(reason)) => once
             .create()
@@ -70,7 +66,7 @@ pub(crate) fn run(args: &Patch, reporter: Reporter) -> anyhow::Result<ExitCode> 
         Err(error) => {
             // An error of the output names it already.
             let error = error.with_path(build);
-            let record = LinkRecord::failed(out, Some(&error), stopwatch.lap());
+            let record = Record::failed(out, Some(&error), stopwatch.lap());
             log(record, &kept, reporter)?;
             return Err(error.into());
         }
@@ -83,10 +79,10 @@ pub(crate) fn run(args: &Patch, reporter: Reporter) -> anyhow::Result<ExitCode> 
         reporter.update(out, build, counts, &update.patch, took)?;
     }
     let record = match anew {
-        None => LinkRecord::updated(out, &update.patch, &saved, took),
-        Some(why) => LinkRecord::linked(out, &why, &update.patch, &saved, took).created(),
+        None => Record::updated(out, &update.patch, &saved, took),
+        Some(why) => Record::linked(out, &why, &update.patch, &saved, took).created(),
     };
-    say(record.of_functions(sum(counts)), &kept, reporter)?;
+    say(record.of_functions(counts.sum()), &kept, reporter)?;
     keep_patch(args, &update, &kept, reporter)
 }
 
@@ -98,12 +94,8 @@ fn begin(reporter: Reporter) {
     let _ = wasmend::link::when_cut_short(move |file| cut_short(file, reporter));
 }
 
-fn sum(counts: Counts) -> u64 {
-    counts.changed + counts.added + counts.removed
-}
-
 /// Says what was done, in one line, and adds it to the log of the output that is kept.
-fn say(record: LinkRecord, kept: &Path, reporter: Reporter) -> anyhow::Result<ExitCode> {
+fn say(record: Record, kept: &Path, reporter: Reporter) -> anyhow::Result<ExitCode> {
     reporter.line(&format!("{}: {}", record.output, record.line()))?;
     log(record, kept, reporter)?;
     Ok(ExitCode::SUCCESS)

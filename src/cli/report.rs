@@ -15,7 +15,7 @@ use serde::Serialize;
 use wasmend::{Error, ErrorKind, LiveStep, Outcome, Patch};
 
 use crate::cli::args::Color;
-use crate::cli::link_record::{LinkRecord, Logged};
+use crate::cli::record::{Logged, Record};
 use crate::cli::text;
 
 /// Version of the events, in each of them.
@@ -33,7 +33,7 @@ const FAINT: Style = Style::new().dimmed();
 pub(crate) enum Event {
     Update(UpdateEvent),
     Linked(LinkedEvent),
-    State(LinkRecord),
+    State(Record),
     Doctor(DoctorEvent),
     Cleaned {
         output: String,
@@ -163,6 +163,12 @@ pub(crate) struct Counts {
     pub(crate) changed: u64,
     pub(crate) added: u64,
     pub(crate) removed: u64,
+}
+
+impl Counts {
+    pub(crate) fn sum(self) -> u64 {
+        self.changed + self.added + self.removed
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -43,9 +43,7 @@ impl Linked {
         access: Access,
         target: Target,
     ) -> Result<(Linked, LinkReport), Failed> {
-        let mut times = PhaseTimes::start();
-        let inputs = Inputs::open(&options, access)?;
-        times.lap("open");
+        let (inputs, times) = opened(&options, access)?;
         Linked::link_opened(inputs, options, target, Written::Patchable, times)
     }
 
@@ -58,9 +56,7 @@ impl Linked {
         options: LinkOptions,
         access: Access,
     ) -> Result<(Linked, LinkReport), Failed> {
-        let mut times = PhaseTimes::start();
-        let inputs = Inputs::open(&options, access)?;
-        times.lap("open");
+        let (inputs, times) = opened(&options, access)?;
         Linked::link_opened(inputs, options, Target::Memory, Written::Nothing, times)
     }
 
@@ -147,9 +143,7 @@ impl Linked {
         target: Target,
         written: Written<'_>,
     ) -> Result<(Module, LinkReport), Failed> {
-        let mut times = PhaseTimes::start();
-        let inputs = Inputs::open(options, access)?;
-        times.lap("open");
+        let (inputs, mut times) = opened(options, access)?;
         let request = LinkRequest {
             options,
             previous: &PreviousDeclarations::default(),
@@ -529,6 +523,14 @@ impl Linked {
     pub fn module(&self) -> &Module {
         &self.state.module
     }
+}
+
+/// Opens the files that the options name.
+fn opened(options: &LinkOptions, access: Access) -> Result<(Inputs, PhaseTimes), Failed> {
+    let mut times = PhaseTimes::start();
+    let inputs = Inputs::open(options, access)?;
+    times.lap("open");
+    Ok((inputs, times))
 }
 
 /// What has changed since the last update.

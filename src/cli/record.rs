@@ -13,7 +13,7 @@ use crate::cli::text::{count, number, time, utc};
 
 /// What a process did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LinkRecord {
+pub(crate) struct Record {
     pub(crate) output: String,
     /// `unchanged`, `patched`, `rebuilt` (written anew from what was kept), `linked` (from the inputs), `created` (from the build) or
     /// `failed`.
@@ -35,9 +35,9 @@ pub(crate) struct LinkRecord {
     pub(crate) micros: f64,
 }
 
-impl LinkRecord {
-    fn new(output: &Path, outcome: &str, took: Duration) -> LinkRecord {
-        LinkRecord {
+impl Record {
+    fn new(output: &Path, outcome: &str, took: Duration) -> Record {
+        Record {
             output: output.display().to_string(),
             outcome: outcome.to_owned(),
             reason: None,
@@ -53,15 +53,15 @@ impl LinkRecord {
     }
 
     /// It found nothing to do.
-    pub(crate) fn unchanged(output: &Path, took: Duration) -> LinkRecord {
-        LinkRecord::new(output, "unchanged", took)
+    pub(crate) fn unchanged(output: &Path, took: Duration) -> Record {
+        Record::new(output, "unchanged", took)
     }
 
     /// It failed; with which error first.
-    pub(crate) fn failed(output: &Path, error: Option<&Error>, took: Duration) -> LinkRecord {
-        LinkRecord {
+    pub(crate) fn failed(output: &Path, error: Option<&Error>, took: Duration) -> Record {
+        Record {
             reason: error.map(ToString::to_string),
-            ..LinkRecord::new(output, "failed", took)
+            ..Record::new(output, "failed", took)
         }
     }
 
@@ -71,17 +71,17 @@ impl LinkRecord {
         patch: &Patch,
         saved: &Result<u64, String>,
         took: Duration,
-    ) -> LinkRecord {
+    ) -> Record {
         let relink = patch.relink_reason();
         let outcome = match &patch.outcome {
             Outcome::Unchanged => "unchanged",
             Outcome::Patched(_) => "patched",
             Outcome::Relinked(_) => "rebuilt",
         };
-        LinkRecord {
+        Record {
             reason: relink.map(|reason| reason.to_string()),
             code: relink.map(|reason| format!("R{:02}", reason.number())),
-            ..LinkRecord::new(output, outcome, took).with_files(patch, saved)
+            ..Record::new(output, outcome, took).with_files(patch, saved)
         }
     }
 
@@ -92,30 +92,30 @@ impl LinkRecord {
         patch: &Patch,
         saved: &Result<u64, String>,
         took: Duration,
-    ) -> LinkRecord {
-        LinkRecord {
+    ) -> Record {
+        Record {
             reason: Some(why.to_string()),
-            code: Some(LinkRecord::code_of(why)),
-            ..LinkRecord::new(output, "linked", took).with_files(patch, saved)
+            code: Some(Record::code_of(why)),
+            ..Record::new(output, "linked", took).with_files(patch, saved)
         }
     }
 
     /// The output was made anew, from the build.
-    pub(crate) fn created(self) -> LinkRecord {
-        LinkRecord {
+    pub(crate) fn created(self) -> Record {
+        Record {
             outcome: "created".to_owned(),
             ..self
         }
     }
 
     /// How many functions changed, came or went.
-    pub(crate) fn of_functions(self, functions: u64) -> LinkRecord {
-        LinkRecord { functions, ..self }
+    pub(crate) fn of_functions(self, functions: u64) -> Record {
+        Record { functions, ..self }
     }
 
     /// Why all symbols were resolved anew, if they were.
-    pub(crate) fn resolved_anew(self, reason: Option<FallbackReason>) -> LinkRecord {
-        LinkRecord {
+    pub(crate) fn resolved_anew(self, reason: Option<FallbackReason>) -> Record {
+        Record {
             resolved_anew: reason.map(|reason| reason.to_string()),
             ..self
         }
@@ -126,8 +126,8 @@ impl LinkRecord {
         format!("S{:02}", reason.number())
     }
 
-    fn with_files(self, patch: &Patch, saved: &Result<u64, String>) -> LinkRecord {
-        LinkRecord {
+    fn with_files(self, patch: &Patch, saved: &Result<u64, String>) -> Record {
+        Record {
             bytes_written: patch.bytes_written(),
             file_bytes: patch.file_len,
             state_bytes: saved.as_ref().copied().unwrap_or(0),
@@ -176,12 +176,12 @@ impl LinkRecord {
 pub(crate) struct Logged {
     pub(crate) time: String,
     #[serde(flatten)]
-    pub(crate) link: LinkRecord,
+    pub(crate) link: Record,
 }
 
 impl Logged {
     /// What has just been done.
-    pub(crate) fn now(link: LinkRecord) -> Logged {
+    pub(crate) fn now(link: Record) -> Logged {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Logged {
             time: utc(now.unwrap_or_default().as_secs()),
