@@ -17,8 +17,9 @@ use crate::whole::spaces::{SPACES, target_space};
 /// Options of a [`WholeModule`].
 #[derive(Debug, Clone)]
 pub struct WholeOptions {
-    /// How calls reach functions that move: through thunks, or directly. ([`Redirect::Table`] means thunks here too, since
-    /// the code's calls are what they are.) Default: [`Redirect::TableThunks`].
+    /// How calls reach functions that move: directly, or, where updates also make deltas ([`live`](WholeOptions::live)), through
+    /// thunks. ([`Redirect::Table`] means [`Redirect::TableThunks`], since the code's calls are what they are.) Default:
+    /// [`Redirect::TableThunks`].
     pub redirect: Redirect,
     /// Who owns types that builds bring. Default: [`Types::Interned`].
     pub types: Types,
@@ -93,7 +94,7 @@ impl WholeModule {
         build: &[u8],
     ) -> Result<(WholeModule, Update)> {
         let path = path.as_ref();
-        Self::first(build, options.redirect, |tail_calls| {
+        Self::first(build, options.live, |tail_calls| {
             Module::create(path, module_options(options, tail_calls))
         })
     }
@@ -103,20 +104,20 @@ impl WholeModule {
     /// # Errors
     /// If the build is not a valid module.
     pub fn in_memory(options: WholeOptions, build: &[u8]) -> Result<(WholeModule, Update)> {
-        Self::first(build, options.redirect, |tail_calls| {
+        Self::first(build, options.live, |tail_calls| {
             Module::in_memory(module_options(options, tail_calls))
         })
     }
 
     fn first(
         build: &[u8],
-        redirect: Redirect,
+        live: bool,
         make: impl FnOnce(bool) -> Result<Module>,
     ) -> Result<(WholeModule, Update)> {
         // Nothing is opened for a build that is not valid. A module knows one type from the start.
         let mut types = TypeTable::default();
         types.function(&[], &[])?;
-        let decoded = decode_build(build, redirect, &mut types)?;
+        let decoded = decode_build(build, live, &mut types)?;
         let mut module = make(decoded.tail_calls)?;
         module.program_mut().types = types;
         let mut whole = WholeModule {
@@ -150,9 +151,9 @@ impl WholeModule {
         let update = match &changed {
             Some(changed) => self.update_bodies(build, changed),
             None => {
-                let redirect = self.module.options().redirect;
+                let live = self.module.options().live;
                 let types = &mut self.module.program_mut().types;
-                let decoded = decode_build(build, redirect, types);
+                let decoded = decode_build(build, live, types);
                 decoded.and_then(|decoded| self.publish(decoded))
             }
         };
@@ -327,8 +328,9 @@ impl WholeModule {
     }
 }
 
-fn decode_build(build: &[u8], redirect: Redirect, types: &mut TypeTable) -> Result<Decoded> {
-    let keeps_tables = redirect == Redirect::Direct;
+fn decode_build(build: &[u8], live: bool, types: &mut TypeTable) -> Result<Decoded> {
+    // The table of slots comes before the module's own.
+    let keeps_tables = !live;
     let decoded = decode(build, Style::Patchable { keeps_tables }, types)?;
     match decoded.identity {
         None => Ok(decoded),

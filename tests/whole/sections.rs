@@ -179,7 +179,7 @@ fn trailing_blanks_of_names_are_kept() {
 }
 
 #[test]
-fn with_direct_calls_a_module_of_the_first_version_stays_one() {
+fn a_module_of_the_first_version_stays_one_unless_instances_are_patched() {
     let build = |added: u32| {
         wat::parse_str(format!(
             r#"(module
@@ -195,30 +195,32 @@ fn with_direct_calls_a_module_of_the_first_version_stays_one() {
         ))
         .expect("valid")
     };
-    let options = WholeOptions {
-        redirect: Redirect::Direct,
-        ..WholeOptions::default()
-    };
-    let (mut whole, _) = WholeModule::in_memory(options, &build(1)).expect("valid");
-    whole.update(&build(200_000)).expect("valid");
-    let out = whole.bytes().expect("in memory");
-    for wasm in [&out, &finish(&out).expect("valid")] {
-        let features = wasmparser::WasmFeatures::WASM1;
-        wasmparser::Validator::new_with_features(features)
-            .validate_all(wasm)
-            .expect("needs no more than the first version has");
-        let counts = Parser::new(0).parse_all(wasm);
-        let mut counts = counts.map(|payload| payload.expect("valid"));
-        assert!(!counts.any(|payload| matches!(payload, Payload::DataCountSection { .. })));
-    }
-    // Code that loads a segment needs the number of segments before it, from then on.
     let loading = wat::parse_str(
         r#"(module (memory 1) (func (export "run")
             (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 1))) (data "abc"))"#,
     )
     .expect("valid");
-    whole.update(&loading).expect("valid");
-    let out = whole.bytes().expect("in memory");
-    crate::support::validate(&out).expect("valid");
-    assert!(verify(&out, &loading).expect("valid").is_clean());
+    for redirect in [Redirect::TableThunks, Redirect::Direct] {
+        let options = WholeOptions {
+            redirect,
+            ..WholeOptions::default()
+        };
+        let (mut whole, _) = WholeModule::in_memory(options, &build(1)).expect("valid");
+        whole.update(&build(200_000)).expect("valid");
+        let out = whole.bytes().expect("in memory");
+        for wasm in [&out, &finish(&out).expect("valid")] {
+            let features = wasmparser::WasmFeatures::WASM1;
+            wasmparser::Validator::new_with_features(features)
+                .validate_all(wasm)
+                .expect("needs no more than the first version has");
+            let counts = Parser::new(0).parse_all(wasm);
+            let mut counts = counts.map(|payload| payload.expect("valid"));
+            assert!(!counts.any(|payload| matches!(payload, Payload::DataCountSection { .. })));
+        }
+        // Code that loads a segment needs the number of segments before it, from then on.
+        whole.update(&loading).expect("valid");
+        let out = whole.bytes().expect("in memory");
+        crate::support::validate(&out).expect("valid");
+        assert!(verify(&out, &loading).expect("valid").is_clean());
+    }
 }
