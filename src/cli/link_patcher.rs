@@ -7,7 +7,7 @@ use wasmend::inspect;
 use wasmend::link::Access;
 use wasmend::link::{Failed, LinkOptions, LinkReport, Linked, Target};
 use wasmend::output::OutputOptions;
-use wasmend::{Outcome, Patch, Redirect};
+use wasmend::{Outcome, Patch};
 
 use crate::cli::link_report;
 use crate::cli::patch_folder::PatchFolder;
@@ -54,8 +54,6 @@ impl LinkPatcher {
         for warning in &options.warnings {
             reporter.warning(warning)?;
         }
-        // Instances that run can be told of slots only.
-        options.redirect.get_or_insert(Redirect::TableThunks);
         options.incremental = Some(true);
         let output = options.output.clone();
         let mut stopwatch = Stopwatch::start();
