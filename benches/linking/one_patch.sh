@@ -6,9 +6,11 @@
 # Usage: one_patch.sh WASMEND GENERATOR FOLDER [TURNS]; GENERATOR is the example of that name, built. In FOLDER the program of 2,000
 # objects is made, unless it is there, and three builds of it which differ in one function.
 set -euo pipefail
-wasmend=$1 generator=$2 folder=$3 turns=${4:-15}
+here=$(cd "$(dirname "$0")" && pwd)
+wasmend=$(realpath "$1") generator=$(realpath "$2") folder=$3 turns=${4:-15}
 mkdir -p "$folder"
 cd "$folder"
+. "$here/timed.sh"
 arguments=(--no-entry --export=run @objects.rsp)
 [ -f objects.rsp ] || "$generator" . > /dev/null 2>&1
 for version in 1 2 3; do
@@ -18,17 +20,6 @@ for version in 1 2 3; do
     "$wasmend" ld --no-incremental "${arguments[@]}" -o made.wasm
     mv made.wasm "build$version.wasm"
 done
-
-# Runs a command; its time and memory go to the file of that name.
-timed() {
-    local name=$1
-    shift
-    /usr/bin/time -o time.txt -f '%M' "$@" > said.txt 2>&1 &
-    local start=${EPOCHREALTIME/./}
-    wait $!
-    local end=${EPOCHREALTIME/./}
-    echo "$((end - start)) $(tail -1 time.txt)" >> "$name.times"
-}
 
 rm -f ./*.times
 build() {
@@ -59,10 +50,10 @@ for turn in $(seq "$turns"); do
     timed equal "$wasmend" patch out.wasm build.wasm
 done
 for name in true copy wasm-ld dense replay first null second edit equal; do
-    sort -n "$name.times" | awk -v name="$name" '{t[NR] = $1; if ($2 > m) m = $2}
-        END {printf "%-8s %8.2f ms, fastest %8.2f, %6.1f MiB\n", name, t[int((NR + 1) / 2)] / 1000, t[1] / 1000, m / 1024}'
+    read -r median least memory <<< "$(figures "$name")"
+    printf '%-8s %8.2f ms, fastest %8.2f, %6.1f MiB\n' "$name" "$median" "$least" "$memory"
 done
-echo "build $(stat -c %s build.wasm), output $(stat -c %s out.wasm), state $(du -c --block-size=1 .wasmend/out.wasm.heap .wasmend/out.wasm.state | tail -1 | cut -f1) bytes on disk"
+echo "build $(stat -c %s build.wasm), output $(stat -c %s out.wasm), state $(on_disk out.wasm) bytes on disk"
 if command -v perf > /dev/null; then
     build 1
     "$wasmend" patch out.wasm build.wasm > /dev/null

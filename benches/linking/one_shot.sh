@@ -7,34 +7,21 @@
 # linked too, with the arguments in `sqlite3.arguments`. Where it has `rust-debug`, as `programs.sh FOLDER rust-debug` makes it, that is
 # linked with a constant changed in the program and in its library, objects and members called otherwise each time, as by Cargo.
 set -euo pipefail
-wasmend=$1 generator=$2 folder=$3 turns=${4:-15}
+here=$(cd "$(dirname "$0")" && pwd)
+wasmend=$(realpath "$1") generator=$(realpath "$2") folder=$3 turns=${4:-15}
 mkdir -p "$folder"
 cd "$folder"
-
-# Runs a command; its time and memory go to the file of that name.
-timed() {
-    local name=$1
-    shift
-    /usr/bin/time -o time.txt -f '%M' "$@" > /dev/null 2> said.txt &
-    local start=${EPOCHREALTIME/./}
-    wait $!
-    local end=${EPOCHREALTIME/./}
-    echo "$((end - start)) $(tail -1 time.txt)" >> "$name.times"
-}
-
-# Starts nothing but a process, which is a part of all times.
-median() {
-    sort -n "$1.times" | awk '{t[NR] = $1; if ($2 > m) m = $2} END {printf "%8.2f ms %6.1f MiB", t[int((NR + 1) / 2)] / 1000, m / 1024}'
-}
+. "$here/timed.sh"
 
 report() {
-    local theirs ours
-    theirs=$(sort -n "$1.wasm-ld.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
+    local theirs ours least memory
+    read -r theirs _ <<< "$(figures "$1.wasm-ld")"
     for name in wasm-ld plain cold null edit; do
-        ours=$(sort -n "$1.$name.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}')
-        printf '%-12s %-8s %s  1/%s of wasm-ld\n' "$1" "$name" "$(median "$1.$name")" "$(awk "BEGIN {printf \"%.1f\", $theirs / $ours}")"
+        read -r ours least memory <<< "$(figures "$1.$name")"
+        printf '%-12s %-8s %8.2f ms, fastest %8.2f, %6.1f MiB  1/%.1f of wasm-ld\n' "$1" "$name" "$ours" "$least" "$memory" \
+            "$(awk "BEGIN {print $theirs / $ours}")"
     done
-    echo "$1: output $(stat -c %s "$1.wasm"), state $(du -c --block-size=1 ".wasmend/$1.wasm.heap" ".wasmend/$1.wasm.state" | tail -1 | cut -f1) bytes on disk"
+    echo "$1: output $(stat -c %s "$1.wasm"), state $(on_disk "$1.wasm") bytes on disk"
 }
 
 # measure NAME EDIT ARGUMENTS...: EDIT is a function that makes version $1.

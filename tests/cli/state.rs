@@ -39,6 +39,15 @@ fn tick() {
     std::thread::sleep(std::time::Duration::from_millis(30));
 }
 
+/// A program that has been linked once, and its output.
+fn linked_program() -> (tempfile::TempDir, PathBuf) {
+    let folder = program(100);
+    tick();
+    link(folder.path(), &OBJECTS, "all is linked");
+    let output = folder.path().join("out.wasm");
+    (folder, output)
+}
+
 #[test]
 fn a_process_goes_on_where_the_one_before_ended() {
     let folder = program(100);
@@ -175,11 +184,8 @@ fn an_object_that_takes_the_place_of_another_is_followed_whatever_its_file_looks
 
 #[test]
 fn an_object_that_is_cut_short_is_refused_and_followed_once_it_is_whole() {
-    let folder = program(100);
+    let (folder, output) = linked_program();
     let folder = folder.path();
-    let output = folder.join("out.wasm");
-    tick();
-    link(folder, &OBJECTS, "all is linked");
     for added in 1..4u8 {
         for name in ["pick.o", "twice.o"] {
             let path = folder.join(name);
@@ -202,11 +208,8 @@ fn an_object_that_is_cut_short_is_refused_and_followed_once_it_is_whole() {
 
 #[test]
 fn an_object_that_is_gone_is_missed_and_found_again() {
-    let folder = program(100);
+    let (folder, output) = linked_program();
     let folder = folder.path();
-    let output = folder.join("out.wasm");
-    tick();
-    link(folder, &OBJECTS, "all is linked");
     for added in 1..4u8 {
         for name in OBJECTS {
             fs::rename(folder.join(name), folder.join("elsewhere")).unwrap();
@@ -252,11 +255,8 @@ fn objects_that_are_called_otherwise_in_each_build_are_found_again() {
 
 #[test]
 fn what_is_kept_is_of_no_use_to_other_options_or_another_output() {
-    let folder = program(100);
+    let (folder, output) = linked_program();
     let folder = folder.path();
-    let output = folder.join("out.wasm");
-    tick();
-    link(folder, &OBJECTS, "all is linked");
     let other = [&OBJECTS[..], &["--export-all"]].concat();
     link(
         folder,
@@ -282,11 +282,8 @@ fn what_is_kept_is_of_no_use_to_other_options_or_another_output() {
 
 #[test]
 fn an_output_that_a_build_system_removes_first_is_patched_all_the_same() {
-    let folder = program(100);
+    let (folder, output) = linked_program();
     let folder = folder.path();
-    let output = folder.join("out.wasm");
-    tick();
-    link(folder, &OBJECTS, "all is linked");
     fs::remove_file(&output).unwrap();
     link(folder, &OBJECTS, "nothing has changed");
     assert_eq!(answer(&output), 260);
