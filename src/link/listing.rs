@@ -193,8 +193,8 @@ impl Linked {
         with_map: bool,
         use_it: impl FnOnce(&Dense<'_>) -> crate::Result<R>,
     ) -> crate::Result<(R, Option<String>)> {
-        let release = self.release_style(true);
-        release.with_dense(&self.state.module, |layout, dense| {
+        let style = self.dense_style(true);
+        release::with_dense(style, &self.state.module, |layout, dense| {
             let places = Places {
                 layout,
                 dense: Some(dense),

@@ -11,10 +11,10 @@ use crate::link::declare::{
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
-use crate::link::release::{self, Release, keeps_slot_table};
+use crate::link::release;
 use crate::link::report::{Counts, Edits, Failed, PhaseTimes, PublishedPatch};
 use crate::link::resolve::{Resolution, resolve};
-use crate::module::{Module, ModuleOptions, Patch, Redirect, Types};
+use crate::module::{DenseStyle, Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::Input;
 use crate::output::{OutputOptions, expect_not_an_input};
 use std::path::PathBuf;
@@ -175,24 +175,16 @@ fn edit_and_publish(
     let warnings = std::mem::take(&mut plan.resolution.diagnostics.warnings);
     let (kept, published) = match request.keeps {
         true => {
-            let release = Release {
-                keeps_slot_table: keeps_slot_table(&plan, options),
-                exports: &declarations.known.exports,
-                cuts: true,
-            };
-            let published = write(request, module, &release, &inputs, times)?;
+            let style = release::style(&plan, options, &declarations.known.exports, true);
+            let published = write(request, module, style, &inputs, times)?;
             plan.resolution.inputs = inputs;
             (Some((plan, declarations)), published)
         }
         false => {
-            let release = Release {
-                keeps_slot_table: keeps_slot_table(&plan, options),
-                exports: &std::mem::take(&mut declarations.known.exports),
-                cuts: true,
-            };
+            let exports = std::mem::take(&mut declarations.known.exports);
+            let style = release::style(&plan, options, &exports, true);
             let rest = (plan, declarations);
-            let published =
-                while_dropping(rest, || write(request, module, &release, &inputs, times))?;
+            let published = while_dropping(rest, || write(request, module, style, &inputs, times))?;
             (None, published)
         }
     };
@@ -206,14 +198,14 @@ fn edit_and_publish(
 fn write(
     request: &LinkRequest<'_>,
     module: &mut Module,
-    release: &Release<'_>,
+    style: DenseStyle<'_>,
     inputs: &[Arc<Input>],
     times: &mut PhaseTimes,
 ) -> crate::Result<PublishedPatch> {
     let edits = Edits::pending(module);
     let file_len = match request.written {
         Written::Patchable => return publish(module, inputs),
-        Written::Dense(publishing) => release.with_dense(module, |_, dense| {
+        Written::Dense(publishing) => release::with_dense(style, module, |_, dense| {
             times.lap("lay out");
             let check = || check_unchanged(inputs);
             release::write(dense, &request.options.output, publishing, &check)

@@ -12,40 +12,34 @@ use crate::output::{LastCheck, OutputOptions, write_file_pieces};
 use crate::patch::Dense;
 use crate::program::DeclId;
 
-/// What a link knows of its dense output, beside the module.
-pub(super) struct Release<'a> {
-    pub(super) keeps_slot_table: bool,
-    /// In their order.
-    pub(super) exports: &'a [(Box<str>, DeclId)],
-    /// Whether long runs of zeros in data are left out; they are not where the output is to be compared with a patchable one.
-    pub(super) cuts: bool,
+/// What the dense output of a link is like. The exports stand in this order. With `cuts` long runs of zeros in data are left out; they are
+/// not where the output is to be compared with a patchable one.
+pub(super) fn style<'a>(
+    plan: &Plan,
+    options: &LinkOptions,
+    exports: &'a [(Box<str>, DeclId)],
+    cuts: bool,
+) -> DenseStyle<'a> {
+    DenseStyle {
+        cuts,
+        keeps_slot_table: plan.resolution.legacy_table || keeps_table_import(plan, options),
+        exports: Some(exports),
+    }
 }
 
-/// Whether there is a function table also if nothing names it.
-pub(super) fn keeps_slot_table(plan: &Plan, options: &LinkOptions) -> bool {
-    plan.resolution.legacy_table || keeps_table_import(plan, options)
-}
-
-impl Release<'_> {
-    /// What `use_it` makes of the dense output of a link, whose module has been committed or is yet to be, and of the layout
-    /// behind it.
-    ///
-    /// # Errors
-    /// If a limit of engines would be exceeded, and those of `use_it`.
-    pub(super) fn with_dense<R>(
-        &self,
-        module: &Module,
-        use_it: impl FnOnce(&Layout, &Dense<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let style = DenseStyle {
-            cuts: self.cuts,
-            keeps_slot_table: self.keeps_slot_table,
-            exports: Some(self.exports),
-        };
-        match module.layout() {
-            Some(_) => module.finish_with(style, use_it),
-            None => module.finish_uncommitted(style, use_it),
-        }
+/// What `use_it` makes of the dense output of a link, whose module has been committed or is yet to be, and of the layout
+/// behind it.
+///
+/// # Errors
+/// If a limit of engines would be exceeded, and those of `use_it`.
+pub(super) fn with_dense<R>(
+    style: DenseStyle<'_>,
+    module: &Module,
+    use_it: impl FnOnce(&Layout, &Dense<'_>) -> Result<R>,
+) -> Result<R> {
+    match module.layout() {
+        Some(_) => module.finish_with(style, use_it),
+        None => module.finish_uncommitted(style, use_it),
     }
 }
 

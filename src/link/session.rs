@@ -16,12 +16,12 @@ use crate::link::declare::PreviousDeclarations;
 use crate::link::inputs::build_id::BuildIds;
 use crate::link::inputs::{InputFile, Inputs};
 use crate::link::pipeline::{self, Destination, LinkRequest, Target, Written, read_beside};
-use crate::link::release::{Release, keeps_slot_table};
+use crate::link::release;
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
-use crate::module::Module;
+use crate::module::{DenseStyle, Module};
 use crate::object::{Access, Object};
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
@@ -506,17 +506,19 @@ impl Linked {
     /// # Errors
     /// If a limit of engines would be exceeded.
     pub fn finish(&self) -> crate::Result<Vec<u8>> {
-        let release = self.release_style(false);
-        release.with_dense(&self.state.module, |_, dense| Ok(dense.to_vec()))
+        let style = self.dense_style(false);
+        release::with_dense(style, &self.state.module, |_, dense| Ok(dense.to_vec()))
     }
 
     /// What dense outputs of the program are like.
-    pub(super) fn release_style(&self, cuts: bool) -> Release<'_> {
-        Release {
-            keeps_slot_table: keeps_slot_table(&self.state.plan, &self.state.options),
-            exports: &self.state.declarations.known.exports,
-            cuts,
-        }
+    pub(super) fn dense_style(&self, cuts: bool) -> DenseStyle<'_> {
+        let LinkState {
+            plan,
+            options,
+            declarations,
+            ..
+        } = &self.state;
+        release::style(plan, options, &declarations.known.exports, cuts)
     }
 
     /// The module that is published: what is in it, and how it is laid out.
