@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-use super::lock;
+use super::lock::{self, WriterLock};
 use super::options::OutputOptions;
 use super::place::Destination;
 use super::stamp::{FileStamp, Permissions};
@@ -59,7 +59,7 @@ pub(super) struct Home {
     state: Arc<File>,
     state_name: CString,
     /// `None` where the file system has no locks.
-    lock: Option<File>,
+    lock: Option<WriterLock>,
     /// The files in the state folder that must not outlive the process.
     _temporary: Temporary,
 }
@@ -150,7 +150,7 @@ impl Home {
         Ok(same(&self.folder, folder)?
             && same(&self.state, stat_at(&self.folder, &self.state_name)?)?
             && match &self.lock {
-                Some(lock) => same(lock, stat_at(&*self.state, &self.names.lock)?)?,
+                Some(lock) => same(lock.file(), stat_at(&*self.state, &self.names.lock)?)?,
                 None => true,
             })
     }

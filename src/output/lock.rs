@@ -20,13 +20,30 @@ use crate::error::{Error, ErrorKind, Result};
 /// For nobody else.
 pub(super) const PRIVATE: Mode = Mode::from_bits_retain(0o600);
 
+/// The lock of an output's only writer, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct WriterLock(File);
+
+impl WriterLock {
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closing would end it too, but not while a child process that was just forked has the descriptor.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the writer's lock and writes this process's id into it. `None` where the file system has no locks.
 pub(super) fn take(
     state: &File,
     name: &CStr,
     path: &Path,
     options: &OutputOptions,
-) -> Result<Option<File>> {
+) -> Result<Option<WriterLock>> {
     let io_error = |error: io::Error| Error::io("cannot lock the output", path, &error);
     loop {
         let file = open_at(state, name, OFlags::RDWR | OFlags::CREATE, PRIVATE)
@@ -55,17 +72,17 @@ pub(super) fn take(
         if file.set_len(0).is_ok() {
             let _ = file.write_all_at(id.as_bytes(), 0);
         }
-        return Ok(Some(file));
+        return Ok(Some(WriterLock(file)));
     }
 }
 
 /// Takes the writer's lock if there is a lock file: for those who write once and leave nothing behind.
-pub(super) fn take_if_there(state: &File, name: &CStr, path: &Path) -> Result<Option<File>> {
+pub(super) fn take_if_there(state: &File, name: &CStr, path: &Path) -> Result<Option<WriterLock>> {
     let Ok(file) = open_at(state, name, OFlags::RDWR, PRIVATE) else {
         return Ok(None);
     };
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(WriterLock(file))),
         Err(TryLockError::WouldBlock) => Err(locked(Some(&file), path)),
         // There are no locks here, so nobody has one.
         Err(TryLockError::Error(_)) => Ok(None),
@@ -95,4 +112,29 @@ fn locked(lock: Option<&File>, path: &Path) -> Error {
     )
     .with_path(path)
     .with_hint("wait for it to end, or stop it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_child_that_was_just_forked_has_its_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = File::open(folder.path()).unwrap();
+        let take = || {
+            take(
+                &state,
+                c"out.lock",
+                folder.path(),
+                &OutputOptions::default(),
+            )
+        };
+        let lock = take().unwrap().unwrap();
+        // As after a fork, until the child starts another program.
+        let _of_child = lock.file().try_clone().unwrap();
+        assert_eq!(take().unwrap_err().kind(), ErrorKind::Locked);
+        drop(lock);
+        assert!(take().unwrap().is_some());
+    }
 }
