@@ -48,6 +48,6 @@ fi
 awk 'NR == FNR { before[$1 " " $2] = $3; next }
      { name = $1 " " $2; was = before[name]
        if (was == "") { printf "%s: not measured before\n", name; next }
-       printf "%-20s %12d  %.3f of what it was\n", name, $3, $3 / was
+       printf "%-20s %12.0f  %.3f of what it was\n", name, $3, $3 / was
        if ($3 > was * 1.05) grown = 1 }
      END { if (grown) { print "error: something has grown by more than a twentieth"; exit 1 } }' "$kept" "$scratch/now"
