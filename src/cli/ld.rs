@@ -34,8 +34,7 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
     let threads = options.threads;
     let begin = move || {
         signals::clean_up_when_ended();
-        // It can be set once; there is nothing before this that would have.
-        let _ = wasmend::link::use_threads(threads);
+        wasmend::link::use_threads_when_needed(threads);
         let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
     };
     match link(options, reporter, begin) {

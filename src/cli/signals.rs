@@ -48,9 +48,10 @@ fn catch_endings() {
     // Where no more threads may be started, nothing is caught, and temporary files may stay behind. Where they may, signals are
     // caught from here on, however long it takes the thread to begin.
     if std::thread::Builder::new().spawn(wait).is_ok() {
+        let ignored = ignored();
         let ending = [SIGINT, SIGTERM, SIGHUP].into_iter();
         // Nothing is caught if this fails: the process ends as it always would.
-        if let Ok(signals) = Signals::new(ending.filter(|signal| !is_ignored(*signal))) {
+        if let Ok(signals) = Signals::new(ending.filter(|signal| !ignored.has(*signal))) {
             let _ = caught.send(signals);
         }
     }
@@ -60,7 +61,7 @@ fn catch_endings() {
 pub(crate) fn take_over() -> std::io::Result<Signals> {
     let mut ending = vec![SIGINT, SIGTERM];
     // That is how a closed terminal says goodbye, unless it is not to be listened to.
-    if !is_ignored(SIGHUP) {
+    if !ignored().has(SIGHUP) {
         ending.push(SIGHUP);
     }
     let signals = Signals::new(ending)?;
@@ -68,12 +69,21 @@ pub(crate) fn take_over() -> std::io::Result<Signals> {
     Ok(signals)
 }
 
-/// Whether the process was started to ignore a signal. To be asked before the signal is caught.
-fn is_ignored(signal: c_int) -> bool {
+/// The signals that the process was started to ignore. To be asked before one is caught.
+fn ignored() -> Ignored {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.unwrap_or(0) & (1 << (signal - 1)) != 0
+    Ignored(mask.unwrap_or(0))
+}
+
+/// A set of signals, a bit each.
+struct Ignored(u64);
+
+impl Ignored {
+    fn has(&self, signal: c_int) -> bool {
+        self.0 & (1 << (signal - 1)) != 0
+    }
 }
 
 /// A temporary folder that is private to the user, and gone when this is dropped or a signal ends the process.

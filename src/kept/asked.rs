@@ -3,7 +3,7 @@
 //! damaged only less is said.
 
 use std::ffi::OsStr;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -111,25 +111,10 @@ pub(crate) fn name_of(key: &Key) -> String {
 
 /// The hash of what must be the same; see [`Asked::of`].
 pub(crate) fn key_of<T: 'static>(options: &dyn Debug) -> Key {
-    let mut hasher = KeyHasher(blake3::Hasher::new());
     let kept = std::any::type_name::<T>();
     // What it says has no end that could be another's beginning: texts stand in quotes.
     let folder = std::env::current_dir().unwrap_or_default();
-    let _ = fmt::Write::write_fmt(
-        &mut hasher,
-        format_args!("{kept:?}\n{options:?}\n{folder:?}"),
-    );
-    *hasher.0.finalize().as_bytes()
-}
-
-/// Hashes text without keeping it.
-struct KeyHasher(blake3::Hasher);
-
-impl fmt::Write for KeyHasher {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
-    }
+    *blake3::hash(format!("{kept:?}\n{options:?}\n{folder:?}").as_bytes()).as_bytes()
 }
 
 #[cfg(test)]

@@ -73,5 +73,5 @@ pub use kept::{resume, state_name};
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport, Phase};
 pub use session::Linked;
-pub use threads::use_threads;
+pub use threads::{use_threads, use_threads_when_needed};
 pub use update::fallback::FallbackReason;

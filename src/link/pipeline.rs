@@ -14,6 +14,7 @@ use crate::link::inputs::{Inputs, check_unchanged};
 use crate::link::release;
 use crate::link::report::{Counts, Edits, Failed, PhaseTimes, PublishedPatch};
 use crate::link::resolve::{Resolution, resolve};
+use crate::link::threads;
 use crate::module::{DenseStyle, Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::Input;
 use crate::output::{OutputOptions, expect_not_an_input};
@@ -83,6 +84,7 @@ pub(super) fn run(
 ) -> Result<Finished, Failed> {
     let options = request.options;
     check_options(options)?;
+    threads::are_needed();
     let beside: Vec<PathBuf> = read_beside(&inputs, options).collect();
 
     // Every symbol of every object gets its meaning. No file is read after this, and no symbol added but the linker's own

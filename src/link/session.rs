@@ -6,8 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
 use crate::hash::HashSet;
@@ -19,12 +17,16 @@ use crate::link::pipeline::{self, Destination, LinkRequest, Target, Written, rea
 use crate::link::release;
 use crate::link::report::{Counts, Failed, LinkReport, PhaseTimes, PublishedPatch, relocations_of};
 use crate::link::state::LinkState;
+use crate::link::threads;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
-use crate::object::{Access, Object};
+use crate::object::{Access, Check, Object};
 use crate::output::{OutputOptions, Sighting};
 use crate::transaction::Transaction;
+
+/// What is to be kept of objects of so many bytes is found out by another thread.
+const WORTH_A_THREAD: u64 = 256 << 10;
 
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
@@ -211,22 +213,13 @@ impl Linked {
     /// If one of them has changed already.
     pub(super) fn keep_objects(&self, places: Option<&HashSet<u32>>) -> crate::Result<()> {
         let files = self.state.inputs.files();
-        let objects = |file: &InputFile| match file {
-            InputFile::Object { object, .. } => vec![object.clone()],
-            InputFile::Archive(archive) => archive.objects(),
-            _ => Vec::new(),
-        };
-        match places {
-            None => {
-                let objects: Vec<Arc<Object>> = files.iter().flat_map(objects).collect();
-                objects.par_iter().try_for_each(|object| object.keep())
-            }
-            Some(places) => {
-                let files = places.iter().filter_map(|place| files.get(*place as usize));
-                let mut objects = files.flat_map(objects);
-                objects.try_for_each(|object| object.keep())
-            }
+        let mut places = places.map(|places| places.iter().map(|place| *place as usize));
+        match &mut places {
+            Some(places) => objects_of(&mut places.filter_map(|place| files.get(place))),
+            None => objects_of(&mut files.iter()),
         }
+        .iter()
+        .try_for_each(|object| object.keep(Check::Now))
     }
 
     /// Lets files of the command line be called as the options now say; those are given by their places.
@@ -259,7 +252,22 @@ impl Linked {
         self.state.inputs.begin();
         let updated = self.reopen(changed).and_then(|changed| {
             times.lap("open");
-            self.follow(&changed, &mut times)
+            let files = self.state.inputs.files();
+            let objects = objects_of(&mut changed.files.iter().map(|file| &files[*file]));
+            let keep = || {
+                // What could not be kept is not, and whoever keeps the link says so.
+                let _ = objects
+                    .iter()
+                    .try_for_each(|object| object.keep(Check::Now));
+            };
+            let len = |object: &Arc<Object>| u64::from(object.span().len);
+            match objects.iter().map(len).sum::<u64>() < WORTH_A_THREAD {
+                true => self.follow(&changed, &mut times),
+                false => {
+                    threads::are_needed();
+                    rayon::join(|| self.follow(&changed, &mut times), keep).0
+                }
+            }
         });
         match updated {
             Ok(_) => self.state.inputs.commit(),
@@ -530,6 +538,7 @@ impl Linked {
 /// Opens the files that the options name.
 fn opened(options: &LinkOptions, access: Access) -> Result<(Inputs, PhaseTimes), Failed> {
     let mut times = PhaseTimes::start();
+    threads::are_needed();
     let inputs = Inputs::open(options, access)?;
     times.lap("open");
     Ok((inputs, times))
@@ -560,4 +569,14 @@ fn report(
         resolved_anew: None,
         phases: times.phases,
     }
+}
+
+/// The objects that files are, or that were read of them.
+fn objects_of<'a>(files: &mut dyn Iterator<Item = &'a InputFile>) -> Vec<Arc<Object>> {
+    let objects = |file: &InputFile| match file {
+        InputFile::Object { object, .. } => vec![object.clone()],
+        InputFile::Archive(archive) => archive.objects(),
+        _ => Vec::new(),
+    };
+    files.flat_map(objects).collect()
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::object::cursor::Cursor;
 use crate::object::difference::entry_end;
 use crate::object::kept::{Blocks, Digest, Kept, Section, digest, digest_blocks, digest_without};
+use crate::object::map::Check;
 use crate::object::read::rest;
 use crate::object::reloc::{Reloc, RelocType};
 use crate::object::span::Span;
@@ -34,18 +35,22 @@ pub(super) fn sections(input: &[u8], span: Span) -> Option<Vec<Section>> {
 }
 
 impl Object {
-    /// Keeps what tells later versions of the object from this one, for processes in which its file has changed. An object that is
-    /// not mapped is kept as it is, and so is a part of an input.
+    /// Whether what tells later versions of the object from this one is to be kept, for processes in which its file has changed,
+    /// and is not yet. An object that is not mapped is kept as it is, and so is a part of an input; and what was not read by
+    /// this process is not opened for it.
+    fn is_to_be_kept(&self) -> bool {
+        let input = self.input();
+        let whole = input.mapped_here().filter(|_| input.is_to_be_kept());
+        whole.is_some_and(|whole| self.span().range() == (0..whole.len()))
+    }
+
+    /// Keeps it, if it is to be kept.
     ///
     /// # Errors
-    /// If the file has changed already.
-    pub(crate) fn keep(&self) -> Result<()> {
-        // What is kept already, or was not read by this process, is not opened for it.
-        let Some(whole) = self.input().mapped_here() else {
-            return Ok(());
-        };
-        match self.span().range() == (0..whole.len()) {
-            true => self.input().keep(|| self.kept()),
+    /// If its file has changed already.
+    pub(crate) fn keep(&self, check: Check) -> Result<()> {
+        match self.is_to_be_kept() {
+            true => self.input().keep(check, || self.kept()),
             false => Ok(()),
         }
     }
@@ -92,7 +97,7 @@ impl Object {
         (!dwarf::is_of_strings(self.str(custom.name))).then_some(custom)
     }
 
-    /// Where the relocations of a custom section stand, which have been read before. There are many: none is put anywhere.
+    /// Where the relocations of a custom section stand, as far as they are any. There are many: none is put anywhere.
     fn custom_fields(&self, custom: &CustomSection) -> impl Iterator<Item = Range<usize>> {
         let mut rest = self.custom_reloc_bytes(custom);
         std::iter::from_fn(move || {
@@ -215,7 +220,7 @@ mod tests {
         for custom in &object.custom_sections {
             object.custom_relocs(custom.section).unwrap();
         }
-        object.keep().unwrap();
+        object.keep(Check::Now).unwrap();
         object.input().give_up();
         object
     }
@@ -347,8 +352,8 @@ mod tests {
         fs::write(&path, &bytes).unwrap();
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(times.modified().unwrap()).unwrap();
-        assert!(object.keep().is_err());
+        assert!(object.keep(Check::Now).is_err());
         let unchanged: Arc<Input> = Input::open(&path, Access::Keep).unwrap();
-        Object::read(unchanged).unwrap().keep().unwrap();
+        Object::read(unchanged).unwrap().keep(Check::Now).unwrap();
     }
 }

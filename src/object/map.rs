@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{expect_filled, process};
@@ -33,6 +33,14 @@ pub enum Access {
     /// For a link that another process goes on with: files are mapped, by each process that reads them, and of objects, also of those
     /// that are members of archives, what tells later versions apart is kept.
     Keep,
+}
+
+/// When the file of what is kept is looked at, which may have been written meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    Now,
+    /// Whoever has it kept does so before the output is published.
+    Later,
 }
 
 #[derive(Debug)]
@@ -134,16 +142,6 @@ impl Mapping {
         Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
     }
 
-    /// Gives the memory back that the mapping takes: whoever reads it again gets it from the file.
-    fn let_go(&self) {
-        if let Some(bytes) = self.here() {
-            let start = bytes.as_ptr().cast_mut().cast();
-            // SAFETY: nobody writes to the mapping, which is of a file: its pages are what they were whenever they are read.
-            #[allow(unsafe_code)]
-            let _ = unsafe { rustix::mm::madvise(start, self.len, Advice::LinuxDontNeed) };
-        }
-    }
-
     #[inline]
     fn bytes(&self, of: &Input) -> &[u8] {
         match self.here() {
@@ -233,6 +231,8 @@ pub struct Input {
     kept: OnceLock<Kept>,
     /// Whether another file's contents have taken the place of these: they cannot be mapped any more.
     is_gone: AtomicBool,
+    /// Whether something is to be kept of it.
+    keeps: bool,
     /// The hash of all bytes, if the file was so new that it may be written again without having another time.
     at_first: Option<Digest>,
 }
@@ -291,8 +291,9 @@ impl Input {
             Contents::Owned(bytes.into())
         };
         let mut input = Input::new(path, contents, seen);
+        input.keeps = access == Access::Keep && is_mapped;
         let is_new = || seen.is_some_and(|seen| seen.is_recent(output::now()));
-        if access == Access::Keep && is_mapped && is_new() {
+        if input.keeps && is_new() {
             input.at_first = Some(digest(input.bytes()));
         }
         Ok(Arc::new(input))
@@ -306,6 +307,7 @@ impl Input {
             seen: Mutex::new(seen),
             kept: OnceLock::new(),
             is_gone: AtomicBool::new(false),
+            keeps: false,
             at_first: None,
         }
     }
@@ -327,7 +329,9 @@ impl Input {
             of: Mutex::new((whole.clone(), span.start)),
         });
         let path = whole.path().to_path_buf();
-        Arc::new(Input::new(path, contents, whole.seen()))
+        let mut input = Input::new(path, contents, whole.seen());
+        input.keeps = true;
+        Arc::new(input)
     }
 
     /// Whether these are all its bytes, if it is a part of another input, whose file may have changed since. `None` if it is none.
@@ -438,25 +442,25 @@ impl Input {
         }
     }
 
-    /// Keeps what later processes need of it, which `make` finds out.
+    /// Whether something is to be kept of it that is not yet.
+    pub(super) fn is_to_be_kept(&self) -> bool {
+        self.keeps && self.kept().is_none()
+    }
+
+    /// Keeps what later processes need of it, which `make` finds out, if the file is not seen to have changed.
     ///
     /// # Errors
-    /// If the file is not what it was when it was opened: what was linked may be something else.
-    pub(super) fn keep(&self, make: impl FnOnce() -> Kept) -> Result<()> {
-        if self.kept().is_some() {
-            return Ok(());
+    /// If it has: what was linked may be something else.
+    pub(super) fn keep(&self, check: Check, make: impl FnOnce() -> Kept) -> Result<()> {
+        let kept = make();
+        if self.at_first.is_some_and(|first| kept.whole != first) {
+            return Err(changed(self.path()));
         }
-        let _ = self.kept.set(make());
-        self.check_unchanged()?;
-        match self.at_first {
-            Some(first) if self.kept().is_none_or(|kept| kept.whole != first) => {
-                return Err(changed(self.path()));
-            }
-            _ => {}
+        if check == Check::Now {
+            self.check_unchanged()?;
         }
-        if let Contents::Mapped(mapping) = &self.contents {
-            mapping.let_go();
-        }
+        // Another thread may have been here before.
+        let _ = self.kept.set(kept);
         Ok(())
     }
 

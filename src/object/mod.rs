@@ -30,6 +30,7 @@ pub use archive::{Archive, Member, MemberOffset};
 pub use custom::{Feature, Producer};
 pub(crate) use difference::Difference;
 pub use kind::FileKind;
+pub(crate) use map::Check;
 pub(crate) use map::read_at_most;
 pub use map::{Access, Input};
 pub use reloc::{Reloc, RelocType, Relocs};

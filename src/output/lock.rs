@@ -67,11 +67,10 @@ pub(super) fn take(
         if !found.is_some_and(|found| held.same_file(&FileStamp::of_stat(&found))) {
             continue;
         }
-        // The id only serves a message: on a full disk the lock must hold without it.
-        let id = format!("{}\n", std::process::id());
-        if file.set_len(0).is_ok() {
-            let _ = file.write_all_at(id.as_bytes(), 0);
-        }
+        // The id only serves a message: on a full disk the lock must hold without it. It takes the same room each time, since
+        // cutting a file short takes longer than all else here.
+        let id = format!("{:<10}\n", std::process::id());
+        let _ = file.write_all_at(id.as_bytes(), 0);
         return Ok(Some(WriterLock(file)));
     }
 }

@@ -21,7 +21,7 @@ use crate::link::symbols::signatures::SignatureId;
 use crate::link::symbols::{Definition, ObjectId, SymbolId, SymbolType, Synthetic};
 use crate::module::{ConstExpr, ImportType, MemoryType, Module, ValType};
 use crate::object::ids::SegmentIndex;
-use crate::object::{GlobalType, Limits, Object, Relocs, Span, SymbolKind};
+use crate::object::{Check, GlobalType, Limits, Object, Relocs, Span, SymbolKind};
 use crate::parallel::{join, region, task};
 use crate::program::{
     Bytes, DeclId, DeclKind, Definition as Defined, DefinitionKind, ImportEntry, RelocKind,
@@ -152,13 +152,15 @@ impl Definer<'_> {
         })
     }
 
-    /// What an object defines, without segments that are merged and strings. Debug information, which is most of an object,
-    /// is for whoever has nothing to do.
+    /// What an object defines, without segments that are merged and strings. Debug information, which is most of an object, and what is
+    /// kept of the object, are for whoever has nothing to do. Before the output is published, its inputs are looked at again.
     fn object(&self, id: ObjectId, code_relocs: &Relocs) -> Result<Vec<Item>> {
-        let (items, customs) = join(
-            || self.contents(id, code_relocs),
-            || custom_items(&self.converter, &self.declarations.sections, id),
-        );
+        let contents = || self.contents(id, code_relocs);
+        let customs = || custom_items(&self.converter, &self.declarations.sections, id);
+        let object = &self.plan.resolution.object(id).object;
+        let ((items, customs), kept) =
+            join(|| join(contents, customs), || object.keep(Check::Later));
+        kept?;
         let mut items = items?;
         items.extend(customs?);
         Ok(items)

@@ -1,6 +1,7 @@
 //! What of a link's options has to be the same for what is kept to be of use. What is left out decides only what is said and how
 //! fast; and the inputs, of which another list is one more thing that may have changed.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::kept::{Asked, Compare, Head, Key, NoState, Role, key_of, name_of};
@@ -43,13 +44,30 @@ pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
 /// What tells a list of inputs from another one whose files are not those at the same places of this one. Files may be called
 /// otherwise: compilers name objects, and what they put them in, anew in each build.
 pub(super) fn list_of(options: &LinkOptions) -> Key {
-    let mut inputs = options.inputs.clone();
-    for input in &mut inputs {
-        if let InputArgument::File(path) = input {
-            *path = path.extension().map(PathBuf::from).unwrap_or_default();
+    key_of::<Linked>(&Inputs(&options.inputs))
+}
+
+/// Inputs, of which files count by the ends of their names only.
+struct Inputs<'a>(&'a [InputArgument]);
+
+impl fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for input in self.0 {
+            match input {
+                // Nearly all are of this kind, and of few ends.
+                InputArgument::File(path) => {
+                    let end = path.extension().unwrap_or_default();
+                    let plain = |end: &&str| end.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                    match end.to_str().filter(plain) {
+                        Some(end) => writeln!(f, "file {end}")?,
+                        None => writeln!(f, "file {end:?}")?,
+                    }
+                }
+                other => writeln!(f, "{other:?}")?,
+            }
         }
+        Ok(())
     }
-    key_of::<Linked>(&inputs)
 }
 
 /// Refuses a list of inputs most of which are others than before: what is kept is of another program.
