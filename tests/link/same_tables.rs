@@ -372,3 +372,42 @@ fn of_what_may_be_put_anywhere_contents_are_updated_in_place_and_other_addresses
         assert_eq!(returned(&subject.linked.bytes().unwrap()), answer);
     }
 }
+
+#[test]
+fn of_what_may_be_put_anywhere_other_functions_are_linked_in_place_if_no_address_is_found_in_a_global()
+ {
+    let version = |more: &str, call: &str, text: &str| {
+        format!(
+            "{more} __attribute__((noinline, optnone)) static int first(int x) {{ return x * 3 {call}; }}
+             static const char text[] = \"{text}\";
+             static const char *volatile pointer = text;
+             int run(void) {{ return first(2) + pointer[0]; }}"
+        )
+    };
+    let more = "__attribute__((noinline, optnone)) static int more(int x) { return x + 1; }";
+    let texts = [
+        version("", "", "A"),
+        version(more, "+ more(x)", "A"),
+        version(more, "+ more(x)", "BCDEF"),
+        version("", "", "BCDEF"),
+    ];
+    let names = ["pic-0.c", "pic-1.c", "pic-2.c", "pic-3.c"];
+    let mut sources = vec![("other.c", OTHER)];
+    sources.extend(names.into_iter().zip(texts.iter().map(|text| &**text)));
+    let lab = Lab::new(&sources);
+    let mut subject = Subject::new(&lab, "changes.o other.o", "pic-0.o");
+    for (object, answer) in [
+        ("pic-1.o", 6 + 3 + 65),
+        ("pic-2.o", 6 + 3 + 66),
+        ("pic-3.o", 6 + 66),
+        ("pic-2.o", 6 + 3 + 66),
+        ("pic-0.o", 6 + 65),
+    ] {
+        let path = lab.path("changes.o");
+        std::fs::copy(lab.path(object), &path).unwrap();
+        let report = subject.linked.update(&[path]).unwrap();
+        assert_eq!(report.resolved_anew, None, "{object}");
+        subject.expect_same_as_anew(object);
+        assert_eq!(returned(&subject.linked.bytes().unwrap()), answer);
+    }
+}

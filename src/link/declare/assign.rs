@@ -876,7 +876,7 @@ impl<'a> DeclarationAssigner<'a> {
 }
 
 /// Whether an object finds addresses in globals: it was compiled to be put anywhere.
-pub(crate) fn has_addresses_in_globals(object: &Object) -> bool {
+fn has_addresses_in_globals(object: &Object) -> bool {
     object.imported_globals.iter().any(|import| {
         object.bytes(import.module).starts_with(b"GOT.")
             || matches!(
@@ -884,6 +884,17 @@ pub(crate) fn has_addresses_in_globals(object: &Object) -> bool {
                 b"__memory_base" | b"__table_base"
             )
     })
+}
+
+/// Whether code of an object finds addresses in globals: of an object whose code may stand anywhere, most only names where it begins.
+pub(crate) fn finds_addresses_in_globals(object: &Object) -> bool {
+    let of_global = |symbol: SymbolIndex| object.symbols[symbol.index()].kind == SymbolKind::Global;
+    has_addresses_in_globals(object)
+        && object.functions.iter().any(|function| {
+            let relocs = object.function_relocs(function).iter();
+            let mut in_globals = relocs.filter(|reloc| reloc.kind() == RelocType::GlobalIndexLeb);
+            in_globals.any(|reloc| reloc.symbol().is_some_and(|symbol| !of_global(symbol)))
+        })
 }
 
 /// The custom sections of an object that are linked, with their names; `is_live` says whether anything of it is reached.

@@ -24,7 +24,7 @@ mod table_import;
 mod threads;
 
 pub(crate) use assign::{
-    AssignContext, LinkDeclarations, assign, engine_type, has_addresses_in_globals, kept_customs,
+    AssignContext, LinkDeclarations, assign, engine_type, finds_addresses_in_globals, kept_customs,
     string_pieces,
 };
 pub(crate) use define::{converter, custom_items, define, other_items, segment_item, string_item};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::hash::HashSet;
-use crate::link::declare::{SegmentPlacement, has_addresses_in_globals};
+use crate::link::declare::{SegmentPlacement, finds_addresses_in_globals};
 use crate::link::resolve::units::{LinkedObject, SymbolRef};
 use crate::link::symbols::ObjectId;
 use crate::link::update::fallback::{FallbackReason, UpdateResult, fall_back};
@@ -33,7 +33,10 @@ impl Update<'_> {
         let old = self.resolution().object(id);
         let (before, signatures) = (old.object.clone(), old.signatures.clone());
         if lacks_table_symbol(new)
-            || (has_addresses_in_globals(new) && !names_the_same(&before, new, &difference))
+            || ([&before, new]
+                .into_iter()
+                .any(|object| finds_addresses_in_globals(object))
+                && !names_the_same(&before, new, &difference))
         {
             return fall_back(FallbackReason::Globals);
         }

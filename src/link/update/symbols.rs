@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
-    ResolvedTarget, engine_type, has_addresses_in_globals, wants_wide_table,
+    ResolvedTarget, engine_type, finds_addresses_in_globals, wants_wide_table,
 };
 use crate::link::order::{holds_zeros, output_name};
 use crate::link::resolve::units::{LinkedObject, SymbolRef, symbol_type};
@@ -82,7 +82,7 @@ impl Update<'_> {
                 .any(|object| lacks_table_symbol(object))
             || [old, new]
                 .into_iter()
-                .any(|object| has_addresses_in_globals(object))
+                .any(|object| finds_addresses_in_globals(object))
         {
             return fall_back(FallbackReason::Globals);
         }
