@@ -158,7 +158,7 @@ pub use wasm_encoder::{
     Ordering,
 };
 #[cfg(feature = "whole")]
-pub use whole::{OneShot, Update, WholeModule, WholeOptions};
+pub use whole::{KeptWhole, OneShot, Update, WholeModule, WholeOptions};
 pub use wire::gap::GapFiller;
 pub use wire::source::Source;
 

@@ -125,6 +125,8 @@ pub(crate) struct Replay {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
+    pub(crate) state: StateArgs,
+    #[command(flatten)]
     pub(crate) build: BuildOptions,
 }
 
@@ -201,6 +203,8 @@ pub(crate) struct Watch {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
     #[command(flatten)]
     pub(crate) build: BuildOptions,
 }
@@ -309,6 +313,8 @@ pub(crate) struct WatchLink {
 pub(crate) struct LinkGeneral {
     #[command(flatten)]
     pub(crate) general: General,
+    #[command(flatten)]
+    pub(crate) durability: DurabilityArgs,
 }
 
 /// Show where everything in a file stands, and what each byte is for
@@ -533,6 +539,42 @@ pub(crate) struct BuildOptions {
     pub(crate) output: OutputArgs,
 }
 
+/// What is kept for the next process.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "State")]
+pub(crate) struct StateArgs {
+    /// Go on where an earlier process ended, such as `wasmend patch`, and keep what the next one needs; also if WASMEND_STATE is 1
+    #[arg(long, conflicts_with = "no_state")]
+    pub(crate) state: bool,
+    /// Begin from nothing, and keep nothing
+    #[arg(long)]
+    pub(crate) no_state: bool,
+    /// Where to keep it, together with the file that is patched, of which the output is a copy then; if it is not said, the folder
+    /// that WASMEND_STATE_DIR names, or else beside the output
+    #[arg(long, value_name = "DIR", conflicts_with = "no_state")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+impl StateArgs {
+    /// Nothing is kept.
+    pub(crate) fn none() -> StateArgs {
+        StateArgs {
+            state: false,
+            no_state: true,
+            state_dir: None,
+        }
+    }
+
+    /// Whether something is to be kept, if that is said.
+    pub(crate) fn wanted(&self) -> Option<bool> {
+        match (self.state || self.state_dir.is_some(), self.no_state) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+}
+
 /// Where patches are kept.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
@@ -567,6 +609,14 @@ pub(crate) struct PublishArgs {
         hide_possible_values = true
     )]
     pub(crate) publish: PublishArg,
+    #[command(flatten)]
+    pub(crate) durability: DurabilityArgs,
+}
+
+/// What a version survives.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct DurabilityArgs {
     /// What a published version survives: `kill`, the end of the process at any point, or `power`, a power cut too
     #[arg(
         long,
@@ -574,7 +624,16 @@ pub(crate) struct PublishArgs {
         default_value = "kill",
         hide_possible_values = true
     )]
-    pub(crate) durability: DurabilityArg,
+    durability: DurabilityArg,
+}
+
+impl DurabilityArgs {
+    pub(crate) fn durability(self) -> Durability {
+        match self.durability {
+            DurabilityArg::Kill => Durability::ProcessKill,
+            DurabilityArg::Power => Durability::Power,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -609,10 +668,7 @@ impl PublishArgs {
             PublishArg::InPlace => Publish::InPlace,
         };
         let mut options = OutputOptions::new(publish);
-        options.durability = match self.durability {
-            DurabilityArg::Kill => Durability::ProcessKill,
-            DurabilityArg::Power => Durability::Power,
-        };
+        options.durability = self.durability.durability();
         options.notice = Some(std::sync::Arc::new(notice));
         options
     }

@@ -37,7 +37,7 @@ impl Findings {
 pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
     let folder = args.state_dir.clone().or_else(|| {
         let is_beside = || examine(&args.out).has_state;
-        crate::cli::kept::folder_of_environment().filter(|_| !is_beside())
+        crate::cli::kept::folder_of(None).filter(|_| !is_beside())
     });
     let kept = kept_output(&args.out, folder.as_deref())?;
     let listed = if reporter.is_verbose() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmend::kept::NoState;
 use wasmend::output::{self, OutputOptions, no_check};
@@ -14,6 +15,8 @@ use wasmend::{Error, ErrorKind};
 use crate::cli::record::{Logged, Record};
 use crate::cli::report::{Event, Reporter};
 
+/// What is set where every process is to keep its state, by whatever build system it is started.
+const STATE: &str = "WASMEND_STATE";
 /// Where every process that keeps its state is to keep it, by whatever build system it is started.
 const STATE_FOLDER: &str = "WASMEND_STATE_DIR";
 /// Says to the process that takes another one's place why that one could not go on.
@@ -24,9 +27,16 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Where state is to be kept, if the environment says so.
-pub(crate) fn folder_of_environment() -> Option<PathBuf> {
-    variable(STATE_FOLDER).map(PathBuf::from)
+/// Where state is to be kept, if an option or the environment says so.
+pub(crate) fn folder_of(option: Option<&Path>) -> Option<PathBuf> {
+    let of_environment = || variable(STATE_FOLDER).map(PathBuf::from);
+    option.map(Path::to_path_buf).or_else(of_environment)
+}
+
+/// Whether state is to be kept, by an option for or against it, by one that says where, or by the environment.
+pub(crate) fn is_wanted(option: Option<bool>, folder: Option<&Path>) -> bool {
+    let wanted = || variable(STATE).is_some_and(|value| value != "0");
+    option.unwrap_or_else(|| wanted() || folder_of(folder).is_some())
 }
 
 /// The output that is patched, and called so, where it stays with what is known of it: in a folder that nobody else can write in.
@@ -64,10 +74,18 @@ pub(crate) fn why_started_again() -> Option<NoState> {
     std::env::var(UNUSABLE).ok().map(NoState::Failed)
 }
 
+/// Whether this process has made something since it was started.
+static HAS_DONE_SOMETHING: AtomicBool = AtomicBool::new(false);
+
+/// From now on it is of use to start the process again, also if that was done before.
+pub(crate) fn has_done_something() {
+    HAS_DONE_SOMETHING.store(true, Ordering::SeqCst);
+}
+
 /// Starts this program again in this process's place, to go on from nothing: what this one holds open and has mapped is
 /// of no use any more.
 pub(crate) fn start_again(why: &str) -> Error {
-    if variable(UNUSABLE).is_some() {
+    if variable(UNUSABLE).is_some() && !HAS_DONE_SOMETHING.load(Ordering::SeqCst) {
         return Error::new(ErrorKind::Io, why);
     }
     let mut arguments = std::env::args_os();

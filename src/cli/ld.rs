@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmend::link::Access;
 use wasmend::link::Color;
 use wasmend::link::{LinkOptions, LinkReport, Linked, Target};
-use wasmend::output::{self, Destination, OutputOptions};
+use wasmend::output::{self, Destination, Durability, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
@@ -19,7 +19,7 @@ use crate::cli::{kept, ld_state};
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
-pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
+pub(crate) fn run(arguments: &[String], general: General, durability: Durability) -> ExitCode {
     let plain = Reporter::new(general.json, general.verbose);
     report::choose_color(general.color);
     let options = match LinkOptions::parse(arguments) {
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &[String], general: General) -> ExitCode {
         wasmend::link::use_threads_when_needed(threads);
         let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
     };
-    match link(options, reporter, begin) {
+    match link(options, durability, reporter, begin) {
         Ok(code) => code,
         Err(error) => report::failed(&error, reporter),
     }
@@ -84,11 +84,14 @@ const GENERAL_HELP: &str = "\
   --json                         Print one JSON object a line on standard output,
                                  for programs
   --color=WHEN                   When to use colour: auto, always or never
+  --durability=WHAT              What the output survives once it is there: kill,
+                                 or power, a power cut too
 ";
 
 /// Links; `begin` is called before anything is written.
 fn link(
     mut options: LinkOptions,
+    durability: Durability,
     reporter: Reporter,
     begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
@@ -109,7 +112,10 @@ fn link(
         let message = "--json: standard output cannot have events if it has the module";
         return Err(Error::bad_input(message).into());
     }
-    let publishing = output_options(reporter);
+    let publishing = OutputOptions {
+        durability,
+        ..output_options(reporter)
+    };
     let tells = Reporter::new(false, reporter.is_verbose() || options.stats);
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished, and so is what cannot be.

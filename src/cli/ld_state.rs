@@ -8,9 +8,7 @@ use wasmend::kept::Resumed;
 use wasmend::link::{Failed, LinkOptions, Linked};
 use wasmend::output::{self, OutputOptions};
 
-use crate::cli::kept::{
-    folder_of_environment, hand_out, log, place_in, start_again, variable, why_started_again,
-};
+use crate::cli::kept::{self, hand_out, log, place_in, start_again, why_started_again};
 use crate::cli::link_report::{
     counts, linked_event, print_stats, report_errors, say_updated, warn,
 };
@@ -18,18 +16,25 @@ use crate::cli::record::Record;
 use crate::cli::report::Reporter;
 use crate::stopwatch::Stopwatch;
 
-/// What is set where every link is to keep its state, by whatever build system it is started.
-const STATE: &str = "WASMEND_STATE";
-
-fn folder_of(options: &LinkOptions) -> Option<PathBuf> {
-    options.state_dir.clone().or_else(folder_of_environment)
-}
-
 /// Whether what a link knows is kept for the next one.
 pub(crate) fn is_kept(options: &LinkOptions) -> bool {
-    let wanted = || variable(STATE).is_some_and(|value| value != "0");
-    let is_wanted = options.state.unwrap_or_else(wanted);
-    is_wanted || (options.state.is_none() && folder_of(options).is_some())
+    kept::is_wanted(options.state, options.state_dir.as_deref())
+}
+
+/// The options of the output that is patched, and where a copy of that goes, if what is asked for is a copy.
+pub(crate) fn placed(mut options: LinkOptions) -> anyhow::Result<(LinkOptions, Option<PathBuf>)> {
+    let Some(folder) = kept::folder_of(options.state_dir.as_deref()) else {
+        return Ok((options, None));
+    };
+    // The output that is patched stays with what is known of it; what is asked for is a copy.
+    let kept = place_in(&folder, &wasmend::link::state_name(&options))?;
+    output::expect_not_an_input(&options.output, options.files())?;
+    let output = std::mem::replace(&mut options.output, kept);
+    let name = output
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    options.module_name = options.module_name.take().or(name);
+    Ok((options, Some(output)))
 }
 
 /// Goes on with the link of an earlier process, or links and keeps what it knows. `begin` is called before anything is written
@@ -41,19 +46,10 @@ pub(crate) fn link(
     tells: Reporter,
     begin: impl FnOnce(),
 ) -> anyhow::Result<ExitCode> {
-    let Some(folder) = folder_of(&options) else {
+    let (options, copy) = placed(options)?;
+    let Some(output) = copy else {
         return link_here(&options, publishing, None, reporter, tells, begin);
     };
-    // The output that is patched stays with what is known of it; what is asked for is a copy.
-    let kept = place_in(&folder, &wasmend::link::state_name(&options))?;
-    let output = options.output.clone();
-    output::expect_not_an_input(&output, options.files())?;
-    let name = output
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let mut options = options;
-    options.output = kept;
-    options.module_name = options.module_name.take().or(name);
     // What is asked for is written in any case.
     begin();
     link_here(&options, publishing, Some(&output), reporter, tells, || {})

@@ -13,6 +13,7 @@ mod files;
 mod finish;
 mod inspect;
 mod invocation;
+mod keeping;
 mod kept;
 mod ld;
 mod ld_state;
@@ -59,12 +60,14 @@ pub(crate) fn main() -> ExitCode {
     }
     match invocation {
         // A link says itself when it has something to clean up.
-        Ok(Invocation::Link(options, arguments)) => return ld::run(&arguments, options.general),
+        Ok(Invocation::Link(options, arguments)) => {
+            return ld::run(&arguments, options.general, options.durability.durability());
+        }
         Ok(Invocation::WatchLink(options, arguments)) => {
             signals::clean_up_when_ended();
             let reporter = report_as(options.general);
             return ended(
-                watch::run_link(&options, &arguments, &mut watch::Nobody, reporter),
+                watch::run_link(&options, &arguments, true, &mut watch::Nobody, reporter),
                 reporter,
             );
         }
@@ -92,7 +95,13 @@ pub(crate) fn main() -> ExitCode {
         let _ = wasmend::link::use_threads(None);
     }
     let result = match cli.command {
-        Command::Ld(args) => return ld::run(&args.arguments, cli.general),
+        Command::Ld(args) => {
+            return ld::run(
+                &args.arguments,
+                cli.general,
+                wasmend::output::Durability::default(),
+            );
+        }
         Command::Patch(_) => Ok(()),
         Command::ReplayLd(args) => {
             return replay_ld::run(&args, reporter)

@@ -10,9 +10,7 @@ use wasmend::{OneShot, Outcome, Update};
 
 use crate::cli::args::Patch;
 use crate::cli::files;
-use crate::cli::kept::{
-    folder_of_environment, hand_out, log, place_in, start_again, why_started_again,
-};
+use crate::cli::kept::{folder_of, hand_out, log, place_in, start_again, why_started_again};
 use crate::cli::ld::cut_short;
 use crate::cli::patch_folder::PatchFolder;
 use crate::cli::patcher::{counts, meant_by, warn, warn_of_output, whole_options};
@@ -35,7 +33,7 @@ pub(crate) fn run(args: &Patch, reporter: Reporter) -> anyhow::Result<ExitCode> 
         Ok(meant.unwrap_or(bytes))
     };
     // The output that is patched stays with what is known of it; what is asked for is a copy.
-    let folder = args.state_dir.clone().or_else(folder_of_environment);
+    let folder = folder_of(args.state_dir.as_deref());
     let kept = match &folder {
         None => out.to_path_buf(),
         Some(folder) => place_in(folder, &OneShot::new(out, &options, build).state_name())?,

@@ -1,12 +1,17 @@
 //! An output and the builds that come for it: what `replay` and `watch` have in common, and `patch` of each build.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use wasmend::inspect;
-use wasmend::{Outcome, Patch, Update, WholeModule, WholeOptions};
+use wasmend::output::OutputOptions;
+use wasmend::{KeptWhole, OneShot, Outcome, Patch, Update, WholeOptions};
 
-use crate::cli::args::BuildOptions;
+use crate::cli::args::{BuildOptions, StateArgs};
+use crate::cli::keeping::Keeping;
+use crate::cli::kept;
 use crate::cli::patch_folder::PatchFolder;
+use crate::cli::record::Record;
 use crate::cli::report::{Counts, Reporter};
 use crate::stopwatch::Stopwatch;
 
@@ -53,29 +58,58 @@ pub(crate) fn counts(update: &Update) -> Counts {
 /// An output that follows builds of a module.
 pub(crate) struct Patcher {
     output: PathBuf,
-    options: WholeOptions,
+    publishing: OutputOptions,
     reporter: Reporter,
     /// Whether nothing is said of builds that change nothing.
     is_silent_if_unchanged: bool,
-    /// `None` until the first build.
-    module: Option<WholeModule>,
+    /// Whether anything was said.
+    has_begun: bool,
+    module: KeptWhole,
+    /// What goes with the state, if that is kept.
+    keeping: Option<Keeping>,
     /// Where each version is kept as a patch.
     patches: Option<PatchFolder>,
     versions: u64,
 }
 
 impl Patcher {
-    /// An output at `output`, which is created by the first build.
-    pub(crate) fn new(output: &Path, build: &BuildOptions, reporter: Reporter) -> Self {
-        Patcher {
+    /// An output at `output`, which is created by the first build, or goes on from where `build`, by another process, left it.
+    pub(crate) fn new(
+        output: &Path,
+        build: &Path,
+        options: &BuildOptions,
+        state: &StateArgs,
+        reporter: Reporter,
+    ) -> anyhow::Result<Self> {
+        let whole = whole_options(options, reporter);
+        let publishing = whole.output.clone();
+        let folder = state.state_dir.as_deref();
+        let (module, keeping) = match kept::is_wanted(state.wanted(), folder) {
+            false => (KeptWhole::new(output, whole).alone(), None),
+            true => {
+                // The output that is patched stays with what is known of it; what is asked for is a copy.
+                let (place, copy) = match kept::folder_of(folder) {
+                    None => (output.to_path_buf(), None),
+                    Some(folder) => {
+                        let name = OneShot::new(output, &whole, build).state_name();
+                        (kept::place_in(&folder, &name)?, Some(output.to_path_buf()))
+                    }
+                };
+                let keeping = Keeping::new(place.clone(), copy, reporter);
+                (KeptWhole::new(&place, whole), Some(keeping))
+            }
+        };
+        Ok(Patcher {
             output: output.to_path_buf(),
-            options: whole_options(build, reporter),
+            publishing,
             reporter,
             is_silent_if_unchanged: false,
-            module: None,
-            patches: build.patches.patches.as_deref().map(PatchFolder::new),
+            has_begun: false,
+            module,
+            keeping,
+            patches: options.patches.patches.as_deref().map(PatchFolder::new),
             versions: 0,
-        }
+        })
     }
 
     /// Says nothing of builds that change nothing.
@@ -86,30 +120,45 @@ impl Patcher {
         }
     }
 
-    /// Makes the output equal to the build in `bytes`, which is from `file`, and reports it.
-    pub(crate) fn update(&mut self, file: &Path, bytes: &[u8]) -> anyhow::Result<Patch> {
+    /// Makes the output equal to the build in a file, which `read` reads, and reports it.
+    pub(crate) fn update(
+        &mut self,
+        file: &Path,
+        read: &dyn Fn(&Path) -> wasmend::Result<Vec<u8>>,
+    ) -> anyhow::Result<Patch> {
         let mut stopwatch = Stopwatch::start();
-        let meant = meant_by(file, bytes)?;
-        if meant.is_some() {
-            warn_of_output(file, self.reporter)?;
-        }
-        let bytes = meant.as_deref().unwrap_or(bytes);
-        let update = match &mut self.module {
-            Some(module) => module.update(bytes),
-            None => WholeModule::create(&self.output, self.options.clone(), bytes).map(
-                |(module, update)| {
-                    self.module = Some(module);
-                    update
-                },
-            ),
+        let is_output = Cell::new(false);
+        let read = |file: &Path| {
+            let bytes = read(file)?;
+            let meant = meant_by(file, &bytes)?;
+            is_output.set(meant.is_some());
+            Ok(meant.unwrap_or(bytes))
+        };
+        let reason = kept::why_started_again().filter(|_| self.versions == 0);
+        let update = match reason.filter(|_| self.keeping.is_some()) {
+            None => self.module.update(file, &read),
+            Some(reason) => {
+                let update = self.module.create_from(file, &read);
+                update.map(|update| (update, Some(reason)))
+            }
         };
         let took = stopwatch.lap();
+        if is_output.get() {
+            warn_of_output(file, self.reporter)?;
+        }
         // An error of the output names it already.
-        let update = update.map_err(|error| error.with_path(file))?;
-        warn(file, &update, self.reporter)?;
+        let (update, anew) = update.map_err(|error| error.with_path(file))?;
         let is_unchanged = matches!(update.patch.outcome, Outcome::Unchanged);
+        // That there was something to go on with is of interest.
+        let is_silent = self.is_silent_if_unchanged && self.has_begun;
+        self.has_begun = true;
+        let anew = anew.filter(|_| self.keeping.is_some());
+        if let Some(keeping) = &mut self.keeping {
+            keeping.updated(is_unchanged && anew.is_none(), &self.publishing)?;
+        }
+        warn(file, &update, self.reporter)?;
         self.versions += u64::from(!is_unchanged);
-        if is_unchanged && self.is_silent_if_unchanged {
+        if is_unchanged && is_silent {
             let text = format!("{}: nothing has changed", file.display());
             self.reporter.note(&text);
             self.keep_patch(&update.patch)?;
@@ -119,14 +168,42 @@ impl Patcher {
             .update(&self.output, file, counts(&update), &update.patch, took)?;
         // Behind the report: the file is there already.
         self.keep_patch(&update.patch)?;
-        if let Some(module) = &mut self.module {
-            module.prepare();
+        self.module.prepare();
+        if let Some(keeping) = &self.keeping {
+            let (output, patch, unsaved) = (&self.output, &update.patch, Ok(0));
+            let record = match anew {
+                None => Record::updated(output, patch, &unsaved, took),
+                Some(why) => Record::linked(output, &why, patch, &unsaved, took).created(),
+            };
+            keeping.say(record.of_functions(counts(&update).sum()))?;
         }
         Ok(update.patch)
     }
 
+    /// Whether something is to be saved for the next process.
+    pub(crate) fn has_news(&self) -> bool {
+        self.keeping.as_ref().is_some_and(Keeping::has_news)
+    }
+
+    /// Saves what the next process needs, if this one keeps it.
+    pub(crate) fn save(&mut self) -> anyhow::Result<()> {
+        match &mut self.keeping {
+            Some(keeping) if keeping.has_news() => keeping.saved(self.module.save()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same at the end of the process.
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        match &mut self.keeping {
+            Some(keeping) if self.module.is_made() => keeping.saved(self.module.end()),
+            _ => Ok(()),
+        }
+    }
+
     fn keep_patch(&mut self, patch: &Patch) -> anyhow::Result<()> {
-        let kept = self.patches.as_mut().map(|it| it.keep(patch, &self.output));
+        let output = self.keeping.as_ref().map_or(&*self.output, Keeping::output);
+        let kept = self.patches.as_mut().map(|it| it.keep(patch, output));
         match kept {
             Some(Err(error)) => self.reporter.problem(&error, false),
             Some(Ok(())) | None => Ok(()),
@@ -142,7 +219,9 @@ impl Patcher {
 
     /// Forgets the output: the next build writes it whole.
     pub(crate) fn forget(&mut self) {
-        self.module = None;
+        if !self.keeping.as_mut().is_some_and(Keeping::is_lost) {
+            self.module.forget();
+        }
     }
 
     /// How many versions were published.

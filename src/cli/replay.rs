@@ -13,11 +13,12 @@ use crate::cli::report::Reporter;
 pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
     let (out, builds) = files(args)?;
     crate::cli::files::claim_output(out, builds, Some(args.force))?;
-    let mut patcher = Patcher::new(out, &args.build, reporter);
+    let first = builds.first().map_or(out, PathBuf::as_path);
+    let mut patcher = Patcher::new(out, first, &args.build, &args.state, reporter)?;
     for file in builds {
-        let bytes = crate::cli::files::read(file)?;
-        patcher.update(file, &bytes)?;
+        patcher.update(file, &crate::cli::files::read)?;
     }
+    patcher.end()?;
     Ok(patcher.expect_patches()?)
 }
 

@@ -48,31 +48,27 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
     let read = steps.iter().flatten().map(|(from, _)| from);
     output::expect_not_an_input(&options.output, read)?;
     claim_output(&options.output, options.files(), None)?;
-    let mut linked: Option<LinkPatcher> = None;
-    for (step, files) in args.steps.iter().zip(&steps) {
+    let publishing = ld::output_options(reporter);
+    let mut linked = LinkPatcher::new(publishing, None, reporter).keeping_state();
+    for (number, (step, files)) in args.steps.iter().zip(&steps).enumerate() {
         for (from, copy) in files {
             copy_file(from, copy)?;
         }
-        let done = match &mut linked {
-            None => {
-                let publishing = ld::output_options(reporter);
-                LinkPatcher::link(options.clone(), publishing, None, reporter).map(|(first, _)| {
-                    linked = Some(first);
-                })
-            }
-            Some(linked) => {
+        let done = match number {
+            0 => linked.link(options.clone()),
+            _ => {
                 let changed: Vec<PathBuf> = files.iter().map(|(_, copy)| copy.into()).collect();
                 // Nobody knows the copies.
                 let name = match &files[..] {
                     [(from, _)] => from,
                     _ => step,
                 };
-                linked.update(&changed, name).map(drop)
+                linked.update(&changed, name)
             }
         };
-        let done = done.and_then(|()| match &linked {
-            Some(linked) if args.verify => linked.verify(),
-            _ => Ok(()),
+        let done = done.and_then(|_| match args.verify {
+            true => linked.verify(),
+            false => Ok(()),
         });
         match done {
             Ok(()) => {}
@@ -82,6 +78,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
             Err(LinkError::Unsaid(error)) => return Err(error),
         }
     }
+    linked.end()?;
     Ok(ExitCode::SUCCESS)
 }
 

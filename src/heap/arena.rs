@@ -28,6 +28,8 @@ const REACH: usize = 5;
 /// So many blocks of a list are looked at for one that is large enough.
 const TRIES: usize = 16;
 
+/// Whether there is an arena.
+static IS_THERE: AtomicBool = AtomicBool::new(false);
 /// Whether blocks come from the arena.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 /// Whether the arena stays as it is, so that it can be written: nothing is handed out any more, and what is given back is lost.
@@ -450,15 +452,17 @@ pub(crate) fn program_address() -> Option<usize> {
 
 /// From now on everything is allocated in the arena, which is mapped.
 pub(super) fn begin() {
+    IS_THERE.store(true, Ordering::SeqCst);
     IS_ENTERED.store(true, Ordering::SeqCst);
 }
 
-/// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether blocks came
-/// from an arena. What stands in it is not saved any more; the process should end.
+/// Lets all blocks be the system's from now on, because the arena's file cannot be read or has no room. Says whether there is
+/// an arena. What stands in it is not saved any more; the process should end.
 pub fn leave() -> bool {
     // Before anybody can get a block of the system's.
     WAS_LEFT.store(true, Ordering::SeqCst);
-    IS_ENTERED.swap(false, Ordering::SeqCst)
+    IS_ENTERED.store(false, Ordering::SeqCst);
+    IS_THERE.load(Ordering::SeqCst)
 }
 
 /// Whether all that was allocated since the arena was entered stands in it.
@@ -492,6 +496,36 @@ pub(super) fn freeze() -> usize {
     IS_FROZEN.store(true, Ordering::SeqCst);
     IS_ENTERED.store(false, Ordering::SeqCst);
     control().freeze()
+}
+
+/// Lets the arena change again once it was written, in a process that goes on. What is allocated is the system's until somebody
+/// [works](work) in it.
+pub(super) fn unfreeze() {
+    // Locks are left as they are: other threads may hold them.
+    control().top.fetch_and(!FROZEN, Ordering::SeqCst);
+    IS_FROZEN.store(false, Ordering::SeqCst);
+}
+
+/// What is allocated is the system's from now on, but where somebody [works](work) in the arena: for a process that goes on, and has
+/// much that is not to be kept.
+pub(crate) fn rest() {
+    IS_ENTERED.store(false, Ordering::SeqCst);
+}
+
+/// While this is held, what is allocated stands in the arena.
+#[derive(Debug)]
+pub(crate) struct Working(());
+
+/// Goes into the arena for a while, after [`rest`].
+pub(crate) fn work() -> Working {
+    IS_ENTERED.store(is_complete(), Ordering::SeqCst);
+    Working(())
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        rest();
+    }
 }
 
 /// From now on, what others have made is to be copied before it is kept.

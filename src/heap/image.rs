@@ -14,6 +14,7 @@ use crate::halves::in_halves;
 
 use super::arena::{
     Control, ROOT, begin, control, expect_installed, freeze, is_complete, release, reserve,
+    unfreeze,
 };
 use super::backing;
 use super::fresh;
@@ -23,6 +24,8 @@ use super::range::{BASE, MOST, PAGE};
 #[derive(Debug)]
 pub(crate) struct Image {
     file: File,
+    /// Whether pages that are this process's own may be in the file already.
+    was_saved: bool,
 }
 
 /// What was written.
@@ -43,7 +46,10 @@ const WORTH_A_LOOK: usize = 256;
 
 impl Image {
     pub(crate) fn new(file: File) -> Image {
-        Image { file }
+        Image {
+            file,
+            was_saved: false,
+        }
     }
 
     /// The file itself.
@@ -103,7 +109,8 @@ impl Image {
     ///
     /// # Errors
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.
-    pub(crate) fn save(&self, is_new: bool) -> io::Result<Saved> {
+    pub(crate) fn save(&mut self, is_new: bool) -> io::Result<Saved> {
+        let was_saved = std::mem::replace(&mut self.was_saved, true);
         let len = freeze();
         if !is_complete() {
             return Err(io::Error::other("the heap was left before it was saved"));
@@ -131,15 +138,44 @@ impl Image {
                     .map(move |at| (at, (at + AT_ONCE).min(end)))
             })
             .collect();
-        let write = |&(start, end): &(usize, usize)| -> io::Result<usize> {
-            self.file
-                .write_all_at(pages(start, end), (start * PAGE) as u64)?;
-            Ok(end - start)
+        let write = |&piece: &(usize, usize)| match was_saved {
+            true => self.write_changed(piece),
+            false => self.write(piece),
         };
         let written = in_halves(&pieces, WORTH_A_THREAD, write).into_iter();
         let pages = written.sum::<io::Result<usize>>()?;
         let written = (pages * PAGE) as u64;
         Ok(Saved { len, written })
+    }
+
+    /// Lets the arena change again, in a process that goes on and will save it again.
+    pub(crate) fn go_on(&self) {
+        fresh::begin();
+        unfreeze();
+    }
+
+    fn write(&self, (start, end): (usize, usize)) -> io::Result<usize> {
+        self.file
+            .write_all_at(pages(start, end), (start * PAGE) as u64)?;
+        Ok(end - start)
+    }
+
+    /// Writes those pages that are not in the file already: what this process has changed once is its own from then on, and what
+    /// is written again need not be read from the disk, but would be written to it.
+    fn write_changed(&self, (start, end): (usize, usize)) -> io::Result<usize> {
+        let mut there = vec![0; (end - start) * PAGE];
+        self.file.read_exact_at(&mut there, (start * PAGE) as u64)?;
+        let mut written = 0;
+        let is_other = |page: &usize| {
+            let at = (page - start) * PAGE;
+            there[at..at + PAGE] != *pages(*page, page + 1)
+        };
+        let mut at = start;
+        while let Some(first) = (at..end).find(is_other) {
+            at = (first..end).find(|page| !is_other(page)).unwrap_or(end);
+            written += self.write((first, at))?;
+        }
+        Ok(written)
     }
 }
 

@@ -23,7 +23,7 @@ mod range;
 
 pub use arena::{Heap, leave, use_memory};
 pub(crate) use arena::{
-    adopt, adopts, enter, is_foreign, pause, process, program_address, root, set_root,
+    adopt, adopts, enter, is_foreign, pause, process, program_address, rest, root, set_root, work,
 };
 pub(crate) use fresh::expect_filled;
 pub(crate) use image::Image;

@@ -41,7 +41,7 @@ mod store;
 pub(crate) use asked::{Asked, Key, key_of, name_of};
 pub(crate) use changes::{Changes, content_hash};
 pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
-pub(crate) use store::{Basis, Begun, Found, Store, caught};
+pub(crate) use store::{After, Arena, Basis, Found, Store, caught};
 
 pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};

@@ -14,7 +14,7 @@ use super::process::Process;
 use super::reason::NoState;
 use crate::error::Error;
 use crate::heap::{self, Image};
-use crate::output::{Sighting, StateFolder, Unfinished, suffix};
+use crate::output::{Durability, Sighting, StateFolder, Unfinished, suffix};
 use crate::patch::BuildIdentity;
 
 /// No head is longer: that of a link of a million files.
@@ -43,16 +43,30 @@ pub(crate) struct Found {
 /// The arena's file, which no other process writes while this is held.
 pub(crate) struct Locked(File);
 
-/// An arena that is not finished: nobody else may use it, or know of it, before it is.
-pub(crate) struct Begun {
-    file: Unfinished,
+/// The arena of this process, and its file. There is one of them in a process, whatever becomes of what is kept in it.
+pub(crate) struct Arena {
     image: Image,
+    /// The file, as long as it has no name: nobody else may use it, or know of it, before it does.
+    unfinished: Option<Unfinished>,
+    /// Its length when what it keeps was new; 0 if it has not been saved since.
+    first_len: u64,
+    /// Whether it keeps something else than it did when it was opened or saved.
+    is_of_other: bool,
+    /// Why it cannot be saved any more, once that has failed.
+    problem: Option<String>,
+}
+
+/// Whether the process that saves an arena goes on with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It ends: the output may get a second name.
+    End,
+    /// It goes on, and will patch the output, which for that has one name only.
+    GoOn,
 }
 
 /// What a head has that is known before the heap is written.
 pub(crate) struct Basis {
-    /// Length of the arena when it was new; 0 for a new one.
-    pub(crate) first_len: u64,
     /// `None` if one of them cannot be told from others.
     pub(crate) files: Option<KeptFiles>,
     /// Where files would be read that were not there.
@@ -66,6 +80,24 @@ pub(crate) struct Basis {
 struct Root<T> {
     key: Key,
     value: T,
+}
+
+impl Arena {
+    fn of(image: Image, unfinished: Option<Unfinished>) -> Arena {
+        Arena {
+            image,
+            unfinished,
+            first_len: 0,
+            is_of_other: true,
+            problem: None,
+        }
+    }
+
+    /// Lets something else be kept in it than before, which is not kept any more.
+    pub(crate) fn renew(&mut self) {
+        self.first_len = 0;
+        self.is_of_other = true;
+    }
 }
 
 impl<T: 'static> Store<T> {
@@ -132,6 +164,15 @@ impl<T: 'static> Store<T> {
         })
     }
 
+    /// Makes sure that an output that is what it has to be survives what it is to survive: who has written it may not have asked
+    /// for that.
+    pub(crate) fn flush(&self, durability: Durability) -> std::io::Result<()> {
+        match durability {
+            Durability::ProcessKill => Ok(()),
+            Durability::Power => self.folder.sync_output(),
+        }
+    }
+
     /// Keeps other processes from writing the arena's file. One may have, up to here.
     pub(crate) fn lock(&self) -> Result<Locked, NoState> {
         let file = self.folder.open(suffix::HEAP).map_err(no_heap)?;
@@ -157,7 +198,7 @@ impl<T: 'static> Store<T> {
         &self,
         locked: Locked,
         found: &Found,
-    ) -> Result<(Image, &'static mut T, Sighting), NoState> {
+    ) -> Result<(Arena, &'static mut T, Sighting), NoState> {
         let head = &found.head;
         expect_not_grown(head)?;
         self.restore(found)?;
@@ -178,7 +219,12 @@ impl<T: 'static> Store<T> {
         // SAFETY: the arena is what a process of this very program, at the same address, has saved, and what it saved at
         // this address is a `Root` that begins with this key, which is made of the name of `T`; nobody else has it.
         let root = unsafe { &mut *(heap::root() as *mut Root<T>) };
-        Ok((image, &mut root.value, seen))
+        let arena = Arena {
+            first_len: head.first_len,
+            is_of_other: false,
+            ..Arena::of(image, None)
+        };
+        Ok((arena, &mut root.value, seen))
     }
 
     /// Keeps a value in the arena that was begun: it stands there, and so does all that it owns.
@@ -189,84 +235,112 @@ impl<T: 'static> Store<T> {
         &mut root.value
     }
 
+    /// Takes apart what is kept, so that something else can take its place in the arena.
+    pub(crate) fn discard(&self, value: &'static mut T) {
+        heap::set_root(0);
+        #[allow(unsafe_code)]
+        // SAFETY: it was handed out by `open` or `keep`, which nobody else has, and the caller has it no more; what it stands in
+        // is not found any more.
+        unsafe {
+            std::ptr::drop_in_place(value);
+        }
+    }
+
     /// Begins an arena, in which everything is allocated from here on. To be done once in a process.
-    pub(crate) fn begin(&self) -> Result<Begun, NoState> {
-        let begun = || -> std::io::Result<Begun> {
+    pub(crate) fn begin(&self) -> Result<Arena, NoState> {
+        let begun = || -> std::io::Result<Arena> {
             let file = self.folder.begin(suffix::HEAP)?;
             let image = Image::new(file.file().try_clone()?);
             heap::enter(file.file().try_clone()?)?;
-            Ok(Begun { file, image })
+            Ok(Arena::of(image, Some(file)))
         };
         begun().map_err(|error| NoState::Unsupported(error.to_string()))
     }
 
-    /// Gives an arena that was begun, its name, and writes its head. `published` is the output as this process has published it. Returns how many bytes were written.
-    pub(crate) fn save_new(
-        &self,
-        begun: Begun,
-        published: Option<Sighting>,
-        basis: Basis,
-        asked: &Asked,
-    ) -> Result<u64, String> {
-        let saved = self.folder.remove(suffix::STATE).and_then(|()| {
-            // Only words for people: the state is understood without.
-            let _ = self.folder.write(suffix::OPTIONS, &asked.encode());
-            begun.file.publish()?;
-            self.write(&begun.image, published, basis)
-        });
-        self.saved(saved)
-    }
-
-    /// Writes what the arena holds now, and the head that goes with it.
+    /// Writes what the arena holds now, and the head that goes with it. `published` is the output as this process has published it,
+    /// `asked` what it was asked for, in words. Returns how many bytes were written.
     pub(crate) fn save(
         &self,
-        image: &Image,
+        arena: &mut Arena,
         published: Option<Sighting>,
         basis: Basis,
+        asked: &dyn Fn() -> Asked,
+        after: After,
     ) -> Result<u64, String> {
-        self.saved(self.write(image, published, basis))
-    }
-
-    fn saved(&self, saved: std::io::Result<u64>) -> Result<u64, String> {
+        if let Some(problem) = &arena.problem {
+            return Err(problem.clone());
+        }
+        let (head, visible) = match self.head_of(published, basis) {
+            Ok(found) => found,
+            // Nothing has been touched; what is there fits no output any more.
+            Err(error) => {
+                if after == After::End {
+                    self.remove_all();
+                }
+                return Err(error.to_string());
+            }
+        };
+        let saved = self.write(arena, head, &visible, asked, after);
+        if after == After::GoOn {
+            arena.image.go_on();
+        }
         saved.map_err(|error| {
             self.remove_all();
-            error.to_string()
+            let problem = error.to_string();
+            arena.problem = Some(problem.clone());
+            problem
         })
     }
 
-    fn write(
-        &self,
-        image: &Image,
-        published: Option<Sighting>,
-        basis: Basis,
-    ) -> std::io::Result<u64> {
+    /// The head, as far as it is known before the arena is written, and the output.
+    fn head_of(&self, published: Option<Sighting>, basis: Basis) -> std::io::Result<(Head, File)> {
         let gone = || std::io::Error::other("an input or the output is gone");
         let output = published.ok_or_else(gone)?;
         let visible = File::open(&self.output)?;
         if !output.is_still(&Sighting::of_file(&visible)?) {
             return Err(gone());
         }
-        let mut head = Head {
+        let head = Head {
             key: self.key,
             process: self.process.clone(),
             output: Sighting::of_file(&visible)?,
             identity: read_identity(&visible)?,
             image: output,
             image_len: 0,
-            first_len: basis.first_len,
+            first_len: 0,
             files: basis.files.ok_or_else(gone)?,
             absent: basis.absent,
             list: basis.list,
         };
+        Ok((head, visible))
+    }
+
+    fn write(
+        &self,
+        arena: &mut Arena,
+        mut head: Head,
+        visible: &File,
+        asked: &dyn Fn() -> Asked,
+        after: After,
+    ) -> std::io::Result<u64> {
+        head.first_len = arena.first_len;
         self.folder.remove(suffix::STATE)?;
-        if self.folder.keep_output(suffix::LAST).is_ok() {
-            head.output = Sighting::of_file(&visible)?;
+        if std::mem::take(&mut arena.is_of_other) {
+            // Only words for people: the state is understood without.
+            let _ = self.folder.write(suffix::OPTIONS, &asked().encode());
         }
-        let saved = image.save(head.first_len == 0)?;
-        head.image = Sighting::of_file(image.file())?;
+        if let Some(unfinished) = arena.unfinished.take() {
+            unfinished.publish()?;
+        }
+        if after == After::End && self.folder.keep_output(suffix::LAST).is_ok() {
+            head.output = Sighting::of_file(visible)?;
+        }
+        let saved = arena.image.save(head.first_len == 0)?;
+        head.image = Sighting::of_file(arena.image.file())?;
         head.image_len = saved.len as u64;
         if head.first_len == 0 {
             head.first_len = saved.len as u64;
+            arena.first_len = head.first_len;
         }
         let bytes = head.encode();
         self.folder.write(suffix::STATE, &bytes)?;

@@ -222,6 +222,30 @@ impl Linked {
         .try_for_each(|object| object.keep(Check::Now))
     }
 
+    /// Lets go of the files that this process has mapped, so that what is done to them is of no matter: as for another process, what
+    /// is kept of them tells what comes in their place. To be called for a link whose inputs are nobody else's.
+    pub(super) fn let_go_of_inputs(&mut self) {
+        let archives = self.state.inputs.files().iter();
+        let members = archives.flat_map(|file| match file {
+            InputFile::Archive(archive) => archive.objects(),
+            _ => Vec::new(),
+        });
+        for member in members {
+            #[allow(unsafe_code)]
+            // SAFETY: bytes of inputs are only lent by those who have the inputs, which are this link, and it is not lent.
+            unsafe {
+                member.input().unmap();
+            }
+        }
+        for input in self.state.inputs.inputs() {
+            #[allow(unsafe_code)]
+            // SAFETY: as above.
+            unsafe {
+                input.unmap();
+            }
+        }
+    }
+
     /// Lets files of the command line be called as the options now say; those are given by their places.
     pub(super) fn rename_inputs(&mut self, options: &LinkOptions, renamed: &[(usize, PathBuf)]) {
         let Linked { state, index } = self;

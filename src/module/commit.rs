@@ -9,7 +9,7 @@ use crate::layout::{Growth, Layout, LayoutOptions};
 use crate::module::report::{Moved, Outcome, Patch, PhaseClock};
 use crate::module::version::Version;
 use crate::module::{Module, Redirect, RelinkReason, Types};
-use crate::output::{FileWriter, LastCheck, OutputOptions, Published, Sighting, no_check};
+use crate::output::{FileWriter, LastCheck, Output, OutputOptions, Published, Sighting, no_check};
 use crate::patch::{
     BuildIdentity, PlanContext, PlanError, RangeList, Reason, Writes, expect_readable, plan,
     write_patch, write_whole,
@@ -174,9 +174,9 @@ impl Module {
         self.output.leave()
     }
 
-    /// The visible file as it was last published.
-    pub(crate) fn published(&self) -> Option<Sighting> {
-        self.output.published()
+    /// Gives the output up, which another module of this process is to write.
+    pub(crate) fn abandon_output(&mut self) {
+        self.output = Output::memory();
     }
 
     /// Builds the index of references, if there is none.

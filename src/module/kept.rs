@@ -9,8 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use crate::error::{ErrorKind, Result};
-use crate::heap::{self, Image};
-use crate::kept::{Asked, Basis, Begun, KeptFiles, NO_LIST, NoState, Store, caught};
+use crate::heap;
+use crate::kept::{After, Arena, Asked, Basis, KeptFiles, NO_LIST, NoState, Store, caught};
 use crate::module::Module;
 use crate::module::options::ModuleOptions;
 
@@ -35,12 +35,6 @@ struct Kept {
     store: Store<Module>,
     arena: Arena,
     asked: Asked,
-    first_len: u64,
-}
-
-enum Arena {
-    Begun(Begun),
-    Opened(Image),
 }
 
 /// A module that was found, what was not, or what ends the attempt.
@@ -98,16 +92,15 @@ impl Module {
         let asked = asked_of(&options);
         let store = Store::<Module>::of(path, &options);
         let held = match store.and_then(|store| Ok((store.begin()?, store))) {
-            Ok((begun, store)) => {
+            Ok((arena, store)) => {
                 heap::adopt();
                 let module = store.keep(Module::create(path, options)?);
                 Held::Kept(Box::new(Kept {
                     tag: module.tag.number(),
                     module,
                     store,
-                    arena: Arena::Begun(begun),
+                    arena,
                     asked,
-                    first_len: 0,
                 }))
             }
             Err(why) => {
@@ -131,10 +124,10 @@ fn find(path: &Path, options: &ModuleOptions) -> Result<Found> {
         if let Some(other) = store.find_other(&found, &asked)? {
             found = other;
         }
-        let (image, module, seen) = store.open(locked, &found)?;
-        Ok((store, image, module, seen, found.head.first_len))
+        let (arena, module, seen) = store.open(locked, &found)?;
+        Ok((store, arena, module, seen))
     });
-    let (store, image, module, seen, first_len) = match opened {
+    let (store, arena, module, seen) = match opened {
         Ok(opened) => opened,
         Err(reason) => return Ok(Found::Nothing(reason)),
     };
@@ -150,9 +143,8 @@ fn find(path: &Path, options: &ModuleOptions) -> Result<Found> {
         tag: module.tag.number(),
         module,
         store,
-        arena: Arena::Opened(image),
+        arena,
         asked: asked(),
-        first_len,
     })))
 }
 
@@ -183,9 +175,8 @@ impl KeptModule {
             module,
             tag,
             store,
-            arena,
+            mut arena,
             asked,
-            first_len,
         } = kept;
         if module.tag.number() != tag {
             return Err("another module has taken the place of the one that is kept".to_owned());
@@ -194,16 +185,13 @@ impl KeptModule {
         // What only the head needs is not to be kept.
         let _paused = heap::pause();
         let basis = Basis {
-            first_len,
             list: NO_LIST,
             files: Some(KeptFiles::default()),
             absent: Vec::new(),
         };
         let published = module.leave_output();
-        match arena {
-            Arena::Begun(begun) => store.save_new(begun, published, basis, &asked),
-            Arena::Opened(image) => store.save(&image, published, basis),
-        }
+        let asked = || asked.clone();
+        store.save(&mut arena, published, basis, &asked, After::End)
     }
 }
 

@@ -142,6 +142,20 @@ impl Mapping {
         Some(unsafe { std::slice::from_raw_parts(self.start.load(Ordering::Relaxed), self.len) })
     }
 
+    /// Ends the mapping.
+    ///
+    /// # Safety
+    /// Nobody may have its bytes.
+    #[allow(unsafe_code)]
+    unsafe fn unmap(&self) {
+        if self.process.swap(0, Ordering::AcqRel) == process() {
+            let start = self.start.load(Ordering::Relaxed);
+            cut_short::forget(start.addr());
+            // SAFETY: the mapping is this process's and this value's, which has just let go of it.
+            let _ = unsafe { rustix::mm::munmap(start.cast(), self.len) };
+        }
+    }
+
     #[inline]
     fn bytes(&self, of: &Input) -> &[u8] {
         match self.here() {
@@ -207,12 +221,10 @@ fn map(file: &File, len: usize, path: &Path) -> Result<*mut u8> {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if *self.process.get_mut() == process() {
-            let start = *self.start.get_mut();
-            cut_short::forget(start.addr());
-            // SAFETY: the mapping is this process's and this value's, and nobody can have its bytes any more.
-            #[allow(unsafe_code)]
-            let _ = unsafe { rustix::mm::munmap(start.cast(), self.len) };
+        // SAFETY: nobody can have bytes of what is dropped.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.unmap();
         }
     }
 }
@@ -481,6 +493,21 @@ impl Input {
         }
     }
 
+    /// Lets go of what this process has mapped of it, if what is kept of it is enough to tell it from what comes in its place: from
+    /// now on it is an input of another process, and what is done to its file is of no matter.
+    ///
+    /// # Safety
+    /// Nobody may have bytes of it.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn unmap(&self) {
+        match &self.contents {
+            Contents::Part(part) => part.process.store(0, Ordering::Release),
+            // SAFETY: the caller says so.
+            Contents::Mapped(mapping) if self.kept().is_some() => unsafe { mapping.unmap() },
+            Contents::Mapped(_) | Contents::Owned(_) => {}
+        }
+    }
+
     /// Checks that what this process has mapped of inputs that others have read is what they have read.
     ///
     /// # Errors
@@ -533,6 +560,7 @@ impl Input {
             _ => self.bytes() == again.bytes(),
         };
         if is_same {
+            self.is_gone.store(false, Ordering::Release);
             let seen = again.seen();
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }

@@ -226,14 +226,6 @@ impl Output {
         }
     }
 
-    /// The visible file as it was last published.
-    pub(crate) fn published(&self) -> Option<Sighting> {
-        match self {
-            Output::Memory(_) => None,
-            Output::File(file) => file.published,
-        }
-    }
-
     /// Does what the next patch would have to do first: makes the shadow, which is a copy of the file. If that fails the patch
     /// tries again, and says why.
     pub fn prepare(&mut self) {

@@ -154,6 +154,13 @@ impl StateFolder {
         )?)
     }
 
+    /// Flushes the output and its name.
+    pub(crate) fn sync_output(&self) -> io::Result<()> {
+        File::open(&self.output)?.sync_all()?;
+        let around = self.output.parent().unwrap_or(Path::new("/"));
+        open_folder(CWD, around)?.sync_all()
+    }
+
     /// All of a file that is there, if it is no longer than `most`.
     pub(crate) fn read(&self, suffix: &str, most: u64) -> io::Result<Vec<u8>> {
         let mut file = self.open_to_read(suffix)?;

@@ -6,13 +6,10 @@
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::heap;
-use crate::kept::{
-    Asked, Basis, Changes, Compare, Found, KeptFile, KeptFiles, NO_LIST, NoState, Resumed, Role,
-    Stop, Store, caught, key_of, name_of,
-};
-use crate::output::{self, Sighting};
+use crate::error::{Error, Result};
+use crate::kept::{After, Changes, Compare, Resumed, Stop, Store, key_of, name_of};
+use crate::output;
+use crate::whole::going::{KeptWhole, Opened, ReadBuild, asked_of};
 use crate::whole::session::{Update, WholeModule, WholeOptions};
 
 /// One build in a file, and the output that a process brings up to date with it before it ends.
@@ -55,18 +52,6 @@ pub struct OneShot<'a> {
     read: &'a dyn Fn(&Path) -> Result<Vec<u8>>,
 }
 
-/// A build as it was read.
-struct ReadBuild {
-    bytes: Vec<u8>,
-    files: KeptFiles,
-}
-
-impl From<Error> for Stop<Error> {
-    fn from(error: Error) -> Stop<Error> {
-        Stop::Failed(error)
-    }
-}
-
 impl<'a> OneShot<'a> {
     /// The output at `output` is to follow the build in the file `build`.
     pub fn new(output: &'a Path, options: &'a WholeOptions, build: &'a Path) -> OneShot<'a> {
@@ -100,85 +85,36 @@ impl<'a> OneShot<'a> {
 
     fn try_resume(&self) -> std::result::Result<Resumed<Update>, Stop<Error>> {
         let store = Store::<WholeModule>::of(self.output, self.options)?;
-        let asked = || self.asked();
-        let mut found = store.find(&asked)?;
+        let found = store.find(&|| asked_of(self.options))?;
         let named = [Some(self.build)];
-        let is_changed = |found: &Found| {
-            let changes = Changes::of(&found.head, &named, Path::new(""), Compare::Times)?;
-            Ok::<bool, NoState>(!changes.files.is_empty())
-        };
-        if !is_changed(&found)? {
+        let changes = Changes::of(&found.head, &named, Path::new(""), Compare::Times)?;
+        if changes.files.is_empty() {
             store.restore(&found)?;
+            let flushed = store.flush(self.options.output.durability);
+            flushed.map_err(|error| Error::io("cannot flush", self.output, &error))?;
             return Ok(Resumed::Unchanged);
         }
         let build = self.read()?;
-        // From here on no other process writes the arena's file. One may have, up to here.
-        let locked = store.lock()?;
-        if let Some(other) = store.find_other(&found, &asked)? {
-            found = other;
+        let mut kept = self.kept();
+        match kept.open(store, found, build)? {
+            Opened::Unusable(why) => Ok(Resumed::Unusable(why)),
+            Opened::Updated(update) => Ok(Resumed::Updated {
+                report: Box::new(update),
+                saved: kept.save_for(After::End),
+            }),
         }
-        let (image, module, seen) = store.open(locked, &found)?;
-        let done = caught(|| {
-            module.resume_output(self.options.output.clone(), seen)?;
-            module.update(&build.bytes)
-        });
-        let update = match done {
-            Ok(Ok(update)) => update,
-            Ok(Err(error)) if error.kind() == ErrorKind::OutputChanged => {
-                return Ok(Resumed::Unusable(error.to_string()));
-            }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(why) => return Ok(Resumed::Unusable(why)),
-        };
-        // What only the head needs is not to be kept.
-        let _paused = heap::pause();
-        let basis = Basis {
-            first_len: found.head.first_len,
-            files: Some(build.files),
-            absent: Vec::new(),
-            list: NO_LIST,
-        };
-        let saved = store.save(&image, module.leave_output(), basis);
-        Ok(Resumed::Updated {
-            report: Box::new(update),
-            saved,
-        })
     }
 
     /// Makes the output anew, and keeps what the next process needs. Also returns how many bytes were kept, or why nothing
-    /// could be. From here on the process allocates in an arena.
+    /// could be.
     ///
     /// # Errors
     /// If the build cannot be read or is not a valid module, another process is writing the output, or it cannot be written.
     pub fn create(&self) -> Result<(Update, std::result::Result<u64, String>)> {
         let build = self.read()?;
-        let store = Store::<WholeModule>::of(self.output, self.options);
-        let begun = store.and_then(|store| Ok((store.begin()?, store)));
-        let (begun, store) = match begun {
-            Ok(begun) => begun,
-            Err(reason) => {
-                // If this process has an arena, that is of no use to anybody.
-                heap::leave();
-                let options = self.options.clone();
-                let (_, update) = WholeModule::create(self.output, options, &build.bytes)?;
-                return Ok((update, Err(reason.to_string())));
-            }
-        };
-        // What is kept must stand in the arena.
-        let options = self.options.clone();
-        let (module, update) = WholeModule::create(self.output, options, &build.bytes)?;
-        let module = store.keep(module);
-        // What only the head needs is not to be kept.
-        let _paused = heap::pause();
-        let basis = Basis {
-            first_len: 0,
-            files: Some(build.files),
-            absent: Vec::new(),
-            list: NO_LIST,
-        };
-        let published = module.leave_output();
-        let saved = store.save_new(begun, published, basis, &self.asked());
-        Ok((update, saved))
+        let mut kept = self.kept();
+        let update = kept.create(build)?;
+        Ok((update, kept.save_for(After::End)))
     }
 
     /// A name for what is kept somewhere else than beside the output: the same for the same output and options.
@@ -186,37 +122,13 @@ impl<'a> OneShot<'a> {
         name_of(&key_of::<WholeModule>(&(self.output, self.options)))
     }
 
-    fn asked(&self) -> Asked {
-        Asked::of::<WholeModule>(self.options)
+    fn kept(&self) -> KeptWhole {
+        KeptWhole::new(self.output, self.options.clone())
     }
 
     /// Reads the build, which must stay as it is meanwhile.
     fn read(&self) -> Result<ReadBuild> {
         output::expect_not_an_input(self.output, [self.build])?;
-        let look = || -> Result<Sighting> {
-            let found = rustix::fs::stat(self.build);
-            let found =
-                found.map_err(|error| Error::io("cannot read", self.build, &error.into()))?;
-            Ok(Sighting::of_stat(&found))
-        };
-        let began = output::now();
-        let seen = look()?;
-        let bytes = (self.read)(self.build)?;
-        if !seen.is_still(&look()?) {
-            let error = Error::new(ErrorKind::Io, "was changed while it was read");
-            let error = error.with_path(self.build);
-            return Err(error.with_hint("wait for what writes it to finish, and patch again"));
-        }
-        let mut files = KeptFiles::default();
-        files.push(KeptFile {
-            path: self.build,
-            role: Role::Followed,
-            position: Some(0),
-            seen,
-            // What it holds is compared by the update.
-            is_recent: seen.is_recent(began),
-            hash: None,
-        });
-        Ok(ReadBuild { bytes, files })
+        ReadBuild::read(self.build, self.read)
     }
 }

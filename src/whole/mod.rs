@@ -4,6 +4,7 @@
 mod customs;
 pub(crate) mod decode;
 pub(crate) mod dense;
+mod going;
 mod kept;
 mod matching;
 mod print;
@@ -11,6 +12,7 @@ mod session;
 pub(crate) mod spaces;
 mod types;
 
+pub use going::KeptWhole;
 pub use kept::OneShot;
 pub use session::{Update, WholeModule, WholeOptions};
 

@@ -234,6 +234,19 @@ impl WholeModule {
         self.module.resume_output(options, seen)
     }
 
+    /// It is to be all that a process keeps for the next one.
+    pub(super) fn for_another_process(self) -> WholeModule {
+        WholeModule {
+            is_kept: true,
+            ..self
+        }
+    }
+
+    /// Gives the output up, which another module of this process is to write.
+    pub(super) fn abandon_output(&mut self) {
+        self.module.abandon_output();
+    }
+
     /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
     pub(super) fn leave_output(&mut self) -> Option<Sighting> {
         self.module.leave_output()

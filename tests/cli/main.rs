@@ -25,6 +25,7 @@ mod state_inputs;
 mod surroundings;
 mod watch_builds;
 mod watch_links;
+mod watch_state;
 mod watching;
 
 #[path = "../support/mod.rs"]

@@ -9,7 +9,7 @@ mod run;
 mod server;
 mod site;
 
-use crate::cli::args::{BuildOptions, Serve, ServeLink, Watch};
+use crate::cli::args::{BuildOptions, Serve, ServeLink, StateArgs, Watch};
 use crate::cli::report::Reporter;
 use crate::cli::signals::Scratch;
 use crate::cli::watch;
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Serve, reporter: Reporter) -> anyhow::Result<()> {
             live: true,
             ..args.build.clone()
         },
+        state: StateArgs::none(),
     };
     watch::run(&watched, &mut &*server.site, reporter)
 }
@@ -55,5 +56,5 @@ pub(crate) fn run_link(
     let output = watch::output_of_link(arguments)?;
     let server = Server::start(&args.serving, &output, &output, None, reporter)?;
     let arguments = [&["--live".to_owned()], arguments].concat();
-    watch::run_link(&args.watch, &arguments, &mut &*server.site, reporter)
+    watch::run_link(&args.watch, &arguments, false, &mut &*server.site, reporter)
 }

@@ -1,10 +1,11 @@
 //! A watched build: a whole module, as a compiler writes it.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use wasmend::{Error, ErrorKind, Patch};
 
-use crate::cli::args::BuildOptions;
+use crate::cli::args::Watch;
 use crate::cli::patcher::Patcher;
 use crate::cli::report::Reporter;
 use crate::cli::watch::looks;
@@ -19,17 +20,14 @@ pub(super) struct Build {
 }
 
 impl Build {
-    pub(super) fn new(
-        file: &Path,
-        output: &Path,
-        options: &BuildOptions,
-        reporter: Reporter,
-    ) -> Build {
-        Build {
-            file: file.to_path_buf(),
-            output: output.to_path_buf(),
-            patcher: Patcher::new(output, options, reporter).silent_if_unchanged(),
-        }
+    pub(super) fn new(args: &Watch, reporter: Reporter) -> anyhow::Result<Build> {
+        let (file, output) = (&args.file, &args.output);
+        let patcher = Patcher::new(output, file, &args.build, &args.state, reporter)?;
+        Ok(Build {
+            file: file.clone(),
+            output: output.clone(),
+            patcher: patcher.silent_if_unchanged(),
+        })
     }
 }
 
@@ -54,15 +52,14 @@ impl Subject for Build {
     }
 
     fn update(&mut self, _: &[PathBuf]) -> Result<Patch, Refusal> {
-        let before = looks::look(&self.file);
-        let bytes = looks::read(&self.file).map_err(|error| {
-            let error = Error::io("cannot be read", &self.file, &error);
-            Refusal::Later(Complaint::of(error))
-        })?;
-        if looks::look(&self.file) != before {
-            return Err(Refusal::Overtaken);
-        }
-        let error = match self.patcher.update(&self.file, &bytes) {
+        let can_become_a_module = Cell::new(true);
+        let read = |file: &Path| {
+            let bytes =
+                looks::read(file).map_err(|error| Error::io("cannot be read", file, &error))?;
+            can_become_a_module.set(begins_as_a_module(&bytes));
+            Ok(bytes)
+        };
+        let error = match self.patcher.update(&self.file, &read) {
             Ok(patch) => return Ok(patch),
             Err(error) => error.downcast::<Error>()?,
         };
@@ -71,7 +68,7 @@ impl Subject for Build {
             ErrorKind::Locked if is_first => Refusal::End(error.into()),
             ErrorKind::Io | ErrorKind::Locked => Refusal::Later(Complaint::of(error)),
             _ => {
-                let haste = match can_become_a_module(&bytes) {
+                let haste = match can_become_a_module.get() {
                     true => Haste::Patient,
                     false => Haste::Now,
                 };
@@ -88,10 +85,22 @@ impl Subject for Build {
     fn versions(&self) -> u64 {
         self.patcher.versions()
     }
+
+    fn has_news(&self) -> bool {
+        self.patcher.has_news()
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        self.patcher.save()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.patcher.end()
+    }
 }
 
 /// Whether the file begins as modules do, as far as it was written.
-fn can_become_a_module(bytes: &[u8]) -> bool {
+fn begins_as_a_module(bytes: &[u8]) -> bool {
     let header = b"\0asm\x01\0\0\0";
     let written = bytes.len().min(header.len());
     bytes[..written] == header[..written]
@@ -109,11 +118,11 @@ mod tests {
             b"\0asm\x01\0\0\0",
             b"\0asm\x01\0\0\0\x01",
         ] {
-            assert!(can_become_a_module(half), "{half:?}");
+            assert!(begins_as_a_module(half), "{half:?}");
         }
         let component = b"\0asm\x0d\0\x01\0";
         for other in [&b"import"[..], b"i", component] {
-            assert!(!can_become_a_module(other), "{other:?}");
+            assert!(!begins_as_a_module(other), "{other:?}");
         }
     }
 }

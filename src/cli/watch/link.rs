@@ -23,25 +23,15 @@ use crate::cli::watch::subject::{Complaint, Followed, Refusal, Subject};
 pub(super) struct Link {
     arguments: Vec<String>,
     force: bool,
-    publishing: OutputOptions,
-    /// The folder that each version is kept in as a patch.
-    patches: Option<PathBuf>,
-    reporter: Reporter,
     /// The command line as it reads now, and what it leads to.
     command: CommandLine,
     found: LinkFiles,
     known: KnownFiles,
     /// The output that was named last.
     output: PathBuf,
-    linked: Option<Linked>,
-    /// How many versions were published by links before that one.
-    versions: u64,
-}
-
-/// A link that is kept, with what has to be linked anew for.
-struct Linked {
     patcher: LinkPatcher,
-    basis: Basis,
+    /// What is linked, if anything is.
+    basis: Option<Basis>,
 }
 
 /// What a link is made from, beside the contents of its files.
@@ -60,6 +50,7 @@ impl Link {
     pub(super) fn new(
         args: &WatchLink,
         arguments: &[String],
+        keeps_state: bool,
         reporter: Reporter,
     ) -> wasmend::Result<Link> {
         if args.output.types() == Some(Types::PerDeclaration) {
@@ -77,21 +68,24 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::Io => {}
             Err(error) => return Err(error.clone()),
         }
+        let publishing = OutputOptions {
+            executable: true,
+            ..args.output.options(move |message| reporter.note(message))
+        };
+        let patcher = LinkPatcher::new(publishing, args.patches.patches.as_deref(), reporter);
+        let mut patcher = patcher.silent_if_unchanged();
+        if keeps_state {
+            patcher = patcher.keeping_state();
+        }
         Ok(Link {
             arguments: arguments.to_vec(),
             force: args.force,
-            publishing: OutputOptions {
-                executable: true,
-                ..args.output.options(move |message| reporter.note(message))
-            },
-            patches: args.patches.patches.clone(),
-            reporter,
             command,
             found: LinkFiles::default(),
             known: KnownFiles::default(),
             output: PathBuf::new(),
-            linked: None,
-            versions: 0,
+            patcher,
+            basis: None,
         })
     }
 
@@ -112,44 +106,36 @@ impl Link {
     }
 
     /// Those of the changed files that were linked. For members of thin archives, these are their archives.
-    fn linked_files(&self, linked: &LinkPatcher, changed: &[PathBuf]) -> Vec<PathBuf> {
+    fn linked_files(&self, changed: &[PathBuf]) -> Vec<PathBuf> {
         let mut files: BTreeSet<&PathBuf> = changed.iter().collect();
         let archives = self.found.members.iter();
         let archives = archives.filter(|(member, _)| files.contains(member));
         let archives: Vec<&PathBuf> = archives.map(|(_, archive)| archive).collect();
         files.extend(archives);
-        let linked = linked.files().filter(|file| files.contains(file));
+        let linked = self.patcher.files().filter(|file| files.contains(file));
         let linked: BTreeSet<PathBuf> = linked.collect();
         linked.into_iter().collect()
     }
 
     fn try_update(&mut self, basis: Basis, changed: &[PathBuf]) -> Result<Patch, LinkError> {
-        match self.linked.take() {
-            Some(mut linked) if linked.basis == basis => {
-                let files = self.linked_files(&linked.patcher, changed);
-                let done = match &files[..] {
-                    [one] => linked.patcher.update(&files, one),
-                    many => {
-                        let name = count(many.len() as u64, "file");
-                        linked.patcher.update(&files, Path::new(&name))
-                    }
-                };
-                self.linked = Some(linked);
-                done
-            }
-            before => {
-                // One output has one writer, also within a process.
-                self.versions += before.map_or(0, |before| before.patcher.versions());
-                let options = basis.options.clone();
-                claim(&options, &self.found, self.force).map_err(Failed::from)?;
-                let (publishing, patches) = (self.publishing.clone(), self.patches.as_deref());
-                let linked = LinkPatcher::link(options, publishing, patches, self.reporter)?;
-                let (patcher, patch) = linked;
-                let patcher = patcher.silent_if_unchanged();
-                self.linked = Some(Linked { patcher, basis });
-                Ok(patch)
-            }
+        if self.basis.as_ref() == Some(&basis) {
+            let files = self.linked_files(changed);
+            return match &files[..] {
+                [one] => self.patcher.update(&files, one),
+                many => {
+                    let name = count(many.len() as u64, "file");
+                    self.patcher.update(&files, Path::new(&name))
+                }
+            };
         }
+        // One output has one writer, also within a process.
+        self.basis = None;
+        self.patcher.forget();
+        let options = basis.options.clone();
+        claim(&options, &self.found, self.force).map_err(Failed::from)?;
+        let patch = self.patcher.link(options)?;
+        self.basis = Some(basis);
+        Ok(patch)
     }
 
     /// What a link that failed comes to.
@@ -168,8 +154,8 @@ impl Link {
             ErrorKind::Locked | ErrorKind::OutputChanged => Refusal::Later(complaint),
             ErrorKind::Io if is_about_output => Refusal::Later(complaint),
             // A file is not what it was when it was read, though it looks as it did: one that is kept from before.
-            ErrorKind::Io if self.linked.is_some() => {
-                self.forget();
+            ErrorKind::Io if self.basis.is_some() => {
+                self.basis = None;
                 Refusal::Overtaken
             }
             ErrorKind::Io => Refusal::Later(complaint),
@@ -184,7 +170,8 @@ impl Link {
         let folder = absolute(looks::folder(&self.output));
         error.path().is_none_or(|path| {
             let path = absolute(path);
-            path == output || path == folder
+            let kept = self.patcher.kept().map(Path::to_path_buf);
+            path == output || path == folder || path == kept
         })
     }
 }
@@ -237,13 +224,25 @@ impl Subject for Link {
     }
 
     fn forget(&mut self) {
-        let before = self.linked.take();
-        self.versions += before.map_or(0, |before| before.patcher.versions());
+        if self.patcher.forget() {
+            self.basis = None;
+        }
     }
 
     fn versions(&self) -> u64 {
-        let linked = self.linked.as_ref();
-        self.versions + linked.map_or(0, |linked| linked.patcher.versions())
+        self.patcher.versions()
+    }
+
+    fn has_news(&self) -> bool {
+        self.patcher.has_news()
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        self.patcher.save()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.patcher.end()
     }
 }
 

@@ -21,7 +21,8 @@ use wasmend::link::watched::CommandLine;
 use wasmend::{Error, ErrorKind, Patch};
 
 use crate::cli::args::{Waiting, Watch, WatchLink};
-use crate::cli::report::{Event, Reporter, path};
+use crate::cli::report::{self, Event, Reporter, path};
+use crate::cli::{keeping, kept, ld};
 use build::Build;
 use link::Link;
 use settle::{FileLook, Look, Looks, Obstacle, Patience, Settle, Step, Trouble};
@@ -62,18 +63,35 @@ pub(crate) fn run(
     reporter: Reporter,
 ) -> anyhow::Result<()> {
     crate::cli::files::claim_output(&args.output, [&args.file], Some(args.force))?;
-    let mut build = Build::new(&args.file, &args.output, &args.build, reporter);
+    start_again_when_cut_short(reporter);
+    let mut build = Build::new(args, reporter)?;
     run_subject(&mut build, args.waiting, listener, reporter)
+}
+
+/// Where something that is mapped cannot be read any more, which only state is, the process begins from the files.
+fn start_again_when_cut_short(reporter: Reporter) {
+    let _ = wasmend::link::when_cut_short(move |file| match file {
+        None => ld::cut_short(None, reporter),
+        Some(file) => {
+            wasmend::heap::leave();
+            let why = format!("{}: was cut short while it was read", file.display());
+            let error = kept::start_again(&why);
+            let _ = reporter.error(&error);
+            std::process::exit(report::exit_code(error.kind()).into());
+        }
+    });
 }
 
 /// Watches a link, by a linker's arguments.
 pub(crate) fn run_link(
     args: &WatchLink,
     arguments: &[String],
+    keeps_state: bool,
     listener: &mut dyn Listener,
     reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let mut link = Link::new(args, arguments, reporter)?;
+    start_again_when_cut_short(reporter);
+    let mut link = Link::new(args, arguments, keeps_state, reporter)?;
     run_subject(&mut link, args.waiting, listener, reporter)
 }
 
@@ -110,6 +128,7 @@ pub(crate) fn run_subject(
     loop {
         wakes.refresh();
         let looks = watch.look();
+        let mut is_idle = false;
         let mut step = watch.settle.look(watch.now(), looks);
         if let Step::Prove(changed) = step {
             watch.prove(&changed)?;
@@ -136,15 +155,18 @@ pub(crate) fn run_subject(
             Step::Prove(_) => Some(Duration::ZERO),
             Step::Idle => {
                 watch.announce()?;
-                None
+                is_idle = true;
+                watch.subject.has_news().then_some(keeping::REST)
             }
         };
         match wakes.wait(wait) {
             Wake::Stop => break,
             Wake::Event => watch.settle.woken(watch.now()),
+            Wake::Time if is_idle => watch.subject.save()?,
             Wake::Time => {}
         }
     }
+    watch.subject.end()?;
     // Whoever asked for the end may have closed the terminal.
     let _ = watch.stopped();
     Ok(())

@@ -38,6 +38,21 @@ pub(crate) trait Subject {
 
     /// How many versions were published.
     fn versions(&self) -> u64;
+
+    /// Whether there is something to save for the next process, when nothing else is to be done.
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// Saves it.
+    fn save(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Saves it at the end of the process.
+    fn end(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// Why the output was not brought up to date.

@@ -37,6 +37,8 @@ pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
         state: None,
         state_dir: None,
         compare: Compare::Times,
+        // What is kept can be patched.
+        incremental: None,
         ..options.clone()
     }
 }

@@ -1,9 +1,9 @@
 //! The files that a link has read, as a head names them, and those that it would have. Nothing here looks whether they changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::kept::{Compare, KeptFile, KeptFiles, Role, content_hash};
 use crate::link::inputs::{InputFile, find_libraries, symbols_beside};
 use crate::link::session::Linked;
@@ -121,6 +121,33 @@ pub(super) fn files_after(
                 seen: now.seen,
                 is_recent: now.is_recent,
                 hash: now.hash,
+                ..file
+            })
+        },
+    )
+}
+
+/// Those files, of which some were read long before the others: what was too new then to be told by its times still is. `None` if one
+/// of them cannot be told from others.
+pub(super) fn still_recent(files: KeptFiles, before: Option<&KeptFiles>) -> Option<KeptFiles> {
+    let Some(before) = before else {
+        return Some(files);
+    };
+    let places = before.places();
+    let recent = places.iter().filter_map(|at| before.get(*at));
+    let recent = recent.filter(|file| file.is_recent);
+    let recent: HashMap<&Path, KeptFile<'_>> = recent.map(|file| (file.path, file)).collect();
+    if recent.is_empty() {
+        return Some(files);
+    }
+    files.renewed(
+        |file| recent.contains_key(file.path) && !file.is_recent,
+        |file| {
+            let before = recent.get(file.path)?;
+            let is_same = before.seen.is_still(&file.seen);
+            Some(KeptFile {
+                is_recent: is_same,
+                hash: file.hash.or(before.hash.filter(|_| is_same)),
                 ..file
             })
         },
