@@ -157,7 +157,7 @@ fn processes_of_all_kinds_in_any_order_are_equal_to_a_fresh_link_at_each_step() 
                     "--verbose",
                     "ld",
                     "--state",
-                    "--export-all",
+                    "--export=twice",
                     "-o",
                     "out.wasm",
                 ];
@@ -184,7 +184,7 @@ fn processes_of_all_kinds_in_any_order_are_equal_to_a_fresh_link_at_each_step() 
             }
             _ => {
                 let mut watching = start(folder);
-                watching.expect("update");
+                watching.expect("state");
                 for _ in 0..2 {
                     added = (added + 1 + rng.below(9) as u8) % 100;
                     watching.write("pick.o", pick(added));
@@ -321,7 +321,7 @@ fn what_cannot_be_patched_is_linked_anew_in_the_same_process_and_kept() {
     let mut watching = Watching::start(folder, &["--state", "@link.rsp", "-o", "out.wasm"]);
     update(&mut watching, "created");
     // Other options.
-    watching.write("link.rsp", "main.o twice.o pick.o --export-all");
+    watching.write("link.rsp", "main.o twice.o pick.o --export=twice");
     watching.expect("update");
     let linked = watching.expect("state");
     assert_eq!(linked["outcome"], "linked", "{linked}");
@@ -341,7 +341,7 @@ fn what_cannot_be_patched_is_linked_anew_in_the_same_process_and_kept() {
         "--verbose",
         "ld",
         "--state",
-        "--export-all",
+        "--export=twice",
         "-o",
         "out.wasm",
     ];
@@ -379,7 +379,7 @@ fn a_link_beside_a_watch_says_who_writes_the_output_and_spoils_nothing() {
     std::thread::sleep(REST);
     // What is up to date needs nobody's lock.
     ld(watching.folder.path(), "nothing has changed");
-    let line = ["ld", "--state", "--export-all", "-o", "out.wasm"];
+    let line = ["ld", "--state", "--export=twice", "-o", "out.wasm"];
     let began = Instant::now();
     let done = run(watching.folder.path(), &[&line[..], &OBJECTS].concat());
     let said = text(&done.stderr);
@@ -447,8 +447,8 @@ fn members_of_archives_are_followed_and_kept() {
         let line = [
             "--state",
             "main.o",
-            "twice.o",
             "libpick.a",
+            "twice.o",
             "-o",
             "out.wasm",
         ];

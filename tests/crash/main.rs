@@ -1,4 +1,4 @@
-//! Kills and failing system calls, at every system call of a commit, and a full disk.
+//! Kills and failing system calls, at every system call of a commit, a full disk, and losses of power (`power`).
 //!
 //! `strace` runs a writer (`writer.rs`) once to see which calls its last operation makes, then once for
 //! each of them: killing it there, and failing the call with each of several errors. Without strace these
@@ -14,6 +14,13 @@ use std::time::Duration;
 use versions::{SCRIPTS, Script, generation, patch, publish_whole};
 use wasmend::output::{Output, OutputOptions, Publish};
 
+#[cfg(feature = "cli")]
+mod disk;
+#[cfg(feature = "cli")]
+mod power;
+#[cfg(feature = "cli")]
+#[path = "../support/smith.rs"]
+mod rng;
 mod versions;
 
 const WRITER: &str = env!("CARGO_BIN_EXE_crash_writer");

@@ -133,6 +133,8 @@ impl Current {
         let settled = self.settle();
         if let Held::Kept(_, linked) = &mut self.held {
             linked.let_go_of_inputs();
+            // Whatever was read since, to verify the link for instance, is not what the next update reads.
+            Input::forget_mapped_again();
         }
         match &self.lost {
             Some(why) => Err(why.clone()),
