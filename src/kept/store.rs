@@ -52,6 +52,8 @@ pub(crate) struct Arena {
     first_len: u64,
     /// Whether it keeps something else than it did when it was opened or saved.
     is_of_other: bool,
+    /// Whether this process keeps others from opening the file, which they must not while it is written.
+    is_locked: bool,
     /// Why it cannot be saved any more, once that has failed.
     problem: Option<String>,
 }
@@ -89,7 +91,17 @@ impl Arena {
             unfinished,
             first_len: 0,
             is_of_other: true,
+            is_locked: true,
             problem: None,
+        }
+    }
+
+    /// Lets other processes open the file until it is written next: they find out who holds the output, which they would wait for
+    /// otherwise.
+    pub(crate) fn let_others_look(&mut self) {
+        // A file without a name is to be nobody's but this process's.
+        if self.unfinished.is_none() && self.is_locked {
+            self.is_locked = self.image.file().unlock().is_err();
         }
     }
 
@@ -176,20 +188,8 @@ impl<T: 'static> Store<T> {
     /// Keeps other processes from writing the arena's file. One may have, up to here.
     pub(crate) fn lock(&self) -> Result<Locked, NoState> {
         let file = self.folder.open(suffix::HEAP).map_err(no_heap)?;
-        let began = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Locked(file)),
-                Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    let text = format!("it has not ended within {} s", PATIENCE.as_secs());
-                    return Err(NoState::Held(text));
-                }
-                Err(error) => return Err(NoState::Unsupported(error.to_string())),
-            }
-        }
+        lock(&file)?;
+        Ok(Locked(file))
     }
 
     /// Maps the arena, in which everything is allocated from here on, and returns what was kept, and how the output looks. To
@@ -270,6 +270,10 @@ impl<T: 'static> Store<T> {
         if let Some(problem) = &arena.problem {
             return Err(problem.clone());
         }
+        if !arena.is_locked {
+            lock(arena.image.file()).map_err(|reason| reason.to_string())?;
+            arena.is_locked = true;
+        }
         let (head, visible) = match self.head_of(published, basis) {
             Ok(found) => found,
             // Nothing has been touched; what is there fits no output any more.
@@ -283,6 +287,7 @@ impl<T: 'static> Store<T> {
         let saved = self.write(arena, head, &visible, asked, after);
         if after == After::GoOn {
             arena.image.go_on();
+            arena.let_others_look();
         }
         saved.map_err(|error| {
             self.remove_all();
@@ -358,6 +363,24 @@ impl<T: 'static> Store<T> {
         ] {
             // The next process removes what is left.
             let _ = self.folder.remove(name);
+        }
+    }
+}
+
+/// Waits until no other process has a file, and keeps others from it.
+fn lock(file: &File) -> Result<(), NoState> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let text = format!("it has not ended within {} s", PATIENCE.as_secs());
+                return Err(NoState::Held(text));
+            }
+            Err(error) => return Err(NoState::Unsupported(error.to_string())),
         }
     }
 }

@@ -258,6 +258,9 @@ impl KeptWhole {
             Some(Held::Unkept(module, _)) => module.prepare(),
             None => {}
         }
+        if let Some(arena) = &mut self.arena {
+            arena.let_others_look();
+        }
     }
 
     /// Writes what the next process needs to go on from here, while this one goes on. Returns how many bytes were written.

@@ -379,14 +379,22 @@ fn a_link_beside_a_watch_says_who_writes_the_output_and_spoils_nothing() {
     std::thread::sleep(REST);
     // What is up to date needs nobody's lock.
     ld(watching.folder.path(), "nothing has changed");
-    let line = ["ld", "--state", "--export=twice", "-o", "out.wasm"];
-    let began = Instant::now();
-    let done = run(watching.folder.path(), &[&line[..], &OBJECTS].concat());
-    let said = text(&done.stderr);
-    assert!(!done.status.success(), "{said}");
-    assert!(said.contains("is writing this output"), "{said}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{said}");
+    let refused = |watching: &Watching, options: &[&str]| {
+        let line = ["ld", "--state", "-o", "out.wasm"];
+        let began = Instant::now();
+        let done = run(watching.folder.path(), &[&line[..], options, &OBJECTS].concat());
+        let said = text(&done.stderr);
+        assert!(!done.status.success(), "{said}");
+        assert!(said.contains("is writing this output"), "{said}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{said}");
+    };
+    refused(&watching, &["--export=twice"]);
+    // What is to be done is done by the watch, when it goes on.
+    watching.signal(Signal::STOP);
     watching.write("pick.o", pick(5));
+    refused(&watching, &[]);
+    refused(&watching, &[]);
+    watching.signal(Signal::CONT);
     update(&mut watching, "patched");
     let folder = stop(watching);
     ld(folder.path(), "nothing has changed");

@@ -414,6 +414,9 @@ impl KeptLink {
             }
             Held::Unkept(linked, _) => linked.prepare(),
         }
+        if let Some((_, arena)) = &mut self.arena {
+            arena.let_others_look();
+        }
     }
 
     /// Writes what the next process needs to go on from here, while this one goes on. Returns how many bytes were written.
