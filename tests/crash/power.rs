@@ -28,11 +28,39 @@ fn restore(files: &Files, from: &Path, to: &Path) {
     }
 }
 
+/// A journal that is whole names the output, which is another file where it was restored.
+fn rename_in_journal(journal: &Path, visible: &fs::Metadata) {
+    use std::os::unix::fs::MetadataExt;
+    /// Where its checksum stands, what that is of, and device and inode.
+    const SUM: usize = 8;
+    const SUMMED: usize = 40;
+    const NAMES: usize = 48;
+    let Ok(mut bytes) = fs::read(journal) else {
+        return;
+    };
+    let Some(len) = bytes.get(SUMMED..NAMES) else {
+        return;
+    };
+    let end = NAMES + u64::from_le_bytes(len.try_into().unwrap()) as usize;
+    let sum = |bytes: &[u8]| *blake3::hash(&bytes[SUMMED..end]).as_bytes();
+    if bytes.len() < end || sum(&bytes) != bytes[SUM..SUMMED] {
+        return;
+    }
+    bytes[NAMES..NAMES + 8].copy_from_slice(&visible.dev().to_le_bytes());
+    bytes[NAMES + 8..NAMES + 16].copy_from_slice(&visible.ino().to_le_bytes());
+    let sum = sum(&bytes);
+    bytes[SUM..SUMMED].copy_from_slice(&sum);
+    fs::write(journal, bytes).unwrap();
+}
+
 /// The version that is there after the next open, which may have to roll a torn write back; `None` if there is none.
 fn recovered(files: &Files, from: &Path, publish: Publish, context: &str) -> Option<u64> {
     let folder = tempfile::tempdir().unwrap();
     restore(files, from, folder.path());
     let path = folder.path().join("out.wasm");
+    if let Ok(visible) = fs::metadata(&path) {
+        rename_in_journal(&folder.path().join(".wasmend/out.wasm.journal"), &visible);
+    }
     drop(Output::file(&path, OutputOptions::new(publish)).expect(context));
     let found = fs::read(path).ok()?;
     Some(generation(&found).unwrap_or_else(|| panic!("torn: {context}")))
@@ -102,6 +130,8 @@ struct Chain {
     rng: Rng,
     /// The version that must be there.
     before: Option<Vec<u8>>,
+    /// What is left that must not be: torn, or gone.
+    wrong: Vec<String>,
     points: u32,
     images: u32,
     next_runs: u32,
@@ -142,6 +172,7 @@ impl Chain {
             folder,
             rng: Rng::new(5),
             before: None,
+            wrong: Vec::new(),
             points: 0,
             images: 0,
             next_runs: 0,
@@ -188,11 +219,13 @@ impl Chain {
                 continue;
             }
             self.points += 1;
-            let images = &mut self.images;
+            let (images, wrong) = (&mut self.images, &mut self.wrong);
             self.disk.left(&[&path]).each(&mut self.rng, |files| {
                 *images += 1;
                 let found = files.get(&path).cloned();
-                assert!(versions.contains(&found), "torn or gone after {call:?}");
+                if !versions.contains(&found) {
+                    wrong.push(format!("torn or gone after {call:?}"));
+                }
             });
             if self.rng.once_in(8) {
                 self.expect_next_run(next);
@@ -209,12 +242,11 @@ impl Chain {
     /// What a process has said to be there, is.
     fn expect_certain(&mut self, arguments: &[&str]) {
         let path = self.path("out.wasm");
-        let before = self.before.clone();
+        let (before, wrong) = (self.before.clone(), &mut self.wrong);
         self.disk.left(&[&path]).each(&mut self.rng, |files| {
-            assert!(
-                files.get(&path) == before.as_ref(),
-                "lost after {arguments:?}"
-            );
+            if files.get(&path) != before.as_ref() {
+                wrong.push(format!("lost after {arguments:?}"));
+            }
         });
     }
 
@@ -232,7 +264,7 @@ impl Chain {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let ran = after_another_start(folder.path(), next);
+        let ran = after_another_start(folder.path(), self.folder.path(), next);
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(ran.status.success(), "{said}");
         let log = fs::read_to_string(folder.path().join(".wasmend/out.wasm.log")).unwrap();
@@ -246,17 +278,17 @@ impl Chain {
     }
 }
 
-/// Runs wasmend as after another start of the system.
-fn after_another_start(folder: &Path, arguments: &[&str]) -> Finished {
-    let boot = folder.join("boot_id");
+/// Runs wasmend as after another start of the system, which finds in a folder what is in this one.
+fn after_another_start(image: &Path, folder: &Path, arguments: &[&str]) -> Finished {
+    let boot = image.join("boot_id");
     fs::write(&boot, "00000000-0000-4000-8000-000000000000\n").unwrap();
-    let script = r#"mount --bind boot_id /proc/sys/kernel/random/boot_id && exec "$0" "$@""#;
+    let script = r#"mount --bind . "$1" && cd "$1" && shift &&
+        mount --bind boot_id /proc/sys/kernel/random/boot_id && exec "$0" "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
-    command.arg(env!("CARGO_BIN_EXE_wasmend")).args(arguments);
-    command
-        .current_dir(folder)
-        .env_remove("WASMEND_STATE_UNUSABLE");
+    command.arg(env!("CARGO_BIN_EXE_wasmend")).arg(folder);
+    command.args(arguments).current_dir(image);
+    command.env_remove("WASMEND_STATE_UNUSABLE");
     command.output().expect("this test needs unshare")
 }
 
@@ -283,6 +315,7 @@ fn links_that_keep_their_state_or_do_not_survive_whatever_has_not_reached_the_di
         if state == "--state" {
             assert!(chain.before == before, "it was linked anew");
         }
+        assert!(chain.wrong.is_empty(), "{:?}", chain.wrong[0]);
         let Chain {
             points,
             images,
@@ -291,7 +324,7 @@ fn links_that_keep_their_state_or_do_not_survive_whatever_has_not_reached_the_di
         } = chain;
         println!("{state}: {images} images after {points} calls, {next_runs} of them linked");
         assert!(
-            points > 60 && images > 300 && next_runs > 5,
+            points > 60 && images > points && next_runs > 5,
             "{points} {images} {next_runs}"
         );
     }
@@ -306,7 +339,27 @@ fn patches_of_builds_survive_whatever_has_not_reached_the_disk() {
         chain.run(&line, &line);
     }
     println!("{} images after {} calls", chain.images, chain.points);
-    assert!(chain.points > 60 && chain.images > 300);
+    assert!(chain.wrong.is_empty(), "{:?}", chain.wrong[0]);
+    assert!(chain.points > 60 && chain.images > chain.points);
+}
+
+/// What is not asked to survive a loss of power does not, as is seen here: otherwise nothing would be proved.
+#[test]
+fn what_asks_for_nothing_is_lost() {
+    let mut chain = Chain::new();
+    let line = [&["ld", "--threads=1", "--state"], &LINE[..]].concat();
+    for number in [1, 2, 3] {
+        chain.write(number);
+        chain.run(&line, &line);
+    }
+    let torn = chain.wrong.iter().filter(|it| it.starts_with("torn"));
+    let (torn, all) = (torn.count(), chain.wrong.len());
+    println!(
+        "{torn} torn or gone, {} lost, of {} images",
+        all - torn,
+        chain.images
+    );
+    assert!(torn > 100 && all > torn, "{torn} {all}");
 }
 
 /// Each version of a watch is there for good before it is said; what it saves while it rests spoils nothing.
@@ -376,5 +429,5 @@ fn a_watch_survives_whatever_has_not_reached_the_disk() {
     }
     assert_eq!(said + 1, versions.len());
     println!("{images} images, {} of them linked", chain.next_runs);
-    assert!(images > 300 && chain.next_runs > 2);
+    assert!(images > 100 && chain.next_runs > 2);
 }
