@@ -452,9 +452,9 @@ impl Disk {
 }
 
 /// So many things that are not certain are chosen from in every way.
-const EVERY_WAY: usize = 10;
+const EVERY_WAY: usize = 8;
 /// So many times otherwise.
-const SOME_WAYS: usize = 150;
+const SOME_WAYS: usize = 60;
 
 impl Left<'_> {
     /// Everything that may be left: what stands under each path.
