@@ -84,8 +84,8 @@ const GENERAL_HELP: &str = "\
   --json                         Print one JSON object a line on standard output,
                                  for programs
   --color=WHEN                   When to use colour: auto, always or never
-  --durability=WHAT              What the output survives once it is there: kill,
-                                 or power, a power cut too
+  --durability=WHAT              What the output survives: kill, the end of the
+                                 process at any point, or power, a power cut too
 ";
 
 /// Links; `begin` is called before anything is written.
