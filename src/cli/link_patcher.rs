@@ -143,7 +143,12 @@ impl LinkPatcher {
     ) -> Result<Patch, LinkError> {
         let is_unchanged = matches!(report.patch.outcome, Outcome::Unchanged);
         if let Some(keeping) = &mut self.keeping {
-            keeping.updated(is_unchanged && anew.is_none(), &self.publishing)?;
+            let handed_out = keeping.updated(is_unchanged && anew.is_none(), &self.publishing);
+            // A copy that cannot be written is as an output that cannot.
+            handed_out.map_err(|error| match error.downcast::<wasmend::Error>() {
+                Ok(error) => LinkError::Failed(error.into()),
+                Err(error) => LinkError::Unsaid(error),
+            })?;
         }
         self.report(name, &report, took)?;
         // Behind the report: the file is there, and only who runs the program waits for this.
