@@ -596,7 +596,7 @@ fn report(
 }
 
 /// The objects that files are, or that were read of them.
-fn objects_of<'a>(files: &mut dyn Iterator<Item = &'a InputFile>) -> Vec<Arc<Object>> {
+fn objects_of(files: &mut dyn Iterator<Item = &InputFile>) -> Vec<Arc<Object>> {
     let objects = |file: &InputFile| match file {
         InputFile::Object { object, .. } => vec![object.clone()],
         InputFile::Archive(archive) => archive.objects(),

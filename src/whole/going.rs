@@ -34,7 +34,7 @@ pub struct KeptWhole {
 
 enum Held {
     /// It stands in the arena.
-    Kept(Store<WholeModule>, &'static mut WholeModule),
+    Kept(Box<Store<WholeModule>>, &'static mut WholeModule),
     /// Nothing is kept of it, for this reason.
     Unkept(Box<WholeModule>, NoState),
 }
@@ -42,7 +42,7 @@ enum Held {
 /// What came of going on with a module.
 pub(super) enum Opened {
     /// It goes on.
-    Updated(Update),
+    Updated(Box<Update>),
     /// It cannot.
     Unusable(String),
 }
@@ -115,7 +115,7 @@ impl KeptWhole {
             }
             None => match self.look() {
                 Ok((store, found)) => match self.open(store, found, build.clone()) {
-                    Ok(Opened::Updated(update)) => return Ok((update, None)),
+                    Ok(Opened::Updated(update)) => return Ok((*update, None)),
                     Ok(Opened::Unusable(why)) => NoState::Failed(why),
                     Err(Stop::No(reason)) => reason,
                     Err(Stop::Failed(error)) => return Err(error),
@@ -179,9 +179,9 @@ impl KeptWhole {
         };
         let stop = match done {
             Ok(Ok(update)) => {
-                self.held = Some(Held::Kept(store, module));
+                self.held = Some(Held::Kept(Box::new(store), module));
                 self.files = build.files;
-                return Ok(Opened::Updated(update));
+                return Ok(Opened::Updated(Box::new(update)));
             }
             Ok(Err(error)) if error.kind() == ErrorKind::OutputChanged => {
                 Ok(Opened::Unusable(error.to_string()))
@@ -202,12 +202,14 @@ impl KeptWhole {
         let (output, bytes) = (&self.output, &build.bytes);
         let (held, update) = match store {
             Ok(store) => {
-                let _working = heap::work();
-                // What is kept must stand in the arena.
-                let options = self.options.clone();
-                let (module, update) = WholeModule::create(output, options, bytes)?;
-                let module = store.keep(module.for_another_process());
-                (Held::Kept(store, module), update)
+                let (module, update) = {
+                    let _working = heap::work();
+                    // What is kept must stand in the arena.
+                    let options = self.options.clone();
+                    let (module, update) = WholeModule::create(output, options, bytes)?;
+                    (store.keep(module.for_another_process()), update)
+                };
+                (Held::Kept(Box::new(store), module), update)
             }
             Err(reason) => {
                 let options = self.options.clone();

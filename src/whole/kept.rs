@@ -99,7 +99,7 @@ impl<'a> OneShot<'a> {
         match kept.open(store, found, build)? {
             Opened::Unusable(why) => Ok(Resumed::Unusable(why)),
             Opened::Updated(update) => Ok(Resumed::Updated {
-                report: Box::new(update),
+                report: update,
                 saved: kept.save_for(After::End),
             }),
         }

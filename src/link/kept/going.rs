@@ -48,7 +48,7 @@ struct Current {
 
 enum Held {
     /// It stands in the arena.
-    Kept(Store<Linked>, &'static mut Linked),
+    Kept(Box<Store<Linked>>, &'static mut Linked),
     /// Nothing is kept of it, for this reason.
     Unkept(Box<Linked>, NoState),
 }
@@ -87,7 +87,7 @@ impl What {
 /// What came of going on with a link.
 pub(super) enum Opened {
     /// It goes on.
-    Updated(LinkReport),
+    Updated(Box<LinkReport>),
     /// It cannot.
     Unusable(String),
 }
@@ -194,7 +194,7 @@ impl KeptLink {
             Ok((store, found)) => {
                 let opened = self.open(store, found, options, publishing.clone());
                 match opened {
-                    Ok(Opened::Updated(report)) => return Ok((report, None)),
+                    Ok(Opened::Updated(report)) => return Ok((*report, None)),
                     Ok(Opened::Unusable(why)) => NoState::Failed(why),
                     Err(Stop::No(reason)) => reason,
                     Err(Stop::Failed(failed)) => return Err(failed),
@@ -266,12 +266,12 @@ impl KeptLink {
                     files: Some(found.head.files),
                     absent: found.head.absent,
                     ..Current::new(
-                        Held::Kept(store, linked),
+                        Held::Kept(Box::new(store), linked),
                         options,
                         Some(Read { reading, what }),
                     )
                 });
-                return Ok(Opened::Updated(report));
+                return Ok(Opened::Updated(Box::new(report)));
             }
             Ok(Err(failed)) if failed.0.errors.iter().all(is_of_output) => failed.to_string(),
             Ok(Err(failed)) => {
@@ -348,7 +348,11 @@ impl KeptLink {
         };
         let what = What::Any;
         let read = Some(Read { reading, what });
-        self.current = Some(Current::new(Held::Kept(store, linked), options, read));
+        self.current = Some(Current::new(
+            Held::Kept(Box::new(store), linked),
+            options,
+            read,
+        ));
         Ok(report)
     }
 

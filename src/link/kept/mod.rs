@@ -71,7 +71,7 @@ fn try_resume(
     match link.open(store, found, options, publishing)? {
         Opened::Unusable(why) => Ok(Resumed::Unusable(why)),
         Opened::Updated(report) => Ok(Resumed::Updated {
-            report: Box::new(report),
+            report,
             saved: link.save_for(After::End),
         }),
     }
