@@ -591,7 +591,7 @@ fn builds_of_a_module_are_patched_watched_and_replayed_in_turns() {
     // The output is taken away.
     let mut watching = Watching::start(folder, &watch);
     watching.expect("watching");
-    fs::remove_file(&path.join("out.wasm")).unwrap();
+    fs::remove_file(path.join("out.wasm")).unwrap();
     watching.expect("update");
     write(40);
     update(&mut watching, "patched");

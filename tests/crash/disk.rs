@@ -487,10 +487,8 @@ impl Left<'_> {
     /// One choice at random.
     pub fn one(&self, rng: &mut Rng) -> BTreeMap<PathBuf, Vec<u8>> {
         let most = rng.below(10);
-        let mut choices: HashMap<usize, bool> = HashMap::new();
-        let mut choose = |at: usize| *choices.entry(at).or_insert_with(|| rng.below(9) < most);
         let count = 100_000;
-        let picked: Vec<bool> = (0..count).map(|at| choose(at)).collect();
+        let picked: Vec<bool> = (0..count).map(|_| rng.below(9) < most).collect();
         self.chosen(|at| picked[at.min(count - 1)])
     }
 
