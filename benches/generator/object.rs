@@ -14,13 +14,17 @@ use wasm_encoder::{
 pub enum Reloc {
     FunctionIndexLeb = 0,
     TableIndexSleb = 1,
+    TableIndexI32 = 2,
     MemoryAddrLeb = 3,
+    MemoryAddrI32 = 5,
     TypeIndexLeb = 6,
     GlobalIndexLeb = 7,
+    FunctionOffsetI32 = 8,
+    SectionOffsetI32 = 9,
     TableNumberLeb = 20,
 }
 
-/// A place in a body.
+/// A place in a body, in data or in a custom section.
 struct Field {
     offset: usize,
     kind: Reloc,
@@ -34,6 +38,8 @@ enum Target {
     Type(u32),
     /// The object's own function of this number, whose symbol may not exist yet.
     Own(u32),
+    /// The object's custom section of this number, whose symbol comes last.
+    Custom(u32),
 }
 
 /// A body being written.
@@ -110,8 +116,44 @@ struct Data {
     name: String,
     flags: u32,
     bytes: Vec<u8>,
-    /// Where the index in the function table of an own function stands.
-    slots: Vec<(u32, u32)>,
+    fields: Vec<Field>,
+}
+
+/// A custom section being written.
+pub struct Custom {
+    name: &'static str,
+    pub bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl Custom {
+    pub fn new(name: &'static str) -> Custom {
+        Custom {
+            name,
+            bytes: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Where an own function's code stands.
+    pub fn function_offset(&mut self, function: u32) {
+        self.field(Reloc::FunctionOffsetI32, Target::Own(function), 0);
+    }
+
+    /// A place in the custom section of that number.
+    pub fn section_offset(&mut self, section: u32, offset: u32) {
+        self.field(Reloc::SectionOffsetI32, Target::Custom(section), offset);
+    }
+
+    fn field(&mut self, kind: Reloc, target: Target, addend: u32) {
+        self.fields.push(Field {
+            offset: self.bytes.len(),
+            kind,
+            target,
+            addend: Some(addend),
+        });
+        self.bytes.extend([0; 4]);
+    }
 }
 
 /// An object being put together.
@@ -124,6 +166,7 @@ pub struct Builder {
     functions: FunctionSection,
     bodies: Vec<Code>,
     data: Vec<Data>,
+    customs: Vec<Custom>,
     symbols: Vec<u8>,
     symbol_count: u32,
     undefined: HashMap<String, u32>,
@@ -131,11 +174,12 @@ pub struct Builder {
     own: HashMap<u32, u32>,
     /// Symbols to be written once all imports are known: name, flags, own function.
     late: Vec<(u32, String, u32)>,
+    /// The first of the custom sections' symbols, once it is known.
+    first_custom: u32,
     code: Code,
 }
 
-/// The kind of a table index in data.
-const TABLE_INDEX_I32: u8 = 2;
+const LOCAL: u32 = 0x2;
 const UNDEFINED: u32 = 0x10;
 const EXPORTED: u32 = 0x20;
 const HIDDEN: u32 = 0x4;
@@ -158,7 +202,10 @@ impl Builder {
     }
 
     pub fn relocs(&self) -> usize {
-        self.bodies.iter().map(|code| code.fields.len()).sum()
+        let code = self.bodies.iter().map(|code| code.fields.len());
+        let data = self.data.iter().map(|data| data.fields.len());
+        let customs = self.customs.iter().map(|custom| custom.fields.len());
+        code.chain(data).chain(customs).sum()
     }
 
     /// The byte of a value type is `0x7f` for i32, and nothing else is needed.
@@ -231,6 +278,36 @@ impl Builder {
         bytes: Vec<u8>,
         slots: &[(u32, u32)],
     ) -> u32 {
+        let slots = slots.iter().map(|&(offset, function)| Field {
+            offset: offset as usize,
+            kind: Reloc::TableIndexI32,
+            target: Target::Own(function),
+            addend: None,
+        });
+        let fields = slots.collect();
+        self.segment(segment, flags, name, bytes, fields)
+    }
+
+    /// A segment of the addresses of data, with a symbol for all of it.
+    pub fn addresses(&mut self, segment: &str, name: &str, of: &[u32]) -> u32 {
+        let fields = of.iter().enumerate().map(|(at, symbol)| Field {
+            offset: 4 * at,
+            kind: Reloc::MemoryAddrI32,
+            target: Target::Symbol(*symbol),
+            addend: Some(0),
+        });
+        let fields = fields.collect();
+        self.segment(segment, 0, name, vec![0; 4 * of.len()], fields)
+    }
+
+    fn segment(
+        &mut self,
+        segment: &str,
+        flags: u32,
+        name: &str,
+        bytes: Vec<u8>,
+        fields: Vec<Field>,
+    ) -> u32 {
         self.symbols.push(1);
         HIDDEN.encode(&mut self.symbols);
         name.encode(&mut self.symbols);
@@ -241,10 +318,21 @@ impl Builder {
             name: segment.to_owned(),
             flags,
             bytes,
-            slots: slots.to_vec(),
+            fields,
         });
         self.symbol_count += 1;
         self.symbol_count - 1
+    }
+
+    /// Adds a custom section, and returns its number.
+    pub fn custom(&mut self, section: Custom) -> u32 {
+        self.customs.push(section);
+        self.customs.len() as u32 - 1
+    }
+
+    /// The names of the functions that are defined so far.
+    pub fn function_names(&self) -> Vec<String> {
+        self.late.iter().map(|(_, name, _)| name.clone()).collect()
     }
 
     pub fn begin_function(&mut self, name: &str, ty: u32, exported: bool) -> &mut Code {
@@ -267,6 +355,7 @@ impl Builder {
             Target::Symbol(symbol) if symbol & 1 << 31 == 0 => symbol,
             Target::Symbol(symbol) => self.own[&(symbol & !(1 << 31))],
             Target::Own(function) => self.own[&function],
+            Target::Custom(section) => self.first_custom + section,
         }
     }
 
@@ -276,28 +365,20 @@ impl Builder {
             let symbol = self.symbol(0, flags, index, Some(&name));
             self.own.insert(function, symbol);
         }
+        // Types, imports, functions, code, and data if there is some.
+        let before_customs = if self.data.is_empty() { 4 } else { 5 };
+        self.first_custom = self.symbol_count;
+        for section in 0..self.customs.len() as u32 {
+            self.symbol(3, LOCAL, before_customs + section, None);
+        }
         let mut module = Module::new();
         module.section(&self.types);
         module.section(&self.imports);
         module.section(&self.functions);
         let mut code = CodeSection::new();
-        let mut relocs = Vec::new();
-        let mut at = leb_len(self.bodies.len() as u32);
-        let mut count = 0u32;
-        for body in &self.bodies {
+        self.bodies.iter().for_each(|body| {
             code.raw(&body.bytes);
-            at += leb_len(body.bytes.len() as u32);
-            for field in &body.fields {
-                relocs.push(field.kind as u8);
-                ((at + field.offset) as u32).encode(&mut relocs);
-                self.resolve(field.target).encode(&mut relocs);
-                if let Some(addend) = field.addend {
-                    (addend as i32).encode(&mut relocs);
-                }
-                count += 1;
-            }
-            at += body.bytes.len();
-        }
+        });
         module.section(&code);
         if !self.data.is_empty() {
             let mut data = DataSection::new();
@@ -314,31 +395,34 @@ impl Builder {
             }
             module.section(&data);
         }
+        for custom in &self.customs {
+            module.section(&CustomSection {
+                name: custom.name.into(),
+                data: (&custom.bytes).into(),
+            });
+        }
         let linking = self.linking();
         module.section(&CustomSection {
             name: "linking".into(),
             data: linking.into(),
         });
-        let mut contents = Vec::new();
-        // The code section stands behind types, imports and functions.
-        3u32.encode(&mut contents);
-        count.encode(&mut contents);
-        contents.extend(relocs);
-        module.section(&CustomSection {
-            name: "reloc.CODE".into(),
-            data: contents.into(),
+        let relocs = [
+            ("CODE", 3, self.code_relocs()),
+            ("DATA", 4, self.data_relocs()),
+        ];
+        let customs = self.customs.iter().zip(before_customs..);
+        let customs = customs.map(|(custom, index)| {
+            let mut relocs = Relocs::default();
+            self.relocs_of(&custom.fields, 0, &mut relocs);
+            (custom.name, index, relocs)
         });
-        let (fields, count) = self.data_fields();
-        if count > 0 {
-            let mut contents = Vec::new();
-            // And the data section behind the code.
-            4u32.encode(&mut contents);
-            count.encode(&mut contents);
-            contents.extend(fields);
-            module.section(&CustomSection {
-                name: "reloc.DATA".into(),
-                data: contents.into(),
-            });
+        for (name, section, relocs) in relocs.into_iter().chain(customs) {
+            if relocs.count > 0 {
+                module.section(&CustomSection {
+                    name: format!("reloc.{name}").into(),
+                    data: relocs.finish(section).into(),
+                });
+            }
         }
         let features = ["mutable-globals", "reference-types"];
         let mut contents = Vec::new();
@@ -354,9 +438,32 @@ impl Builder {
         module.finish()
     }
 
-    /// The relocations of the data, and how many there are.
-    fn data_fields(&self) -> (Vec<u8>, u32) {
-        let (mut relocs, mut count) = (Vec::new(), 0);
+    /// Adds the relocations of `fields`, which stand from `at` on in their section.
+    fn relocs_of(&self, fields: &[Field], at: usize, relocs: &mut Relocs) {
+        for field in fields {
+            relocs.bytes.push(field.kind as u8);
+            ((at + field.offset) as u32).encode(&mut relocs.bytes);
+            self.resolve(field.target).encode(&mut relocs.bytes);
+            if let Some(addend) = field.addend {
+                (addend as i32).encode(&mut relocs.bytes);
+            }
+        }
+        relocs.count += fields.len() as u32;
+    }
+
+    fn code_relocs(&self) -> Relocs {
+        let mut relocs = Relocs::default();
+        let mut at = leb_len(self.bodies.len() as u32);
+        for body in &self.bodies {
+            at += leb_len(body.bytes.len() as u32);
+            self.relocs_of(&body.fields, at, &mut relocs);
+            at += body.bytes.len();
+        }
+        relocs
+    }
+
+    fn data_relocs(&self) -> Relocs {
+        let mut relocs = Relocs::default();
         let mut at = leb_len(self.data.len() as u32);
         let mut address = 0;
         for data in &self.data {
@@ -366,16 +473,11 @@ impl Builder {
             header.push(0x0b);
             (data.bytes.len() as u32).encode(&mut header);
             at += header.len();
-            for &(offset, function) in &data.slots {
-                relocs.push(TABLE_INDEX_I32);
-                (at as u32 + offset).encode(&mut relocs);
-                self.own[&function].encode(&mut relocs);
-                count += 1;
-            }
+            self.relocs_of(&data.fields, at, &mut relocs);
             at += data.bytes.len();
             address += data.bytes.len() as i32;
         }
-        (relocs, count)
+        relocs
     }
 
     fn linking(&self) -> Vec<u8> {
@@ -401,6 +503,24 @@ impl Builder {
             part(5, &segments);
         }
         linking
+    }
+}
+
+/// The relocations of a section.
+#[derive(Default)]
+struct Relocs {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Relocs {
+    /// What the section says that holds them.
+    fn finish(self, section: u32) -> Vec<u8> {
+        let mut contents = Vec::new();
+        section.encode(&mut contents);
+        self.count.encode(&mut contents);
+        contents.extend(self.bytes);
+        contents
     }
 }
 
