@@ -200,15 +200,20 @@ struct Ending {
 fn ending(program: &Path) -> Ending {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out.wasm");
-    let edits = edits(program);
-    let base: Vec<Vec<u8>> = edits
-        .iter()
-        .map(|(original, _)| fs::read(original).expect("it is there"))
+    // Copied by the system: what this process reads would be taken for memory of those it starts.
+    let edits: Vec<(PathBuf, PathBuf, PathBuf)> = edits(program)
+        .into_iter()
+        .map(|(original, edited)| {
+            let name = original.file_name().expect("it is a file");
+            let base = folder.path().join(name);
+            fs::copy(&original, &base).expect("there is room");
+            (original, base, edited)
+        })
         .collect();
     // A file takes another's place, as compilers write them.
-    let place = |bytes: &[u8], path: &Path| {
+    let place = |from: &Path, path: &Path| {
         let fresh = path.with_extension("new");
-        fs::write(&fresh, bytes).expect("there is room");
+        fs::copy(from, &fresh).expect("there is room");
         fs::rename(fresh, path).expect("the same folder");
     };
     let mut patches = 0;
@@ -234,11 +239,9 @@ fn ending(program: &Path) -> Ending {
     let nothing = [link(), link(), link()];
     let mut edited = Vec::new();
     for edit in 0..=ENDING_UPDATES {
-        for ((original, other), base) in edits.iter().zip(&base) {
-            match edit % 2 {
-                0 => place(&fs::read(other).expect("it is there"), original),
-                _ => place(base, original),
-            }
+        for (original, base, edited) in &edits {
+            let from = if edit % 2 == 0 { edited } else { base };
+            place(from, original);
         }
         let took = link();
         // The first patch copies the output.
@@ -246,7 +249,7 @@ fn ending(program: &Path) -> Ending {
             edited.push(took);
         }
     }
-    for ((original, _), base) in edits.iter().zip(&base) {
+    for (original, base, _) in &edits {
         place(base, original);
     }
     Ending {

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crate::hash::{HashMap, HashSet};
+use crate::hash::{Entry, HashMap, HashSet};
 use crate::program::{DeclId, Definition, Relocation};
 
 /// What a commit does to a list.
@@ -37,25 +37,42 @@ impl ListEdits {
     }
 }
 
-/// What has more fields than this is gone through once, not once for each function that it names.
+/// What has more fields than this is gone through twice at most, not once for each function that it names.
 pub(super) const MANY_FIELDS: usize = 256;
 
 /// How often declarations with many fields name each function, as far as that has been asked.
 #[derive(Debug, Default)]
-pub(super) struct CallCounts(RefCell<HashMap<DeclId, HashMap<DeclId, usize>>>);
+pub(super) struct CallCounts(RefCell<HashMap<DeclId, Counts>>);
+
+/// What is known of one declaration.
+#[derive(Debug)]
+enum Counts {
+    /// It was asked for one function only, as where one is edited: a table of all of them would cost more than looking.
+    Asked,
+    Of(HashMap<DeclId, usize>),
+}
 
 impl CallCounts {
     pub(super) fn of(&self, source: DeclId, definition: &Definition, function: DeclId) -> usize {
-        let mut counts = self.0.borrow_mut();
-        let counts = counts.entry(source).or_insert_with(|| {
-            let mut counts: HashMap<_, _> = HashMap::default();
-            let relocs = definition.content.relocs().iter();
-            let calls = relocs.filter(|reloc| reloc.kind.is_function_index());
-            for target in calls.filter_map(Relocation::decl) {
-                *counts.entry(target).or_insert(0) += 1;
+        let relocs = definition.content.relocs().iter();
+        let calls = relocs.filter(|reloc| reloc.kind.is_function_index());
+        let targets = calls.filter_map(Relocation::decl);
+        match self.0.borrow_mut().entry(source) {
+            Entry::Vacant(entry) => {
+                entry.insert(Counts::Asked);
+                targets.filter(|target| *target == function).count()
             }
-            counts
-        });
-        counts.get(&function).copied().unwrap_or(0)
+            Entry::Occupied(mut entry) => {
+                if matches!(entry.get(), Counts::Asked) {
+                    let mut counts = HashMap::default();
+                    targets.for_each(|target| *counts.entry(target).or_insert(0) += 1);
+                    entry.insert(Counts::Of(counts));
+                }
+                match entry.get() {
+                    Counts::Asked => 0,
+                    Counts::Of(counts) => counts.get(&function).copied().unwrap_or(0),
+                }
+            }
+        }
     }
 }
