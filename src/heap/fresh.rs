@@ -14,17 +14,29 @@ static IS_OF_FILE: AtomicBool = AtomicBool::new(false);
 /// Smaller blocks are not worth a mapping of their own.
 const WORTH_IT: usize = 256 << 10;
 
+/// Huge pages are worth asking for from two of them on.
+#[cfg(target_os = "linux")]
+const HUGE: usize = 4 << 20;
+
 /// From now on blocks stand in a private mapping of a file.
 pub(super) fn begin() {
     IS_OF_FILE.store(true, Ordering::SeqCst);
 }
 
-/// Puts fresh pages where a block stands of which nothing has been written yet, if that spares copies.
+/// Gets the pages for a block of which nothing has been written yet and all will be: fresh ones where that spares copies of a
+/// file's, and otherwise huge ones, if there are some and it is large.
 #[allow(unsafe_code)]
 pub(crate) fn expect_filled(block: &mut [MaybeUninit<u8>]) {
     let start = block.as_mut_ptr().addr().next_multiple_of(PAGE);
     let end = (block.as_mut_ptr().addr() + block.len()) / PAGE * PAGE;
     let is_in_arena = start >= BASE && end <= BASE + MOST;
+    #[cfg(target_os = "linux")]
+    if !is_in_arena && end >= start + HUGE {
+        // SAFETY: nothing but how the system gets the memory depends on it.
+        let _ = unsafe {
+            rustix::mm::madvise(start as *mut _, end - start, rustix::mm::Advice::LinuxHugepage)
+        };
+    }
     if !IS_OF_FILE.load(Ordering::Relaxed) || !is_in_arena || end < start + WORTH_IT {
         return;
     }
