@@ -20,12 +20,9 @@ mod scaling;
 
 use std::path::Path;
 
-/// What this program is asked for by itself: to be the generator, whose memory would otherwise be taken for that of linkers.
-const GENERATE: &str = "generate";
-
 fn main() {
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(GENERATE) {
+    if args.next().as_deref() == Some(scaling::GENERATE) {
         return program::run(args);
     }
     let folder = std::env::var_os("WASMEND_LINKS");

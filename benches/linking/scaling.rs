@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::GENERATE;
 use crate::measure::{Kind, Maker, Medians, edits, links, makers, medians, run_measured, updates};
+
+/// What this program is asked for by itself: to be the generator, whose memory would otherwise be taken for that of linkers.
+pub const GENERATE: &str = "generate";
 
 /// A program of the table.
 struct Scale {

@@ -34,7 +34,11 @@ pub(crate) fn expect_filled(block: &mut [MaybeUninit<u8>]) {
     if !is_in_arena && end >= start + HUGE {
         // SAFETY: nothing but how the system gets the memory depends on it.
         let _ = unsafe {
-            rustix::mm::madvise(start as *mut _, end - start, rustix::mm::Advice::LinuxHugepage)
+            rustix::mm::madvise(
+                start as *mut _,
+                end - start,
+                rustix::mm::Advice::LinuxHugepage,
+            )
         };
     }
     if !IS_OF_FILE.load(Ordering::Relaxed) || !is_in_arena || end < start + WORTH_IT {
