@@ -8,7 +8,8 @@
 //! which most is of no use, and so a piece goes whose object is not linked any more. A dense output has no string that
 //! nobody names (`patch::dense`).
 //!
-//! Which strings are equal is found out on one core, since what is known of the objects before saves most of the work.
+//! Which strings are equal is found out for groups of objects on all cores, since what is known of the objects before saves
+//! most of the work; then the groups are compared.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,17 +59,32 @@ impl<'a> Source<'a> {
     }
 }
 
+/// A different string of some sources: its hash, the first source that has it, and which of its strings it is.
+#[derive(Clone, Copy)]
+struct First {
+    hash: u64,
+    source: u32,
+    string: u32,
+}
+
 /// Sources one after the other, and the different strings that they have.
 #[derive(Default)]
 struct Sources<'a> {
     all: Vec<Source<'a>>,
     /// By hash: the numbers of the different strings.
     known: HashTable<(u64, u32)>,
-    /// By number: the first source that has it, and which of its strings it is.
-    firsts: Vec<(u32, u32)>,
+    /// By number.
+    firsts: Vec<First>,
 }
 
 impl<'a> Sources<'a> {
+    /// Those of some bytes, in their order.
+    fn of(all: &[&'a [u8]]) -> Sources<'a> {
+        let mut sources = Sources::default();
+        all.iter().for_each(|bytes| sources.add(bytes));
+        sources
+    }
+
     /// Adds the strings of some bytes. Objects that include the same headers have long runs of the same strings: whatever
     /// stands behind the last one that was known is tried first.
     fn add(&mut self, bytes: &'a [u8]) {
@@ -87,8 +103,8 @@ impl<'a> Sources<'a> {
             let (number, len) = guessed.unwrap_or_else(|| {
                 let len = len_of_first(rest);
                 let number = self.number(&rest[..len], bytes, &starts);
-                let (source, string) = self.firsts[number as usize];
-                guess = (source as usize, string as usize);
+                let first = self.firsts[number as usize];
+                guess = (first.source as usize, first.string as usize);
                 (number, len)
             });
             guess.1 += 1;
@@ -108,27 +124,55 @@ impl<'a> Sources<'a> {
         let hash = hash_of(string);
         let (all, firsts) = (&self.all, &mut self.firsts);
         let is_equal = |(other, number): &(u64, u32)| {
-            let (source, first) = firsts[*number as usize];
+            let first = firsts[*number as usize];
             *other == hash
-                && match all.get(source as usize) {
-                    Some(source) => source.string(first as usize) == Some(string),
-                    None => own[starts[first as usize] as usize..].starts_with(string),
+                && match all.get(first.source as usize) {
+                    Some(source) => source.string(first.string as usize) == Some(string),
+                    None => own[starts[first.string as usize] as usize..].starts_with(string),
                 }
         };
         match self.known.entry(hash, is_equal, |(hash, _)| *hash) {
             TableEntry::Occupied(known) => known.get().1,
             TableEntry::Vacant(vacant) => {
                 let number = firsts.len() as u32;
-                firsts.push((all.len() as u32, starts.len() as u32 - 1));
+                firsts.push(First {
+                    hash,
+                    source: all.len() as u32,
+                    string: starts.len() as u32 - 1,
+                });
                 vacant.insert((hash, number));
                 number
             }
         }
     }
 
+    /// One of the different strings.
+    fn different(&self, number: u32) -> Option<&'a [u8]> {
+        let first = self.firsts[number as usize];
+        self.all[first.source as usize].string(first.string as usize)
+    }
+
+    /// The numbers of the different strings, by hash.
+    fn by_shard(&self) -> Vec<Vec<u32>> {
+        let mut shards = vec![Vec::new(); SHARDS];
+        for (number, first) in self.firsts.iter().enumerate() {
+            // The table uses the other end of the hash.
+            shards[(first.hash >> 40) as usize % SHARDS].push(number as u32);
+        }
+        shards
+    }
+}
+
+/// The strings of all sources, and how many different ones there are.
+struct EqualStrings<'a> {
+    all: Vec<Source<'a>>,
+    different: usize,
+}
+
+impl EqualStrings<'_> {
     /// Bytes of each of the first `fixed` sources that none of the others has.
     fn unused(&self, fixed: usize) -> Vec<u64> {
-        let mut used = vec![false; self.firsts.len()];
+        let mut used = vec![false; self.different];
         for source in &self.all[fixed..] {
             source
                 .numbers
@@ -143,6 +187,172 @@ impl<'a> Sources<'a> {
         });
         unused.collect()
     }
+}
+
+/// Bytes of sources in which equal strings are found by one thread.
+const GROUP_BYTES: usize = 1 << 20;
+/// Parts that the different strings of several groups are compared in.
+const SHARDS: usize = 32;
+
+/// Finds out which strings of all sources are equal: in groups of sources first, and then which of a group's different ones
+/// a group before has as well. What comes of it does not depend on where groups end.
+fn find_equal<'a>(all: &[&'a [u8]]) -> EqualStrings<'a> {
+    let mut rest = all;
+    let mut groups = Vec::new();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let len = rest.iter().take_while(|source| {
+            let is_open = bytes < GROUP_BYTES;
+            bytes += source.len();
+            is_open
+        });
+        let (group, behind) = rest.split_at(len.count());
+        groups.push(group);
+        rest = behind;
+    }
+    let groups = groups.into_par_iter();
+    let mut groups: Vec<Sources<'_>> =
+        region(|| groups.map(|group| task(|| Sources::of(group))).collect());
+    if let [group] = &mut groups[..] {
+        return EqualStrings {
+            all: std::mem::take(&mut group.all),
+            different: group.firsts.len(),
+        };
+    }
+    let numbers = number_groups(&groups);
+    let different = numbers.iter().map(|numbers| numbers.count).sum::<u32>();
+    let groups = groups.into_par_iter().zip(numbers).map(|(group, numbers)| {
+        task(|| {
+            let mut all = group.all;
+            for source in &mut all {
+                let before = numbers.own_before(source.own.start);
+                source.own = before..numbers.own_before(source.own.end);
+                let strings = source.numbers.iter_mut();
+                strings.for_each(|number| *number = numbers.all[*number as usize]);
+            }
+            all
+        })
+    });
+    let groups: Vec<Vec<Source<'_>>> = region(|| groups.collect());
+    EqualStrings {
+        all: groups.into_iter().flatten().collect(),
+        different: different as usize,
+    }
+}
+
+/// The numbers of a group's different strings among those of all groups.
+struct GroupNumbers {
+    all: Vec<u32>,
+    /// Those that a group before has, in order.
+    known: Vec<u32>,
+    /// How many no group before has, and the number of the first.
+    count: u32,
+    first: u32,
+}
+
+impl GroupNumbers {
+    /// The number that the next string has which no group has before the group's own `number`.
+    fn own_before(&self, number: u32) -> u32 {
+        let known = self.known.partition_point(|known| *known < number);
+        self.first + number - known as u32
+    }
+}
+
+/// A string that a group before has: its number in the group, that group, and its number there.
+type KnownBefore = (u32, usize, u32);
+
+/// Numbers the different strings of all groups, in the order of the groups.
+fn number_groups(groups: &[Sources<'_>]) -> Vec<GroupNumbers> {
+    let shards: Vec<Vec<Vec<u32>>> = region(|| {
+        let groups = groups.par_iter();
+        groups.map(|group| task(|| group.by_shard())).collect()
+    });
+    // By shard, then by group.
+    let known: Vec<Vec<Vec<KnownBefore>>> = region(|| {
+        let each = (0..SHARDS).into_par_iter();
+        each.map(|shard| task(|| known_before(groups, &shards, shard)))
+            .collect()
+    });
+    let known: Vec<Vec<KnownBefore>> = region(|| {
+        let each = (0..groups.len()).into_par_iter();
+        each.map(|at| {
+            task(|| {
+                let shards = known.iter().flat_map(|groups| &groups[at]);
+                let mut known: Vec<KnownBefore> = shards.copied().collect();
+                known.sort_unstable();
+                known
+            })
+        })
+        .collect()
+    });
+    let mut next = 0;
+    let numbers = known.iter().zip(groups).map(|(known, group)| {
+        let count = (group.firsts.len() - known.len()) as u32;
+        let first = next;
+        next += count;
+        GroupNumbers {
+            all: Vec::new(),
+            known: known.iter().map(|(number, ..)| *number).collect(),
+            count,
+            first,
+        }
+    });
+    let mut numbers: Vec<GroupNumbers> = numbers.collect();
+    let all = known.par_iter().enumerate().map(|(at, known)| {
+        task(|| {
+            let mut all = Vec::with_capacity(groups[at].firsts.len());
+            let mut own = numbers[at].first;
+            for (number, group, before) in known {
+                all.extend((all.len() as u32..*number).map(|_| {
+                    own += 1;
+                    own - 1
+                }));
+                all.push(numbers[*group].own_before(*before));
+            }
+            all.extend((all.len()..groups[at].firsts.len()).map(|_| {
+                own += 1;
+                own - 1
+            }));
+            all
+        })
+    });
+    let all: Vec<Vec<u32>> = region(|| all.collect());
+    for (numbers, all) in numbers.iter_mut().zip(all) {
+        numbers.all = all;
+    }
+    numbers
+}
+
+/// For each group, those of its strings of one shard that a group before has.
+fn known_before(
+    groups: &[Sources<'_>],
+    shards: &[Vec<Vec<u32>>],
+    shard: usize,
+) -> Vec<Vec<KnownBefore>> {
+    let most = shards.iter().map(|group| group[shard].len()).max();
+    let mut table: HashTable<(u64, u32, u32)> = HashTable::with_capacity(most.unwrap_or(0));
+    let groups_of = shards.iter().enumerate();
+    let known = groups_of.map(|(at, numbers)| {
+        let mut known = Vec::new();
+        for number in &numbers[shard] {
+            let hash = groups[at].firsts[*number as usize].hash;
+            let string = groups[at].different(*number);
+            let is_equal = |(other, group, number): &(u64, u32, u32)| {
+                *other == hash && groups[*group as usize].different(*number) == string
+            };
+            match table.entry(hash, is_equal, |(hash, ..)| *hash) {
+                TableEntry::Occupied(before) => {
+                    let (_, group, before) = *before.get();
+                    known.push((*number, group as usize, before));
+                }
+                TableEntry::Vacant(vacant) => {
+                    vacant.insert((hash, at as u32, *number));
+                }
+            }
+        }
+        known
+    });
+    known.collect()
 }
 
 /// What a source adds to the output.
@@ -163,7 +373,7 @@ impl DeclarationAssigner<'_> {
         out: &mut DebugStrings,
     ) -> Result<()> {
         let mut pieces = self.pieces_before(section, shared, matches);
-        let sources = self.find_equal(&mut pieces, shared);
+        let sources = self.equal_strings(&mut pieces, shared);
         let fixed = pieces.len();
         let growing = growing(&pieces, shared);
         let own = shared.par_iter().zip(&growing).enumerate();
@@ -240,22 +450,23 @@ impl DeclarationAssigner<'_> {
 
     /// Finds out which strings are equal: those of pieces that are there, and behind them those of the objects. Pieces of which
     /// most is of no use any more are given up.
-    fn find_equal(
+    fn equal_strings(
         &self,
         pieces: &mut Vec<(ObjectId, StringPiece)>,
         shared: &[Shared],
-    ) -> Sources<'_> {
+    ) -> EqualStrings<'_> {
         let program = &*self.assigner.program;
         loop {
-            let mut sources = Sources::default();
-            for (_, piece) in &*pieces {
+            let before = pieces.iter().map(|(_, piece)| {
                 let current = program.decl(piece.decl).current();
-                sources.add(current.map_or(&[], |current| current.content.bytes()));
-            }
-            for shared in shared {
+                current.map_or(&[][..], |current| current.content.bytes())
+            });
+            let objects = shared.iter().map(|shared| {
                 let (object, span) = self.contents(*shared);
-                sources.add(object.bytes(span));
-            }
+                object.bytes(span)
+            });
+            let all: Vec<&[u8]> = before.chain(objects).collect();
+            let sources = find_equal(&all);
             if pieces.is_empty() {
                 return sources;
             }
