@@ -190,20 +190,22 @@ impl EqualStrings<'_> {
 }
 
 /// Bytes of sources in which equal strings are found by one thread.
-const GROUP_BYTES: usize = 1 << 20;
+const GROUP_BYTES: usize = 2 << 20;
 /// Parts that the different strings of several groups are compared in.
 const SHARDS: usize = 32;
 
-/// Finds out which strings of all sources are equal: in groups of sources first, and then which of a group's different ones
-/// a group before has as well. What comes of it does not depend on where groups end.
-fn find_equal<'a>(all: &[&'a [u8]]) -> EqualStrings<'a> {
-    let mut rest = all;
+/// Finds out which strings of all sources are equal: in groups of parts of them first, and then which of a group's different
+/// ones a group before has as well. What comes of it does not depend on where parts and groups end.
+fn find_equal<'a>(all: &[&'a [u8]], group_bytes: usize) -> EqualStrings<'a> {
+    let cut: Vec<Vec<&[u8]>> = all.iter().map(|bytes| parts(bytes, group_bytes)).collect();
+    let all_parts = cut.concat();
+    let mut rest = &all_parts[..];
     let mut groups = Vec::new();
     while !rest.is_empty() {
         let mut bytes = 0;
-        let len = rest.iter().take_while(|source| {
-            let is_open = bytes < GROUP_BYTES;
-            bytes += source.len();
+        let len = rest.iter().take_while(|part| {
+            let is_open = bytes < group_bytes;
+            bytes += part.len();
             is_open
         });
         let (group, behind) = rest.split_at(len.count());
@@ -219,50 +221,113 @@ fn find_equal<'a>(all: &[&'a [u8]]) -> EqualStrings<'a> {
             different: group.firsts.len(),
         };
     }
-    let numbers = number_groups(&groups);
-    let different = numbers.iter().map(|numbers| numbers.count).sum::<u32>();
-    let groups = groups.into_par_iter().zip(numbers).map(|(group, numbers)| {
+    let (ranks, different) = rank_groups(&groups);
+    let groups = groups.into_par_iter().zip(&ranks).map(|(group, own)| {
         task(|| {
             let mut all = group.all;
             for source in &mut all {
-                let before = numbers.own_before(source.own.start);
-                source.own = before..numbers.own_before(source.own.end);
-                let strings = source.numbers.iter_mut();
-                strings.for_each(|number| *number = numbers.all[*number as usize]);
+                source.own = own.rank(source.own.start)..own.rank(source.own.end);
+                for number in &mut source.numbers {
+                    *number = match own.before[*number as usize] {
+                        OWN => own.rank(*number),
+                        (group, before) => ranks[group as usize].rank(before),
+                    };
+                }
             }
             all
         })
     });
     let groups: Vec<Vec<Source<'_>>> = region(|| groups.collect());
+    let mut found = groups.into_iter().flatten();
+    let of_sources = all.iter().zip(&cut).map(|(bytes, parts)| {
+        let parts = found.by_ref().take(parts.len());
+        (*bytes, parts.collect())
+    });
+    let of_sources: Vec<(&[u8], Vec<Source<'_>>)> = of_sources.collect();
+    let join = |(bytes, parts)| task(|| joined(bytes, parts));
     EqualStrings {
-        all: groups.into_iter().flatten().collect(),
+        all: region(|| of_sources.into_par_iter().map(join).collect()),
         different: different as usize,
     }
 }
 
-/// The numbers of a group's different strings among those of all groups.
-struct GroupNumbers {
-    all: Vec<u32>,
-    /// Those that a group before has, in order.
-    known: Vec<u32>,
-    /// How many no group before has, and the number of the first.
-    count: u32,
+/// The parts of a source that are looked at on their own: each ends with a string.
+fn parts(bytes: &[u8], group_bytes: usize) -> Vec<&[u8]> {
+    let (mut parts, mut rest) = (Vec::new(), bytes);
+    while rest.len() / 3 > group_bytes / 2 {
+        let len = group_bytes + len_of_first(&rest[group_bytes..]);
+        let (part, behind) = rest.split_at(len);
+        parts.push(part);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
+}
+
+/// A source, from what was found of its parts.
+fn joined<'a>(bytes: &'a [u8], parts: Vec<Source<'a>>) -> Source<'a> {
+    let mut parts = parts.into_iter();
+    let Some(mut source) = parts.next() else {
+        unreachable!("each source has a part")
+    };
+    let mut begin = source.bytes.len() as u32;
+    for part in parts {
+        source
+            .starts
+            .extend(part.starts.iter().map(|start| begin + start));
+        source.numbers.extend(part.numbers);
+        // A part's own strings follow those of the part before.
+        source.own.end = part.own.end;
+        begin += part.bytes.len() as u32;
+    }
+    source.bytes = bytes;
+    source
+}
+
+/// Which of the different strings of a group are its own, and their numbers among those of all groups.
+struct GroupRanks {
+    /// For each string the group that had it before, and its number there.
+    before: Vec<(u32, u32)>,
+    /// For each, and for the one that would follow, how many before it are the group's own.
+    ranks: Vec<u32>,
+    /// The number of the first that is the group's own.
     first: u32,
 }
 
-impl GroupNumbers {
-    /// The number that the next string has which no group has before the group's own `number`.
-    fn own_before(&self, number: u32) -> u32 {
-        let known = self.known.partition_point(|known| *known < number);
-        self.first + number - known as u32
+/// No group before has it.
+const OWN: (u32, u32) = (u32::MAX, u32::MAX);
+
+impl GroupRanks {
+    fn new(count: usize, known: impl Iterator<Item = KnownBefore>) -> GroupRanks {
+        let mut before = vec![OWN; count];
+        for (number, group, its) in known {
+            before[number as usize] = (group, its);
+        }
+        let mut own = 0;
+        let mut ranks = Vec::with_capacity(count + 1);
+        for before in &before {
+            ranks.push(own);
+            own += u32::from(*before == OWN);
+        }
+        ranks.push(own);
+        GroupRanks {
+            before,
+            ranks,
+            first: 0,
+        }
+    }
+
+    /// The number among those of all groups of one of the group's own, or of the next one that is.
+    fn rank(&self, number: u32) -> u32 {
+        self.first + self.ranks[number as usize]
     }
 }
 
 /// A string that a group before has: its number in the group, that group, and its number there.
-type KnownBefore = (u32, usize, u32);
+type KnownBefore = (u32, u32, u32);
 
-/// Numbers the different strings of all groups, in the order of the groups.
-fn number_groups(groups: &[Sources<'_>]) -> Vec<GroupNumbers> {
+/// Numbers the different strings of all groups, in the order of the groups. Returns also how many there are.
+fn rank_groups(groups: &[Sources<'_>]) -> (Vec<GroupRanks>, u32) {
     let shards: Vec<Vec<Vec<u32>>> = region(|| {
         let groups = groups.par_iter();
         groups.map(|group| task(|| group.by_shard())).collect()
@@ -273,54 +338,18 @@ fn number_groups(groups: &[Sources<'_>]) -> Vec<GroupNumbers> {
         each.map(|shard| task(|| known_before(groups, &shards, shard)))
             .collect()
     });
-    let known: Vec<Vec<KnownBefore>> = region(|| {
-        let each = (0..groups.len()).into_par_iter();
-        each.map(|at| {
-            task(|| {
-                let shards = known.iter().flat_map(|groups| &groups[at]);
-                let mut known: Vec<KnownBefore> = shards.copied().collect();
-                known.sort_unstable();
-                known
-            })
-        })
-        .collect()
-    });
+    let rank = |(at, group): (usize, &Sources<'_>)| {
+        let known = known.iter().flat_map(|groups| &groups[at]).copied();
+        task(|| GroupRanks::new(group.firsts.len(), known))
+    };
+    let ranks = groups.par_iter().enumerate().map(rank);
+    let mut ranks: Vec<GroupRanks> = region(|| ranks.collect());
     let mut next = 0;
-    let numbers = known.iter().zip(groups).map(|(known, group)| {
-        let count = (group.firsts.len() - known.len()) as u32;
-        let first = next;
-        next += count;
-        GroupNumbers {
-            all: Vec::new(),
-            known: known.iter().map(|(number, ..)| *number).collect(),
-            count,
-            first,
-        }
-    });
-    let mut numbers: Vec<GroupNumbers> = numbers.collect();
-    let all = known.par_iter().enumerate().map(|(at, known)| {
-        task(|| {
-            let mut all = Vec::with_capacity(groups[at].firsts.len());
-            let mut own = numbers[at].first;
-            for (number, group, before) in known {
-                all.extend((all.len() as u32..*number).map(|_| {
-                    own += 1;
-                    own - 1
-                }));
-                all.push(numbers[*group].own_before(*before));
-            }
-            all.extend((all.len()..groups[at].firsts.len()).map(|_| {
-                own += 1;
-                own - 1
-            }));
-            all
-        })
-    });
-    let all: Vec<Vec<u32>> = region(|| all.collect());
-    for (numbers, all) in numbers.iter_mut().zip(all) {
-        numbers.all = all;
+    for ranks in &mut ranks {
+        ranks.first = next;
+        next = ranks.rank(ranks.before.len() as u32);
     }
-    numbers
+    (ranks, next)
 }
 
 /// For each group, those of its strings of one shard that a group before has.
@@ -343,7 +372,7 @@ fn known_before(
             match table.entry(hash, is_equal, |(hash, ..)| *hash) {
                 TableEntry::Occupied(before) => {
                     let (_, group, before) = *before.get();
-                    known.push((*number, group as usize, before));
+                    known.push((*number, group, before));
                 }
                 TableEntry::Vacant(vacant) => {
                     vacant.insert((hash, at as u32, *number));
@@ -466,7 +495,7 @@ impl DeclarationAssigner<'_> {
                 object.bytes(span)
             });
             let all: Vec<&[u8]> = before.chain(objects).collect();
-            let sources = find_equal(&all);
+            let sources = find_equal(&all, GROUP_BYTES);
             if pieces.is_empty() {
                 return sources;
             }
@@ -549,5 +578,53 @@ fn own_strings(source: &Source<'_>, before: Option<&[u8]>, whole: impl FnOnce() 
     Own {
         offsets,
         bytes: Some(bytes.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What is known of each source, and how many different strings there are.
+    type Found = (Vec<(Vec<u32>, Vec<u32>, Range<u32>)>, usize);
+
+    fn found(all: &[&[u8]], group_bytes: usize) -> Found {
+        let equal = find_equal(all, group_bytes);
+        let sources = equal.all.into_iter().zip(all).map(|(source, bytes)| {
+            assert_eq!(source.bytes, *bytes);
+            (source.starts, source.numbers, source.own)
+        });
+        (sources.collect(), equal.different)
+    }
+
+    proptest! {
+        /// Strings are numbered in the order in which they are first seen, wherever groups and parts of sources end.
+        #[test]
+        fn groups_change_nothing(words in prop::collection::vec(prop::collection::vec("[ab]{0,3}", 0..30), 1..8), group_bytes in 2usize..40) {
+            let sources: Vec<Vec<u8>> = words.iter().map(|words| {
+                words.iter().flat_map(|word| word.bytes().chain([0])).collect()
+            }).collect();
+            let all: Vec<&[u8]> = sources.iter().map(|bytes| &bytes[..]).collect();
+            let (parted, different) = found(&all, group_bytes);
+            let mut known: Vec<&str> = Vec::new();
+            for (words, (starts, numbers, own)) in words.iter().zip(parted) {
+                let before = known.len();
+                let mut at = 0;
+                for (number, word) in words.iter().enumerate() {
+                    prop_assert_eq!(starts[number], at);
+                    at += word.len() as u32 + 1;
+                    let place = known.iter().position(|other| other == word);
+                    let place = place.unwrap_or_else(|| {
+                        known.push(word);
+                        known.len() - 1
+                    });
+                    prop_assert_eq!(numbers[number] as usize, place);
+                }
+                prop_assert_eq!(starts.len(), words.len());
+                prop_assert_eq!((own.start as usize, own.end as usize), (before, known.len()));
+            }
+            prop_assert_eq!(different, known.len());
+        }
     }
 }
