@@ -81,13 +81,21 @@ impl<T: Clone> Log<T> {
     }
 
     /// An item that is changed where it stands. It is saved whole, once in a transaction.
+    #[inline]
     pub(crate) fn edit(&mut self, index: usize) -> &mut T {
-        if self.open && self.edited.insert(index) {
-            self.undo.push((index, Some(self.items[index].clone())));
+        if self.open {
+            self.save(index);
         }
         &mut self.items[index]
     }
 
+    fn save(&mut self, index: usize) {
+        if self.edited.insert(index) {
+            self.undo.push((index, Some(self.items[index].clone())));
+        }
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, value: T) {
         if self.open {
             self.undo.push((self.items.len(), None));

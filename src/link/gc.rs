@@ -160,12 +160,11 @@ pub(super) fn entity(object: &Object, symbol: SymbolIndex) -> Option<Entity> {
 }
 
 /// What is needed whether or not anything refers to it, of the symbols that objects share.
-pub(super) fn roots<'a>(
-    resolution: &'a Resolution,
-    options: &'a LinkOptions,
-) -> impl Iterator<Item = SymbolId> + 'a {
-    let kept = resolution.table.order().iter().copied().filter(|id| {
-        let symbol = resolution.table.get(*id);
+pub(super) fn roots(
+    resolution: &Resolution,
+    options: &LinkOptions,
+) -> impl Iterator<Item = SymbolId> {
+    let kept = resolution.table.select(|_, symbol| {
         symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options)
     });
     let called = resolution.entry.into_iter().chain(resolution.call_dtors);

@@ -6,7 +6,7 @@ use crate::hash::HashMap;
 use crate::link::command::options::LinkOptions;
 use crate::link::gc::{InitTarget, Live, init_target, is_exported};
 use crate::link::resolve::Resolution;
-use crate::link::symbols::{Definition, ObjectId, SymbolId, Synthetic, Trap};
+use crate::link::symbols::{Definition, GlobalSymbol, ObjectId, SymbolId, Synthetic, Trap};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, Reloc, SegmentFlags, SegmentPrefix, SymbolKind};
 use crate::parallel::{region, task};
@@ -191,38 +191,24 @@ impl Resolution {
 
 /// The imports, in order. The function table comes first: old objects rely on its being table 0.
 pub fn imports(resolution: &Resolution, live: &Live, options: &LinkOptions) -> Vec<SymbolId> {
-    let mut imports: Vec<SymbolId> = resolution
-        .table
-        .order()
-        .iter()
-        .copied()
-        .filter(|id| resolution.is_imported(live, *id, options))
-        .collect();
+    let is_imported = |id, _: &GlobalSymbol| resolution.is_imported(live, id, options);
+    let mut imports = resolution.table.select(is_imported);
     imports.sort_by_key(|id| resolution.name(*id) != crate::link::resolve::FUNCTION_TABLE);
     imports
 }
 
 /// The exports, in order, without memory.
 pub fn exports(resolution: &Resolution, live: &Live, options: &LinkOptions) -> Vec<SymbolId> {
-    let is_own_mutable = |id: SymbolId| {
-        let symbol = resolution.table.get(id);
+    let is_own_mutable = |symbol: &GlobalSymbol| {
         let is_mutable = match symbol.ty {
             crate::link::symbols::SymbolType::Global(ty) => ty.mutable,
             _ => false,
         };
         is_mutable && symbol.object.is_none() && !symbol.force_export
     };
-    resolution
-        .table
-        .order()
-        .iter()
-        .copied()
-        .filter(|id| {
-            is_exported(resolution.table.get(*id), options)
-                && live.is_live(resolution, *id)
-                && !is_own_mutable(*id)
-        })
-        .collect()
+    resolution.table.select(|id, symbol| {
+        is_exported(symbol, options) && live.is_live(resolution, id) && !is_own_mutable(symbol)
+    })
 }
 
 /// The defined functions of the objects, in order: those that the linker makes come before them.

@@ -59,9 +59,9 @@ impl Plan {
         undefined::expect_exports(&mut resolution, options);
         undefined::settle(&mut resolution, &live, options);
         let undefined = Definition::Trap(Trap::Undefined);
-        let symbols = resolution.table.symbols();
-        let any_undefined = symbols.iter().any(|symbol| symbol.definition == undefined);
-        let entries = match any_undefined {
+        let table = &resolution.table;
+        let traps = table.select_all(|_, symbol| symbol.definition == undefined);
+        let entries = match !traps.is_empty() {
             true => order::table_entries(&resolution, &live),
             false => Vec::new(),
         };

@@ -366,7 +366,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn work_on_object(&mut self, unit: ObjectId, at: usize) {
-        let object = self.units.units[unit.index()].object.clone();
+        let linked = &self.units.units[unit.index()];
+        let object = linked.object.clone();
+        if at == 0 {
+            self.table.approach(&linked.names[..object.symbols.len()]);
+        }
         for index in at..object.symbols.len() {
             let (symbol, lazy) = self.add_symbol(unit, &object, SymbolIndex(index as u32));
             self.units.units[unit.index()].refs.push(symbol);

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::link::command::options::DefinedSymbol;
 use crate::link::inputs::StubSymbols;
+use crate::link::symbols::GlobalSymbol;
 
 /// `i32` and `i64`.
 const I32: u8 = 0x7f;
@@ -423,27 +424,26 @@ impl Resolver<'_> {
 
     /// Weak functions that nothing defines can be called all the same: then they trap.
     fn settle_weak(&mut self) {
-        for place in 0..self.table.order.len() {
-            let id = self.table.order[place];
-            let symbol = self.table.get(id);
+        let open = self.table.select(|_, symbol| {
             let is_open = symbol.is_weak() && !symbol.is_defined() && symbol.used_in_object;
-            if is_open && symbol.ty.signature().is_some() {
-                self.table.make_trap(id, Trap::UndefinedWeak);
-                self.synthetic_functions.push(id);
-            }
+            is_open && symbol.ty.signature().is_some()
+        });
+        for id in open {
+            self.table.make_trap(id, Trap::UndefinedWeak);
+            self.synthetic_functions.push(id);
         }
     }
 
     /// What could have been linked and was not needed is undefined.
     fn settle_lazy(&mut self) {
-        for place in 0..self.table.order.len() {
-            let id = self.table.order[place];
+        let open = |_: SymbolId, symbol: &GlobalSymbol| {
+            symbol.is_lazy() && symbol.ty.signature().is_some()
+        };
+        for id in self.table.select(open) {
             let symbol = self.table.get_mut(id);
-            if symbol.is_lazy() && symbol.ty.signature().is_some() {
-                symbol.definition = Definition::Undefined;
-                symbol.kind = SymbolKind::Function;
-                symbol.flags = SymbolFlags::WEAK.with(SymbolFlags::UNDEFINED);
-            }
+            symbol.definition = Definition::Undefined;
+            symbol.kind = SymbolKind::Function;
+            symbol.flags = SymbolFlags::WEAK.with(SymbolFlags::UNDEFINED);
         }
     }
 
@@ -458,13 +458,13 @@ impl Resolver<'_> {
         for (number, unit) in self.done.iter().enumerate() {
             numbers[unit.index()] = number as u32;
         }
-        for symbol in self.table.symbols.items_mut() {
-            if let Definition::Object { object, .. } = &mut symbol.definition {
-                object.0 = numbers[object.index()];
-            }
-            if let Some(object) = &mut symbol.object {
-                object.0 = numbers[object.index()];
-            }
+        if self
+            .done
+            .iter()
+            .enumerate()
+            .any(|(at, unit)| unit.index() != at)
+        {
+            self.table.renumber_objects(&numbers);
         }
         let inputs = self.units.inputs().inputs().cloned();
         let mut inputs: Vec<Arc<Input>> = inputs.collect();

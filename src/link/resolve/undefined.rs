@@ -74,20 +74,18 @@ fn has_import(symbol: &GlobalSymbol) -> bool {
 /// imported become ones that trap: those of one signature share one function, that of the first of them, which is the
 /// one listed among the linker's functions.
 pub fn settle(resolution: &mut Resolution, live: &Live, options: &LinkOptions) {
-    let symbols = resolution.table.symbols();
-    let open: Vec<bool> = symbols
-        .iter()
-        .enumerate()
-        .map(|(index, symbol)| {
-            live.symbols[index]
-                && symbol.is_undefined()
-                && !symbol.is_weak()
-                && !resolution.may_be_undefined(symbol, options)
-        })
-        .collect();
-    if !open.contains(&true) {
+    let is_open = |id: SymbolId, symbol: &GlobalSymbol| {
+        live.symbols[id.index()]
+            && symbol.is_undefined()
+            && !symbol.is_weak()
+            && !resolution.may_be_undefined(symbol, options)
+    };
+    let found = resolution.table.select_all(is_open);
+    if found.is_empty() {
         return;
     }
+    let mut open = vec![false; resolution.table.symbols().len()];
+    found.iter().for_each(|id| open[id.index()] = true);
     let references = references(resolution, live, &open);
     let mut found: Vec<(SymbolId, References)> = references.into_iter().collect();
     found.sort_unstable_by_key(|(id, references)| (references.first, *id));

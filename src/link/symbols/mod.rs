@@ -3,6 +3,8 @@
 pub mod names;
 pub mod signatures;
 
+use rayon::prelude::*;
+
 use crate::error::Error;
 use crate::hash::HashMap;
 use crate::link::diagnostics::{Diagnostics, shown};
@@ -10,6 +12,7 @@ use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::{SignatureId, Signatures, value_type};
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, SymbolFlags, SymbolKind};
+use crate::parallel::{region, task};
 use crate::transaction::{Log, Transaction};
 
 /// A symbol of the program.
@@ -177,6 +180,21 @@ impl GlobalSymbol {
         }
     }
 
+    /// One that an object brings, and nobody has named before.
+    fn brought(new: &Incoming, definition: Definition, import: ImportAs) -> GlobalSymbol {
+        GlobalSymbol {
+            kind: new.kind,
+            flags: new.flags,
+            definition,
+            ty: new.ty,
+            object: new.object,
+            import_module: import.module,
+            import_name: import.name,
+            used_in_object: true,
+            ..GlobalSymbol::new(new.name)
+        }
+    }
+
     /// Whether nothing defines it.
     pub fn is_undefined(&self) -> bool {
         self.definition == Definition::Undefined
@@ -254,6 +272,9 @@ pub(super) struct Context<'a> {
 }
 
 const NOWHERE: u32 = u32::MAX;
+
+/// Symbols that one thread looks at at a time.
+const RUN: usize = 4096;
 
 /// The table.
 #[derive(Debug)]
@@ -338,20 +359,68 @@ impl SymbolTable {
         &self.symbols[id.index()]
     }
 
-    fn push(&mut self, name: NameId) -> SymbolId {
-        self.symbols.push(GlobalSymbol::new(name));
+    fn push(&mut self, symbol: GlobalSymbol) -> SymbolId {
+        self.symbols.push(symbol);
         SymbolId(self.symbols.len() as u32 - 1)
     }
 
     /// The symbol of a name, and whether it is new.
     pub(super) fn insert(&mut self, name: NameId) -> (SymbolId, bool) {
-        if let Some(id) = self.find(name) {
-            return (id, false);
+        match self.find(name) {
+            Some(id) => (id, false),
+            None => (self.insert_new(GlobalSymbol::new(name)), true),
         }
-        let id = self.push(name);
+    }
+
+    /// Adds a symbol whose name is new.
+    fn insert_new(&mut self, symbol: GlobalSymbol) -> SymbolId {
+        let name = symbol.name;
+        let id = self.push(symbol);
         self.by_name.set(name, id.0);
         self.order.push(id);
-        (id, true)
+        id
+    }
+
+    /// Looks at the symbols of names that are about to be added, for the processor to have them at hand: all at once, since
+    /// one after the other each would be waited for.
+    pub(super) fn approach(&self, names: &[NameId]) {
+        let symbols = &self.symbols[..];
+        let Some(last) = symbols.len().checked_sub(1) else {
+            return;
+        };
+        // Without a branch, so that nothing waits for anything.
+        let seen = names.iter().fold(0, |seen, name| {
+            let symbol = &symbols[(self.by_name.get(*name) as usize).min(last)];
+            seen ^ symbol.kind as usize ^ usize::from(symbol.is_undefined())
+        });
+        std::hint::black_box(seen);
+    }
+
+    /// The symbols that have a name of their own and of which something holds, in their order: found by all threads.
+    pub fn select(&self, holds: impl Fn(SymbolId, &GlobalSymbol) -> bool + Sync) -> Vec<SymbolId> {
+        let select = |run: &[SymbolId]| {
+            let ids = run.iter().copied();
+            task(|| ids.filter(|id| holds(*id, self.get(*id))).collect())
+        };
+        let runs = self.order.par_chunks(RUN);
+        let runs: Vec<Vec<SymbolId>> = region(|| runs.map(select).collect());
+        runs.concat()
+    }
+
+    /// All symbols of which something holds, in the order of their numbers: found by all threads.
+    pub fn select_all(
+        &self,
+        holds: impl Fn(SymbolId, &GlobalSymbol) -> bool + Sync,
+    ) -> Vec<SymbolId> {
+        let select = |(run, symbols): (usize, &[GlobalSymbol])| {
+            let numbered = (run * RUN..).zip(symbols);
+            let numbered = numbered.map(|(number, symbol)| (SymbolId(number as u32), symbol));
+            let held = numbered.filter(|(id, symbol)| holds(*id, symbol));
+            task(|| held.map(|(id, _)| id).collect())
+        };
+        let runs = self.symbols.par_chunks(RUN).enumerate();
+        let runs: Vec<Vec<SymbolId>> = region(|| runs.map(select).collect());
+        runs.concat()
     }
 
     /// Lets a name mean another symbol, which takes the old one's place in the order.
@@ -363,6 +432,22 @@ impl SymbolTable {
             // that has the name now.
             self.renamed.remove(&new);
         }
+    }
+
+    /// Gives all objects other numbers.
+    pub(super) fn renumber_objects(&mut self, numbers: &[u32]) {
+        let renumber = |symbols: &mut [GlobalSymbol]| {
+            for symbol in symbols {
+                if let Definition::Object { object, .. } = &mut symbol.definition {
+                    object.0 = numbers[object.index()];
+                }
+                if let Some(object) = &mut symbol.object {
+                    object.0 = numbers[object.index()];
+                }
+            }
+        };
+        let runs = self.symbols.items_mut().par_chunks_mut(RUN);
+        region(|| runs.for_each(|run| task(|| renumber(run))));
     }
 
     /// Puts symbols that have taken others' names into their places in the order.
@@ -424,13 +509,7 @@ impl SymbolTable {
 
     /// A symbol that only its own object can refer to, and nothing defines.
     pub(super) fn add_undefined_local(&mut self, new: &Incoming, import: ImportAs) -> SymbolId {
-        let id = self.push(new.name);
-        self.replace(id, new, Definition::Undefined);
-        let symbol = self.symbols.edit(id.index());
-        symbol.used_in_object = true;
-        symbol.import_module = import.module;
-        symbol.import_name = import.name;
-        id
+        self.push(GlobalSymbol::brought(new, Definition::Undefined, import))
     }
 
     /// Adds an object's definition; returns the symbol that it belongs to, whether or not it prevails.
@@ -440,11 +519,13 @@ impl SymbolTable {
         definition: Definition,
         cx: &Context<'_>,
     ) -> SymbolId {
-        let (id, is_new) = self.insert(new.name);
+        let Some(id) = self.find(new.name) else {
+            let symbol = GlobalSymbol::brought(new, definition, ImportAs::UNSAID);
+            return self.insert_new(symbol);
+        };
         let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
-        let is_unmet = symbol.is_lazy() && !symbol.is_weak();
-        if is_new || is_unmet {
+        if symbol.is_lazy() && !symbol.is_weak() {
             self.replace(id, new, definition);
             return id;
         }
@@ -485,13 +566,15 @@ impl SymbolTable {
         called_directly: bool,
         cx: &Context<'_>,
     ) -> (SymbolId, Option<LazyId>) {
-        let (id, is_new) = self.insert(new.name);
+        let Some(id) = self.find(new.name) else {
+            let symbol = GlobalSymbol {
+                called_directly,
+                ..GlobalSymbol::brought(new, Definition::Undefined, import)
+            };
+            return (self.insert_new(symbol), None);
+        };
         let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
-        if is_new {
-            self.begin_undefined(id, new, import, called_directly);
-            return (id, None);
-        }
         let is_weak = new.flags.has(SymbolFlags::WEAK);
         match symbol.definition {
             Definition::Lazy(lazy) => {
@@ -662,7 +745,7 @@ impl SymbolTable {
         if let Some(variant) = found {
             return (variant, false);
         }
-        let variant = self.push(name);
+        let variant = self.push(GlobalSymbol::new(name));
         if let Some(known) = self.variants.get_mut(&name) {
             known.push(variant);
         }

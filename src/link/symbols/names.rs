@@ -99,6 +99,13 @@ fn bytes_of(inputs: &[Arc<Input>], input: InputId, span: Span) -> &[u8] {
 }
 
 impl Shard {
+    fn reserve(&mut self, count: usize) {
+        let entries = &self.entries;
+        self.table
+            .reserve(count, |place| entries[*place as usize].hash);
+        self.entries.reserve(count);
+    }
+
     fn add(&mut self, inputs: &[Arc<Input>], input: InputId, span: Span, hash: u64) -> usize {
         let name = bytes_of(inputs, input, span);
         let entries = &mut self.entries;
@@ -211,8 +218,11 @@ impl Names {
         let ids: Vec<Vec<AtomicU32>> = sources.iter().map(nameless).collect();
         let inputs = &self.inputs;
         let fill = |(number, shard): (usize, &mut Shard)| {
-            let items = buckets.iter().flat_map(|buckets| &buckets[number]);
-            for item in items {
+            let items = || buckets.iter().flat_map(|buckets| &buckets[number]);
+            // Each name is seen a few times.
+            let len: usize = buckets.iter().map(|buckets| buckets[number].len()).sum();
+            shard.reserve(len / 3);
+            for item in items() {
                 let (input, _) = sources[item.source as usize];
                 let place = shard.add(inputs, input, item.span, item.hash);
                 let id = NameId::new(number, place);
