@@ -123,6 +123,11 @@ pub(crate) fn sorting<T>(len: usize, sort: impl FnOnce() -> T) -> T {
     region_of(|| task(sort), |region| region.work * 2 / halvings)
 }
 
+/// Does what any threads do in so many parts, of which none is longer than another.
+pub(crate) fn evenly<T>(parts: usize, work: impl FnOnce() -> T) -> T {
+    region_of(|| task(work), |region| region.work / parts.max(1) as u32)
+}
+
 /// Does something whose longest way is known when it is done.
 fn region_of<T>(work: impl FnOnce() -> T, longest: impl FnOnce(Region) -> Duration) -> T {
     let is_recorded = recorder().map(|mut recorder| {

@@ -18,6 +18,7 @@ mod references;
 mod revert;
 mod sharing;
 pub(crate) mod short;
+mod slab;
 mod store;
 mod types;
 
@@ -35,5 +36,5 @@ pub(crate) use import_entry::{ImportEntry, import_names};
 pub(crate) use next_exports::is_live_name;
 pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use references::References;
-pub(crate) use store::{Displaced, Finished, Program};
+pub(crate) use store::{Displaced, Finished, New, Program};
 pub(crate) use types::{FUNCTION, Signature, TypeGroup, TypeTable, value};

@@ -66,9 +66,14 @@ pub(super) struct IdRuns(Vec<(u32, u32)>);
 
 impl IdRuns {
     pub(super) fn push(&mut self, id: DeclId) {
+        self.push_run(id, 1);
+    }
+
+    /// So many that follow one another.
+    pub(super) fn push_run(&mut self, first: DeclId, count: u32) {
         match self.0.last_mut() {
-            Some((_, end)) if *end == id.0 => *end += 1,
-            _ => self.0.push((id.0, id.0 + 1)),
+            Some((_, end)) if *end == first.0 => *end += count,
+            _ => self.0.push((first.0, first.0 + count)),
         }
     }
 

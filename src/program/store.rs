@@ -2,8 +2,7 @@
 //! pending. What takes an edit back is in `discard`.
 
 use std::hash::BuildHasher;
-
-use slab::Slab;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet, HashTable};
@@ -14,6 +13,7 @@ use crate::program::ids::{DeclId, LibraryId, SectionId, TypeId};
 use crate::program::orphans::OrphanChanges;
 use crate::program::pending::{Discarded, PendingSet};
 use crate::program::sharing::Sharing;
+use crate::program::slab::Slab;
 use crate::program::types::TypeTable;
 use crate::wire::gap::GapFiller;
 
@@ -23,6 +23,17 @@ pub(super) struct Library {
     name: Box<str>,
     /// Whether none of them has changed since they were committed first.
     pub(super) is_frozen: bool,
+}
+
+/// More definitions than this are made current on all cores.
+const MANY: usize = 4096;
+
+/// Something to be declared that has no key and no owner.
+#[derive(Debug, Default)]
+pub(crate) struct New {
+    /// What the name section calls it.
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) library: Option<LibraryId>,
 }
 
 /// What exists.
@@ -131,6 +142,35 @@ impl Program {
         Ok(id)
     }
 
+    /// Declares several things of one kind, in their order: as one after the other, on all cores if no number is used again.
+    pub(crate) fn declare_all(&mut self, kind: DeclKind, new: Vec<New>) -> Result<Vec<DeclId>> {
+        let count = new.len() as u32;
+        if !self.decls.is_dense() || !self.discarded.is_empty() {
+            let declare = |new: New| {
+                let id = self.declare(kind, None, None)?;
+                self.decls[id.index()].name = new.name;
+                self.decls[id.index()].library = new.library;
+                Ok(id)
+            };
+            return new.into_iter().map(declare).collect();
+        }
+        let first = self.decls.vacant_key() as u32;
+        let (serial, stamp) = (self.declared, self.stamps);
+        self.decls.extend(new, |at, new| {
+            let mut decl = Declaration::new(kind, None, serial + 1 + at as u32, None);
+            decl.stamp = stamp.wrapping_add(at as u32);
+            decl.name = new.name;
+            decl.library = new.library;
+            decl
+        });
+        self.pending.declared.push_run(DeclId(first), count);
+        self.declared += count;
+        self.stamps = stamp.wrapping_add(count);
+        self.kinds.resize(first as usize, None);
+        self.kinds.resize(self.decls.vacant_key(), Some(kind));
+        Ok((first..first + count).map(DeclId).collect())
+    }
+
     pub(super) fn insert_key(&mut self, key: &str, id: DeclId) {
         let hash = self.hasher.hash_one(key);
         let (decls, hasher) = (&self.decls, self.hasher.clone());
@@ -212,10 +252,7 @@ impl Program {
 
     /// One more than the greatest id.
     pub(crate) fn capacity(&self) -> usize {
-        self.decls
-            .iter()
-            .next_back()
-            .map_or(0, |(index, _)| index + 1)
+        self.decls.capacity()
     }
 
     /// How many declarations there are.
@@ -536,9 +573,17 @@ impl Program {
         finished.defined.reserve(dirty.len());
         // Who takes back a change may ask for what was there.
         let keeps = self.live_slots.is_some();
-        for &id in &dirty {
+        let mut rest = &dirty[..];
+        if dirty.len() > MANY && self.settle_new(keeps) == dirty.len() {
+            finished.defined.extend_from_slice(&dirty);
+            rest = &[];
+        }
+        for &id in rest {
             let decl = &mut self.decls[id.index()];
-            decl.dirty = false;
+            if !std::mem::take(&mut decl.dirty) {
+                finished.defined.push(id);
+                continue;
+            }
             let is_kept = keeps && decl.kind == DeclKind::Custom;
             let before = match decl.pending() {
                 Pending::None => continue,
@@ -583,6 +628,28 @@ impl Program {
         self.start = self.next_start();
         self.settle_pending();
         finished
+    }
+
+    /// Makes current, on all cores, what is defined for the first time. Returns how many declarations that was.
+    fn settle_new(&mut self, keeps: bool) -> usize {
+        let settled = AtomicUsize::new(0);
+        self.decls.for_each_mut(|run| {
+            let mut count = 0;
+            for decl in run {
+                let is_new = decl.dirty
+                    && matches!(decl.pending(), Pending::Define(_))
+                    && decl.current().is_none()
+                    && !(keeps && decl.kind == DeclKind::Custom);
+                if is_new {
+                    decl.dirty = false;
+                    decl.settle();
+                    decl.settle_fields();
+                    count += 1;
+                }
+            }
+            settled.fetch_add(count, Ordering::Relaxed);
+        });
+        settled.into_inner()
     }
 
     /// Whether a type is known.

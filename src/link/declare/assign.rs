@@ -28,7 +28,7 @@ use crate::link::symbols::{
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::{Object, RelocType, SegmentFlags, Span, SymbolFlags, SymbolKind};
 use crate::parallel::{region, task};
-use crate::program::{DeclId, DeclKind, Program, SectionId, TypeId};
+use crate::program::{DeclId, DeclKind, New, Program, SectionId, TypeId};
 use crate::transaction::{Log, LogMap, Transaction};
 
 /// A segment of the output that is one declaration.
@@ -362,8 +362,15 @@ impl<'a> DeclarationAssigner<'a> {
                 has_address: false,
             };
         }
-        for (index, symbol) in resolution.table.symbols().iter().enumerate() {
-            let id = SymbolId(index as u32);
+        let open = resolution.table.select_all(|_, symbol| {
+            let is_open = matches!(
+                symbol.definition,
+                Definition::Trap(_) | Definition::Undefined
+            );
+            is_open && symbol.kind == SymbolKind::Function
+        });
+        for id in open {
+            let (index, symbol) = (id.index(), resolution.table.get(id));
             match symbol.definition {
                 Definition::Trap(Trap::Undefined) => {
                     let signature = symbol.ty.signature();
@@ -373,10 +380,7 @@ impl<'a> DeclarationAssigner<'a> {
                     };
                 }
                 // Weak, not imported, and called by nobody: only its address is asked for.
-                Definition::Trap(_) | Definition::Undefined
-                    if symbol.kind == SymbolKind::Function
-                        && self.meanings[index] == ResolvedTarget::Nothing =>
-                {
+                _ if self.meanings[index] == ResolvedTarget::Nothing => {
                     self.meanings[index] = ResolvedTarget::Function {
                         id: None,
                         has_address: false,
@@ -453,6 +457,7 @@ impl<'a> DeclarationAssigner<'a> {
         let objects = resolution.objects.par_iter().zip(&*matches).enumerate();
         let names: Vec<Vec<Named<'_>>> =
             region(|| objects.map(|object| task(|| name_all(object))).collect());
+        let mut new = Vec::with_capacity(live.functions.count());
         for (at, (known, names)) in matches.iter_mut().zip(names).enumerate() {
             let id = ObjectId(at as u32);
             let object = &resolution.objects[at].object;
@@ -465,8 +470,8 @@ impl<'a> DeclarationAssigner<'a> {
                 if !live.functions.get(id, index) {
                     continue;
                 }
-                let decl = self.assigner.function(known, index, name)?;
-                functions[index] = Some(decl);
+                let decl = self.assigner.known_function(known, index, name);
+                functions[index] = decl;
                 if was_there {
                     continue;
                 }
@@ -475,12 +480,28 @@ impl<'a> DeclarationAssigner<'a> {
                     crate::link::diagnostics::shown(name.unwrap_or("(unnamed)"), demangle)
                         .into_boxed_str()
                 });
-                self.assigner.program.give_name(decl, Some(shown))?;
-                if let Some(library) = library {
-                    self.assigner.program.freeze(decl, library);
+                let name = Some(shown);
+                match decl {
+                    None => new.push(New { name, library }),
+                    Some(decl) => {
+                        let program = &mut self.assigner.program;
+                        program.give_name(decl, name)?;
+                        if let Some(library) = library {
+                            program.freeze(decl, library);
+                        }
+                    }
                 }
             }
             self.assigner.new.units.edit(at).functions = functions;
+        }
+        let program = &mut self.assigner.program;
+        let mut decls = program.declare_all(DeclKind::Function, new)?.into_iter();
+        for at in 0..matches.len() {
+            let functions = &mut self.assigner.new.units.edit(at).functions;
+            let live = live.functions.of(ObjectId(at as u32));
+            for (function, _) in functions.iter_mut().zip(live).filter(|(_, live)| **live) {
+                *function = function.or_else(|| decls.next());
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::link::order::{OutputSegment, is_zero};
 use crate::link::symbols::ObjectId;
 use crate::object::Span;
 use crate::object::ids::SegmentIndex;
-use crate::program::DeclKind;
+use crate::program::{DeclId, DeclKind, New};
 use crate::wire::strings::hosts;
 
 /// Bytes that data can grow by at least, before it has to be laid out anew.
@@ -74,41 +74,81 @@ impl<'a> DeclarationAssigner<'a> {
                 segments.add(part.size, segment.align_log2, segment.is_zero);
                 merged = Some(part);
             } else {
+                // Those without a declaration, until all of them get one at once: strings come in their order among these.
+                let mut open = Vec::new();
                 for &(object, index) in &segment.parts {
                     let known = &mut matches[object.index()];
-                    let placed = self.segment(known, object, index, &hosts, &mut segments)?;
-                    let unit = self.assigner.new.units.edit(object.index());
-                    unit.segments[index.index()] = placed;
+                    let linked = &plan.resolution.object(object).object;
+                    let pieces = string_pieces(linked, index, self.setting.options);
+                    let placed = match pieces {
+                        Some(pieces) => {
+                            self.declare_segments(&mut open)?;
+                            self.strings(object, index, pieces, &hosts, &mut segments)?
+                        }
+                        None => match self.segment(known, object, index, &mut segments) {
+                            Some(decl) => SegmentPlacement::Part(decl, 0),
+                            None => {
+                                open.push((object, index));
+                                continue;
+                            }
+                        },
+                    };
+                    self.place(object, index, placed);
                 }
+                self.declare_segments(&mut open)?;
             }
             segments.merged.push(merged);
         }
         Ok(segments)
     }
 
-    /// Gives one segment of an object its declaration, or each of its strings.
+    fn place(&mut self, object: ObjectId, index: SegmentIndex, placed: SegmentPlacement) {
+        let unit = self.assigner.new.units.edit(object.index());
+        unit.segments[index.index()] = placed;
+    }
+
+    /// Gives segments that had no declaration theirs.
+    fn declare_segments(&mut self, open: &mut Vec<(ObjectId, SegmentIndex)>) -> Result<()> {
+        let new = open.iter().map(|_| New::default()).collect();
+        let decls = self.assigner.program.declare_all(DeclKind::Data, new)?;
+        for ((object, index), decl) in open.drain(..).zip(decls) {
+            self.place(object, index, SegmentPlacement::Part(decl, 0));
+        }
+        Ok(())
+    }
+
+    /// The declaration that a segment of an object had.
     fn segment(
         &mut self,
         known: &mut Match<'_>,
         id: ObjectId,
         index: SegmentIndex,
+        segments: &mut Segments,
+    ) -> Option<DeclId> {
+        let object = &self.plan.resolution.object(id).object;
+        let part = &object.segments[index.index()];
+        // Names are for finding what was known.
+        let name = match known {
+            Match::Changed(_) => object.str(part.name),
+            _ => "",
+        };
+        let is_zero = is_zero(object, index, self.setting.options);
+        segments.add(part.data.len.into(), part.align_log2, is_zero);
+        self.assigner.known_segment(known, index.index(), name)
+    }
+
+    /// Gives each string of a segment its declaration.
+    fn strings(
+        &mut self,
+        id: ObjectId,
+        index: SegmentIndex,
+        pieces: Vec<Span>,
         hosts: &HashMap<&'a [u8], (ObjectId, Span, u32)>,
         segments: &mut Segments,
     ) -> Result<SegmentPlacement> {
         let resolution = &self.plan.resolution;
         let object = &resolution.object(id).object;
         let part = &object.segments[index.index()];
-        let Some(pieces) = string_pieces(object, index, self.setting.options) else {
-            // Names are for finding what was known.
-            let name = match known {
-                Match::Changed(_) => object.str(part.name),
-                _ => "",
-            };
-            let decl = self.assigner.segment(known, index.index(), name)?;
-            let is_zero = is_zero(object, index, self.setting.options);
-            segments.add(part.data.len.into(), part.align_log2, is_zero);
-            return Ok(SegmentPlacement::Part(decl, 0));
-        };
         let mut placed = Vec::with_capacity(pieces.len());
         for span in pieces {
             let start = span.start - part.data.start;

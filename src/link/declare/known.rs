@@ -311,28 +311,28 @@ impl<'a> DeclarationReuse<'a> {
         }
     }
 
-    /// The declaration for one of an object's functions.
-    pub(crate) fn function(
+    /// The declaration that one of an object's functions had.
+    pub(crate) fn known_function(
         &mut self,
         of: &mut Match<'_>,
         index: usize,
         name: &str,
-    ) -> Result<DeclId> {
+    ) -> Option<DeclId> {
         let known = match of {
             Match::New => None,
             Match::Same(old) => old.functions[index],
             Match::Changed(names) => take_name(&mut names.functions, name),
         };
-        self.known_or_new(known, DeclKind::Function)
+        known.map(|id| self.keep(id))
     }
 
-    /// The declaration for one of an object's segments, if it has one to itself.
-    pub(crate) fn segment(
+    /// The declaration that one of an object's segments had, if it had one to itself.
+    pub(crate) fn known_segment(
         &mut self,
         of: &mut Match<'_>,
         index: usize,
         name: &str,
-    ) -> Result<DeclId> {
+    ) -> Option<DeclId> {
         let known = match of {
             Match::New => None,
             Match::Same(old) => match old.segments[index] {
@@ -343,7 +343,7 @@ impl<'a> DeclarationReuse<'a> {
         };
         // What was made for something else is not the segment's.
         let known = known.filter(|id| !self.kept.get(id.index()).is_some_and(|kept| *kept));
-        self.known_or_new(known, DeclKind::Data)
+        known.map(|id| self.keep(id))
     }
 
     /// The declaration for one of an object's pieces of custom sections.
