@@ -61,8 +61,30 @@ impl<'a> Cursor<'a> {
             return Ok(u32::from(byte & 0x7f) | u32::from(second) << 7);
         }
         self.at -= 2;
-        let value = self.unsigned(32)?;
-        Ok(value as u32)
+        match self.up_to_four() {
+            Some((value, _)) => Ok(value),
+            None => Ok(self.unsigned(32)? as u32),
+        }
+    }
+
+    /// The bits of a number of up to four bytes, and how many there are, without a branch for each; `None` if it is longer, or
+    /// nearly at the end.
+    #[inline(always)]
+    fn up_to_four(&mut self) -> Option<(u32, u32)> {
+        let word = u32::from_le_bytes(*self.data.get(self.at..)?.first_chunk()?);
+        let ends = !word & 0x8080_8080;
+        if ends == 0 {
+            return None;
+        }
+        // Up to the highest bit of its last byte, which is not set.
+        let own = word & (ends ^ (ends - 1));
+        let len = ends.trailing_zeros() / 8 + 1;
+        self.at += len as usize;
+        let value = (own & 0x7f)
+            | (own & 0x7f << 8) >> 1
+            | (own & 0x7f << 16) >> 2
+            | (own & 0x7f << 24) >> 3;
+        Some((value, 7 * len))
     }
 
     pub(super) fn u64(&mut self) -> Result<u64> {
@@ -76,7 +98,10 @@ impl<'a> Cursor<'a> {
             return Ok(i64::from(((byte << 1) as i8) >> 1));
         }
         self.at -= 1;
-        self.signed()
+        match self.up_to_four() {
+            Some((value, bits)) => Ok(i64::from(value) << (64 - bits) >> (64 - bits)),
+            None => self.signed(),
+        }
     }
 
     fn unsigned(&mut self, bits: u32) -> Result<u64> {
@@ -145,9 +170,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn name(&mut self) -> Result<Span> {
         let span = self.sized()?;
-        match std::str::from_utf8(&self.data[span.range()]) {
-            Ok(_) => Ok(span),
-            Err(_) => Err(self.malformed(span.start as usize, "a name is not UTF-8")),
+        let name = &self.data[span.range()];
+        match name.is_ascii() || std::str::from_utf8(name).is_ok() {
+            true => Ok(span),
+            false => Err(self.malformed(span.start as usize, "a name is not UTF-8")),
         }
     }
 

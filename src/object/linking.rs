@@ -388,17 +388,16 @@ impl Cutter<'_, '_> {
         let (mut chunk_start, mut chunk_end) = (0, 0u64);
         let mut first = 0;
         let mut done = 0u64;
+        let cursor = &mut *self.cursor;
         for _ in 0..self.count {
-            let at = self.cursor.offset();
-            let (facts, offset, index, addend) = next_reloc(self.cursor, self.symbols, self.types)?;
+            let at = cursor.offset();
+            let (facts, offset, index, addend) = next_reloc(cursor, self.symbols, self.types)?;
             if facts.kind == RelocType::FunctionIndexLeb {
                 self.symbols[index].called_directly = true;
             }
             let start = offset;
             if start < done {
-                return Err(self
-                    .cursor
-                    .malformed(at as usize, "relocations overlap or are not sorted"));
+                return Err(cursor.malformed(at as usize, "relocations overlap or are not sorted"));
             }
             done = start + u64::from(facts.width);
             while done > chunk_end {
@@ -408,9 +407,9 @@ impl Cutter<'_, '_> {
                 }
                 first = here;
                 let Some(next) = chunks.next() else {
-                    return Err(self
-                        .cursor
-                        .malformed(at as usize, "a relocation is outside of its section"));
+                    return Err(
+                        cursor.malformed(at as usize, "a relocation is outside of its section")
+                    );
                 };
                 let bytes = next.bytes();
                 chunk_start = u64::from(bytes.start - contents.start);
@@ -418,14 +417,14 @@ impl Cutter<'_, '_> {
                 chunk = Some(next);
             }
             if start < chunk_start {
-                return Err(self.cursor.malformed(
+                return Err(cursor.malformed(
                     at as usize,
                     "a relocation is not within one function or segment",
                 ));
             }
             relocs.push(offset, facts.kind, index, addend);
         }
-        self.cursor.finish("a relocation section")?;
+        cursor.finish("a relocation section")?;
         let all = relocs.entries.len() as u32;
         if let Some(chunk) = chunk {
             chunk.set_relocs(first, all);

@@ -125,6 +125,7 @@ impl RelocKind {
     }
 
     /// Writes a value into a field of this kind.
+    #[inline]
     pub(crate) fn write(self, value: i64, field: &mut [u8]) {
         use RelocKind::*;
         match self {

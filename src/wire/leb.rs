@@ -8,8 +8,26 @@ pub(crate) const WIDE32: usize = 5;
 /// Bytes of a padded 64-bit field.
 pub(crate) const WIDE64: usize = 10;
 
+/// The lowest 35 bits of a value in a padded five-byte field: all bytes at once, since nearly all fields are such.
+#[inline]
+fn wide32(value: u64) -> [u8; WIDE32] {
+    let low = (value & 0x7f)
+        | (value & 0x7f << 7) << 1
+        | (value & 0x7f << 14) << 2
+        | (value & 0x7f << 21) << 3
+        | 0x8080_8080;
+    let [a, b, c, d] = (low as u32).to_le_bytes();
+    [a, b, c, d, (value >> 28) as u8 & 0x7f]
+}
+
 /// Writes `value` as an unsigned LEB128 that fills all of `field`.
+#[inline]
 pub(crate) fn write_unsigned(field: &mut [u8], mut value: u64) {
+    if let Ok(field) = <&mut [u8; WIDE32]>::try_from(&mut *field) {
+        debug_assert!(value >> 35 == 0, "the value does not fit the field");
+        *field = wide32(value);
+        return;
+    }
     let last = field.len() - 1;
     for byte in &mut field[..last] {
         *byte = (value as u8 & 0x7f) | 0x80;
@@ -20,7 +38,16 @@ pub(crate) fn write_unsigned(field: &mut [u8], mut value: u64) {
 }
 
 /// Writes `value` as a signed LEB128 that fills all of `field`.
+#[inline]
 pub(crate) fn write_signed(field: &mut [u8], mut value: i64) {
+    if let Ok(field) = <&mut [u8; WIDE32]>::try_from(&mut *field) {
+        debug_assert!(
+            (-(1 << 34)..1 << 34).contains(&value),
+            "the value does not fit the field"
+        );
+        *field = wide32(value as u64);
+        return;
+    }
     let last = field.len() - 1;
     for byte in &mut field[..last] {
         *byte = (value as u8 & 0x7f) | 0x80;

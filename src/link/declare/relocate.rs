@@ -7,6 +7,7 @@ use crate::link::command::options::LinkOptions;
 use crate::link::declare::known::ObjectDeclarations;
 use crate::link::declare::placed::{PlacedByObject, PlacedStrings};
 use crate::link::resolve::Resolution;
+use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::reloc::Target;
@@ -108,7 +109,8 @@ impl Converter<'_> {
         index: usize,
         code_relocs: &Relocs,
     ) -> Result<RelocatableBytes> {
-        let object = &self.resolution.object(id).object;
+        let linked = self.resolution.object(id);
+        let object = &linked.object;
         let function = &object.functions[index];
         let relocs = function.relocs_of(code_relocs);
         let base = function.body.start - object.code.start;
@@ -117,7 +119,7 @@ impl Converter<'_> {
         for reloc in relocs {
             let at = reloc.offset.wrapping_sub(base);
             let before = code.get((at as usize).wrapping_sub(1)).copied();
-            let converted = self.convert(id, object, code_relocs, reloc, at, before);
+            let converted = self.convert(id, linked, code_relocs, reloc, at, before);
             out.push(converted.map_err(|error| {
                 let name = object.function_name(index).unwrap_or("(unnamed)");
                 error.with_symbol(name)
@@ -209,7 +211,8 @@ impl Converter<'_> {
             RelocKind::SectionOffsetI32 => section_of(symbol).at(addend),
             _ => {
                 // What the object says of its own code does not fit another object's code of the same name.
-                let global = self.resolution.object(id).symbol_ref(symbol).symbol();
+                let linked = self.resolution.object(id);
+                let global = linked.symbol_ref(symbol).symbol();
                 let place = global.map(|global| self.resolution.table.get(global).place());
                 let is_own = matches!(place, None | Some(Some(_)))
                     && place.flatten().is_none_or(|(object, _)| object == id);
@@ -217,7 +220,7 @@ impl Converter<'_> {
                     kind,
                     RelocKind::FunctionOffsetI32 | RelocKind::FunctionOffsetI64
                 );
-                match self.meaning(id, object, symbol) {
+                match self.meaning(id, linked, symbol) {
                     _ if is_place && !is_own => None,
                     ResolvedTarget::Function { id, has_address } => {
                         let slot = kind.is_slot();
@@ -253,44 +256,48 @@ impl Converter<'_> {
         segment: SegmentIndex,
         start: u32,
     ) -> Result<Vec<Relocation>> {
-        let object = &self.resolution.object(id).object;
-        let relocs = object.segment_relocs(segment).iter();
-        relocs
-            .map(|reloc| {
-                let at = object.offset_in_segment(segment, reloc) + start;
-                self.convert(id, object, &object.data_relocs, reloc, at, None)
-            })
-            .collect()
+        let linked = self.resolution.object(id);
+        let object = &linked.object;
+        let relocs = object.segment_relocs(segment);
+        let mut out = Vec::with_capacity(relocs.len());
+        for reloc in relocs {
+            let at = object.offset_in_segment(segment, reloc) + start;
+            out.push(self.convert(id, linked, &object.data_relocs, reloc, at, None)?);
+        }
+        Ok(out)
     }
 
-    fn meaning(&self, id: ObjectId, object: &Object, symbol: SymbolIndex) -> ResolvedTarget {
-        match self.resolution.object(id).symbol_ref(symbol).symbol() {
+    #[inline]
+    fn meaning(&self, id: ObjectId, linked: &LinkedObject, symbol: SymbolIndex) -> ResolvedTarget {
+        match linked.symbol_ref(symbol).symbol() {
             Some(global) => self.meanings[global.index()],
-            None => own_meaning(&self.units[id.index()], id, object, symbol),
+            None => own_meaning(&self.units[id.index()], id, &linked.object, symbol),
         }
     }
 
     /// `at` is where the field stands in the definition, `before` the byte before it.
+    #[inline]
     fn convert(
         &self,
         id: ObjectId,
-        object: &Object,
+        linked: &LinkedObject,
         relocs: &Relocs,
         reloc: &Reloc,
         at: u32,
         before: Option<u8>,
     ) -> Result<Relocation> {
         use RelocType::*;
+        let object = &*linked.object;
         let symbol = match reloc.target() {
             Target::Type(ty) => {
-                let signature = self.resolution.object(id).signatures[ty.index()];
+                let signature = linked.signatures[ty.index()];
                 let ty = self.types[signature.index()];
                 return Ok(Relocation::to_type(RelocKind::TypeIndex, at, ty));
             }
             Target::Symbol(symbol) => symbol,
         };
         let fail = |what: &str| refused(object, reloc, symbol, at, what);
-        let meaning = self.meaning(id, object, symbol);
+        let meaning = self.meaning(id, linked, symbol);
         let index = |kind: RelocKind, target: Option<DeclId>| {
             let target = target.ok_or_else(|| fail("is not linked"))?;
             Ok(Relocation::new(kind, at, target, 0))
@@ -363,6 +370,7 @@ impl Converter<'_> {
     }
 
     /// What a field of this kind that holds an address refers to.
+    #[inline]
     fn place_in_memory(
         &self,
         meaning: ResolvedTarget,
@@ -413,6 +421,7 @@ impl Converter<'_> {
     }
 
     /// The declaration that an address is in, and the distance to its beginning.
+    #[inline]
     pub(crate) fn address(&self, meaning: ResolvedTarget, addend: i64) -> Option<(DeclId, i64)> {
         match meaning {
             ResolvedTarget::Segment(object, segment, value) => {

@@ -36,6 +36,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// The value of a relocation's field; negative values only for addends.
+    #[inline]
     pub(crate) fn value(&self, root: DeclId, reloc: &Relocation) -> i64 {
         if let Some(ty) = reloc.ty() {
             return self
@@ -68,6 +69,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Writes the field of a relocation.
+    #[inline]
     pub(crate) fn relocate(&self, root: DeclId, reloc: &Relocation, field: &mut [u8]) {
         reloc.kind.write(self.value(root, reloc), field);
     }

@@ -7,7 +7,7 @@ use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
 use crate::parallel::{region, task};
 use crate::patch::order::RUN;
-use crate::program::{DeclId, Definition, Program, RelocKind, Relocation, TypeId};
+use crate::program::{DeclId, Definition, Program, RelocKind, TypeId};
 
 /// What a pass over all declarations finds out.
 pub(super) struct Uses {
@@ -96,15 +96,13 @@ fn run_uses(program: &Program, run: &[DeclId], live: bool) -> RunUses {
             continue;
         };
         add_uses(&mut uses, definition, 1);
-        let relocs = || definition.content.relocs().iter();
-        found.names_data |= relocs().any(|reloc| reloc.kind == RelocKind::DataIndex);
-        let slots = relocs().filter(|reloc| reloc.kind.is_slot());
-        found
-            .address_taken
-            .extend(slots.filter_map(Relocation::decl));
-        if live {
-            let indices = relocs().filter(|reloc| reloc.kind.is_function_index());
-            found.named.extend(indices.filter_map(Relocation::decl));
+        for reloc in definition.content.relocs() {
+            match reloc.kind {
+                RelocKind::DataIndex => found.names_data = true,
+                kind if kind.is_slot() => found.address_taken.extend(reloc.decl()),
+                kind if live && kind.is_function_index() => found.named.extend(reloc.decl()),
+                _ => {}
+            }
         }
         for (ty, count) in uses.drain(..) {
             let at = *all.entry(ty).or_insert_with(|| {
