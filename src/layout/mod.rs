@@ -25,7 +25,7 @@ pub(crate) use exports::ExportEntry;
 pub(crate) use functions::{Occupant, Ordinal};
 pub(crate) use globals::UNUSED as UNUSED_GLOBAL;
 pub(crate) use kinds::SectionKind;
-pub(crate) use names::{FILLED_NUMBERS, encode_name};
+pub(crate) use names::{FILLED_NUMBERS, NameEntry, encode_name, name_len};
 pub(crate) use raw::{RawItem, RawItems};
 pub(crate) use sections::{CodeMustMove, IDENTITY_LEN, NAME_SECTION_HEADER, Places, SectionPlace};
 pub(crate) use slots::Slot;

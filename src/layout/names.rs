@@ -50,7 +50,11 @@ impl NameSpace {
 
     /// Adds the entry of the next ordinal, whose index is `index`. `None` if the map is full.
     pub(crate) fn append(&mut self, index: u32, name: Option<&str>) -> Option<()> {
-        let len = name.map_or(0, |name| needed(index, name));
+        self.append_len(name.map_or(0, |name| name_len(index, name)))
+    }
+
+    /// The same for a name of which it is known how many bytes its entry takes.
+    pub(crate) fn append_len(&mut self, len: u32) -> Option<()> {
         let offset = self.counts.end;
         self.counts.end = offset.checked_add(len)?;
         self.counts.named += u32::from(len > 0);
@@ -79,10 +83,10 @@ impl NameSpace {
             // Blanks of its own must not look like those that fill an entry.
             (Some(entry), Some(name)) if name.ends_with(' ') => {
                 let numbers = entry.len.checked_sub(name.len() as u32);
-                needed(index, name) <= entry.len
+                name_len(index, name) <= entry.len
                     && numbers.is_some_and(|numbers| numbers < FILLED_NUMBERS as u32)
             }
-            (Some(entry), Some(name)) => needed(index, name) <= entry.len,
+            (Some(entry), Some(name)) => name_len(index, name) <= entry.len,
             (entry, name) => entry.is_some() == name.is_some(),
         }
     }
@@ -106,13 +110,13 @@ impl Transaction for NameSpace {
 }
 
 /// Bytes of an entry that is not padded.
-fn needed(index: u32, name: &str) -> u32 {
+pub(crate) fn name_len(index: u32, name: &str) -> u32 {
     (leb::unsigned_len(u64::from(index)) + leb::unsigned_len(name.len() as u64) + name.len()) as u32
 }
 
 /// Writes an entry that fills `out`: what a shorter name leaves is taken up by the two integers, then by blanks.
 pub(crate) fn encode_name(index: u32, name: &str, out: &mut [u8]) {
-    let mut spare = out.len() - needed(index, name) as usize;
+    let mut spare = out.len() - name_len(index, name) as usize;
     let mut widen = |len: usize| {
         let extra = spare.min(leb::WIDE32 - len.min(leb::WIDE32));
         spare -= extra;
@@ -139,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn padded_names_read_back(index in 0u32..1_000_000, name in "[a-z:]{0,300}", spare in 0usize..40) {
-            let mut out = vec![0; needed(index, &name) as usize + spare];
+            let mut out = vec![0; name_len(index, &name) as usize + spare];
             encode_name(index, &name, &mut out);
             let mut reader = wasmparser::BinaryReader::new(&out, 0);
             prop_assert_eq!(reader.read_var_u32().unwrap(), index);

@@ -126,9 +126,7 @@ impl<'a> Version<'a> {
         if !is_asked_for {
             return Vec::new();
         }
-        let all = self.program.iter();
-        let data = all.filter(|(_, decl)| decl.kind == DeclKind::Data && decl.next().is_some());
-        data.map(|(id, _)| id).collect()
+        self.program.defined_of(DeclKind::Data)
     }
 }
 

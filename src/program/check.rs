@@ -160,6 +160,22 @@ impl Program {
         all
     }
 
+    /// All that will be defined of one kind, by id.
+    pub(crate) fn defined_of(&self, kind: DeclKind) -> Vec<DeclId> {
+        let is_defined = |id: &DeclId| {
+            self.kind_of(*id) == Some(kind)
+                && self.get(*id).is_some_and(|decl| decl.next().is_some())
+        };
+        let all = self.capacity();
+        let run = |run: usize| {
+            let ids = (run * BULK..all.min((run + 1) * BULK)).map(|index| DeclId(index as u32));
+            task(|| ids.filter(is_defined).collect())
+        };
+        let runs = (0..all.div_ceil(BULK)).into_par_iter();
+        let runs: Vec<Vec<DeclId>> = region(|| runs.map(run).collect());
+        runs.concat()
+    }
+
     /// Every target of a new definition must be defined once the commit is done; but not those of a piece of a custom
     /// section.
     fn check_live(

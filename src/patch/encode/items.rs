@@ -1,8 +1,13 @@
 //! Entries and segments, each in its place.
 
+use rayon::prelude::*;
+
 use crate::layout::{ImageIndex, Occupant, Ordinal, Place, encode_name};
+use crate::parallel::{region, task};
 use crate::patch::encode::encoder::Encoder;
 use crate::patch::encode::globals::unused_global;
+use crate::patch::encode::runs::write_in_runs;
+use crate::patch::order::RUN;
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, Relocation};
 use crate::wire::{filler, leb};
 
@@ -93,18 +98,31 @@ impl Encoder<'_> {
     /// Writes what of `data` stands in an image, `out` being its bytes from the base.
     pub(crate) fn image(&self, index: ImageIndex, data: &[DeclId], out: &mut [u8]) {
         let image = self.layout.data.image(index);
-        for id in data.iter().filter(|id| self.image_of(**id) == Some(index)) {
-            let Place::Data { address, .. } = self.layout.place(*id) else {
-                continue;
+        let place = |id: &DeclId| {
+            let (Place::Data { address, .. }, DefinitionKind::Data { size, memory, .. }) =
+                (self.layout.place(*id), self.next(*id).shape)
+            else {
+                return None;
             };
-            let DefinitionKind::Data { size, .. } = self.next(*id).shape else {
-                continue;
-            };
-            if address < image.top {
-                let start = (address - image.base) as usize;
-                self.data(*id, &mut out[start..][..size as usize]);
-            }
+            let stands_here =
+                self.layout.data.image_of(memory) == Some(index) && address < image.top;
+            stands_here.then(|| ((address - image.base) as usize, size as usize, *id))
+        };
+        let run = |run: &[DeclId]| task(|| run.iter().filter_map(place).collect());
+        let runs = data.par_chunks(RUN);
+        let runs: Vec<Vec<(usize, usize, DeclId)>> = region(|| runs.map(run).collect());
+        let mut placed = runs.concat();
+        if !placed.is_sorted() {
+            placed.sort_unstable();
         }
+        write_in_runs(
+            &placed,
+            out,
+            |(start, ..)| *start,
+            |(_, size, id), out| {
+                self.data(*id, &mut out[..*size]);
+            },
+        );
     }
 
     /// Writes data at its address: its bytes and the zeros that belong to it.

@@ -7,6 +7,7 @@ mod exports;
 mod globals;
 mod items;
 mod pieces;
+mod runs;
 mod sections;
 
 pub(crate) use code::SIZE;

@@ -1,11 +1,12 @@
 //! Sections that are written whole, and headers.
 
 use crate::layout::{
-    NAME_SECTION_HEADER, Occupant, RawItem, SLOT_SEGMENT_HEADER, SectionKind, SectionPlace,
-    encode_name,
+    NAME_SECTION_HEADER, NameEntry, Occupant, Ordinal, RawItem, SLOT_SEGMENT_HEADER, SectionKind,
+    SectionPlace, encode_name,
 };
 use crate::patch::encode::encoder::Encoder;
 use crate::patch::encode::items::entity_len;
+use crate::patch::encode::runs::write_in_runs;
 use crate::program::{DeclId, DefinitionKind, Exports};
 use crate::wire::{leb, section};
 
@@ -111,10 +112,12 @@ impl Encoder<'_> {
 
     /// The function section.
     fn entries(&self, out: &mut [u8]) {
-        let ordinals = self.layout.functions.ordinals();
-        for (ordinal, out) in ordinals.zip(out.chunks_exact_mut(leb::WIDE32)) {
-            leb::write_unsigned(out, self.entry_type(ordinal).into());
-        }
+        let ordinals: Vec<Ordinal> = self.layout.functions.ordinals().collect();
+        let first = self.layout.functions.first().index();
+        let start = |ordinal: &Ordinal| (ordinal.index() - first) * leb::WIDE32;
+        write_in_runs(&ordinals, out, start, |ordinal, out| {
+            leb::write_unsigned(out, self.entry_type(*ordinal).into());
+        });
     }
 
     /// Writes the tables, memories or tags.
@@ -182,17 +185,20 @@ impl Encoder<'_> {
     fn names(&self, tail: &[u8], out: &mut [u8]) {
         let names = &self.layout.names;
         let front = names.first_offset();
-        for ordinal in self.layout.functions.ordinals() {
-            if let Some(entry) = names.entry(ordinal) {
-                let out = &mut out[(entry.offset - front) as usize..][..entry.len as usize];
-                match self.layout.functions.slot(ordinal).occupant {
-                    Occupant::Body(_) => self.name(ordinal, out),
-                    // LLVM's tools refuse names without a character.
-                    _ => encode_name(self.layout.functions.index(ordinal), " ", out),
-                }
-            }
-        }
         let end = (names.end_offset() - front) as usize;
-        out[end..].copy_from_slice(tail);
+        let (out, behind) = out.split_at_mut(end);
+        behind.copy_from_slice(tail);
+        let ordinals = self.layout.functions.ordinals();
+        let entries = ordinals.filter_map(|ordinal| Some((ordinal, names.entry(ordinal)?)));
+        let entries: Vec<(Ordinal, NameEntry)> = entries.collect();
+        let start = |(_, entry): &(Ordinal, NameEntry)| (entry.offset - front) as usize;
+        write_in_runs(&entries, out, start, |(ordinal, entry), out| {
+            let out = &mut out[..entry.len as usize];
+            match self.layout.functions.slot(*ordinal).occupant {
+                Occupant::Body(_) => self.name(*ordinal, out),
+                // LLVM's tools refuse names without a character.
+                _ => encode_name(self.layout.functions.index(*ordinal), " ", out),
+            }
+        });
     }
 }

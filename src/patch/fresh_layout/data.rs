@@ -1,9 +1,13 @@
 //! Where data goes.
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::layout::{DataItem, DataSpace, Layout, Place, sort_for_packing};
+use crate::parallel::{region, task};
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::images::new_image;
+use crate::patch::order::RUN;
 use crate::program::{DeclId, DefinitionKind};
 
 /// Gives data its addresses; returns these, and the bytes that stand there. Data is packed if alignment wastes more than
@@ -13,7 +17,7 @@ pub(super) fn place_data(
     images: &mut DataSpace,
     data: &[DeclId],
 ) -> Result<Vec<(DeclId, u64, u64)>> {
-    let placed = data.iter().filter_map(|&id| {
+    let place = |&id: &DeclId| {
         let definition = request.program.decl(id).next()?;
         let DefinitionKind::Data {
             align_log2,
@@ -31,8 +35,11 @@ pub(super) fn place_data(
             is_zero,
         };
         Some((id, memory, item))
-    });
-    let mut placed: Vec<(DeclId, DeclId, DataItem)> = placed.collect();
+    };
+    let run = |run: &[DeclId]| task(|| run.iter().filter_map(place).collect());
+    let runs = data.par_chunks(RUN);
+    let runs: Vec<Vec<(DeclId, DeclId, DataItem)>> = region(|| runs.map(run).collect());
+    let mut placed = runs.concat();
     if let Some(kept) = request.kept {
         return place_kept(request, kept, images, placed);
     }

@@ -2,13 +2,16 @@
 
 use std::cmp::Ordering;
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
-use crate::layout::{Layout, Occupant, Place, Slot};
-use crate::parallel::join;
+use crate::layout::{Layout, LayoutOptions, Occupant, Place, Slot, name_len};
+use crate::parallel::{region, task};
 use crate::patch::fresh_layout::request::Request;
 use crate::patch::fresh_layout::types::Uses;
 use crate::patch::lengths::{DEAD_LEN, FUNCTION_RESERVE, body_slack, entry_len, thunk_len};
+use crate::patch::order::RUN;
 use crate::program::{DeclId, Declaration, Definition, Program};
 
 /// A function with a body.
@@ -46,7 +49,7 @@ pub(super) fn place_functions(
         let named = || functions().filter(|(id, ..)| named[id.index()]);
         place_thunks(program, named, layout, (slots, address_taken))?;
     }
-    place_bodies(functions, layout, (slots, address_taken))?;
+    place_bodies(program, ids, layout, (slots, address_taken))?;
     for at in 0..layout.imports.len() {
         let id = layout.imports[at];
         if let Place::ImportedFunction { index, .. } = layout.place(id) {
@@ -128,53 +131,61 @@ fn place_thunks<'a, I: Iterator<Item = Function<'a>>>(
     Ok(())
 }
 
-/// Places all bodies and their names: two passes over the same functions, for two cores.
-fn place_bodies<'a, I: Iterator<Item = Function<'a>>>(
-    functions: impl Fn() -> I + Sync,
+/// What a function takes: of the code section, and of the names.
+struct Size {
+    code: u32,
+    name: u32,
+}
+
+/// How much room functions take, of which the first has this index: found out by all threads.
+fn sizes(program: &Program, ids: &[DeclId], options: LayoutOptions, first: u32) -> Vec<Size> {
+    let size = |index: u32, id: DeclId| {
+        let decl = program.decl(id);
+        let definition = decl.next().expect("only what is defined is laid out");
+        let len = entry_len(definition.content.len());
+        let name = decl.given_name().filter(|_| options.names);
+        Size {
+            code: match options.dense {
+                true => len,
+                false => len + body_slack(decl, len, false),
+            },
+            name: name.map_or(0, |name| name_len(index, name)),
+        }
+    };
+    let run = |(run, ids): (usize, &[DeclId])| {
+        let numbered = (first + (run * RUN) as u32..).zip(ids);
+        task(|| numbered.map(|(index, id)| size(index, *id)).collect())
+    };
+    let runs = ids.par_chunks(RUN).enumerate();
+    let runs: Vec<Vec<Size>> = region(|| runs.map(run).collect());
+    runs.into_iter().flatten().collect()
+}
+
+/// Places all bodies and their names.
+fn place_bodies(
+    program: &Program,
+    ids: &[DeclId],
     layout: &mut Layout,
     (giver, address_taken): (SlotGiver<'_>, &[bool]),
 ) -> Result<()> {
     let first = layout.functions.index(layout.functions.end());
-    let mut names = std::mem::take(&mut layout.names);
-    let wants_names = layout.options.names;
-    let place_names = || {
-        let mut names_fit = true;
-        for (index, (_, decl, _)) in (first..).zip(functions()) {
-            let name = decl.given_name().filter(|_| wants_names);
-            names_fit &= names.append(index, name).is_some();
-        }
-        names_fit
-    };
-    let place_code = || -> Result<()> {
-        for (id, decl, definition) in functions() {
-            let len = entry_len(definition.content.len());
-            let cap = if layout.options.dense {
-                len
-            } else {
-                len + body_slack(decl, len, false)
-            };
-            let body = layout
-                .functions
-                .append(cap, Occupant::Body(id))
-                .ok_or_else(code_full)?;
-            let place = match layout.place(id) {
-                Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
-                _ => Place::Function {
-                    entry: body,
-                    body,
-                    slot: giver.give_if_needed(layout, address_taken, id),
-                },
-            };
-            layout.set_place(id, place);
-        }
-        Ok(())
-    };
-    let (names_fit, placed) = join(place_names, place_code);
-    placed?;
-    if !names_fit {
-        return Err(code_full());
+    let sizes = sizes(program, ids, layout.options, first);
+    for (id, size) in ids.iter().zip(sizes) {
+        layout.names.append_len(size.name).ok_or_else(code_full)?;
+        let body = layout
+            .functions
+            .append(size.code, Occupant::Body(*id))
+            .ok_or_else(code_full)?;
+        let place = match layout.place(*id) {
+            Place::Function { entry, slot, .. } => Place::Function { entry, body, slot },
+            _ => Place::Function {
+                entry: body,
+                body,
+                slot: giver.give_if_needed(layout, address_taken, *id),
+            },
+        };
+        layout.set_place(*id, place);
     }
-    layout.names = names;
     Ok(())
 }
 

@@ -28,13 +28,10 @@ impl Imported {
     }
 }
 
-/// What has no index, and is placed apart.
-#[derive(Debug, Default)]
-pub(super) struct Unindexed {
-    /// Data that gets an address.
-    pub(super) data: Vec<DeclId>,
-    /// Pieces of custom sections.
-    pub(super) pieces: Vec<DeclId>,
+/// Whether a declaration is data that gets an address.
+pub(super) fn is_data(program: &Program, id: DeclId) -> bool {
+    let is_given = |next: &Definition| matches!(next.shape, DefinitionKind::Address(_));
+    program.kind_of(id) == Some(DeclKind::Data) && !program.decl(id).next().is_some_and(is_given)
 }
 
 /// Gives imports their indices, the first ones of each kind.
@@ -76,15 +73,16 @@ fn reserve_globals(layout: &mut Layout, imported: Imported) {
     layout.globals.set_imported(imported.globals);
 }
 
-/// Places everything but imports and functions.
+/// Places everything but imports, functions and data that gets an address. Returns the pieces of custom sections, which are placed
+/// apart.
 pub(super) fn place_items(
     request: &Request<'_>,
     layout: &mut Layout,
     imported: Imported,
     ids: &[DeclId],
-) -> Unindexed {
+) -> Vec<DeclId> {
     reserve_globals(layout, imported);
-    let mut unindexed = Unindexed::default();
+    let mut pieces = Vec::new();
     for &id in ids {
         let decl = request.program.decl(id);
         let definition = decl.next().expect("only what is defined is laid out");
@@ -92,15 +90,14 @@ pub(super) fn place_items(
             (DeclKind::Data, DefinitionKind::Address(address)) => {
                 layout.set_place(id, Place::Data { address, cap: 0 });
             }
-            (DeclKind::Data, _) => unindexed.data.push(id),
-            (DeclKind::Custom, _) => unindexed.pieces.push(id),
+            (DeclKind::Custom, _) => pieces.push(id),
             (kind, _) => {
                 let place = place_item(layout, imported, id, kind, definition);
                 layout.set_place(id, place);
             }
         }
     }
-    unindexed
+    pieces
 }
 
 /// Puts something behind what there is of its kind.

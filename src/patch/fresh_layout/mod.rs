@@ -43,14 +43,17 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     let imported = items::place_imports(program, &mut layout, imports.copied());
     let front = tail::name_front(program, &layout, request.customs);
     layout.set_name_front(front);
-    let unindexed = items::place_items(request, &mut layout, imported, &others);
+    // Most of it, and gets its place behind all else.
+    let is_data = |id: &DeclId| items::is_data(program, *id);
+    let (data, others) = types::partition(&others, is_data);
+    let pieces = items::place_items(request, &mut layout, imported, &others);
     // Whether there are pieces decides where the code begins.
-    pieces::place_pieces(program, &mut layout, &unindexed.pieces)?;
+    pieces::place_pieces(program, &mut layout, &pieces)?;
     // Code and data have nothing to do with each other.
     let mut images = std::mem::take(&mut layout.data);
     let (functions_placed, addresses) = join(
         || functions::place_functions(request, &uses, &mut layout),
-        || data::place_data(request, &mut images, &unindexed.data),
+        || data::place_data(request, &mut images, &data),
     );
     functions_placed?;
     for (id, address, cap) in addresses? {
