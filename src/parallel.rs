@@ -124,8 +124,11 @@ pub(crate) fn sorting<T>(len: usize, sort: impl FnOnce() -> T) -> T {
 }
 
 /// Does what any threads do in so many parts, of which none is longer than another.
-pub(crate) fn evenly<T>(parts: usize, work: impl FnOnce() -> T) -> T {
-    region_of(|| task(work), |region| region.work / parts.max(1) as u32)
+#[cfg(any(feature = "link", test))]
+pub(crate) fn evenly<T: Send>(parts: usize, work: impl FnOnce() -> T + Send) -> T {
+    // Begun by one of these threads: what others do is no time of the one that waits.
+    let work = || rayon::scope(|_| task(work));
+    region_of(work, |region| region.work / parts.max(1) as u32)
 }
 
 /// Does something whose longest way is known when it is done.

@@ -36,5 +36,7 @@ pub(crate) use import_entry::{ImportEntry, import_names};
 pub(crate) use next_exports::is_live_name;
 pub(crate) use orphans::{Orphan, OrphanChanges};
 pub(crate) use references::References;
-pub(crate) use store::{Displaced, Finished, New, Program};
+#[cfg(feature = "link")]
+pub(crate) use store::New;
+pub(crate) use store::{Displaced, Finished, Program};
 pub(crate) use types::{FUNCTION, Signature, TypeGroup, TypeTable, value};

@@ -4,7 +4,9 @@ use std::ops::{Index, IndexMut};
 
 use rayon::prelude::*;
 
-use crate::parallel::{evenly, region, task};
+#[cfg(any(feature = "link", test))]
+use crate::parallel::evenly;
+use crate::parallel::{region, task};
 
 /// The values, and the numbers that are free.
 #[derive(Debug, Clone)]
@@ -59,6 +61,7 @@ impl<T> Slab<T> {
     }
 
     /// Whether the next values get numbers that follow one another, for as many as there are.
+    #[cfg(any(feature = "link", test))]
     pub(super) fn is_dense(&self) -> bool {
         self.next == self.entries.len()
     }
@@ -83,6 +86,7 @@ impl<T> Slab<T> {
 
     /// Puts in what is made of each of these, with its place among them, on all cores: behind all that there is, so that no
     /// number must be free.
+    #[cfg(any(feature = "link", test))]
     pub(super) fn extend<A: Send>(&mut self, from: Vec<A>, make: impl Fn(usize, A) -> T + Sync)
     where
         T: Send,

@@ -25,10 +25,11 @@ pub(super) struct Library {
     pub(super) is_frozen: bool,
 }
 
-/// More definitions than this are made current on all cores.
+/// So many declarations are made, or become current, on all cores.
 const MANY: usize = 4096;
 
 /// Something to be declared that has no key and no owner.
+#[cfg(feature = "link")]
 #[derive(Debug, Default)]
 pub(crate) struct New {
     /// What the name section calls it.
@@ -142,10 +143,12 @@ impl Program {
         Ok(id)
     }
 
-    /// Declares several things of one kind, in their order: as one after the other, on all cores if no number is used again.
+    /// Declares several things of one kind, in their order: as one after the other, on all cores if they are many and no number
+    /// is used again.
+    #[cfg(feature = "link")]
     pub(crate) fn declare_all(&mut self, kind: DeclKind, new: Vec<New>) -> Result<Vec<DeclId>> {
         let count = new.len() as u32;
-        if !self.decls.is_dense() || !self.discarded.is_empty() {
+        if new.len() < MANY || !self.decls.is_dense() || !self.discarded.is_empty() {
             let declare = |new: New| {
                 let id = self.declare(kind, None, None)?;
                 self.decls[id.index()].name = new.name;
