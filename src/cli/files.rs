@@ -77,7 +77,7 @@ pub(crate) fn kept_output(output: &Path, folder: Option<&Path>) -> wasmend::Resu
 /// file that may be replaced, and its folder is there, which is made if need be.
 pub(crate) fn claim_output(
     output: &Path,
-    inputs: impl IntoIterator<Item = impl AsRef<Path> + Sync>,
+    inputs: impl IntoIterator<Item = impl AsRef<Path>>,
     force: Option<bool>,
 ) -> wasmend::Result<()> {
     output::expect_not_an_input(output, inputs)?;

@@ -8,18 +8,12 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use rayon::prelude::*;
 use rustix::fs::{Access, CWD, FileType, Stat};
 use rustix::io::Errno;
 
 use super::stamp::{FileStamp, is_regular};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parallel::{region, task};
-
-/// Files that one thread looks at at a time.
-const RUN: usize = 64;
 
 /// How many links are followed, as the kernel has it.
 const MAX_LINKS: usize = 40;
@@ -113,7 +107,7 @@ impl Destination {
 ///
 /// # Errors
 /// [`ErrorKind::BadInput`] with the output's path.
-pub fn expect_not_an_input<P: AsRef<Path> + Sync>(
+pub fn expect_not_an_input<P: AsRef<Path>>(
     output: &Path,
     inputs: impl IntoIterator<Item = P>,
 ) -> Result<()> {
@@ -127,23 +121,24 @@ pub fn expect_not_an_input<P: AsRef<Path> + Sync>(
     if written.as_ref().is_some_and(|found| !is_regular(found)) {
         return Ok(());
     }
-    let spelled = OnceLock::new();
-    let is_output = |input: &P| match (&written, stat(input.as_ref())) {
-        (Some(written), found) => is_same(written, found),
-        // Neither is there yet: a watch waits for its build. What they will be is a matter of spelling.
-        (None, Ok(None)) => {
-            let spelled = spelled.get_or_init(|| spelling(output));
-            spelled.is_some() && *spelled == spelling(input.as_ref())
+    let mut spelled = None;
+    for input in inputs {
+        let input = input.as_ref();
+        let same = match (&written, stat(input)) {
+            (Some(written), found) => is_same(written, found),
+            // Neither is there yet: a watch waits for its build. What they will be is a matter of spelling.
+            (None, Ok(None)) => {
+                let spelled = spelled.get_or_insert_with(|| spelling(output));
+                spelled.is_some() && *spelled == spelling(input)
+            }
+            (None, _) => false,
+        };
+        if same {
+            let message = "is both what is read and what is to be written";
+            return Err(Error::bad_input(message)
+                .with_path(output)
+                .with_hint("give the output another name"));
         }
-        (None, _) => false,
-    };
-    let inputs: Vec<P> = inputs.into_iter().collect();
-    let runs = inputs.par_chunks(RUN);
-    if region(|| runs.any(|run| task(|| run.iter().any(&is_output)))) {
-        let message = "is both what is read and what is to be written";
-        return Err(Error::bad_input(message)
-            .with_path(output)
-            .with_hint("give the output another name"));
     }
     Ok(())
 }
