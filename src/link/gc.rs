@@ -159,16 +159,24 @@ pub(super) fn entity(object: &Object, symbol: SymbolIndex) -> Option<Entity> {
     }
 }
 
+/// Whether a symbol that objects share is needed whether or not anything refers to it.
+fn is_root(symbol: &GlobalSymbol, options: &LinkOptions) -> bool {
+    symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options)
+}
+
 /// What is needed whether or not anything refers to it, of the symbols that objects share.
-pub(super) fn roots(
-    resolution: &Resolution,
-    options: &LinkOptions,
-) -> impl Iterator<Item = SymbolId> {
-    let kept = resolution.table.select(|_, symbol| {
-        symbol.flags.has(SymbolFlags::NO_STRIP) || is_exported(symbol, options)
-    });
-    let called = resolution.entry.into_iter().chain(resolution.call_dtors);
-    called.chain(kept)
+pub(super) fn roots<'a>(
+    resolution: &'a Resolution,
+    options: &'a LinkOptions,
+) -> impl Iterator<Item = SymbolId> + 'a {
+    let order = resolution.table.order().iter().copied();
+    let kept = order.filter(|id| is_root(resolution.table.get(*id), options));
+    called(resolution).chain(kept)
+}
+
+/// What is called from outside.
+fn called(resolution: &Resolution) -> impl Iterator<Item = SymbolId> {
+    resolution.entry.into_iter().chain(resolution.call_dtors)
 }
 
 /// What an object that is linked needs in any case, of its own symbols: its init functions.
@@ -305,7 +313,8 @@ impl Marker<'_> {
                 inbox: Vec::new(),
             })
             .collect();
-        for root in roots(resolution, options) {
+        let kept = |_: SymbolId, symbol: &GlobalSymbol| is_root(symbol, options);
+        for root in called(resolution).chain(resolution.table.select(kept)) {
             if let Some((object, symbol)) = marker.reach(root) {
                 marks[object.index()].inbox.push(symbol);
             }

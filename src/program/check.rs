@@ -167,6 +167,10 @@ impl Program {
                 && self.get(*id).is_some_and(|decl| decl.next().is_some())
         };
         let all = self.capacity();
+        if all <= BULK {
+            let ids = (0..all).map(|index| DeclId(index as u32));
+            return ids.filter(is_defined).collect();
+        }
         let run = |run: usize| {
             let ids = (run * BULK..all.min((run + 1) * BULK)).map(|index| DeclId(index as u32));
             task(|| ids.filter(is_defined).collect())

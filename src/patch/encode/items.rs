@@ -109,9 +109,13 @@ impl Encoder<'_> {
             stands_here.then(|| ((address - image.base) as usize, size as usize, *id))
         };
         let run = |run: &[DeclId]| task(|| run.iter().filter_map(place).collect());
-        let runs = data.par_chunks(RUN);
-        let runs: Vec<Vec<(usize, usize, DeclId)>> = region(|| runs.map(run).collect());
-        let mut placed = runs.concat();
+        let mut placed: Vec<(usize, usize, DeclId)> = match data.len() <= RUN {
+            true => run(data),
+            false => {
+                let runs = data.par_chunks(RUN);
+                region(|| runs.map(run).collect::<Vec<_>>()).concat()
+            }
+        };
         if !placed.is_sorted() {
             placed.sort_unstable();
         }

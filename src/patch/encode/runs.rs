@@ -38,6 +38,10 @@ pub(super) fn write_in_runs<T: Sync>(
             (part, at) = (behind, end);
         }
     };
+    // A patch of few bytes starts no threads.
+    if parts.len() <= 1 {
+        return parts.into_iter().for_each(write_run);
+    }
     let parts = parts.into_par_iter();
     region(|| parts.for_each(|part| task(|| write_run(part))));
 }
