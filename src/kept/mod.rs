@@ -32,6 +32,8 @@ mod asked;
 mod changes;
 mod examine;
 mod head;
+#[cfg(any(feature = "link", feature = "whole"))]
+mod held;
 mod log;
 mod process;
 mod reason;
@@ -41,6 +43,8 @@ mod store;
 pub(crate) use asked::{Asked, Key, key_of, name_of};
 pub(crate) use changes::{Changes, content_hash};
 pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
+#[cfg(any(feature = "link", feature = "whole"))]
+pub(crate) use held::{Held, Opened};
 pub(crate) use store::{After, Arena, Basis, Found, Store, caught};
 
 pub use changes::Compare;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::kept::{
-    After, Arena, Asked, Basis, Found, KeptFile, KeptFiles, NO_LIST, NoState, Role, Stop, Store,
-    caught,
+    After, Arena, Asked, Basis, Found, Held, KeptFile, KeptFiles, NO_LIST, NoState, Opened, Role,
+    Stop, Store, caught,
 };
 use crate::output::{self, Sighting};
 use crate::whole::session::{Update, WholeModule, WholeOptions};
@@ -27,24 +27,9 @@ pub struct KeptWhole {
     is_alone: bool,
     /// The process's arena, once there is one.
     arena: Option<Arena>,
-    held: Option<Held>,
+    held: Option<Held<WholeModule>>,
     /// The build that was read last.
     files: KeptFiles,
-}
-
-enum Held {
-    /// It stands in the arena.
-    Kept(Box<Store<WholeModule>>, &'static mut WholeModule),
-    /// Nothing is kept of it, for this reason.
-    Unkept(Box<WholeModule>, NoState),
-}
-
-/// What came of going on with a module.
-pub(super) enum Opened {
-    /// It goes on.
-    Updated(Box<Update>),
-    /// It cannot.
-    Unusable(String),
 }
 
 /// A build as it was read.
@@ -159,7 +144,7 @@ impl KeptWhole {
         store: Store<WholeModule>,
         mut found: Found,
         build: ReadBuild,
-    ) -> std::result::Result<Opened, Stop<Error>> {
+    ) -> std::result::Result<Opened<Update>, Stop<Error>> {
         // From here on no other process writes the arena's file. One may have, up to here.
         let locked = store.lock()?;
         if let Some(other) = store.find_other(&found, &|| asked_of(&self.options))? {
@@ -252,13 +237,8 @@ impl KeptWhole {
 
     /// Does what the next update would otherwise do before anything else; to be called when nobody waits.
     pub fn prepare(&mut self) {
-        match &mut self.held {
-            Some(Held::Kept(_, module)) => {
-                let _working = heap::work();
-                module.prepare();
-            }
-            Some(Held::Unkept(module, _)) => module.prepare(),
-            None => {}
+        if let Some(held) = &mut self.held {
+            held.work(WholeModule::prepare);
         }
         if let Some(arena) = &mut self.arena {
             arena.let_others_look();

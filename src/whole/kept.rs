@@ -7,9 +7,9 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::kept::{After, Changes, Compare, Resumed, Stop, Store, key_of, name_of};
+use crate::kept::{After, Changes, Compare, Opened, Resumed, Stop, Store, key_of, name_of};
 use crate::output;
-use crate::whole::going::{KeptWhole, Opened, ReadBuild, asked_of};
+use crate::whole::going::{KeptWhole, ReadBuild, asked_of};
 use crate::whole::session::{Update, WholeModule, WholeOptions};
 
 /// One build in a file, and the output that a process brings up to date with it before it ends.

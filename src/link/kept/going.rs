@@ -13,7 +13,9 @@ use crate::delta::LiveStep;
 use crate::error::Error;
 use crate::hash::HashSet;
 use crate::heap;
-use crate::kept::{After, Arena, Basis, Found, KeptFiles, NoState, Stop, Store, caught};
+use crate::kept::{
+    After, Arena, Basis, Found, Held, KeptFiles, NoState, Opened, Stop, Store, caught,
+};
 use crate::link::command::options::LinkOptions;
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
@@ -35,7 +37,7 @@ pub struct KeptLink {
 
 /// What is linked.
 struct Current {
-    held: Held,
+    held: Held<Linked>,
     options: LinkOptions,
     /// The files that were read; `None` if one cannot be told from others.
     files: Option<KeptFiles>,
@@ -44,13 +46,6 @@ struct Current {
     read: Option<Read>,
     /// Why nobody knows any more what was linked, if that is so.
     lost: Option<String>,
-}
-
-enum Held {
-    /// It stands in the arena.
-    Kept(Box<Store<Linked>>, &'static mut Linked),
-    /// Nothing is kept of it, for this reason.
-    Unkept(Box<Linked>, NoState),
 }
 
 /// What a link or an update has read.
@@ -84,22 +79,7 @@ impl What {
     }
 }
 
-/// What came of going on with a link.
-pub(super) enum Opened {
-    /// It goes on.
-    Updated(Box<LinkReport>),
-    /// It cannot.
-    Unusable(String),
-}
-
 impl Current {
-    fn linked(&self) -> &Linked {
-        match &self.held {
-            Held::Kept(_, linked) => linked,
-            Held::Unkept(linked, _) => linked,
-        }
-    }
-
     /// Makes of what was read what another process would find.
     fn settle(&mut self) -> crate::Result<()> {
         let (Held::Kept(_, linked), Some(read)) = (&mut self.held, self.read.take()) else {
@@ -142,7 +122,7 @@ impl Current {
         }
     }
 
-    fn new(held: Held, options: &LinkOptions, read: Option<Read>) -> Current {
+    fn new(held: Held<Linked>, options: &LinkOptions, read: Option<Read>) -> Current {
         Current {
             held,
             options: options.clone(),
@@ -191,8 +171,8 @@ impl KeptLink {
         let is_first = self.arena.is_none();
         self.forget();
         let reason = match self.look(options, is_first) {
-            Ok((store, found)) => {
-                let opened = self.open(store, found, options, publishing.clone());
+            Ok((store, found, changes)) => {
+                let opened = self.open(store, found, changes, options, publishing.clone());
                 match opened {
                     Ok(Opened::Updated(report)) => return Ok((*report, None)),
                     Ok(Opened::Unusable(why)) => NoState::Failed(why),
@@ -206,34 +186,37 @@ impl KeptLink {
         Ok((report, Some(reason)))
     }
 
-    /// Looks for a state that fits. Only in a new process it can be opened.
+    /// Looks for a state that fits, and for what has changed since. Only in a new process it can be opened.
     fn look(
         &self,
         options: &LinkOptions,
         is_first: bool,
-    ) -> Result<(Store<Linked>, Found), NoState> {
+    ) -> Result<(Store<Linked>, Found, ListChanges), NoState> {
         let store = Store::<Linked>::of(&options.output, &settled(options))?;
         let found = store.find(&|| asked_of(options))?;
-        match is_first {
-            true => Ok((store, found)),
-            false => Err(NoState::Failed("the process has linked before".to_owned())),
+        if !is_first {
+            return Err(NoState::Failed("the process has linked before".to_owned()));
         }
+        let changes = ListChanges::of(&found, options)?;
+        Ok((store, found, changes))
     }
 
-    /// Goes on with what was found, and brings the output up to date.
+    /// Goes on with what was found, and brings the output up to date. `changes` is what has changed since; the files are looked at
+    /// once more only where another process has been here meanwhile.
     pub(super) fn open(
         &mut self,
         store: Store<Linked>,
         mut found: Found,
+        mut changes: ListChanges,
         options: &LinkOptions,
         publishing: OutputOptions,
-    ) -> Result<Opened, Stop<Failed>> {
+    ) -> Result<Opened<LinkReport>, Stop<Failed>> {
         // From here on no other process writes the arena's file. One may have, up to here.
         let locked = store.lock()?;
         if let Some(other) = store.find_other(&found, &|| asked_of(options))? {
+            changes = ListChanges::of(&other, options)?;
             found = other;
         }
-        let changes = ListChanges::of(&found, options)?;
         changes.expect_no_output(options).map_err(Failed::from)?;
         let (arena, linked, seen) = store.open(locked, &found)?;
         heap::rest();
@@ -411,13 +394,7 @@ impl KeptLink {
             // The next update finds out, and links all.
             return;
         }
-        match &mut current.held {
-            Held::Kept(_, linked) => {
-                let _working = heap::work();
-                linked.prepare();
-            }
-            Held::Unkept(linked, _) => linked.prepare(),
-        }
+        current.held.work(Linked::prepare);
         if let Some((_, arena)) = &mut self.arena {
             arena.let_others_look();
         }
@@ -484,7 +461,7 @@ impl KeptLink {
     /// The files that the link was made of.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
         let current = self.current.iter();
-        current.flat_map(|current| current.linked().files())
+        current.flat_map(|current| current.held.value().files())
     }
 
     /// The same step, with debug information in its deltas; see [`Linked::describe`].
@@ -494,13 +471,7 @@ impl KeptLink {
     pub fn describe(&mut self, step: LiveStep) -> crate::Result<LiveStep> {
         match &mut self.current {
             None => Ok(step),
-            Some(current) => match &mut current.held {
-                Held::Kept(_, linked) => {
-                    let _working = heap::work();
-                    linked.describe(step)
-                }
-                Held::Unkept(linked, _) => linked.describe(step),
-            },
+            Some(current) => current.held.work(|linked| linked.describe(step)),
         }
     }
 
@@ -509,7 +480,7 @@ impl KeptLink {
     /// # Errors
     /// If they differ; also what else goes wrong.
     pub fn verify(&self) -> Result<(), Failed> {
-        let linked = self.current.as_ref().map(Current::linked);
+        let linked = self.current.as_ref().map(|current| current.held.value());
         linked.map_or(Ok(()), Linked::verify)
     }
 
@@ -521,7 +492,7 @@ impl KeptLink {
         let Some(current) = &self.current else {
             return Ok((Vec::new(), Vec::new()));
         };
-        let anew = current.linked().linked_anew()?;
-        Ok((current.linked().finish()?, anew.finish()?))
+        let linked = current.held.value();
+        Ok((linked.finish()?, linked.linked_anew()?.finish()?))
     }
 }

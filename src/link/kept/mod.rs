@@ -17,7 +17,7 @@ mod going;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::kept::{After, NoState, Resumed, Stop, Store};
+use crate::kept::{After, NoState, Opened, Resumed, Stop, Store};
 use crate::link::command::options::LinkOptions;
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
@@ -27,7 +27,6 @@ use crate::output::OutputOptions;
 
 use asked::{asked_of, settled};
 use changes::ListChanges;
-use going::Opened;
 
 pub use asked::state_name;
 pub use going::KeptLink;
@@ -60,7 +59,8 @@ fn try_resume(
 ) -> Result<Resumed<LinkReport>, Stop<Failed>> {
     let store = Store::<Linked>::of(&options.output, &settled(options))?;
     let found = store.find(&|| asked_of(options))?;
-    if ListChanges::of(&found, options)?.are_none() {
+    let changes = ListChanges::of(&found, options)?;
+    if changes.are_none() {
         store.restore(&found)?;
         let flushed = store.flush(publishing.durability);
         flushed.map_err(|error| cannot_flush(&options.output, &error))?;
@@ -68,7 +68,7 @@ fn try_resume(
     }
     begin();
     let mut link = KeptLink::new();
-    match link.open(store, found, options, publishing)? {
+    match link.open(store, found, changes, options, publishing)? {
         Opened::Unusable(why) => Ok(Resumed::Unusable(why)),
         Opened::Updated(report) => Ok(Resumed::Updated {
             report,
