@@ -68,6 +68,8 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Ld(Ld),
+    #[command(hide = true)]
+    LdDaemon(LdDaemon),
     Patch(Patch),
     Replay(Replay),
     ReplayLd(ReplayLd),
@@ -104,6 +106,14 @@ pub(crate) struct Ld {
         allow_hyphen_values = true
     )]
     pub(crate) arguments: Vec<String>,
+}
+
+/// Stay, and link for those who ask: what `ld --daemon` starts
+#[derive(Debug, Args)]
+pub(crate) struct LdDaemon {
+    /// The output that is patched
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
 }
 
 /// Create a patchable file from a module, then patch it to each further build

@@ -3,6 +3,7 @@
 use wasmend::output::{OutputOptions, clear_state};
 
 use crate::cli::args::Clean;
+use crate::cli::daemon;
 use crate::cli::files::kept_output;
 use crate::cli::report::{Event, Reporter, path};
 use crate::cli::text::{count, number};
@@ -14,6 +15,7 @@ pub(crate) fn run(args: &Clean, reporter: Reporter) -> anyhow::Result<()> {
         notice: Some(std::sync::Arc::new(notice)),
         ..OutputOptions::default()
     };
+    daemon::end(&kept);
     let cleared = clear_state(&kept, &options)?;
     let bytes = cleared.removed.iter().map(|(_, bytes)| bytes).sum();
     for (name, bytes) in &cleared.removed {

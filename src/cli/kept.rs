@@ -19,8 +19,10 @@ use crate::cli::report::{Event, Reporter};
 const STATE: &str = "WASMEND_STATE";
 /// Where every process that keeps its state is to keep it, by whatever build system it is started.
 const STATE_FOLDER: &str = "WASMEND_STATE_DIR";
+/// What is set where a process is to stay for each output, by whatever build system the others are started.
+const DAEMON: &str = "WASMEND_DAEMON";
 /// Says to the process that takes another one's place why that one could not go on.
-const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
+pub(crate) const UNUSABLE: &str = "WASMEND_STATE_UNUSABLE";
 
 /// What the environment says, if that is anything.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
@@ -35,8 +37,17 @@ pub(crate) fn folder_of(option: Option<&Path>) -> Option<PathBuf> {
 
 /// Whether state is to be kept, by an option for or against it, by one that says where, or by the environment.
 pub(crate) fn is_wanted(option: Option<bool>, folder: Option<&Path>) -> bool {
-    let wanted = || variable(STATE).is_some_and(|value| value != "0");
-    option.unwrap_or_else(|| wanted() || folder_of(folder).is_some())
+    let wanted = || is_set(STATE) || is_set(DAEMON) || folder_of(folder).is_some();
+    option.unwrap_or_else(wanted)
+}
+
+/// Whether a process is to stay that keeps it in memory, by an option for or against it, or by the environment.
+pub(crate) fn is_to_stay(option: Option<bool>) -> bool {
+    option.unwrap_or_else(|| is_set(DAEMON))
+}
+
+fn is_set(name: &str) -> bool {
+    variable(name).is_some_and(|value| value != "0")
 }
 
 /// The output that is patched, and called so, where it stays with what is known of it: in a folder that nobody else can write in.

@@ -12,10 +12,11 @@ use wasmend::output::{self, Destination, Durability, OutputOptions};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::{self, General};
+use crate::cli::ld_state::Job;
 use crate::cli::link_report::{linked_event, print_stats, report_errors, warn};
 use crate::cli::report::{self, Event, Reporter, for_people};
 use crate::cli::signals;
-use crate::cli::{kept, ld_state};
+use crate::cli::{daemon, kept, ld_state};
 use crate::stopwatch::Stopwatch;
 
 /// Links what the arguments say.
@@ -37,10 +38,15 @@ pub(crate) fn run(arguments: &[String], general: General, durability: Durability
         wasmend::link::use_threads_when_needed(threads);
         let _ = wasmend::link::when_cut_short(move |file| cut_short(file, plain));
     };
-    match link(options, durability, reporter, begin) {
-        Ok(code) => code,
-        Err(error) => report::failed(&error, reporter),
-    }
+    let asked = daemon::Asked {
+        arguments,
+        general,
+        durability,
+    };
+    ExitCode::from(
+        link(options, asked, reporter, begin)
+            .unwrap_or_else(|error| report::failed_with(&error, reporter)),
+    )
 }
 
 /// Ends the process because an input cannot be read any more. Without a thread for it the system does, and says less.
@@ -91,32 +97,35 @@ const GENERAL_HELP: &str = "\
 /// Links; `begin` is called before anything is written.
 fn link(
     mut options: LinkOptions,
-    durability: Durability,
+    asked: daemon::Asked<'_>,
     reporter: Reporter,
     begin: impl FnOnce(),
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     if options.help {
         write!(std::io::stdout(), "{}{GENERAL_HELP}", wasmend::link::help())?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     if options.version {
         let version = env!("CARGO_PKG_VERSION");
         writeln!(std::io::stdout(), "wasmend {version} (compatible with LLD)")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
-    for warning in &options.warnings {
-        reporter.warning(warning)?;
+    // A process that is asked says them itself.
+    let asks = daemon::is_wanted(&options);
+    let warnings = options.warnings.clone();
+    let warn_of_options = || warnings.iter().try_for_each(|text| reporter.warning(text));
+    if !asks {
+        warn_of_options()?;
     }
     let destination = Destination::of(&options.output)?;
     if destination == Destination::StandardOutput && reporter.is_json() {
         let message = "--json: standard output cannot have events if it has the module";
         return Err(Error::bad_input(message).into());
     }
-    let publishing = OutputOptions {
-        durability,
-        ..output_options(reporter)
-    };
-    let tells = Reporter::new(false, reporter.is_verbose() || options.stats);
+    let (publishing, tells) = (
+        publishing_of(asked.durability, reporter),
+        teller_of(&options, reporter),
+    );
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished, and so is what cannot be.
     let is_file = matches!(destination, Destination::File(_));
@@ -127,18 +136,28 @@ fn link(
     }
     let path = options.output.clone();
     let mut stopwatch = Stopwatch::start();
-    let mut asked = ListingRequest::of(&options);
-    asked.spares_output = destination == Destination::StandardOutput;
-    let keeps_state = !is_dense && asked.is_nothing() && ld_state::is_kept(&options);
+    let mut listing = ListingRequest::of(&options);
+    listing.spares_output = destination == Destination::StandardOutput;
+    let keeps_state = !is_dense && listing.is_nothing() && ld_state::is_kept(&options);
     // Thousands of inputs need not be looked at once more where they are known.
     if keeps_state {
-        return ld_state::link(options, &publishing, reporter, tells, begin);
+        let job = Job::new(options, publishing, reporter, tells)?;
+        if asks {
+            if let Some(code) = daemon::ask(job.kept(), &asked, reporter) {
+                return Ok(code);
+            }
+            warn_of_options()?;
+        }
+        return job.link(begin);
+    }
+    if asks {
+        warn_of_options()?;
     }
     begin();
     // Without it the system's allocator does.
     let _ = wasmend::heap::use_memory();
     expect_writable(&options)?;
-    if asked.is_nothing() {
+    if listing.is_nothing() {
         let linked = match is_dense {
             true => Linked::release_once(&options, Access::Map, &publishing),
             false => Linked::link_once(&options, Access::Map, Target::File(publishing)),
@@ -148,7 +167,7 @@ fn link(
                 let took = stopwatch.lap();
                 say_linked(&report, &path, took, is_dense, (reporter, tells))?;
                 leave(module);
-                Ok(ExitCode::SUCCESS)
+                Ok(0)
             }
             Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
         };
@@ -159,30 +178,30 @@ fn link(
     };
     match linked {
         Ok((linked, mut report)) => {
-            let lists = [&asked.map, &asked.why_extract];
+            let lists = [&listing.map, &listing.why_extract];
             for list in lists.into_iter().flatten() {
                 output::expect_not_an_input(list, linked.files())?;
             }
-            asked.answer(&linked, reporter)?;
+            listing.answer(&linked, reporter)?;
             let map = match is_dense {
-                false => asked.map.is_some().then(|| linked.map()),
+                false => listing.map.is_some().then(|| linked.map()),
                 true => {
                     let check = || {
                         // By now it is known which libraries and members of thin archives were read.
                         output::expect_not_an_input(&path, linked.files())?;
                         expect_unchanged(&linked)
                     };
-                    let wants_map = asked.map.is_some();
+                    let wants_map = listing.map.is_some();
                     linked.release_to(&publishing, wants_map, &check, &mut report)?
                 }
             };
-            if let (Some(path), Some(map)) = (&asked.map, &map) {
-                asked.write_text(path, map, reporter)?;
+            if let (Some(path), Some(map)) = (&listing.map, &map) {
+                listing.write_text(path, map, reporter)?;
             }
             let took = stopwatch.lap();
             say_linked(&report, &path, took, is_dense, (reporter, tells))?;
             leave(linked);
-            Ok(ExitCode::SUCCESS)
+            Ok(0)
         }
         Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
     }
@@ -227,6 +246,19 @@ fn expect_unchanged(linked: &Linked) -> wasmend::Result<()> {
 fn leave<T>(link: T) {
     std::mem::forget(link);
     drop(output::remove_temporaries());
+}
+
+/// How the output of a link is published that is to survive this.
+pub(crate) fn publishing_of(durability: Durability, reporter: Reporter) -> OutputOptions {
+    OutputOptions {
+        durability,
+        ..output_options(reporter)
+    }
+}
+
+/// Who tells statistics.
+pub(crate) fn teller_of(options: &LinkOptions, reporter: Reporter) -> Reporter {
+    Reporter::new(false, reporter.is_verbose() || options.stats)
 }
 
 /// How outputs of links are published.

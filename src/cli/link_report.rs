@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use wasmend::ErrorKind;
@@ -80,7 +79,7 @@ pub(crate) fn report_errors(
     failed: &Failed,
     limit: usize,
     reporter: Reporter,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     let diagnostics = &failed.0;
     for warning in &diagnostics.warnings {
         reporter.problem(warning, false)?;
@@ -101,8 +100,7 @@ pub(crate) fn report_errors(
         let _ = writeln!(anstream::stderr(), "{text}");
     }
     let kind = diagnostics.errors.first().map(wasmend::Error::kind);
-    let code = report::exit_code(kind.unwrap_or(ErrorKind::BadInput));
-    Ok(ExitCode::from(code))
+    Ok(report::exit_code(kind.unwrap_or(ErrorKind::BadInput)))
 }
 
 /// How much was linked, and how long it took, for those who want to know.

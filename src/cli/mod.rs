@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod clean;
 mod completions;
+mod daemon;
 mod demo;
 mod doctor;
 mod explain;
@@ -89,6 +90,10 @@ pub(crate) fn main() -> ExitCode {
     if let Command::Patch(args) = &cli.command {
         return patch::run(args, reporter).unwrap_or_else(|error| report::failed(&error, reporter));
     }
+    // What this process was started with is to be closed before it opens anything.
+    if let Command::LdDaemon(args) = &cli.command {
+        return ended(daemon::serve(&args.output), reporter);
+    }
     signals::clean_up_when_ended();
     if !matches!(cli.command, Command::Ld(_) | Command::ReplayLd(_)) {
         // A link says itself how many threads it wants.
@@ -102,7 +107,7 @@ pub(crate) fn main() -> ExitCode {
                 wasmend::output::Durability::default(),
             );
         }
-        Command::Patch(_) => Ok(()),
+        Command::LdDaemon(_) | Command::Patch(_) => Ok(()),
         Command::ReplayLd(args) => {
             return replay_ld::run(&args, reporter)
                 .unwrap_or_else(|error| report::failed(&error, reporter));

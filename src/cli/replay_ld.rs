@@ -73,7 +73,8 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
         match done {
             Ok(()) => {}
             Err(LinkError::Failed(failed)) => {
-                return link_report::report_errors(&failed, limit, reporter);
+                let code = link_report::report_errors(&failed, limit, reporter)?;
+                return Ok(ExitCode::from(code));
             }
             Err(LinkError::Unsaid(error)) => return Err(error),
         }

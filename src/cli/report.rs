@@ -553,14 +553,19 @@ pub(crate) fn choose_color(color: Color) {
     .write_global();
 }
 
-/// Reports what ended a command, and decides the exit code.
+/// Reports what ended a command, and decides how the process ends.
 pub(crate) fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
+    ExitCode::from(failed_with(error, reporter))
+}
+
+/// Reports what ended a command, and decides the exit code.
+pub(crate) fn failed_with(error: &anyhow::Error, reporter: Reporter) -> u8 {
     if error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == BrokenPipe)
     {
         // The reader of standard output has seen enough.
-        return ExitCode::SUCCESS;
+        return 0;
     }
     let error = match error.downcast_ref::<Error>() {
         Some(error) => error.clone(),
@@ -568,7 +573,7 @@ pub(crate) fn failed(error: &anyhow::Error, reporter: Reporter) -> ExitCode {
     };
     // If this cannot be said either, the exit code still tells.
     let _ = reporter.error(&error);
-    ExitCode::from(exit_code(error.kind()))
+    exit_code(error.kind())
 }
 
 /// The exit code of an error: the one place that decides it.

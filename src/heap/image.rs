@@ -57,6 +57,11 @@ impl Image {
         &self.file
     }
 
+    /// It was opened once more.
+    pub(crate) fn reopened(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// Whether what the program keeps begins with these bytes, and has so many of them in the file at least.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 //! # What a program must do
 //!
 //! `wasmend` does all of this by itself. A program of one's own that uses [`OneShot`](crate::OneShot), [`Module::open`](crate::Module::open) or
-//! [`link::resume`](crate::link::resume)
+//! [`KeptLink::resume`](crate::link::KeptLink::resume)
 //!
 //! - has [`heap::Heap`](crate::heap::Heap) as its global allocator,
 //! - is linked to stand at fixed addresses: `cargo:rustc-link-arg-bins=-no-pie` in its `build.rs`. What is kept points to its
@@ -35,6 +35,7 @@ mod head;
 #[cfg(any(feature = "link", feature = "whole"))]
 mod held;
 mod log;
+mod meeting;
 mod process;
 mod reason;
 mod resumed;
@@ -45,11 +46,14 @@ pub(crate) use changes::{Changes, content_hash};
 pub(crate) use head::{Head, KeptFile, KeptFiles, NO_LIST, Role};
 #[cfg(any(feature = "link", feature = "whole"))]
 pub(crate) use held::{Held, Opened};
+#[cfg(feature = "link")]
+pub(crate) use store::Locked;
 pub(crate) use store::{After, Arena, Basis, Found, Store, caught};
 
 pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
+pub use meeting::Meeting;
 pub use reason::NoState;
 pub use resumed::Resumed;
 pub(crate) use resumed::Stop;

@@ -56,6 +56,8 @@ pub(crate) struct Arena {
     is_locked: bool,
     /// Why it cannot be saved any more, once that has failed.
     problem: Option<String>,
+    /// The head of what it keeps, while others may go on from there and this process does nothing with it.
+    left: Option<Vec<u8>>,
 }
 
 /// Whether the process that saves an arena goes on with it.
@@ -63,6 +65,8 @@ pub(crate) struct Arena {
 pub(crate) enum After {
     /// It ends: the output may get a second name.
     End,
+    /// It does nothing for a while, in which others may do what they may at its end, and will [see](Store::wake) whether they have.
+    Rest,
     /// It goes on, and will patch the output, which for that has one name only.
     GoOn,
 }
@@ -93,7 +97,13 @@ impl Arena {
             is_of_other: true,
             is_locked: true,
             problem: None,
+            left: None,
         }
+    }
+
+    /// Whether what was found is what this process keeps, and has left to others.
+    pub(crate) fn has_left(&self, found: &Found) -> bool {
+        self.left.as_ref() == Some(&found.bytes)
     }
 
     /// Lets other processes open the file until it is written next: they find out who holds the output, which they would wait for
@@ -200,14 +210,7 @@ impl<T: 'static> Store<T> {
         found: &Found,
     ) -> Result<(Arena, &'static mut T, Sighting), NoState> {
         let head = &found.head;
-        expect_not_grown(head)?;
-        self.restore(found)?;
-        // A file with two names could not be written once it is the older copy.
-        let _ = self.folder.remove(suffix::LAST);
-        let seen = rustix::fs::stat(&self.output).map(|stat| Sighting::of_stat(&stat));
-        let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
-        let seen = seen.ok_or_else(|| other_output(&self.output, "it was written since"))?;
-        expect_image(head, &locked.0)?;
+        let seen = self.take_output(&locked, found)?;
         let unsupported = |error: std::io::Error| NoState::Unsupported(error.to_string());
         let image = Image::new(locked.0);
         let is_its = image.begins_root(&self.key, size_of::<Root<T>>());
@@ -225,6 +228,34 @@ impl<T: 'static> Store<T> {
             ..Arena::of(image, None)
         };
         Ok((arena, &mut root.value, seen))
+    }
+
+    /// Goes on with what this process [has left](Arena::has_left) and still keeps, and returns how the output looks.
+    pub(crate) fn wake(
+        &self,
+        arena: &mut Arena,
+        locked: Locked,
+        found: &Found,
+    ) -> Result<Sighting, NoState> {
+        let seen = self.take_output(&locked, found)?;
+        arena.image.reopened(locked.0);
+        arena.is_locked = true;
+        arena.left = None;
+        Ok(seen)
+    }
+
+    /// Gives the output the one name that it has while it is patched, and returns how it looks. The heap is what was found, too.
+    fn take_output(&self, locked: &Locked, found: &Found) -> Result<Sighting, NoState> {
+        let head = &found.head;
+        expect_not_grown(head)?;
+        self.restore(found)?;
+        // A file with two names could not be written once it is the older copy.
+        let _ = self.folder.remove(suffix::LAST);
+        let seen = rustix::fs::stat(&self.output).map(|stat| Sighting::of_stat(&stat));
+        let seen = seen.ok().filter(|seen| head.output.is_other_name_of(seen));
+        let seen = seen.ok_or_else(|| other_output(&self.output, "it was written since"))?;
+        expect_image(head, &locked.0)?;
+        Ok(seen)
     }
 
     /// Keeps a value in the arena that was begun: it stands there, and so does all that it owns.
@@ -278,14 +309,14 @@ impl<T: 'static> Store<T> {
             Ok(found) => found,
             // Nothing has been touched; what is there fits no output any more.
             Err(error) => {
-                if after == After::End {
+                if after != After::GoOn {
                     self.remove_all();
                 }
                 return Err(error.to_string());
             }
         };
         let saved = self.write(arena, head, &visible, asked, after);
-        if after == After::GoOn {
+        if after != After::End {
             arena.image.go_on();
             arena.let_others_look();
         }
@@ -337,7 +368,7 @@ impl<T: 'static> Store<T> {
         if let Some(unfinished) = arena.unfinished.take() {
             unfinished.publish()?;
         }
-        if after == After::End && self.folder.keep_output(suffix::LAST).is_ok() {
+        if after != After::GoOn && self.folder.keep_output(suffix::LAST).is_ok() {
             head.output = Sighting::of_file(visible)?;
         }
         let saved = arena.image.save(head.first_len == 0)?;
@@ -349,7 +380,9 @@ impl<T: 'static> Store<T> {
         }
         let bytes = head.encode();
         self.folder.write(suffix::STATE, &bytes)?;
-        Ok(saved.written + bytes.len() as u64)
+        let written = saved.written + bytes.len() as u64;
+        arena.left = (after == After::Rest).then_some(bytes);
+        Ok(written)
     }
 
     /// What is of no use without a head takes no room, which may be what was lacking.

@@ -69,7 +69,7 @@ pub use command::options::{
 };
 pub use command::parse::help;
 pub use diagnostics::Diagnostics;
-pub use kept::{KeptLink, resume, state_name};
+pub use kept::{KeptLink, state_name};
 pub use pipeline::Target;
 pub use report::{Counts, Edits, Failed, LinkReport, Phase};
 pub use session::Linked;

@@ -206,6 +206,11 @@ impl Linked {
         Ok(self.state.module.resume_output(publishing, seen)?)
     }
 
+    /// Lets other processes go on with the output, until this one resumes it.
+    pub(super) fn rest_output(&mut self) {
+        self.state.module.rest_output();
+    }
+
     /// Keeps what tells objects apart from what comes in their place while no process has their files mapped: of those that are given
     /// by their places, or of all.
     ///

@@ -158,11 +158,11 @@ impl Module {
         self.output.prepare();
     }
 
-    /// Goes on with the output of a process that has ended, whose memory this is.
+    /// Goes on with the output of a process that has ended, whose memory this is, or that this process has [left](Module::rest_output).
     pub(crate) fn resume_output(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         // Its ids were handed out in another process; in this one another module may have the same.
         self.renew_ids();
-        // What it told notices is not this process's.
+        // What it told notices is not this process's, if it is anything.
         std::mem::forget(std::mem::replace(&mut self.options.output, options.clone()));
         // What it keeps to be used again comes from a library, whose tables may be of one process.
         std::mem::forget(std::mem::take(&mut self.validator));
@@ -172,6 +172,14 @@ impl Module {
     /// Removes what only this process needs, and says how the output looks that was published: another process will go on.
     pub(crate) fn leave_output(&mut self) -> Option<Sighting> {
         self.output.leave()
+    }
+
+    /// Lets other processes go on with the output that was [left](Module::leave_output), until this one does so itself
+    /// ([`Module::resume_output`]).
+    pub(crate) fn rest_output(&mut self) {
+        self.options.output = OutputOptions::default();
+        self.validator = Default::default();
+        self.output.rest();
     }
 
     /// Gives the output up, which another module of this process is to write.

@@ -96,7 +96,8 @@ fn clear_folder(
 
 fn clear_entry(folder: &File, entry: &StateEntry, cleared: &mut Cleared) -> io::Result<()> {
     let name = CString::new(entry.name.as_bytes())?;
-    let why = if !entry.is_regular {
+    let is_socket = matches!(entry.suffix, Some(suffix::SOCKET | suffix::SOCKET_NEW));
+    let why = if !entry.is_regular && !is_socket {
         "it is not a regular file"
     } else if !entry.is_own {
         "it belongs to another user"

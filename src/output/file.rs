@@ -19,6 +19,7 @@ use super::stamp::{FileStamp, Permissions, Sighting, is_regular};
 use super::sys;
 use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
+use crate::heap;
 use crate::patch::RangeList;
 use crate::stopwatch::Stopwatch;
 
@@ -46,6 +47,8 @@ pub struct FileOutput {
     pub(super) shadowing: bool,
     /// Undoes a torn write. In-place publishing only.
     pub(super) journal: Journal,
+    /// Which process has left it, and may take its place again; 0 if none has.
+    left_by: u64,
 }
 
 impl FileOutput {
@@ -59,13 +62,14 @@ impl FileOutput {
             shadow: None,
             shadowing: true,
             journal: Journal::default(),
+            left_by: 0,
         };
         output.expect_only_writer()?;
         output.clear_up()?;
         Ok(output)
     }
 
-    /// Takes the place of the output of a process that has ended, whose memory this is.
+    /// Takes the place of the output of a process that has ended, whose memory this is, or of the one that this process has left.
     pub(super) fn resume(&mut self, options: OutputOptions, seen: Sighting) -> Result<()> {
         let path = self.home.path().to_path_buf();
         let mut output = FileOutput {
@@ -76,6 +80,7 @@ impl FileOutput {
             shadow: None,
             shadowing: true,
             journal: Journal::default(),
+            left_by: 0,
         };
         output.expect_only_writer()?;
         // Of a process that was killed while it wrote in place; then the file is not the one that was seen.
@@ -95,9 +100,23 @@ impl FileOutput {
             let _ = output.home.remove(name);
         }
         output.shadow = self.shadow.take();
-        // Descriptors of the other process, which may be anything in this one.
-        std::mem::forget(std::mem::replace(self, output));
+        let before = std::mem::replace(self, output);
+        // Descriptors of another process may be anything in this one.
+        if !before.is_left_by_this() {
+            std::mem::forget(before);
+        }
         Ok(())
+    }
+
+    /// Lets others write the output, until this process takes its place again.
+    pub(super) fn rest(&mut self) {
+        self.left_by = heap::process();
+        self.held = None;
+        self.home.unlock();
+    }
+
+    fn is_left_by_this(&self) -> bool {
+        self.left_by == heap::process()
     }
 
     /// Removes what only this process needs; the other copy stays, for the one that goes on. Says how the file looks that was
@@ -338,6 +357,9 @@ pub(super) fn io_error(doing: &str, path: &Path, error: &std::io::Error) -> Erro
 
 impl Drop for FileOutput {
     fn drop(&mut self) {
+        if self.is_left_by_this() {
+            return;
+        }
         // What cannot be removed now is removed on the next open.
         if self.options.publish == Publish::Atomic {
             let _ = self.home.remove(&self.home.names.shadow);

@@ -123,6 +123,11 @@ impl Home {
         &self.path
     }
 
+    /// Lets another writer open the output.
+    pub(super) fn unlock(&mut self) {
+        self.lock = None;
+    }
+
     /// Reopens the folders and the lock if somebody removed or replaced them. True if it had to.
     pub(super) fn refresh(&mut self, options: &OutputOptions) -> Result<bool> {
         let stands = self

@@ -21,6 +21,7 @@
 //! | `NAME.heap`, `NAME.state`, `NAME.last`, `NAME.options` | what is kept for the next process (`kept`, which says when) | yes |
 //! | `NAME.heap.new` | the first of these, while a link makes it | only if killed, until the next link |
 //! | `NAME.fresh` | one of these, being written whole | only if killed, until the next link |
+//! | `NAME.sock` | where the process is asked that keeps it in memory, if there is one (`ld --daemon`) | only if killed, until the next |
 //! | `NAME.log`, `NAME.log.old` | a line for each link that keeps something | yes |
 //! | `NAME.journal` | what an in-place commit overwrites | only if killed, until the next open |
 //!
@@ -223,6 +224,13 @@ impl Output {
         match self {
             Output::Memory(_) => None,
             Output::File(file) => file.leave(),
+        }
+    }
+
+    /// Lets others write the file while this process does nothing with it, after [`Output::leave`] and until [`Output::resume`].
+    pub(crate) fn rest(&mut self) {
+        if let Output::File(file) = self {
+            file.rest();
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Nobody else can put anything there: that is `home`'s doing. This does not know what is kept.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +102,13 @@ impl StateFolder {
     /// The folder itself.
     pub(super) fn file(&self) -> &File {
         &self.folder
+    }
+
+    /// A path to what has a name here, for system calls that take no folder. It is one for as long as this exists.
+    pub(crate) fn path(&self, suffix: &str) -> io::Result<PathBuf> {
+        let folder = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
+        let name = self.name(suffix)?;
+        Ok(Path::new(&folder).join(OsStr::from_bytes(name.to_bytes())))
     }
 
     /// What the file is called that the writer of the output locks.

@@ -357,6 +357,10 @@ pub(super) static OPTIONS: &[Spec] = &[
     value!(Two Value "state-dir", "FOLDER", "Keep it in FOLDER: for outputs that are moved or copied away", |o, v| {
         o.state_dir = Some(v.into())
     }),
+    flag!(Two "daemon", "Leave a process behind that keeps it in memory, and let that link; goes with --state", |o| {
+        o.daemon = Some(true)
+    }),
+    flag!(Two "no-daemon", "Leave none, and ask none, whatever WASMEND_DAEMON says", |o| o.daemon = Some(false)),
     value!(Two Equals "check", "WHAT", "How --state tells changed inputs: times, or content (all are read)", |o, v| {
         o.compare = match v {
             "times" => Compare::Times,

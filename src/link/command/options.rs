@@ -236,8 +236,10 @@ pub struct LinkOptions {
     pub live: bool,
     /// Whether the output can be patched; `None` for the command's default.
     pub incremental: Option<bool>,
-    /// Whether what the link knows is kept for the next one ([`resume`](crate::link::resume)); `None` for the command's default.
+    /// Whether what the link knows is kept for the next one ([`KeptLink`](crate::link::KeptLink)); `None` for the command's default.
     pub state: Option<bool>,
+    /// Whether a process is to stay that keeps it in memory; `None` for the command's default.
+    pub daemon: Option<bool>,
     /// Where that is kept, if not beside the output.
     pub state_dir: Option<PathBuf>,
     /// How it is found out which inputs have changed since.
@@ -312,6 +314,7 @@ impl Default for LinkOptions {
             live: false,
             incremental: None,
             state: None,
+            daemon: None,
             state_dir: None,
             compare: Compare::Times,
             warnings: Vec::new(),

@@ -36,6 +36,7 @@ pub(super) fn settled(options: &LinkOptions) -> LinkOptions {
         error_limit: 0,
         state: None,
         state_dir: None,
+        daemon: None,
         compare: Compare::Times,
         // What is kept can be patched.
         incremental: None,

@@ -14,14 +14,15 @@ use crate::error::Error;
 use crate::hash::HashSet;
 use crate::heap;
 use crate::kept::{
-    After, Arena, Basis, Found, Held, KeptFiles, NoState, Opened, Stop, Store, caught,
+    After, Arena, Basis, Found, Held, KeptFiles, Locked, NoState, Opened, Resumed, Stop, Store,
+    caught,
 };
 use crate::link::command::options::LinkOptions;
 use crate::link::pipeline::Target;
 use crate::link::report::{Failed, LinkReport};
 use crate::link::session::Linked;
 use crate::object::{Access, Input};
-use crate::output::{self, OutputOptions};
+use crate::output::{self, OutputOptions, Sighting};
 
 /// A linked program of which the state is kept, by a process that goes on.
 ///
@@ -186,6 +187,73 @@ impl KeptLink {
         Ok((report, Some(reason)))
     }
 
+    /// Goes on with what this process linked for these options before it [rested](KeptLink::rest), if nobody has gone on with that since,
+    /// or with what an earlier process did. `begin` is called before anything is written or shared out to threads, if there is
+    /// anything to do. Nothing is saved yet.
+    ///
+    /// # Errors
+    /// What the link says of its inputs; the output is as it was then, and so is what is kept.
+    pub fn resume(
+        &mut self,
+        options: &LinkOptions,
+        publishing: OutputOptions,
+        begin: impl FnOnce(),
+    ) -> Result<Resumed<LinkReport>, Failed> {
+        Stop::ended(self.try_resume(options, publishing, begin))
+    }
+
+    fn try_resume(
+        &mut self,
+        options: &LinkOptions,
+        publishing: OutputOptions,
+        begin: impl FnOnce(),
+    ) -> Result<Resumed<LinkReport>, Stop<Failed>> {
+        let store = Store::<Linked>::of(&options.output, &settled(options))?;
+        let found = store.find(&|| asked_of(options))?;
+        if let Some((_, arena)) = &self.arena
+            && !(self.current.is_some() && arena.has_left(&found))
+        {
+            let text = "another process has gone on with it since";
+            return Err(NoState::Failed(text.to_owned()).into());
+        }
+        let changes = ListChanges::of(&found, options)?;
+        if changes.are_none() {
+            store.restore(&found)?;
+            let flushed = store.flush(publishing.durability);
+            flushed.map_err(|error| cannot_flush(&options.output, &error))?;
+            return Ok(Resumed::Unchanged);
+        }
+        begin();
+        match self.open(store, found, changes, options, publishing)? {
+            Opened::Unusable(why) => Ok(Resumed::Unusable(why)),
+            Opened::Updated(report) => Ok(Resumed::Updated {
+                report,
+                saved: Ok(0),
+            }),
+        }
+    }
+
+    /// Links all, as a process that was just started does for which there is nothing to go on with: if nothing can be kept, for the reason
+    /// that is returned, what was linked is left where it is.
+    ///
+    /// # Errors
+    /// All that went wrong. Nothing is written then.
+    pub fn link_first(
+        &mut self,
+        options: &LinkOptions,
+        publishing: OutputOptions,
+    ) -> Result<(LinkReport, Option<NoState>), Failed> {
+        match self.begin(options) {
+            Ok(store) => Ok((self.link_kept(store, options, publishing)?, None)),
+            Err(reason) => {
+                let target = Target::File(publishing);
+                let (module, report) = Linked::link_once(options, Access::Map, target)?;
+                std::mem::forget(module);
+                Ok((report, Some(reason)))
+            }
+        }
+    }
+
     /// Looks for a state that fits, and for what has changed since. Only in a new process it can be opened.
     fn look(
         &self,
@@ -203,7 +271,7 @@ impl KeptLink {
 
     /// Goes on with what was found, and brings the output up to date. `changes` is what has changed since; the files are looked at
     /// once more only where another process has been here meanwhile.
-    pub(super) fn open(
+    fn open(
         &mut self,
         store: Store<Linked>,
         mut found: Found,
@@ -218,9 +286,7 @@ impl KeptLink {
             found = other;
         }
         changes.expect_no_output(options).map_err(Failed::from)?;
-        let (arena, linked, seen) = store.open(locked, &found)?;
-        heap::rest();
-        self.arena = Some((options.output.clone(), arena));
+        let (linked, seen) = self.take(&store, locked, &found, options)?;
         let began = output::now();
         let mut is_resumed = false;
         let done = {
@@ -267,6 +333,29 @@ impl KeptLink {
         Ok(Opened::Unusable(unusable))
     }
 
+    /// Takes what is kept: what this process has left, or what is in the arena's file.
+    fn take(
+        &mut self,
+        store: &Store<Linked>,
+        locked: Locked,
+        found: &Found,
+        options: &LinkOptions,
+    ) -> Result<(&'static mut Linked, Sighting), NoState> {
+        if let Some((_, arena)) = &mut self.arena {
+            let is_its = arena.has_left(found);
+            let held = self.current.take().map(|current| current.held);
+            let Some(Held::Kept(_, linked)) = held.filter(|_| is_its) else {
+                let text = "another process is going on with it";
+                return Err(NoState::Failed(text.to_owned()));
+            };
+            return Ok((linked, store.wake(arena, locked, found)?));
+        }
+        let (arena, linked, seen) = store.open(locked, found)?;
+        heap::rest();
+        self.arena = Some((options.output.clone(), arena));
+        Ok((linked, seen))
+    }
+
     /// Gives up a link that may be in between, but for its output, if that is this process's.
     fn abandon(&mut self, linked: &'static mut Linked, is_resumed: bool) {
         if is_resumed {
@@ -294,7 +383,7 @@ impl KeptLink {
     }
 
     /// Makes sure that there is an arena for what is to be linked.
-    pub(super) fn begin(&mut self, options: &LinkOptions) -> Result<Store<Linked>, NoState> {
+    fn begin(&mut self, options: &LinkOptions) -> Result<Store<Linked>, NoState> {
         let store = Store::<Linked>::of(&options.output, &settled(options))?;
         match &self.arena {
             Some((output, _)) if *output == options.output => {}
@@ -312,7 +401,7 @@ impl KeptLink {
     }
 
     /// Links all, in the arena.
-    pub(super) fn link_kept(
+    fn link_kept(
         &mut self,
         store: Store<Linked>,
         options: &LinkOptions,
@@ -419,12 +508,34 @@ impl KeptLink {
         self.save_for(After::End)
     }
 
+    /// Does what the next update would otherwise do before anything else, saves, and lets any process go on from there while this one
+    /// does nothing: until it [resumes](KeptLink::resume), it is as if it had ended.
+    ///
+    /// # Errors
+    /// As with [`KeptLink::save`]. There is nothing to go on with then.
+    pub fn rest(&mut self) -> Result<u64, String> {
+        if let Some(current) = &mut self.current {
+            current.settle_to_go_on()?;
+            current.held.work(Linked::prepare);
+        }
+        let saved = self.save_for(After::Rest)?;
+        if let Some(current) = &mut self.current {
+            current.held.work(Linked::rest_output);
+        }
+        Ok(saved)
+    }
+
+    /// Whether it has linked nothing yet: it may go on where another process ended, or begin.
+    pub fn is_new(&self) -> bool {
+        self.arena.is_none() && self.current.is_none()
+    }
+
     /// Whether anything is linked.
     pub fn is_linked(&self) -> bool {
         self.current.is_some()
     }
 
-    pub(super) fn save_for(&mut self, after: After) -> Result<u64, String> {
+    fn save_for(&mut self, after: After) -> Result<u64, String> {
         let nothing = || "nothing is linked".to_owned();
         let current = self.current.as_mut().ok_or_else(nothing)?;
         // If that fails, the files are not known.
@@ -495,4 +606,8 @@ impl KeptLink {
         let linked = current.held.value();
         Ok((linked.finish()?, linked.linked_anew()?.finish()?))
     }
+}
+
+fn cannot_flush(output: &Path, error: &std::io::Error) -> Failed {
+    Failed::from(Error::io("cannot flush", output, error))
 }
