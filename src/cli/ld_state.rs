@@ -117,7 +117,10 @@ impl Job {
         let path = self.path();
         let saved = |link: &mut KeptLink| match ends {
             true => link.end(),
-            false => Ok(0),
+            false => {
+                link.secure();
+                Ok(0)
+            }
         };
         let is_new = link.is_new();
         let resumed = match why_started_again() {

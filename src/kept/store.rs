@@ -186,6 +186,44 @@ impl<T: 'static> Store<T> {
         })
     }
 
+    /// The same, if nothing has changed: what is kept is noted to go with the output as it looks now that it has its name again. `left` is
+    /// what this process has left to others, if it has.
+    pub(crate) fn restore_unchanged(
+        &self,
+        mut found: Found,
+        left: Option<&mut Arena>,
+    ) -> Result<(), NoState> {
+        self.restore(&found)?;
+        if found.is_there {
+            return Ok(());
+        }
+        // Otherwise all is made anew next time, for the file's times do not tell any more that nobody has written it.
+        let Ok(_locked) = self.lock() else {
+            return Ok(());
+        };
+        let seen = rustix::fs::stat(&self.output).map(|stat| Sighting::of_stat(&stat));
+        let seen = seen
+            .ok()
+            .filter(|seen| found.head.output.is_other_name_of(seen));
+        let is_its = read_head(&self.folder).is_ok_and(|bytes| bytes == found.bytes);
+        if let (Some(seen), true) = (seen, is_its) {
+            found.head.output = seen;
+            let bytes = found.head.encode();
+            let is_written = self.folder.write(suffix::STATE, &bytes).is_ok();
+            if let Some(arena) = left.filter(|_| is_written) {
+                arena.left = Some(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps an output that was just published, whatever becomes of its name until it is [saved](Store::save) with what is known
+    /// of it by a process that [rests](After::Rest).
+    pub(crate) fn keep_output(&self) {
+        // Where there cannot be two names, it has to stay where it is.
+        let _ = self.folder.keep_output(suffix::LAST);
+    }
+
     /// Makes sure that an output that is what it has to be survives what it is to survive: who has written it may not have asked
     /// for that.
     pub(crate) fn flush(&self, durability: Durability) -> std::io::Result<()> {
@@ -305,7 +343,7 @@ impl<T: 'static> Store<T> {
             lock(arena.image.file()).map_err(|reason| reason.to_string())?;
             arena.is_locked = true;
         }
-        let (head, visible) = match self.head_of(published, basis) {
+        let (head, visible) = match self.head_of(published, basis, after) {
             Ok(found) => found,
             // Nothing has been touched; what is there fits no output any more.
             Err(error) => {
@@ -329,10 +367,19 @@ impl<T: 'static> Store<T> {
     }
 
     /// The head, as far as it is known before the arena is written, and the output.
-    fn head_of(&self, published: Option<Sighting>, basis: Basis) -> std::io::Result<(Head, File)> {
+    fn head_of(
+        &self,
+        published: Option<Sighting>,
+        basis: Basis,
+        after: After,
+    ) -> std::io::Result<(Head, File)> {
         let gone = || std::io::Error::other("an input or the output is gone");
         let output = published.ok_or_else(gone)?;
-        let visible = File::open(&self.output)?;
+        let kept = match after {
+            After::Rest => self.folder.open_to_read(suffix::LAST).ok(),
+            _ => None,
+        };
+        let visible = kept.map_or_else(|| File::open(&self.output), Ok)?;
         if !output.is_still(&Sighting::of_file(&visible)?) {
             return Err(gone());
         }
@@ -368,7 +415,7 @@ impl<T: 'static> Store<T> {
         if let Some(unfinished) = arena.unfinished.take() {
             unfinished.publish()?;
         }
-        if after != After::GoOn && self.folder.keep_output(suffix::LAST).is_ok() {
+        if after == After::End && self.folder.keep_output(suffix::LAST).is_ok() {
             head.output = Sighting::of_file(visible)?;
         }
         let saved = arena.image.save(head.first_len == 0)?;

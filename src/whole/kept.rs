@@ -89,7 +89,7 @@ impl<'a> OneShot<'a> {
         let named = [Some(self.build)];
         let changes = Changes::of(&found.head, &named, Path::new(""), Compare::Times)?;
         if changes.files.is_empty() {
-            store.restore(&found)?;
+            store.restore_unchanged(found, None)?;
             let flushed = store.flush(self.options.output.durability);
             flushed.map_err(|error| Error::io("cannot flush", self.output, &error))?;
             return Ok(Resumed::Unchanged);

@@ -4,6 +4,7 @@
 mod applied;
 mod builds;
 mod command;
+mod daemon;
 mod doctor;
 mod inputs;
 #[cfg(feature = "crash-tests")]

@@ -305,6 +305,22 @@ fn an_output_that_a_build_system_removes_first_is_patched_all_the_same() {
 }
 
 #[test]
+fn an_output_that_was_removed_and_has_its_name_again_is_known_as_what_it_was() {
+    let (folder, output) = linked_program();
+    for added in 1..6 {
+        fs::write(folder.path().join("pick.o"), pick(added)).unwrap();
+        link(folder.path(), &OBJECTS, "patched 1 function");
+        for _ in 0..3 {
+            fs::remove_file(&output).unwrap();
+            tick();
+            link(folder.path(), &OBJECTS, "nothing has changed");
+            link(folder.path(), &OBJECTS, "nothing has changed");
+        }
+        assert_eq!(answer(&output), 160 + i32::from(added));
+    }
+}
+
+#[test]
 fn a_link_that_fails_leaves_everything_to_the_next_one() {
     let folder = program(100);
     let folder = folder.path();

@@ -18,8 +18,8 @@ const MOST: usize = 64 << 20;
 /// How long the other side may take for what it has at hand.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The other side has begun with what it was asked.
-const BEGUN: u8 = b'b';
+/// The other side listens. Until it says so nothing is lent to it: what a process has that does nothing is never given back.
+const LISTENS: u8 = b'l';
 /// It is done, with the exit code that follows.
 const DONE: u8 = b'd';
 /// Another process has to do it.
@@ -96,10 +96,10 @@ pub(super) fn expect_same_user(stream: &UnixStream) -> io::Result<()> {
     }
 }
 
-/// Says that the message was received, and something is done about it.
-pub(super) fn say_begun(stream: &UnixStream) -> io::Result<()> {
+/// Says that a message may be sent.
+pub(super) fn say_listens(stream: &UnixStream) -> io::Result<()> {
     let mut stream = stream;
-    stream.write_all(&[BEGUN])
+    stream.write_all(&[LISTENS])
 }
 
 /// Says what came of it.
@@ -116,13 +116,13 @@ pub(super) fn say_end(stream: &UnixStream) -> io::Result<()> {
     stream.shutdown(std::net::Shutdown::Write)
 }
 
-/// Waits until the message was received. False if the other side has ended instead.
-pub(super) fn wait_begun(stream: &UnixStream) -> io::Result<bool> {
+/// Waits until a message may be sent. False if the other side has ended instead.
+pub(super) fn wait_listens(stream: &UnixStream) -> io::Result<bool> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut said = [0];
     let mut stream = stream;
     match stream.read(&mut said) {
-        Ok(1) if said == [BEGUN] => Ok(true),
+        Ok(1) if said == [LISTENS] => Ok(true),
         Ok(0) => Ok(false),
         Ok(_) => Err(io::ErrorKind::InvalidData.into()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
@@ -169,14 +169,14 @@ mod tests {
         sender.unwrap();
         assert_eq!(file.metadata().unwrap().len(), 4);
         expect_same_user(&one).unwrap();
-        say_begun(&other).unwrap();
-        assert!(wait_begun(&one).unwrap());
+        say_listens(&other).unwrap();
+        assert!(wait_listens(&one).unwrap());
         for said in [Answer::Done(3), Answer::Elsewhere] {
             answer(&other, said).unwrap();
             assert_eq!(wait_answer(&one).unwrap(), said);
         }
         drop(other);
-        assert!(!wait_begun(&one).unwrap());
+        assert!(!wait_listens(&one).unwrap());
         assert!(wait_answer(&one).is_err());
     }
 

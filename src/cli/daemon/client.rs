@@ -44,19 +44,14 @@ fn try_ask(output: &Path, asked: &Asked<'_>) -> io::Result<u8> {
 }
 
 fn ask_at(stream: &UnixStream, request: &[u8]) -> io::Result<Answer> {
+    if !channel::wait_listens(stream)? {
+        return Ok(Answer::Elsewhere);
+    }
     let folder = File::open(".")?;
     let (out, err) = (io::stdout(), io::stderr());
     let lent = [folder.as_fd(), out.as_fd(), err.as_fd()];
-    match channel::send(stream, request, lent) {
-        Ok(()) => {}
-        // It has just ended.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Answer::Elsewhere),
-        Err(error) => return Err(error),
-    }
-    match channel::wait_begun(stream)? {
-        true => channel::wait_answer(stream),
-        false => Ok(Answer::Elsewhere),
-    }
+    channel::send(stream, request, lent)?;
+    channel::wait_answer(stream)
 }
 
 /// Starts a process that stays, and is asked over the stream first.
@@ -81,8 +76,11 @@ pub(crate) fn end(output: &Path) {
     let Ok(stream) = Meeting::existing(output).and_then(|meeting| meeting.connect()) else {
         return;
     };
-    // What is no request ends it; it says nothing more then.
-    if channel::expect_same_user(&stream).is_ok() && channel::say_end(&stream).is_ok() {
-        let _ = channel::wait_begun(&stream);
+    // What is no request ends it; nothing is heard of it any more then.
+    if channel::expect_same_user(&stream).is_ok()
+        && channel::wait_listens(&stream).is_ok_and(|listens| listens)
+        && channel::say_end(&stream).is_ok()
+    {
+        let _ = channel::wait_listens(&stream);
     }
 }

@@ -107,22 +107,23 @@ impl Daemon {
 
     /// Links for a process, and says whether to go on.
     fn link_for(&mut self, stream: &UnixStream) -> bool {
-        let received = channel::expect_same_user(stream).and_then(|()| channel::receive(stream));
-        let Ok((message, lent)) = received else {
-            // Somebody who does not ask ends it if he may, and is not to end it otherwise.
-            return channel::expect_same_user(stream).is_err();
+        let is_heard =
+            channel::expect_same_user(stream).and_then(|()| channel::say_listens(stream));
+        if is_heard.is_err() {
+            return true;
+        }
+        // Who asks nothing ends it.
+        let Ok((message, lent)) = channel::receive(stream) else {
+            self.meeting.leave();
+            return false;
         };
         let Ok(request) = Request::decode(&message) else {
             return false;
         };
         if request.surroundings != self.surroundings {
             self.meeting.leave();
-            let _ = channel::say_begun(stream)
-                .and_then(|()| channel::answer(stream, Answer::Elsewhere));
+            let _ = channel::answer(stream, Answer::Elsewhere);
             return false;
-        }
-        if channel::say_begun(stream).is_err() {
-            return true;
         }
         let done = self.borrow(lent, &request).ok().and_then(|()| {
             // What goes wrong here may go well in another process.

@@ -218,7 +218,8 @@ impl KeptLink {
         }
         let changes = ListChanges::of(&found, options)?;
         if changes.are_none() {
-            store.restore(&found)?;
+            let left = self.arena.as_mut().map(|(_, arena)| arena);
+            store.restore_unchanged(found, left)?;
             let flushed = store.flush(publishing.durability);
             flushed.map_err(|error| cannot_flush(&options.output, &error))?;
             return Ok(Resumed::Unchanged);
@@ -506,6 +507,18 @@ impl KeptLink {
     /// As with [`KeptLink::save`].
     pub fn end(&mut self) -> Result<u64, String> {
         self.save_for(After::End)
+    }
+
+    /// Makes sure that others may do what they like with the output and with all that was read before this process [rests](KeptLink::rest):
+    /// they know no better than that it is done.
+    pub fn secure(&mut self) {
+        if let Some(current) = &mut self.current {
+            // If that fails, nothing can be kept, which whoever saves finds out.
+            let _ = current.settle();
+            if let Held::Kept(store, _) = &current.held {
+                store.keep_output();
+            }
+        }
     }
 
     /// Does what the next update would otherwise do before anything else, saves, and lets any process go on from there while this one

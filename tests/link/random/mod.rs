@@ -72,7 +72,7 @@ fn what_follows_edits_means_what_wasm_ld_makes_of_them() {
             for (seed, steps) in prepare(seeds) {
                 let mut own = Seen::default();
                 let result = catch_unwind(AssertUnwindSafe(|| {
-                    pool.install(|| follow(&steps, &mut own))
+                    pool.install(|| follow(seed, &steps, &mut own))
                 }));
                 let result = result.unwrap_or_else(|_| Err("panicked".to_owned()));
                 match result {
@@ -178,7 +178,7 @@ impl Way {
 }
 
 /// Follows a program through its steps.
-fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
+fn follow(seed: u64, steps: &Steps, seen: &mut Seen) -> Result<(), String> {
     let folder = steps.folder.join("link");
     fs::create_dir(&folder).unwrap();
     let mut arguments = steps.arguments(&folder);
@@ -190,7 +190,7 @@ fn follow(steps: &Steps, seen: &mut Seen) -> Result<(), String> {
         linked: None,
         stale: Vec::new(),
     });
-    let mut one_shot = one_shot::OneShot::new(&arguments, &folder);
+    let mut one_shot = one_shot::OneShot::new(&arguments, &folder, seed % 2 == 1);
     for (step, (what, _)) in steps.all.iter().enumerate() {
         let changed = steps.install(step, &folder);
         let theirs = build::wasm_ld(&arguments, &folder.join("theirs.wasm"));

@@ -1,4 +1,4 @@
-//! Steps that are linked by a process each, which goes on with what the one before has kept.
+//! Steps that are linked by a process each, which goes on with what the one before has kept, or asks a process that stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use super::{Seen, same};
 /// An output that is linked again and again by processes that end, and what one that does not end makes of the same files.
 pub struct OneShot {
     arguments: Vec<String>,
+    /// Whether a process stays that links for the others.
+    stays: bool,
     output: PathBuf,
     lasting: Option<Linked>,
     /// What has changed since that was last up to date.
@@ -21,11 +23,12 @@ pub struct OneShot {
 }
 
 impl OneShot {
-    pub fn new(arguments: &[String], folder: &Path) -> OneShot {
+    pub fn new(arguments: &[String], folder: &Path, stays: bool) -> OneShot {
         let output = folder.join("one-shot.wasm");
         let own = format!("-o{}", output.display());
         OneShot {
             arguments: [arguments, &[own]].concat(),
+            stays,
             output,
             lasting: None,
             stale: Vec::new(),
@@ -45,11 +48,19 @@ impl OneShot {
         let before = fs::read(&self.output).ok();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
         command.args(["--verbose", "ld"]).args(&self.arguments);
-        let ran = command.env("WASMEND_STATE", "1").output().unwrap();
+        let how = match self.stays {
+            true => "WASMEND_DAEMON",
+            false => "WASMEND_STATE",
+        };
+        command.env(how, "1").env("WASMEND_DAEMON_IDLE", "3");
+        let ran = command.output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         let is_resumed = !said.contains("all is linked:");
         seen.resumed += usize::from(is_resumed && ran.status.success());
-        if said.contains("no state was kept") || said.contains("panicked") {
+        if ["no state was kept", "panicked", "no other process links"]
+            .iter()
+            .any(|wrong| said.contains(wrong))
+        {
             return Err(said);
         }
         match (ran.status.success(), theirs) {
