@@ -12,6 +12,7 @@ mod doctor;
 mod explain;
 mod files;
 mod finish;
+mod following;
 mod inspect;
 mod invocation;
 mod keeping;

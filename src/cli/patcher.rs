@@ -1,16 +1,14 @@
 //! An output and the builds that come for it: what `replay` and `watch` have in common, and `patch` of each build.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wasmend::inspect;
-use wasmend::output::OutputOptions;
-use wasmend::{KeptWhole, OneShot, Outcome, Patch, Update, WholeOptions};
+use wasmend::{KeptWhole, OneShot, Patch, Update, WholeOptions};
 
 use crate::cli::args::{BuildOptions, StateArgs};
-use crate::cli::keeping::Keeping;
+use crate::cli::following::Following;
 use crate::cli::kept;
-use crate::cli::patch_folder::PatchFolder;
 use crate::cli::record::Record;
 use crate::cli::report::{Counts, Reporter};
 use crate::stopwatch::Stopwatch;
@@ -57,19 +55,9 @@ pub(crate) fn counts(update: &Update) -> Counts {
 
 /// An output that follows builds of a module.
 pub(crate) struct Patcher {
-    output: PathBuf,
-    publishing: OutputOptions,
-    reporter: Reporter,
-    /// Whether nothing is said of builds that change nothing.
-    is_silent_if_unchanged: bool,
-    /// Whether anything was said.
-    has_begun: bool,
-    module: KeptWhole,
-    /// What goes with the state, if that is kept.
-    keeping: Option<Keeping>,
-    /// Where each version is kept as a patch.
-    patches: Option<PatchFolder>,
-    versions: u64,
+    pub(crate) following: Following<KeptWhole>,
+    /// Whether what is made is kept for the next process.
+    keeps_state: bool,
 }
 
 impl Patcher {
@@ -83,9 +71,16 @@ impl Patcher {
     ) -> anyhow::Result<Self> {
         let whole = whole_options(options, reporter);
         let publishing = whole.output.clone();
+        let patches = options.patches.patches.as_deref();
         let folder = state.state_dir.as_deref();
-        let (module, keeping) = match kept::is_wanted(state.wanted(), folder) {
-            false => (KeptWhole::new(output, whole).alone(), None),
+        let keeps_state = kept::is_wanted(state.wanted(), folder);
+        let following = match keeps_state {
+            false => {
+                let module = KeptWhole::new(output, whole).alone();
+                let mut following = Following::new(module, publishing, patches, reporter);
+                following.begin(output);
+                following
+            }
             true => {
                 // The output that is patched stays with what is known of it; what is asked for is a copy.
                 let (place, copy) = match kept::folder_of(folder) {
@@ -95,29 +90,17 @@ impl Patcher {
                         (kept::place_in(&folder, &name)?, Some(output.to_path_buf()))
                     }
                 };
-                let keeping = Keeping::new(place.clone(), copy, reporter);
-                (KeptWhole::new(&place, whole), Some(keeping))
+                let module = KeptWhole::new(&place, whole);
+                let mut following = Following::new(module, publishing, patches, reporter);
+                following.begin(output);
+                following.keep_at(place, copy);
+                following
             }
         };
         Ok(Patcher {
-            output: output.to_path_buf(),
-            publishing,
-            reporter,
-            is_silent_if_unchanged: false,
-            has_begun: false,
-            module,
-            keeping,
-            patches: options.patches.patches.as_deref().map(PatchFolder::new),
-            versions: 0,
+            following,
+            keeps_state,
         })
-    }
-
-    /// Says nothing of builds that change nothing.
-    pub(crate) fn silent_if_unchanged(self) -> Self {
-        Patcher {
-            is_silent_if_unchanged: true,
-            ..self
-        }
     }
 
     /// Makes the output equal to the build in a file, which `read` reads, and reports it.
@@ -126,6 +109,8 @@ impl Patcher {
         file: &Path,
         read: &dyn Fn(&Path) -> wasmend::Result<Vec<u8>>,
     ) -> anyhow::Result<Patch> {
+        let following = &mut self.following;
+        let reporter = following.reporter;
         let mut stopwatch = Stopwatch::start();
         let is_output = Cell::new(false);
         let read = |file: &Path| {
@@ -134,98 +119,44 @@ impl Patcher {
             is_output.set(meant.is_some());
             Ok(meant.unwrap_or(bytes))
         };
-        let reason = kept::why_started_again().filter(|_| self.versions == 0);
-        let update = match reason.filter(|_| self.keeping.is_some()) {
-            None => self.module.update(file, &read),
+        let reason = kept::why_started_again().filter(|_| following.versions() == 0);
+        let update = match reason.filter(|_| self.keeps_state) {
+            None => following.kept.update(file, &read),
             Some(reason) => {
-                let update = self.module.create_from(file, &read);
+                let update = following.kept.create_from(file, &read);
                 update.map(|update| (update, Some(reason)))
             }
         };
         let took = stopwatch.lap();
         if is_output.get() {
-            warn_of_output(file, self.reporter)?;
+            warn_of_output(file, reporter)?;
         }
         // An error of the output names it already.
         let (update, anew) = update.map_err(|error| error.with_path(file))?;
-        let is_unchanged = matches!(update.patch.outcome, Outcome::Unchanged);
-        // That there was something to go on with is of interest.
-        let is_silent = self.is_silent_if_unchanged && self.has_begun;
-        self.has_begun = true;
-        let anew = anew.filter(|_| self.keeping.is_some());
-        if let Some(keeping) = &mut self.keeping {
-            keeping.updated(is_unchanged && anew.is_none(), &self.publishing)?;
-        }
-        warn(file, &update, self.reporter)?;
-        self.versions += u64::from(!is_unchanged);
-        if is_unchanged && is_silent {
-            let text = format!("{}: nothing has changed", file.display());
-            self.reporter.note(&text);
-            self.keep_patch(&update.patch)?;
+        let is_silent = following.published(&update.patch, anew.is_some())?;
+        warn(file, &update, reporter)?;
+        if is_silent {
+            following.note_unchanged(file);
+            following.keep_patch(&update.patch)?;
             return Ok(update.patch);
         }
-        self.reporter
-            .update(&self.output, file, counts(&update), &update.patch, took)?;
-        // Behind the report: the file is there already.
-        self.keep_patch(&update.patch)?;
-        self.module.prepare();
-        if let Some(keeping) = &self.keeping {
-            let (output, patch, unsaved) = (&self.output, &update.patch, Ok(0));
+        reporter.update(
+            &following.output,
+            file,
+            counts(&update),
+            &update.patch,
+            took,
+        )?;
+        following.keep_patch(&update.patch)?;
+        following.kept.prepare();
+        following.say(|| {
+            let (output, patch, unsaved) = (&following.output, &update.patch, Ok(0));
             let record = match anew {
                 None => Record::updated(output, patch, &unsaved, took),
                 Some(why) => Record::linked(output, &why, patch, &unsaved, took).created(),
             };
-            keeping.say(record.of_functions(counts(&update).sum()))?;
-        }
+            record.of_functions(counts(&update).sum())
+        })?;
         Ok(update.patch)
-    }
-
-    /// Whether something is to be saved for the next process.
-    pub(crate) fn has_news(&self) -> bool {
-        self.keeping.as_ref().is_some_and(Keeping::has_news)
-    }
-
-    /// Saves what the next process needs, if this one keeps it.
-    pub(crate) fn save(&mut self) -> anyhow::Result<()> {
-        match &mut self.keeping {
-            Some(keeping) if keeping.has_news() => keeping.saved(self.module.save()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The same at the end of the process.
-    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
-        match &mut self.keeping {
-            Some(keeping) if self.module.is_made() => keeping.saved(self.module.end()),
-            _ => Ok(()),
-        }
-    }
-
-    fn keep_patch(&mut self, patch: &Patch) -> anyhow::Result<()> {
-        let output = self.keeping.as_ref().map_or(&*self.output, Keeping::output);
-        let kept = self.patches.as_mut().map(|it| it.keep(patch, output));
-        match kept {
-            Some(Err(error)) => self.reporter.problem(&error, false),
-            Some(Ok(())) | None => Ok(()),
-        }
-    }
-
-    /// Fails if a version could not be written as a patch.
-    pub(crate) fn expect_patches(&self) -> wasmend::Result<()> {
-        self.patches
-            .as_ref()
-            .map_or(Ok(()), PatchFolder::expect_all)
-    }
-
-    /// Forgets the output: the next build writes it whole.
-    pub(crate) fn forget(&mut self) {
-        if !self.keeping.as_mut().is_some_and(Keeping::is_lost) {
-            self.module.forget();
-        }
-    }
-
-    /// How many versions were published.
-    pub(crate) fn versions(&self) -> u64 {
-        self.versions
     }
 }

@@ -18,8 +18,8 @@ pub(crate) fn run(args: &Replay, reporter: Reporter) -> anyhow::Result<()> {
     for file in builds {
         patcher.update(file, &crate::cli::files::read)?;
     }
-    patcher.end()?;
-    Ok(patcher.expect_patches()?)
+    patcher.following.end()?;
+    Ok(patcher.following.expect_patches()?)
 }
 
 /// The output and the builds. Without `-o` the first file is the output, if it cannot be meant for a build: it is not

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ReplayLd, reporter: Reporter) -> anyhow::Result<ExitCod
             Err(LinkError::Unsaid(error)) => return Err(error),
         }
     }
-    linked.end()?;
+    linked.following.end()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,7 +32,7 @@ const TRIES: usize = 16;
 static IS_THERE: AtomicBool = AtomicBool::new(false);
 /// Whether blocks come from the arena.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
-/// Whether the arena stays as it is, so that it can be written: nothing is handed out any more, and what is given back is lost.
+/// Whether the arena stays as it is, so that it can be written: nothing is handed out meanwhile, and what is given back is lost.
 static IS_FROZEN: AtomicBool = AtomicBool::new(false);
 /// Whether what others have made is copied before it is kept ([`is_foreign`]).
 static ADOPTS: AtomicBool = AtomicBool::new(false);
@@ -302,7 +302,7 @@ impl Control {
         top
     }
 
-    /// Undoes that, in the next process, which is alone with it.
+    /// Undoes that in the next process, which is alone with it; see [`unfreeze`] for one that goes on.
     pub(super) fn thaw(&self) {
         self.top.fetch_and(!FROZEN, Ordering::SeqCst);
         let locks = self.caches.iter().map(|cache| &cache.lock);
@@ -450,7 +450,7 @@ pub(crate) fn program_address() -> Option<usize> {
     (address < 1 << 32).then_some(address)
 }
 
-/// From now on everything is allocated in the arena, which is mapped.
+/// From now on everything is allocated in the arena, which is mapped, until somebody [rests](rest).
 pub(super) fn begin() {
     IS_THERE.store(true, Ordering::SeqCst);
     IS_ENTERED.store(true, Ordering::SeqCst);
@@ -465,7 +465,7 @@ pub fn leave() -> bool {
     IS_THERE.load(Ordering::SeqCst)
 }
 
-/// Whether all that was allocated since the arena was entered stands in it.
+/// Whether all that was to stand in the arena since it was entered does: nobody has [left](leave) it for good.
 pub(super) fn is_complete() -> bool {
     !WAS_LEFT.load(Ordering::SeqCst)
 }
@@ -490,8 +490,8 @@ impl Drop for Paused {
     }
 }
 
-/// Lets the arena be as it is from now on, whatever other threads do, but for the contents of their blocks: for as long as the
-/// process lives, what is allocated is the system's. Returns how long the arena is.
+/// Lets the arena be as it is, whatever other threads do, but for the contents of their blocks: until it may change again
+/// ([`unfreeze`]), what is allocated is the system's. Returns how long the arena is.
 pub(super) fn freeze() -> usize {
     IS_FROZEN.store(true, Ordering::SeqCst);
     IS_ENTERED.store(false, Ordering::SeqCst);

@@ -109,8 +109,8 @@ impl Image {
         expect_installed()
     }
 
-    /// Writes the pages that changed since the arena was entered or opened. From then on nothing is allocated in it any more; no
-    /// other thread may change what is kept meanwhile.
+    /// Writes the pages that changed since the arena was entered or opened. From then on nothing is allocated in it any more, unless
+    /// the process [goes on](Image::go_on); no other thread may change what is kept meanwhile.
     ///
     /// # Errors
     /// If the file cannot be written, or the system does not say what changed. The file is not to be trusted then.

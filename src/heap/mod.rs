@@ -4,8 +4,9 @@
 //!
 //! [`Heap`] is an allocator for a whole program (`#[global_allocator]`). Until `enter` is called it is the system's. From
 //! then on everything that is allocated, by any thread, stands in one range of addresses, the arena, which begins at the
-//! same address in every process. `Image` writes the arena's pages to a file, or those that have changed since, and maps them.
-//! Where nothing is to outlive the process, an arena in memory ([`use_memory`]) still is quicker than most allocators for work
+//! same address in every process. After `rest` only what is allocated while somebody works in it (`work`) does: a process
+//! that goes on has much that is not to be kept. `Image` writes the arena's pages to a file, or those that have changed since, and
+//! maps them. Where nothing is to outlive the process, an arena in memory ([`use_memory`]) still is quicker than most allocators for work
 //! that allocates much and ends soon.
 //!
 //! What an arena holds may point to itself and to the program's own constants and functions, whose addresses are fixed

@@ -1,12 +1,12 @@
 //! State of a process that ends, for the next process of the same program: what a compiler or a linker that is started for each
 //! build needs to patch.
 //!
-//! All that it knows stands in an arena (`heap`), whose pages are in a file beside the output, `NAME.heap`; a second one,
+//! What it knows of the program stands in an arena (`heap`), whose pages are in a file beside the output, `NAME.heap`; a second one,
 //! `NAME.state`, is its head and says what must be so for it to be of use: what was asked for, the program itself, the output,
 //! every file that was read. Whoever keeps something goes by these steps, all of them the `Store`'s: it looks for a state that
 //! fits; if a file has changed, maps the arena and brings what stands in it up to date; then the pages that this changed are
-//! written back. In any other case, and whenever something is not as expected, the answer is a [`NoState`], and all is made anew: slower,
-//! never different.
+//! written back, which a process that goes on does as often as it likes. In any other case, and whenever something is not as
+//! expected, the answer is a [`NoState`], and all is made anew: slower, never different.
 //!
 //! The head is removed before the arena's file is written and comes back when it is; it names the output by its times and
 //! its identity. So a process that is killed at any point leaves a state that fits its output, or none that is used.
@@ -14,14 +14,16 @@
 //! # What a program must do
 //!
 //! `wasmend` does all of this by itself. A program of one's own that uses [`OneShot`](crate::OneShot), [`Module::open`](crate::Module::open) or
-//! [`KeptLink::resume`](crate::link::KeptLink::resume)
+//! [`KeptLink::resume`](crate::link::KeptLink::resume), or that goes on and uses [`KeptWhole`](crate::KeptWhole) or
+//! [`KeptLink`](crate::link::KeptLink),
 //!
 //! - has [`heap::Heap`](crate::heap::Heap) as its global allocator,
 //! - is linked to stand at fixed addresses: `cargo:rustc-link-arg-bins=-no-pie` in its `build.rs`. What is kept points to its
 //!   constants and functions; another build of it finds nothing that it could use (S03),
-//! - does so once in a process, which ends soon after. From the first call on everything that the process allocates stands in the
-//!   arena, whichever thread it is, and is in the state's file afterwards, needed or not: what is large, and nothing of the
-//!   module's, is best allocated before. Once the state is written allocations are the system's again.
+//! - keeps one output in a process, of which the first two are told once: there is one arena. What the process allocates while a call
+//!   works on what is kept stands in the arena, whichever thread it is, and is in the state's file afterwards, needed or not;
+//!   between calls allocations are the system's. Only with `Module::open` they are the arena's until the module is closed: what is
+//!   large, and nothing of the module's, is best allocated before.
 //!
 //! Where one of these is not so, or the system lacks something (S11), all is made anew in each process, and the reason says
 //! so. What is kept is private to the user, and is not to be copied elsewhere: it is of use beside its output only.

@@ -240,8 +240,8 @@ impl<T: 'static> Store<T> {
         Ok(Locked(file))
     }
 
-    /// Maps the arena, in which everything is allocated from here on, and returns what was kept, and how the output looks. To
-    /// be done once in a process.
+    /// Maps the arena, in which everything is allocated from here on (but see [`heap::rest`]), and returns what was kept, and how the
+    /// output looks. To be done once in a process.
     pub(crate) fn open(
         &self,
         locked: Locked,
@@ -315,7 +315,7 @@ impl<T: 'static> Store<T> {
         }
     }
 
-    /// Begins an arena, in which everything is allocated from here on. To be done once in a process.
+    /// Begins an arena, in which everything is allocated from here on (but see [`heap::rest`]). To be done once in a process.
     pub(crate) fn begin(&self) -> Result<Arena, NoState> {
         let begun = || -> std::io::Result<Arena> {
             let file = self.folder.begin(suffix::HEAP)?;

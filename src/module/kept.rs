@@ -48,8 +48,8 @@ impl Module {
     /// declarations under their keys; or else a new one, as [`Module::create`] makes it, and the
     /// [reason](KeptModule::reason). It is for compilers whose process ends after each build, and to be called once in a process.
     ///
-    /// From here on all that the process allocates stands in the arena of the state, and stays there: what is not needed for
-    /// the module is best allocated before. What a program must do for that stands in [`kept`](crate::kept); where that is
+    /// From here until the module is closed all that the process allocates stands in the arena of the state, and stays there: what is not
+    /// needed for the module is best allocated before. What a program must do for that stands in [`kept`](crate::kept); where that is
     /// not so, the module is always a new one. Ids are those of one process: declarations are found by their keys
     /// ([`Module::lookup`], [`Module::declare_or_get`]).
     ///

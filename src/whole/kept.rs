@@ -73,8 +73,7 @@ impl<'a> OneShot<'a> {
 
     /// Goes on where an earlier process ended, if there is something to go on with.
     ///
-    /// From here on the process may allocate in the arena of that one: it is to be called once, and the process should end
-    /// soon after.
+    /// The process works in the arena of that one, and has no other: it is to be called once, and the process should end soon after.
     ///
     /// # Errors
     /// If the build cannot be read or is not a valid module, another process is writing the output, or it cannot be written. The

@@ -15,6 +15,7 @@ use wasmend::inspect::finish;
 
 use crate::support::command::{text, unshared, wasmend};
 use crate::support::objects::{I32, builder::Builder};
+use crate::support::threads::for_all;
 use crate::watching::{answer, pick, program};
 
 const LINE: [&str; 7] = [
@@ -354,19 +355,8 @@ impl Point {
     }
 }
 
-/// Does the same for all points, a few at a time: most of the time is the system's.
-fn for_each(points: &[Point], check: impl Fn(&Point) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    check(point);
-                }
-            });
-        }
-    });
-}
+/// Points are tried a few at a time: most of the time is the system's.
+const AT_ONCE: usize = 4;
 
 #[test]
 fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_next_one_is_right() {
@@ -384,7 +374,7 @@ fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_ne
             });
         }
     }
-    for_each(&points, |point| {
+    for_all(&points, AT_ONCE, |point| {
         let struck = point.strike();
         let (folder, context, after) = (struck.folder.path(), &struck.context, struck.after);
         // Calls that depend on the time may not be made again.
@@ -424,7 +414,7 @@ fn a_link_of_which_any_call_fails_is_right_or_says_so_and_the_next_one_is_right(
         }
     }
     let failures = AtomicUsize::new(0);
-    for_each(&points, |point| {
+    for_all(&points, AT_ONCE, |point| {
         let struck = point.strike();
         let (folder, context, after) = (struck.folder.path(), &struck.context, struck.after);
         let said = text(&struck.ran.stderr);

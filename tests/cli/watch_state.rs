@@ -44,8 +44,31 @@ fn expect(folder: &Path, arguments: &[&str], expected: &str) {
 
 /// Links by a process of its own.
 fn ld(folder: &Path, expected: &str) {
+    ld_with(folder, &[], expected);
+}
+
+/// The same with other options.
+fn ld_with(folder: &Path, options: &[&str], expected: &str) {
     let line = ["--verbose", "ld", "--state", "-o", "out.wasm"];
-    expect(folder, &[&line[..], &OBJECTS].concat(), expected);
+    expect(folder, &[&line[..], options, &OBJECTS].concat(), expected);
+}
+
+/// Changes the program: its answer is now 160 and this.
+fn change(folder: &Path, added: u8) {
+    fs::write(folder.join("pick.o"), pick(added)).unwrap();
+}
+
+/// A link goes on with what was kept: it finds that nothing has changed, and patches what then does.
+fn expect_kept(folder: &Path, added: u8, context: &str) {
+    ld(folder, "nothing has changed");
+    change(folder, added);
+    ld(folder, "patched 1 function");
+    assert_eq!(
+        answer(&folder.join("out.wasm")),
+        160 + i32::from(added),
+        "{context}"
+    );
+    expect_fresh(folder, context);
 }
 
 /// The output is what a link of the same objects from nothing makes, in the dense form of both.
@@ -74,12 +97,31 @@ fn start(folder: tempfile::TempDir) -> Watching {
     Watching::start(folder, &LINK)
 }
 
+/// A watch of a program that it has linked, from nothing.
+fn begun() -> Watching {
+    let folder = program(100);
+    tick();
+    let mut watching = start(folder);
+    update(&mut watching, "created");
+    watching
+}
+
+/// Takes the folder of a watch that is to end.
+fn take_folder(watching: &mut Watching) -> tempfile::TempDir {
+    std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap())
+}
+
 /// Ends a watch, and takes its folder over.
-fn stop(watching: Watching) -> tempfile::TempDir {
-    let mut watching = watching;
-    let folder = std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap());
+fn stop(mut watching: Watching) -> tempfile::TempDir {
+    let folder = take_folder(&mut watching);
     watching.stop(Signal::TERM);
     folder
+}
+
+/// Kills a watch, and takes its folder over once it is gone.
+fn kill(mut watching: Watching) -> tempfile::TempDir {
+    watching.signal(Signal::KILL);
+    take_folder(&mut watching)
 }
 
 #[test]
@@ -103,13 +145,9 @@ fn a_watch_goes_on_from_a_link_and_a_link_from_a_watch() {
         assert_eq!(answer(&watching.path("out.wasm")), 160 + i32::from(added));
     }
     let folder = stop(watching);
-    ld(folder.path(), "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(9)).unwrap();
-    ld(folder.path(), "patched 1 function");
-    assert_eq!(answer(&folder.path().join("out.wasm")), 169);
-    expect_fresh(folder.path(), "after the link");
+    expect_kept(folder.path(), 9, "after the link");
     // What changed while nobody watched is a patch.
-    fs::write(folder.path().join("pick.o"), pick(10)).unwrap();
+    change(folder.path(), 10);
     let mut watching = start(folder);
     update(&mut watching, "patched");
     assert_eq!(answer(&watching.path("out.wasm")), 170);
@@ -133,10 +171,7 @@ fn a_watch_that_begins_from_nothing_leaves_a_state() {
     watching.write("pick.o", pick(7));
     update(&mut watching, "patched");
     let folder = stop(watching);
-    ld(folder.path(), "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(8)).unwrap();
-    ld(folder.path(), "patched 1 function");
-    expect_fresh(folder.path(), "after a watch from nothing");
+    expect_kept(folder.path(), 8, "after a watch from nothing");
 }
 
 #[test]
@@ -149,20 +184,10 @@ fn processes_of_all_kinds_in_any_order_are_equal_to_a_fresh_link_at_each_step() 
         let kind = rng.below(4);
         kinds[kind] += 1;
         let mut added = 1 + rng.below(60) as u8;
-        fs::write(path.join("pick.o"), pick(added)).unwrap();
+        change(&path, added);
         match kind {
             0 => ld(&path, ""),
-            1 => {
-                let line = [
-                    "--verbose",
-                    "ld",
-                    "--state",
-                    "--export=twice",
-                    "-o",
-                    "out.wasm",
-                ];
-                expect(&path, &[&line[..], &OBJECTS].concat(), "all is linked");
-            }
+            1 => ld_with(&path, &["--export=twice"], "all is linked"),
             2 => {
                 for number in 0..2u8 {
                     let name = path.join(format!("step{number}"));
@@ -180,7 +205,7 @@ fn processes_of_all_kinds_in_any_order_are_equal_to_a_fresh_link_at_each_step() 
                 let arguments = ["--", "--state", "-o", "out.wasm"];
                 expect(&path, &[&line[..], &arguments, &OBJECTS].concat(), "");
                 added += 1;
-                fs::write(path.join("pick.o"), pick(added)).unwrap();
+                change(&path, added);
             }
             _ => {
                 let mut watching = start(folder);
@@ -216,7 +241,7 @@ fn a_watch_writes_what_processes_one_after_the_other_write() {
     let mut watching = start(other);
     update(&mut watching, "created");
     for added in 1..6 {
-        fs::write(one.path().join("pick.o"), pick(added)).unwrap();
+        change(one.path(), added);
         ld(one.path(), "patched 1 function");
         watching.write("pick.o", pick(added));
         update(&mut watching, "patched");
@@ -248,15 +273,13 @@ fn a_watch_that_is_killed_at_any_time_leaves_what_the_next_link_can_use_or_nothi
         }
         // Also while it saves, and in the midst of a patch.
         std::thread::sleep(Duration::from_micros(rng.below(30_000) as u64));
-        watching.signal(Signal::KILL);
-        folder = std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap());
-        drop(watching);
+        folder = kill(watching);
         let path = folder.path().to_path_buf();
         // What is there is whole, whatever version it is.
         let found = answer(&path.join("out.wasm"));
         assert!((160..260).contains(&found), "round {round}: {found}");
         if rng.once_in(2) {
-            fs::write(path.join("pick.o"), pick(1 + rng.below(60) as u8)).unwrap();
+            change(&path, 1 + rng.below(60) as u8);
         }
         ld(&path, "");
         used += u32::from(logged(&path)["outcome"] != "linked");
@@ -267,28 +290,17 @@ fn a_watch_that_is_killed_at_any_time_leaves_what_the_next_link_can_use_or_nothi
 
 #[test]
 fn a_watch_that_rested_and_is_killed_leaves_a_state() {
-    let folder = program(100);
-    tick();
-    let mut watching = start(folder);
-    update(&mut watching, "created");
+    let mut watching = begun();
     watching.write("pick.o", pick(5));
     update(&mut watching, "patched");
     std::thread::sleep(REST);
-    watching.signal(Signal::KILL);
-    let folder = std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap());
-    drop(watching);
-    ld(folder.path(), "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(6)).unwrap();
-    ld(folder.path(), "patched 1 function");
-    expect_fresh(folder.path(), "after the kill");
+    let folder = kill(watching);
+    expect_kept(folder.path(), 6, "after the kill");
 }
 
 #[test]
 fn a_watch_follows_what_is_written_in_place_though_it_has_let_go_of_the_files() {
-    let folder = program(100);
-    tick();
-    let mut watching = start(folder);
-    update(&mut watching, "created");
+    let mut watching = begun();
     for added in [5u8, 6, 5, 5, 9] {
         // As long as before, in the same file.
         let bytes = pick(added);
@@ -338,18 +350,9 @@ fn what_cannot_be_patched_is_linked_anew_in_the_same_process_and_kept() {
     update(&mut watching, "patched");
     assert_eq!(answer(&watching.path("out.wasm")), 164);
     let folder = stop(watching);
-    let line = [
-        "--verbose",
-        "ld",
-        "--state",
-        "--export=twice",
-        "-o",
-        "out.wasm",
-    ];
-    let again = [&line[..], &OBJECTS].concat();
-    expect(folder.path(), &again, "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(5)).unwrap();
-    expect(folder.path(), &again, "patched 1 function");
+    ld_with(folder.path(), &["--export=twice"], "nothing has changed");
+    change(folder.path(), 5);
+    ld_with(folder.path(), &["--export=twice"], "patched 1 function");
     assert_eq!(answer(&folder.path().join("out.wasm")), 165);
 }
 
@@ -364,18 +367,12 @@ fn a_link_that_fails_at_first_is_kept_when_it_does_not() {
     watching.write("pick.o", pick(7));
     update(&mut watching, "created");
     let folder = stop(watching);
-    ld(folder.path(), "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(8)).unwrap();
-    ld(folder.path(), "patched 1 function");
-    expect_fresh(folder.path(), "after a failure");
+    expect_kept(folder.path(), 8, "after a failure");
 }
 
 #[test]
 fn a_link_beside_a_watch_says_who_writes_the_output_and_spoils_nothing() {
-    let folder = program(100);
-    tick();
-    let mut watching = start(folder);
-    update(&mut watching, "created");
+    let mut watching = begun();
     watching.expect("watching");
     std::thread::sleep(REST);
     // What is up to date needs nobody's lock.
@@ -428,10 +425,7 @@ fn two_watches_that_want_the_same_output_do_not_disturb_one_another() {
 
 #[test]
 fn whatever_becomes_of_what_is_kept_a_watch_goes_on() {
-    let folder = program(100);
-    tick();
-    let mut watching = start(folder);
-    update(&mut watching, "created");
+    let mut watching = begun();
     watching.expect("watching");
     std::thread::sleep(REST);
     fs::remove_dir_all(watching.path(".wasmend")).unwrap();
@@ -513,7 +507,7 @@ fn state_that_is_kept_elsewhere_is_used_by_both() {
     watching.expect_answer(166);
     let folder = stop(watching);
     expect(folder.path(), &linked, "nothing has changed");
-    fs::write(folder.path().join("pick.o"), pick(7)).unwrap();
+    change(folder.path(), 7);
     expect(folder.path(), &linked, "patched 1 function");
     assert_eq!(answer(&folder.path().join("out.wasm")), 167);
 }
@@ -575,17 +569,13 @@ fn builds_of_a_module_are_patched_watched_and_replayed_in_turns() {
     write(30);
     update(&mut watching, "patched");
     std::thread::sleep(REST);
-    watching.signal(Signal::KILL);
-    let folder = std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap());
-    drop(watching);
+    let folder = kill(watching);
     expect(&path, &patch, "nothing has changed");
     let mut watching = Watching::start(folder, &watch);
     watching.expect("watching");
     write(31);
     update(&mut watching, "patched");
-    watching.signal(Signal::KILL);
-    let folder = std::mem::replace(&mut watching.folder, tempfile::tempdir().unwrap());
-    drop(watching);
+    let folder = kill(watching);
     expect(&path, &patch, "");
     verify("after a kill");
     // The output is taken away.

@@ -21,6 +21,9 @@ mod power;
 #[cfg(feature = "cli")]
 #[path = "../support/smith.rs"]
 mod rng;
+#[cfg(feature = "cli")]
+#[path = "../support/threads.rs"]
+mod threads;
 mod versions;
 
 const WRITER: &str = env!("CARGO_BIN_EXE_crash_writer");

@@ -14,7 +14,8 @@ use wasmend::output::{Durability, Output, OutputOptions, Publish};
 
 use crate::disk::{Disk, calls, strace};
 use crate::rng::Rng;
-use crate::versions::{SCRIPTS, generation};
+use crate::threads::{cores, for_all};
+use crate::versions::{SCRIPTS, Script, generation};
 use crate::{WRITER, temporary};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -68,12 +69,13 @@ fn recovered(files: &Files, from: &Path, publish: Publish, context: &str) -> Opt
 
 #[test]
 fn what_a_writer_publishes_for_good_survives_whatever_has_not_reached_the_disk() {
-    let mut rng = Rng::new(1);
-    let (mut points, mut images) = (0, 0);
-    for script in SCRIPTS
+    let scripts = SCRIPTS
         .iter()
-        .filter(|it| it.durability == Durability::Power)
-    {
+        .filter(|it| it.durability == Durability::Power);
+    let scripts: Vec<&Script> = scripts.collect();
+    let seen = for_all(&scripts, cores(), |script| {
+        let mut rng = Rng::new(1);
+        let (mut points, mut images) = (0, 0);
         let folder = temporary();
         let log = folder.path().join("log");
         let path = folder.path().join("out.wasm");
@@ -118,7 +120,10 @@ fn what_a_writer_publishes_for_good_survives_whatever_has_not_reached_the_disk()
                 }),
             }
         }
-    }
+        (points, images)
+    });
+    let points: usize = seen.iter().map(|(points, _)| points).sum();
+    let images: usize = seen.iter().map(|(_, images)| images).sum();
     println!("{images} images after {points} calls");
     assert!(points > 100 && images > 2_000, "{points} {images}");
 }

@@ -4,3 +4,6 @@
 mod cases;
 mod harness;
 mod random;
+
+#[path = "../support/threads.rs"]
+mod threads;

@@ -3,10 +3,9 @@
 //!
 //! `WASMEND_EDITS` says how many edits are made in all (default: a few thousand), `WASMEND_SEED` where to begin.
 
-use std::sync::Mutex;
-
 use crate::harness::check::{Config, MOST_OVERHEAD, Seen, random, shrink};
 use crate::harness::generate::{Choices, Shape};
+use crate::threads::{cores, for_all};
 use wasmend::output::Publish;
 
 const EVERYDAY: usize = 6_000;
@@ -116,44 +115,23 @@ fn random_edits() {
     let edits = number("WASMEND_EDITS", EVERYDAY as u64) as usize;
     let seed = number("WASMEND_SEED", 1);
     let programs = programs(edits, seed);
-    let seen = Mutex::new(Seen::default());
-    let work = Mutex::new(programs.into_iter());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, |cores| cores.get()) {
-            scope.spawn(|| {
-                loop {
-                    let next = work
-                        .lock()
-                        .unwrap_or_else(|broken| broken.into_inner())
-                        .next();
-                    let Some((config, shape, seed, edits)) = next else {
-                        return;
-                    };
-                    match random(&config, shape, &mut Choices::Seed(seed), edits) {
-                        Ok(one) => {
-                            seen.lock()
-                                .unwrap_or_else(|broken| broken.into_inner())
-                                .add(one);
-                        }
-                        Err((error, script)) => {
-                            let long = script.len();
-                            let (short_error, script) = shrink(&config, script, 600);
-                            let lines: Vec<String> =
-                                script.iter().map(|edit| format!("    {edit:?},")).collect();
-                            panic!(
-                                "seed {seed} ({long} edits, {shape:?}): {error}\n{config:?}\n\
-                                 shrunk: {short_error}\n{}",
-                                lines.join("\n")
-                            );
-                        }
-                    }
-                }
-            });
-        }
+    let all = for_all(&programs, cores(), |(config, shape, seed, edits)| {
+        let done = random(config, *shape, &mut Choices::Seed(*seed), *edits);
+        done.unwrap_or_else(|(error, script)| {
+            let long = script.len();
+            let (short_error, script) = shrink(config, script, 600);
+            let lines: Vec<String> = script.iter().map(|edit| format!("    {edit:?},")).collect();
+            panic!(
+                "seed {seed} ({long} edits, {shape:?}): {error}\n{config:?}\n\
+                 shrunk: {short_error}\n{}",
+                lines.join("\n")
+            );
+        })
     });
-    let seen = seen
-        .into_inner()
-        .unwrap_or_else(|broken| broken.into_inner());
+    let mut seen = Seen::default();
+    for one in all {
+        seen.add(one);
+    }
     println!(
         "{} edits in {} commits: {} patches, {} refused, relinks {:?}\n\
          bytes beyond a body: p50 {}, p99 {}, most {} of {}; where a section moved: most {:?} of {}",

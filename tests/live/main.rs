@@ -26,6 +26,5 @@ mod whole;
 #[path = "../edits/harness/mod.rs"]
 mod harness;
 
-#[cfg(feature = "toolchain-tests")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,6 +16,7 @@ use crate::harness::script::Edit;
 use crate::hosts::{self, Call, Host, ImportOf, in_each_engine};
 use crate::program::{give_state, memory};
 use crate::record::{Called, Record};
+use crate::support::threads::{cores, for_all};
 
 in_each_engine!(after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state);
 
@@ -362,10 +363,9 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state<H: Hos
             ..shape
         },
     ];
-    let mut all = Seen::default();
     let programs = edits.div_ceil(200);
-    for at in 0..programs {
-        let seed = first + at;
+    let seeds: Vec<usize> = (first..first + programs).collect();
+    let seen = for_all(&seeds, cores(), |&seed| {
         let redirect = [Redirect::Table, Redirect::TableThunks][seed % 2];
         let types = [Types::PerDeclaration, Types::Interned][seed / 2 % 2];
         let config = Config {
@@ -375,7 +375,10 @@ fn after_any_edits_a_program_that_runs_is_like_a_fresh_one_with_its_state<H: Hos
             ..Config::new(redirect, types)
         };
         let seen = run::<H>(config, shapes[seed % 3], seed as u64, 200);
-        let seen = seen.unwrap_or_else(|error| panic!("{error}"));
+        seen.unwrap_or_else(|error| panic!("{error}"))
+    });
+    let mut all = Seen::default();
+    for seen in seen {
         all.deltas += seen.deltas;
         all.undone += seen.undone;
         all.compared += seen.compared;

@@ -8,6 +8,7 @@
 //! | `listing.rs` | patches as text, for snapshots |
 //! | `smith.rs` | numbers and modules that look random and are the same each time |
 //! | `example.rs` | the programs of examples |
+//! | `threads.rs` | work of one test that threads share |
 //! | `command.rs` | the command `wasmend` and what it says |
 //! | `wasi.rs` | a host for programs that expect WASI |
 //! | `toolchain.rs` | clang, wasm-ld, wasi-libc, sources of real programs |
@@ -25,6 +26,7 @@ pub mod objects;
 pub mod observe;
 pub mod programs;
 pub mod smith;
+pub mod threads;
 #[cfg(feature = "toolchain-tests")]
 pub mod toolchain;
 #[cfg(feature = "engine")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use wasmend::{Error, ErrorKind, Patch};
 
 use crate::cli::args::Watch;
+use crate::cli::following::{Following, Kept};
 use crate::cli::patcher::Patcher;
 use crate::cli::report::Reporter;
 use crate::cli::watch::looks;
@@ -22,11 +23,12 @@ pub(super) struct Build {
 impl Build {
     pub(super) fn new(args: &Watch, reporter: Reporter) -> anyhow::Result<Build> {
         let (file, output) = (&args.file, &args.output);
-        let patcher = Patcher::new(output, file, &args.build, &args.state, reporter)?;
+        let mut patcher = Patcher::new(output, file, &args.build, &args.state, reporter)?;
+        patcher.following.silence_unchanged();
         Ok(Build {
             file: file.clone(),
             output: output.clone(),
-            patcher: patcher.silent_if_unchanged(),
+            patcher,
         })
     }
 }
@@ -63,7 +65,7 @@ impl Subject for Build {
             Ok(patch) => return Ok(patch),
             Err(error) => error.downcast::<Error>()?,
         };
-        let is_first = self.patcher.versions() == 0;
+        let is_first = self.versions() == 0;
         Err(match error.kind() {
             ErrorKind::Locked if is_first => Refusal::End(error.into()),
             ErrorKind::Io | ErrorKind::Locked => Refusal::Later(Complaint::of(error)),
@@ -79,23 +81,15 @@ impl Subject for Build {
     }
 
     fn forget(&mut self) {
-        self.patcher.forget();
+        self.patcher.following.forget();
     }
 
     fn versions(&self) -> u64 {
-        self.patcher.versions()
+        self.patcher.following.versions()
     }
 
-    fn has_news(&self) -> bool {
-        self.patcher.has_news()
-    }
-
-    fn save(&mut self) -> anyhow::Result<()> {
-        self.patcher.save()
-    }
-
-    fn end(&mut self) -> anyhow::Result<()> {
-        self.patcher.end()
+    fn kept(&mut self) -> Option<&mut Following<dyn Kept>> {
+        Some(&mut self.patcher.following)
     }
 }
 

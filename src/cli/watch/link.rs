@@ -10,6 +10,7 @@ use wasmend::{Error, ErrorKind, Patch, Types};
 
 use crate::cli::args::WatchLink;
 use crate::cli::files::claim_output;
+use crate::cli::following::{Following, Kept};
 use crate::cli::ld;
 use crate::cli::link_patcher::{LinkError, LinkPatcher};
 use crate::cli::link_report;
@@ -72,8 +73,9 @@ impl Link {
             executable: true,
             ..args.output.options(move |message| reporter.note(message))
         };
-        let patcher = LinkPatcher::new(publishing, args.patches.patches.as_deref(), reporter);
-        let mut patcher = patcher.silent_if_unchanged();
+        let patches = args.patches.patches.as_deref();
+        let mut patcher = LinkPatcher::new(publishing, patches, reporter);
+        patcher.following.silence_unchanged();
         if keeps_state {
             patcher = patcher.keeping_state();
         }
@@ -130,7 +132,7 @@ impl Link {
         }
         // One output has one writer, also within a process.
         self.basis = None;
-        self.patcher.forget();
+        self.patcher.following.forget();
         let options = basis.options.clone();
         claim(&options, &self.found, self.force).map_err(Failed::from)?;
         let patch = self.patcher.link(options)?;
@@ -170,7 +172,7 @@ impl Link {
         let folder = absolute(looks::folder(&self.output));
         error.path().is_none_or(|path| {
             let path = absolute(path);
-            let kept = self.patcher.kept().map(Path::to_path_buf);
+            let kept = self.patcher.following.place().map(Path::to_path_buf);
             path == output || path == folder || path == kept
         })
     }
@@ -224,25 +226,17 @@ impl Subject for Link {
     }
 
     fn forget(&mut self) {
-        if self.patcher.forget() {
+        if self.patcher.following.forget() {
             self.basis = None;
         }
     }
 
     fn versions(&self) -> u64 {
-        self.patcher.versions()
+        self.patcher.following.versions()
     }
 
-    fn has_news(&self) -> bool {
-        self.patcher.has_news()
-    }
-
-    fn save(&mut self) -> anyhow::Result<()> {
-        self.patcher.save()
-    }
-
-    fn end(&mut self) -> anyhow::Result<()> {
-        self.patcher.end()
+    fn kept(&mut self) -> Option<&mut Following<dyn Kept>> {
+        Some(&mut self.patcher.following)
     }
 }
 

@@ -156,17 +156,25 @@ pub(crate) fn run_subject(
             Step::Idle => {
                 watch.announce()?;
                 is_idle = true;
-                watch.subject.has_news().then_some(keeping::REST)
+                let kept = watch.subject.kept();
+                kept.is_some_and(|kept| kept.has_news())
+                    .then_some(keeping::REST)
             }
         };
         match wakes.wait(wait) {
             Wake::Stop => break,
             Wake::Event => watch.settle.woken(watch.now()),
-            Wake::Time if is_idle => watch.subject.save()?,
+            Wake::Time if is_idle => {
+                if let Some(kept) = watch.subject.kept() {
+                    kept.save()?;
+                }
+            }
             Wake::Time => {}
         }
     }
-    watch.subject.end()?;
+    if let Some(kept) = watch.subject.kept() {
+        kept.end()?;
+    }
     // Whoever asked for the end may have closed the terminal.
     let _ = watch.stopped();
     Ok(())

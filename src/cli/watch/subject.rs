@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wasmend::{Error, Patch};
 
+use crate::cli::following::{Following, Kept};
 use crate::cli::report::Reporter;
 use crate::cli::watch::settle::{FileName, Haste};
 
@@ -39,19 +40,9 @@ pub(crate) trait Subject {
     /// How many versions were published.
     fn versions(&self) -> u64;
 
-    /// Whether there is something to save for the next process, when nothing else is to be done.
-    fn has_news(&self) -> bool {
-        false
-    }
-
-    /// Saves it.
-    fn save(&mut self) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// Saves it at the end of the process.
-    fn end(&mut self) -> anyhow::Result<()> {
-        Ok(())
+    /// The output as it is kept for the next process, if it is.
+    fn kept(&mut self) -> Option<&mut Following<dyn Kept>> {
+        None
     }
 }
 
