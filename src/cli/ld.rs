@@ -156,7 +156,6 @@ fn link(
     begin();
     // Without it the system's allocator does.
     let _ = wasmend::heap::use_memory();
-    expect_writable(&options)?;
     if listing.is_nothing() {
         let linked = match is_dense {
             true => Linked::release_once(&options, Access::Map, &publishing),
@@ -172,6 +171,7 @@ fn link(
             Err(failed) => Ok(report_errors(&failed, limit, reporter)?),
         };
     }
+    expect_writable(&options)?;
     let linked = match is_dense {
         true => Linked::link_unpublished(options, Access::Map),
         false => Linked::link(options, Access::Map, Target::File(publishing.clone())),

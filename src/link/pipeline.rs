@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::link::command::options::LinkOptions;
 use crate::link::declare::{
     AssignContext, LinkDeclarations, MemoryPlan, Plan, PreviousDeclarations, assign, define,
-    define_interface,
+    define_interface, settle_places,
 };
 use crate::link::gc;
 use crate::link::inputs::{Inputs, check_unchanged};
@@ -17,7 +17,7 @@ use crate::link::resolve::{Resolution, resolve};
 use crate::link::threads;
 use crate::module::{DenseStyle, Module, ModuleOptions, Patch, Redirect, Types};
 use crate::object::Input;
-use crate::output::{OutputOptions, expect_not_an_input};
+use crate::output::{OutputOptions, expect_not_an_input, expect_not_opened};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -160,6 +160,7 @@ fn edit_and_publish(
         true => Vec::new(),
         false => {
             declarations.known.objects.items_mut().fill(None);
+            settle_places(&mut declarations);
             plan.take_code_relocs()
         }
     };
@@ -289,9 +290,10 @@ pub(super) fn read_beside(inputs: &Inputs, options: &LinkOptions) -> impl Iterat
 /// Refuses an output that is an input; `beside` are files that were read beside the inputs.
 fn expect_no_input(options: &LinkOptions, plan: &Plan, beside: &[PathBuf]) -> crate::Result<()> {
     // By now it is known which libraries and members of thin archives were read.
-    let read = plan.resolution.inputs.iter().map(|input| input.path());
-    let read = read.chain(beside.iter().map(PathBuf::as_path));
-    expect_not_an_input(&options.output, read)
+    let seen = plan.resolution.inputs.iter();
+    let seen = seen.filter_map(|input| Some(input.seen()?.stamp));
+    expect_not_opened(&options.output, seen)?;
+    expect_not_an_input(&options.output, beside)
 }
 
 /// A module for a link, with nothing in it.

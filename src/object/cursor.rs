@@ -67,6 +67,21 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Two numbers of up to four bytes each, without a branch for each byte; `None` if one is longer, or it is nearly at the end.
+    #[inline(always)]
+    pub(super) fn two_of_up_to_four(&mut self) -> Option<(u32, u32)> {
+        let at = self.at;
+        let first = self.up_to_four();
+        let second = self.up_to_four();
+        match (first, second) {
+            (Some((first, _)), Some((second, _))) => Some((first, second)),
+            _ => {
+                self.at = at;
+                None
+            }
+        }
+    }
+
     /// The bits of a number of up to four bytes, and how many there are, without a branch for each; `None` if it is longer, or
     /// nearly at the end.
     #[inline(always)]

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::object::cursor::Cursor;
 use crate::object::ids::{ComdatIndex, SectionIndex, SymbolIndex};
-use crate::object::reloc::{self, Facts, RelocType, Relocs};
+use crate::object::reloc::{self, Facts, RelocField, RelocType, Relocs};
 use crate::object::span::Span;
 use crate::object::symbol::{Symbol, SymbolFlags, SymbolKind};
 use crate::object::tables::{
@@ -391,7 +391,8 @@ impl Cutter<'_, '_> {
         let cursor = &mut *self.cursor;
         for _ in 0..self.count {
             let at = cursor.offset();
-            let (facts, offset, index, addend) = next_reloc(cursor, self.symbols, self.types)?;
+            let (facts, offset, index, addend) =
+                next_reloc(cursor, self.symbols, self.types, false)?;
             if facts.kind == RelocType::FunctionIndexLeb {
                 self.symbols[index].called_directly = true;
             }
@@ -444,14 +445,24 @@ fn next_reloc(
     cursor: &mut Cursor<'_>,
     symbols: &[Symbol],
     types: usize,
+    is_long: bool,
 ) -> Result<(&'static Facts, u64, usize, i64)> {
     let at = cursor.offset();
     let number = cursor.byte()?;
     let Some(facts) = RelocType::facts(number) else {
         return Err(reloc::unknown_type(number, at));
     };
-    let offset = u64::from(cursor.u32()?);
-    let index = cursor.u32()? as usize;
+    // Offsets of debug information are longer, as a rule, than two bytes: there a branch for each costs more.
+    let both = if is_long {
+        cursor.two_of_up_to_four()
+    } else {
+        None
+    };
+    let (offset, index) = match both {
+        Some(both) => both,
+        None => (cursor.u32()?, cursor.u32()?),
+    };
+    let (offset, index) = (u64::from(offset), index as usize);
     let addend = match facts.addend {
         true => cursor.i64()?,
         false => 0,
@@ -483,7 +494,7 @@ impl Object {
         };
         let mut cursor = Cursor::new(self.input().bytes(), entries);
         let (facts, offset, index, addend) =
-            next_reloc(&mut cursor, &self.symbols, self.types.len()).ok()?;
+            next_reloc(&mut cursor, &self.symbols, self.types.len(), true).ok()?;
         relocs.push(offset, facts.kind, index, addend);
         Some((cursor.offset() - custom.relocs.start) as usize)
     }
@@ -500,15 +511,40 @@ impl Object {
     /// # Errors
     /// If they are malformed, not sorted, or outside of the section.
     pub fn custom_relocs(&self, section: SectionIndex) -> Result<Relocs> {
-        let read = || {
-            let mut relocs = Relocs::default();
-            let Some(custom) = self.custom_section(section) else {
-                return Ok(relocs);
-            };
+        let mut relocs = Relocs::default();
+        let Some(custom) = self.custom_section(section) else {
+            return Ok(relocs);
+        };
+        relocs
+            .entries
+            .reserve_exact(self.custom_reloc_capacity(custom));
+        self.each_custom_reloc(custom, |field| {
+            let index = field.index as usize;
+            relocs.push(u64::from(field.offset), field.kind, index, field.addend);
+            Ok(())
+        })?;
+        Ok(relocs)
+    }
+
+    /// Room for as many relocations as a custom section can have.
+    pub(crate) fn custom_reloc_capacity(&self, custom: &CustomSection) -> usize {
+        let cursor = Cursor::new(self.input().bytes(), custom.relocs);
+        cursor.capacity(custom.reloc_count, 3)
+    }
+
+    /// Reads the relocations of a custom section one after the other. There are millions, so that who needs each once is better
+    /// off without a table.
+    ///
+    /// # Errors
+    /// As [`custom_relocs`](Object::custom_relocs), and those of `visit`.
+    #[inline]
+    pub(crate) fn each_custom_reloc(
+        &self,
+        custom: &CustomSection,
+        mut visit: impl FnMut(RelocField) -> Result<()>,
+    ) -> Result<()> {
+        let mut read = || {
             let mut cursor = Cursor::new(self.input().bytes(), custom.relocs);
-            relocs
-                .entries
-                .reserve_exact(cursor.capacity(custom.reloc_count, 3));
             let contents = u64::from(custom.contents.len);
             let mut last = 0;
             let mut marks = Vec::with_capacity(cursor.capacity(custom.reloc_count, 3) / MARKED + 1);
@@ -518,7 +554,7 @@ impl Object {
                     marks.push(at as u32 - custom.relocs.start);
                 }
                 let (facts, offset, index, addend) =
-                    next_reloc(&mut cursor, &self.symbols, self.types.len())?;
+                    next_reloc(&mut cursor, &self.symbols, self.types.len(), true)?;
                 if offset < last {
                     return Err(cursor.malformed(at, "relocations are not sorted"));
                 }
@@ -526,11 +562,16 @@ impl Object {
                 if offset + u64::from(facts.width) > contents {
                     return Err(cursor.malformed(at, "a relocation is outside of its section"));
                 }
-                relocs.push(offset, facts.kind, index, addend);
+                visit(RelocField {
+                    kind: facts.kind,
+                    offset: offset as u32,
+                    index: index as u32,
+                    addend,
+                })?;
             }
             cursor.finish("a relocation section")?;
             let _ = custom.reloc_marks.set(marks.into());
-            Ok(relocs)
+            Ok(())
         };
         read().map_err(|error: Error| error.with_path(self.display_name()))
     }

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -171,9 +170,9 @@ impl Mapping {
             return bytes;
         }
         let mut open = || -> Result<*mut u8> {
-            let (file, _) = open_readable(of.path())?;
-            let found = seen_as(&file, of.path())?;
-            let seen = of.seen().filter(|seen| seen.is_still(&found));
+            let (file, found) = open_readable(of.path())?;
+            let is_still = |seen: &Sighting| found.is_some_and(|found| seen.is_still(&found));
+            let seen = of.seen().filter(is_still);
             match seen.filter(|_| !of.is_gone()) {
                 Some(seen) => {
                     mapped.push((of.path().to_path_buf(), seen));
@@ -269,11 +268,8 @@ impl Input {
     /// If it cannot be opened or read, is neither a file nor a pipe, or has more than 4 GiB.
     pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Arc<Input>> {
         let path = path.into();
-        let (mut file, is_file) = open_readable(&path)?;
-        let seen = match is_file {
-            true => Some(seen_as(&file, &path)?),
-            false => None,
-        };
+        let (mut file, seen) = open_readable(&path)?;
+        let is_file = seen.is_some();
         let len = seen.map_or(0, |seen| seen.stamp.len);
         if len > u64::from(u32::MAX) {
             return Err(Error::limit("inputs are limited to 4 GiB").with_path(&path));
@@ -633,24 +629,22 @@ impl Source for Input {
 /// How long a pipe may be silent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Opens a file to be read, and says whether it is a regular one; if not, it is a pipe. Opening waits for nobody, and
+/// Opens a file to be read, and says what a regular one is seen as; if it is none, it is a pipe. Opening waits for nobody, and
 /// devices, which may be read for ever, are not opened at all.
-fn open_readable(path: &Path) -> Result<(File, bool)> {
-    use rustix::fs::{Mode, OFlags};
-    let failed = |error: std::io::Error| Error::io("cannot open", path, &error);
-    let is_regular = |kind: std::fs::FileType| match kind {
-        _ if kind.is_file() => Ok(true),
-        _ if kind.is_fifo() => Ok(false),
-        _ if kind.is_dir() => Err(Error::new(ErrorKind::Io, "is a directory").with_path(path)),
+fn open_readable(path: &Path) -> Result<(File, Option<Sighting>)> {
+    use rustix::fs::{CWD, FileType, Mode, OFlags};
+    let failed = |error: rustix::io::Errno| Error::io("cannot open", path, &error.into());
+    let look = |stat: rustix::fs::Stat| match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(Some(Sighting::of_stat(&stat))),
+        FileType::Fifo => Ok(None),
+        FileType::Directory => Err(Error::new(ErrorKind::Io, "is a directory").with_path(path)),
         _ => Err(Error::new(ErrorKind::Io, "is not a regular file").with_path(path)),
     };
-    is_regular(std::fs::metadata(path).map_err(failed)?.file_type())?;
+    look(rustix::fs::statat(CWD, path, rustix::fs::AtFlags::empty()).map_err(failed)?)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
-    let file = File::from(file);
-    let kind = file.metadata().map_err(failed)?.file_type();
-    Ok((file, is_regular(kind)?))
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?);
+    let seen = look(rustix::fs::fstat(&file).map_err(failed)?)?;
+    Ok((file, seen))
 }
 
 fn read_file(file: &mut File, most: u64, path: &Path) -> Result<Vec<u8>> {
@@ -707,15 +701,11 @@ fn read_pipe(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// As with [`Input::open`], and if it is more.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (mut file, is_file) = open_readable(path)?;
-    match is_file {
+    let (mut file, seen) = open_readable(path)?;
+    match seen.is_some() {
         true => read_file(&mut file, most, path),
         false => read_pipe(&mut file, path, most),
     }
-}
-
-fn seen_as(file: &File, path: &Path) -> Result<Sighting> {
-    Sighting::of_file(file).map_err(|error| Error::io("cannot read", path, &error))
 }
 
 #[cold]

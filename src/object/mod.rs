@@ -33,6 +33,7 @@ pub use kind::FileKind;
 pub(crate) use map::Check;
 pub(crate) use map::read_at_most;
 pub use map::{Access, Input};
+pub(crate) use reloc::RelocField;
 pub use reloc::{Reloc, RelocType, Relocs};
 pub use span::Span;
 pub use symbol::{Symbol, SymbolFlags, SymbolKind};

@@ -220,6 +220,24 @@ impl Reloc {
     }
 }
 
+/// A relocation with its addend, for who looks at one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RelocField {
+    pub(crate) kind: RelocType,
+    /// Offset of the field from the beginning of its section's contents.
+    pub(crate) offset: u32,
+    pub(super) index: u32,
+    pub(crate) addend: i64,
+}
+
+impl RelocField {
+    /// The symbol that it refers to, unless it refers to a type.
+    #[inline]
+    pub(crate) fn symbol(&self) -> Option<SymbolIndex> {
+        (!self.kind.targets_type()).then_some(SymbolIndex(self.index))
+    }
+}
+
 /// The relocations of one section, sorted by offset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relocs {
@@ -231,20 +249,26 @@ pub struct Relocs {
 impl Relocs {
     #[inline(always)]
     pub(super) fn push(&mut self, offset: u64, kind: RelocType, index: usize, addend: i64) {
-        let fits = i32::try_from(addend);
-        let place = self.wide.len() as i32;
-        let wide = if fits.is_err() { WIDE } else { 0 };
-        self.entries.push(Reloc {
+        let mut reloc = Reloc {
             offset: offset as u32,
-            addend: fits.unwrap_or(place),
-            packed: (index as u32) << INDEX_SHIFT | wide | kind as u32,
-        });
-        if fits.is_err() {
-            self.wide.push(addend);
+            addend: addend as i32,
+            packed: (index as u32) << INDEX_SHIFT | kind as u32,
+        };
+        if i64::from(reloc.addend) != addend {
+            reloc.addend = self.put_aside(addend);
+            reloc.packed |= WIDE;
         }
+        self.entries.push(reloc);
         if kind.is_table_index() {
             self.table_indices.push(self.entries.len() as u32 - 1);
         }
+    }
+
+    /// An addend that does not fit; returns its place.
+    #[cold]
+    fn put_aside(&mut self, addend: i64) -> i32 {
+        self.wide.push(addend);
+        self.wide.len() as i32 - 1
     }
 
     /// The relocations that ask for a function's place in the table, by their places in [`all`](Relocs::all).
@@ -269,6 +293,16 @@ impl Relocs {
         own.packed == other.packed
             && (own.addend == other.addend && own.packed & WIDE == 0
                 || self.addend(own) == others.addend(other))
+    }
+
+    /// One of them with its addend.
+    pub(crate) fn field(&self, reloc: &Reloc) -> RelocField {
+        RelocField {
+            kind: reloc.kind(),
+            offset: reloc.offset,
+            index: reloc.index(),
+            addend: self.addend(reloc),
+        }
     }
 
     /// The addend of one of them; 0 if its kind has none.

@@ -60,6 +60,7 @@ use crate::patch::RangeList;
 pub use clear::{Cleared, clear_state};
 pub use file::FileOutput;
 pub use options::{Durability, LastCheck, NoticeHook, OutputOptions, Publish, no_check};
+pub(crate) use place::expect_not_opened;
 pub use place::{Destination, expect_not_an_input};
 pub use published::{How, Published, Times};
 pub use stamp::FileStamp;

@@ -111,16 +111,9 @@ pub fn expect_not_an_input<P: AsRef<Path>>(
     output: &Path,
     inputs: impl IntoIterator<Item = P>,
 ) -> Result<()> {
-    if is_standard_output(output) {
-        return Ok(());
-    }
-    // What cannot be looked at cannot be opened either, and is refused with a reason where that is tried.
-    let Ok(written) = stat(output) else {
+    let Some(written) = could_be_read(output) else {
         return Ok(());
     };
-    if written.as_ref().is_some_and(|found| !is_regular(found)) {
-        return Ok(());
-    }
     let mut spelled = None;
     for input in inputs {
         let input = input.as_ref();
@@ -134,13 +127,44 @@ pub fn expect_not_an_input<P: AsRef<Path>>(
             (None, _) => false,
         };
         if same {
-            let message = "is both what is read and what is to be written";
-            return Err(Error::bad_input(message)
-                .with_path(output)
-                .with_hint("give the output another name"));
+            return Err(is_read(output));
         }
     }
     Ok(())
+}
+
+/// As [`expect_not_an_input`], for files that have been opened: they need not be looked at again.
+///
+/// # Errors
+/// As with that.
+pub(crate) fn expect_not_opened(
+    output: &Path,
+    mut opened: impl Iterator<Item = FileStamp>,
+) -> Result<()> {
+    let written = could_be_read(output).flatten();
+    let written = written.map(|written| FileStamp::of_stat(&written));
+    match written.is_some_and(|written| opened.any(|input| written.same_file(&input))) {
+        true => Err(is_read(output)),
+        false => Ok(()),
+    }
+}
+
+/// What stands where an output goes, if anything, and if it may be something that is read.
+fn could_be_read(output: &Path) -> Option<Option<Stat>> {
+    if is_standard_output(output) {
+        return None;
+    }
+    // What cannot be looked at cannot be opened either, and is refused with a reason where that is tried.
+    let written = stat(output).ok()?;
+    let is_other = written.as_ref().is_some_and(|found| !is_regular(found));
+    (!is_other).then_some(written)
+}
+
+#[cold]
+fn is_read(output: &Path) -> Error {
+    Error::bad_input("is both what is read and what is to be written")
+        .with_path(output)
+        .with_hint("give the output another name")
 }
 
 /// An absolute path to what `path` leads to if it is a link, and to `path` itself if not. The end of the links need not

@@ -82,6 +82,25 @@ pub(crate) fn define(
     module.set_start(start.map(|start| module.handed_out(start)))
 }
 
+/// Says of symbols that are places in segments which declarations these are in, once for all relocations that name them. An update
+/// needs to know the segments: it is for links that are not kept.
+pub(crate) fn settle_places(declarations: &mut LinkDeclarations) {
+    const RUN: usize = 4096;
+    let units = &declarations.known.units;
+    let settle = |meanings: &mut [ResolvedTarget]| {
+        for meaning in meanings {
+            if let ResolvedTarget::Segment(object, segment, value) = *meaning
+                && let Some((decl, offset)) =
+                    units[object.index()].segments[segment.index()].at(i64::from(value))
+            {
+                *meaning = ResolvedTarget::Data(decl, offset);
+            }
+        }
+    };
+    let runs = declarations.meanings.items_mut().par_chunks_mut(RUN);
+    region(|| runs.for_each(|run| task(|| settle(run))));
+}
+
 /// Bytes of an object that are work for more than one thread.
 const MANY_BYTES: u32 = 1 << 18;
 

@@ -27,7 +27,9 @@ pub(crate) use assign::{
     AssignContext, LinkDeclarations, assign, engine_type, finds_addresses_in_globals, kept_customs,
     string_pieces,
 };
-pub(crate) use define::{converter, custom_items, define, other_items, segment_item, string_item};
+pub(crate) use define::{
+    converter, custom_items, define, other_items, segment_item, settle_places, string_item,
+};
 pub(crate) use interface::define_interface;
 pub(crate) use known::{
     Item, MergedString, Names, ObjectDeclarations, PreviousDeclarations, SegmentPlacement,

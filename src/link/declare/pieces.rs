@@ -45,7 +45,8 @@ impl Converter<'_> {
                 is_of_strings |= matches!(section, Section::Nothing);
                 section
             };
-            let field = self.convert_field(id, object, &relocs, reloc, &mut section_of)?;
+            let field = relocs.field(reloc);
+            let field = self.convert_field(id, object, field, &mut section_of)?;
             if is_of_strings || !field.stands_like(&fields[number]) {
                 return Ok(None);
             }

@@ -11,7 +11,7 @@ use crate::link::resolve::units::LinkedObject;
 use crate::link::symbols::{ObjectId, SymbolId};
 use crate::object::ids::{SegmentIndex, SymbolIndex};
 use crate::object::reloc::Target;
-use crate::object::{Object, Reloc, RelocType, Relocs, Span, SymbolKind};
+use crate::object::{Object, Reloc, RelocField, RelocType, Relocs, Span, SymbolKind};
 use crate::program::{Bytes, DeclId, RelocKind, RelocatableBytes, Relocation, TypeId};
 
 /// `call` and `return_call`.
@@ -132,11 +132,10 @@ impl Converter<'_> {
     pub(crate) fn custom(&self, id: ObjectId, index: usize) -> Result<RelocatableBytes> {
         let object = &self.resolution.object(id).object;
         let custom = &object.custom_sections[index];
-        let relocs = object.custom_relocs(custom.section)?;
-        let mut out = Vec::with_capacity(relocs.all().len());
+        let mut out = Vec::with_capacity(object.custom_reloc_capacity(custom));
         // Most fields name the same section as the one before, and there are millions.
         let mut last = None;
-        for reloc in relocs.all() {
+        object.each_custom_reloc(custom, |field| {
             let mut section_of = |symbol: SymbolIndex| match last {
                 Some((known, section)) if known == symbol => section,
                 _ => {
@@ -145,8 +144,9 @@ impl Converter<'_> {
                     section
                 }
             };
-            out.push(self.convert_field(id, object, &relocs, reloc, &mut section_of)?);
-        }
+            out.push(self.convert_field(id, object, field, &mut section_of)?);
+            Ok(())
+        })?;
         content(object, custom.contents, out)
     }
 
@@ -179,22 +179,22 @@ impl Converter<'_> {
         &self,
         id: ObjectId,
         object: &Object,
-        relocs: &Relocs,
-        reloc: &Reloc,
+        field: RelocField,
         section_of: &mut impl FnMut(SymbolIndex) -> Section<'s>,
     ) -> Result<Relocation> {
         use RelocType::*;
+        let RelocField { offset, addend, .. } = field;
         let fail = |what: &str| {
-            let text = format!("relocation {} {what}", reloc.kind().name());
+            let text = format!("relocation {} {what}", field.kind.name());
             Error::bad_input(text)
                 .with_path(object.display_name())
-                .with_offset(u64::from(reloc.offset))
+                .with_offset(u64::from(offset))
         };
         let unexpected = || fail("cannot be used in a custom section");
-        let Some(symbol) = reloc.symbol() else {
+        let Some(symbol) = field.symbol() else {
             return Err(unexpected());
         };
-        let kind = match reloc.kind() {
+        let kind = match field.kind {
             FunctionOffsetI32 => RelocKind::FunctionOffsetI32,
             FunctionOffsetI64 => RelocKind::FunctionOffsetI64,
             SectionOffsetI32 => RelocKind::SectionOffsetI32,
@@ -206,7 +206,6 @@ impl Converter<'_> {
             FunctionIndexI32 => RelocKind::FunctionIndexI32,
             _ => return Err(unexpected()),
         };
-        let addend = relocs.addend(reloc);
         let target = match kind {
             RelocKind::SectionOffsetI32 => section_of(symbol).at(addend),
             _ => {
@@ -237,8 +236,8 @@ impl Converter<'_> {
             fits.map_err(|_| fail("has an addend that does not fit"))
         };
         Ok(match target {
-            Some((target, addend)) => Relocation::new(kind, reloc.offset, target, narrow(addend)?),
-            None => Relocation::to_nothing(kind, reloc.offset, narrow(addend)?),
+            Some((target, addend)) => Relocation::new(kind, offset, target, narrow(addend)?),
+            None => Relocation::to_nothing(kind, offset, narrow(addend)?),
         })
     }
 
