@@ -31,6 +31,8 @@ struct Project {
     linker: PathBuf,
     /// Whether the state is kept in a folder of its own, because the linker's output goes to a new folder each time.
     keeps_apart: bool,
+    /// Whether a process stays that links for the others.
+    stays: bool,
     /// What was said of each link behind the first.
     links: Vec<Json>,
     /// How much time of processors processes took, in milliseconds: the first link, those behind it, links of the same once more, and wasm-ld's.
@@ -83,6 +85,7 @@ impl Project {
             folder,
             linker,
             keeps_apart: false,
+            stays: false,
             links: Vec::new(),
             first: 0.0,
             ours: Vec::new(),
@@ -101,6 +104,11 @@ impl Project {
             .current_dir(self.folder.path())
             .env("WASMEND_STATE", "1");
         command.env_remove("WASMEND_STATE_UNUSABLE");
+        if self.stays {
+            command
+                .env("WASMEND_DAEMON", "1")
+                .env("WASMEND_DAEMON_IDLE", "20");
+        }
         command
     }
 
@@ -447,6 +455,21 @@ fn make_with_an_archive_gets_patches() {
         run(project.command("make").args(["-s", &linker]));
     };
     edit_c(&mut project, "make", build, "app.wasm");
+}
+
+#[test]
+fn make_with_an_archive_gets_patches_from_a_process_that_stays() {
+    let mut project = Project::new(&c_files());
+    project.stays = true;
+    fs::write(project.place("Makefile"), MAKEFILE).unwrap();
+    let build = |project: &Project| {
+        let linker = format!("LINKER={}", project.linker.display());
+        run(project.command("make").args(["-s", &linker]));
+    };
+    edit_c(&mut project, "make, one stays", build, "app.wasm");
+    // They were made by one, which nobody waits for who starts it.
+    let listens = std::os::unix::net::UnixStream::connect(project.place(".wasmend/app.wasm.sock"));
+    assert!(listens.is_ok(), "none has stayed");
 }
 
 const WORKSPACE: &str =
