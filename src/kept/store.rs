@@ -141,6 +141,26 @@ impl<T: 'static> Store<T> {
         self.found(read_head(&self.folder)?, asked)
     }
 
+    /// The same by a process that has nothing in an arena yet. If another one is saving, which has published the output and has its
+    /// state in between, it is waited for.
+    pub(crate) fn find_saved(&self, asked: &dyn Fn() -> Asked) -> Result<Found, NoState> {
+        match self.find(asked) {
+            Err(NoState::None | NoState::OtherOutput(_)) if self.wait_for_other() => {
+                self.find(asked)
+            }
+            found => found,
+        }
+    }
+
+    /// Whether another process had the arena's file, and has it no more.
+    fn wait_for_other(&self) -> bool {
+        let Ok(file) = self.folder.open(suffix::HEAP) else {
+            return false;
+        };
+        let is_held = matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock));
+        is_held && lock(&file).is_ok()
+    }
+
     /// Looks again, now that no other process writes it: what fits, if that is another one than was found.
     pub(crate) fn find_other(
         &self,

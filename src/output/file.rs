@@ -112,7 +112,7 @@ impl FileOutput {
     pub(super) fn rest(&mut self) {
         self.left_by = heap::process();
         self.held = None;
-        self.home.unlock();
+        self.home.leave();
     }
 
     fn is_left_by_this(&self) -> bool {

@@ -61,7 +61,7 @@ pub(super) struct Home {
     /// `None` where the file system has no locks.
     lock: Option<WriterLock>,
     /// The files in the state folder that must not outlive the process.
-    _temporary: Temporary,
+    temporary: Temporary,
 }
 
 /// Refuses a name that leaves no room for the names of what stands beside the output.
@@ -115,7 +115,7 @@ impl Home {
             state,
             state_name,
             lock,
-            _temporary: temporary,
+            temporary,
         })
     }
 
@@ -123,8 +123,9 @@ impl Home {
         &self.path
     }
 
-    /// Lets another writer open the output.
-    pub(super) fn unlock(&mut self) {
+    /// Lets another writer open the output, whose files this process does not remove then when it ends.
+    pub(super) fn leave(&mut self) {
+        self.temporary = Temporary::none();
         self.lock = None;
     }
 

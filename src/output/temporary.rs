@@ -64,6 +64,11 @@ pub struct Removed(#[allow(dead_code)] MutexGuard<'static, Register>);
 pub(super) struct Temporary(u64);
 
 impl Temporary {
+    /// No names.
+    pub(super) fn none() -> Temporary {
+        Temporary(0)
+    }
+
     pub(super) fn enter<'a>(
         folder: &Arc<File>,
         names: impl IntoIterator<Item = &'a CStr>,

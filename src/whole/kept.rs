@@ -84,7 +84,7 @@ impl<'a> OneShot<'a> {
 
     fn try_resume(&self) -> std::result::Result<Resumed<Update>, Stop<Error>> {
         let store = Store::<WholeModule>::of(self.output, self.options)?;
-        let found = store.find(&|| asked_of(self.options))?;
+        let found = store.find_saved(&|| asked_of(self.options))?;
         let named = [Some(self.build)];
         let changes = Changes::of(&found.head, &named, Path::new(""), Compare::Times)?;
         if changes.files.is_empty() {

@@ -209,7 +209,10 @@ impl KeptLink {
         begin: impl FnOnce(),
     ) -> Result<Resumed<LinkReport>, Stop<Failed>> {
         let store = Store::<Linked>::of(&options.output, &settled(options))?;
-        let found = store.find(&|| asked_of(options))?;
+        let found = match self.is_new() {
+            true => store.find_saved(&|| asked_of(options))?,
+            false => store.find(&|| asked_of(options))?,
+        };
         if let Some((_, arena)) = &self.arena
             && !(self.current.is_some() && arena.has_left(&found))
         {
