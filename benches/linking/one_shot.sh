@@ -1,6 +1,6 @@
 #!/bin/bash
-# Links by processes that end: what one costs that goes on where another ended (`wasmend ld --state`), beside wasm-ld-19 and beside
-# wasmend without state. Prints medians of whole processes, in milliseconds, and the most memory.
+# Links by processes that end: what one costs that goes on where another ended (`wasmend ld --state`), or that asks one which stays
+# (`--daemon`: `asks`, and `asks-null` with nothing to do), beside wasm-ld-19 and beside wasmend without state. Prints medians of whole processes, in milliseconds, and the most memory.
 #
 # Usage: one_shot.sh WASMEND GENERATOR FOLDER [TURNS]; GENERATOR is the example of that name, built. In FOLDER the program of 2,000
 # objects is made, unless it is there. Where FOLDER has `sqlite3.a.o` and `sqlite3.b.o`, two versions of one object, they are
@@ -16,7 +16,7 @@ cd "$folder"
 report() {
     local theirs ours least memory
     read -r theirs _ <<< "$(figures "$1.wasm-ld")"
-    for name in wasm-ld plain cold null edit; do
+    for name in wasm-ld plain cold null edit asks-null asks; do
         read -r ours least memory <<< "$(figures "$1.$name")"
         printf '%-12s %-8s %8.2f ms, fastest %8.2f, %6.1f MiB  1/%.1f of wasm-ld\n' "$1" "$name" "$ours" "$least" "$memory" \
             "$(awk "BEGIN {print $theirs / $ours}")"
@@ -42,8 +42,17 @@ measure() {
             "$edit" "$((turn + edited))"
             sleep 0.05
             [ $edited = 1 ] && "$wasmend" ld --state "$@" -o "$name.wasm" || timed "$name.edit" "$wasmend" ld --state "$@" -o "$name.wasm"
+            sleep 0.05
+            # The first of all starts the process that stays.
+            [ "$turn.$edited" = 1.1 ] && "$wasmend" ld --daemon "$@" -o "$name.asks.wasm" || timed "$name.asks" "$wasmend" ld --daemon "$@" -o "$name.asks.wasm"
+            sleep 0.2
+            # What was too new to be told by its times is looked at once more by the first.
+            "$wasmend" ld --daemon "$@" -o "$name.asks.wasm"
+            sleep 0.1
+            timed "$name.asks-null" "$wasmend" ld --daemon "$@" -o "$name.asks.wasm"
         done
     done
+    "$wasmend" clean "$name.asks.wasm" > /dev/null
     report "$name"
 }
 
