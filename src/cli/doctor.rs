@@ -8,6 +8,7 @@ use wasmend::kept::{Examination, NextLink, NoState, examine};
 use wasmend::{Error, ErrorKind};
 
 use crate::cli::args::Doctor;
+use crate::cli::daemon;
 use crate::cli::files::{kept_output, read};
 use crate::cli::record::{Logged, Record};
 use crate::cli::report::{DoctorEvent, Event, Reporter, StateFileEvent, path};
@@ -50,6 +51,10 @@ pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
     let found = examine(&kept);
     look_at_state(&found, listed, &mut findings);
     look_at_files(&kept, &found, listed, &mut findings);
+    let stays = daemon::staying(&kept);
+    if let Some(process) = stays {
+        findings.fine("daemon", &format!("process {process} keeps it in memory"));
+    }
     let links = Logged::all(&kept);
     let links = &links[links.len().saturating_sub(args.last)..];
     for link in links {
@@ -81,6 +86,7 @@ pub(crate) fn run(args: &Doctor, reporter: Reporter) -> anyhow::Result<()> {
             generation: identity.as_ref().map(|(generation, _)| *generation),
             build_id: identity.map(|(_, build_id)| build_id),
             state: found.has_state,
+            daemon: stays,
             next,
             reason,
             code,

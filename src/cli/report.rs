@@ -233,6 +233,8 @@ pub(crate) struct DoctorEvent {
     pub(crate) generation: Option<u64>,
     pub(crate) build_id: Option<String>,
     pub(crate) state: bool,
+    /// The process that keeps it in memory.
+    pub(crate) daemon: Option<u32>,
     /// `nothing`, `update` or `all`.
     pub(crate) next: &'static str,
     /// Why all is going to be linked.

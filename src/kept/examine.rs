@@ -112,7 +112,14 @@ pub fn examine(output: &Path) -> Examination {
 
 fn state_file(entry: &StateEntry, has_state: bool, is_written: bool) -> StateFile {
     let is_unfinished = match entry.suffix {
-        None | Some(suffix::NEW | suffix::HEAP_NEW | suffix::JOURNAL | suffix::UNFINISHED) => true,
+        None
+        | Some(
+            suffix::NEW
+            | suffix::HEAP_NEW
+            | suffix::SOCKET_NEW
+            | suffix::JOURNAL
+            | suffix::UNFINISHED,
+        ) => true,
         Some(suffix::SHADOW | suffix::HEAP | suffix::LAST) => !has_state,
         Some(_) => false,
     };
@@ -121,7 +128,7 @@ fn state_file(entry: &StateEntry, has_state: bool, is_written: bool) -> StateFil
         bytes: entry.bytes,
         allocated: entry.allocated,
         is_leftover: is_unfinished && !is_written,
-        is_foreign: !entry.is_regular || !entry.is_own,
+        is_foreign: !entry.is_of_kind || !entry.is_own,
     }
 }
 

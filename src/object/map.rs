@@ -99,6 +99,12 @@ impl Part {
         }
     }
 
+    /// Whether another file's contents have taken the place of those that it is a part of.
+    fn is_whole_gone(&self) -> bool {
+        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        of.0.is_gone()
+    }
+
     fn move_to(&self, whole: &Arc<Input>, start: u32) {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         self.process.store(0, Ordering::Release);
@@ -474,7 +480,11 @@ impl Input {
 
     /// Whether another file's contents have taken the place of these.
     fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::Acquire)
+        let is_part_gone = || match &self.contents {
+            Contents::Part(part) => part.is_whole_gone(),
+            _ => false,
+        };
+        self.is_gone.load(Ordering::Acquire) || self.kept().is_some() && is_part_gone()
     }
 
     /// Notes that the file is another one: of what was kept only that is known.

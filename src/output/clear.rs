@@ -96,8 +96,7 @@ fn clear_folder(
 
 fn clear_entry(folder: &File, entry: &StateEntry, cleared: &mut Cleared) -> io::Result<()> {
     let name = CString::new(entry.name.as_bytes())?;
-    let is_socket = matches!(entry.suffix, Some(suffix::SOCKET | suffix::SOCKET_NEW));
-    let why = if !entry.is_regular && !is_socket {
+    let why = if !entry.is_of_kind {
         "it is not a regular file"
     } else if !entry.is_own {
         "it belongs to another user"

@@ -183,6 +183,11 @@ pub(super) fn permissions(stat: &Stat) -> rustix::fs::Mode {
     rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o777)
 }
 
+/// Whether it is a socket.
+pub(super) fn is_socket(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+}
+
 /// What a new file's permissions are to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permissions {

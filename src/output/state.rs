@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use super::home::{find_state, open_state};
 use super::lock::PRIVATE;
 use super::place::{Destination, resolve};
-use super::stamp::{Permissions, is_regular};
+use super::stamp::{Permissions, is_regular, is_socket};
 use super::suffix;
 use super::sys::{self, open_at, open_folder, stat_at};
 use super::temporary::{self, NewFile, Temporary};
@@ -29,7 +29,8 @@ pub(crate) struct StateEntry {
     pub(crate) bytes: u64,
     /// How much of the disk it takes: there are holes in a heap.
     pub(crate) allocated: u64,
-    pub(crate) is_regular: bool,
+    /// Whether it is of the kind that its name says.
+    pub(crate) is_of_kind: bool,
     pub(crate) is_own: bool,
 }
 
@@ -265,7 +266,10 @@ impl StateFolder {
                     suffix: known.copied(),
                     bytes: stat.st_size as u64,
                     allocated: stat.st_blocks as u64 * 512,
-                    is_regular: is_regular(&stat),
+                    is_of_kind: match known {
+                        Some(&(suffix::SOCKET | suffix::SOCKET_NEW)) => is_socket(&stat),
+                        _ => is_regular(&stat),
+                    },
                     is_own: stat.st_uid == rustix::process::geteuid().as_raw(),
                 });
             }

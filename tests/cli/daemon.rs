@@ -517,10 +517,31 @@ fn what_is_no_request_does_no_harm() {
         stream.read_exact(&mut [0]).unwrap();
         stream.write_all(bytes).unwrap();
         drop(stream);
-        expect_staying(folder.path(), 0);
         folder.pick(2);
         link(folder.path(), "");
         assert_eq!(answer(&folder.output()), 162);
         folder.pick(1);
     }
+    expect_staying(folder.path(), 1);
+}
+
+#[test]
+fn doctor_says_that_it_stays_and_changes_nothing() {
+    let folder = Folder::new(1);
+    tick();
+    link(folder.path(), "all is linked");
+    saved(folder.path());
+    let stays = staying(folder.path());
+    for _ in 0..3 {
+        let mut doctor = Command::new(wasmend());
+        let doctor = doctor.args(["doctor", "out.wasm"]);
+        let said = said(&doctor.current_dir(folder.path()).output().unwrap());
+        let process = stays[0].as_raw_nonzero();
+        assert!(
+            said.contains(&format!("process {process} keeps it in memory")),
+            "{said}"
+        );
+    }
+    link(folder.path(), "nothing has changed");
+    assert_eq!(staying(folder.path()), stays);
 }

@@ -90,6 +90,8 @@ const CHANGES: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tool {
     Link,
+    /// A link that has one do it that stays: either may be killed.
+    Asks,
     Patch,
     /// The same in place.
     PatchInPlace,
@@ -149,10 +151,18 @@ impl Case {
         ]
     }
 
+    /// What is asked of links that ask.
+    fn asking() -> [Case; 3] {
+        [Scene::First, Scene::SecondPatch, Scene::Removed].map(|scene| Case {
+            tool: Tool::Asks,
+            scene,
+        })
+    }
+
     /// Writes what adds this number.
     fn write(self, folder: &Path, added: u8) {
         fs::write(folder.join("pick.o"), pick(added)).unwrap();
-        if self.tool != Tool::Link {
+        if matches!(self.tool, Tool::Patch | Tool::PatchInPlace) {
             expect_done(&run(folder, &BUILD), "the build");
         }
     }
@@ -186,7 +196,7 @@ impl Case {
 
     fn arguments(self, is_before: bool) -> Vec<&'static str> {
         let mut line = match self.tool {
-            Tool::Link => LINE.to_vec(),
+            Tool::Link | Tool::Asks => LINE.to_vec(),
             Tool::Patch | Tool::PatchInPlace => PATCH.to_vec(),
         };
         if self.tool == Tool::PatchInPlace {
@@ -234,6 +244,11 @@ fn traced(folder: &Path, case: Case, inject: Option<&str>) -> Output {
         strace.args(["-e", &format!("inject={inject}")]);
     }
     strace.arg(wasmend()).args(case.arguments(false));
+    if case.tool == Tool::Asks {
+        // It stays for no longer than it takes, for strace waits for it.
+        strace.env("WASMEND_DAEMON", "1");
+        strace.env("WASMEND_DAEMON_IDLE", "0");
+    }
     strace.env_remove("WASMEND_STATE_UNUSABLE");
     strace.output().expect("these tests need strace")
 }
@@ -362,7 +377,8 @@ const AT_ONCE: usize = 4;
 fn a_link_that_is_killed_at_any_call_leaves_the_old_output_or_the_new_and_the_next_one_is_right() {
     let mut points = Vec::new();
     let links = Scene::ALL.map(Case::link);
-    for case in links.into_iter().chain(Case::patches()) {
+    let others = Case::patches().into_iter().chain(Case::asking());
+    for case in links.into_iter().chain(others) {
         let calls = calls(case).into_iter();
         for (name, nth) in calls.filter(|(name, _)| CHANGES.contains(&&**name)) {
             let fault = "signal=KILL";

@@ -57,8 +57,11 @@ pub(super) fn send(
     stream.write_all(message)
 }
 
-/// Receives a message, and what was lent with it.
-pub(super) fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; LENT])> {
+/// A message, and what was lent with it.
+pub(super) type Message = (Vec<u8>, [OwnedFd; LENT]);
+
+/// Receives a message; `None` if the other side wants this one to end.
+pub(super) fn receive(stream: &UnixStream) -> io::Result<Option<Message>> {
     let cut_short = || io::Error::from(io::ErrorKind::InvalidData);
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LENT))];
@@ -79,19 +82,23 @@ pub(super) fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; LEN
     let mut stream = stream;
     stream.read_exact(&mut length[received.bytes..])?;
     let length = u32::from_le_bytes(length) as usize;
+    if length == 0 {
+        return Ok(None);
+    }
     if length > MOST {
         return Err(cut_short());
     }
     let mut message = vec![0; length];
     stream.read_exact(&mut message)?;
     let lent = lent.try_into().map_err(|_| cut_short())?;
-    Ok((message, lent))
+    Ok(Some((message, lent)))
 }
 
-/// Refuses another user's process.
-pub(super) fn expect_same_user(stream: &UnixStream) -> io::Result<()> {
-    match sockopt::socket_peercred(stream)?.uid == rustix::process::geteuid() {
-        true => Ok(()),
+/// Refuses another user's process. Returns which process it is.
+pub(super) fn expect_same_user(stream: &UnixStream) -> io::Result<u32> {
+    let other = sockopt::socket_peercred(stream)?;
+    match other.uid == rustix::process::geteuid() {
+        true => Ok(other.pid.as_raw_nonzero().get().unsigned_abs()),
         false => Err(io::ErrorKind::PermissionDenied.into()),
     }
 }
@@ -111,9 +118,10 @@ pub(super) fn answer(stream: &UnixStream, answer: Answer) -> io::Result<()> {
     }
 }
 
-/// Says that there is no message, and will not be.
+/// Wants the other side to end.
 pub(super) fn say_end(stream: &UnixStream) -> io::Result<()> {
-    stream.shutdown(std::net::Shutdown::Write)
+    let mut stream = stream;
+    stream.write_all(&0u32.to_le_bytes())
 }
 
 /// Waits until a message may be sent. False if the other side has ended instead.
@@ -159,7 +167,7 @@ mod tests {
         let lent = [file.as_fd(); LENT];
         let sender = std::thread::scope(|scope| {
             let sending = scope.spawn(|| send(&one, &message, lent));
-            let (received, files) = receive(&other).unwrap();
+            let (received, files) = receive(&other).unwrap().unwrap();
             assert!(received == message);
             std::fs::File::from(files.into_iter().next().unwrap())
                 .write_all(b"lent")
@@ -175,6 +183,8 @@ mod tests {
             answer(&other, said).unwrap();
             assert_eq!(wait_answer(&one).unwrap(), said);
         }
+        say_end(&one).unwrap();
+        assert!(receive(&other).unwrap().is_none());
         drop(other);
         assert!(!wait_listens(&one).unwrap());
         assert!(wait_answer(&one).is_err());
@@ -182,7 +192,13 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused() {
-        for bytes in [&[][..], &[1, 0], &[4, 0, 0, 0, 1], &[0xff; 4], &[0; 4]] {
+        for bytes in [
+            &[][..],
+            &[1, 0],
+            &[4, 0, 0, 0, 1],
+            &[0xff; 4],
+            &[1, 0, 0, 0, 1],
+        ] {
             let (mut one, other) = UnixStream::pair().unwrap();
             one.write_all(bytes).unwrap();
             drop(one);

@@ -71,12 +71,18 @@ fn start(output: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// Which process stays for an output, if there is one that does.
+pub(crate) fn staying(output: &Path) -> Option<u32> {
+    let stream = Meeting::existing(output).and_then(|meeting| meeting.connect());
+    channel::expect_same_user(&stream.ok()?).ok()
+}
+
 /// Ends the process that stays for an output, if there is one.
 pub(crate) fn end(output: &Path) {
     let Ok(stream) = Meeting::existing(output).and_then(|meeting| meeting.connect()) else {
         return;
     };
-    // What is no request ends it; nothing is heard of it any more then.
+    // Nothing is heard of it any more then.
     if channel::expect_same_user(&stream).is_ok()
         && channel::wait_listens(&stream).is_ok_and(|listens| listens)
         && channel::say_end(&stream).is_ok()

@@ -23,7 +23,7 @@ use wasmend::output::Durability;
 use crate::cli::args::General;
 use crate::cli::kept;
 
-pub(crate) use client::{ask, end};
+pub(crate) use client::{ask, end, staying};
 pub(crate) use server::serve;
 
 /// What a process was called with that is to link.

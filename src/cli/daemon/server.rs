@@ -107,18 +107,21 @@ impl Daemon {
 
     /// Links for a process, and says whether to go on.
     fn link_for(&mut self, stream: &UnixStream) -> bool {
-        let is_heard =
-            channel::expect_same_user(stream).and_then(|()| channel::say_listens(stream));
+        let is_heard = channel::expect_same_user(stream).and_then(|_| channel::say_listens(stream));
         if is_heard.is_err() {
             return true;
         }
-        // Who asks nothing ends it.
-        let Ok((message, lent)) = channel::receive(stream) else {
-            self.meeting.leave();
-            return false;
+        let (message, lent) = match channel::receive(stream) {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                self.meeting.leave();
+                return false;
+            }
+            // Somebody who only wants to know whether it is there, or who has ended.
+            Err(_) => return true,
         };
         let Ok(request) = Request::decode(&message) else {
-            return false;
+            return true;
         };
         if request.surroundings != self.surroundings {
             self.meeting.leave();

@@ -357,7 +357,7 @@ pub(super) static OPTIONS: &[Spec] = &[
     value!(Two Value "state-dir", "FOLDER", "Keep it in FOLDER: for outputs that are moved or copied away", |o, v| {
         o.state_dir = Some(v.into())
     }),
-    flag!(Two "daemon", "Leave a process behind that keeps it in memory, and let that link; goes with --state", |o| {
+    flag!(Two "daemon", "Leave a process behind that keeps it in memory, and let it link; implies --state", |o| {
         o.daemon = Some(true)
     }),
     flag!(Two "no-daemon", "Leave none, and ask none, whatever WASMEND_DAEMON says", |o| o.daemon = Some(false)),

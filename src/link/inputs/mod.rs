@@ -52,7 +52,8 @@ impl InputFile {
     fn give_up(&self) {
         self.input().give_up();
         if let InputFile::Archive(file) = self {
-            file.give_up_members();
+            let members = file.objects();
+            members.iter().for_each(|member| member.input().give_up());
         }
     }
 
@@ -139,15 +140,23 @@ impl ArchiveFile {
     ) -> Result<Option<Vec<ChangedMember>>> {
         let followed = self.follow_members(old, access);
         if !matches!(followed, Ok(Some(_))) {
-            old.give_up_members();
+            self.find_members_of(old, access);
         }
         followed
     }
 
-    /// Notes that the file which the members were read from is another one.
-    fn give_up_members(&self) {
-        let members = self.objects();
-        members.iter().for_each(|member| member.input().give_up());
+    /// Members that were read from the file of before, which is gone, are found in this one from now on if they are here with the same
+    /// contents: what has been made of them still needs these.
+    fn find_members_of(&self, old: &ArchiveFile, access: Access) {
+        // Otherwise what was read stays in memory, or has a file of its own.
+        let is_sought = access == Access::Keep && !old.archive.is_thin() && !self.archive.is_thin();
+        let members = is_sought.then(|| self.archive.members(access).ok());
+        let members = members.flatten().unwrap_or_default();
+        for object in old.objects() {
+            if !members.iter().any(|member| member.is_still(&object)) {
+                object.input().give_up();
+            }
+        }
     }
 
     fn follow_members(

@@ -57,10 +57,14 @@ impl OneShot {
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         let is_resumed = !said.contains("all is linked:");
         seen.resumed += usize::from(is_resumed && ran.status.success());
-        if ["no state was kept", "panicked", "no other process links"]
-            .iter()
-            .any(|wrong| said.contains(wrong))
-        {
+        // Nothing changes while it is linked: what is kept of files that are others by now has to be enough.
+        const WRONG: [&str; 4] = [
+            "no state was kept",
+            "panicked",
+            "no other process links",
+            "was changed while it was being linked",
+        ];
+        if WRONG.iter().any(|wrong| said.contains(wrong)) {
             return Err(said);
         }
         match (ran.status.success(), theirs) {
