@@ -28,13 +28,19 @@ mod candidates;
 mod choices;
 mod counted;
 #[cfg(feature = "whole")]
+mod cuts;
+#[cfg(feature = "whole")]
 mod debug;
+#[cfg(feature = "whole")]
+mod differing;
 #[cfg(any(feature = "debug", feature = "whole"))]
 mod dwarf;
 #[cfg(feature = "whole")]
 mod fields;
 #[cfg(feature = "whole")]
 mod finish;
+#[cfg(feature = "whole")]
+mod image;
 #[cfg(feature = "whole")]
 mod language;
 mod map;
@@ -45,6 +51,8 @@ mod places;
 mod read;
 #[cfg(feature = "whole")]
 mod report;
+#[cfg(feature = "whole")]
+mod runs;
 #[cfg(feature = "whole")]
 mod side;
 pub mod snapshot;

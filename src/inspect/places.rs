@@ -3,24 +3,40 @@
 use wasmparser::Operator;
 
 use crate::hash::HashMap;
+use crate::inspect::fields::{Written, memory_argument};
 use crate::inspect::side::operators;
 use crate::program::RelocatableBytes;
+
+/// What a number is used as, as far as that is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Unknown,
+    /// It is added to something.
+    Added,
+    /// A load, a store or an addition begins with it.
+    Address,
+    /// It is the offset of a load or a store.
+    Offset,
+    /// It is called.
+    Slot,
+}
 
 /// A number of one function's code and that which stands in its place in another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Numbers {
     pub(super) a: u64,
     pub(super) b: u64,
-    /// Whether it is used as an address: it is the offset of a load or a store, or what they or an addition begin with.
-    pub(super) is_used_as_address: bool,
+    pub(super) used_as: Use,
+    /// How that of the first function is written.
+    pub(super) written: Written,
 }
 
-/// The constants and offsets of two functions' code, each with that of the other: those that differ, and those from `least`
-/// on. `None` if the functions differ in anything else.
+/// The constants and offsets of two functions' code, each with that of the other: those that differ, and those in fields.
+/// `written` says how those of the first are written. `None` if the functions differ in anything else.
 pub(super) fn numbers(
     a: &RelocatableBytes,
     b: &RelocatableBytes,
-    least: u64,
+    written: &[Written],
 ) -> Option<Vec<Numbers>> {
     let fields = |content: &RelocatableBytes| -> Vec<_> {
         let relocs = content.relocs().iter();
@@ -30,6 +46,7 @@ pub(super) fn numbers(
         return None;
     }
     let mut numbers: Vec<Numbers> = Vec::new();
+    let mut written = written.iter();
     let (mut of_a, mut of_b) = (operators(a)?, operators(b)?);
     // What is known of the stack: which of its values are numbers of the list.
     let mut operands = Operands::default();
@@ -38,16 +55,23 @@ pub(super) fn numbers(
             (None, None) => return locals_agree(a, b).then_some(numbers),
             (Some(Ok(a)), Some(Ok(b))) => {
                 operands.follow(&a, &mut numbers);
-                match pair(&a, &b) {
-                    Some(found) if found.a != found.b || found.a >= least => {
-                        if matches!(a, Operator::I32Const { .. } | Operator::I64Const { .. }) {
-                            operands.stack.pop();
-                            operands.stack.push(Some(numbers.len()));
-                        }
-                        numbers.push(found);
+                let Some(mut found) = pair(&a, &b) else {
+                    if a != b {
+                        return None;
                     }
-                    None if a != b => return None,
-                    _ => {}
+                    continue;
+                };
+                found.written = *written.next().unwrap_or(&Written::Either);
+                let differ = found.a != found.b;
+                if differ && found.written == Written::Short {
+                    return None;
+                }
+                if differ || found.written == Written::Field {
+                    if matches!(a, Operator::I32Const { .. } | Operator::I64Const { .. }) {
+                        operands.stack.pop();
+                        operands.stack.push(Some(numbers.len()));
+                    }
+                    numbers.push(found);
                 }
             }
             _ => return None,
@@ -91,37 +115,36 @@ fn locals_agree(a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
 
 /// The numbers of two instructions that are the same but for these.
 pub(super) fn pair(a: &Operator<'_>, b: &Operator<'_>) -> Option<Numbers> {
-    let constants = |a, b| {
-        let is_used_as_address = false;
+    let numbers = |a, b, used_as| {
+        let written = Written::Either;
         Some(Numbers {
             a,
             b,
-            is_used_as_address,
+            used_as,
+            written,
         })
     };
     match (a, b) {
         (Operator::I32Const { value: a }, Operator::I32Const { value: b }) => {
-            constants(u64::from(*a as u32), u64::from(*b as u32))
+            numbers(u64::from(*a as u32), u64::from(*b as u32), Use::Unknown)
         }
         (Operator::I64Const { value: a }, Operator::I64Const { value: b }) => {
-            constants(*a as u64, *b as u64)
+            numbers(*a as u64, *b as u64, Use::Unknown)
         }
-        // Most instructions have no offset, and no text is made of them.
+        // Most instructions have no offset, and are not copied.
         _ if !takes_an_address(a) || !takes_an_address(b) => None,
-        // Loads and stores are many; what they say of themselves has their offset once.
         _ => {
-            let (a, b) = (format!("{a:?}"), format!("{b:?}"));
-            let ((before_a, a, behind_a), (before_b, b, behind_b)) =
-                (around_offset(&a)?, around_offset(&b)?);
-            let is_used_as_address = true;
-            let numbers = Numbers {
-                a,
-                b,
-                is_used_as_address,
-            };
-            ((before_a, behind_a) == (before_b, behind_b)).then_some(numbers)
+            let ((rest_a, a), (rest_b, b)) = (without_offset(a)?, without_offset(b)?);
+            (rest_a == rest_b).then(|| numbers(a, b, Use::Offset))?
         }
     }
+}
+
+/// A load or a store whose offset is zero, and its offset.
+fn without_offset<'o>(operator: &Operator<'o>) -> Option<(Operator<'o>, u64)> {
+    let mut rest = operator.clone();
+    let offset = std::mem::take(&mut memory_argument(&mut rest)?.offset);
+    Some((rest, offset))
 }
 
 /// Which values of a function are numbers of the list.
@@ -137,9 +160,12 @@ impl Operands {
     fn follow(&mut self, operator: &Operator<'_>, numbers: &mut [Numbers]) {
         use Operator::*;
         let Operands { stack, locals } = self;
-        let mut is_address = |constant: Option<Option<usize>>| {
+        let mut note = |constant: Option<Option<usize>>, used_as: Use| {
             if let Some(number) = constant.flatten() {
-                numbers[number].is_used_as_address = true;
+                let known = &mut numbers[number].used_as;
+                if used_as != Use::Added || *known == Use::Unknown {
+                    *known = used_as;
+                }
             }
         };
         match operator {
@@ -151,7 +177,10 @@ impl Operands {
             },
             I32Const { .. } | I64Const { .. } | GlobalGet { .. } => stack.push(None),
             F32Const { .. } | F64Const { .. } => stack.push(None),
-            LocalTee { .. } => {}
+            LocalTee { local_index } => match stack.last().copied().flatten() {
+                Some(number) => drop(locals.insert(*local_index, number)),
+                None => drop(locals.remove(local_index)),
+            },
             I32Eqz | I64ExtendI32U | I32WrapI64 => {
                 stack.pop();
                 stack.push(None);
@@ -164,7 +193,8 @@ impl Operands {
             }
             I32Add | I64Add => {
                 let second = stack.pop();
-                is_address(stack.pop());
+                note(second, Use::Added);
+                note(stack.pop(), Use::Address);
                 // If the sum is one, so is what was added to a small number.
                 stack.push(second.flatten());
             }
@@ -176,7 +206,7 @@ impl Operands {
             | I64Load { .. }
             | F32Load { .. }
             | F64Load { .. } => {
-                is_address(stack.pop());
+                note(stack.pop(), Use::Address);
                 stack.push(None);
             }
             I32Store { .. }
@@ -186,7 +216,16 @@ impl Operands {
             | F32Store { .. }
             | F64Store { .. } => {
                 stack.pop();
-                is_address(stack.pop());
+                note(stack.pop(), Use::Address);
+            }
+            CallIndirect { .. } | ReturnCallIndirect { .. } => {
+                note(stack.pop(), Use::Slot);
+                stack.clear();
+            }
+            // What locals hold here depends on the way.
+            Loop { .. } | Else | End => {
+                stack.clear();
+                locals.clear();
             }
             _ => stack.clear(),
         }
@@ -236,15 +275,6 @@ fn takes_an_address(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// The text before the offset of a memory argument, the offset, and the text behind it.
-fn around_offset(text: &str) -> Option<(&str, u64, &str)> {
-    const FIELD: &str = "offset: ";
-    let start = text.find(FIELD)? + FIELD.len();
-    let behind = &text[start..];
-    let end = behind.find(|c: char| !c.is_ascii_digit())?;
-    Some((&text[..start], behind[..end].parse().ok()?, &behind[end..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,7 +291,7 @@ mod tests {
     #[test]
     fn only_numbers_that_can_be_addresses_are_seen_through() {
         let of = |a: &str, b: &str| {
-            let numbers = numbers(&function(a), &function(b), u64::MAX)?;
+            let numbers = numbers(&function(a), &function(b), &[])?;
             Some(numbers.iter().map(|it| (it.a, it.b)).collect::<Vec<_>>())
         };
         let load = |at: u32, offset: u32| format!("i32.const {at} i32.load offset={offset} drop");

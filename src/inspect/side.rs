@@ -7,7 +7,8 @@ use wasmparser::Operator;
 
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet};
-use crate::inspect::moved::{Image, Node};
+use crate::inspect::image::Image;
+use crate::inspect::moved::Node;
 use crate::program::emit::Style;
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation, TypeId,

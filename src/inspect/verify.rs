@@ -18,14 +18,17 @@ use crate::inspect::candidates::Candidates;
 use crate::inspect::choices;
 use crate::inspect::counted::counted;
 use crate::inspect::debug;
-use crate::inspect::fields::Fields;
+use crate::inspect::differing::{differing_bytes, differing_code};
+use crate::inspect::fields::{Fields, Written};
+use crate::inspect::image::Anchor;
 use crate::inspect::language::ends_texts_in_zeros;
-use crate::inspect::moved::{Anchor, Evidence, Finding, Found, Images, Node};
-use crate::inspect::places;
+use crate::inspect::moved::{Evidence, Finding, Found, Node};
+use crate::inspect::places::{self, Numbers, Use};
 use crate::inspect::report::{Difference, Report};
+use crate::inspect::runs::{Images, Slots};
 use crate::inspect::side::{
-    DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, TABLES, colours, masked, operators,
-    position, with_users, word,
+    DATA, ELEMENTS, FUNCTIONS, GLOBALS, MEMORIES, Side, TABLES, colours, masked, position,
+    with_users, word,
 };
 use crate::program::{DeclKind, DefinitionKind, RelocatableBytes, TypeTable};
 use crate::whole::spaces::SPACES;
@@ -53,13 +56,13 @@ pub fn verify(out: &[u8], build: &[u8]) -> Result<Report> {
     if a.slots.is_some() && !seen_through {
         b.see_places();
     }
-    let report = Compare::new(&a, &b, &types).run(out, build)?;
+    let report = Compare::new(&a, &b, &types, out).run(out, build)?;
     if report.is_clean() || !seen_through {
         return Ok(report);
     }
     // The build can itself be an output that was the input, or one that should mean the same.
     let b = Side::of(build, true, &mut types).map_err(|error| whose(error, "build"))?;
-    let other = Compare::new(&a, &b, &types).run(out, build)?;
+    let other = Compare::new(&a, &b, &types, out).run(out, build)?;
     let other_says_less = other.differences.len() <= report.differences.len();
     Ok(if other_says_less { other } else { report })
 }
@@ -69,12 +72,17 @@ fn whose(error: Error, file: &str) -> Error {
     error.without_symbol().with_symbol(file)
 }
 
-/// Below this linkers place nothing unless they are told to.
-const FIRST_ADDRESS: u64 = 1024;
 /// More differences than this say nothing new.
 const MOST_DIFFERENCES: usize = 1000;
 /// How often the pairing of what nothing leads to begins anew.
 const MOST_ROUNDS: usize = 16;
+
+/// What two numbers in the same place of code are.
+enum Place {
+    Slots((Node, Node)),
+    /// With what speaks for it.
+    Address(u32),
+}
 
 struct Compare<'a> {
     a: &'a Side,
@@ -92,15 +100,20 @@ struct Compare<'a> {
     problems: usize,
     /// The bytes of both memories and the slots, where wasmend or a linker has placed them.
     images: Option<Images<'a>>,
+    /// How numbers are written in the output's code.
+    fields: Fields<'a>,
     /// Slots that were met in data.
     slots_in_data: HashSet<Anchor>,
-    /// Numbers that can be addresses or slots, each with that of the build and with who names it, and what speaks for it.
+    /// Numbers that are addresses or slots, each with that of the build and with who names it, and what speaks for it: nothing
+    /// for a slot.
     numbers: Vec<(Anchor, Evidence)>,
     report: Report,
 }
 
 impl<'a> Compare<'a> {
-    fn new(a: &'a Side, b: &'a Side, types: &'a TypeTable) -> Self {
+    fn new(a: &'a Side, b: &'a Side, types: &'a TypeTable, out: &'a [u8]) -> Self {
+        let imported = a.module.spaces[FUNCTIONS].iter();
+        let imported = imported.take_while(|item| item.import.is_some()).count();
         let none =
             |side: &Side| std::array::from_fn(|space| vec![None; side.module.spaces[space].len()]);
         Compare {
@@ -126,6 +139,10 @@ impl<'a> Compare<'a> {
                 b: b.image(),
                 ends_texts: true,
             }),
+            fields: match a.slots.is_some() {
+                true => Fields::of(out, imported as u32),
+                false => Fields::default(),
+            },
             slots_in_data: HashSet::default(),
             numbers: Vec::new(),
             report: Report::default(),
@@ -143,11 +160,12 @@ impl<'a> Compare<'a> {
         self.follow_data();
         self.unreached();
         let found = self.follow_data();
+        self.slots_in_doubt(found.as_ref());
         self.names();
         self.customs();
         self.debug(out, build)?;
         self.slots();
-        self.data(found, out);
+        self.data(found);
         Ok(self.report)
     }
 
@@ -355,14 +373,18 @@ impl<'a> Compare<'a> {
         if types_differ {
             return self.differ(label(self.b, node_b), "has another type");
         }
+        let written = match node_b.0 == FUNCTIONS {
+            true => self.fields.of_function(node_a.1).unwrap_or_default(),
+            false => Vec::new(),
+        };
         let same = masked(&a.content) == masked(&b.content)
             || self.is_placed((node_a, node_b))
             || self.is_address(node_b, &a.content, &b.content);
         // Also numbers that are equal can be addresses.
-        let in_places = self.differ_in_places(node_b, &a.content, &b.content);
+        let in_places = self.differ_in_places(node_b, (&a.content, &b.content), &written);
         if !same && !in_places {
             let how = if node_b.0 == FUNCTIONS && item_b.import.is_none() {
-                differing_code(&a.content, &b.content, &|numbers| {
+                differing_code(&a.content, &b.content, &written, &|numbers| {
                     self.is_other_place(numbers)
                 })
             } else {
@@ -432,23 +454,52 @@ impl<'a> Compare<'a> {
         Some((of(self.a, numbers.0)?, of(self.b, numbers.1)?))
     }
 
+    /// What two numbers are as slots.
+    fn as_slots(&self, numbers: Anchor) -> Slots {
+        match self.in_slots(numbers) {
+            None => Slots::None,
+            Some((a, b)) if self.can_be_same(a, b) => Slots::Same,
+            Some(_) => Slots::Others,
+        }
+    }
+
+    /// Whether two functions are known to be the same, or nothing is known and they are alike.
+    fn can_be_same(&self, a: Node, b: Node) -> bool {
+        match (self.of_a[a.0][a.1 as usize], self.of_b[b.0][b.1 as usize]) {
+            (Some(same), _) => same == b.1,
+            (None, Some(_)) => false,
+            (None, None) => {
+                let (item_a, item_b) = (self.a.item(a), self.b.item(b));
+                let (of_a, of_b) = (&item_a.definition, &item_b.definition);
+                let is_named_alike = item_a.name.is_some() && item_a.name == item_b.name;
+                !self.are_of_other_names(a, b)
+                    && of_a.ty() == of_b.ty()
+                    && (is_named_alike
+                        || places::numbers(&of_a.content, &of_b.content, &[]).is_some())
+            }
+        }
+    }
+
     /// Whether two functions differ in nothing but where things are placed. Functions whose addresses they name in the same
     /// place are paired.
-    fn differ_in_places(&mut self, node: Node, a: &RelocatableBytes, b: &RelocatableBytes) -> bool {
-        let Some(images) = self.images.as_ref().filter(|_| node.0 == FUNCTIONS) else {
+    fn differ_in_places(
+        &mut self,
+        node: Node,
+        (a, b): (&RelocatableBytes, &RelocatableBytes),
+        written: &[Written],
+    ) -> bool {
+        if self.images.is_none() || node.0 != FUNCTIONS {
             return false;
-        };
-        let Some(numbers) = places::numbers(a, b, FIRST_ADDRESS) else {
+        }
+        let Some(numbers) = places::numbers(a, b, written) else {
             return false;
         };
         let (mut functions, mut addresses) = (Vec::new(), Vec::new());
         for number in numbers {
             let numbers = (number.a, number.b);
-            match self.in_slots(numbers).filter(|_| number.a != number.b) {
-                Some(pair) => functions.push((numbers, pair)),
-                None if images.a.is_address(number.a) && images.b.is_address(number.b) => {
-                    addresses.push((numbers, if number.is_used_as_address { 2 } else { 1 }));
-                }
+            match self.meaning(&number) {
+                Some(Place::Slots(pair)) => functions.push((numbers, pair)),
+                Some(Place::Address(weight)) => addresses.push((numbers, weight)),
                 None if number.a == number.b => {}
                 None => return false,
             }
@@ -463,6 +514,36 @@ impl<'a> Compare<'a> {
         true
     }
 
+    /// What two numbers in the same place of code are. Where they can be slots and addresses, they are slots if the functions
+    /// can be the same.
+    fn meaning(&self, number: &Numbers) -> Option<Place> {
+        let images = self.images.as_ref()?;
+        let numbers = (number.a, number.b);
+        let are_addresses = images.are_addresses(numbers);
+        let is_field = number.written == Written::Field;
+        let slots = self
+            .in_slots(numbers)
+            .filter(|(a, b)| match number.used_as {
+                _ if !is_field && number.a == number.b => false,
+                Use::Offset => false,
+                _ if self.can_be_same(*a, *b) => true,
+                Use::Slot => true,
+                Use::Unknown => !are_addresses,
+                // Also where something stands in a thread's own data is a number in a field.
+                Use::Address | Use::Added => !are_addresses && number.a != number.b,
+            });
+        match slots {
+            Some(pair) => Some(Place::Slots(pair)),
+            // A field's number can point before all data.
+            None if is_field && (are_addresses || number.a != number.b) => Some(Place::Address(2)),
+            None if are_addresses && number.a != number.b => match number.used_as {
+                Use::Address | Use::Offset => Some(Place::Address(2)),
+                _ => Some(Place::Address(1)),
+            },
+            None => None,
+        }
+    }
+
     /// Whether two numbers are taken for the same thing in another place.
     fn is_other_place(&self, numbers: Anchor) -> bool {
         self.images.as_ref().is_some_and(|images| {
@@ -475,19 +556,20 @@ impl<'a> Compare<'a> {
     fn follow_data(&mut self) -> Option<Found> {
         loop {
             let images = self.images.as_ref()?;
-            let is_slot = |numbers: Anchor| self.in_slots(numbers).is_some();
             let mut anchors: BTreeMap<Anchor, Evidence> = BTreeMap::new();
-            for (numbers, evidence) in &self.numbers {
-                if numbers.0 == numbers.1 || !is_slot(*numbers) {
-                    let known = anchors.entry(*numbers).or_insert(Evidence {
-                        weight: 0,
-                        ..*evidence
-                    });
-                    known.weight += evidence.weight;
-                }
+            for (numbers, evidence) in self.numbers.iter().filter(|(_, it)| it.weight > 0) {
+                let known = anchors.entry(*numbers).or_insert(Evidence {
+                    weight: 0,
+                    ..*evidence
+                });
+                known.weight += evidence.weight;
             }
-            let found = images.compare(&anchors, &is_slot);
+            let found = images.compare(&anchors, &|numbers| self.as_slots(numbers));
             let known = self.numbers.len();
+            let beside = found.beside.iter();
+            for (numbers, named_by) in beside.filter(|(at, _)| !anchors.contains_key(at)) {
+                self.note(*numbers, *named_by, 1);
+            }
             for (numbers, named_by) in &found.slots {
                 let is_new = self.slots_in_data.insert(*numbers);
                 if let Some((a, b)) = self.in_slots(*numbers).filter(|_| is_new) {
@@ -498,6 +580,19 @@ impl<'a> Compare<'a> {
             self.follow();
             if self.numbers.len() == known {
                 return Some(found);
+            }
+        }
+    }
+
+    /// Says which slots in data are those of other functions.
+    fn slots_in_doubt(&mut self, found: Option<&Found>) {
+        for finding in found.into_iter().flat_map(|found| &found.findings) {
+            let Finding::Slots { numbers, named_by } = finding else {
+                continue;
+            };
+            if let Some((a, b)) = self.in_slots(*numbers) {
+                let how = refers(self.a, a, self.b, b);
+                self.differ(named_data(self.b, *named_by), how);
             }
         }
     }
@@ -541,7 +636,7 @@ impl<'a> Compare<'a> {
     }
 
     /// Says what is not the same of the data, or is not known to be.
-    fn data(&mut self, found: Option<Found>, out: &[u8]) {
+    fn data(&mut self, found: Option<Found>) {
         let Some((found, images)) = found.zip(self.images.take()) else {
             return;
         };
@@ -559,16 +654,17 @@ impl<'a> Compare<'a> {
                     );
                     self.differ(named_data(self.b, named_by), how);
                 }
+                // These have been said.
+                Finding::Slots { .. } => {}
                 // What differs may be all that names it.
                 Finding::Missing { .. } if !is_same_so_far => {}
                 Finding::Missing { at, len } => {
                     let how = format!("{} at {at:#x} are not in the output", counted(len, "byte"));
                     self.differ("data of the build", how);
                 }
-                Finding::Unproved { at, named_by } => unproved.push((at.0, named_by)),
+                Finding::Unproved { named_by, .. } => unproved.push(named_by),
             }
         }
-        let unproved = self.without_fields(unproved, out);
         let [first, others @ ..] = &unproved[..] else {
             return;
         };
@@ -583,26 +679,6 @@ impl<'a> Compare<'a> {
             what,
             "name other numbers, which may or may not be addresses of the same zeros: ask with replay-ld --verify",
         );
-    }
-
-    /// Who names numbers of the output that are not in fields of its code, and so need be no addresses.
-    fn without_fields(&self, unproved: Vec<(u64, Node)>, out: &[u8]) -> Vec<Node> {
-        let of_a = |node: &Node| {
-            let function = (node.0 == FUNCTIONS).then_some(node.1)?;
-            self.of_b[FUNCTIONS][function as usize]
-        };
-        let functions = unproved.iter().filter_map(|(_, node)| of_a(node)).collect();
-        let items = self.a.module.spaces[FUNCTIONS].iter();
-        let first = items.take_while(|item| item.import.is_some()).count();
-        let fields = match self.a.is_output {
-            true => Fields::of(out, first as u32, &functions),
-            false => Fields::default(),
-        };
-        let is_open = |(number, node): &(u64, Node)| {
-            !of_a(node).is_some_and(|function| fields.has(function, *number))
-        };
-        let open = unproved.into_iter().filter(is_open);
-        open.map(|(_, node)| node).collect()
     }
 
     /// Pairs what nothing has led to: by all that it says, and by name where that leaves a choice.
@@ -911,54 +987,4 @@ fn named_data(side: &Side, node: Node) -> String {
 fn refers(side_a: &Side, a: Node, side_b: &Side, b: Node) -> String {
     let (a, b) = (label(side_a, a), label(side_b, b));
     format!("refers to {a} where the build refers to {b}")
-}
-
-/// The first instruction in which two functions differ. What only names another place `is_other_place`.
-fn differing_code(
-    a: &RelocatableBytes,
-    b: &RelocatableBytes,
-    is_other_place: &dyn Fn(Anchor) -> bool,
-) -> String {
-    let (Some(of_a), Some(of_b)) = (operators(a), operators(b)) else {
-        return differing_bytes(a, b);
-    };
-    let locals = |content: &RelocatableBytes| content.relocs().len();
-    for (at, (a, b)) in of_a
-        .map(Some)
-        .chain([None])
-        .zip(of_b.map(Some).chain([None]))
-        .enumerate()
-    {
-        match (a, b) {
-            (Some(Ok(a)), Some(Ok(b))) if a == b => {}
-            (Some(Ok(a)), Some(Ok(b)))
-                if places::pair(&a, &b).is_some_and(|it| is_other_place((it.a, it.b))) => {}
-            (Some(Ok(a)), Some(Ok(b))) => return format!("instruction {at} is {a:?}, not {b:?}"),
-            (None, Some(Ok(b))) => return format!("ends where instruction {at} is {b:?}"),
-            (Some(Ok(a)), None) => return format!("instruction {at} is {a:?}, not the end"),
-            _ => break,
-        }
-    }
-    if locals(a) != locals(b) {
-        return "refers to something else".to_owned();
-    }
-    differing_bytes(a, b)
-}
-
-fn differing_bytes(a: &RelocatableBytes, b: &RelocatableBytes) -> String {
-    let (of_a, of_b) = (a.bytes(), b.bytes());
-    let at = of_a.iter().zip(of_b).position(|(a, b)| a != b);
-    match at {
-        Some(at) => format!(
-            "byte {at} is {:#04x}, not {:#04x}, of {} and {}",
-            of_a[at],
-            of_b[at],
-            of_a.len(),
-            counted(of_b.len(), "byte")
-        ),
-        None if of_a.len() != of_b.len() => {
-            format!("has {}, not {}", counted(of_a.len(), "byte"), of_b.len())
-        }
-        None => "names another type".to_owned(),
-    }
 }

@@ -344,3 +344,101 @@ fn an_edited_output_is_what_wasm_ld_links_and_nothing_else() {
         }
     }
 }
+
+/// The arguments of a link of these sources' objects, the first one first.
+fn arguments(folder: &Path, objects: &[&str], exports: &[&str]) -> Vec<String> {
+    let exports = exports.iter().map(|export| format!("--export={export}"));
+    let objects = objects
+        .iter()
+        .map(|name| folder.join(name).with_extension("o"));
+    let objects = objects.map(|object| object.display().to_string());
+    let fixed = ["--no-entry".to_owned()];
+    fixed.into_iter().chain(exports).chain(objects).collect()
+}
+
+/// Functions that all have a slot, so that most addresses and many plain numbers are in the range of slots. One of them is
+/// called by way of its slot.
+fn with_many_slots(called: u32) -> String {
+    const COUNT: u32 = 1500;
+    let functions = (0..COUNT).map(|at| {
+        let number = 1024 + at;
+        format!(
+            "static int f{at}(int x) {{ return x * {} + {number}; }}\n",
+            at + 7
+        )
+    });
+    let functions: String = functions.collect();
+    let slots: Vec<String> = (0..COUNT).rev().map(|at| format!("f{at}")).collect();
+    let words: Vec<String> = (0..2000).map(|at| (1_000_000 + at).to_string()).collect();
+    format!(
+        "typedef int (*F)(int); {functions}
+         int words[2000] = {{ {} }}; F fs[] = {{ {} }};
+         int call(F f, int i);
+         int run(int i) {{ return call(f{called}, i) + fs[i](words[5]) + words[i & 1] + words[77]; }}",
+        words.join(", "),
+        slots.join(", ")
+    )
+}
+
+#[test]
+fn numbers_and_addresses_in_the_range_of_a_large_table_are_no_slots_and_wrong_slots_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let call = "typedef int (*F)(int); int other[3] = {1, 2, 3};
+        __attribute__((noinline)) int call(F f, int i) { return f(i) + other[i]; }";
+    let (one, two) = (with_many_slots(3), with_many_slots(4));
+    let sources = [("one", &*one), ("two", &*two), ("call", call)];
+    compile(folder.path(), &sources, &["-O2"]);
+    for ours in ["one", "two"] {
+        let of_ours = arguments(folder.path(), &[ours, "call"], &["run"]);
+        for theirs in ["one", "two"] {
+            let of_theirs = arguments(folder.path(), &["call", theirs], &["run"]);
+            let found = differences(&of_ours, &wasm_ld(&of_theirs));
+            let said: &[&str] = match (ours, theirs) {
+                ("one", "two") => &[
+                    "function `run`: refers to function `f3` where the build refers to function `f4`",
+                ],
+                ("two", "one") => &[
+                    "function `run`: refers to function `f4` where the build refers to function `f3`",
+                ],
+                _ => &[],
+            };
+            assert_eq!(found, said, "{ours} and {theirs}");
+        }
+    }
+}
+
+/// Tables that code names by addresses far before them, as it does where an index does not begin with zero.
+fn named_from_afar(name: &str, number: u32) -> String {
+    format!(
+        "static const char *const names[] = {{ \"alpha\", \"{name}\", \"gamma\", \"delta\" }};
+         static const short numbers[] = {{ 1201, 1302, {number}, 1504, 1605 }};
+         static const char *const others[] = {{ \"one\", \"two\", \"three\", \"four\", \"five\" }};
+         const char *name(int i) {{ return names[i - 300]; }}
+         int number(int i) {{ return numbers[i - 700]; }}
+         const char *other(int i) {{ return others[i & 3]; }}"
+    )
+}
+
+#[test]
+fn data_that_is_named_from_afar_is_the_same_and_what_changes_in_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [("beta", 1403), ("bets", 1403), ("beta", 1404)];
+    let names = ["first", "second", "third"];
+    for (file, (name, number)) in names.into_iter().zip(programs) {
+        let source = named_from_afar(name, number);
+        compile(folder.path(), &[(file, &source)], &["-O2"]);
+    }
+    let exports = ["name", "number", "other"];
+    for ours in names {
+        let of_ours = arguments(folder.path(), &[ours], &exports);
+        for theirs in names {
+            let of_theirs = arguments(folder.path(), &[theirs], &exports);
+            let found = differences(&of_ours, &wasm_ld(&of_theirs));
+            assert_eq!(
+                found.is_empty(),
+                ours == theirs,
+                "{ours} and {theirs}: {found:?}"
+            );
+        }
+    }
+}
