@@ -179,9 +179,11 @@ impl Images<'_> {
 
     /// Whether data begins at two addresses, and not only zeros before something else are the same.
     pub(super) fn begins(&self, at: Anchor, known: &Known<'_>) -> bool {
-        let equal = self.equal(at, self.a.word);
-        equal.is_none_or(|(len, has_bytes)| len == self.a.word || has_bytes)
-            && self.agree(at, known, 1, MOST_LINKS)
+        match self.equal(at, self.a.word) {
+            Some((len, has_bytes)) if len == self.a.word || has_bytes => true,
+            Some(_) => self.leads_on(at, known, 1, MOST_LINKS),
+            None => self.agree(at, known, 1, MOST_LINKS),
+        }
     }
 
     /// Whether something at two addresses is the same: what begins there, of which `least` bytes must be equal, or what is
@@ -191,21 +193,24 @@ impl Images<'_> {
         if equal.is_some_and(|(len, has_bytes)| len == least && (has_bytes || least == 1)) {
             return true;
         }
-        let follows = self.words(at).is_some_and(|(back, numbers)| {
-            let are_addresses = self.are_addresses(numbers);
-            let is_known = || links == 0 || (known.is_anchor)(numbers);
-            let can_follow = back == 0 && equal.is_none();
-            can_follow
-                && ((known.slots)(numbers) == Slots::Same
-                    || are_addresses
-                        && (is_known() || self.agree(numbers, known, least, links - 1)))
-        });
-        follows || {
+        self.leads_on(at, known, least, links) || {
             let word = self.a.word;
             let before = (at.0.wrapping_sub(word), at.1.wrapping_sub(word));
             let equal = self.equal(before, word);
             equal.is_some_and(|(len, has_bytes)| len == word && has_bytes)
         }
+    }
+
+    /// Whether two words that differ stand at two addresses and name something that is the same.
+    fn leads_on(&self, at: Anchor, known: &Known<'_>, least: u64, links: u32) -> bool {
+        self.words(at).is_some_and(|(back, numbers)| {
+            let is_known = || links == 0 || (known.is_anchor)(numbers);
+            back == 0
+                && numbers.0 != numbers.1
+                && ((known.slots)(numbers) == Slots::Same
+                    || self.are_addresses(numbers)
+                        && (is_known() || self.agree(numbers, known, least, links - 1)))
+        })
     }
 
     /// Whether what stands behind two words agrees.
