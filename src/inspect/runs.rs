@@ -174,7 +174,9 @@ impl Images<'_> {
         let word = self.a.word;
         let is_behind = has_bytes && behind >= word;
         let goes_on = || self.goes_on((at.0 + word, at.1 + word), known);
-        (is_behind || goes_on()).then_some(Meaning::Doubt)
+        // An address of slots is the address of a table of them.
+        let is_table = behind == 0 && !are_addresses;
+        (is_behind || is_table || goes_on()).then_some(Meaning::Doubt)
     }
 
     /// Whether data begins at two addresses, and not only zeros before something else are the same.
