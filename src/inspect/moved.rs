@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::hash::{HashMap, HashSet};
 use crate::inspect::cuts::{Covered, Cuts, Zeros};
-use crate::inspect::image::Anchor;
+use crate::inspect::image::{Anchor, Image};
 use crate::inspect::runs::{Images, Known, Meaning, Run, Slots, Words};
 
 /// A declaration: its index space and its index.
@@ -35,8 +35,18 @@ pub(super) enum Finding {
     Bytes { at: Anchor, named_by: Node },
     /// Bytes of the build that are nowhere in the output.
     Missing { at: u64, len: u64 },
-    /// Zeros, which may be the same or not.
+    /// Zeros, or data that something speaks for, which may be the same or not.
     Unproved { at: Anchor, named_by: Node },
+    /// Bytes of the build that stand in the output too, but nothing shows that what named them there leads to those.
+    Unmet { at: u64, len: u64 },
+}
+
+/// Whether a number from which nothing follows belongs to data that has moved as far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    No,
+    Maybe,
+    Surely,
 }
 
 /// What came of a comparison.
@@ -59,16 +69,26 @@ fn distance((a, b): Anchor) -> u64 {
     b.wrapping_sub(a)
 }
 
+/// How far what several anchors of one address of the build lead to agrees.
+struct Lens {
+    most: u64,
+    least: u64,
+    /// The one of which the least agrees.
+    worst: (Anchor, Node),
+}
+
 /// What following anchors through both images has shown so far.
 struct Verdict {
     of_a: Covered,
     of_b: Covered,
+    /// How far what anchors lead to agrees, by the build's addresses: the most and the least.
+    lens: BTreeMap<u64, Lens>,
     /// Where runs were ended by bytes that differ.
     stops: Vec<(Anchor, Node)>,
     /// How far what is before an anchor agrees.
     backs: Vec<(Anchor, Run)>,
-    /// Where something was found to agree: by how far it has moved, the addresses of the build, in order.
-    agreeing: HashMap<u64, Vec<u64>>,
+    /// Where something was found to agree: by how far it has moved, the addresses of the build, in order, with who names it.
+    agreeing: HashMap<u64, Vec<(u64, Node)>>,
     /// Where data is known to begin, since what follows agrees.
     begins: Cuts,
     /// Anchors from which nothing follows.
@@ -83,6 +103,7 @@ impl Verdict {
         Verdict {
             of_a: Covered::of(&images.a),
             of_b: Covered::of(&images.b),
+            lens: BTreeMap::new(),
             stops: Vec::new(),
             backs: Vec::new(),
             agreeing: HashMap::default(),
@@ -99,16 +120,54 @@ impl Verdict {
         self.of_b.add(at.1 - len, len);
     }
 
-    /// Whether something near to an anchor has moved as far as it, and belongs to it then: not if other data begins at both
-    /// ends of it.
-    fn belongs_to_something(&self, at: Anchor) -> bool {
+    /// Notes how far what an anchor leads to agrees.
+    fn note_len(&mut self, at: Anchor, named_by: Node, len: u64) {
+        let worst = (at, named_by);
+        let lens = self.lens.entry(at.1).or_insert(Lens {
+            most: len,
+            least: len,
+            worst,
+        });
+        lens.most = lens.most.max(len);
+        if len < lens.least {
+            (lens.least, lens.worst) = (len, worst);
+        }
+    }
+
+    /// Says which anchors lead to less than others of the same address of the build: they can name what was there before.
+    fn unlike_others(&mut self, b: &Image<'_>) {
+        for (start, lens) in &self.lens {
+            let rest = start + lens.least..start + lens.most;
+            let (at, named_by) = lens.worst;
+            if rest.clone().any(|at| b.byte(at) != 0) {
+                self.findings.push(Finding::Unproved { at, named_by });
+            }
+        }
+    }
+
+    /// Whether something near to an anchor has moved as far as it, and it belongs to that: not if other data begins at both
+    /// ends of it. What was left behind has often moved as far as all that was not, so more must speak for it: what
+    /// names it names that too, and at both ends of it there is nothing of its own.
+    fn belongs(&self, at: Anchor, named_by: Node, images: &Images<'_>) -> Belongs {
         let Some(agreeing) = self.agreeing.get(&distance(at)) else {
-            return false;
+            return Belongs::No;
         };
-        let behind = agreeing.partition_point(|b| *b < at.1);
-        let near = [behind.checked_sub(1), Some(behind)].into_iter().flatten();
-        let mut near = near.filter_map(|at| agreeing.get(at));
-        !self.begins.has(at) && near.any(|b| b.abs_diff(at.1) <= AFAR)
+        let from = agreeing.partition_point(|(b, _)| *b < at.1.saturating_sub(AFAR));
+        let near = agreeing[from..].iter();
+        let mut near = near.take_while(|(b, _)| *b <= at.1.saturating_add(AFAR));
+        if self.begins.has(at) || near.clone().next().is_none() {
+            return Belongs::No;
+        }
+        let is_elsewhere = |image: &Image<'_>, covered: &Covered, at: u64| {
+            !image.is_address(at) || at < image.start() || covered.has(at)
+        };
+        let has_own = self.begins.has_one(at)
+            || !is_elsewhere(&images.a, &self.of_a, at.0)
+            || !is_elsewhere(&images.b, &self.of_b, at.1);
+        match !has_own && near.any(|(_, by)| *by == named_by) {
+            true => Belongs::Surely,
+            false => Belongs::Maybe,
+        }
     }
 }
 
@@ -222,6 +281,13 @@ impl Images<'_> {
         let unproved = open.map(|(at, named_by)| Finding::Unproved { at, named_by });
         verdict.findings.extend(unproved);
         let mut beside = self.decide(&mut verdict, known);
+        verdict.unlike_others(&self.b);
+        // Where bytes differ in the middle of what agrees from elsewhere, this can be what was there before.
+        for &(at, named_by) in &verdict.stops {
+            if verdict.of_b.has(at.1) {
+                verdict.findings.push(Finding::Unproved { at, named_by });
+            }
+        }
         // What a number points behind is known from there, but zeros, of which some can belong to it.
         let backs = std::mem::take(&mut verdict.backs);
         for (at, run) in backs.iter().filter(|(_, run)| run.solid > 0) {
@@ -234,7 +300,9 @@ impl Images<'_> {
         beside.extend(self.missing(&mut verdict, anchors, known));
         let mut findings = verdict.findings;
         // What is certain comes first.
-        findings.sort_by_key(|finding| matches!(finding, Finding::Unproved { .. }));
+        findings.sort_by_key(|finding| {
+            matches!(finding, Finding::Unproved { .. } | Finding::Unmet { .. })
+        });
         (findings, beside)
     }
 
@@ -251,6 +319,7 @@ impl Images<'_> {
                 verdict.doubts.push((words, named_by));
             }
         });
+        verdict.note_len(at, named_by, run.len);
         let before = self.run_back(at, known, &mut |_| {});
         let mut begin = at;
         if run.len == 0 && run.differs {
@@ -277,7 +346,7 @@ impl Images<'_> {
         let has_bytes = run.has_bytes || before.has_bytes;
         if run.len > 0 && (has_bytes || evidence.weight >= 2) {
             let agreeing = verdict.agreeing.entry(distance(at)).or_default();
-            agreeing.push(at.1);
+            agreeing.push((at.1, named_by));
             if run.has_bytes {
                 verdict.begins.add(at);
             }
@@ -295,21 +364,24 @@ impl Images<'_> {
             let are_addresses = self.are_addresses(numbers);
             let belongs = are_addresses
                 && !verdict.begins.has_one(numbers)
-                && verdict.belongs_to_something(numbers);
-            if !is_met && !belongs {
-                verdict.findings.push(match are_addresses {
-                    true => Finding::Bytes {
-                        at: numbers,
-                        named_by,
-                    },
-                    false => Finding::Slots { numbers, named_by },
-                });
-            }
+                && verdict.belongs(numbers, named_by, self) != Belongs::No;
+            let at = numbers;
+            verdict.findings.push(match are_addresses {
+                _ if is_met || belongs => Finding::Unproved { at, named_by },
+                true => Finding::Bytes { at, named_by },
+                false => Finding::Slots { numbers, named_by },
+            });
             verdict.of_a.add(words.at.0, self.a.word);
             verdict.of_b.add(word.start, self.b.word);
         }
         let mut loose = std::mem::take(&mut verdict.loose);
-        loose.retain(|(at, _)| !verdict.belongs_to_something(*at));
+        loose.retain(|&(at, named_by)| {
+            let belongs = verdict.belongs(at, named_by, self);
+            if belongs == Belongs::Maybe {
+                verdict.findings.push(Finding::Unproved { at, named_by });
+            }
+            belongs == Belongs::No
+        });
         let mut beside = BTreeMap::new();
         let rest = match loose.is_empty() {
             true => Vec::new(),
@@ -325,10 +397,12 @@ impl Images<'_> {
                     let begin = self.begin_of(distance(at), *b, bytes, known);
                     begin.is_some_and(|anchor| beside.insert(anchor, named_by).is_none())
                 });
+            verdict.findings.push(match is_found {
+                true => Finding::Unproved { at, named_by },
+                false => Finding::Bytes { at, named_by },
+            });
             if is_found {
                 found.insert(distance(at));
-            } else {
-                verdict.findings.push(Finding::Bytes { at, named_by });
             }
         }
         beside.into_iter().collect()
@@ -382,9 +456,10 @@ impl Images<'_> {
         }
     }
 
-    /// Bytes of the build that no anchor leads to: they have to stand somewhere in what is left of the output, or to agree
-    /// with the output's, seen from an anchor before them, if it does not matter that data seems to begin in between: a number
-    /// that points far before its data can do so. Then there is an anchor of them.
+    /// Bytes of the build that no anchor leads to: they have to agree with the output's at the same address, since words that
+    /// are equal are not followed, or seen from an anchor before them, if it does not matter that data seems to begin in
+    /// between: a number that points far before its data can do so. Then there is an anchor of them. If they only stand
+    /// somewhere in what is left of the output, what should name them can name what was there before.
     fn missing(
         &self,
         verdict: &mut Verdict,
@@ -415,7 +490,11 @@ impl Images<'_> {
             let end = at + len;
             let mut met = at;
             // Several pieces of data can stand there.
-            while met < end && !left.has(&bytes[(met - at) as usize..]) {
+            while met < end {
+                let rest = &bytes[(met - at) as usize..];
+                if self.a.bytes(met).starts_with(rest) {
+                    break;
+                }
                 let before = &by_build[..by_build.partition_point(|(_, b)| *b <= met)];
                 let before = before.iter().rev().take(MOST_ANCHORS);
                 let ends = before.map(|at| (at.1 + self.run(*at, &known, &mut |_| {}).len, *at));
@@ -426,9 +505,10 @@ impl Images<'_> {
                         met = end;
                     }
                     None => {
-                        verdict.findings.push(Finding::Missing {
-                            at: met,
-                            len: end - met,
+                        let (at, len) = (met, end - met);
+                        verdict.findings.push(match left.has(rest) {
+                            true => Finding::Unmet { at, len },
+                            false => Finding::Missing { at, len },
                         });
                         break;
                     }

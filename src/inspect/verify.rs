@@ -641,7 +641,7 @@ impl<'a> Compare<'a> {
             return;
         };
         let is_same_so_far = self.problems == 0;
-        let mut unproved = Vec::new();
+        let (mut unproved, mut unmet) = (Vec::new(), None);
         for finding in found.findings {
             match finding {
                 Finding::Bytes {
@@ -662,8 +662,18 @@ impl<'a> Compare<'a> {
                     let how = format!("{} at {at:#x} are not in the output", counted(len, "byte"));
                     self.differ("data of the build", how);
                 }
+                Finding::Unmet { at, len } => {
+                    unmet.get_or_insert((at, len));
+                }
                 Finding::Unproved { named_by, .. } => unproved.push(named_by),
             }
+        }
+        if let Some((at, len)) = unmet.filter(|_| self.problems == 0) {
+            let how = format!(
+                "{} at {at:#x} stand in the output, but may or may not be what is named there: ask with replay-ld --verify",
+                counted(len, "byte")
+            );
+            self.differ("data of the build", how);
         }
         let [first, others @ ..] = &unproved[..] else {
             return;
@@ -677,7 +687,7 @@ impl<'a> Compare<'a> {
         };
         self.differ(
             what,
-            "name other numbers, which may or may not be addresses of the same zeros: ask with replay-ld --verify",
+            "name other numbers, which may or may not be addresses of the same data: ask with replay-ld --verify",
         );
     }
 
