@@ -359,7 +359,7 @@ fn contents(module: &[u8]) -> Vec<std::ops::Range<usize>> {
     use wasmparser::Payload::*;
     let payloads = wasmparser::Parser::new(0).parse_all(module);
     let ranges = payloads.filter_map(|payload| match payload.unwrap() {
-        CodeSectionStart { range, .. } => Some(range),
+        CodeSectionEntry(body) => Some(body.range()),
         DataSection(reader) => Some(reader.range()),
         ElementSection(reader) => Some(reader.range()),
         _ => None,
