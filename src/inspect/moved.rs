@@ -456,10 +456,10 @@ impl Images<'_> {
         }
     }
 
-    /// Bytes of the build that no anchor leads to: they have to agree with the output's at the same address, since words that
-    /// are equal are not followed, or seen from an anchor before them, if it does not matter that data seems to begin in
-    /// between: a number that points far before its data can do so. Then there is an anchor of them. If they only stand
-    /// somewhere in what is left of the output, what should name them can name what was there before.
+    /// Bytes of the build that no anchor leads to: they have to agree with the output's, seen from an anchor before them,
+    /// if it does not matter that data seems to begin in between: a number that points far before its data can do so. Then
+    /// there is an anchor of them. If they only stand somewhere in what is left of the output, what should name them can name
+    /// what was there before.
     fn missing(
         &self,
         verdict: &mut Verdict,
@@ -492,9 +492,6 @@ impl Images<'_> {
             // Several pieces of data can stand there.
             while met < end {
                 let rest = &bytes[(met - at) as usize..];
-                if self.a.bytes(met).starts_with(rest) {
-                    break;
-                }
                 let before = &by_build[..by_build.partition_point(|(_, b)| *b <= met)];
                 let before = before.iter().rev().take(MOST_ANCHORS);
                 let ends = before.map(|at| (at.1 + self.run(*at, &known, &mut |_| {}).len, *at));
