@@ -501,6 +501,8 @@ impl Images<'_> {
                         beside.push(((met.wrapping_sub(distance), met), anchors[&at].named_by));
                         met = end;
                     }
+                    // Where nothing names data, nothing can lead to what was there before.
+                    None if anchors.is_empty() && left.has(rest) => break,
                     None => {
                         let (at, len) = (met, end - met);
                         verdict.findings.push(match left.has(rest) {
