@@ -171,7 +171,7 @@ fn one_process_stays_and_patches() {
 fn without_time(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let is_unit = |word: &&str| ["us", "ms", "s"].contains(&word.trim_end_matches(';'));
-    let end = words.iter().position(|word| is_unit(&word));
+    let end = words.iter().position(is_unit);
     words[..end.map_or(words.len(), |at| at - 1)].join(" ")
 }
 
