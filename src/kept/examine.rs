@@ -112,14 +112,7 @@ pub fn examine(output: &Path) -> Examination {
 
 fn state_file(entry: &StateEntry, has_state: bool, is_written: bool) -> StateFile {
     let is_unfinished = match entry.suffix {
-        None
-        | Some(
-            suffix::NEW
-            | suffix::HEAP_NEW
-            | suffix::SOCKET_NEW
-            | suffix::JOURNAL
-            | suffix::UNFINISHED,
-        ) => true,
+        None | Some(suffix::NEW | suffix::HEAP_NEW | suffix::JOURNAL | suffix::UNFINISHED) => true,
         Some(suffix::SHADOW | suffix::HEAP | suffix::LAST) => !has_state,
         Some(_) => false,
     };

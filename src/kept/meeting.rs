@@ -52,16 +52,12 @@ impl Meeting {
     /// Listens here from now on, in the place of any process that did.
     ///
     /// # Errors
-    /// If the file system has no sockets, or no room.
+    /// If the file system has no sockets, or no room, or another process was quicker.
     pub fn listen(&mut self) -> io::Result<UnixListener> {
-        let (new, path) = (
-            self.folder.path(suffix::SOCKET_NEW)?,
-            self.folder.path(suffix::SOCKET)?,
-        );
-        self.folder.remove(suffix::SOCKET_NEW)?;
-        let listener = UnixListener::bind(&new)?;
-        let found = std::fs::symlink_metadata(&new)?;
-        std::fs::rename(&new, &path)?;
+        let path = self.folder.path(suffix::SOCKET)?;
+        self.folder.remove(suffix::SOCKET)?;
+        let listener = UnixListener::bind(&path)?;
+        let found = std::fs::symlink_metadata(&path)?;
         self.listens_at = Some((found.dev(), found.ino()));
         Ok(listener)
     }

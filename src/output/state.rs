@@ -267,7 +267,7 @@ impl StateFolder {
                     bytes: stat.st_size as u64,
                     allocated: stat.st_blocks as u64 * 512,
                     is_of_kind: match known {
-                        Some(&(suffix::SOCKET | suffix::SOCKET_NEW)) => is_socket(&stat),
+                        Some(&suffix::SOCKET) => is_socket(&stat),
                         _ => is_regular(&stat),
                     },
                     is_own: stat.st_uid == rustix::process::geteuid().as_raw(),

@@ -25,13 +25,11 @@ pub(crate) const LOG: &str = ".log";
 pub(crate) const LOG_OLD: &str = ".log.old";
 /// Where the process can be asked that has what is kept in memory.
 pub(crate) const SOCKET: &str = ".sock";
-/// The same until it listens.
-pub(crate) const SOCKET_NEW: &str = ".sock.new";
 /// One of these that is being written as a whole.
 pub(crate) const UNFINISHED: &str = ".fresh";
 
 /// All of them.
-pub(super) const ALL: [&str; 14] = [
+pub(super) const ALL: [&str; 13] = [
     LOCK, SHADOW, NEW, JOURNAL, HEAP, HEAP_NEW, STATE, LAST, OPTIONS, LOG, LOG_OLD, UNFINISHED,
-    SOCKET, SOCKET_NEW,
+    SOCKET,
 ];
