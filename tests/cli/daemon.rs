@@ -273,7 +273,12 @@ fn it_may_be_killed_at_any_time() {
     let folder = Folder::new(1);
     let mut rng = Rng::new(7);
     let mut was_alone = 0;
-    for added in 2..60 {
+    // Where it takes long until anybody is asked, later too.
+    for round in 0..600 {
+        if round >= 58 && was_alone > 0 {
+            break;
+        }
+        let added = 2 + (round % 58) as u8;
         folder.pick(added);
         let mut linking = command(
             wasmend(),
@@ -282,7 +287,9 @@ fn it_may_be_killed_at_any_time() {
         );
         linking.stdout(Stdio::null()).stderr(Stdio::piped());
         let linking = linking.spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(rng.below(12_000) as u64));
+        std::thread::sleep(Duration::from_micros(
+            rng.below(12_000 + 20 * round * round / 58) as u64,
+        ));
         for pid in staying(folder.path()) {
             let _ = kill_process(pid, Signal::KILL);
         }
