@@ -122,10 +122,8 @@ fn link(
         let message = "--json: standard output cannot have events if it has the module";
         return Err(Error::bad_input(message).into());
     }
-    let (publishing, tells) = (
-        publishing_of(asked.durability, reporter),
-        teller_of(&options, reporter),
-    );
+    let publishing = publishing_of(asked.durability, reporter);
+    let tells = teller_of(&options, reporter);
     let limit = options.error_limit;
     // What is not to be patched is written when it is finished, and so is what cannot be.
     let is_file = matches!(destination, Destination::File(_));

@@ -37,10 +37,10 @@ mod head;
 #[cfg(any(feature = "link", feature = "whole"))]
 mod held;
 mod log;
-mod meeting;
 mod process;
 mod reason;
 mod resumed;
+mod socket;
 mod store;
 
 pub(crate) use asked::{Asked, Key, key_of, name_of};
@@ -55,7 +55,7 @@ pub(crate) use store::{After, Arena, Basis, Found, Store, caught};
 pub use changes::Compare;
 pub use examine::{Examination, NextLink, StateFile, examine};
 pub use log::{append_log, read_log};
-pub use meeting::Meeting;
 pub use reason::NoState;
 pub use resumed::Resumed;
 pub(crate) use resumed::Stop;
+pub use socket::Socket;

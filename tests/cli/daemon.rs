@@ -89,10 +89,27 @@ fn command(program: &Path, folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A link that asks the process that stays.
+fn asking(program: &Path, folder: &Path) -> Command {
+    command(program, folder, &[&["--daemon"], &OBJECTS[..]].concat())
+}
+
 fn ld(folder: &Path, arguments: &[&str]) -> Output {
     command(wasmend(), folder, &[&["--daemon"], arguments].concat())
         .output()
         .unwrap()
+}
+
+/// Runs another command, which goes well, and returns what it said.
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(wasmend());
+    said(
+        &command
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .unwrap(),
+    )
 }
 
 /// What a link that went well said, but for times.
@@ -280,11 +297,7 @@ fn it_may_be_killed_at_any_time() {
         }
         let added = 2 + (round % 58) as u8;
         folder.pick(added);
-        let mut linking = command(
-            wasmend(),
-            folder.path(),
-            &[&["--daemon"], &OBJECTS[..]].concat(),
-        );
+        let mut linking = asking(wasmend(), folder.path());
         linking.stdout(Stdio::null()).stderr(Stdio::piped());
         let linking = linking.spawn().unwrap();
         std::thread::sleep(Duration::from_micros(
@@ -349,11 +362,7 @@ fn it_ends_once_the_program_the_environment_or_its_place_is_another() {
     link(folder.path(), "all is linked");
     let first = staying(folder.path());
     // Set for wasmend, if for nothing that it knows.
-    let mut ld = command(
-        wasmend(),
-        folder.path(),
-        &[&["--daemon"], &OBJECTS[..]].concat(),
-    );
+    let mut ld = asking(wasmend(), folder.path());
     folder.pick(2);
     assert!(said(&ld.env("WASMEND_OTHER", "1").output().unwrap()).contains("patched 1 function"));
     expect_staying(folder.path(), 1);
@@ -361,11 +370,7 @@ fn it_ends_once_the_program_the_environment_or_its_place_is_another() {
     assert_ne!(first, second);
     let copy = folder.path().join("another-wasmend");
     fs::copy(wasmend(), &copy).unwrap();
-    let mut ld = command(
-        &copy,
-        folder.path(),
-        &[&["--daemon"], &OBJECTS[..]].concat(),
-    );
+    let mut ld = asking(&copy, folder.path());
     assert!(said(&ld.output().unwrap()).contains("another version of the program"));
     expect_staying(folder.path(), 1);
     let third = staying(folder.path());
@@ -382,13 +387,7 @@ fn clean_ends_it() {
     tick();
     link(folder.path(), "all is linked");
     expect_staying(folder.path(), 1);
-    let mut clean = Command::new(wasmend());
-    let done = clean
-        .args(["clean", "out.wasm"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    run(folder.path(), &["clean", "out.wasm"]);
     expect_staying(folder.path(), 0);
     assert!(!folder.path().join(".wasmend").exists());
     link(
@@ -398,13 +397,7 @@ fn clean_ends_it() {
     // One that has left its socket behind is no matter.
     kill_process(staying(folder.path())[0], Signal::KILL).unwrap();
     expect_staying(folder.path(), 0);
-    let mut clean = Command::new(wasmend());
-    let done = clean
-        .args(["clean", "out.wasm"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    run(folder.path(), &["clean", "out.wasm"]);
     assert!(!folder.path().join(".wasmend").exists());
 }
 
@@ -456,10 +449,9 @@ fn many_at_once_are_served_one_after_the_other() {
     let folder = Folder::new(1);
     for added in 2..6 {
         folder.pick(added);
-        let line = [&["--daemon"], &OBJECTS[..]].concat();
         let linking: Vec<_> = (0..6)
             .map(|_| {
-                let mut ld = command(wasmend(), folder.path(), &line);
+                let mut ld = asking(wasmend(), folder.path());
                 ld.stdout(Stdio::null())
                     .stderr(Stdio::piped())
                     .spawn()
@@ -540,9 +532,7 @@ fn doctor_says_that_it_stays_and_changes_nothing() {
     saved(folder.path());
     let stays = staying(folder.path());
     for _ in 0..3 {
-        let mut doctor = Command::new(wasmend());
-        let doctor = doctor.args(["doctor", "out.wasm"]);
-        let said = said(&doctor.current_dir(folder.path()).output().unwrap());
+        let said = run(folder.path(), &["doctor", "out.wasm"]);
         let process = stays[0].as_raw_nonzero();
         assert!(
             said.contains(&format!("process {process} keeps it in memory")),

@@ -12,11 +12,11 @@ use rustix::net::{
 };
 
 /// How many descriptors go with a message.
-pub(super) const LENT: usize = 3;
+const LENT: usize = 3;
 /// No message is longer: the arguments of a process are not.
 const MOST: usize = 64 << 20;
 /// How long the other side may take for what it has at hand.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The other side listens. Until it says so nothing is lent to it: what a process has that does nothing is never given back.
 const LISTENS: u8 = b'l';

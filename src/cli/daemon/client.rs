@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use wasmend::kept::Meeting;
+use wasmend::kept::Socket;
 
 use super::Asked;
 use super::channel::{self, Answer};
@@ -30,7 +30,7 @@ pub(crate) fn ask(output: &Path, asked: &Asked<'_>, reporter: Reporter) -> Optio
 
 fn try_ask(output: &Path, asked: &Asked<'_>) -> io::Result<u8> {
     let request = Request::of(asked)?.encode()?;
-    let stays = Meeting::beside(output)?.connect();
+    let stays = Socket::beside(output)?.connect();
     if let Ok(stream) = stays
         && channel::expect_same_user(&stream).is_ok()
         && let Answer::Done(code) = ask_at(&stream, &request)?
@@ -73,13 +73,13 @@ fn start(output: &Path) -> io::Result<UnixStream> {
 
 /// Which process stays for an output, if there is one that does.
 pub(crate) fn staying(output: &Path) -> Option<u32> {
-    let stream = Meeting::existing(output).and_then(|meeting| meeting.connect());
+    let stream = Socket::existing(output).and_then(|socket| socket.connect());
     channel::expect_same_user(&stream.ok()?).ok()
 }
 
 /// Ends the process that stays for an output, if there is one.
 pub(crate) fn end(output: &Path) {
-    let Ok(stream) = Meeting::existing(output).and_then(|meeting| meeting.connect()) else {
+    let Ok(stream) = Socket::existing(output).and_then(|socket| socket.connect()) else {
         return;
     };
     // Nothing is heard of it any more then.

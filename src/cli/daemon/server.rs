@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
-use wasmend::kept::Meeting;
+use wasmend::kept::Socket;
 use wasmend::link::{KeptLink, LinkOptions};
 
 use super::channel::{self, Answer};
@@ -42,7 +42,7 @@ pub(crate) fn serve(output: &Path) -> anyhow::Result<()> {
     close_others([first.as_fd(), nothing.as_fd()]);
     let _ = rustix::process::setsid();
     let mut daemon = Daemon {
-        meeting: Meeting::beside(output)?,
+        socket: Socket::beside(output)?,
         surroundings: Surroundings::of_this()?,
         link: KeptLink::new(),
         nothing: nothing.into(),
@@ -52,7 +52,7 @@ pub(crate) fn serve(output: &Path) -> anyhow::Result<()> {
     rustix::process::chdir("/")?;
     signals::clean_up_when_ended();
     // Where nobody can find it, it links once.
-    let listener = daemon.meeting.listen();
+    let listener = daemon.socket.listen();
     let mut goes_on = daemon.link_for(&first);
     drop(first);
     while goes_on
@@ -65,7 +65,7 @@ pub(crate) fn serve(output: &Path) -> anyhow::Result<()> {
 }
 
 struct Daemon {
-    meeting: Meeting,
+    socket: Socket,
     surroundings: Surroundings,
     link: KeptLink,
     /// What stands for the standard streams when nobody has lent any.
@@ -88,7 +88,7 @@ impl Daemon {
         let until = Instant::now() + Duration::from_secs(idle);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || !self.meeting.stands() {
+            if left.is_zero() || !self.socket.stands() {
                 return None;
             }
             let timeout = left.min(LOOK);
@@ -114,7 +114,7 @@ impl Daemon {
         let (message, lent) = match channel::receive(stream) {
             Ok(Some(message)) => message,
             Ok(None) => {
-                self.meeting.leave();
+                self.socket.leave();
                 return false;
             }
             // Somebody who only wants to know whether it is there, or who has ended.
@@ -124,7 +124,7 @@ impl Daemon {
             return true;
         };
         if request.surroundings != self.surroundings {
-            self.meeting.leave();
+            self.socket.leave();
             let _ = channel::answer(stream, Answer::Elsewhere);
             return false;
         }
@@ -137,7 +137,7 @@ impl Daemon {
         let next = match done {
             Some((answer, next)) if has_left => {
                 if let Answer::Elsewhere = answer {
-                    self.meeting.leave();
+                    self.socket.leave();
                 }
                 let _ = channel::answer(stream, answer);
                 next
@@ -219,7 +219,7 @@ impl Daemon {
 
     /// Ends, without taking apart what is kept.
     fn end(&mut self) -> ! {
-        self.meeting.leave();
+        self.socket.leave();
         drop(wasmend::output::remove_temporaries());
         process::exit(0)
     }
@@ -248,9 +248,7 @@ fn takes_much() -> bool {
 }
 
 /// Closes what the process was started with beside the standard streams, for somebody may wait until it is closed.
-fn close_others(kept: [std::os::fd::BorrowedFd<'_>; 2]) {
-    use std::os::fd::{AsRawFd, FromRawFd};
-
+fn close_others(kept: [BorrowedFd<'_>; 2]) {
     let kept = kept.map(|kept| kept.as_raw_fd());
     let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     let names = listed.flatten().map(|entry| entry.file_name());

@@ -10,35 +10,34 @@ use crate::output::{StateFolder, suffix};
 
 /// Where a process can be asked that keeps something of an output in memory.
 #[derive(Debug)]
-pub struct Meeting {
+pub struct Socket {
     folder: StateFolder,
     /// The device and the inode of the socket that this process listens at, if it does.
     listens_at: Option<(u64, u64)>,
 }
 
-impl Meeting {
+impl Socket {
     /// The one of an output, whose state folder is made if there is none.
     ///
     /// # Errors
     /// If the output is not a regular file, or the folder cannot be used.
-    pub fn beside(output: &Path) -> io::Result<Meeting> {
-        let folder = StateFolder::beside(output)?;
-        Ok(Meeting {
-            folder,
-            listens_at: None,
-        })
+    pub fn beside(output: &Path) -> io::Result<Socket> {
+        StateFolder::beside(output).map(Socket::of)
     }
 
     /// The one of an output that has a state folder.
     ///
     /// # Errors
     /// If there is none, or it cannot be used.
-    pub fn existing(output: &Path) -> io::Result<Meeting> {
-        let folder = StateFolder::existing(output)?;
-        Ok(Meeting {
+    pub fn existing(output: &Path) -> io::Result<Socket> {
+        StateFolder::existing(output).map(Socket::of)
+    }
+
+    fn of(folder: StateFolder) -> Socket {
+        Socket {
             folder,
             listens_at: None,
-        })
+        }
     }
 
     /// Asks the process that listens here.
@@ -92,11 +91,11 @@ mod tests {
             .join("a folder with quite a long name of its own".repeat(4));
         std::fs::create_dir(&deep).unwrap();
         let output = deep.join("out.wasm");
-        let mut first = Meeting::beside(&output).unwrap();
+        let mut first = Socket::beside(&output).unwrap();
         assert!(first.connect().is_err());
         let one = first.listen().unwrap();
         assert!(first.stands() && first.connect().is_ok());
-        let mut second = Meeting::beside(&output).unwrap();
+        let mut second = Socket::beside(&output).unwrap();
         let other = second.listen().unwrap();
         assert!(!first.stands() && second.stands());
         first.leave();
