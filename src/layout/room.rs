@@ -4,7 +4,7 @@
 //! Knows lengths and places, not what the sections hold.
 
 use crate::layout::kinds::SectionKind;
-use crate::wire::section::is_valid_pad;
+use crate::wire::section::{SMALLEST_PAD, is_valid_pad};
 
 /// A section behind the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,6 @@ pub(super) struct Room {
     /// What may be written for more room than is needed.
     budget: u64,
 }
-
-/// Bytes of a gap between two sections that holds a pad.
-const SMALLEST_PAD: u64 = 3;
 
 impl Room {
     /// The sections in the order in which they stand, behind what ends at `front` and should have `wanted` bytes behind it.

@@ -4,7 +4,7 @@ use crate::layout::customs::CustomIndex;
 use crate::layout::kinds::SectionKind;
 use crate::layout::room::{Item, Room};
 use crate::transaction::{Saved, Transaction};
-use crate::wire::section::{HEADER, is_valid_pad};
+use crate::wire::section::{HEADER, SMALLEST_PAD, is_valid_pad};
 
 /// Bytes of the name section's header, its name included.
 pub(crate) const NAME_SECTION_HEADER: u64 = 6 + 5;
@@ -232,7 +232,12 @@ impl Sections {
                 }
                 _ => kind.pad(end - at),
             };
-            at = end + pad + room;
+            at = end
+                + match pad + room {
+                    // What grew by a byte or two where there is no pad.
+                    1..SMALLEST_PAD => SMALLEST_PAD,
+                    room => room,
+                };
         }
         // Nothing stands behind the last section.
     }
@@ -269,11 +274,11 @@ impl Sections {
                     moved.push(kind);
                     // Take what the section before wants for its growth, but leave the pad behind this one some of its
                     // room, if it has enough.
-                    let lowest = at + 3;
-                    let wanted = at + self.wanted(previous).max(3);
+                    let lowest = at + SMALLEST_PAD;
+                    let wanted = at + self.wanted(previous).max(SMALLEST_PAD);
                     let room_end = self.next_begin(kind);
                     let highest = room_end
-                        .and_then(|end| end.checked_sub(needed + 3))
+                        .and_then(|end| end.checked_sub(needed + SMALLEST_PAD))
                         .filter(|start| *start >= lowest);
                     match highest {
                         Some(highest) => wanted.min(lowest + (highest - lowest) / 2),
@@ -308,7 +313,7 @@ impl Sections {
         let gap = old.begin.checked_sub(end);
         let begin = match old.present && gap.is_some_and(is_valid_pad) {
             true => old.begin,
-            false => end + self.wanted(last).max(3),
+            false => end + self.wanted(last).max(SMALLEST_PAD),
         };
         self.set_place(SectionKind::Identity, begin, span);
     }
@@ -443,5 +448,68 @@ impl Transaction for Sections {
 
     fn rollback(&mut self) {
         self.places.rollback();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The spans of sections of which some are not there.
+    fn spans(lens: &[Option<u64>]) -> impl Fn(SectionKind) -> Option<Span> + '_ {
+        |kind| {
+            let at = kind.fixed().ok()?;
+            let len = match kind {
+                SectionKind::Code => Some(1_000 + lens[at].unwrap_or(0)),
+                SectionKind::Identity => Some(IDENTITY_LEN),
+                _ => lens[at],
+            };
+            Some(Span {
+                front: 0,
+                end: len?,
+                value: 0,
+            })
+        }
+    }
+
+    fn check(sections: &Sections, spans: impl Fn(SectionKind) -> Option<Span>) {
+        let mut end = MAGIC_LEN;
+        for (kind, place) in sections.places().present() {
+            let pad = place.begin.checked_sub(end);
+            assert!(pad.is_some_and(is_valid_pad), "{pad:?} before {kind:?}");
+            end = place.end;
+        }
+        for kind in sections.places().kinds() {
+            assert_eq!(sections.get(kind).present, spans(kind).is_some());
+        }
+    }
+
+    proptest! {
+        /// Whatever sections grow by, what stands between two of them is nothing or a whole custom section: after a patch, and
+        /// where all is laid out anew with room for what has grown.
+        #[test]
+        fn pads_are_sections_whatever_has_grown(
+            lens in prop::collection::vec(prop::option::of(0u64..40), SectionKind::COUNT),
+            steps in prop::collection::vec((0..SectionKind::COUNT, 0u64..600, any::<bool>()), 1..40),
+        ) {
+            let mut lens = lens;
+            let mut sections = Sections::default();
+            sections.lay_out(spans(&lens), |_| None);
+            check(&sections, spans(&lens));
+            for (at, by, is_relink) in steps {
+                // Most grow by little.
+                lens[at] = Some(lens[at].unwrap_or(0) + by % [4, 600][usize::from(by > 500)]);
+                let before = sections.clone();
+                if is_relink || sections.make_room(spans(&lens)).is_err() {
+                    let growth = |kind| {
+                        let before = before.get(kind);
+                        before.present.then(|| (before.first_len, before.grown()))
+                    };
+                    sections.lay_out(spans(&lens), growth);
+                }
+                check(&sections, spans(&lens));
+            }
+        }
     }
 }

@@ -39,9 +39,12 @@ fn is_called_as_own(name: &str) -> bool {
     matches!(name, "" | PAD_NAME | IDENTITY_NAME)
 }
 
+/// Bytes of the shortest pad: a custom section that has no name and holds nothing.
+pub(crate) const SMALLEST_PAD: u64 = 3;
+
 /// Whether `len` bytes between two sections can be made valid: nothing at all, or a whole custom section.
 pub(crate) fn is_valid_pad(len: u64) -> bool {
-    len == 0 || len >= 3
+    len == 0 || len >= SMALLEST_PAD
 }
 
 /// How many bytes at the beginning of a pad of `len` bytes its header takes.
@@ -55,7 +58,7 @@ pub(crate) fn pad_header_len(len: u64) -> usize {
 
 /// Writes the header of a pad of `len` bytes in all; what follows the header can be anything.
 pub(crate) fn write_pad_header(out: &mut [u8], len: u64) {
-    debug_assert!(is_valid_pad(len));
+    assert!(is_valid_pad(len), "{len} bytes cannot be a pad");
     match pad_header_len(len) {
         0 => {}
         3 => out[..3].copy_from_slice(&[0, len as u8 - 2, 0]),

@@ -19,7 +19,8 @@ impl Placing<'_> {
             self.layout.slots.free(slot);
             self.writes.slots.insert(self.layout.slots.entry(slot));
         }
-        if decl.name.is_some() && decl.kind != DeclKind::Function {
+        // It may have had a name, if it has none now.
+        if (decl.name.is_some() || decl.renamed) && decl.kind != DeclKind::Function {
             self.names_tail_is_stale = true;
         }
         if old.is_import() {
