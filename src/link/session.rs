@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::delta::LiveStep;
 use crate::error::{Error, ErrorKind};
 use crate::hash::HashSet;
@@ -21,12 +23,13 @@ use crate::link::threads;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
-use crate::object::{Access, Check, Object};
+use crate::object::{Access, Check, Input, Object};
 use crate::output::{OutputOptions, Sighting};
+use crate::parallel::{region, task};
 use crate::transaction::Transaction;
 
-/// What is to be kept of objects of so many bytes is found out by another thread.
-const WORTH_A_THREAD: u64 = 256 << 10;
+/// What is to be kept of objects of so many bytes is found out before anything else, by all threads.
+const WORTH_SHARING: u64 = 256 << 10;
 
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
@@ -230,25 +233,15 @@ impl Linked {
     /// Lets go of the files that this process has mapped, so that what is done to them is of no matter: as for another process, what
     /// is kept of them tells what comes in their place. To be called for a link whose inputs are nobody else's.
     pub(super) fn let_go_of_inputs(&mut self) {
-        let archives = self.state.inputs.files().iter();
-        let members = archives.flat_map(|file| match file {
-            InputFile::Archive(archive) => archive.objects(),
-            _ => Vec::new(),
-        });
-        for member in members {
-            #[allow(unsafe_code)]
-            // SAFETY: bytes of inputs are only lent by those who have the inputs, which are this link, and it is not lent.
-            unsafe {
-                member.input().unmap();
-            }
-        }
         for input in self.state.inputs.inputs() {
             #[allow(unsafe_code)]
-            // SAFETY: as above.
+            // SAFETY: bytes of inputs are only lent by those who have the inputs, which are this link, and it is not lent.
             unsafe {
                 input.unmap();
             }
         }
+        // What is left of earlier versions may be parts of these.
+        Input::let_go_of_all();
     }
 
     /// Lets files of the command line be called as the options now say; those are given by their places.
@@ -283,20 +276,17 @@ impl Linked {
             times.lap("open");
             let files = self.state.inputs.files();
             let objects = objects_of(&mut changed.files.iter().map(|file| &files[*file]));
-            let keep = || {
-                // What could not be kept is not, and whoever keeps the link says so.
-                let _ = objects
-                    .iter()
-                    .try_for_each(|object| object.keep(Check::Now));
-            };
             let len = |object: &Arc<Object>| u64::from(object.span().len);
-            match objects.iter().map(len).sum::<u64>() < WORTH_A_THREAD {
-                true => self.follow(&changed, &mut times),
-                false => {
-                    threads::are_needed();
-                    rayon::join(|| self.follow(&changed, &mut times), keep).0
-                }
+            if objects.iter().map(len).sum::<u64>() >= WORTH_SHARING {
+                threads::are_needed();
+                // What could not be kept is not, and whoever keeps the link says so. What is kept tells how an object differs from
+                // the one before, if that is not at hand.
+                let objects = objects.par_iter();
+                let keep = |object: &Arc<Object>| task(|| object.keep(Check::Now));
+                let _ = region(|| objects.try_for_each(keep));
+                times.lap("hash");
             }
+            self.follow(&changed, &mut times)
         });
         match updated {
             Ok(_) => self.state.inputs.commit(),

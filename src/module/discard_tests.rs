@@ -823,3 +823,36 @@ fn a_section_that_was_discarded_has_no_pieces() {
     let refused = module.define_piece(piece, section, Piece::new(vec![1]));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::BadEdit);
 }
+
+#[test]
+fn what_is_defined_again_is_no_edit_and_stands_in_the_input_that_it_came_from_last() {
+    let mut module = module(4);
+    let id = module.declare(DeclKind::Function, "f").unwrap().bare();
+    let ty = module.program.types.function(&[], &[]).unwrap();
+    let inputs: [std::sync::Arc<dyn crate::wire::source::Source>; 3] =
+        [(); 3].map(|()| std::sync::Arc::new(vec![0u8, 0x0b]) as _);
+    for (version, input) in inputs.iter().enumerate() {
+        let bytes = crate::program::Bytes::Shared {
+            input: input.clone(),
+            start: 0,
+            len: 2,
+        };
+        let content = RelocatableBytes::new(bytes, Vec::new()).unwrap();
+        let shape = crate::program::DefinitionKind::Function { ty };
+        let definition = Definition { content, shape };
+        let kind = DeclKind::Function;
+        module.program.define(id, kind, definition).unwrap();
+        assert_eq!(module.has_edits(), version == 0);
+        module.commit().expect("it is good");
+        let current = module.program.decl(id).current().expect("it is defined");
+        let stands = current.content.bytes().as_ptr();
+        assert_eq!(Some(stands), input.part(0, 2).map(<[u8]>::as_ptr));
+    }
+    assert_eq!(
+        inputs
+            .iter()
+            .map(std::sync::Arc::strong_count)
+            .collect::<Vec<_>>(),
+        [1, 1, 2]
+    );
+}

@@ -10,6 +10,7 @@ use crate::object::reloc::{Reloc, RelocType, Relocs};
 use crate::object::span::Span;
 use crate::object::tables::{CustomSection, Object};
 use crate::wire::differences::Differences;
+use crate::wire::source::Later;
 
 /// An object of so many bytes is compared by two threads.
 const MANY_BYTES: u32 = 1 << 20;
@@ -166,12 +167,15 @@ pub(super) fn entry_end(bytes: &[u8], start: usize) -> Option<usize> {
 struct Chunks<'a> {
     /// All bytes, or what is kept of them.
     input: Result<&'a [u8], &'a Kept>,
+    /// What is kept of them in any case.
+    kept: Option<&'a Kept>,
 }
 
 /// The bytes of a function or segment, and its relocations, whose offsets count from elsewhere.
 struct Chunk<'a> {
     /// The bytes, or what is known of them.
     bytes: Result<&'a [u8], &'a Kept>,
+    kept: Option<&'a Kept>,
     span: Span,
     /// Where the bytes begin, as relocations count.
     start: u32,
@@ -184,7 +188,8 @@ impl<'a> Chunks<'a> {
             Some(kept) => Err(kept),
             None => Ok(object.input().bytes()),
         };
-        Chunks { input }
+        let kept = object.input().kept();
+        Chunks { input, kept }
     }
 
     fn chunk(&self, span: Span, section: u32, relocs: &'a [Reloc]) -> Chunk<'a> {
@@ -192,6 +197,7 @@ impl<'a> Chunks<'a> {
         Chunk {
             start: span.start - section,
             bytes: bytes.or_else(|kept| kept.part(span).ok_or(kept)),
+            kept: self.kept,
             span,
             relocs,
         }
@@ -214,10 +220,24 @@ impl Chunk<'_> {
     fn has_bytes_of(&self, other: &Chunk<'_>) -> bool {
         match (self.bytes, other.bytes) {
             (Ok(own), Ok(others)) => own == others || self.differs_under_relocs_only(own, others),
-            (Ok(own), Err(kept)) => {
-                own.is_empty() || kept.had(other.span.start, own, self.fields())
-            }
+            (Ok(own), Err(kept)) => own.is_empty() || self.had_been(own, other.span.start, kept),
             (Err(_), _) => false,
+        }
+    }
+
+    /// Whether these are the bytes that stood somewhere. The relocations are the same.
+    fn had_been(&self, own: &[u8], start: u32, before: &Kept) -> bool {
+        let digests = self.kept.and_then(|now| now.digest(self.span.start));
+        match digests.zip(before.digest(start)) {
+            Some((now, was)) => now == was,
+            None => before.had(
+                start,
+                &mut Later {
+                    bytes: own,
+                    fields: &mut self.fields(),
+                    hashes: None,
+                },
+            ),
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::object::cursor::Cursor;
 use crate::object::difference::entry_end;
@@ -12,6 +14,7 @@ use crate::object::read::rest;
 use crate::object::reloc::{Reloc, RelocType};
 use crate::object::span::Span;
 use crate::object::tables::{CustomSection, Object, SegmentFlags};
+use crate::parallel::{join, region, task};
 use crate::wire::{dwarf, leb};
 
 /// The sections of an object, if they can be told apart.
@@ -59,6 +62,7 @@ impl Object {
         let input = self.input().bytes();
         let sections = sections(input, self.span()).unwrap_or_default();
         let mut kept = Keeper::default();
+        let mut hashed: Vec<(Span, Option<&CustomSection>)> = Vec::new();
         let mut at = self.span().start;
         for section in &sections {
             // What stands in front of the contents says what they are.
@@ -69,14 +73,10 @@ impl Object {
                 10 | 11 => {}
                 0 if name == b"name" => {}
                 0 if name.starts_with(b"reloc.") && !self.is_of_custom(section.contents) => {
-                    let bytes = &input[section.contents.range()];
-                    kept.push(section.contents, || [digest(bytes)].into());
+                    hashed.push((section.contents, None));
                 }
                 0 if let Some(custom) = self.custom_of(section) => {
-                    kept.push(section.contents, || {
-                        let fields = self.custom_fields(custom);
-                        digest_blocks(&input[section.contents.range()], fields).collect()
-                    })
+                    hashed.push((section.contents, Some(custom)));
                 }
                 _ => kept.keep(section.contents.start..at),
             }
@@ -86,7 +86,27 @@ impl Object {
                 kept.keep(segment.data.start..segment.data.end() as u32);
             }
         }
-        kept.finish(input, sections, self.digests())
+        let blocks = || {
+            let hashed = hashed.into_par_iter();
+            let blocks = |(span, custom)| task(|| self.blocks(span, custom));
+            region(|| hashed.map(blocks).collect())
+        };
+        let ((whole, digests), blocks) = join(|| join(|| digest(input), || self.digests()), blocks);
+        kept.finish(input, sections, whole, digests, blocks)
+    }
+
+    /// The hashes of a custom section, or of other relocations.
+    fn blocks(&self, span: Span, custom: Option<&CustomSection>) -> Blocks {
+        let bytes = &self.input().bytes()[span.range()];
+        Blocks {
+            start: span.start,
+            len: span.len,
+            fields: custom.map_or(0, |custom| custom.reloc_count),
+            digests: match custom {
+                Some(custom) => digest_blocks(bytes, self.custom_fields(custom)).collect(),
+                None => [digest(bytes)].into(),
+            },
+        }
     }
 
     /// The custom section that this is, if it holds what an edit changes. Strings of debug information stay where they are once they
@@ -149,7 +169,6 @@ fn next_field(rest: &mut &[u8]) -> Option<(usize, usize)> {
 #[derive(Default)]
 struct Keeper {
     parts: Vec<Span>,
-    blocks: Vec<Blocks>,
 }
 
 impl Keeper {
@@ -163,18 +182,16 @@ impl Keeper {
         }
     }
 
-    fn push(&mut self, span: Span, digests: impl FnOnce() -> Box<[Digest]>) {
-        self.blocks.push(Blocks {
-            start: span.start,
-            len: span.len,
-            digests: digests(),
-        });
-    }
-
-    fn finish(mut self, input: &[u8], sections: Vec<Section>, digests: Vec<(u32, Digest)>) -> Kept {
+    fn finish(
+        mut self,
+        input: &[u8],
+        sections: Vec<Section>,
+        whole: Digest,
+        mut digests: Vec<(u32, Digest)>,
+        mut blocks: Vec<Blocks>,
+    ) -> Kept {
         self.parts.sort_unstable_by_key(|part| part.start);
-        self.blocks.sort_unstable_by_key(|blocks| blocks.start);
-        let mut digests = digests;
+        blocks.sort_unstable_by_key(|blocks| blocks.start);
         digests.sort_unstable_by_key(|(start, _)| *start);
         let mut text = Vec::with_capacity(self.parts.iter().map(|part| part.len as usize).sum());
         let parts = self.parts.into_iter().map(|part| {
@@ -183,13 +200,13 @@ impl Keeper {
             (part, at)
         });
         Kept {
-            whole: digest(input),
+            whole,
             whole_len: input.len() as u32,
             parts: parts.collect(),
             sections: sections.into(),
             starts: digests.iter().map(|(start, _)| *start).collect(),
             digests: digests.into_iter().map(|(_, digest)| digest).collect(),
-            blocks: self.blocks.into(),
+            blocks: blocks.into(),
             text: text.into(),
         }
     }
@@ -204,7 +221,7 @@ mod tests {
 
     use super::*;
     use crate::object::{Access, Input};
-    use crate::wire::source::Source;
+    use crate::wire::source::{Later, Source};
 
     fn contents(name: &str) -> Vec<u8> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
@@ -269,6 +286,9 @@ mod tests {
                         (now, difference.expect("the tables are the same"))
                     };
                     let ((now, seen), (_, expected)) = (read(&kept), read(&whole));
+                    // What was found out of both versions tells the same as all bytes of the later one.
+                    now.input().keep(Check::Later, || now.kept()).unwrap();
+                    assert_eq!(now.difference(&kept).as_ref(), Some(&seen), "{name} {at}");
                     assert_eq!(seen.functions, expected.functions, "{name} {at}");
                     assert_eq!(seen.segments, expected.segments, "{name} {at}");
                     assert_eq!(seen.called, expected.called, "{name} {at}");
@@ -276,14 +296,23 @@ mod tests {
                     assert!(expected.customs.iter().all(|it| seen.customs.contains(it)));
                     let olds = kept.custom_sections.iter().zip(&whole.custom_sections);
                     for (new, (old, same)) in now.custom_sections.iter().zip(olds) {
-                        let had = kept.input().had(
-                            old.contents.start,
-                            now.bytes(new.contents),
-                            &mut whole.custom_fields(same),
-                        );
+                        let bytes = now.bytes(new.contents);
+                        let had = |hashes| {
+                            let later = &mut Later {
+                                bytes,
+                                fields: &mut whole.custom_fields(same),
+                                hashes,
+                            };
+                            kept.input().had(old.contents.start, later)
+                        };
+                        // Whether the hashes are made for this or were made before is all the same.
+                        let made = now.blocks(new.contents, Some(new));
+                        let hashes = Some(made.hashes());
+                        let is_text = kept.input().has(old.contents.start, old.contents.len);
+                        assert!(is_text || had(None) == had(hashes), "{name} {at}");
+                        let had = had(None);
                         let is_changed = span == old.contents;
                         let is_field = fields.iter().any(|field| field.contains(&at));
-                        let is_text = kept.input().has(old.contents.start, old.contents.len);
                         assert_eq!(had, !is_text && (!is_changed || is_field), "{name} {at}");
                     }
                     changed += expected.functions.len() + expected.segments.len();

@@ -5,9 +5,11 @@
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
+use rayon::iter::Either;
 use smallvec::SmallVec;
 
 use crate::object::span::Span;
+use crate::wire::source::{Later, PartHashes};
 
 /// A hash of contents. Nobody chooses them to be equal: what tells two versions of a function apart need be no secret.
 pub(super) type Digest = [u64; 2];
@@ -77,6 +79,8 @@ pub(super) struct Blocks {
     /// Where they stood.
     pub(super) start: u32,
     pub(super) len: u32,
+    /// How many fields of them mean nothing.
+    pub(super) fields: u32,
     /// Of each part; of relocations of code and data there is one.
     pub(super) digests: Box<[Digest]>,
 }
@@ -119,36 +123,42 @@ impl Kept {
     }
 
     /// Whether what stood somewhere was these bytes, but for fields of them.
-    pub(super) fn had(
-        &self,
-        start: u32,
-        bytes: &[u8],
-        fields: impl Iterator<Item = Range<usize>>,
-    ) -> bool {
+    pub(super) fn had(&self, start: u32, later: &mut Later<'_>) -> bool {
         if let Some(blocks) = self.blocks(start) {
-            return blocks.is_of(bytes, fields);
+            return blocks.is_of(later);
         }
-        match self.starts.binary_search(&start) {
-            Ok(at) => self.digests[at] == digest_without(bytes, fields),
-            Err(_) => false,
-        }
+        let digest = self.digest(start);
+        digest.is_some_and(|was| was == digest_without(later.bytes, &mut *later.fields))
+    }
+
+    /// The hash of a function or segment of which no byte is kept, which stood somewhere.
+    pub(super) fn digest(&self, start: u32) -> Option<Digest> {
+        let place = self.starts.binary_search(&start);
+        place.ok().map(|at| self.digests[at])
     }
 }
 
 impl Blocks {
+    pub(super) fn hashes(&self) -> PartHashes<'_> {
+        PartHashes {
+            hashes: &self.digests,
+            fields: self.fields as usize,
+        }
+    }
+
     /// Whether these are the bytes, but for fields of them.
-    pub(super) fn is_of(&self, bytes: &[u8], fields: impl Iterator<Item = Range<usize>>) -> bool {
-        bytes.len() == self.len as usize && self.changed(bytes, fields).next().is_none()
+    fn is_of(&self, later: &mut Later<'_>) -> bool {
+        later.bytes.len() == self.len as usize && self.changed(later).next().is_none()
     }
 
     /// Parts that are not what they were but for fields of them, as far as both go.
-    pub(super) fn changed(
-        &self,
-        bytes: &[u8],
-        fields: impl Iterator<Item = Range<usize>>,
-    ) -> impl Iterator<Item = Range<usize>> {
-        let common = bytes.len().min(self.len as usize);
-        let both = digest_blocks(bytes, fields).zip(&self.digests).enumerate();
+    pub(super) fn changed(&self, later: &mut Later<'_>) -> impl Iterator<Item = Range<usize>> {
+        let common = later.bytes.len().min(self.len as usize);
+        let now = match later.hashes {
+            Some(known) => Either::Left(known.hashes.iter().copied()),
+            None => Either::Right(digest_blocks(later.bytes, &mut *later.fields)),
+        };
+        let both = now.zip(&self.digests).enumerate();
         both.filter(|(_, (now, was))| now != *was)
             .map(move |(at, _)| at * BLOCK..((at + 1) * BLOCK).min(common))
             .filter(|range| !range.is_empty())

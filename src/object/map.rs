@@ -15,12 +15,21 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::heap::{expect_filled, process};
+use crate::heap::{self, expect_filled};
 use crate::object::cut_short;
 use crate::object::kept::{Digest, Kept, digest};
 use crate::object::span::Span;
 use crate::output::{self, FileStamp, Sighting};
-use crate::wire::source::{Source, anywhere};
+use crate::wire::source::{Later, PartHashes, Source, anywhere};
+
+/// How often this process has let go of all that it had mapped.
+static LET_GO: AtomicU64 = AtomicU64::new(0);
+
+/// A number that tells what this process has mapped, and has not let go of since, from everything else.
+#[inline]
+fn holder() -> u64 {
+    heap::process().wrapping_add(LET_GO.load(Ordering::Relaxed))
+}
 
 /// How the bytes of an input are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +83,7 @@ struct Part {
 
 impl Part {
     fn here(&self) -> Option<&[u8]> {
-        if self.process.load(Ordering::Acquire) != process() {
+        if self.process.load(Ordering::Acquire) != holder() {
             return None;
         }
         // SAFETY: what this is a part of has these bytes in this process, and stays until this is dropped: see `move_to`.
@@ -91,7 +100,7 @@ impl Part {
         let bytes = &of.0.bytes()[start..start + self.len];
         self.start
             .store(bytes.as_ptr().cast_mut(), Ordering::Relaxed);
-        self.process.store(process(), Ordering::Release);
+        self.process.store(holder(), Ordering::Release);
         // SAFETY: as in `here`.
         #[allow(unsafe_code)]
         unsafe {
@@ -128,7 +137,7 @@ struct Mapping {
 impl Mapping {
     fn new(file: &File, len: usize, path: &Path) -> Result<Mapping> {
         Ok(Mapping {
-            process: AtomicU64::new(process()),
+            process: AtomicU64::new(holder()),
             start: AtomicPtr::new(map(file, len, path)?),
             len,
         })
@@ -137,7 +146,7 @@ impl Mapping {
     /// The bytes, if this process has mapped them.
     #[inline]
     fn here(&self) -> Option<&[u8]> {
-        if self.process.load(Ordering::Acquire) != process() {
+        if self.process.load(Ordering::Acquire) != holder() {
             return None;
         }
         // SAFETY: this process has mapped so many bytes, privately and only to be read, and `Drop` is all that ends it.
@@ -153,7 +162,7 @@ impl Mapping {
     /// Nobody may have its bytes.
     #[allow(unsafe_code)]
     unsafe fn unmap(&self) {
-        if self.process.swap(0, Ordering::AcqRel) == process() {
+        if self.process.swap(0, Ordering::AcqRel) == holder() {
             let start = self.start.load(Ordering::Relaxed);
             cut_short::forget(start.addr());
             // SAFETY: the mapping is this process's and this value's, which has just let go of it.
@@ -190,7 +199,7 @@ impl Mapping {
         match open() {
             Ok(start) => {
                 self.start.store(start, Ordering::Relaxed);
-                self.process.store(process(), Ordering::Release);
+                self.process.store(holder(), Ordering::Release);
                 // SAFETY: so many bytes have just been mapped; see `here`.
                 #[allow(unsafe_code)]
                 unsafe {
@@ -337,7 +346,7 @@ impl Input {
     pub(super) fn of_part(whole: &Arc<Input>, span: Span) -> Arc<Input> {
         let bytes = &whole.bytes()[span.range()];
         let contents = Contents::Part(Part {
-            process: AtomicU64::new(process()),
+            process: AtomicU64::new(holder()),
             start: AtomicPtr::new(bytes.as_ptr().cast_mut()),
             len: bytes.len(),
             of: Mutex::new((whole.clone(), span.start)),
@@ -514,6 +523,12 @@ impl Input {
         }
     }
 
+    /// Nothing that this process has mapped so far is to be looked at again: of whatever is a part of it, wherever that is kept, the
+    /// bytes are those of another process from now on.
+    pub(crate) fn let_go_of_all() {
+        LET_GO.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Checks that what this process has mapped of inputs that others have read is what they have read.
     ///
     /// # Errors
@@ -613,25 +628,19 @@ impl Source for Input {
         start_anew(changed(self.path()))
     }
 
-    fn had(
-        &self,
-        start: u32,
-        bytes: &[u8],
-        fields: &mut dyn Iterator<Item = Range<usize>>,
-    ) -> bool {
-        self.kept()
-            .is_some_and(|kept| kept.had(start, bytes, fields))
+    fn hashes(&self, start: u32, len: u32) -> Option<PartHashes<'_>> {
+        let blocks = self.kept()?.blocks(start)?;
+        (blocks.len == len).then(|| blocks.hashes())
     }
 
-    fn differences(
-        &self,
-        (start, len): (u32, u32),
-        bytes: &[u8],
-        fields: &mut dyn Iterator<Item = Range<usize>>,
-    ) -> Vec<Range<usize>> {
+    fn had(&self, start: u32, later: &mut Later<'_>) -> bool {
+        self.kept().is_some_and(|kept| kept.had(start, later))
+    }
+
+    fn differences(&self, (start, len): (u32, u32), later: &mut Later<'_>) -> Vec<Range<usize>> {
         match self.kept().and_then(|kept| kept.blocks(start)) {
-            Some(blocks) => blocks.changed(bytes, fields).collect(),
-            None => anywhere(bytes, len),
+            Some(blocks) => blocks.changed(later).collect(),
+            None => anywhere(later.bytes, len),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::heap;
 use crate::program::ids::{DeclId, TypeId};
 use crate::wire::differences::Differences;
 use crate::wire::leb;
-use crate::wire::source::Source;
+use crate::wire::source::{Later, Source};
 
 /// What a relocation's field holds and how it is encoded. All fields are of fixed width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -515,12 +515,38 @@ impl RelocatableBytes {
     pub(crate) fn differences_unseen(&self, later: &RelocatableBytes) -> Vec<Range<usize>> {
         let relocs = later.changes_of(self);
         let relocs = relocs.map_or_else(|| later.relocs(), |(relocs, _)| relocs);
-        let mut fields = relocs.iter().map(Relocation::field);
         match &self.bytes {
             Bytes::Shared { input, start, len } => {
-                input.differences((*start, *len), later.bytes(), &mut fields)
+                later.as_later(relocs, |later| input.differences((*start, *len), later))
             }
             Bytes::Owned(_) => Vec::new(),
+        }
+    }
+
+    /// What these bytes are, to one that is not at hand; fields stand where those of `relocs` do.
+    fn as_later<R>(&self, relocs: &[Relocation], compare: impl FnOnce(&mut Later<'_>) -> R) -> R {
+        let hashes = match &self.bytes {
+            Bytes::Shared { input, start, len } => input.hashes(*start, *len),
+            Bytes::Owned(_) => None,
+        };
+        compare(&mut Later {
+            bytes: self.bytes(),
+            fields: &mut relocs.iter().map(Relocation::field),
+            // They are of all fields that the input has there, some of which may not have become fields here.
+            hashes: hashes.filter(|hashes| hashes.fields == relocs.len()),
+        })
+    }
+
+    /// Takes the same bytes from where they stand now: from a later version of their input, or from anywhere if they are not at hand
+    /// where they were.
+    pub(crate) fn stand_in(&mut self, bytes: Bytes) {
+        let are_of_inputs = matches!(
+            (&self.bytes, &bytes),
+            (Bytes::Shared { .. }, Bytes::Shared { .. })
+        );
+        match are_of_inputs && !self.bytes.is_same_part(&bytes) {
+            true => self.bytes = bytes,
+            false => self.move_to(bytes),
         }
     }
 
@@ -622,11 +648,12 @@ impl RelocatableBytes {
         }
     }
 
-    /// Whether these bytes are those that are not at hand, outside of the relocations.
-    fn had(&self, bytes: &[u8]) -> bool {
-        let mut fields = self.relocs().iter().map(Relocation::field);
+    /// Whether these bytes, which are not at hand, are those of another one with the same relocations, outside of these.
+    fn had(&self, other: &RelocatableBytes) -> bool {
         match &self.bytes {
-            Bytes::Shared { input, start, .. } => input.had(*start, bytes, &mut fields),
+            Bytes::Shared { input, start, .. } => {
+                other.as_later(self.relocs(), |later| input.had(*start, later))
+            }
             Bytes::Owned(_) => false,
         }
     }
@@ -636,7 +663,8 @@ impl RelocatableBytes {
         if self.len() != other.len() {
             return false;
         }
-        match self.changes_of(other) {
+        // Lists of which one is the other with a few changes need not be written out to be compared.
+        match self.changes_of(other).or_else(|| other.changes_of(self)) {
             Some((_, [])) => {}
             Some(_) => return false,
             None if self.relocs() == other.relocs() => {}
@@ -647,8 +675,8 @@ impl RelocatableBytes {
         }
         let (mine, theirs) = match (self.bytes.at_hand(), other.bytes.at_hand()) {
             (Some(mine), Some(theirs)) => (mine, theirs),
-            (None, Some(known)) => return self.had(known),
-            (Some(known), None) => return other.had(known),
+            (None, Some(_)) => return self.had(other),
+            (Some(_), None) => return other.had(self),
             (None, None) => return false,
         };
         let mut differences = Differences::new(mine, theirs);

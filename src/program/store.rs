@@ -450,8 +450,9 @@ impl Program {
         let decl = &mut self.decls[id.index()];
         if unchanged {
             decl.drop_pending();
+            // The input that it came from may be one that nobody looks after any more.
             if let Some(current) = decl.current_mut() {
-                current.content.move_to(definition.content.into_bytes());
+                current.content.stand_in(definition.content.into_bytes());
             }
             return Ok(());
         }

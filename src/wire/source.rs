@@ -20,28 +20,42 @@ pub trait Source: Send + Sync {
         panic!("contents that are needed are not at hand");
     }
 
-    /// Whether these bytes are those of a part that is not at hand, but for fields of them, which are given in order. If that is
-    /// not known, they are not.
-    fn had(
-        &self,
-        start: u32,
-        bytes: &[u8],
-        fields: &mut dyn Iterator<Item = Range<usize>>,
-    ) -> bool {
-        let _ = (start, bytes, fields);
+    /// What is known of a part as it was when it was kept.
+    fn hashes(&self, start: u32, len: u32) -> Option<PartHashes<'_>> {
+        let _ = (start, len);
+        None
+    }
+
+    /// Whether these bytes are those of a part that is not at hand, but for fields of them. If that is not known, they are not.
+    fn had(&self, start: u32, later: &mut Later<'_>) -> bool {
+        let _ = (start, later);
         false
     }
 
     /// Where a part that is not at hand may differ from these bytes but for fields of them, as far as both go.
-    fn differences(
-        &self,
-        (start, len): (u32, u32),
-        bytes: &[u8],
-        fields: &mut dyn Iterator<Item = Range<usize>>,
-    ) -> Vec<Range<usize>> {
-        let _ = (start, fields);
-        anywhere(bytes, len)
+    fn differences(&self, (start, len): (u32, u32), later: &mut Later<'_>) -> Vec<Range<usize>> {
+        let _ = start;
+        anywhere(later.bytes, len)
     }
+}
+
+/// Bytes that a part is compared with which is not at hand.
+pub struct Later<'a> {
+    /// All of them.
+    pub bytes: &'a [u8],
+    /// The fields of them that mean nothing, in order.
+    pub fields: &'a mut dyn Iterator<Item = Range<usize>>,
+    /// Their hashes, if somebody has made them, without these fields.
+    pub hashes: Option<PartHashes<'a>>,
+}
+
+/// The hashes of a part, block by block, without fields of it.
+#[derive(Debug, Clone, Copy)]
+pub struct PartHashes<'a> {
+    /// One for each block.
+    pub hashes: &'a [[u64; 2]],
+    /// How many fields of the part mean nothing.
+    pub fields: usize,
 }
 
 impl<T: AsRef<[u8]> + Send + Sync + ?Sized> Source for T {

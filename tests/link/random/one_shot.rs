@@ -126,6 +126,17 @@ impl OneShot {
     }
 }
 
+impl Drop for OneShot {
+    /// A process that stays may still be saving, in a folder that is about to be removed.
+    fn drop(&mut self) {
+        if self.stays {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wasmend"));
+            // Where nothing was linked there is nothing to clean; if one is left, the folder cannot be removed.
+            let _ = command.arg("clean").arg(&self.output).output();
+        }
+    }
+}
+
 /// What stands before an identity.
 const NAME: &[u8] = b"\x07wasmend\x02\0\0\0";
 
