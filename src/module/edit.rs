@@ -98,8 +98,8 @@ impl Module {
         )?;
         let calls = function.calls.into_iter();
         let calls = calls.map(|(callee, ty)| Ok((self.find(callee)?, types[ty as usize])));
-        let calls = calls.collect::<Result<_>>()?;
-        self.program.expect_calls(id, calls);
+        let calls = calls.collect::<Result<SmallVec<[_; 8]>>>()?;
+        self.program.expect_calls(id, calls.into_iter());
         if function.tail_calls {
             self.use_tail_calls();
         }

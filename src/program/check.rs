@@ -14,7 +14,7 @@ use crate::program::references::References;
 use crate::program::store::Program;
 
 /// More dirty declarations than this are checked in bulk.
-const BULK: usize = 4096;
+pub(super) const BULK: usize = 4096;
 /// What is known of those who use what the edits change, and are not edited themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Users {

@@ -1,9 +1,12 @@
 //! What users of a declaration were compiled against: signatures, globals' types. A change of it must come with its users.
 //! Nothing is changed here.
 
+use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
+use crate::parallel::{region, task};
+use crate::program::check::BULK;
 use crate::program::content::{RelocKind, Relocation};
 use crate::program::declaration::{DeclKind, Declaration, Definition, DefinitionKind, Pending};
 use crate::program::ids::{DeclId, TypeId};
@@ -78,19 +81,29 @@ fn calls_otherwise(user: &Definition, callee: DeclId, ty: Option<TypeId>) -> boo
 
 impl Program {
     /// Says by which types a body that was given calls others, even if it is the one that is there.
-    pub(crate) fn expect_calls(&mut self, id: DeclId, calls: Box<[(DeclId, TypeId)]>) {
-        match calls.is_empty() {
-            true => self.pending.calls.remove(&id),
-            false => self.pending.calls.insert(id, calls),
-        };
+    pub(crate) fn expect_calls(
+        &mut self,
+        id: DeclId,
+        calls: impl Iterator<Item = (DeclId, TypeId)>,
+    ) {
+        self.pending.calls.set(id, calls);
     }
 
     /// Bodies must call functions by the types that these have once the commit is done.
     pub(crate) fn check_calls(&self) -> Vec<Error> {
-        let calls = self.pending.calls.iter();
-        let mut wrong: Vec<_> = calls
-            .flat_map(|(id, calls)| self.check_calls_of(*id, calls))
-            .collect();
+        let calls: Vec<_> = self.pending.calls.iter().collect();
+        let check = |run: &[(DeclId, &[(DeclId, TypeId)])]| -> Vec<(DeclId, Error)> {
+            let all = run.iter();
+            all.flat_map(|(id, calls)| self.check_calls_of(*id, calls))
+                .collect()
+        };
+        let mut wrong = match calls.len() > BULK {
+            true => {
+                let runs = calls.par_chunks(BULK);
+                region(|| runs.flat_map_iter(|run| task(|| check(run))).collect())
+            }
+            false => check(&calls),
+        };
         wrong.sort_by_key(|(id, _)| *id);
         wrong.into_iter().map(|(_, error)| error).collect()
     }
@@ -178,7 +191,7 @@ impl Program {
 
     /// Whether what uses something was neither removed nor given anew since the last commit, be it as it was.
     fn stays(&self, id: DeclId, decl: &Declaration) -> bool {
-        let is_given = self.pending.calls.contains_key(&id);
+        let is_given = self.pending.calls.has(id);
         matches!(decl.pending(), Pending::None) && !decl.is_orphan && !is_given
     }
 

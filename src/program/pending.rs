@@ -30,7 +30,7 @@ pub(super) struct PendingSet {
     /// Libraries of which a function changes for the first time.
     pub(super) thawed: Vec<LibraryId>,
     /// By which types the bodies that are pending call others; those by whom it is not known are left out.
-    pub(super) calls: HashMap<DeclId, Box<[(DeclId, TypeId)]>>,
+    pub(super) calls: Calls,
     /// In the order in which they were said.
     pub(super) exports: Vec<ExportEdit>,
     /// `Some` if all of them are set, in their order.
@@ -60,6 +60,63 @@ impl PendingSet {
     }
 }
 
+/// By which types bodies call others. There may be as many bodies as there are functions: what they call stands in one list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Calls {
+    all: Vec<(DeclId, TypeId)>,
+    /// Where those of a body begin, and how many there are.
+    of: HashMap<DeclId, (u32, u32)>,
+    /// How many of all are some body's.
+    used: usize,
+}
+
+/// So many calls of bodies that were given once more are not worth to be cleared away.
+const FEW_CALLS: usize = 1024;
+
+impl Calls {
+    pub(super) fn set(&mut self, id: DeclId, calls: impl Iterator<Item = (DeclId, TypeId)>) {
+        self.remove(id);
+        if self.all.len() > 2 * self.used + FEW_CALLS {
+            self.clear_away();
+        }
+        let start = self.all.len();
+        self.all.extend(calls);
+        let count = self.all.len() - start;
+        if count > 0 {
+            self.of.insert(id, (start as u32, count as u32));
+            self.used += count;
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: DeclId) {
+        if let Some((_, count)) = self.of.remove(&id) {
+            self.used -= count as usize;
+        }
+    }
+
+    /// Whether it is known how a body calls others, and there are any.
+    pub(super) fn has(&self, id: DeclId) -> bool {
+        self.of.contains_key(&id)
+    }
+
+    /// Bodies with what they call.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (DeclId, &[(DeclId, TypeId)])> {
+        let calls = |(start, count): (u32, u32)| &self.all[start as usize..][..count as usize];
+        self.of.iter().map(move |(id, place)| (*id, calls(*place)))
+    }
+
+    #[cold]
+    fn clear_away(&mut self) {
+        let mut all = Vec::with_capacity(self.used);
+        for place in self.of.values_mut() {
+            let start = all.len() as u32;
+            all.extend_from_slice(&self.all[place.0 as usize..][..place.1 as usize]);
+            place.0 = start;
+        }
+        self.all = all;
+    }
+}
+
 /// Ids in an order; those that follow one another are kept as one run, however many they are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IdRuns(Vec<(u32, u32)>);
@@ -81,5 +138,36 @@ impl IdRuns {
     pub(super) fn into_iter_reversed(self) -> impl Iterator<Item = DeclId> {
         let runs = self.0.into_iter().rev();
         runs.flat_map(|(start, end)| (start..end).rev().map(DeclId))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        /// The calls of each body are those that were said last, however often, and what is left of others is cleared away.
+        #[test]
+        fn calls_are_those_that_were_said_last(
+            said in prop::collection::vec((0u32..20, prop::collection::vec((0u32..9, 0u32..9), 0..200)), 0..200),
+        ) {
+            let mut calls = Calls::default();
+            let mut known: BTreeMap<DeclId, Vec<(DeclId, TypeId)>> = BTreeMap::new();
+            for (body, called) in said {
+                let body = DeclId(body);
+                let called: Vec<_> = called.into_iter().map(|(id, ty)| (DeclId(id), TypeId(ty))).collect();
+                calls.set(body, called.iter().copied());
+                known.remove(&body);
+                if !called.is_empty() {
+                    known.insert(body, called);
+                }
+                let used: usize = known.values().map(Vec::len).sum();
+                prop_assert!(calls.all.len() <= 2 * used + FEW_CALLS + 3 * 200);
+            }
+            let all: BTreeMap<_, _> = calls.iter().map(|(id, calls)| (id, calls.to_vec())).collect();
+            prop_assert_eq!(all, known);
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Program {
                 self.insert_key(&key, id);
             }
         }
-        self.pending.calls.remove(&id);
+        self.pending.calls.remove(id);
         let named = self.pending.names.iter().find(|(named, _)| *named == id);
         if let Some((_, name)) = named {
             self.decls[id.index()].name.clone_from(name);
