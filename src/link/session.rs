@@ -23,13 +23,10 @@ use crate::link::threads;
 use crate::link::update::fallback::{FallbackReason, UpdateError};
 use crate::link::update::{self, UpdateIndex};
 use crate::module::{DenseStyle, Module};
-use crate::object::{Access, Check, Input, Object};
+use crate::object::{Access, Check, Input, Object, WORTH_SHARING};
 use crate::output::{OutputOptions, Sighting};
 use crate::parallel::{region, task};
 use crate::transaction::Transaction;
-
-/// What is to be kept of objects of so many bytes is found out before anything else, by all threads.
-const WORTH_SHARING: u64 = 256 << 10;
 
 /// A linked program whose output can be brought up to date.
 pub struct Linked {
@@ -277,7 +274,7 @@ impl Linked {
             let files = self.state.inputs.files();
             let objects = objects_of(&mut changed.files.iter().map(|file| &files[*file]));
             let len = |object: &Arc<Object>| u64::from(object.span().len);
-            if objects.iter().map(len).sum::<u64>() >= WORTH_SHARING {
+            if objects.iter().map(len).sum::<u64>() >= WORTH_SHARING.into() {
                 threads::are_needed();
                 // What could not be kept is not, and whoever keeps the link says so. What is kept tells how an object differs from
                 // the one before, if that is not at hand.

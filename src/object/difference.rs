@@ -220,24 +220,15 @@ impl Chunk<'_> {
     fn has_bytes_of(&self, other: &Chunk<'_>) -> bool {
         match (self.bytes, other.bytes) {
             (Ok(own), Ok(others)) => own == others || self.differs_under_relocs_only(own, others),
-            (Ok(own), Err(kept)) => own.is_empty() || self.had_been(own, other.span.start, kept),
-            (Err(_), _) => false,
-        }
-    }
-
-    /// Whether these are the bytes that stood somewhere. The relocations are the same.
-    fn had_been(&self, own: &[u8], start: u32, before: &Kept) -> bool {
-        let digests = self.kept.and_then(|now| now.digest(self.span.start));
-        match digests.zip(before.digest(start)) {
-            Some((now, was)) => now == was,
-            None => before.had(
-                start,
-                &mut Later {
+            (Ok(own), Err(kept)) => {
+                let later = &mut Later {
                     bytes: own,
                     fields: &mut self.fields(),
-                    hashes: None,
-                },
-            ),
+                    hashes: self.kept.and_then(|kept| kept.hash(self.span.start)),
+                };
+                own.is_empty() || kept.had(other.span.start, later)
+            }
+            (Err(_), _) => false,
         }
     }
 

@@ -17,6 +17,9 @@ use crate::object::tables::{CustomSection, Object, SegmentFlags};
 use crate::parallel::{join, region, task};
 use crate::wire::{dwarf, leb};
 
+/// What is to be kept of objects of so many bytes is found out by all threads. For fewer none is started.
+pub(crate) const WORTH_SHARING: u32 = 256 << 10;
+
 /// The sections of an object, if they can be told apart.
 pub(super) fn sections(input: &[u8], span: Span) -> Option<Vec<Section>> {
     input.get(span.range())?;
@@ -86,12 +89,20 @@ impl Object {
                 kept.keep(segment.data.start..segment.data.end() as u32);
             }
         }
-        let blocks = || {
-            let hashed = hashed.into_par_iter();
-            let blocks = |(span, custom)| task(|| self.blocks(span, custom));
-            region(|| hashed.map(blocks).collect())
+        let blocks = |(span, custom)| self.blocks(span, custom);
+        let ((whole, digests), blocks) = match self.span().len < WORTH_SHARING {
+            true => (
+                (digest(input), self.digests()),
+                hashed.into_iter().map(blocks).collect(),
+            ),
+            false => join(
+                || join(|| digest(input), || self.digests()),
+                || {
+                    let hashed = hashed.into_par_iter();
+                    region(|| hashed.map(|it| task(|| blocks(it))).collect())
+                },
+            ),
         };
-        let ((whole, digests), blocks) = join(|| join(|| digest(input), || self.digests()), blocks);
         kept.finish(input, sections, whole, digests, blocks)
     }
 
@@ -307,7 +318,7 @@ mod tests {
                         };
                         // Whether the hashes are made for this or were made before is all the same.
                         let made = now.blocks(new.contents, Some(new));
-                        let hashes = Some(made.hashes());
+                        let hashes = Some(&*made.digests);
                         let is_text = kept.input().has(old.contents.start, old.contents.len);
                         assert!(is_text || had(None) == had(hashes), "{name} {at}");
                         let had = had(None);

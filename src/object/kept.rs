@@ -9,7 +9,7 @@ use rayon::iter::Either;
 use smallvec::SmallVec;
 
 use crate::object::span::Span;
-use crate::wire::source::{Later, PartHashes};
+use crate::wire::source::Later;
 
 /// A hash of contents. Nobody chooses them to be equal: what tells two versions of a function apart need be no secret.
 pub(super) type Digest = [u64; 2];
@@ -127,25 +127,21 @@ impl Kept {
         if let Some(blocks) = self.blocks(start) {
             return blocks.is_of(later);
         }
-        let digest = self.digest(start);
-        digest.is_some_and(|was| was == digest_without(later.bytes, &mut *later.fields))
+        match (self.hash(start), later.hashes) {
+            (None, _) => false,
+            (Some(was), Some(now)) => was == now,
+            (Some(was), None) => was == [digest_without(later.bytes, &mut *later.fields)],
+        }
     }
 
     /// The hash of a function or segment of which no byte is kept, which stood somewhere.
-    pub(super) fn digest(&self, start: u32) -> Option<Digest> {
-        let place = self.starts.binary_search(&start);
-        place.ok().map(|at| self.digests[at])
+    pub(super) fn hash(&self, start: u32) -> Option<&[Digest]> {
+        let place = self.starts.binary_search(&start).ok()?;
+        Some(&self.digests[place..=place])
     }
 }
 
 impl Blocks {
-    pub(super) fn hashes(&self) -> PartHashes<'_> {
-        PartHashes {
-            hashes: &self.digests,
-            fields: self.fields as usize,
-        }
-    }
-
     /// Whether these are the bytes, but for fields of them.
     fn is_of(&self, later: &mut Later<'_>) -> bool {
         later.bytes.len() == self.len as usize && self.changed(later).next().is_none()
@@ -155,7 +151,7 @@ impl Blocks {
     pub(super) fn changed(&self, later: &mut Later<'_>) -> impl Iterator<Item = Range<usize>> {
         let common = later.bytes.len().min(self.len as usize);
         let now = match later.hashes {
-            Some(known) => Either::Left(known.hashes.iter().copied()),
+            Some(known) => Either::Left(known.iter().copied()),
             None => Either::Right(digest_blocks(later.bytes, &mut *later.fields)),
         };
         let both = now.zip(&self.digests).enumerate();

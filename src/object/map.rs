@@ -20,7 +20,7 @@ use crate::object::cut_short;
 use crate::object::kept::{Digest, Kept, digest};
 use crate::object::span::Span;
 use crate::output::{self, FileStamp, Sighting};
-use crate::wire::source::{Later, PartHashes, Source, anywhere};
+use crate::wire::source::{Later, Source, anywhere};
 
 /// How often this process has let go of all that it had mapped.
 static LET_GO: AtomicU64 = AtomicU64::new(0);
@@ -516,10 +516,9 @@ impl Input {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn unmap(&self) {
         match &self.contents {
-            Contents::Part(part) => part.process.store(0, Ordering::Release),
             // SAFETY: the caller says so.
             Contents::Mapped(mapping) if self.kept().is_some() => unsafe { mapping.unmap() },
-            Contents::Mapped(_) | Contents::Owned(_) => {}
+            Contents::Mapped(_) | Contents::Part(_) | Contents::Owned(_) => {}
         }
     }
 
@@ -628,9 +627,10 @@ impl Source for Input {
         start_anew(changed(self.path()))
     }
 
-    fn hashes(&self, start: u32, len: u32) -> Option<PartHashes<'_>> {
+    fn hashes(&self, start: u32, len: u32, fields: usize) -> Option<&[Digest]> {
         let blocks = self.kept()?.blocks(start)?;
-        (blocks.len == len).then(|| blocks.hashes())
+        let is_it = blocks.len == len && blocks.fields as usize == fields;
+        is_it.then_some(&*blocks.digests)
     }
 
     fn had(&self, start: u32, later: &mut Later<'_>) -> bool {

@@ -29,6 +29,7 @@ pub mod tables;
 pub use archive::{Archive, Member, MemberOffset};
 pub use custom::{Feature, Producer};
 pub(crate) use difference::Difference;
+pub(crate) use keep::WORTH_SHARING;
 pub use kind::FileKind;
 pub(crate) use map::Check;
 pub(crate) use map::read_at_most;

@@ -525,15 +525,15 @@ impl RelocatableBytes {
 
     /// What these bytes are, to one that is not at hand; fields stand where those of `relocs` do.
     fn as_later<R>(&self, relocs: &[Relocation], compare: impl FnOnce(&mut Later<'_>) -> R) -> R {
+        // They are of all fields that the input has there, some of which may not have become fields here.
         let hashes = match &self.bytes {
-            Bytes::Shared { input, start, len } => input.hashes(*start, *len),
+            Bytes::Shared { input, start, len } => input.hashes(*start, *len, relocs.len()),
             Bytes::Owned(_) => None,
         };
         compare(&mut Later {
             bytes: self.bytes(),
             fields: &mut relocs.iter().map(Relocation::field),
-            // They are of all fields that the input has there, some of which may not have become fields here.
-            hashes: hashes.filter(|hashes| hashes.fields == relocs.len()),
+            hashes,
         })
     }
 

@@ -20,9 +20,9 @@ pub trait Source: Send + Sync {
         panic!("contents that are needed are not at hand");
     }
 
-    /// What is known of a part as it was when it was kept.
-    fn hashes(&self, start: u32, len: u32) -> Option<PartHashes<'_>> {
-        let _ = (start, len);
+    /// The hashes of a part, block by block, without so many fields of it that mean nothing; if they are known.
+    fn hashes(&self, start: u32, len: u32, fields: usize) -> Option<&[[u64; 2]]> {
+        let _ = (start, len, fields);
         None
     }
 
@@ -45,17 +45,8 @@ pub struct Later<'a> {
     pub bytes: &'a [u8],
     /// The fields of them that mean nothing, in order.
     pub fields: &'a mut dyn Iterator<Item = Range<usize>>,
-    /// Their hashes, if somebody has made them, without these fields.
-    pub hashes: Option<PartHashes<'a>>,
-}
-
-/// The hashes of a part, block by block, without fields of it.
-#[derive(Debug, Clone, Copy)]
-pub struct PartHashes<'a> {
-    /// One for each block.
-    pub hashes: &'a [[u64; 2]],
-    /// How many fields of the part mean nothing.
-    pub fields: usize,
+    /// Their hashes without these fields, as the part has them that they are compared with, if somebody has made them.
+    pub hashes: Option<&'a [[u64; 2]]>,
 }
 
 impl<T: AsRef<[u8]> + Send + Sync + ?Sized> Source for T {
