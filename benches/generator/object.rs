@@ -177,6 +177,8 @@ pub struct Builder {
     /// The first of the custom sections' symbols, once it is known.
     first_custom: u32,
     code: Code,
+    /// Flags that function symbols have from now on, beside those that they have in any case.
+    pub flags: u32,
 }
 
 const LOCAL: u32 = 0x2;
@@ -234,7 +236,7 @@ impl Builder {
             return *symbol;
         }
         self.imports.import("env", name, EntityType::Function(ty));
-        let symbol = self.symbol(0, UNDEFINED, self.imported_functions, None);
+        let symbol = self.symbol(0, UNDEFINED | self.flags, self.imported_functions, None);
         self.imported_functions += 1;
         self.undefined.insert(name.to_owned(), symbol);
         symbol
@@ -337,7 +339,7 @@ impl Builder {
 
     pub fn begin_function(&mut self, name: &str, ty: u32, exported: bool) -> &mut Code {
         self.functions.function(ty);
-        let flags = if exported { EXPORTED } else { HIDDEN };
+        let flags = self.flags | if exported { EXPORTED } else { HIDDEN };
         self.late
             .push((flags, name.to_owned(), self.bodies.len() as u32));
         // One local next to the parameters.

@@ -64,6 +64,7 @@ mod beside;
 mod lab;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod meaning;
+mod mentions;
 #[cfg(all(feature = "toolchain-tests", feature = "engine"))]
 mod program;
 #[cfg(feature = "toolchain-tests")]

@@ -4,7 +4,13 @@
 //! object's symbols in the order of its table, and a member that is needed at once when it is needed, before whatever
 //! comes next. Objects are numbered in the order in which they are done with, which is the order of their contents in
 //! the output.
+//!
+//! What must be done in that order is what decides about members: mentions of names that a library has, too, until an object
+//! defines them. All others only get a number for their symbol. What they mean for it is found afterwards, by all threads
+//! ([`postponed`]).
 
+mod mention;
+mod postponed;
 pub mod undefined;
 pub(crate) mod units;
 
@@ -15,7 +21,8 @@ use crate::hash::HashSet;
 use crate::link::command::options::{DefinedValue, LinkOptions};
 use crate::link::diagnostics::{Diagnostics, shown};
 use crate::link::inputs::{InputFile, Inputs};
-use crate::link::resolve::units::{LinkedObject, LoadedObjects, Step, SymbolRef, symbol_type};
+use crate::link::resolve::mention::{Mention, Run, is_undefined_local, plain_import};
+use crate::link::resolve::units::{LinkedObject, LoadedObjects, Step, SymbolRef};
 use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::Signatures;
 use crate::link::symbols::{
@@ -23,7 +30,7 @@ use crate::link::symbols::{
     Synthetic, Trap,
 };
 use crate::object::ids::SymbolIndex;
-use crate::object::{GlobalType, Input, Object, SegmentFlags, SymbolFlags, SymbolKind};
+use crate::object::{GlobalType, Input, Object, SymbolFlags, SymbolKind};
 use crate::transaction::{Log, Transaction};
 
 /// Why an archive's member was linked.
@@ -171,6 +178,12 @@ struct Resolver<'a> {
     options: &'a LinkOptions,
     units: LoadedObjects,
     table: SymbolTable,
+    /// Names of which each mention is seen to at once: files may be linked because of them.
+    open: NameMap<bool>,
+    /// Whether all mentions are seen to at once: what is mentioned late is little.
+    is_late: bool,
+    /// Mentions that are numbered only, in their order.
+    postponed: Vec<Run>,
     /// COMDAT groups that an object has provided.
     comdats: NameMap<bool>,
     /// What is being worked on, innermost last.
@@ -215,13 +228,17 @@ impl<'a> Resolver<'a> {
     fn new(mut units: LoadedObjects, options: &'a LinkOptions) -> Resolver<'a> {
         let env = units.names.add_text("env");
         let traced = options.trace_symbols.iter();
-        let traced = traced.map(|name| units.names.add_text(name)).collect();
+        let traced: HashSet<NameId> = traced.map(|name| units.names.add_text(name)).collect();
         let is_64 = options.is_64.unwrap_or(false);
         let table = SymbolTable::new(&units.names);
+        let open = NameMap::sized(&units.names, false);
         Resolver {
             options,
             units,
             table,
+            open,
+            is_late: false,
+            postponed: Vec::new(),
             comdats: NameMap::new(false),
             frames: Vec::new(),
             done: Vec::new(),
@@ -260,6 +277,7 @@ impl<'a> Resolver<'a> {
             .filter_map(|name| self.units.names.find(name))
             .collect();
         self.units.read_ahead(&steps, &wanted);
+        self.open_names(&steps);
         for step in steps {
             match step {
                 Step::Eager(units) => {
@@ -273,6 +291,23 @@ impl<'a> Resolver<'a> {
                     self.work();
                 }
             }
+        }
+        self.see_to_postponed();
+        self.is_late = true;
+        self.table.now = u64::MAX;
+    }
+
+    /// Opens the names of which each mention has to be seen to when it comes.
+    fn open_names(&mut self, steps: &[Step]) {
+        let entries = steps.iter().filter_map(|step| match step {
+            Step::Lazy(entries) => Some(entries),
+            Step::Eager(_) => None,
+        });
+        let lazy = entries.flatten().map(|(name, _)| *name);
+        // Objects may mention the table without a symbol.
+        let table = self.units.names.find(FUNCTION_TABLE);
+        for name in lazy.chain(table).chain(self.traced.iter().copied()) {
+            self.open.set(name, true);
         }
     }
 
@@ -366,24 +401,34 @@ impl<'a> Resolver<'a> {
     }
 
     fn work_on_object(&mut self, unit: ObjectId, at: usize) {
-        let linked = &self.units.units[unit.index()];
-        let object = linked.object.clone();
-        if at == 0 {
-            self.table.approach(&linked.names[..object.symbols.len()]);
-        }
-        for index in at..object.symbols.len() {
+        let object = self.units.units[unit.index()].object.clone();
+        let mut run = Run::starting(unit, at);
+        for (index, symbol) in object.symbols.iter().enumerate().skip(at) {
+            let linked = &mut self.units.units[unit.index()];
+            let name = linked.names[index];
+            if name == NameId::NONE && !is_undefined_local(symbol) {
+                linked.refs.push(SymbolRef::OWN);
+                continue;
+            }
+            if name != NameId::NONE && !self.is_late && !self.open.get(name) {
+                linked.refs.push(SymbolRef::global(self.table.number(name)));
+                continue;
+            }
+            run.end_at(index, &mut self.postponed);
+            if !self.is_late {
+                self.table.now = mention::time(self.postponed.len(), 0);
+            }
             let (symbol, lazy) = self.add_symbol(unit, &object, SymbolIndex(index as u32));
             self.units.units[unit.index()].refs.push(symbol);
             if let Some((name, lazy)) = lazy {
                 // What the symbol means is known: by and by, the member's definition.
-                self.frames.push(Frame::Object {
-                    unit,
-                    at: index + 1,
-                });
+                let at = index + 1;
+                self.frames.push(Frame::Object { unit, at });
                 self.extract(lazy, name, Ok(unit));
                 return;
             }
         }
+        run.end_at(object.symbols.len(), &mut self.postponed);
         self.add_legacy_table(unit, &object);
         self.done.push(unit);
     }
@@ -395,58 +440,34 @@ impl<'a> Resolver<'a> {
         object: &Object,
         index: SymbolIndex,
     ) -> (SymbolRef, Option<(NameId, LazyId)>) {
-        let symbol = &object.symbols[index.index()];
-        if symbol.kind == SymbolKind::Section {
-            return (SymbolRef::OWN, None);
-        }
         let linked = &self.units.units[unit.index()];
-        let name = linked.names[index.index()];
-        let ty = symbol_type(object, &linked.signatures, symbol);
-        let mut new = Incoming {
-            name,
-            kind: symbol.kind,
-            flags: symbol.flags,
-            ty,
-            object: Some(unit),
-        };
-        if !symbol.is_undefined() {
-            if symbol.is_local() {
-                return (SymbolRef::OWN, None);
-            }
-            if !linked.is_discarded(symbol) {
-                if let Some(segment) = symbol.segment()
-                    && object.segments[segment.index()]
-                        .flags
-                        .has(SegmentFlags::TLS)
-                {
-                    new.flags = new.flags.with(SymbolFlags::TLS);
-                }
+        match Mention::of(linked, unit, index) {
+            Mention::Own => (SymbolRef::OWN, None),
+            Mention::Definition(new, definition) => {
                 self.trace_symbol(&new, "definition");
-                let definition = Definition::Object {
-                    object: unit,
-                    symbol: index,
-                };
                 let id = with_context!(self, |table, cx| table.add_defined(&new, definition, &cx));
-                return (SymbolRef::global(id), None);
+                if !self.traced.contains(&new.name) && self.table.get(id).is_defined() {
+                    self.open.set(new.name, false);
+                }
+                (SymbolRef::global(id), None)
+            }
+            Mention::Reference {
+                mut new, called, ..
+            } => {
+                let import = self.import_of(object, index);
+                if object.symbols[index.index()].is_local() {
+                    let text = object.str(object.symbols[index.index()].name);
+                    new.name = self.units.names.add_text(text);
+                    let id = self.table.add_undefined_local(&new, import);
+                    return (SymbolRef::global(id), None);
+                }
+                self.trace_symbol(&new, "reference");
+                let name = new.name;
+                let (id, lazy) = with_context!(self, |table, cx| table
+                    .add_undefined(&new, import, called, &cx));
+                (SymbolRef::global(id), lazy.map(|lazy| (name, lazy)))
             }
         }
-        let was_undefined = symbol.is_undefined();
-        new.flags = new.flags.with(SymbolFlags::UNDEFINED);
-        let import = match was_undefined && symbol.kind != SymbolKind::Data {
-            true => self.import_of(object, index),
-            false => ImportAs::UNSAID,
-        };
-        if symbol.is_local() {
-            let text = object.str(symbol.name);
-            new.name = self.units.names.add_text(text);
-            let id = self.table.add_undefined_local(&new, import);
-            return (SymbolRef::global(id), None);
-        }
-        self.trace_symbol(&new, "reference");
-        let called = symbol.called_directly;
-        let (id, lazy) = with_context!(self, |table, cx| table
-            .add_undefined(&new, import, called, &cx));
-        (SymbolRef::global(id), lazy.map(|lazy| (name, lazy)))
     }
 
     fn trace_symbol(&mut self, new: &Incoming, what: &str) {
@@ -464,6 +485,9 @@ impl<'a> Resolver<'a> {
 
     /// How an object wants an undefined symbol to be imported.
     fn import_of(&mut self, object: &Object, index: SymbolIndex) -> ImportAs {
+        if let Some(import) = plain_import(object, index, self.env) {
+            return import;
+        }
         let Some(import) = object.import_of(index) else {
             return ImportAs::UNSAID;
         };

@@ -97,7 +97,7 @@ impl NameSource for ObjectNames<'_> {
 
     fn name(&self, place: usize) -> Option<(Span, u64)> {
         match self.0.symbols.get(place) {
-            Some(symbol) if symbol.is_local() => None,
+            Some(symbol) if symbol.is_local() || symbol.kind == SymbolKind::Section => None,
             Some(symbol) => Some((symbol.name, self.0.hashes[place])),
             None => {
                 let comdat = &self.0.comdats[place - self.0.symbols.len()];

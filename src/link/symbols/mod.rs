@@ -1,6 +1,7 @@
 //! The symbols of a program, and the rules by which definitions and references meet: those of wasm-ld's symbol table.
 
 pub mod names;
+mod plain;
 pub mod signatures;
 
 use rayon::prelude::*;
@@ -12,7 +13,7 @@ use crate::link::symbols::names::{NameId, NameMap, Names};
 use crate::link::symbols::signatures::{SignatureId, Signatures, value_type};
 use crate::object::ids::SymbolIndex;
 use crate::object::{GlobalType, SymbolFlags, SymbolKind};
-use crate::parallel::{region, task};
+use crate::parallel::{self, region, task};
 use crate::transaction::{Log, Transaction};
 
 /// A symbol of the program.
@@ -166,17 +167,7 @@ impl GlobalSymbol {
     fn new(name: NameId) -> GlobalSymbol {
         GlobalSymbol {
             name,
-            kind: SymbolKind::Function,
-            flags: SymbolFlags::default(),
-            definition: Definition::Undefined,
-            ty: SymbolType::None,
-            object: None,
-            import_module: NameId::NONE,
-            import_name: NameId::NONE,
-            used_in_object: false,
-            called_directly: false,
-            force_export: false,
-            force_import: false,
+            ..GlobalSymbol::ABSENT
         }
     }
 
@@ -276,10 +267,36 @@ const NOWHERE: u32 = u32::MAX;
 /// Symbols that one thread looks at at a time.
 const RUN: usize = 4096;
 
+/// Symbols with consecutive numbers that are in one part.
+const PART_RUN: usize = 256;
+
+/// Some of the symbols, for one thread.
+pub(super) struct Part<'a> {
+    number: usize,
+    /// There are two to the power of this many parts.
+    bits: u32,
+    runs: Vec<&'a mut [GlobalSymbol]>,
+}
+
+impl Part<'_> {
+    /// A symbol, if it is in this part.
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: SymbolId) -> Option<&mut GlobalSymbol> {
+        let run = id.index() / PART_RUN;
+        if run & ((1 << self.bits) - 1) != self.number {
+            return None;
+        }
+        let symbols = &mut self.runs[run >> self.bits];
+        Some(&mut symbols[id.index() % PART_RUN])
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub struct SymbolTable {
     pub(super) symbols: Log<GlobalSymbol>,
+    /// How many of them have no number yet: the last ones.
+    unnumbered: usize,
     /// The symbol of each name, in the order in which the names came up.
     pub(super) order: Log<SymbolId>,
     by_name: NameMap<u32>,
@@ -289,8 +306,10 @@ pub struct SymbolTable {
     renamed: HashMap<SymbolId, SymbolId>,
     /// Functions of one name and several signatures.
     variants: HashMap<NameId, Vec<SymbolId>>,
-    /// Their names, in the order in which they came up.
-    mismatched: Vec<NameId>,
+    /// Their names, with when each came up.
+    mismatched: Vec<(u64, NameId)>,
+    /// Which mention is seen to, in the order of all.
+    pub(super) now: u64,
     pub(super) diagnostics: Diagnostics,
 }
 
@@ -320,14 +339,26 @@ impl Transaction for SymbolTable {
 impl SymbolTable {
     /// An empty table, with room for the names that there are.
     pub(super) fn new(names: &Names) -> SymbolTable {
+        let mut symbols = Vec::new();
+        match names.len() {
+            few @ ..=RUN => symbols.resize(few, GlobalSymbol::ABSENT),
+            // Most of that is memory which is touched for the first time.
+            many => parallel::evenly(many.div_ceil(RUN), || {
+                let all = (0..many).into_par_iter().with_min_len(RUN);
+                all.map(|_| GlobalSymbol::ABSENT)
+                    .collect_into_vec(&mut symbols);
+            }),
+        }
         SymbolTable {
-            symbols: Vec::with_capacity(names.len()).into(),
+            unnumbered: symbols.len(),
+            symbols: symbols.into(),
             order: Vec::with_capacity(names.len()).into(),
             by_name: NameMap::sized(names, NOWHERE),
             begun_with: 0,
             renamed: HashMap::default(),
             variants: HashMap::default(),
             mismatched: Vec::new(),
+            now: 0,
             diagnostics: Diagnostics::default(),
         }
     }
@@ -360,8 +391,53 @@ impl SymbolTable {
     }
 
     fn push(&mut self, symbol: GlobalSymbol) -> SymbolId {
-        self.symbols.push(symbol);
-        SymbolId(self.symbols.len() as u32 - 1)
+        let number = self.symbols.len() - self.unnumbered;
+        match self.unnumbered {
+            0 => self.symbols.push(symbol),
+            _ => {
+                self.symbols.set(number, symbol);
+                self.unnumbered -= 1;
+            }
+        }
+        SymbolId(number as u32)
+    }
+
+    /// The number of a name's symbol, of which something is said only [later](Self::in_parts).
+    #[inline]
+    pub(super) fn number(&mut self, name: NameId) -> SymbolId {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let id = match self.unnumbered {
+            0 => self.push(GlobalSymbol::ABSENT),
+            unnumbered => SymbolId((self.symbols.len() - unnumbered) as u32),
+        };
+        self.unnumbered = self.unnumbered.saturating_sub(1);
+        self.by_name.set(name, id.0);
+        self.order.push(id);
+        id
+    }
+
+    /// The symbols, cut into so many parts (a power of two) that different threads can work on.
+    pub(super) fn in_parts(&mut self, count: usize) -> Vec<Part<'_>> {
+        let bits = count.trailing_zeros();
+        let part = |number| Part {
+            number,
+            bits,
+            runs: Vec::new(),
+        };
+        let mut parts: Vec<Part<'_>> = (0..count).map(part).collect();
+        for (number, run) in self.symbols.items_mut().chunks_mut(PART_RUN).enumerate() {
+            parts[number % count].runs.push(run);
+        }
+        parts
+    }
+
+    /// Lets go of what has no number.
+    pub(super) fn end_numbering(&mut self) {
+        let len = self.symbols.len() - self.unnumbered;
+        self.symbols.items_mut().truncate(len);
+        self.unnumbered = 0;
     }
 
     /// The symbol of a name, and whether it is new.
@@ -379,21 +455,6 @@ impl SymbolTable {
         self.by_name.set(name, id.0);
         self.order.push(id);
         id
-    }
-
-    /// Looks at the symbols of names that are about to be added, for the processor to have them at hand: all at once, since
-    /// one after the other each would be waited for.
-    pub(super) fn approach(&self, names: &[NameId]) {
-        let symbols = &self.symbols[..];
-        let Some(last) = symbols.len().checked_sub(1) else {
-            return;
-        };
-        // Without a branch, so that nothing waits for anything.
-        let seen = names.iter().fold(0, |seen, name| {
-            let symbol = &symbols[(self.by_name.get(*name) as usize).min(last)];
-            seen ^ symbol.kind as usize ^ usize::from(symbol.is_undefined())
-        });
-        std::hint::black_box(seen);
     }
 
     /// The symbols that have a name of their own and of which something holds, in their order: found by all threads.
@@ -472,15 +533,7 @@ impl SymbolTable {
 
     /// Gives a symbol a definition or, undefined, another beginning. What was said of it from outside stays.
     pub(super) fn replace(&mut self, id: SymbolId, new: &Incoming, definition: Definition) {
-        let symbol = self.symbols.edit(id.index());
-        symbol.kind = new.kind;
-        symbol.flags = new.flags;
-        symbol.definition = definition;
-        symbol.ty = new.ty;
-        symbol.object = new.object;
-        symbol.import_module = NameId::NONE;
-        symbol.import_name = NameId::NONE;
-        symbol.called_directly = false;
+        self.symbols.edit(id.index()).replace(new, definition);
     }
 
     /// Adds a symbol that the linker makes.
@@ -524,15 +577,23 @@ impl SymbolTable {
             return self.insert_new(symbol);
         };
         let symbol = self.symbols.edit(id.index());
+        match symbol.define_plainly(new, definition) {
+            true => id,
+            false => self.define(id, new, definition, cx),
+        }
+    }
+
+    /// A definition meets a symbol, plainly or not.
+    fn define(
+        &mut self,
+        id: SymbolId,
+        new: &Incoming,
+        definition: Definition,
+        cx: &Context<'_>,
+    ) -> SymbolId {
+        let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
-        if symbol.is_lazy() && !symbol.is_weak() {
-            self.replace(id, new, definition);
-            return id;
-        }
         symbol.give_up_lazy();
-        if symbol.definition == Definition::Alias {
-            return id;
-        }
         if !self.check_kind(id, new, cx) {
             return id;
         }
@@ -567,56 +628,57 @@ impl SymbolTable {
         cx: &Context<'_>,
     ) -> (SymbolId, Option<LazyId>) {
         let Some(id) = self.find(new.name) else {
-            let symbol = GlobalSymbol {
-                called_directly,
-                ..GlobalSymbol::brought(new, Definition::Undefined, import)
-            };
+            let symbol = GlobalSymbol::referred_to(new, import, called_directly);
             return (self.insert_new(symbol), None);
         };
         let symbol = self.symbols.edit(id.index());
+        match symbol.refer_plainly(new, import, called_directly) {
+            true => (id, None),
+            false => self.refer(id, new, import, called_directly, cx),
+        }
+    }
+
+    /// A reference meets a symbol, plainly or not.
+    fn refer(
+        &mut self,
+        id: SymbolId,
+        new: &Incoming,
+        import: ImportAs,
+        called_directly: bool,
+        cx: &Context<'_>,
+    ) -> (SymbolId, Option<LazyId>) {
+        let symbol = self.symbols.edit(id.index());
         symbol.used_in_object = true;
         let is_weak = new.flags.has(SymbolFlags::WEAK);
-        match symbol.definition {
-            Definition::Lazy(lazy) => {
-                let may_wait = matches!(new.kind, SymbolKind::Function | SymbolKind::Data);
-                let is_unmet = !symbol.is_weak();
-                if is_weak && may_wait && is_unmet {
-                    symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
-                    symbol.kind = new.kind;
-                    symbol.called_directly = called_directly;
-                    symbol.object = new.object;
-                    if new.kind == SymbolKind::Function {
-                        symbol.ty = new.ty;
-                    }
-                    return (id, None);
-                }
-                // What is asked for is remembered: the file that is linked for it may define something else.
-                let meant = if is_unmet {
-                    self.begin_undefined(id, new, import, called_directly);
-                    id
-                } else {
-                    symbol.give_up_lazy();
-                    self.refer_to_known(id, new, import, called_directly, cx)
-                };
-                let is_wanted = !is_weak || !may_wait;
-                if !is_wanted {
-                    self.symbols.edit(id.index()).definition = Definition::Lazy(lazy);
-                }
-                return (meant, is_wanted.then_some(lazy));
+        let Definition::Lazy(lazy) = symbol.definition else {
+            let meant = self.refer_to_known(id, new, import, called_directly, cx);
+            return (meant, None);
+        };
+        let may_wait = matches!(new.kind, SymbolKind::Function | SymbolKind::Data);
+        let is_unmet = !symbol.is_weak();
+        if is_weak && may_wait && is_unmet {
+            symbol.flags = symbol.flags.with(SymbolFlags::WEAK);
+            symbol.kind = new.kind;
+            symbol.called_directly = called_directly;
+            symbol.object = new.object;
+            if new.kind == SymbolKind::Function {
+                symbol.ty = new.ty;
             }
-            Definition::Alias => {
-                if symbol.ty == SymbolType::None {
-                    symbol.ty = new.ty;
-                    symbol.kind = new.kind;
-                }
-                return (id, None);
-            }
-            _ => {}
+            return (id, None);
         }
-        (
-            self.refer_to_known(id, new, import, called_directly, cx),
-            None,
-        )
+        // What is asked for is remembered: the file that is linked for it may define something else.
+        let meant = if is_unmet {
+            self.begin_undefined(id, new, import, called_directly);
+            id
+        } else {
+            symbol.give_up_lazy();
+            self.refer_to_known(id, new, import, called_directly, cx)
+        };
+        let is_wanted = !is_weak || !may_wait;
+        if !is_wanted {
+            self.symbols.edit(id.index()).definition = Definition::Lazy(lazy);
+        }
+        (meant, is_wanted.then_some(lazy))
     }
 
     /// A reference to a symbol that is known already, and that no file is linked for.
@@ -698,27 +760,7 @@ impl SymbolTable {
 
     /// Another reference to an undefined symbol: imports must agree, and the stronger binding counts.
     fn refer_again(&mut self, id: SymbolId, new: &Incoming, import: ImportAs, cx: &Context<'_>) {
-        let symbol = self.symbols.edit(id.index());
-        let mut conflict = None;
-        for (old, said, what) in [
-            (&mut symbol.import_name, import.name, "name"),
-            (&mut symbol.import_module, import.module, "module"),
-        ] {
-            if said != NameId::NONE {
-                if *old == NameId::NONE {
-                    *old = said;
-                }
-                if *old != said {
-                    conflict = Some((what, *old, said));
-                }
-            }
-        }
-        if symbol.is_weak() && !new.flags.has(SymbolFlags::WEAK) {
-            symbol.flags = symbol.flags.without(SymbolFlags::WEAK);
-        }
-        if new.flags.has(SymbolFlags::NO_STRIP) {
-            symbol.flags = symbol.flags.with(SymbolFlags::NO_STRIP);
-        }
+        let conflict = self.symbols.edit(id.index()).refer_again(new, import);
         if let Some((what, old, said)) = conflict {
             let text = format!(
                 "import {what} mismatch: `{}` in {}, `{}` in {}",
@@ -735,7 +777,7 @@ impl SymbolTable {
     fn variant(&mut self, id: SymbolId, signature: SignatureId) -> (SymbolId, bool) {
         let name = self.symbols[id.index()].name;
         let known = self.variants.entry(name).or_insert_with(|| {
-            self.mismatched.push(name);
+            self.mismatched.push((self.now, name));
             vec![id]
         });
         let found = known
@@ -853,7 +895,9 @@ impl SymbolTable {
     /// Returns those.
     pub(super) fn settle_variants(&mut self, cx: &Context<'_>) -> Vec<SymbolId> {
         let mut traps = Vec::new();
-        for name in std::mem::take(&mut self.mismatched) {
+        let mut mismatched = std::mem::take(&mut self.mismatched);
+        mismatched.sort_by_key(|(when, _)| *when);
+        for (_, name) in mismatched {
             let Some(variants) = self.variants.remove(&name) else {
                 continue;
             };
