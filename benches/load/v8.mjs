@@ -1,44 +1,46 @@
 // How long V8 takes to load patchable files, against their dense forms: `node benches/load/v8.mjs FOLDER`.
 //
 // FOLDER holds pairs `X.wasm` and `X.dense.wasm`, as `WASMEND_KEEP=FOLDER cargo bench --bench patching` leaves them.
-// The two files of a pair are compiled in turns, so that what else the machine does falls on both. V8 keeps compiled
-// modules and looks them up by their bytes: each run's bytes differ, in a custom section at the end.
+// Each load is the first of a process of its own, as a page's is, and the two files of a pair are loaded in turns, so that
+// what else the machine does falls on both. In one process the figures depend on what the allocator has left of the loads
+// before: ten thousand bytes more or less make a fifth of the time, either way.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const RUNS = Number(process.env.WASMEND_RUNS ?? 31);
-const WARM_UP = 3;
+const EMPTY = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 
-/** The module, with a custom section that no other call has made. */
-let made = 0;
-function unique(bytes) {
-    made += 1;
-    const section = new Uint8Array(8);
-    section.set([0, 6, 1, 0x78]);
-    new DataView(section.buffer).setUint32(4, made, true);
-    const all = new Uint8Array(bytes.length + section.length);
-    all.set(bytes);
-    all.set(section, bytes.length);
-    return all;
-}
-
-function time(bytes) {
-    const fresh = unique(bytes);
+/** What one load takes: prints milliseconds, by the clock and of all threads together. */
+function load(path) {
+    const bytes = readFileSync(path);
+    // What V8 sets up for its first module is no part of it.
+    new WebAssembly.Module(EMPTY);
     const cpu = process.cpuUsage();
     const start = process.hrtime.bigint();
-    const module = new WebAssembly.Module(fresh);
+    const module = new WebAssembly.Module(bytes);
     const end = process.hrtime.bigint();
     const { user, system } = process.cpuUsage(cpu);
     if (!(module instanceof WebAssembly.Module)) throw new Error("no module");
-    return { wall: Number(end - start) / 1e6, cpu: (user + system) / 1e3 };
+    console.log(JSON.stringify({ wall: Number(end - start) / 1e6, cpu: (user + system) / 1e3 }));
+}
+
+function time(path) {
+    const self = fileURLToPath(import.meta.url);
+    return JSON.parse(execFileSync(process.execPath, [...process.execArgv, self, "--load", path]));
 }
 
 function median(values) {
     return values.sort((a, b) => a - b)[values.length >> 1];
 }
 
-const folder = process.argv[2];
+const [, , folder, path] = process.argv;
+if (folder === "--load") {
+    load(path);
+    process.exit(0);
+}
 if (folder === undefined) {
     console.error("usage: node benches/load/v8.mjs FOLDER");
     process.exit(2);
@@ -51,22 +53,19 @@ if (names.length === 0) {
     console.error(`there is no X.wasm in ${folder}`);
     process.exit(1);
 }
-console.log(`V8 ${process.versions.v8}, ${process.execArgv.join(" ") || "its own tiers"}, ${RUNS} runs each\n`);
+console.log(`V8 ${process.versions.v8}, ${process.execArgv.join(" ") || "its own tiers"}, ${RUNS} processes each\n`);
 console.log("| file | MB | dense MB | ms | dense ms | ratio | ratio of processor time |\n|---|---|---|---|---|---|---|");
 for (const name of names) {
-    const files = [`${name}.wasm`, `${name}.dense.wasm`].map((file) => readFileSync(join(folder, file)));
+    const files = [`${name}.wasm`, `${name}.dense.wasm`].map((file) => join(folder, file));
     const times = [[], []];
-    for (let run = -WARM_UP; run < RUNS; run++) {
+    for (let run = 0; run < RUNS; run++) {
         // Who goes first changes: the second may find a warmer or a busier machine.
-        for (const which of run % 2 === 0 ? [0, 1] : [1, 0]) {
-            const took = time(files[which]);
-            if (run >= 0) times[which].push(took);
-        }
+        for (const which of run % 2 === 0 ? [0, 1] : [1, 0]) times[which].push(time(files[which]));
     }
     const [ours, dense] = times.map((runs) => median(runs.map((took) => took.wall)));
     // All threads together. Other programs disturb it less: on a busy machine this is the figure to read.
     const [cpu, denseCpu] = times.map((runs) => median(runs.map((took) => took.cpu)));
-    const size = files.map((bytes) => (bytes.length / 1e6).toFixed(2));
+    const size = files.map((file) => (readFileSync(file).length / 1e6).toFixed(2));
     console.log(
         `| ${name} | ${size[0]} | ${size[1]} | ${ours.toFixed(2)} | ${dense.toFixed(2)} | ${(ours / dense).toFixed(3)} | ${(cpu / denseCpu).toFixed(3)} |`,
     );

@@ -151,8 +151,13 @@ pub(crate) fn assign(
     let types = (0..signatures.len()).map(|at| engine_type(signatures.at(at), program));
     let types: Vec<TypeId> = types.collect::<Result<_>>()?;
     if old.units.is_empty() {
+        let objects = plan.resolution.objects().iter();
+        let pieces: usize = objects
+            .map(|linked| linked.object.custom_sections.len())
+            .sum();
         // And some for what the linker makes.
-        program.reserve(plan.live.functions.count() + plan.live.segments.count() + 256);
+        let defined = plan.live.functions.count() + plan.live.segments.count();
+        program.reserve(defined + pieces + 256);
     }
     let mut assigner = DeclarationReuse::new(program, old);
     let zero = assigner.synthetic(DeclKind::Data, "zero")?;

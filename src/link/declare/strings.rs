@@ -450,15 +450,22 @@ impl DeclarationAssigner<'_> {
             places.extend(offsets.map(|offset| StringPlace { decl, offset }));
         }
         let places: Arc<[StringPlace]> = places.into();
-        for ((starts, numbers), shared) in strings.into_iter().zip(shared) {
+        let placed = strings.into_par_iter().zip(shared);
+        let placed = placed.map(|((starts, numbers), shared)| {
             let (_, span) = self.contents(*shared);
-            let placed = PlacedStrings {
-                starts: Starts::new(starts, span.len),
-                numbers,
-                places: places.clone(),
-            };
-            out.placed.insert(*shared, placed);
-        }
+            let starts = task(|| Starts::new(starts, span.len));
+            let places = places.clone();
+            (
+                *shared,
+                PlacedStrings {
+                    starts,
+                    numbers,
+                    places,
+                },
+            )
+        });
+        let placed: Vec<_> = region(|| placed.collect());
+        out.placed.extend(placed);
         Ok(())
     }
 

@@ -157,10 +157,25 @@ impl Resolution {
 /// Resolves the symbols of a command line's files. What it says is in the result's diagnostics; with errors there, the
 /// rest of the result is of no use.
 pub fn resolve(inputs: Inputs, options: &LinkOptions) -> Resolution {
-    let (units, steps) = LoadedObjects::load(inputs, !options.gc_sections);
+    let (mut units, steps) = LoadedObjects::load(inputs, !options.gc_sections);
+    units.read_ahead(&steps, &wanted(&units.names, options));
     let mut resolver = Resolver::new(units, options);
     resolver.run(steps);
     resolver.finish()
+}
+
+/// Names that are looked for in any case.
+fn wanted(names: &Names, options: &LinkOptions) -> Vec<NameId> {
+    let lists = [
+        &options.undefined,
+        &options.exports,
+        &options.exports_if_defined,
+    ];
+    let named = lists.into_iter().flatten().map(String::as_str);
+    let all = named
+        .chain(options.entry.name())
+        .chain(["__wasm_call_dtors"]);
+    all.filter_map(|name| names.find(name)).collect()
 }
 
 /// Where resolution stands in a file that it has not finished.
@@ -264,19 +279,6 @@ impl<'a> Resolver<'a> {
         for warning in self.units.inputs().warnings().cloned() {
             self.table.diagnostics.warn(warning);
         }
-        let mut wanted: Vec<&str> = vec!["__wasm_call_dtors"];
-        wanted.extend(self.options.entry.name());
-        let lists = [
-            &self.options.undefined,
-            &self.options.exports,
-            &self.options.exports_if_defined,
-        ];
-        wanted.extend(lists.into_iter().flatten().map(String::as_str));
-        let wanted: Vec<NameId> = wanted
-            .into_iter()
-            .filter_map(|name| self.units.names.find(name))
-            .collect();
-        self.units.read_ahead(&steps, &wanted);
         self.open_names(&steps);
         for step in steps {
             match step {
