@@ -166,6 +166,23 @@ pub(crate) fn task<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// What tasks use one after the other, such as buffers: as many as there are tasks at a time. What a task leaves in one is
+/// there for the next.
+#[derive(Default)]
+pub(crate) struct Spares<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Spares<T> {
+    /// Has one of them for as long as `work` takes.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        let spares = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = spares().pop();
+        let mut spare = spare.unwrap_or_default();
+        let result = work(&mut spare);
+        spares().push(spare);
+        result
+    }
+}
+
 /// Does two things, each of which any thread may take.
 pub(crate) fn join<A: Send, B: Send>(
     first: impl FnOnce() -> A + Send,

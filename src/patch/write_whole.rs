@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::layout::{CustomIndex, Ordinal, RegionIndex, SectionKind};
-use crate::parallel::{region, task};
+use crate::parallel::{Spares, region, task};
 use crate::patch::encode::{Encoder, SectionInputs};
 use crate::patch::tail::{BuildIdentity, Shape};
 use crate::wire::section;
@@ -77,7 +77,7 @@ pub(crate) fn write_whole(
             parts.push((place.begin, Part::Section(kind)));
         }
     }
-    let write_part = |buffer: &mut Vec<u8>, (offset, part): &(u64, Part)| {
+    let write_part = |buffer: &mut Vec<u8>, (offset, part): &(u64, Part)| -> Result<_> {
         buffer.clear();
         match part {
             Part::Bytes(bytes) => buffer.extend_from_slice(bytes),
@@ -103,16 +103,21 @@ pub(crate) fn write_whole(
         put(*offset, buffer)?;
         Ok((*offset, blake3::hash(buffer)))
     };
-    let parts = parts.par_iter().with_max_len(1);
-    let hashes = region(|| {
-        parts
-            .map_init(Vec::new, |buffer, part| task(|| write_part(buffer, part)))
-            .collect::<Result<Vec<_>>>()
-    })?;
+    // A section that is written in one takes longest: whoever came to it last would leave the others with nothing to do.
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|at| !matches!(parts[*at].1, Part::Section(_)));
+    let buffers = Spares::default();
+    let write = |at: &usize| -> Result<_> {
+        let hash = task(|| buffers.with(|buffer| write_part(buffer, &parts[*at])))?;
+        Ok((*at, hash))
+    };
+    let order = order.par_iter().with_max_len(1);
+    let mut hashes = region(|| order.map(write).collect::<Result<Vec<_>>>())?;
+    hashes.sort_unstable_by_key(|(at, _)| *at);
     let next = identity.next(
         hashes
             .iter()
-            .map(|(offset, hash)| (*offset, &hash.as_bytes()[..])),
+            .map(|(_, (offset, hash))| (*offset, &hash.as_bytes()[..])),
     );
     let place = places.get(SectionKind::Identity);
     if place.present {

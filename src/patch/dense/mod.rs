@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::layout::SectionKind;
-use crate::parallel::{join, region, task};
+use crate::parallel::{Spares, join, region, task};
 use crate::patch::dense::code::CodePlaces;
 use crate::patch::dense::customs::Customs;
 use crate::patch::dense::draft::{Draft, Part};
@@ -130,12 +130,10 @@ impl<'a> Dense<'a> {
             self.write_part(part, buffer);
             put(*offset, buffer)
         };
+        let buffers = Spares::default();
         let parts = placed.par_iter().with_max_len(1);
-        region(|| {
-            parts
-                .map_init(Vec::new, |buffer, part| task(|| write(buffer, part)))
-                .collect()
-        })
+        let write = |part| task(|| buffers.with(|buffer| write(buffer, part)));
+        region(|| parts.map(write).collect())
     }
 
     /// The file's bytes.
