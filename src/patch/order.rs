@@ -1,6 +1,6 @@
 //! The order in which a fresh layout places declarations.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -46,6 +46,28 @@ fn declared(program: &Program, sort: bool) -> Vec<DeclId> {
     order
 }
 
+/// Those of which something holds, and the others, each in their order.
+pub(crate) fn partition(
+    ids: &[DeclId],
+    holds: impl Fn(&DeclId) -> bool + Sync,
+) -> (Vec<DeclId>, Vec<DeclId>) {
+    let split = |run: &[DeclId]| task(|| run.iter().copied().partition(&holds));
+    let runs = ids.par_chunks(RUN);
+    let parts: Vec<(Vec<DeclId>, Vec<DeclId>)> = region(|| runs.map(split).collect());
+    let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    (first.concat(), second.concat())
+}
+
+/// Those of which something holds, in their order.
+fn select(ids: &[DeclId], holds: impl Fn(DeclId) -> bool + Sync) -> Vec<DeclId> {
+    let select = |run: &[DeclId]| {
+        let ids = run.iter().copied();
+        task(|| ids.filter(|id| holds(*id)).collect::<Vec<DeclId>>())
+    };
+    let runs: Vec<Vec<DeclId>> = region(|| ids.par_chunks(RUN).map(select).collect());
+    runs.concat()
+}
+
 /// Puts globals behind those that their initialisers name, as a module must have them.
 fn sort_globals(program: &Program, order: &mut [DeclId]) {
     let named = |id: DeclId| {
@@ -53,11 +75,7 @@ fn sort_globals(program: &Program, order: &mut [DeclId]) {
         let targets = relocs.into_iter().flatten().filter_map(Relocation::decl);
         targets.filter(|target| is_defined_global(program, *target))
     };
-    let globals: Vec<DeclId> = order
-        .iter()
-        .copied()
-        .filter(|id| is_defined_global(program, *id))
-        .collect();
+    let globals = select(order, |id| is_defined_global(program, id));
     if globals.iter().all(|id| named(*id).next().is_none()) {
         return;
     }
@@ -103,24 +121,23 @@ pub(crate) fn canonical(
     start: Option<DeclId>,
     slot_table: Option<DeclId>,
 ) -> Vec<DeclId> {
-    let (mut pieces, all): (Vec<DeclId>, Vec<DeclId>) = declared(program, false)
-        .into_iter()
-        .partition(|id| program.decl(*id).kind == DeclKind::Custom);
+    let is_piece = |id: &DeclId| program.decl(*id).kind == DeclKind::Custom;
+    let (mut pieces, all) = partition(&declared(program, false), is_piece);
     let mut walk = Walk::through(program, &all);
     // Code of the first version of WebAssembly calls through table 0 without naming it.
     let first = slot_table.into_iter();
     walk.follow(first.chain(exported).chain(start));
-    let is_segment = |id: &&DeclId| {
+    let is_segment = |id: DeclId| {
         use crate::program::DeclKind::{DataSegment, ElementSegment};
-        matches!(program.decl(**id).kind, ElementSegment | DataSegment)
+        matches!(program.decl(id).kind, ElementSegment | DataSegment)
     };
+    let segments = select(&all, is_segment);
     // Segments keep their order: it is the order in which they are applied.
-    for segment in all.iter().filter(is_segment) {
+    for segment in &segments {
         walk.follow([*segment]);
     }
     // Of what nothing has led to by now, each that stands before others may lead to these.
-    let is_open = |id: &&DeclId| !walk.seen[id.index()];
-    let mut rest: Vec<DeclId> = all.iter().filter(is_open).copied().collect();
+    let mut rest = select(&all, |id| !walk.seen[id.index()]);
     pieces.sort_by(|a, b| compare_pieces(program, *a, *b, &[]).then_with(|| a.cmp(b)));
     sort_by_contents(program, &mut rest, &pieces);
     for seed in rest {
@@ -128,14 +145,11 @@ pub(crate) fn canonical(
     }
     let mut order = walk.order;
     // What was reached from elsewhere must not come before an earlier segment.
-    let segments: Vec<DeclId> = all.iter().filter(is_segment).copied().collect();
-    let mut next = segments.into_iter();
-    for id in &mut order {
-        if is_segment(&&*id)
-            && let Some(segment) = next.next()
-        {
-            *id = segment;
-        }
+    if !segments.is_empty() {
+        let places = order.iter_mut().filter(|id| is_segment(**id));
+        places
+            .zip(segments)
+            .for_each(|(place, segment)| *place = segment);
     }
     sort_globals(program, &mut order);
     often_named_first(program, &mut order);
@@ -349,13 +363,26 @@ const SHORT: [usize; 2] = [1 << 7, 1 << 14];
 /// Gives the functions that are named most often the indices that are the shortest; those of one length keep their order.
 fn often_named_first(program: &Program, order: &mut [DeclId]) {
     let definition = |id: DeclId| program.decl(id).next();
-    let is_function = |id: &&DeclId| definition(**id).is_some_and(Definition::is_body);
-    let is_import = |id: &&DeclId| {
-        program.decl(**id).kind == DeclKind::Function
-            && definition(**id).is_some_and(Definition::is_import)
+    let is_import = |id: DeclId, next: &Definition| {
+        program.decl(id).kind == DeclKind::Function && next.is_import()
     };
-    let functions: Vec<DeclId> = order.iter().filter(is_function).copied().collect();
-    let imported = order.iter().filter(is_import).count();
+    // Where functions with a body stand, and how many others there are.
+    let look = |(run, ids): (usize, &[DeclId])| {
+        let (mut places, mut imported) = (Vec::new(), 0);
+        for (place, id) in (run * RUN..).zip(ids) {
+            match definition(*id) {
+                Some(next) if next.is_body() => places.push(place),
+                Some(next) if is_import(*id, next) => imported += 1,
+                _ => {}
+            }
+        }
+        (places, imported)
+    };
+    let runs = order.par_chunks(RUN).enumerate();
+    let looked: Vec<(Vec<usize>, usize)> = region(|| runs.map(|run| task(|| look(run))).collect());
+    let imported: usize = looked.iter().map(|(_, imported)| imported).sum();
+    let places: Vec<usize> = looked.into_iter().flat_map(|(places, _)| places).collect();
+    let functions: Vec<DeclId> = places.iter().map(|place| order[*place]).collect();
     if imported + functions.len() <= SHORT[0] {
         return;
     }
@@ -371,22 +398,25 @@ fn often_named_first(program: &Program, order: &mut [DeclId]) {
         }
     };
     region(|| order.par_chunks(FEW).for_each(|run| task(|| count(run))));
-    let mut by_use: Vec<usize> = (0..functions.len()).collect();
-    by_use.sort_by_cached_key(|at| std::cmp::Reverse(uses[functions[*at].index()].load(Relaxed)));
-    let bounds = SHORT.map(|bound| bound.saturating_sub(imported).min(functions.len()));
-    for (start, end) in [
-        (0, bounds[0]),
-        (bounds[0], bounds[1]),
-        (bounds[1], functions.len()),
-    ] {
-        by_use[start..end].sort_unstable();
-    }
-    let mut next = by_use.into_iter();
-    for id in order.iter_mut() {
-        if is_function(&&*id)
-            && let Some(at) = next.next()
-        {
-            *id = functions[at];
+    let used = |id: &DeclId| Reverse(uses[id.index()].load(Relaxed));
+    let mut by_use: Vec<(Reverse<u32>, usize)> = functions.iter().map(used).zip(0..).collect();
+    // How many bytes each one's index takes: two, and then one, for those that are named most often.
+    let mut widths = vec![SHORT.len() + 1; functions.len()];
+    for width in (1..=SHORT.len()).rev() {
+        let bound = SHORT[width - 1].saturating_sub(imported);
+        if bound < by_use.len() {
+            by_use.select_nth_unstable(bound);
+            by_use.truncate(bound);
         }
+        by_use.iter().for_each(|(_, at)| widths[*at] = width);
+    }
+    let of_width = |width| {
+        let functions = functions.iter().zip(&widths);
+        let those = functions.filter(move |(_, its)| **its == width);
+        those.map(|(function, _)| *function)
+    };
+    let sorted = (1..=SHORT.len() + 1).flat_map(of_width);
+    for (place, function) in places.into_iter().zip(sorted) {
+        order[place] = function;
     }
 }

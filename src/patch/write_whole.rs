@@ -24,14 +24,8 @@ const CHUNK: u32 = 1024;
 /// Bytes of a custom section that one thread writes at a time, or one piece.
 const CHUNK_BYTES: u32 = 1 << 18;
 
-/// Hands out a whole file to `put`, in parallel; returns the identity that follows from `identity` and the
-/// contents, whatever the order in which they were written.
-pub(crate) fn write_whole(
-    encoder: Encoder<'_>,
-    extra: &SectionInputs<'_>,
-    identity: BuildIdentity,
-    put: impl Fn(u64, &[u8]) -> Result<()> + Sync,
-) -> Result<BuildIdentity> {
+/// The parts of the file, each with its place.
+fn parts_of(encoder: &Encoder<'_>) -> Vec<(u64, Part)> {
     let layout = encoder.layout;
     let places = layout.sections.places();
     let mut parts = vec![(0, Part::Bytes(b"\0asm\x01\0\0\0".to_vec()))];
@@ -77,6 +71,20 @@ pub(crate) fn write_whole(
             parts.push((place.begin, Part::Section(kind)));
         }
     }
+    parts
+}
+
+/// Hands out a whole file to `put`, in parallel; returns the identity that follows from `identity` and the
+/// contents, whatever the order in which they were written.
+pub(crate) fn write_whole(
+    encoder: Encoder<'_>,
+    extra: &SectionInputs<'_>,
+    identity: BuildIdentity,
+    put: impl Fn(u64, &[u8]) -> Result<()> + Sync,
+) -> Result<BuildIdentity> {
+    let layout = encoder.layout;
+    let places = layout.sections.places();
+    let parts = parts_of(&encoder);
     let write_part = |buffer: &mut Vec<u8>, (offset, part): &(u64, Part)| -> Result<_> {
         buffer.clear();
         match part {

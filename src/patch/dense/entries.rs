@@ -2,12 +2,16 @@
 
 use std::convert::Infallible;
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
-use crate::layout::SectionKind;
+use crate::layout::{Ordinal, SectionKind};
+use crate::parallel::{region, task};
 use crate::patch::dense::draft::Draft;
 use crate::patch::dense::numbers::{limits_of_import, short_constant, short_limits};
 use crate::patch::dense::writer::Writer;
 use crate::patch::encode::SectionInputs;
+use crate::patch::order::RUN;
 use crate::program::short::{push_content, push_group};
 use crate::program::{DeclId, Definition, DefinitionKind, RelocKind, RelocatableBytes, Relocation};
 use crate::wire::filler::END;
@@ -152,11 +156,16 @@ impl Writer<'_> {
 
     fn function_types(&self) -> Entries {
         let functions = &self.encoder.layout.functions;
-        let mut out = Vec::with_capacity(functions.count() as usize);
-        for ordinal in functions.ordinals() {
-            push_unsigned(&mut out, self.encoder.entry_type(ordinal).into());
-        }
-        (functions.count() as usize, out)
+        let ordinals: Vec<Ordinal> = functions.ordinals().collect();
+        let types = |run: &[Ordinal]| {
+            let mut out = Vec::with_capacity(run.len());
+            let types = run.iter().map(|ordinal| self.encoder.entry_type(*ordinal));
+            types.for_each(|ty| push_unsigned(&mut out, ty.into()));
+            out
+        };
+        let runs = ordinals.par_chunks(RUN);
+        let runs: Vec<Vec<u8>> = region(|| runs.map(|run| task(|| types(run))).collect());
+        (functions.count() as usize, runs.concat())
     }
 
     fn exports(&self, extra: &SectionInputs<'_>) -> Entries {

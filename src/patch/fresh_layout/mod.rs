@@ -36,7 +36,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     // Types have their indices first, since what is placed names them.
     let mut uses = types::count_types(program, &order, &mut layout)?;
     let is_import = |id: &DeclId| program.decl(*id).next().is_some_and(Definition::is_import);
-    let (imports, others) = types::partition(&std::mem::take(&mut uses.others), is_import);
+    let (imports, others) = order::partition(&std::mem::take(&mut uses.others), is_import);
     // Imports come before all else of their kinds, in the order that is kept for them.
     let imports = program.next_import_order().unwrap_or(&imports).iter();
     let imports = imports.filter(|id| Some(**id) != request.unused_table);
@@ -45,7 +45,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Layout> {
     layout.set_name_front(front);
     // Most of it, and gets its place behind all else.
     let is_data = |id: &DeclId| items::is_data(program, *id);
-    let (data, others) = types::partition(&others, is_data);
+    let (data, others) = order::partition(&others, is_data);
     let pieces = items::place_items(request, &mut layout, imported, &others);
     // Whether there are pieces decides where the code begins.
     pieces::place_pieces(program, &mut layout, &pieces)?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::layout::{Layout, UseDeltas, add_uses};
 use crate::parallel::{region, task};
-use crate::patch::order::RUN;
+use crate::patch::order::{RUN, partition};
 use crate::program::{DeclId, Definition, Program, RelocKind, TypeId};
 
 /// What a pass over all declarations finds out.
@@ -57,18 +57,6 @@ pub(super) fn count_types(
         address_taken,
         named,
     })
-}
-
-/// Those of which something holds, and the others, each in their order.
-pub(super) fn partition(
-    ids: &[DeclId],
-    holds: impl Fn(&DeclId) -> bool + Sync,
-) -> (Vec<DeclId>, Vec<DeclId>) {
-    let split = |run: &[DeclId]| task(|| run.iter().copied().partition(&holds));
-    let runs = ids.par_chunks(RUN);
-    let parts: Vec<(Vec<DeclId>, Vec<DeclId>)> = region(|| runs.map(split).collect());
-    let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    (first.concat(), second.concat())
 }
 
 /// What a run of declarations uses.
