@@ -16,6 +16,7 @@ use wasmparser::{
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet};
 use crate::module::type_space::TypeSpace;
+use crate::parallel::{Spares, region, task};
 use crate::program::{
     DeclId, DeclKind, Declaration, Definition, DefinitionKind, Pending, Program, References,
     RelocKind, Relocation, TypeId, TypeTable,
@@ -63,11 +64,8 @@ impl BodyValidator {
         references: &References,
         table64: bool,
     ) -> Result<()> {
-        let changes_memories = |id: &DeclId| program.kind_of(*id) == Some(DeclKind::Memory);
-        if program.dirty.iter().any(changes_memories) {
-            self.memories = None;
-        }
-        let known = self.memories.take();
+        let found = bodies(program, references);
+        let known = self.memories.take().filter(|_| !found.memories_change);
         let memories = known.unwrap_or_else(|| memories(program));
         let context = Context {
             program,
@@ -76,19 +74,19 @@ impl BodyValidator {
             declared: &OnceLock::new(),
             table64,
         };
-        let bodies = bodies(program, references);
+        let bodies = found.bodies;
         let mut errors = Vec::new();
         if bodies.len() < 2 * RUN {
             let worker = &mut self.worker;
             errors.extend(worker.run(context, &bodies));
         } else {
-            let run = |ids: &[DeclId]| {
-                let mut worker = Worker::default();
-                worker.run(context, ids).collect::<Vec<_>>()
+            let workers = Spares::<Worker>::default();
+            let run = |ids: &[DeclId]| -> Vec<Error> {
+                workers.with(|worker| worker.run(context, ids).collect())
             };
             errors.par_extend(bodies.par_chunks(RUN).flat_map_iter(run));
         }
-        if !program.dirty.iter().any(changes_memories) {
+        if !found.memories_change {
             self.memories = Some(memories);
         }
         let mut errors = errors.into_iter();
@@ -111,41 +109,87 @@ fn memories(program: &Program) -> Box<[DeclId]> {
     all.into_iter().map(|(_, _, id)| id).collect()
 }
 
-/// The bodies to look at: those that change, and those that use a table or a memory which does.
-fn bodies(program: &Program, references: &References) -> Vec<DeclId> {
-    let mut ids = Vec::with_capacity(program.dirty.len());
-    let mut is_each = false;
-    for &id in &program.dirty {
+/// What pending edits make necessary.
+#[derive(Default)]
+struct Found {
+    /// The bodies to look at: those that change, and those that use a table or a memory which does.
+    bodies: Vec<DeclId>,
+    /// Whether there are others than those that change: such may come up more than once.
+    has_users: bool,
+    /// Whether memories come, go or change.
+    memories_change: bool,
+    /// Whether all bodies that stay as they are have to be looked at.
+    is_each: bool,
+}
+
+/// What the pending edits make necessary, found by all threads if they are many.
+fn bodies(program: &Program, references: &References) -> Found {
+    const MANY: usize = 4096;
+    let find = |dirty: &[DeclId]| {
+        let mut found = Found::default();
+        let dirty = dirty.iter();
+        dirty.for_each(|id| found.add(program, references, *id));
+        found
+    };
+    let mut found = match program.dirty.len() <= MANY {
+        true => find(&program.dirty),
+        false => {
+            let runs = program.dirty.par_chunks(MANY);
+            let runs: Vec<Found> = region(|| runs.map(|run| task(|| find(run))).collect());
+            runs.into_iter().fold(Found::default(), Found::and)
+        }
+    };
+    if found.is_each {
+        let current = program.iter().filter(|(_, decl)| is_current_body(decl));
+        found.bodies.extend(current.map(|(id, _)| id));
+    }
+    if found.has_users || found.is_each {
+        let mut seen: HashSet<_> = HashSet::default();
+        found.bodies.retain(|id| seen.insert(*id));
+    }
+    found
+}
+
+impl Found {
+    fn and(mut self, other: Found) -> Found {
+        self.bodies.extend(other.bodies);
+        self.has_users |= other.has_users;
+        self.memories_change |= other.memories_change;
+        self.is_each |= other.is_each;
+        self
+    }
+
+    /// Adds what an edit of a declaration makes necessary.
+    fn add(&mut self, program: &Program, references: &References, id: DeclId) {
         let decl = program.decl(id);
+        let mut add_users = |id: DeclId| {
+            self.has_users = true;
+            self.bodies.extend(current_users(program, references, id));
+        };
         match (decl.kind, decl.pending()) {
             (DeclKind::Function, Pending::Define(definition)) if definition.is_body() => {
-                ids.push(id);
+                self.bodies.push(id);
             }
-            (DeclKind::Table, Pending::Define(_)) if decl.current().is_some() => {
-                ids.extend(current_users(program, references, id));
-            }
+            (DeclKind::Table, Pending::Define(_)) if decl.current().is_some() => add_users(id),
             // What it named may be named by nothing now that lets code refer to it, or its elements be of another type.
             (DeclKind::ElementSegment | DeclKind::Global, Pending::Define(_) | Pending::Remove) => {
                 if decl.kind == DeclKind::ElementSegment {
-                    ids.extend(current_users(program, references, id));
+                    add_users(id);
                 }
                 let named = decl.current().into_iter().flat_map(functions_named);
-                for function in named.collect::<HashSet<_>>() {
-                    ids.extend(current_users(program, references, function));
-                }
+                named
+                    .collect::<HashSet<_>>()
+                    .into_iter()
+                    .for_each(add_users);
             }
-            // Nobody says which bodies use the first memory.
-            (DeclKind::Memory, _) if changes_interface(decl) => is_each = true,
+            (DeclKind::Memory, _) => {
+                self.memories_change = true;
+                // Nobody says which bodies use the first memory.
+                self.is_each |= changes_interface(decl);
+            }
             _ => {}
         }
     }
-    if is_each {
-        let current = program.iter().filter(|(_, decl)| is_current_body(decl));
-        ids.extend(current.map(|(id, _)| id));
-    }
-    let mut seen: HashSet<_> = HashSet::with_capacity_and_hasher(ids.len(), Default::default());
-    ids.retain(|id| seen.insert(*id));
-    ids
 }
 
 /// The bodies that stay as they are and refer to a declaration.

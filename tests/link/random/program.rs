@@ -318,7 +318,10 @@ impl Program {
                     unreachable!("functions are in tables of functions")
                 };
                 let cast = signature.declare("(*)");
-                let name = |id: &usize| format!("({cast}){}", self.symbols[*id].name);
+                let name = |id: &usize| match self.may_have_an_address(definition.unit, *id) {
+                    true => format!("({cast}){}", self.symbols[*id].name),
+                    false => "0".to_owned(),
+                };
                 list(all.iter().map(name).collect())
             }
             Contents::Texts(all) => list(all.iter().map(|it| format!("\"{it}\"")).collect()),
@@ -406,10 +409,7 @@ impl Program {
             }
             Statement::Same(table, function) => {
                 let (table_name, mask) = (name(table), mask(table));
-                // The address of a function that nothing defines is null here. wasm-ld 19 gives such a function a place in the
-                // table if it meets the address before a call, while a position-independent object finds null all the same.
-                let is_weak = self.weak_references.contains(&(unit, *function));
-                if self.symbols[*function].definitions.is_empty() && !is_weak {
+                if !self.may_have_an_address(unit, *function) {
                     return "r = r * 3;".to_owned();
                 }
                 (
@@ -425,6 +425,14 @@ impl Program {
             true => format!("if ({}) {{ {line} }}", name(id)),
             false => line,
         }
+    }
+
+    /// Whether both linkers mean the same by a function's address. That of one which nothing defines is null here. wasm-ld 19
+    /// gives such a function a place in the table if it meets the address before a call, or in a position-independent object,
+    /// where null is found all the same.
+    fn may_have_an_address(&self, unit: usize, function: usize) -> bool {
+        let is_weak = self.weak_references.contains(&(unit, function));
+        is_weak || !self.symbols[function].definitions.is_empty()
     }
 
     /// What a unit takes a function for.
