@@ -1,11 +1,13 @@
 //! A file written whole, in parallel: the first one, and every relink. The encoders are those of patches.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::layout::{CustomIndex, Ordinal, RegionIndex, SectionKind};
+use crate::layout::{CustomIndex, Layout, Ordinal, RegionIndex, SectionKind};
 use crate::parallel::{Spares, region, task};
-use crate::patch::encode::{Encoder, SectionInputs};
+use crate::patch::encode::{Encoder, SectionInputs, ranges};
 use crate::patch::tail::{BuildIdentity, Shape};
 use crate::wire::section;
 
@@ -17,11 +19,15 @@ enum Part {
     Code(Ordinal, Ordinal),
     /// Of a custom section that consists of pieces, the regions from the first to before the second.
     Pieces(CustomIndex, u32, u32),
+    /// A range of a long piece, which is in this region.
+    Range(CustomIndex, RegionIndex, Range<usize>),
+    /// What is behind it in its region.
+    Gap(CustomIndex, RegionIndex),
 }
 
-/// Functions whose code one thread writes at a time.
+/// Functions whose code one thread writes at a time, at most.
 const CHUNK: u32 = 1024;
-/// Bytes of a custom section that one thread writes at a time, or one piece.
+/// Bytes of code or of a custom section that one thread writes at a time, or a few more.
 const CHUNK_BYTES: u32 = 1 << 18;
 
 /// The parts of the file, each with its place.
@@ -39,36 +45,74 @@ fn parts_of(encoder: &Encoder<'_>) -> Vec<(u64, Part)> {
             let mut header = vec![0; layout.sections.header_len(kind) as usize];
             encoder.header(kind, place, &mut header);
             parts.push((place.begin, Part::Bytes(header)));
-            let (first, end) = (layout.functions.first().0, layout.functions.end().0);
-            for start in (first..end).step_by(CHUNK as usize) {
-                let start = Ordinal(start);
-                let offset = place.anchor + u64::from(layout.functions.slot(start).offset);
-                parts.push((
-                    offset,
-                    Part::Code(start, Ordinal((start.0 + CHUNK).min(end))),
-                ));
-            }
+            let place = |at: Ordinal| place.anchor + u64::from(layout.functions.slot(at).offset);
+            let chunks = code_chunks(layout).into_iter();
+            parts.extend(chunks.map(|(start, end)| (place(start), Part::Code(start, end))));
         } else if let SectionKind::Custom(at) = kind {
             let custom = layout.customs.section(at);
             let mut header = vec![0; custom.header_len() as usize];
             encoder.header(kind, place, &mut header);
             header.extend_from_slice(custom.prefix);
             parts.push((place.begin, Part::Bytes(header)));
-            let regions = custom.regions();
-            let mut start = 0;
-            for end in 1..=regions.len() {
-                let first = regions[start].offset;
-                let behind = regions
-                    .get(end)
-                    .map_or(custom.end(), |region| region.offset);
-                if behind - first >= CHUNK_BYTES || end == regions.len() {
-                    let part = Part::Pieces(at, start as u32, end as u32);
-                    parts.push((place.anchor + u64::from(first), part));
-                    start = end;
-                }
-            }
+            let chunks = custom_chunks(encoder, at).into_iter();
+            let place = |offset: u32| place.anchor + u64::from(offset);
+            parts.extend(chunks.map(|(offset, part)| (place(offset), part)));
         } else if kind != SectionKind::Identity {
             parts.push((place.begin, Part::Section(kind)));
+        }
+    }
+    parts
+}
+
+/// The code in chunks, each from its first ordinal to before the second.
+fn code_chunks(layout: &Layout) -> Vec<(Ordinal, Ordinal)> {
+    let (first, end) = (layout.functions.first().0, layout.functions.end().0);
+    let (mut chunks, mut start, mut bytes) = (Vec::new(), first, 0);
+    for at in first..end {
+        bytes += layout.functions.slot(Ordinal(at)).cap;
+        if bytes >= CHUNK_BYTES || at + 1 - start == CHUNK || at + 1 == end {
+            chunks.push((Ordinal(start), Ordinal(at + 1)));
+            (start, bytes) = (at + 1, 0);
+        }
+    }
+    chunks
+}
+
+/// A custom section that consists of pieces in parts, each with its place in it.
+fn custom_chunks(encoder: &Encoder<'_>, at: CustomIndex) -> Vec<(u32, Part)> {
+    let custom = encoder.layout.customs.section(at);
+    let regions = custom.regions();
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let short = |start: usize, end: usize| {
+        let part = Part::Pieces(at, start as u32, end as u32);
+        (regions[start].offset, part)
+    };
+    for (index, region) in regions.iter().enumerate() {
+        let content = region.owner.map(|id| &encoder.next(id).content);
+        if let Some(content) = content.filter(|content| content.len() >= 2 * CHUNK_BYTES as usize) {
+            if start < index {
+                parts.push(short(start, index));
+            }
+            start = index + 1;
+            let index = RegionIndex(index as u32);
+            let ranges = ranges(content, CHUNK_BYTES as usize).into_iter();
+            parts.extend(ranges.map(|range| {
+                let place = region.offset + range.start as u32;
+                (place, Part::Range(at, index, range))
+            }));
+            let len = content.len() as u32;
+            if region.cap > len {
+                parts.push((region.offset + len, Part::Gap(at, index)));
+            }
+            continue;
+        }
+        let behind = regions
+            .get(index + 1)
+            .map_or(custom.end(), |region| region.offset);
+        let is_long = behind - regions[start].offset >= CHUNK_BYTES;
+        if is_long || index + 1 == regions.len() {
+            parts.push(short(start, index + 1));
+            start = index + 1;
         }
     }
     parts
@@ -100,6 +144,23 @@ pub(crate) fn write_whole(
                 let len = last.offset + last.cap - custom.region(RegionIndex(*start)).offset;
                 buffer.resize(len as usize, 0);
                 encoder.custom_range(*at, *start..*end, buffer);
+            }
+            Part::Range(at, region, range) => {
+                let custom = layout.customs.section(*at);
+                buffer.resize(range.len(), 0);
+                if let Some(owner) = custom.region(*region).owner {
+                    let content = &encoder.next(owner).content;
+                    encoder.piece_range(custom.tombstone, content, range.clone(), buffer);
+                }
+            }
+            Part::Gap(at, index) => {
+                let region = layout.customs.section(*at).region(*index);
+                let owner = region.owner.map_or(0, |id| encoder.next(id).content.len());
+                let start = region.offset + owner as u32;
+                buffer.resize(region.cap as usize - owner, 0);
+                encoder.gap(*at, *index, |place, bytes| {
+                    buffer[(place - start) as usize..][..bytes.len()].copy_from_slice(bytes);
+                });
             }
             Part::Code(start, end) => {
                 let last = layout.functions.slot(Ordinal(end.0 - 1));

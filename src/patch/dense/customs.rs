@@ -8,6 +8,7 @@ use crate::patch::dense::code::CodePlaces;
 use crate::patch::dense::draft::{Draft, Part};
 use crate::patch::dense::strings::Merged;
 use crate::patch::dense::writer::Writer;
+use crate::patch::encode::{ranges, relocs_in};
 use crate::program::{RelocKind, RelocatableBytes, Relocation};
 
 /// Bytes of a custom section that one thread writes at a time.
@@ -98,10 +99,7 @@ impl<'a> Customs<'a> {
         let pieces = &self.sections[usize::from(at.0)];
         let content = pieces.contents[number];
         out.copy_from_slice(&content.bytes()[range.clone()]);
-        let relocs = content.relocs();
-        let first = relocs.partition_point(|reloc| (reloc.offset as usize) < range.start);
-        let within = |reloc: &&Relocation| (reloc.offset as usize) < range.end;
-        for reloc in relocs[first..].iter().take_while(within) {
+        for reloc in relocs_in(content, &range) {
             let start = reloc.offset as usize - range.start;
             let field = &mut out[start..start + reloc.kind.width()];
             // Only here it is known where strings and code stand.
@@ -148,7 +146,7 @@ impl Pieces<'_> {
                 draft.part(bytes as u64, Part::Pieces(at, begun..number + 1));
             } else {
                 draft.part(bytes as u64, Part::Pieces(at, begun..number));
-                for range in ranges(content) {
+                for range in ranges(content, RUN_BYTES) {
                     draft.part(range.len() as u64, Part::Piece(at, number, range));
                 }
             }
@@ -157,20 +155,4 @@ impl Pieces<'_> {
         let rest = Part::Pieces(at, begun..self.contents.len());
         draft.part(bytes as u64, rest);
     }
-}
-
-/// A long piece in ranges, none of which ends within a field.
-fn ranges(content: &RelocatableBytes) -> Vec<Range<usize>> {
-    let (mut ranges, mut start) = (Vec::new(), 0);
-    while start < content.len() {
-        let mut end = content.len().min(start + RUN_BYTES);
-        let relocs = content.relocs();
-        let before = relocs.partition_point(|reloc| (reloc.offset as usize) < end);
-        if let Some(last) = before.checked_sub(1).map(|last| &relocs[last]) {
-            end = end.max(last.offset as usize + last.kind.width());
-        }
-        ranges.push(start..end);
-        start = end;
-    }
-    ranges
 }

@@ -14,4 +14,5 @@ pub(crate) use code::SIZE;
 pub(crate) use encoder::Encoder;
 pub(crate) use globals::unused_global;
 pub(crate) use items::{SLOT_TABLE_LEN, entity_len};
+pub(crate) use pieces::{ranges, relocs_in};
 pub(crate) use sections::SectionInputs;

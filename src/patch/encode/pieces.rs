@@ -6,6 +6,32 @@ use crate::layout::{CustomIndex, Place, RegionIndex};
 use crate::patch::encode::encoder::Encoder;
 use crate::program::{DeclId, RelocKind, RelocatableBytes, Relocation};
 
+/// What a piece holds in ranges of so many bytes or a few more, none of which ends within a field.
+pub(crate) fn ranges(content: &RelocatableBytes, bytes: usize) -> Vec<Range<usize>> {
+    let (mut ranges, mut start) = (Vec::new(), 0);
+    while start < content.len() {
+        let mut end = content.len().min(start + bytes);
+        let relocs = content.relocs();
+        let before = relocs.partition_point(|reloc| (reloc.offset as usize) < end);
+        if let Some(last) = before.checked_sub(1).map(|last| &relocs[last]) {
+            end = end.max(last.offset as usize + last.kind.width());
+        }
+        ranges.push(start..end);
+        start = end;
+    }
+    ranges
+}
+
+/// The relocations of a range.
+pub(crate) fn relocs_in<'a>(
+    content: &'a RelocatableBytes,
+    range: &Range<usize>,
+) -> &'a [Relocation] {
+    let relocs = content.relocs();
+    let before = |place: usize| relocs.partition_point(|reloc| (reloc.offset as usize) < place);
+    &relocs[before(range.start)..before(range.end)]
+}
+
 impl<'a> Encoder<'a> {
     /// The pieces of a custom section, in order.
     pub(crate) fn pieces(
@@ -68,9 +94,20 @@ impl Encoder<'_> {
     /// Writes a piece of a custom section with its relocations resolved.
     pub(crate) fn piece(&self, tombstone: Option<u64>, id: DeclId, out: &mut [u8]) {
         let content = &self.next(id).content;
-        out.copy_from_slice(content.bytes());
-        for reloc in content.relocs() {
-            let field = &mut out[reloc.offset as usize..][..reloc.kind.width()];
+        self.piece_range(tombstone, content, 0..content.len(), out);
+    }
+
+    /// Writes a [range](ranges) of what a piece holds, with its relocations resolved.
+    pub(crate) fn piece_range(
+        &self,
+        tombstone: Option<u64>,
+        content: &RelocatableBytes,
+        range: Range<usize>,
+        out: &mut [u8],
+    ) {
+        out.copy_from_slice(&content.bytes()[range.clone()]);
+        for reloc in relocs_in(content, &range) {
+            let field = &mut out[reloc.offset as usize - range.start..][..reloc.kind.width()];
             self.relocate_piece(tombstone, reloc, field);
         }
     }
