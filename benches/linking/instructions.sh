@@ -4,7 +4,7 @@
 # twentieth; with `--keep` it writes that file anew.
 #
 # Usage: instructions.sh WASMEND FOLDER [--keep]; FOLDER has the programs that `programs.sh FOLDER` makes. Those that are not there
-# are left out, and said to be. Needs valgrind. An update is an eighth of what a link with eight costs beyond a link without.
+# are left out, and said to be. Needs valgrind. An update is a fortieth of what a link with forty costs beyond a link without.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 wasmend=$(realpath "$1") folder=$(realpath "$2") keep=${3:-}
@@ -32,13 +32,13 @@ for program in lua-O2 sqlite-O2 spirv-O0 rust-debug generated; do
         cp "$(grep -m 1 "/$(basename "$object")\$" "$from/link.rsp")" "$scratch/$program"
     done
     without=$(count replay-ld --step "$scratch/$program" -- "@$from/link.rsp" -o "$scratch/out.wasm")
-    # Two equal links differ by up to a million instructions, so that one update says little.
+    # Two equal links differ by up to a million instructions, so that a few updates say little.
     steps=()
-    for _ in 1 2 3 4; do
+    for _ in {1..20}; do
         steps+=(--step "$from/edited" --step "$scratch/$program")
     done
     with=$(count replay-ld --step "$scratch/$program" "${steps[@]}" -- "@$from/link.rsp" -o "$scratch/out.wasm")
-    echo "$program update $(((with - without) / 8))"
+    echo "$program update $(((with - without) / 40))"
 done | tee "$scratch/now"
 
 if [ "$keep" = --keep ]; then
