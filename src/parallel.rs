@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 /// What was shared out within some time.
 #[cfg(any(feature = "link", test))]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -180,6 +182,24 @@ impl<T: Default> Spares<T> {
         let result = work(&mut spare);
         spares().push(spare);
         result
+    }
+}
+
+/// Those of which something holds, in their order: found by all threads if there are many.
+pub(crate) fn select<T: Copy + Send + Sync>(
+    items: &[T],
+    holds: impl Fn(T) -> bool + Sync,
+) -> Vec<T> {
+    /// Items that one thread looks at at a time.
+    const RUN: usize = 4096;
+    let select = |run: &[T]| -> Vec<T> { run.iter().copied().filter(|it| holds(*it)).collect() };
+    match items.len() <= RUN {
+        true => select(items),
+        false => {
+            let runs = items.par_chunks(RUN);
+            let runs: Vec<Vec<T>> = region(|| runs.map(|run| task(|| select(run))).collect());
+            runs.concat()
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use crate::parallel::{region, task};
+use crate::parallel::{region, select, task};
 use crate::program::{
     DeclId, DeclKind, Definition, DefinitionKind, Program, RelocKind, Relocation,
 };
@@ -56,16 +56,6 @@ pub(crate) fn partition(
     let parts: Vec<(Vec<DeclId>, Vec<DeclId>)> = region(|| runs.map(split).collect());
     let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     (first.concat(), second.concat())
-}
-
-/// Those of which something holds, in their order.
-fn select(ids: &[DeclId], holds: impl Fn(DeclId) -> bool + Sync) -> Vec<DeclId> {
-    let select = |run: &[DeclId]| {
-        let ids = run.iter().copied();
-        task(|| ids.filter(|id| holds(*id)).collect::<Vec<DeclId>>())
-    };
-    let runs: Vec<Vec<DeclId>> = region(|| ids.par_chunks(RUN).map(select).collect());
-    runs.concat()
 }
 
 /// Puts globals behind those that their initialisers name, as a module must have them.

@@ -1,12 +1,9 @@
 //! What the next commit makes of the exports. Behind those that the user asked for come the ones that a delta reaches a
 //! running instance by, where there are deltas.
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet};
-use crate::parallel::{region, task};
-use crate::program::check::BULK;
+use crate::parallel::select;
 use crate::program::declaration::{DeclKind, Declaration, Pending};
 use crate::program::exports::{Export, ExportChanges, ExportEdit, ExportId, ExportTable};
 use crate::program::ids::DeclId;
@@ -160,16 +157,8 @@ impl Program {
                 is_there.map_err(|error| error.with_hint("only what is defined can be exported"));
             wrong.extend(is_there.err());
         }
-        let goes = |id: &DeclId| matches!(self.decl(*id).pending(), Pending::Remove);
-        let going = |run: &[DeclId]| -> Vec<DeclId> {
-            let run = run.iter().copied();
-            task(|| run.filter(goes).collect())
-        };
-        let going: Vec<DeclId> = match self.dirty.len() > BULK {
-            true => region(|| self.dirty.par_chunks(BULK).flat_map_iter(going).collect()),
-            false => self.dirty.iter().copied().filter(goes).collect(),
-        };
-        for id in going {
+        let goes = |id: DeclId| matches!(self.decl(id).pending(), Pending::Remove);
+        for id in select(&self.dirty, goes) {
             let stays = |name: &str| draft.decl(name) == Some(id) && !draft.speaks_of(name);
             let exports = self.said_exports_of(id);
             let exports = exports.filter(|export| stays(&export.name));

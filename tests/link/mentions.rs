@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::objects::{self, builder::Builder};
+use crate::support::smith::Rng;
 use wasmend::internals::link::symbols::{Definition, GlobalSymbol, SymbolId};
 use wasmend::internals::link::{Inputs, Resolution, resolve};
 use wasmend::internals::object::Access;
@@ -20,24 +21,8 @@ const OBJECTS: u32 = 64;
 const MENTIONS: u32 = 400;
 const WEAK: u32 = 0x1;
 
-/// xorshift: the same objects everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32 % limit
-    }
-
-    fn once_in(&mut self, count: u32) -> bool {
-        self.below(count) == 0
-    }
-}
-
 /// An object whose mentions are random. `odd` says how many of so many contradict what others say.
-fn object(number: u32, random: &mut Random, odd: u32) -> Vec<u8> {
+fn object(number: u32, random: &mut Rng, odd: usize) -> Vec<u8> {
     let mut builder = Builder::new();
     let types: Vec<u32> = (0..3)
         .map(|params| builder.function_type(&[0x7f, 0x7f][..params], &[]))
@@ -46,7 +31,7 @@ fn object(number: u32, random: &mut Random, odd: u32) -> Vec<u8> {
     let mut references = Vec::new();
     let mut definitions = Vec::new();
     while seen.len() < MENTIONS as usize {
-        let name = random.below(NAMES);
+        let name = random.below(NAMES as usize) as u32;
         if !seen.insert(name) {
             continue;
         }
@@ -54,8 +39,8 @@ fn object(number: u32, random: &mut Random, odd: u32) -> Vec<u8> {
         let text = format!("name_{name}");
         let ty = types[match random.once_in(odd) {
             true => random.below(3),
-            false => name % 3,
-        } as usize];
+            false => name as usize % 3,
+        }];
         let is_owner = name % OBJECTS == number || random.once_in(odd);
         match name % 20 {
             0 if is_owner => {
@@ -166,7 +151,7 @@ fn resolved(line: &str, threads: usize) -> Vec<String> {
 
 #[test]
 fn mentions_that_wait_mean_what_they_would_have_meant_at_once() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Rng::new(1);
     // Programs in which nearly nothing is odd, and such in which much is.
     for odd in [100_000, 2000, 300, 20] {
         let folder = tempfile::tempdir().unwrap();

@@ -459,13 +459,7 @@ impl SymbolTable {
 
     /// The symbols that have a name of their own and of which something holds, in their order: found by all threads.
     pub fn select(&self, holds: impl Fn(SymbolId, &GlobalSymbol) -> bool + Sync) -> Vec<SymbolId> {
-        let select = |run: &[SymbolId]| {
-            let ids = run.iter().copied();
-            task(|| ids.filter(|id| holds(*id, self.get(*id))).collect())
-        };
-        let runs = self.order.par_chunks(RUN);
-        let runs: Vec<Vec<SymbolId>> = region(|| runs.map(select).collect());
-        runs.concat()
+        parallel::select(&self.order, |id| holds(id, self.get(id)))
     }
 
     /// All symbols of which something holds, in the order of their numbers: found by all threads.
@@ -760,7 +754,9 @@ impl SymbolTable {
 
     /// Another reference to an undefined symbol: imports must agree, and the stronger binding counts.
     fn refer_again(&mut self, id: SymbolId, new: &Incoming, import: ImportAs, cx: &Context<'_>) {
-        let conflict = self.symbols.edit(id.index()).refer_again(new, import);
+        let symbol = self.symbols.edit(id.index());
+        let conflict = symbol.conflict(import);
+        symbol.refer_again(new, import);
         if let Some((what, old, said)) = conflict {
             let text = format!(
                 "import {what} mismatch: `{}` in {}, `{}` in {}",

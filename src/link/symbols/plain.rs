@@ -67,11 +67,9 @@ impl GlobalSymbol {
             Definition::Lazy(_) if self.is_weak() => return false,
             Definition::Lazy(_) => true,
             _ => {
-                let counts = !self.is_undefined() || self.called_directly;
+                let is_function = new.kind == SymbolKind::Function;
+                let counts = !is_function || !self.is_undefined() || self.called_directly;
                 if self.kind != new.kind || (counts && !self.has_type_of(new)) {
-                    return false;
-                }
-                if new.kind != SymbolKind::Function && !self.has_type_of(new) {
                     return false;
                 }
                 let prevails = !self.is_defined() || (self.is_weak() && !is_new_weak);
@@ -109,33 +107,24 @@ impl GlobalSymbol {
                 }
             }
             Definition::Lazy(_) => return false,
-            Definition::Undefined => {
-                let conflicts = |old: NameId, said: NameId| {
-                    said != NameId::NONE && old != NameId::NONE && old != said
-                };
-                if conflicts(self.import_name, import.name)
-                    || conflicts(self.import_module, import.module)
-                {
+            _ => {
+                let is_undefined = self.is_undefined();
+                if is_undefined && self.conflict(import).is_some() {
                     return false;
                 }
-                if is_function {
-                    if self.kind != new.kind || (called_directly && !self.has_type_of(new)) {
-                        return false;
-                    }
-                    if self.ty == SymbolType::None {
-                        self.ty = new.ty;
-                    }
-                    self.called_directly |= called_directly;
-                }
-                self.refer_again(new, import);
-            }
-            _ => {
+                // Undefined symbols other than functions are not compared before something defines them.
                 let counts = called_directly || !is_function;
-                if self.kind != new.kind || (counts && !self.has_type_of(new)) {
+                if (is_function || !is_undefined)
+                    && (self.kind != new.kind || (counts && !self.has_type_of(new)))
+                {
                     return false;
                 }
                 if is_function && self.ty == SymbolType::None {
                     self.ty = new.ty;
+                }
+                if is_undefined {
+                    self.called_directly |= called_directly && is_function;
+                    self.refer_again(new, import);
                 }
             }
         }
@@ -155,25 +144,24 @@ impl GlobalSymbol {
         }
     }
 
-    /// Another reference to an undefined symbol: the stronger binding counts. Returns where imports do not agree: what of
-    /// them, and what was said before and now.
-    pub(super) fn refer_again(
-        &mut self,
-        new: &Incoming,
-        import: ImportAs,
-    ) -> Option<(&'static str, NameId, NameId)> {
-        let mut conflict = None;
-        for (old, said, what) in [
-            (&mut self.import_name, import.name, "name"),
-            (&mut self.import_module, import.module, "module"),
+    /// Where a reference's import does not agree with what was said before: what of it, and what was said before and now.
+    pub(super) fn conflict(&self, import: ImportAs) -> Option<(&'static str, NameId, NameId)> {
+        let both = [
+            ("module", self.import_module, import.module),
+            ("name", self.import_name, import.name),
+        ];
+        let mut both = both.into_iter();
+        both.find(|(_, old, said)| *said != NameId::NONE && *old != NameId::NONE && old != said)
+    }
+
+    /// Another reference to an undefined symbol: what was said first of its import counts, and the stronger binding.
+    pub(super) fn refer_again(&mut self, new: &Incoming, import: ImportAs) {
+        for (old, said) in [
+            (&mut self.import_name, import.name),
+            (&mut self.import_module, import.module),
         ] {
-            if said != NameId::NONE {
-                if *old == NameId::NONE {
-                    *old = said;
-                }
-                if *old != said {
-                    conflict = Some((what, *old, said));
-                }
+            if *old == NameId::NONE {
+                *old = said;
             }
         }
         if self.is_weak() && !new.flags.has(SymbolFlags::WEAK) {
@@ -182,7 +170,6 @@ impl GlobalSymbol {
         if new.flags.has(SymbolFlags::NO_STRIP) {
             self.flags = self.flags.with(SymbolFlags::NO_STRIP);
         }
-        conflict
     }
 }
 
